@@ -1,0 +1,96 @@
+"""The command line: parse, build, one call, exit code; no policy. Each command is a module of this package."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+
+import rich_click as click
+
+from batchgen import __version__
+from batchgen.errors import BatchgenError, Exit
+
+#: Command → module; imported when it is asked for, so that `--version` and completion answer at once.
+COMMANDS = {
+    "init": "Write an annotated manifest to start from.",
+    "check": "Check a manifest and everything that it names; spends nothing.",
+    "plan": "Show what a run would make, cost and take; spends nothing.",
+    "run": "Make all clips that are wanted; also resumes.",
+    "status": "Show how a batch stands, also beside a live run.",
+    "verify": "Check the files against the ledger; fetch again what is missing.",
+    "doctor": "Check key, balance, disk, clock and media.",
+    "sandbox": "Serve a local stand-in for the video service.",
+    "schema": "Print the manifest's JSON Schema, for editors.",
+    "completion": "Print the shell's completion script.",
+}
+
+
+class Commands(click.RichGroup):
+    """The commands, in the order of a batch's life; each is imported on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(f"batchgen.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(
+    "batchgen",
+    cls=Commands,
+    context_settings={
+        "auto_envvar_prefix": "BATCHGEN",
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
+)
+@click.version_option(__version__, prog_name="batchgen")
+def cli() -> None:
+    """Overnight batches of paid text-to-video, unattended.
+
+    Never pays twice, never loses a paid clip, keeps the pace that the account bears, and hands over checked
+    MP4s and an honest bill.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit; the one place that turns errors into text and codes."""
+    try:
+        code = cli.main(prog_name="batchgen", standalone_mode=False)
+    except click.Abort:
+        code = Exit.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except BatchgenError as error:
+        click.echo(f"batchgen: {error}", err=True)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough; nothing more can be told, nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = Exit.OK
+    except Exception:  # noqa: BLE001 - the last net: a fault of ours is told as such, with its traceback
+        report_bug()
+        code = Exit.BUG
+    sys.exit(int(code or 0))
+
+
+def report_bug() -> None:
+    """Tell of a fault of batchgen, with its traceback, redacted."""
+    from batchgen.redact import Redactor
+
+    text = Redactor([os.environ.get("SEGMIND_API_KEY", "")]).redact(traceback.format_exc())
+    click.echo(
+        f"{text}\nThis is a fault of batchgen {__version__}, not yours. Nothing is lost: `run` resumes.", err=True
+    )

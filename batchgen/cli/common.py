@@ -1,0 +1,79 @@
+"""What the commands share: their arguments, and how they find a batch and print an answer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import rich_click as click
+
+from batchgen.errors import UsageError
+from batchgen.settings import batch_folder, find_manifest
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+manifest_argument = click.argument("manifest", metavar="MANIFEST")
+folder_option = click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The batch folder. [default: beside the manifest, of its name]",
+)
+sandbox_option = click.option("--sandbox", is_flag=True, help="Mean the batch that ran with --sandbox.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+
+
+def verbosity_options(command: _Command) -> _Command:
+    """Add -q and -v."""
+    command = click.option("-v", "--verbose", count=True, help="Tell more; -vv every call.")(command)
+    return click.option("-q", "--quiet", is_flag=True, help="Tell of trouble only.")(command)
+
+
+def answer(obj: Mapping[str, Any], text: Callable[[], str], *, as_json: bool) -> None:
+    """Print an answer on standard output: the object, or its text for people."""
+    click.echo(json.dumps(obj, ensure_ascii=False, indent=2) if as_json else text())
+
+
+def width() -> int:
+    """Columns of the terminal; 80 where there is none."""
+    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
+
+
+def plain_ascii() -> bool:
+    """Tell whether the output can't take more than ASCII."""
+    return (sys.stdout.encoding or "ascii").lower().replace("-", "") not in {"utf8", "utf16", "utf32"}
+
+
+def ledger_folder(manifest: str, folder: Path | None, *, sandbox: bool) -> Path:
+    """Find the folder of a batch that has run, by its manifest, its name, or `--dir`.
+
+    The YAML is not read, and need not exist any more.
+
+    Raises:
+        UsageError: there is no ledger where it should be.
+    """
+    from batchgen.ledger.reader import Reader
+
+    candidates = [folder] if folder else _candidates(manifest, sandbox=sandbox)
+    for candidate in candidates:
+        if Reader.exists(candidate):
+            return candidate
+    looked = ", ".join(str(candidate) for candidate in candidates)
+    raise UsageError(f"{manifest} has no ledger yet (looked in {looked}); `batchgen run {manifest}` starts it")
+
+
+def _candidates(manifest: str, *, sandbox: bool) -> list[Path]:
+    path = Path(manifest)
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        base = path.absolute()
+    else:
+        try:
+            base = find_manifest(manifest)
+        except UsageError:
+            base = (path if path.is_dir() else Path("jobs") / manifest).absolute().with_suffix(".yaml")
+    real, tried = batch_folder(base), batch_folder(base, sandbox=True)
+    return [tried] if sandbox else [real, tried]

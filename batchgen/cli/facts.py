@@ -1,0 +1,70 @@
+"""A ledger's answer to "how does it stand", for `status`, the end of `run`, and every `--json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from batchgen.clip import Clip, State
+from batchgen.errors import BatchgenError
+from batchgen.ledger.reader import Reader
+from batchgen.views.status import Facts, Problem
+
+#: The provider keeps a record this long after submission (seconds).
+RECORD_S = 3600.0
+_TOLD = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
+
+
+def facts_of(
+    ledger: Reader, manifest_arg: str, *, elapsed_s: float | None = None, stopped: str | None = None,
+    cap: int | None = None, live: bool = False,
+) -> Facts:  # fmt: skip
+    """Gather what the ledger knows of a batch."""
+    totals, money = ledger.totals(), ledger.wall()
+    oldest = next(ledger.clips(State.GENERATING), None)
+    return Facts(
+        name=ledger.meta("name") or ledger.folder.name,
+        counts=totals.counts,
+        unwanted=totals.unwanted,
+        spent=money.spent,
+        reserved=money.reserved,
+        cap=cap,
+        elapsed_s=elapsed_s,
+        stopped=stopped,
+        clips_dir=str(ledger.folder / "clips"),
+        problems=[_problem(clip) for clip in ledger.clips(*_TOLD, wanted=True)],
+        manifest_arg=manifest_arg,
+        in_flight_until=_submitted_at(oldest) + RECORD_S if oldest else None,
+        live=live,
+        unpriced=ledger.unpriced(),
+    )
+
+
+def facts_of_folder(
+    folder: Path | None, manifest_arg: str, *, elapsed_s: float | None = None, stopped: str | None = None
+) -> Facts:
+    """Gather the same of a folder that may have no ledger, or none that can be read."""
+    try:
+        if folder is not None and Reader.exists(folder):
+            reader = Reader(folder)
+            try:
+                return facts_of(reader, manifest_arg, elapsed_s=elapsed_s, stopped=stopped)
+            finally:
+                reader.close()
+    except BatchgenError:
+        pass  # what went wrong is told by `stopped`
+    clips = str(folder / "clips") if folder else ""
+    return Facts(
+        name=Path(manifest_arg).stem, counts={}, unwanted=0, spent=0, reserved=0, cap=None, elapsed_s=elapsed_s,
+        stopped=stopped, clips_dir=clips, problems=[], manifest_arg=manifest_arg,
+    )  # fmt: skip
+
+
+def _problem(clip: Clip) -> Problem:
+    held = clip.request.held if clip.request else 0
+    return Problem(clip.wanted.name, clip.state, clip.reason, clip.request_id, _submitted_at(clip), held)
+
+
+def _submitted_at(clip: Clip) -> float:
+    if clip.request is None:
+        return 0.0
+    return clip.request.submitted_at or clip.request.intent_at

@@ -1,0 +1,43 @@
+"""What the live display says beyond counts: the time that is left, and what holds a run up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from batchgen.clip import State
+from batchgen.estimate import latency_of
+from batchgen.plan import time_needed
+
+if TYPE_CHECKING:
+    from batchgen.flow.tools import Tools
+    from batchgen.session import Session
+
+#: A pause shorter than this is the pace, not news (seconds).
+SHORT_S = 2.0
+#: From so many ends on, this run's own pace says more than a plan.
+ENOUGH = 5
+
+
+def time_left(session: Session, finished: int) -> float | None:
+    """Seconds until all is settled, by this run's own pace once it has one."""
+    counts = session.ledger.live_totals.counts
+    left = sum(n for state, n in counts.items() if not state.settled)
+    if left == 0:
+        return 0.0
+    if finished >= ENOUGH:
+        return left * session.elapsed_s / finished
+    tools = session.tools
+    latency = max((latency_of(clip.model, session.settings) for clip in session.manifest.wanted[:1]), default=None)
+    in_flight = tools.places.ceiling if tools else session.settings.in_flight
+    return time_needed(left, rpm=session.settings.rpm or None, in_flight=in_flight, latency_s=latency)
+
+
+def note_of(tools: Tools) -> str:
+    """Say in words what holds the run up, if anything does."""
+    counts = tools.ledger.live_totals.counts
+    if tools.brake.pulled:
+        paid = counts[State.GENERATING] + counts[State.DOWNLOADING]
+        return f"stopping ({tools.brake.why}): collecting {paid} paid clips"
+    left = tools.pacer.pauses_until - asyncio.get_running_loop().time()
+    return f"paused for {left:.0f} s: {tools.pacer.why_paused}" if left > SHORT_S else ""

@@ -1,0 +1,122 @@
+"""`batchgen sandbox`: the stand-in service in a process of its own, to look at and to script against."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from batchgen.errors import Exit, UsageError
+from batchgen.sandbox.faults import Faults
+
+_EXITS = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}
+_EPILOG = "\n\n".join(["Faults:", *(f"{name}: {what}" for name, what in Faults.catalogue().items())])
+
+
+@click.command("sandbox", epilog=_EPILOG)
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=Path("sandbox"), show_default=True, help="Where its jobs live."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free one.")
+@click.option("--latency", type=click.FloatRange(0), default=2.0, show_default=True, help="Seconds a job runs.")
+@click.option("--slots", type=click.IntRange(1), default=4, show_default=True, help="Jobs that run at once.")
+@click.option(
+    "--record-ttl",
+    type=click.FloatRange(0),
+    default=3600.0,
+    show_default=True,
+    help="Seconds after submission that status and result are kept.",
+)
+@click.option("--rpm", type=click.FloatRange(0), default=0.0, help="Calls a minute before 429; 0 is no limit.")
+@click.option("--credits", "credits_usd", default="100", show_default=True, help="USD in the account.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME=DOSE",
+    help="What shall go wrong: a rate (0.1, 1.0) or a count (3: the first three times). Repeatable.",
+)
+@click.option("--seed", type=int, default=0, help="Of run times and faults.")
+@click.option("--no-render", is_flag=True, help="Serve the package's clips, and render nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object when it listens.")
+def sandbox(
+    *,
+    folder: Path,
+    port: int,
+    latency: float,
+    slots: int,
+    record_ttl: float,
+    rpm: float,
+    credits_usd: str,
+    faults: tuple[str, ...],
+    seed: int,
+    no_render: bool,
+    as_json: bool,
+) -> None:
+    """Serve a local stand-in for the video service until Ctrl-C.
+
+    It speaks the service's protocol, renders real MP4s, takes no money, and misbehaves on request.
+    Its jobs live in the folder and survive a restart.
+    """
+    options = {
+        "latency_s": latency,
+        "slots": slots,
+        "record_ttl_s": record_ttl,
+        "rpm": rpm,
+        "credits": _credits(credits_usd),
+        "faults": _faults(faults),
+        "seed": seed,
+        "render": False if no_render else None,
+        "port": port,
+    }
+    try:
+        code = asyncio.run(_serve(folder, options, as_json=as_json))
+    except OSError as fault:
+        click.echo(f"the sandbox can't start: {fault.strerror or fault}", err=True)
+        code = Exit.USAGE
+    sys.exit(code)
+
+
+async def _serve(folder: Path, options: dict[str, Any], *, as_json: bool) -> Exit:
+    from batchgen.sandbox.server import Sandbox
+
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[Exit] = loop.create_future()
+    for signum, code in _EXITS.items():
+        loop.add_signal_handler(signum, _end, ended, code)
+    async with Sandbox(folder, **options) as url:
+        click.echo(json.dumps({"url": url, "folder": str(folder)}) if as_json else _welcome(url))
+        return await ended
+
+
+def _end(ended: asyncio.Future[Exit], code: Exit) -> None:
+    if not ended.done():
+        ended.set_result(code)
+
+
+def _welcome(url: str) -> str:
+    line = f"SEGMIND_API_KEY=sandbox batchgen run M.yaml --base-url {url} --yes"
+    return f"sandbox at {url} (Ctrl-C ends it)\n\n  {line}\n\nbooks: {url}/sandbox/books"
+
+
+def _credits(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise click.BadParameter(f"{text!r} is no amount of USD", param_hint="--credits") from None
+    if not amount.is_finite() or amount < 0:
+        raise click.BadParameter(f"{text!r} is no amount of USD", param_hint="--credits")
+    return amount
+
+
+def _faults(texts: tuple[str, ...]) -> Faults:
+    try:
+        return Faults.parse(",".join(texts))
+    except UsageError as fault:
+        raise click.BadParameter(str(fault), param_hint="--fault") from None

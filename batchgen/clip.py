@@ -1,0 +1,386 @@
+"""A clip's life: states, events, the one table of arrows, and `advance`.
+
+Whatever changes a clip's state is in this file. All values are frozen; an event is the only news, and the
+same events feed the ledger, the progress display, the log and the report. Pure: no I/O, no clock.
+
+Money is counted in whole micro-dollars (1e-6 USD, `int`), times in seconds since the epoch (UTC, `float`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, TypeAlias, get_args
+
+from batchgen.errors import IllegalEventError
+
+
+class State(StrEnum):
+    """Where a clip stands."""
+
+    PENDING = "pending"  #: wanted, nothing sent
+    SUBMITTING = "submitting"  #: the intent is on disk, the POST may have left
+    UNCONFIRMED = "unconfirmed"  #: the POST may have been accepted; its answer never came
+    GENERATING = "generating"  #: accepted; the provider works on it
+    DOWNLOADING = "downloading"  #: paid for, the link is known
+    DONE = "done"  #: checked and under its final name
+    FAILED = "failed"  #: refused or failed for good; free
+    BLOCKED = "blocked"  #: stopped by the provider's content rules; free
+    LOST = "lost"  #: paid for, or may have been, and can't be collected as far as is known
+
+    @property
+    def settled(self) -> bool:
+        """True when a run has nothing more to do for it by itself."""
+        return self in _SETTLED
+
+
+_SETTLED = frozenset({State.DONE, State.FAILED, State.BLOCKED, State.LOST, State.UNCONFIRMED})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One video that the manifest asks for.
+
+    `params` is the canonical JSON text of every parameter as it will be sent, the seed included; where
+    `audio_file` is set, the text lacks "audio" and the uploaded file's URL is added at submission.
+    """
+
+    key: str
+    prompt_id: str
+    take: int
+    model: str
+    params: str
+    name: str  #: output name without folder and ".mp4"
+    order: int = 0
+    priority: int = 0
+    audio_file: str | None = None  #: absolute path of a local wav or mp3
+    audio_sha256: str | None = None
+    label: str = ""  #: the matrix cell, in words
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One paid submission for a clip. `held` is what the budget still reserves for it."""
+
+    n: int
+    intent_at: float
+    held: int = 0
+    request_id: str | None = None
+    submitted_at: float | None = None
+    completed_at: float | None = None
+    cost: int | None = None  #: None: not known (never read as 0)
+    url: str | None = None
+    file_size: int | None = None
+    queue_s: float | None = None
+    run_s: float | None = None
+    outcome: str = "open"  #: open, refused, failed, charged, unsure, lost, absent
+    sent: str | None = None  #: JSON as sent, where it differs from the clip's params (uploaded audio)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A wanted clip and what became of it."""
+
+    row: int  #: the ledger's number of it
+    wanted: Wanted
+    state: State = State.PENDING
+    request: Request | None = None  #: the last one
+    attempts: int = 0  #: requests that were accepted, or may have been
+    failures: int = 0  #: accepted requests that FAILED for a transient cause
+    refusals: int = 0  #: 500s in a row at submission
+    reason: str = ""  #: why it is where it is, in words
+    file: str | None = None  #: name under clips/, once done
+    bytes: int | None = None
+    sha256: str | None = None
+    flags: str = ""  #: space-separated notes on a kept file: "size" "duration"
+    unwanted: bool = False  #: the manifest no longer asks for it; collected if paid for, never submitted
+
+    @property
+    def key(self) -> str:
+        """The clip's versioned content key."""
+        return self.wanted.key
+
+    @property
+    def request_id(self) -> str | None:
+        """The provider's id of the last request, if it is known."""
+        return self.request.request_id if self.request else None
+
+
+# --- events -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitStarted:
+    """The intent: on disk before the POST leaves. `held` is reserved with it."""
+
+    at: float
+    held: int = 0
+    sent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The provider accepted it (or history shows that it runs). On disk before the first poll."""
+
+    request_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitDeferred:
+    """Surely not accepted, or refused for now; `counts` marks the API's own 500."""
+
+    reason: str
+    counts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLost:
+    """The POST may have been accepted, and its answer never came."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Refused or failed for good, free of charge."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Stopped by the provider's content rules, free of charge."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedForNow:
+    """FAILED for a transient cause, free, with attempts left."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """COMPLETED: cost and link, on disk before the download. Again while downloading: a renewed link."""
+
+    url: str
+    at: float
+    cost: int | None = None
+    file_size: int | None = None
+    queue_s: float | None = None
+    run_s: float | None = None
+    request_id: str | None = None  #: set when history found it
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Every known way to the file is closed. `cost` when the provider told it all the same."""
+
+    reason: str
+    cost: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """The file is whole, checked, and under its final name."""
+
+    file: str
+    bytes: int
+    sha256: str
+    flags: str = ""
+    seconds: float | None = None  #: of video
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The user's word: submit again. `absent`: a whole history proved that nothing was accepted."""
+
+    reason: str
+    absent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """The user asked for another try."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileMissing:
+    """verify: the file of a done clip is gone or damaged; its link may live."""
+
+    reason: str
+
+
+Event: TypeAlias = (
+    SubmitStarted
+    | Submitted
+    | SubmitDeferred
+    | AnswerLost
+    | Failed
+    | Blocked
+    | FailedForNow
+    | Generated
+    | Lost
+    | Downloaded
+    | Released
+    | Retried
+    | FileMissing
+)
+EVENTS: tuple[type[Event], ...] = get_args(Event)
+
+_FOUND: dict[type[Event], State] = {
+    Submitted: State.GENERATING,
+    Generated: State.DOWNLOADING,
+    Failed: State.FAILED,
+    Blocked: State.BLOCKED,
+    Released: State.PENDING,
+}
+#: Every state is here; a pair that is missing is an error by construction.
+NEXT: dict[State, dict[type[Event], State]] = {
+    State.PENDING: {SubmitStarted: State.SUBMITTING},
+    State.SUBMITTING: {
+        Submitted: State.GENERATING,
+        SubmitDeferred: State.PENDING,
+        Failed: State.FAILED,
+        Blocked: State.BLOCKED,
+        AnswerLost: State.UNCONFIRMED,
+    },
+    State.UNCONFIRMED: dict(_FOUND),
+    State.GENERATING: {
+        Generated: State.DOWNLOADING,
+        Failed: State.FAILED,
+        Blocked: State.BLOCKED,
+        FailedForNow: State.PENDING,
+        Lost: State.LOST,
+    },
+    State.DOWNLOADING: {
+        Generated: State.DOWNLOADING,
+        Downloaded: State.DONE,
+        Lost: State.LOST,
+    },
+    State.DONE: {FileMissing: State.DOWNLOADING},
+    State.FAILED: {Retried: State.PENDING},
+    State.BLOCKED: {Retried: State.PENDING},
+    State.LOST: dict(_FOUND),
+}
+
+
+def advance(clip: Clip, event: Event) -> Clip:
+    """Return the clip as it is after the event; the one place where a state is set.
+
+    Raises:
+        IllegalEventError: the table has no such arrow; the clip is unchanged.
+    """
+    state = NEXT[clip.state].get(type(event))
+    if state is None:
+        what = type(event).__name__
+        message = f"clip {clip.wanted.name} ({clip.key}) is {clip.state}: {what} can't happen to it"
+        raise IllegalEventError(message)
+    return _APPLY[type(event)](clip, state, event)
+
+
+# --- what each event leaves behind, besides the state --------------------------------------------------
+
+
+def _submit_started(clip: Clip, state: State, event: SubmitStarted) -> Clip:
+    request = Request(n=clip.attempts + 1, intent_at=event.at, held=event.held, sent=event.sent)
+    return replace(clip, state=state, request=request, reason="")
+
+
+def _submitted(clip: Clip, state: State, event: Submitted) -> Clip:
+    request = replace(_last(clip), request_id=event.request_id, submitted_at=event.at, outcome="open")
+    return replace(clip, state=state, request=request, attempts=request.n, refusals=0, reason="")
+
+
+def _deferred(clip: Clip, state: State, event: SubmitDeferred) -> Clip:
+    request = replace(_last(clip), held=0, outcome="refused")
+    refusals = clip.refusals + 1 if event.counts else clip.refusals
+    return replace(clip, state=state, request=request, refusals=refusals, reason=event.reason)
+
+
+def _unsure(clip: Clip, state: State, event: AnswerLost) -> Clip:
+    request = replace(_last(clip), outcome="unsure")
+    return replace(clip, state=state, request=request, attempts=request.n, reason=event.reason)
+
+
+def _ended_free(clip: Clip, state: State, event: Failed | Blocked) -> Clip:
+    request = replace(_last(clip), held=0, outcome="failed")
+    return replace(clip, state=state, request=request, reason=event.reason)
+
+
+def _failed_for_now(clip: Clip, state: State, event: FailedForNow) -> Clip:
+    request = replace(_last(clip), held=0, outcome="failed")
+    return replace(clip, state=state, request=request, failures=clip.failures + 1, reason=event.reason)
+
+
+def _generated(clip: Clip, state: State, event: Generated) -> Clip:
+    last = _last(clip)
+    cost = last.cost if event.cost is None else event.cost
+    request = replace(
+        last,
+        request_id=event.request_id or last.request_id,
+        submitted_at=last.submitted_at or last.intent_at,
+        completed_at=last.completed_at or event.at,
+        cost=cost,
+        held=last.held if cost is None else 0,
+        url=event.url,
+        file_size=event.file_size,
+        queue_s=event.queue_s if event.queue_s is not None else last.queue_s,
+        run_s=event.run_s if event.run_s is not None else last.run_s,
+        outcome="charged",
+    )
+    return replace(clip, state=state, request=request, attempts=max(clip.attempts, last.n), reason="")
+
+
+def _lost(clip: Clip, state: State, event: Lost) -> Clip:
+    last = _last(clip)
+    cost = last.cost if event.cost is None else event.cost
+    request = replace(last, cost=cost, held=last.held if cost is None else 0, outcome="lost")
+    return replace(clip, state=state, request=request, reason=event.reason)
+
+
+def _downloaded(clip: Clip, state: State, event: Downloaded) -> Clip:
+    return replace(
+        clip, state=state, file=event.file, bytes=event.bytes, sha256=event.sha256, flags=event.flags, reason=""
+    )
+
+
+def _released(clip: Clip, state: State, event: Released) -> Clip:
+    last = _last(clip)
+    request = replace(last, held=0, outcome="absent") if event.absent else last
+    return replace(clip, state=state, request=request, reason=event.reason)
+
+
+def _retried(clip: Clip, state: State, _event: Retried) -> Clip:
+    return replace(clip, state=state, failures=0, refusals=0, reason="")
+
+
+def _file_missing(clip: Clip, state: State, event: FileMissing) -> Clip:
+    return replace(clip, state=state, file=None, bytes=None, sha256=None, reason=event.reason)
+
+
+def _last(clip: Clip) -> Request:
+    if clip.request is None:
+        raise IllegalEventError(f"clip {clip.wanted.name} ({clip.key}) is {clip.state} without a request")
+    return clip.request
+
+
+_APPLY: dict[type[Event], Callable[[Clip, State, Any], Clip]] = {
+    SubmitStarted: _submit_started,
+    Submitted: _submitted,
+    SubmitDeferred: _deferred,
+    AnswerLost: _unsure,
+    Failed: _ended_free,
+    Blocked: _ended_free,
+    FailedForNow: _failed_for_now,
+    Generated: _generated,
+    Lost: _lost,
+    Downloaded: _downloaded,
+    Released: _released,
+    Retried: _retried,
+    FileMissing: _file_missing,
+}

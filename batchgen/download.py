@@ -1,0 +1,354 @@
+"""URL → `.part` → checked → final name: the downloader.
+
+A bad download costs a download, never a generation: what is cut short is resumed, what is broken is fetched anew,
+and what can't be had is told with its kind (see `DownloadError`), so that the core can ask for another link.
+No key, no cookie and no referrer ever goes to a file's host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import random
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import aiohttp
+from aiofiles.threadpool import wrap
+from yarl import URL
+
+from batchgen import hosts, retry
+from batchgen.errors import DownloadError
+from batchgen.media import BrokenVideo, Expect, Fetched
+from batchgen.part import Finish, Part, disk
+
+__all__ = ["Downloader", "Expect", "Fetched", "Finish"]
+
+_T = TypeVar("_T")
+
+#: One trip to a thread costs about as much as writing this many bytes; smaller bodies are written in one go.
+BLOCK = 256 * 2**10
+#: A file that is broken so many times, fetched from the start each time, is the provider's own fault.
+ROUNDS = 3
+#: A server may ask us to wait, but not through the night (seconds).
+MAX_HINT_S = 120.0
+_ANYTHING = Expect()
+_HOPS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+#: Worth another try at the same link. Any other 4xx says that the link is no good (any more).
+_PASSING = frozenset({408, 421, 423, 425, 429})
+_RANGE = re.compile(r"bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)\s*", re.IGNORECASE)
+
+
+class _Trouble(Exception):  # noqa: N818 (a turn of the loop, never seen outside)
+    """This try brought no whole file; another may. `hint`: seconds that the server asked us to wait."""
+
+    def __init__(self, reason: str, hint: float | None = None) -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+class Downloader:
+    """Fetches files with bounded slots; an async context manager that owns its connections.
+
+    Args:
+        slots: downloads at once.
+        loopback: allow plain http and loopback addresses (beside a loopback origin: sandbox, tests). The
+            environment's proxies are used only without it.
+        tries: failures in a row without a step forward before a file counts as trouble.
+        stall_s: seconds without a byte after which a body counts as stalled.
+        connect_s: seconds for one connection to be made.
+        max_bytes: a longer file is refused as broken.
+        backoff_s: the ceiling of the first wait between tries; it doubles up to a minute.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: int = 8,
+        loopback: bool = False,
+        tries: int = 6,
+        stall_s: float = 60.0,
+        connect_s: float = 10.0,
+        max_bytes: int = 4 * 2**30,
+        backoff_s: float = 1.0,
+    ) -> None:
+        self._slots = asyncio.Semaphore(slots)
+        self._limit = slots
+        self._loopback = loopback
+        self._tries = tries
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=stall_s)
+        self._max_bytes = max_bytes
+        self._backoff_s = backoff_s
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._limit, ttl_dns_cache=300, resolver=hosts.PublicResolver(loopback=self._loopback)
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept-Encoding": "identity"},
+            timeout=self._timeout,
+            trust_env=not self._loopback,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def fetch(self, url: str, target: Path, expect: Expect = _ANYTHING, finish: Finish | None = None) -> Fetched:
+        """Download a video; on return it is whole, durable, and has its final name.
+
+        Whatever interrupts it leaves at most a `.part`, which the next call resumes where that is sound. A file
+        that has the final name already is kept if it is the same, and never overwritten.
+
+        Args:
+            url: the link, as the provider gave it.
+            target: the final path; its folder exists.
+            expect: what was asked for; what differs is flagged in the answer.
+            finish: called with the target and the facts in the worker thread, after all checks and before the
+                rename: what it writes is there when the final name is.
+
+        Raises:
+            DownloadError: see its kinds.
+            DiskFullError: the disk is full or can't be written; stop the run, nothing is lost.
+        """
+        link = _parsed(url)
+        part = Part(target, str(link.with_query(None).with_fragment(None)))
+        try:
+            if part.noted:
+                await _thread(part.adopt)
+            return await self._persist(link, part, partial(part.commit, expect=expect, finish=finish))
+        finally:
+            part.close()
+
+    async def _persist(self, link: URL, part: Part, commit: Callable[[bytes], Fetched]) -> Fetched:
+        """Try until the file is there, or there is no sense in it."""
+        failures = broken = 0
+        best = part.size
+        while True:
+            try:
+                async with self._slots:
+                    return await _thread(partial(commit, await self._bring(link, part)))
+            except BrokenVideo as error:
+                part.begin(None, None)
+                broken += 1
+                if broken >= (self._tries if error.foreign else ROUNDS):
+                    await _thread(part.discard)
+                    raise DownloadError(f"{_name(link)} is no whole video: {error}", kind="broken") from error
+                wait = retry.delay(broken, dice=random.random(), base=self._backoff_s)
+            except _Trouble as error:
+                failures = 1 if part.size >= best + BLOCK else failures + 1
+                best = max(best, part.size)
+                if failures >= self._tries:
+                    raise DownloadError(f"{_name(link)}: {error} ({failures} tries)", kind="trouble") from error
+                wait = retry.delay(failures, hint=error.hint, dice=random.random(), base=self._backoff_s)
+            await asyncio.sleep(wait)
+
+    async def _bring(self, link: URL, part: Part) -> bytes:
+        """Bring all bytes of the file: to disk, but for the last few, which are returned.
+
+        Raises:
+            _Trouble: try again; what came is kept where it can be resumed.
+            BrokenVideo: longer than announced or allowed.
+            DownloadError: the link is dead or may not be used.
+        """
+        if part.size and part.size == part.total:
+            return b""
+        async with self._answer(link, _resume(part)) as answer:
+            if answer.status == 416:
+                _settle_unsatisfied(answer, part)
+                return b""
+            _settle(answer, part)
+            tail = await self._stream(answer, part)
+        if part.total is not None and part.size + len(tail) < part.total:
+            await _keep(part, tail)
+            raise _Trouble("cut short")
+        return tail
+
+    @asynccontextmanager
+    async def _answer(self, link: URL, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Follow redirects, each hop checked, to an answer of 200, 206 or 416; network trouble becomes ours."""
+        assert self._session is not None, "use `async with`"  # noqa: S101
+        try:
+            for _ in range(_HOPS + 1):
+                hosts.check(link, loopback=self._loopback)
+                async with self._session.get(link, headers=headers, allow_redirects=False) as answer:
+                    if answer.status not in _REDIRECTS:
+                        _judge(answer)
+                        yield answer
+                        return
+                    link = _next_hop(link, answer)
+        except aiohttp.InvalidURL as error:
+            raise DownloadError("a redirect to an address that can't be read", kind="refused") from error
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise _Trouble(_words(error)) from error
+        raise DownloadError(f"{_name(link)}: more than {_HOPS} redirects", kind="refused")
+
+    async def _stream(self, answer: aiohttp.ClientResponse, part: Part) -> bytes:
+        """Write whole blocks as they come; return what is less than one."""
+        limit = self._max_bytes if part.total is None else part.total
+        if limit > self._max_bytes:
+            raise BrokenVideo(f"{limit:,} bytes, more than the {self._max_bytes:,} that are allowed")
+        buffer = bytearray()
+        try:
+            async for piece in answer.content.iter_any():
+                buffer += piece
+                if part.size + len(buffer) > limit:
+                    raise BrokenVideo(f"more than {limit:,} bytes")
+                if len(buffer) >= BLOCK:
+                    await _write(part, bytes(buffer))
+                    buffer.clear()
+        except (aiohttp.ClientError, TimeoutError, ConnectionError):
+            await _keep(part, bytes(buffer))
+            raise
+        return bytes(buffer)
+
+
+# --- what an answer means -----------------------------------------------------------------------------
+
+
+def _resume(part: Part) -> dict[str, str]:
+    """Ask for the rest, if it is still the same file; without a validator there is no way to know: start over."""
+    short = part.total is None or part.size < part.total
+    if part.size and short and part.validator is not None:
+        return {"Range": f"bytes={part.size}-", "If-Range": part.validator}
+    part.begin(None, None)
+    return {}
+
+
+def _judge(answer: aiohttp.ClientResponse) -> None:
+    """Let 200, 206 and 416 pass.
+
+    Raises:
+        DownloadError: "dead": the link is no good (any more).
+        _Trouble: the server can't answer now.
+    """
+    status = answer.status
+    if status in {200, 206, 416}:
+        return
+    told = f"HTTP {status} {answer.reason or ''}".strip()
+    if 400 <= status < 500 and status not in _PASSING:
+        raise DownloadError(f"{_name(answer.url)}: {told}", kind="dead")
+    raise _Trouble(told, _hint(answer.headers.get("Retry-After"), time.time()))
+
+
+def _settle(answer: aiohttp.ClientResponse, part: Part) -> None:
+    """Set the `.part` to where this answer's body begins."""
+    if answer.status == 206 and part.size:
+        start, total = _content_range(answer)
+        other = _validator(answer) not in {None, part.validator}
+        if other or start != part.size or (part.total is not None and total not in {None, part.total}):
+            part.begin(None, None)
+            raise _Trouble("the rest that was sent does not fit")
+        part.total = total if total is not None else part.total
+        return
+    if answer.status == 206:
+        raise _Trouble("a part was sent where the whole was asked for")
+    # A body that is encoded against our wish is counted and validated in its encoded form: of no use here.
+    encoded = answer.headers.get("Content-Encoding", "identity").lower() != "identity"
+    part.begin(None if encoded else _validator(answer), None if encoded else answer.content_length)
+
+
+def _settle_unsatisfied(answer: aiohttp.ClientResponse, part: Part) -> None:
+    """416: nothing lies behind what we have. Either it is all there, or it is another file: start over."""
+    _, total = _content_range(answer)
+    if not part.size or total != part.size:
+        part.begin(None, None)
+        raise _Trouble("HTTP 416: the file has changed")
+
+
+def _content_range(answer: aiohttp.ClientResponse) -> tuple[int | None, int | None]:
+    """Give first byte and total length, each None where it is not told."""
+    match = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if match is None:
+        return None, None
+    start, _, total = match.groups()
+    return int(start) if start else None, int(total) if total != "*" else None
+
+
+def _validator(answer: aiohttp.ClientResponse) -> str | None:
+    """Give what If-Range may carry: a strong ETag, else Last-Modified (RFC 9110, 13.1.5)."""
+    etag = answer.headers.get("ETag", "")
+    return etag if etag.startswith('"') else answer.headers.get("Last-Modified")
+
+
+def _hint(text: str | None, now: float) -> float | None:
+    """Read Retry-After, seconds or a date (RFC 9110, 10.2.3), as seconds from now within bounds."""
+    if not text:
+        return None
+    try:
+        seconds = float(text) if text.strip().isdigit() else email.utils.parsedate_to_datetime(text).timestamp() - now
+    except ValueError:
+        return None
+    return min(max(seconds, 0.0), MAX_HINT_S)
+
+
+def _next_hop(link: URL, answer: aiohttp.ClientResponse) -> URL:
+    location = answer.headers.get("Location")
+    if not location:
+        raise _Trouble(f"HTTP {answer.status} without a Location")
+    return link.join(_parsed(location))
+
+
+def _parsed(text: str) -> URL:
+    """Read a URL as it stands: signatures are often made over its very spelling."""
+    try:
+        link = URL(text, encoded=text.isascii() and text.isprintable() and " " not in text)
+        _ = link.host, link.port  # read only when asked for, and may be nonsense
+        return link
+    except ValueError:
+        raise DownloadError("an address that can't be read", kind="refused") from None
+
+
+def _name(link: URL) -> str:
+    """Name a link without its query, which may hold a signature."""
+    return f"{link.host}{link.path}"
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer, or no byte, for too long"
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
+        return "cut short"
+    return str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
+
+
+# --- threads ------------------------------------------------------------------------------------------
+
+
+async def _write(part: Part, block: bytes) -> None:
+    """Append a block in a thread. `size` moves only when all of it is written."""
+    writer = part.writer or await _thread(part.open)
+    with disk(part.path):
+        await wrap(writer).write(block)
+    part.size += len(block)
+
+
+async def _keep(part: Part, tail: bytes) -> None:
+    """Write what came before the body broke off, where the next try can go on from it."""
+    if tail and part.validator is not None:
+        await _write(part, tail)
+
+
+async def _thread(call: Callable[[], _T]) -> _T:
+    """Run `call` in a thread; when cancelled, wait for its end, so that no file work goes on behind our back."""
+    job = asyncio.get_running_loop().run_in_executor(None, call)
+    try:
+        return await asyncio.shield(job)
+    except asyncio.CancelledError:
+        while not job.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([job])
+        job.exception()  # looked at, so that it is not reported as forgotten
+        raise

@@ -1,0 +1,51 @@
+"""The life of one clip in one function, read from top to bottom: submit → collect → download."""
+
+from __future__ import annotations
+
+import logging
+
+from batchgen.clip import Clip, State
+from batchgen.errors import AccountError, DiskFullError, Exit, LedgerWriteError
+from batchgen.flow.collect import Collector
+from batchgen.flow.fetch import Fetcher
+from batchgen.flow.submit import Submitter
+from batchgen.flow.tools import Place, Tools
+from batchgen.pacer import SubmissionStoppedError
+
+log = logging.getLogger("batchgen.carry")
+
+
+class Carrier:
+    """Carries clips through their life with the tools of a run."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._submitter = Submitter(tools)
+        self._collector = Collector(tools)
+        self._fetcher = Fetcher(tools, self._collector)
+
+    async def carry(self, clip: Clip, place: Place) -> None:
+        """See one clip through, from whatever state it is in."""
+        try:
+            while not clip.state.settled:
+                if clip.state is State.PENDING:
+                    if clip.unwanted:
+                        return
+                    clip = await self._submitter.submit(clip)
+                elif clip.state is State.GENERATING:
+                    self._tools.at_work.add(clip.row)
+                    clip = await self._collector.collect(clip)
+                else:
+                    self._tools.settled(clip)
+                    place.give_back()  # so that slow downloads don't hold up submission
+                    clip = await self._fetcher.download(clip)
+        except SubmissionStoppedError:
+            return  # it stays pending for the next run
+        except AccountError as error:
+            self._tools.account_trouble(error)
+        except (LedgerWriteError, DiskFullError) as error:
+            log.error("%s", error)  # noqa: TRY400 - it is told in plain words, with no traceback
+            self._tools.brake.pull(f"disk: {error}", Exit.STOPPED, grace_s=0.0)
+        finally:
+            self._tools.settled(clip)
+            place.give_back()

@@ -1,0 +1,194 @@
+"""The run: queue, dispatcher, and how it ends. One event loop, nested task groups, every task has an owner."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from batchgen.clip import Blocked, Clip, Failed, Generated, Released, State, Submitted
+from batchgen.errors import Exit
+from batchgen.flow.carry import Carrier
+from batchgen.flow.tools import Place, Tools, generated
+from batchgen.providers.base import Completed, Refused, Running
+from batchgen.reconcile import Doubt, Reconciler
+
+log = logging.getLogger("batchgen.runner")
+
+#: How often the run looks whether an outage has lasted too long (seconds).
+WATCH_S = 5.0
+#: Reading the history at the start and the end of a run may take this long (seconds).
+RECONCILE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What of the batch this run is to do, and the user's word on what is in doubt."""
+
+    limit: int | None = None  #: submit at most this many clips
+    only: str | None = None  #: a glob of prompt ids or names
+    resubmit_unconfirmed: bool = False
+    resubmit_lost: bool = False
+
+
+class Runner:
+    """Runs a batch once: what is paid for first, then what is wanted, until all is settled or the brake is pulled."""
+
+    def __init__(self, tools: Tools, reconciler: Reconciler, orders: Orders) -> None:
+        self._tools = tools
+        self._reconciler = reconciler
+        self._orders = orders
+        self._carrier = Carrier(tools)
+
+    def __repr__(self) -> str:
+        """Say how far it is, for logs and tests."""
+        counts = self._tools.ledger.live_totals.counts
+        return "<Runner " + ", ".join(f"{n} {state}" for state, n in counts.items() if n) + ">"
+
+    async def run(self) -> None:
+        """Return when nothing more is to be done; `Tools.brake` says why if it ended early.
+
+        Any exception is a fault of batchgen.
+        """
+        async with asyncio.TaskGroup() as services:
+            serving = [services.create_task(self._tools.pacer.run()), services.create_task(self._tools.poller.run())]
+            work = services.create_task(self._work())
+            try:
+                await self._ended(work)
+            finally:
+                work.cancel()
+                for service in serving:
+                    service.cancel()
+        await self._tools.ledger.settle()
+
+    # --- the ending -----------------------------------------------------------------------------------------
+
+    async def _ended(self, work: asyncio.Task[None]) -> None:
+        """Wait for the work, or for the end of the grace after the brake was pulled."""
+        brake = self._tools.brake
+        while not work.done():
+            if brake.pulled:
+                self._tools.pacer.stop_submissions()
+                self._tools.news.tell()
+            left = brake.left_s()
+            if brake.now or (left is not None and left <= 0 and not self._tools.posts_out):
+                return
+            pulled = brake.next_pull()
+            # With the grace over, only the answers of POSTs on the way are waited for.
+            timeout = WATCH_S if left is None else max(0.05, min(left, WATCH_S))
+            await asyncio.wait({work, pulled}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            self._watch_outage()
+
+    def _watch_outage(self) -> None:
+        lasted = self._tools.pacer.outage_s
+        if lasted >= self._tools.give_up_s:
+            self._tools.brake.pull(
+                f"outage: the API was out of reach for {lasted / 60:.0f} min", Exit.STOPPED, grace_s=0.0
+            )
+
+    # --- the work -------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as clips:
+            for row in self._tools.ledger.paid():
+                self._carry_paid(clips, self._tools.ledger.clip(row))
+            clips.create_task(self._settle_doubts(clips, at_start=True))
+            await self._dispatch(clips)
+        async with asyncio.TaskGroup() as clips:
+            await self._settle_doubts(clips, at_start=False)
+
+    def _carry_paid(self, clips: asyncio.TaskGroup, clip: Clip) -> None:
+        generating = clip.state is State.GENERATING
+        if generating:
+            self._tools.places.take_at_once()
+        clips.create_task(self._carrier.carry(clip, Place(self._tools.places, held=generating)))
+
+    async def _dispatch(self, clips: asyncio.TaskGroup) -> None:
+        """Start one worker for each pending clip, as places in flight come free."""
+        chosen = self._chosen(self._tools.ledger.pending())
+        for number, row in enumerate(chosen):
+            if number == self._orders.limit:
+                self._tools.brake.pull(f"limit: {number} clips were submitted, as asked", Exit.STOPPED)
+                return
+            if not await self._start(clips, row):
+                return
+
+    async def _start(self, clips: asyncio.TaskGroup, row: int) -> bool:
+        """Take a place and carry the clip; False when nothing more may be submitted."""
+        if not self._tools.brake.pulled:
+            await self._tools.places.take()
+            clips.create_task(self._carrier.carry(self._tools.ledger.clip(row), Place(self._tools.places)))
+        return not self._tools.brake.pulled
+
+    def _chosen(self, pending: Iterable[tuple[int, str, str]]) -> list[int]:
+        only = self._orders.only
+        if only is None:
+            return [row for row, _, _ in pending]
+        globs = [glob.strip() for glob in only.split(",")]
+        return [
+            row
+            for row, prompt_id, name in pending
+            if any(fnmatch.fnmatchcase(text, glob) for glob in globs for text in (prompt_id, name))
+        ]
+
+    # --- what is in doubt -----------------------------------------------------------------------------------
+
+    async def _settle_doubts(self, clips: asyncio.TaskGroup, *, at_start: bool) -> None:
+        """Look for unconfirmed and lost clips in the history, and carry on with what is found."""
+        ledger = self._tools.ledger
+        doubtful = list(ledger.clips(State.UNCONFIRMED, State.LOST))
+        if not doubtful or self._tools.brake.left_s() is not None:
+            return
+        try:
+            async with asyncio.timeout(RECONCILE_S):
+                doubts = await self._reconciler.look(doubtful, ledger.now())
+        except TimeoutError:
+            log.warning("the request history did not answer in time; %d clips stay in doubt", len(doubtful))
+            return
+        for doubt in doubts:
+            await self._settle(clips, doubt, at_start=at_start)
+
+    async def _settle(self, clips: asyncio.TaskGroup, doubt: Doubt, *, at_start: bool) -> None:
+        event = self._found(doubt) or (self._released(doubt) if at_start else None)
+        if event is None:
+            log.warning("%s stays %s: %s", doubt.clip.wanted.name, doubt.clip.state, doubt.note or "nothing new")
+            return
+        clip = await self._tools.ledger.record(doubt.clip, event)
+        log.info("%s is %s now", clip.wanted.name, clip.state)
+        if clip.state in (State.GENERATING, State.DOWNLOADING):
+            self._carry_paid(clips, clip)
+        elif clip.state is State.PENDING and not clip.unwanted:
+            await self._start(clips, clip.row)
+
+    def _found(self, doubt: Doubt) -> Submitted | Generated | Failed | Blocked | None:
+        return found(doubt, self._tools.ledger.now())
+
+    def _released(self, doubt: Doubt) -> Released | None:
+        clip = doubt.clip
+        if clip.state is State.UNCONFIRMED and self._orders.resubmit_unconfirmed and doubt.absent:
+            return Released("resubmitted: the request history, read whole, does not have it", absent=True)
+        known = doubt.row is not None and isinstance(doubt.row.outcome, Completed)
+        if clip.state is State.LOST and self._orders.resubmit_lost and (doubt.absent or known):
+            return Released("resubmitted on the user's word; the lost request stays in the bill")
+        return None
+
+
+def found(doubt: Doubt, now: float) -> Submitted | Generated | Failed | Blocked | None:
+    """Turn what the history shows into the clip's event; None when there is no news."""
+    row, clip = doubt.row, doubt.clip
+    if row is None:
+        return None
+    if isinstance(row.outcome, Running) and clip.state is State.UNCONFIRMED:
+        return Submitted(row.request_id, row.at or (clip.request.intent_at if clip.request else now))
+    if isinstance(row.outcome, Completed) and row.outcome.url and row.outcome.url != _known_url(clip):
+        return generated(row.outcome, now, row.request_id)
+    if isinstance(row.outcome, Refused):
+        return Blocked(row.outcome.reason) if row.outcome.cause == "blocked" else Failed(row.outcome.reason)
+    return None
+
+
+def _known_url(clip: Clip) -> str | None:
+    """A lost clip whose link is the one that could not be fetched is no news."""
+    return clip.request.url if clip.request and clip.state is State.LOST else None

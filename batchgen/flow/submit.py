@@ -1,0 +1,206 @@
+"""The one step that costs money: pacer's grant, reservation and intent in one durable write, POST, id durable."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from batchgen.clip import AnswerLost, Blocked, Clip, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
+from batchgen.errors import AccountError, ClipError, Exit, LedgerWriteError, NowError, UnsureError
+from batchgen.flow.tools import Tools
+from batchgen.flow.trouble import UNSURE_STOP, Trouble
+from batchgen.money import usd
+from batchgen.pacer import Call, SubmissionStoppedError
+from batchgen.retry import SUBMIT_TRIES, delay
+
+log = logging.getLogger("batchgen.submit")
+
+#: No submission while a request in flight is older than this: its record lives an hour (seconds).
+NEAR_THE_HOUR_S = 45 * 60.0
+
+
+class Submitter:
+    """Sends paid requests, never one that may have been accepted already."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._slots = asyncio.Semaphore(tools.submit_concurrency)
+        self._trouble = Trouble()
+        self._scout = asyncio.Lock()
+        self._uploads: dict[str, str] = {}
+        self._upload_lock = asyncio.Lock()
+
+    async def submit(self, clip: Clip) -> Clip:
+        """Send one paid request: grant, reservation and intent in one durable write, POST, id durable."""
+        try:
+            params = await self._params(clip)
+        except ClipError as error:  # the audio was refused: the clip's own fault, and nothing was sent
+            clip = await self._tools.ledger.record(clip, SubmitStarted(at=self._tools.ledger.now()))
+            return await self._tools.ledger.record(clip, Failed(str(error)))
+        async with self._slots, self._single_file():
+            grant, held = await self._cleared(clip)
+            sent = json.dumps(params, ensure_ascii=False, sort_keys=True) if clip.wanted.audio_file else None
+            at = self._tools.ledger.now()
+            self._tools.at_work.add(clip.row)
+            clip = await self._tools.ledger.record(clip, SubmitStarted(at=at, held=held, sent=sent))
+            event = await self._post(clip, params, grant, at)
+            clip = await self._record_answer(clip, event)
+        if isinstance(event, SubmitDeferred):
+            self._tools.settled(clip)
+            if event.counts:
+                await self._tools.pause(delay(clip.refusals, dice=self._tools.dice(), base=2.0))
+        return clip
+
+    async def _record_answer(self, clip: Clip, event: Event) -> Clip:
+        """Write the answer down; a request id that the ledger can't take is on the screen at once, too."""
+        try:
+            return await self._tools.ledger.record(clip, event)
+        except LedgerWriteError:
+            if isinstance(event, Submitted):
+                log.critical("PAID: clip %s has the request id %s; it is kept in ledger.spill",
+                             clip.wanted.name, event.request_id)  # fmt: skip
+            raise
+
+    async def _post(self, clip: Clip, params: Mapping[str, Any], grant: int, at: float) -> Event:
+        self._tools.posts_out += 1
+        try:
+            accepted = await self._tools.provider.submit(clip.wanted.model, params)
+        except ClipError as error:
+            self._tools.pacer.reached()
+            return Blocked(str(error)) if error.blocked else Failed(str(error))
+        except NowError as error:
+            return self._not_now(clip, error, grant)
+        except AccountError as error:
+            self._tools.account_trouble(error)
+            return SubmitDeferred(str(error))
+        except UnsureError as error:
+            return self._unsure(error)
+        finally:
+            self._tools.posts_out -= 1
+            self._tools.news.tell()
+        self._tools.pacer.reached()
+        self._tools.pacer.accepted()
+        self._trouble.over()
+        return Submitted(accepted.request_id, at)
+
+    def _not_now(self, clip: Clip, error: NowError, grant: int) -> Event:
+        """Surely not accepted: what that means for this clip, and for all others."""
+        if error.kind == "unreachable":
+            self._tools.pacer.unreachable()
+            return SubmitDeferred(str(error))
+        self._tools.pacer.reached()
+        if error.kind == "rate":
+            self._tools.pacer.limited(grant, error.retry_after)
+            self._tools.places.refused()
+            return SubmitDeferred(str(error))
+        if self._trouble.met_500(clip.row, asyncio.get_running_loop().time()):
+            return SubmitDeferred(f"{error} (as for other clips: the service is in trouble)")
+        if clip.refusals + 1 >= SUBMIT_TRIES:
+            return Failed(f"{error} ({SUBMIT_TRIES} tries)")
+        return SubmitDeferred(str(error), counts=True)
+
+    def _unsure(self, error: UnsureError) -> Event:
+        """Perhaps accepted, perhaps not: in doubt; and a reason to be careful with the next ones."""
+        self._trouble.met_silence(asyncio.get_running_loop().time())
+        if self._trouble.unsure >= UNSURE_STOP:
+            why = f"outage: {UNSURE_STOP} submissions in a row had no clear answer; the last: {error}"
+            self._tools.brake.pull(why, Exit.STOPPED)
+        return AnswerLost(str(error))
+
+    def _single_file(self) -> AbstractAsyncContextManager[object]:
+        """While the service is in trouble, one submission goes first to see."""
+        return self._scout if self._trouble.on else nullcontext()
+
+    async def _cleared(self, clip: Clip) -> tuple[int, int]:
+        """Wait for the budget, the hour and the pacer; returns the grant and the price to reserve.
+
+        Nothing may be awaited between the last check here and the record of the intent.
+        """
+        while True:
+            if await self._must_wait(clip):
+                continue
+            grant = await self._tools.pacer.grant(Call.SUBMIT)
+            price = self._tools.price(clip.wanted)
+            if self._tools.brake.pulled:
+                raise SubmissionStoppedError
+            if not self._too_old() and self._affordable(price):
+                return grant, price or 0
+
+    async def _must_wait(self, clip: Clip) -> bool:
+        """Wait for room in the budget or for old requests to end; True when it did wait."""
+        if self._tools.brake.pulled:
+            raise SubmissionStoppedError
+        price = self._tools.price(clip.wanted)
+        if not self._affordable(price):
+            if not self._tools.at_work:
+                self._out_of_budget(clip, price)
+                raise SubmissionStoppedError
+            await self._tools.news.wait()
+            return True
+        if self._too_old():
+            await self._tools.news.wait(5.0)
+            return True
+        return await self._trouble_must_pass()
+
+    async def _trouble_must_pass(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        if self._trouble.since is not None and now - self._trouble.since >= self._tools.give_up_s:
+            self._tools.brake.pull("outage: the service has accepted nothing for too long", Exit.STOPPED)
+        if now >= self._trouble.until:
+            return False
+        await self._tools.pause(self._trouble.until - now)
+        return True
+
+    def _affordable(self, price: int | None) -> bool:
+        money = self._tools.ledger.money
+        return money.cap is None or (price is not None and money.fits(price))
+
+    def _out_of_budget(self, clip: Clip, price: int | None) -> None:
+        money = self._tools.ledger.money
+        if price is None:
+            why = f"budget: the price of {clip.wanted.model} is not known; write it under prices: in the manifest"
+        else:
+            why = (
+                f"budget: {usd(money.spent)} spent and {usd(money.reserved)} reserved of {usd(money.cap)}; "
+                f"the next clip may cost {usd(price)}"
+            )
+        self._tools.brake.pull(why, Exit.STOPPED)
+
+    def _too_old(self) -> bool:
+        oldest = self._tools.poller.oldest
+        return oldest is not None and self._tools.ledger.now() - oldest > NEAR_THE_HOUR_S
+
+    async def _params(self, clip: Clip) -> dict[str, Any]:
+        """Give the parameters as sent; local audio is uploaded once per content."""
+        params: dict[str, Any] = json.loads(clip.wanted.params)
+        if clip.wanted.audio_file and clip.wanted.audio_sha256:
+            params["audio"] = await self._uploaded(Path(clip.wanted.audio_file), clip.wanted.audio_sha256)
+        return params
+
+    async def _uploaded(self, path: Path, sha256: str) -> str:
+        async with self._upload_lock:
+            for attempt in count(1):
+                if sha256 in self._uploads or self._tools.brake.pulled:
+                    break
+                grant = await self._tools.pacer.grant(Call.SUBMIT)
+                try:
+                    self._uploads[sha256] = await self._tools.provider.upload(path)
+                except NowError as error:
+                    self._not_uploaded(error, grant)
+                    await self._tools.pause(delay(attempt, hint=error.retry_after, dice=self._tools.dice()))
+            if sha256 not in self._uploads:
+                raise SubmissionStoppedError
+            return self._uploads[sha256]
+
+    def _not_uploaded(self, error: NowError, grant: int) -> None:
+        log.warning("upload: %s", error)
+        if error.kind == "rate":
+            self._tools.pacer.limited(grant, error.retry_after)
+        elif error.kind == "unreachable":
+            self._tools.pacer.unreachable()

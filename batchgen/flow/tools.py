@@ -1,0 +1,120 @@
+"""What the steps of a clip's life share: the tools of a run, and news of each other's progress."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from batchgen.clip import Clip, Generated, Wanted
+from batchgen.errors import AccountError, Exit
+from batchgen.flow.brake import Brake
+from batchgen.flow.inflight import Places
+from batchgen.ledger import Ledger
+from batchgen.media import Expect, Fetched
+from batchgen.money import price_class
+from batchgen.pacer import Pacer
+from batchgen.poller import Poller
+from batchgen.providers.base import Completed, Provider
+from batchgen.schedule import RunTimes
+
+
+class Downloads(Protocol):
+    """What fetches and checks a file (see `batchgen.download`)."""
+
+    async def fetch(
+        self, url: str, target: Path, expect: Expect, finish: Callable[[Path, Fetched], None] | None = None
+    ) -> Fetched:
+        """Return when the file is whole, checked and under its final name."""
+        ...
+
+
+class News:
+    """Wakes all who wait for something to have changed."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def tell(self) -> None:
+        """Wake them."""
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def wait(self, timeout: float | None = None) -> None:
+        """Wait for the next `tell`, or for some seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._event.wait()
+
+
+@dataclass(slots=True)
+class Place:
+    """One clip's hold on a place in flight; given back once."""
+
+    places: Places
+    held: bool = True
+
+    def give_back(self) -> None:
+        """Give it back, if it was not yet."""
+        if self.held:
+            self.held = False
+            self.places.give_back()
+
+
+@dataclass
+class Tools:
+    """The tools of a run. Limits are objects passed in; nothing here is global."""
+
+    ledger: Ledger
+    provider: Provider
+    pacer: Pacer
+    poller: Poller
+    places: Places
+    downloads: Downloads
+    brake: Brake
+    clips_dir: Path
+    price: Callable[[Wanted], int | None]  #: the worst price in micro-dollars; None: unknown
+    run_times: Callable[[str], RunTimes]  #: what is known of a price class
+    submit_concurrency: int = 8
+    give_up_s: float = 7200.0
+    dice: Callable[[], float] = random.random
+    news: News = field(default_factory=News)
+    posts_out: int = 0  #: POSTs that wait for their answer
+    at_work: set[int] = field(default_factory=set)  #: rows whose reservation will settle by itself
+
+    def settled(self, clip: Clip) -> None:
+        """The clip's reservation is settled, or no longer ours to wait for."""
+        self.at_work.discard(clip.row)
+        self.news.tell()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before another try; the brake cuts it short."""
+        await asyncio.wait({self.brake.next_pull()}, timeout=seconds)
+
+    def account_trouble(self, error: AccountError) -> None:
+        """Stop submitting; what is in flight is collected if the account still lets us."""
+        self.brake.pull(f"{error.reason}: {error}", Exit.STOPPED, grace_s=math.inf if error.collects else 0.0)
+
+
+def generated(completed: Completed, at: float, request_id: str | None = None) -> Generated:
+    """Turn a COMPLETED that has a link into the event."""
+    return Generated(
+        url=completed.url or "",
+        at=at,
+        cost=completed.cost,
+        file_size=completed.file_size,
+        queue_s=completed.queue_s,
+        run_s=completed.run_s,
+        request_id=request_id,
+    )
+
+
+def grade(clip: Clip) -> str:
+    """Name the clip's price class."""
+    return price_class(clip.wanted.model, json.loads(clip.wanted.params))

@@ -1,0 +1,53 @@
+"""Telling the service's trouble from a clip's: streaks of submissions that nobody accepted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from batchgen.retry import delay
+
+#: So many different clips refused by the API's own 500, and none accepted: it is the service, not the clips.
+REFUSED_CLIPS = 4
+#: So many POSTs in a row without a clear answer: send them one at a time, further and further apart ...
+UNSURE_SLOW = 8
+#: ... and stop at this many, before half a night's money is in doubt.
+UNSURE_STOP = 25
+
+
+@dataclass
+class Trouble:
+    """What happened since the last accepted submission. Times are the event loop's, in seconds."""
+
+    refused: set[int] = field(default_factory=set)
+    unsure: int = 0
+    tries: int = 0
+    since: float | None = None
+    until: float = 0.0
+
+    @property
+    def on(self) -> bool:
+        """True while the service, not a clip, is to blame."""
+        return self.since is not None
+
+    def over(self) -> None:
+        """A submission was accepted."""
+        self.refused.clear()
+        self.unsure, self.tries, self.since, self.until = 0, 0, None, 0.0
+
+    def met_500(self, row: int, now: float) -> bool:
+        """A clip was refused by the API's own 500; True when that does not count against it."""
+        self.refused.add(row)
+        if len(self.refused) >= REFUSED_CLIPS:
+            self._again(now)
+        return self.on
+
+    def met_silence(self, now: float) -> None:
+        """A POST had no clear answer."""
+        self.unsure += 1
+        if self.unsure >= UNSURE_SLOW:
+            self._again(now)
+
+    def _again(self, now: float) -> None:
+        self.since = now if self.since is None else self.since
+        self.tries += 1
+        self.until = now + delay(self.tries)

@@ -1,0 +1,104 @@
+"""Which addresses a file may be fetched from: any public https host, and loopback where it is asked for.
+
+The *resolved* address is judged, at each redirect and each new connection, so that neither a redirect nor a name
+that changes its address leads into the local network. Behind a proxy (`https_proxy`) the proxy resolves and
+connects, and its own rules hold; addresses written as numbers are refused here all the same.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import TypeAlias
+from urllib.request import getproxies
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from batchgen.errors import DownloadError
+
+_Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def may_connect(address: str, *, loopback: bool) -> bool:
+    """Tell whether an IP address is a public one (or loopback, where that is allowed).
+
+    IPv4 inside IPv6 (mapped, 6to4, NAT64) counts as what it stands for. What is no address at all may not.
+    """
+    ip = _parsed(address)
+    return ip is not None and _fits(ip, loopback=loopback)
+
+
+def check(url: URL, *, loopback: bool) -> None:
+    """Refuse a URL that may not be fetched, as far as it shows without a look at the name service.
+
+    Raises:
+        DownloadError: "refused": not https (http only to loopback), no host, user and password, an address
+            that is not public. The message names the host alone: a query may hold a signature.
+    """
+    host = url.host
+    if not host or url.scheme not in {"https", "http"} or url.user is not None:
+        raise _refused(url, "not a plain https address")
+    ip = _parsed(host)
+    # The system would take "127.1" and "0x7f.1" for addresses, and no top-level domain begins with a digit.
+    if ip is None and host.rpartition(".")[2][:1].isdigit():
+        raise _refused(url, "a number in an odd spelling")
+    if ip is not None and not _fits(ip, loopback=loopback):
+        raise _refused(url, "not a public address")
+    local = host == "localhost" or (ip is not None and ip.is_loopback)
+    if url.scheme == "http" and not (loopback and local):
+        raise _refused(url, "http without encryption")
+
+
+class PublicResolver(AbstractResolver):
+    """A resolver that gives only addresses which may be connected to.
+
+    The machine's configured proxies are let through: they often have private addresses.
+    """
+
+    def __init__(self, *, loopback: bool) -> None:
+        self._inner = ThreadedResolver()
+        self._loopback = loopback
+        proxies = getproxies()
+        self._proxies = frozenset(URL(proxies[kind]).host for kind in ("http", "https") if kind in proxies)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Resolve a name. Raises DownloadError ("refused") when all of its addresses are private, else OSError."""
+        found = await self._inner.resolve(host, port, family)
+        if host in self._proxies:
+            return found
+        fit = [one for one in found if may_connect(one["host"], loopback=self._loopback)]
+        if not fit:
+            raise DownloadError(f"may not fetch from {host}: not a public address", kind="refused")
+        return fit
+
+    async def close(self) -> None:
+        """Release the inner resolver."""
+        await self._inner.close()
+
+
+def _refused(url: URL, why: str) -> DownloadError:
+    return DownloadError(f"may not fetch from {url.scheme}://{url.host or ''}: {why}", kind="refused")
+
+
+def _fits(ip: _Address, *, loopback: bool) -> bool:
+    if ip.is_loopback:
+        return loopback
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+def _parsed(text: str) -> _Address | None:
+    try:
+        ip = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or ip

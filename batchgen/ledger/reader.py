@@ -1,0 +1,109 @@
+"""Questions to a ledger that some run may be writing; nothing here changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batchgen.clip import Clip, State
+from batchgen.ledger import sql
+from batchgen.money import Wall
+
+FILE = "ledger.db"
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts of wanted clips by state, and of clips that are no longer wanted."""
+
+    counts: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
+    unwanted: int = 0
+
+
+class Reader:
+    """Questions to a ledger that some run may be writing; changes nothing."""
+
+    def __init__(self, folder: Path, *, writable: bool = False) -> None:
+        self.folder = folder
+        self.path = folder / FILE
+        self._db = sql.connect(self.path, writable=writable)
+        if not writable:
+            sql.check_version(self._db, self.path)
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Tell whether the folder holds a ledger."""
+        return (folder / FILE).exists()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def meta(self, key: str) -> str | None:
+        """Give one remembered fact of the batch."""
+        row = self._db.execute("SELECT v FROM meta WHERE k=?", (key,)).fetchone()
+        return str(row[0]) if row else None
+
+    def totals(self) -> Totals:
+        """Count the clips by state."""
+        totals = Totals()
+        query = "SELECT state, wanted, count(*) FROM clip GROUP BY state, wanted"
+        for state, wanted, n in self._db.execute(query):
+            if wanted:
+                totals.counts[State(state)] = n
+            else:
+                totals.unwanted += n
+        return totals
+
+    def wall(self, cap: int | None = None) -> Wall:
+        """Give what was spent, what is reserved, and the highest charges, per price class."""
+        wall = Wall(cap=cap)
+        query = (
+            "SELECT grade, sum(held), sum(held > 0), coalesce(sum(cost), 0), "
+            "max(CASE WHEN outcome = 'charged' THEN cost END) FROM request GROUP BY grade"
+        )
+        for grade, held, opened, spent, top in self._db.execute(query):
+            if opened:
+                wall.held[grade], wall.open[grade] = held, opened
+            wall.spent += spent
+            if top is not None:
+                wall.seen[grade] = top
+        return wall
+
+    def unpriced(self) -> int:
+        """Count charged or open requests whose cost is not known and not reserved either."""
+        query = (
+            "SELECT count(*) FROM request WHERE cost IS NULL AND held = 0 "
+            "AND outcome IN ('open','charged','unsure','lost')"
+        )
+        return int(self._db.execute(query).fetchone()[0])
+
+    def clips(self, *states: State, wanted: bool | None = None) -> Iterator[Clip]:
+        """Give the clips in these states (all, if none is named), the oldest request first."""
+        where = f"c.state IN ({','.join('?' * len(states))})" if states else "1"
+        if wanted is not None:
+            where += f" AND c.wanted = {int(wanted)}"
+        query = f"{sql.SELECT_CLIP} WHERE {where} ORDER BY coalesce(r.submitted_at, r.intent_at), c.ord"
+        for row in self._db.execute(query, tuple(str(state) for state in states)):
+            yield sql.clip_of(row)
+
+    def states(self) -> dict[str, State]:
+        """Give the state of every clip by its key."""
+        return {key: State(state) for key, state in self._db.execute("SELECT key, state FROM clip")}
+
+    def request_ids(self) -> set[str]:
+        """Give every request id that some clip has."""
+        return {found for (found,) in self._db.execute("SELECT request_id FROM request WHERE request_id IS NOT NULL")}
+
+    def run_times(self, limit: int) -> dict[str, list[float]]:
+        """Give the latest run times per price class, in seconds from submission to the end, oldest first."""
+        query = (
+            "SELECT grade, coalesce(run_s + coalesce(queue_s, 0), completed_at - submitted_at) FROM request "
+            "WHERE outcome = 'charged' AND completed_at IS NOT NULL ORDER BY completed_at DESC LIMIT ?"
+        )
+        found: dict[str, list[float]] = {}
+        for grade, seconds in self._db.execute(query, (limit,)):
+            if seconds is not None:
+                found.setdefault(grade, []).insert(0, seconds)
+        return found

@@ -1,0 +1,158 @@
+"""The ledger's tables, and the way of a clip into a row and back. No policy here.
+
+Times are epoch seconds (UTC), money is micro-dollars; `detail` is the event as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from batchgen.clip import Clip, Event, Request, State, Wanted
+from batchgen.errors import LedgerError
+
+#: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
+SCHEMA = 1
+#: From version n to n + 1: SQL, run in one transaction. Released ledgers are kept under tests.
+MIGRATIONS: dict[int, str] = {}
+
+TABLES = """
+CREATE TABLE meta(k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE clip(
+  id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, wanted INTEGER NOT NULL DEFAULT 1,
+  prompt_id TEXT NOT NULL, take INTEGER NOT NULL, model TEXT NOT NULL, params TEXT NOT NULL,
+  name TEXT UNIQUE NOT NULL, ord INTEGER NOT NULL, priority INTEGER NOT NULL,
+  audio_file TEXT, audio_sha256 TEXT, label TEXT NOT NULL,
+  state TEXT NOT NULL DEFAULT 'pending' CHECK(state IN (STATES)),
+  n INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+  failures INTEGER NOT NULL DEFAULT 0, refusals INTEGER NOT NULL DEFAULT 0,
+  reason TEXT NOT NULL DEFAULT '', file TEXT, bytes INTEGER, sha256 TEXT, flags TEXT NOT NULL DEFAULT '');
+CREATE INDEX clip_open ON clip(state, take, priority DESC, ord) WHERE state <> 'done';
+CREATE INDEX clip_unwanted ON clip(state) WHERE wanted = 0;
+CREATE TABLE request(
+  clip INTEGER NOT NULL REFERENCES clip(id), n INTEGER NOT NULL, grade TEXT NOT NULL,
+  intent_at REAL NOT NULL, held INTEGER NOT NULL, request_id TEXT, submitted_at REAL, completed_at REAL,
+  cost INTEGER, url TEXT, file_size INTEGER, queue_s REAL, run_s REAL, outcome TEXT NOT NULL, sent TEXT,
+  PRIMARY KEY(clip, n)) WITHOUT ROWID;
+CREATE INDEX request_id ON request(request_id) WHERE request_id IS NOT NULL;
+CREATE TABLE event(seq INTEGER PRIMARY KEY, clip INTEGER NOT NULL, at REAL NOT NULL, name TEXT NOT NULL,
+  state TEXT NOT NULL, detail TEXT NOT NULL);
+""".replace("STATES", ",".join(f"'{state}'" for state in State))
+
+# ruff's S608 sees SQL put together from text; it is put together from our own column names only.
+_REQUEST = [field.name for field in fields(Request)]
+_WANTED = "key, prompt_id, take, model, params, name, ord, priority, audio_file, audio_sha256, label"
+SELECT_CLIP = (
+    f"SELECT c.id, {', '.join('c.' + name for name in _WANTED.split(', '))}, c.state, c.attempts, "  # noqa: S608
+    "c.failures, c.refusals, c.reason, c.file, c.bytes, c.sha256, c.flags, c.wanted, "
+    f"{', '.join('r.' + name for name in _REQUEST)} "
+    "FROM clip c LEFT JOIN request r ON r.clip = c.id AND r.n = c.n "
+)
+INSERT_CLIP = f"INSERT INTO clip({_WANTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+UPDATE_CLIP = (
+    "UPDATE clip SET state=?, n=?, attempts=?, failures=?, refusals=?, reason=?, file=?, bytes=?, sha256=?, "
+    "flags=? WHERE id=?"
+)
+INSERT_REQUEST = (
+    f"INSERT OR REPLACE INTO request(clip, grade, {', '.join(_REQUEST)}) "  # noqa: S608
+    f"VALUES (?,?,{','.join('?' * len(_REQUEST))})"
+)
+INSERT_EVENT = "INSERT INTO event(clip, at, name, state, detail) VALUES (?,?,?,?,?)"
+
+
+def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
+    """Open a ledger file; every commit of a writable one survives a power cut.
+
+    Raises:
+        LedgerError: it is damaged, no ledger, or may not be read; nothing is changed.
+    """
+    try:
+        if not writable:
+            db = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=5)
+        else:
+            # Commits run in one worker thread at a time, so the check by thread would only be in the way.
+            db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")  # NORMAL loses acknowledged work in a power cut
+            db.execute("PRAGMA fullfsync=1")  # matters on macOS only
+            db.execute("PRAGMA journal_size_limit=16777216")
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        message = f"{path}: can't be read as a ledger ({error}); it was left as it is. Restore a copy, or move it away"
+        raise LedgerError(message) from error
+    return db
+
+
+def _quoted(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Create the tables of a new ledger, or bring an older one up to date."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0 and not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        db.executescript(f"BEGIN;{TABLES}PRAGMA user_version={SCHEMA};COMMIT;")
+        return
+    check_version(db, path)
+    for step in range(version, SCHEMA):
+        db.executescript(f"BEGIN;{MIGRATIONS[step]}PRAGMA user_version={step + 1};COMMIT;")
+
+
+def check_version(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is no ledger, or one that a newer release has written."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if not db.execute("SELECT count(*) FROM sqlite_master WHERE name='clip'").fetchone()[0]:
+        raise LedgerError(f"{path}: is a database, but no ledger of batchgen; choose another --dir")
+    if version > SCHEMA:
+        message = f"{path}: was written by a newer batchgen (schema {version}, known {SCHEMA}); update batchgen"
+        raise LedgerError(message)
+
+
+def clip_of(row: tuple[object, ...]) -> Clip:
+    """Make a clip of a row that `SELECT_CLIP` gave."""
+    wanted = Wanted(*row[1:12])  # type: ignore[arg-type]
+    request = Request(*row[22:]) if row[22] is not None else None  # type: ignore[arg-type]
+    state, attempts, failures, refusals, reason, file, size, sha256, flags, is_wanted = row[12:22]
+    return Clip(
+        row=row[0],  # type: ignore[arg-type]
+        wanted=wanted,
+        state=State(str(state)),
+        request=request,
+        attempts=attempts,  # type: ignore[arg-type]
+        failures=failures,  # type: ignore[arg-type]
+        refusals=refusals,  # type: ignore[arg-type]
+        reason=reason,  # type: ignore[arg-type]
+        file=file,  # type: ignore[arg-type]
+        bytes=size,  # type: ignore[arg-type]
+        sha256=sha256,  # type: ignore[arg-type]
+        flags=flags,  # type: ignore[arg-type]
+        unwanted=not is_wanted,
+    )
+
+
+def wanted_row(wanted: Wanted, name: str) -> tuple[object, ...]:
+    """Make the values of `INSERT_CLIP`."""
+    return (
+        wanted.key, wanted.prompt_id, wanted.take, wanted.model, wanted.params, name, wanted.order, wanted.priority,
+        wanted.audio_file, wanted.audio_sha256, wanted.label,
+    )  # fmt: skip
+
+
+def write(db: sqlite3.Connection, clip: Clip, event: Event, at: float, grade: str) -> None:
+    """Write one event and what the clip is after it; the caller owns the transaction."""
+    n = clip.request.n if clip.request else 0
+    db.execute(
+        UPDATE_CLIP,
+        (
+            str(clip.state), n, clip.attempts, clip.failures, clip.refusals, clip.reason, clip.file, clip.bytes,
+            clip.sha256, clip.flags, clip.row,
+        ),
+    )  # fmt: skip
+    if clip.request is not None:
+        request = [getattr(clip.request, name) for name in _REQUEST]
+        db.execute(INSERT_REQUEST, (clip.row, grade, *request))
+    detail = {name: value for name, value in asdict(event).items() if value not in (None, "", 0, False)}
+    text = json.dumps(detail, ensure_ascii=False, separators=(",", ":"))
+    db.execute(INSERT_EVENT, (clip.row, at, type(event).__name__, str(clip.state), text))

@@ -1,0 +1,309 @@
+"""The one writer of the state file: every clip, request, event and cent, durable when `record` returns.
+
+`record` advances a clip with no `await` between the check and the change. Many clips share one commit:
+while a commit runs in the worker thread, events gather for the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+from filelock import FileLock, Timeout
+
+from batchgen.clip import AnswerLost, Clip, Event, State, Submitted, Wanted, advance
+from batchgen.errors import IllegalEventError, LedgerError, LedgerWriteError, LockedError
+from batchgen.ledger import sql
+from batchgen.ledger.reader import Reader
+from batchgen.ledger.spill import Spill
+from batchgen.money import price_class
+
+#: Called after an event is on disk, with the clip as it is then.
+Observer: TypeAlias = Callable[[Clip, Event], None]
+_Write: TypeAlias = tuple[Clip, Event, float, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Whom a batch folder belongs to: one manifest, one origin, one account."""
+
+    manifest: str
+    origin: str
+    account: str
+
+
+class Ledger(Reader):
+    """The one writer of a batch's state file, held by a lock for its life.
+
+    Args:
+        folder: the batch folder; made if it is missing.
+        wall_clock: epoch seconds, UTC; by the wall, so that a sleeping machine's time counts.
+
+    Raises:
+        LockedError: another run holds the batch; the message says who.
+        LedgerError: the file is no ledger of ours, damaged, or newer than we are.
+    """
+
+    def __init__(self, folder: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
+        self._lock = _lock(folder)
+        try:
+            super().__init__(folder, writable=True)
+            sql.prepare(self._db, self.path)
+            self._spill = Spill(folder / "ledger.spill")
+        except sqlite3.Error as error:
+            self._lock.release()
+            raise LedgerError(f"{self.path}: {error}; nothing was changed") from error
+        except OSError as error:
+            self._lock.release()
+            raise LedgerWriteError(f"{folder}: can't be written ({error.strerror})") from error
+        except BaseException:
+            self._lock.release()
+            raise
+        self.now = wall_clock
+        self.observers: list[Observer] = []
+        self.broken: str = ""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._live: dict[int, Clip] = {}
+        self._gathered: list[tuple[_Write, asyncio.Future[None]]] = []
+        self._commit_runs: asyncio.Future[None] | None = None
+        self.live_totals = self.totals()
+        self.money = self.wall()
+
+    async def settle(self) -> None:
+        """Wait until all that was recorded is on disk, or could not be written."""
+        while self._commit_runs:
+            await asyncio.wait([self._commit_runs])
+
+    def close(self) -> None:
+        """Let go of the batch; after `settle`, nothing is left to write."""
+        self._thread.shutdown(wait=True)
+        super().close()
+        self._spill.close()
+        self._lock.release()
+
+    # --- before a run ---------------------------------------------------------------------------------
+
+    def bind(self, home: Home, *, moved: bool = False) -> None:
+        """Write down whom the folder belongs to, or refuse a stranger.
+
+        Raises:
+            LedgerError: it belongs to another manifest, origin or account; `moved` says that this is meant.
+        """
+        for name, value in (("manifest", home.manifest), ("origin", home.origin), ("account", home.account)):
+            known = self.meta(name)
+            if known is not None and known != value and not moved:
+                what = "another API key" if name == "account" else f"the {name} {known}, not {value}"
+                message = f"{self.folder} belongs to {what}"
+                raise LedgerError(f"{message}; choose another --dir, or say --moved if it is the same batch")
+            if known != value:
+                self.remember(name, value)
+
+    def remember(self, key: str, value: str) -> None:
+        """Keep one fact of the batch."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
+
+    def sync(self, wanted: Iterable[Wanted]) -> int:
+        """Hold what is wanted against what is known; returns the number of new clips.
+
+        Clips that are no longer wanted are flagged; only those that were never sent are forgotten.
+        """
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            known = dict(db.execute("SELECT key, id FROM clip"))
+            db.execute("UPDATE clip SET wanted = 0")
+            fresh = [clip for clip in wanted if _keep(db, clip, known.get(clip.key))]
+            db.execute("DELETE FROM clip WHERE wanted = 0 AND state = 'pending' AND n = 0")
+            taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
+            db.executemany(sql.INSERT_CLIP, (sql.wanted_row(clip, _free_name(clip, taken)) for clip in fresh))
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        self.live_totals = self.totals()
+        return len(fresh)
+
+    def recover(self) -> int:
+        """Settle what an earlier run left half said; returns how many clips are in doubt by it."""
+        for key, request_id, at in self._spill.entries():
+            row = self._db.execute(f"{sql.SELECT_CLIP} WHERE c.key=?", (key,)).fetchone()
+            clip = sql.clip_of(row) if row else None
+            if clip and clip.state in (State.SUBMITTING, State.UNCONFIRMED) and not clip.request_id:
+                self._write_now(clip, Submitted(request_id, at))
+        self._spill.clear()
+        cut_off = list(self.clips(State.SUBMITTING))
+        for clip in cut_off:
+            self._write_now(clip, AnswerLost("the run ended while its submission was on the way"))
+        return len(cut_off)
+
+    def _write_now(self, clip: Clip, event: Event) -> None:
+        after, write = self._apply(clip, event)
+        self._commit([write])
+        self._live.pop(after.row, None)
+        self._tell(after, event)
+
+    # --- the run's questions --------------------------------------------------------------------------
+
+    def paid(self) -> list[int]:
+        """Rows of clips that are being generated or wait for their download, the oldest first."""
+        query = (
+            "SELECT c.id FROM clip c JOIN request r ON r.clip=c.id AND r.n=c.n "
+            "WHERE c.state IN ('generating','downloading') ORDER BY coalesce(r.submitted_at, r.intent_at)"
+        )
+        return [row for (row,) in self._db.execute(query)]
+
+    def pending(self) -> list[tuple[int, str, str]]:
+        """Wanted clips to submit as (row, prompt id, name): first takes first, then priority, then order."""
+        query = (
+            "SELECT id, prompt_id, name FROM clip WHERE state='pending' AND wanted=1 ORDER BY take, priority DESC, ord"
+        )
+        return self._db.execute(query).fetchall()
+
+    def clip(self, row: int) -> Clip:
+        """Give a clip as it is now."""
+        if row in self._live:
+            return self._live[row]
+        return sql.clip_of(self._db.execute(f"{sql.SELECT_CLIP} WHERE c.id=?", (row,)).fetchone())
+
+    # --- the one way to change a clip -----------------------------------------------------------------
+
+    async def record(self, clip: Clip, event: Event) -> Clip:
+        """Advance the clip and return it when the event is on disk.
+
+        Raises:
+            IllegalEventError: the clip has no such arrow, or is no longer what the caller holds.
+            LedgerWriteError: the event could not be written; a request id was kept in the spill file.
+        """
+        if self.broken:
+            self._save_id(clip, event)
+            raise LedgerWriteError(self.broken)
+        after, write = self._apply(clip, event)
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gathered.append((write, durable))
+        if self._commit_runs is None:
+            self._start_commit()
+        try:
+            await durable
+        except LedgerWriteError:
+            self._save_id(clip, event)
+            raise
+        if after.state.settled:
+            self._live.pop(after.row, None)
+        return after
+
+    def _apply(self, clip: Clip, event: Event) -> tuple[Clip, _Write]:
+        held = self._live.get(clip.row, clip)
+        if held is not clip and held != clip:
+            what = type(event).__name__
+            raise IllegalEventError(f"clip {clip.wanted.name} is {held.state} by now: {what} comes too late")
+        after = advance(clip, event)
+        grade = self._grade(after)
+        self._book(clip, after, grade)
+        self._live[clip.row] = after
+        return after, (after, event, self.now(), grade)
+
+    def _grade(self, clip: Clip) -> str:
+        return price_class(clip.wanted.model, json.loads(clip.wanted.params))
+
+    def _book(self, before: Clip, after: Clip, grade: str) -> None:
+        if not after.unwanted:
+            counts = self.live_totals.counts
+            counts[before.state] -= 1
+            counts[after.state] += 1
+        old, new = before.request, after.request
+        same = old is not None and new is not None and old.n == new.n
+        was_held, was_cost = (old.held, old.cost or 0) if old and same else (0, 0)
+        is_held, is_cost = (new.held, new.cost or 0) if new else (0, 0)
+        charge = new.cost if new and new.outcome == "charged" else None
+        self.money.move(grade, held=is_held - was_held, spent=is_cost - was_cost, charge=charge)
+
+    # --- group commit ---------------------------------------------------------------------------------
+
+    def _start_commit(self) -> None:
+        batch, self._gathered = self._gathered, []
+        writes = [write for write, _ in batch]
+        self._commit_runs = asyncio.get_running_loop().run_in_executor(self._thread, self._commit, writes)
+        self._commit_runs.add_done_callback(partial(self._committed, batch))
+
+    def _commit(self, writes: list[_Write]) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for clip, event, at, grade in writes:
+                sql.write(self._db, clip, event, at, grade)
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _committed(self, batch: list[tuple[_Write, asyncio.Future[None]]], done: asyncio.Future[None]) -> None:
+        self._commit_runs = None
+        error = done.exception()
+        if isinstance(error, sqlite3.Error):
+            self.broken = f"{self.path}: can't be written ({error}); free some disk space and run again"
+        for (clip, event, _, _), durable in batch:
+            if error is None:
+                self._tell(clip, event)
+            if durable.done():
+                continue
+            if error is None:
+                durable.set_result(None)
+            else:
+                durable.set_exception(LedgerWriteError(self.broken) if self.broken else error)
+        if self._gathered:
+            self._start_commit()
+
+    def _save_id(self, clip: Clip, event: Event) -> None:
+        if isinstance(event, Submitted):
+            self._spill.add(clip.key, event.request_id, event.at)
+
+    def _tell(self, clip: Clip, event: Event) -> None:
+        for observer in self.observers:
+            observer(clip, event)
+
+
+def _lock(folder: Path) -> FileLock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+        owner = f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+        (folder / ".lock.owner").write_text(owner)
+    except Timeout:
+        owner = "another process"
+        with suppress(OSError):
+            owner = (folder / ".lock.owner").read_text() or owner
+        raise LockedError(f"another run holds this batch: {owner}. Wait for it, or stop it ({folder})") from None
+    except OSError as error:
+        raise LedgerWriteError(f"{folder}: can't be written ({error.strerror})") from error
+    return lock
+
+
+def _keep(db: sqlite3.Connection, clip: Wanted, row: int | None) -> bool:
+    """Flag a known clip as wanted; True when it is new."""
+    if row is None:
+        return True
+    db.execute(
+        "UPDATE clip SET wanted=1, prompt_id=?, take=?, ord=?, priority=?, audio_file=?, label=? WHERE id=?",
+        (clip.prompt_id, clip.take, clip.order, clip.priority, clip.audio_file, clip.label, row),
+    )
+    return False
+
+
+def _free_name(clip: Wanted, taken: set[str]) -> str:
+    """Give a name that no other clip of the ledger has: a paid file is never overwritten."""
+    name = clip.name
+    if name.casefold() in taken:
+        name = f"{clip.name}~{clip.key[-8:]}"
+    taken.add(name.casefold())
+    return name

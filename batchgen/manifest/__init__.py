@@ -1,0 +1,39 @@
+"""The manifest: YAML text → wanted clips, all faults at once, nothing spent.
+
+Read in this order: values (what comes out), load (the walk), yaml_strict and schema (the file),
+tables, matrix, templates, params, takes, keys (the parts), expand and naming (put together).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from batchgen.manifest.values import Budget, Limits, Manifest, Window
+from batchgen.providers.models import Prices
+
+__all__ = ["Budget", "Limits", "Manifest", "Prices", "Window", "json_schema", "load", "template"]
+
+
+def load(path: Path) -> Manifest:
+    """Read, check and expand a manifest; it and its files are read, nothing is written or sent.
+
+    Raises:
+        ManifestError: with all faults, each as `file:line:column: what: how to mend it`.
+    """
+    from batchgen.manifest.load import load_manifest
+
+    return load_manifest(path)
+
+
+def json_schema() -> dict[str, object]:
+    """Return the manifest's JSON Schema (draft-07) for editors, every field described."""
+    from batchgen.manifest.editor import json_schema as schema
+
+    return schema()
+
+
+def template(name: str) -> str:
+    """Return the annotated manifest that `batchgen init` writes for a batch of this name."""
+    from batchgen.manifest.starter import starter
+
+    return starter(name)

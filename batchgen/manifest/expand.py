@@ -1,0 +1,341 @@
+"""A manifest's parts → its prompts, in one pass: files, matrix, templates, parameters, takes, keys.
+
+Plain dicts are merged, layer upon layer (defaults, matrix cell, prompt, row of a file); what is costly, the
+templates' compilation and the parameters' schema, is done once for each distinct text and set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from batchgen.manifest.audio import Audio
+from batchgen.manifest.faults import Faults, Place
+from batchgen.manifest.keys import canonical, key_of
+from batchgen.manifest.matrix import Cell, Matrix, same
+from batchgen.manifest.names import clean_id, slug
+from batchgen.manifest.params import Params, Problem, Settings, text_problems
+from batchgen.manifest.schema import ManifestShape, MatrixShape
+from batchgen.manifest.tables import MAX_BYTES, ROW_WORDS, Row, read_rows
+from batchgen.manifest.takes import TakesError, seeds_of
+from batchgen.manifest.templates import Templates, TextError, is_template
+from batchgen.manifest.yaml_strict import Document, read_text, scan_secrets
+from batchgen.providers.models import find
+
+MAX_CLIPS = 1_000_000
+_WORDS = ("id", "prompt", "takes", "seed", "seeds", "priority", "model", "extra")
+_NOT_PARAMETERS = frozenset({"vars", "matrix", "file"})
+
+
+class Layer(NamedTuple):
+    """Values that were written together, and where each of them stands."""
+
+    values: Mapping[str, Any]
+    where: Callable[[str], Place]
+
+
+class Take(NamedTuple):
+    """One clip of a prompt."""
+
+    number: int
+    seed: int
+    key: str
+    params: str
+
+
+@dataclass(slots=True)
+class Prompt:
+    """One prompt with its cell and row filled in; ids and names come later, when all are known."""
+
+    place: Place
+    text: str
+    model: str
+    settings: Settings
+    takes: list[Take]
+    given_id: str  #: "" if it has to be made of the prompt
+    cell_id: str
+    label: str
+    priority: int
+    values: Mapping[str, Any]
+
+    @property
+    def audio(self) -> Audio | None:
+        """The local audio to upload, if it has any."""
+        return self.settings.audio
+
+
+class TooManyError(Exception):
+    """The expansion passed its cap; the fault is noted."""
+
+
+@dataclass(slots=True)
+class Source:
+    """An entry of the manifest in one cell of its matrix: what its rows have in common."""
+
+    layers: tuple[Layer, ...]
+    cell: Cell
+    values: dict[str, Any]
+    variables: dict[str, Any]
+    place: Place
+    cell_id: str = field(init=False)
+    label: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cell_id = "-".join(filter(None, (slug(str(value)) for value in self.cell.values())))
+        self.label = ", ".join(f"{name}={value}" for name, value in self.cell.items())
+
+
+class Expander:
+    """Expands one manifest; `prompts` yields, `files` and the faults fill up meanwhile."""
+
+    def __init__(self, shape: ManifestShape, document: Document, folder: Path, faults: Faults) -> None:
+        self.shape = shape
+        self.document = document
+        self.folder = folder
+        self.faults = faults
+        self.templates = Templates()
+        self.params = Params(folder)
+        self.files: dict[str, str] = {}
+        self._seen: dict[str, Place] = {}
+        self._clips = 0
+
+    def prompts(self) -> Iterator[Prompt]:
+        """Yield every prompt with at least one clip that no earlier one has; faults are noted, not raised.
+
+        Raises:
+            TooManyError: the expansion passed its cap, which is noted as a fault.
+        """
+        for index, raw in enumerate(self.document.data["prompts"]):
+            if raw is None:
+                continue  # its shape was wrong, and that is told
+            entry = raw if isinstance(raw, dict) else {"prompt": raw}
+            sources = self._sources(index, entry, at_text=not isinstance(raw, dict))
+            if "file" in entry:
+                yield from self._file(index, entry, sources)
+            else:
+                for source in sources:
+                    yield from self._prompt(source, None)
+
+    def note_audio(self) -> None:
+        """Add the audio files that were named to `files`."""
+        for audio in self.params.audio_files:
+            self.files[self._relative(audio.path)] = audio.sha256
+
+    # --- what rows have in common ------------------------------------------------------------------
+
+    def _sources(self, index: int, entry: Mapping[str, Any], *, at_text: bool) -> list[Source]:
+        path: tuple[str | int, ...] = ("prompts", index)
+        own = entry.get("matrix") is not None
+        matrix_path = (*path, "matrix") if own else ("matrix",)
+        shape = getattr(self.shape.prompts[index], "matrix", None) if own else self.shape.matrix
+        model = entry.get("model") or self.shape.model
+        names = _parameters(model)
+        values = {name: value for name, value in entry.items() if name not in _NOT_PARAMETERS}
+        where = (lambda _: self.document.place(path)) if at_text else self._where(*path)
+        defaults = Layer(self.shape.defaults, self._where("defaults"))
+        found = []
+        for cell in self._cells(shape or MatrixShape(), matrix_path):
+            in_cell = Layer({n: v for n, v in cell.items() if n in names}, self._where(*matrix_path))
+            layers = (defaults, in_cell, Layer(values, where))
+            merged = {name: value for layer in layers for name, value in layer.values.items()}
+            variables = {**self.shape.vars, **cell, **(entry.get("vars") or {})}
+            found.append(Source(layers, cell, {"model": model, **merged}, variables, self.document.place(path)))
+        return found
+
+    def _where(self, *path: str | int) -> Callable[[str], Place]:
+        return lambda name: self.document.place((*path, name))
+
+    def _cells(self, shape: MatrixShape, path: Sequence[str | int]) -> list[Cell]:
+        matrix = Matrix(shape.model_extra or {}, shape.exclude, shape.include)
+        if matrix.size > MAX_CLIPS:
+            self._too_many(self.document.place(path))
+        for number, pattern in enumerate(matrix.exclude):
+            for name, value in pattern.items():
+                if not any(same(value, known) for known in matrix.axes.get(name, ())):
+                    place = self.document.place((*path, "exclude", number, name))
+                    self.faults.error(
+                        place, f"exclude: no cell has {name}: {value!r}", "write a name and value of the matrix"
+                    )
+        cells = matrix.cells()
+        if not cells:
+            self.faults.error(self.document.place(path), "exclude leaves no cell of the matrix", "take one out of it")
+        return cells
+
+    # --- prompt files ------------------------------------------------------------------------------
+
+    def _file(self, index: int, entry: Mapping[str, Any], sources: list[Source]) -> Iterator[Prompt]:
+        place = self.document.place(("prompts", index, "file"))
+        path = (self.folder / entry["file"]).absolute()
+        file = str(Path(self.document.file).parent / entry["file"])
+        found = read_text(path, file, self.faults, limit=MAX_BYTES)
+        if found is None:
+            self.faults.error(place, f"the prompt file {entry['file']} can't be read", "see what is said of it")
+            return
+        text, raw = found
+        self.files[self._relative(path)] = hashlib.sha256(raw).hexdigest()
+        scan_secrets(file, text, self.faults)
+        known = frozenset().union(*(_parameters(source.values["model"]) | source.values.keys() for source in sources))
+        rows = 0
+        for row in read_rows(path.name, file, text, known - {"model"}, self.faults):
+            rows += 1
+            for source in sources:
+                yield from self._prompt(source, row)
+        if not rows and not self.faults.errors:
+            self.faults.error(place, f"{entry['file']} has no prompts", "write one on each line")
+
+    def _relative(self, path: Path) -> str:
+        return Path(os.path.relpath(path, self.folder)).as_posix()
+
+    # --- one prompt --------------------------------------------------------------------------------
+
+    def _prompt(self, source: Source, row: Row | None) -> Iterator[Prompt]:
+        layers, values, variables = self._merge(source, row)
+        place = row.place if row else source.place
+
+        def tell(problem: Problem) -> None:
+            self._tell(problem, layers, place)
+
+        filled = self._fill(values, variables, tell)
+        if filled is None:
+            return
+        prompt = self._checked(filled, layers, tell)
+        if prompt is None:
+            return
+        text, model, settings, seeds, priority = prompt
+        takes = self._takes(model, text, settings, seeds, place)
+        given = self._given_id(filled, tell)
+        if takes and given is not None:
+            templated = is_template(values.get("id"))
+            cell_id = "" if templated else source.cell_id
+            yield Prompt(place, text, model, settings, takes, given, cell_id, source.label, priority, variables)
+
+    def _merge(self, source: Source, row: Row | None) -> tuple[tuple[Layer, ...], dict[str, Any], dict[str, Any]]:
+        """Lay a row's cells over what its entry says; columns that are no parameters are variables."""
+        if row is None:
+            return source.layers, source.values, source.variables
+        names = _parameters(source.values["model"])
+        # For a model that nobody knows, what the manifest itself calls a parameter is one.
+        own = {
+            n: v for n, v in row.values.items() if n in names or n in ROW_WORDS or (n in source.values and n != "model")
+        }
+        free = {name: value for name, value in row.values.items() if name not in own}
+        inner = own.pop("vars", None)
+        layers = (*source.layers, Layer(own, lambda _: row.place))
+        more = inner if isinstance(inner, dict) else {}
+        if inner is not None and not isinstance(inner, dict):
+            free["vars"] = inner
+        return layers, {**source.values, **own}, {**source.variables, **free, **more}
+
+    def _tell(self, problem: Problem, layers: Sequence[Layer], place: Place) -> None:
+        """Note a problem where the parameter was written, in the layer that won."""
+        layer = next((layer for layer in reversed(layers) if problem.name in layer.values), None)
+        at = layer.where(problem.name) if layer else place
+        note = self.faults.warn if problem.warning else self.faults.error
+        note(at, problem.what, problem.mend)
+
+    def _fill(
+        self, values: Mapping[str, Any], variables: Mapping[str, Any], tell: Callable[[Problem], None]
+    ) -> dict[str, Any] | None:
+        """Return the values with their templates filled in and the empty ones left out; None: one can't be."""
+        filled: dict[str, Any] | None = {}
+        for name, value in values.items():
+            if value is None or not (isinstance(value, str) and is_template(value)):
+                if filled is not None and value is not None:
+                    filled[name] = value
+                continue
+            try:
+                text = self.templates.fill(value, variables)
+            except TextError as error:
+                tell(Problem(name, f"{name}: {error.what}", error.mend))
+                filled = None
+            else:
+                if filled is not None:
+                    filled[name] = text
+        return filled
+
+    def _checked(
+        self, values: dict[str, Any], layers: Sequence[Layer], tell: Callable[[Problem], None]
+    ) -> tuple[str, str, Settings, list[int], int] | None:
+        """Return what the prompt comes to, or None after telling everything that is wrong with it."""
+        model, text = values["model"], values.get("prompt")
+        if text is None:
+            tell(Problem("prompt", "prompt is missing", "write prompt:, or a prompt column"))
+            return None
+        rest = {name: value for name, value in values.items() if name not in _WORDS}
+        settings = self.params.settings(model, rest, self._extra(values, layers, tell))
+        problems = [*settings.problems, *text_problems(find(model), "prompt", text)]
+        priority = _priority(values.get("priority", 0), problems)
+        seeds: list[int] = []
+        if isinstance(text, str) and all(p.warning or p.name != "prompt" for p in problems):
+            try:
+                seeds = seeds_of(text, values.get("takes"), values.get("seed"), values.get("seeds"))
+            except TakesError as error:
+                problems.append(Problem(error.field, error.what, error.mend))
+        for problem in problems:
+            tell(problem)
+        return (text, model, settings, seeds, priority) if all(p.warning for p in problems) else None
+
+    def _extra(
+        self, values: Mapping[str, Any], layers: Sequence[Layer], tell: Callable[[Problem], None]
+    ) -> dict[str, Any]:
+        if "extra" not in values:
+            return {}
+        merged: dict[str, Any] = {}
+        for layer in layers:
+            extra = layer.values.get("extra")
+            if isinstance(extra, dict):
+                merged |= extra
+            elif extra is not None:
+                tell(Problem("extra", "extra is no mapping", "write extra: {name: value}"))
+        return merged
+
+    def _takes(self, model: str, text: str, settings: Settings, seeds: Sequence[int], place: Place) -> list[Take]:
+        self._clips += len(seeds)
+        if self._clips > MAX_CLIPS:
+            self._too_many(place)
+        takes = []
+        for number, seed in enumerate(seeds, 1):
+            key = key_of(model, {**settings.asked, "prompt": text, "seed": seed})
+            other = self._seen.setdefault(key, place)
+            if other is not place:
+                what = f"this is the same clip as {other}"
+                self.faults.warn(place, what, "it is made once; change the prompt or the seed for another")
+                continue
+            takes.append(Take(number, seed, key, canonical({**settings.sent, "prompt": text, "seed": seed})))
+        return takes
+
+    def _given_id(self, values: Mapping[str, Any], tell: Callable[[Problem], None]) -> str | None:
+        """Return the id that was given, cleaned; "" if none was; None if nothing is left of it."""
+        if "id" not in values:
+            return ""
+        given = clean_id(str(values["id"]))
+        if not given:
+            tell(Problem("id", f"nothing of the id {str(values['id'])[:40]!r} can be part of a name", "use letters"))
+            return None
+        return given
+
+    def _too_many(self, place: Place) -> None:
+        self.faults.error(place, f"this comes to over {MAX_CLIPS:,} clips", "make several manifests of it")
+        raise TooManyError
+
+
+def _parameters(model: str) -> frozenset[str]:
+    known = find(model)
+    return frozenset(known.parameters if known else find_default_parameters())
+
+
+def find_default_parameters() -> tuple[str, ...]:
+    """Return the parameter names that a table's columns have for a model that nobody knows."""
+    return ("prompt", "negative_prompt", "size", "duration", "seed", "audio")
+
+
+def _priority(value: object, problems: list[Problem]) -> int:
+    try:
+        return int(value) if isinstance(value, str) or type(value) is int else int(str(value))
+    except ValueError:
+        problems.append(Problem("priority", f"priority can't be {value!r}", "write a whole number"))
+        return 0

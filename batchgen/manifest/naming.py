@@ -1,0 +1,129 @@
+"""Prompts → wanted clips: ids that tell prompts apart, file names that tell clips apart."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from batchgen.clip import Wanted
+from batchgen.manifest.expand import Prompt, Take
+from batchgen.manifest.faults import Faults, Place
+from batchgen.manifest.keys import canonical
+from batchgen.manifest.names import hash6, safe_name, slug
+from batchgen.manifest.schema import DEFAULT_NAME
+from batchgen.manifest.templates import Templates, TextError
+
+
+def wanted_clips(
+    prompts: Sequence[Prompt], template: str, place: Place, templates: Templates, faults: Faults
+) -> list[Wanted]:
+    """Return every clip under its id and name, in order; ids and names that collide are noted.
+
+    Args:
+        prompts: all of them, since whether an id is the only one depends on the others.
+        template: of the file name.
+        place: of the template.
+        templates: fills it in.
+        faults: where collisions go.
+    """
+    ids = _ids(prompts, faults)
+    name_of = _plain_name if template == DEFAULT_NAME else _filler(template, place, templates, faults)
+    wanted: list[Wanted] = []
+    taken: dict[str, tuple[Place, str]] = {}
+    for prompt, prompt_id in zip(prompts, ids, strict=True):
+        for take in prompt.takes:
+            name = safe_name(name_of(prompt, prompt_id, take))
+            other = taken.setdefault(name.casefold(), (prompt.place, take.key))
+            if other[1] != take.key:
+                what = f"the file name {name} is also that of {other[0]}"
+                faults.error(prompt.place, what, "add {{ take }} or {{ id }} to output: name:")
+            wanted.append(_wanted(prompt, prompt_id, take, name, len(wanted)))
+    return wanted
+
+
+def _wanted(prompt: Prompt, prompt_id: str, take: Take, name: str, order: int) -> Wanted:
+    return Wanted(
+        key=take.key,
+        prompt_id=prompt_id,
+        take=take.number,
+        model=prompt.model,
+        params=take.params,
+        name=name,
+        order=order,
+        priority=prompt.priority,
+        audio_file=str(prompt.audio.path) if prompt.audio else None,
+        audio_sha256=prompt.audio.sha256 if prompt.audio else None,
+        label=prompt.label,
+    )
+
+
+# --- ids ------------------------------------------------------------------------------------------------
+
+
+def _ids(prompts: Sequence[Prompt], faults: Faults) -> list[str]:
+    """Return the prompts' ids: a given one as it is, else its first words, longer where those are not its own.
+
+    All prompts whose words collide get a hash, the first too, so that an id never depends on the order.
+    """
+    ids = [_joined(prompt.given_id or slug(prompt.text) or "clip", prompt.cell_id) for prompt in prompts]
+    for tail in (_text_hash, _params_hash):
+        count = Counter(prompt_id.casefold() for prompt_id in ids)
+        ids = [
+            f"{prompt_id}-{tail(prompt)}" if count[prompt_id.casefold()] > 1 and not prompt.given_id else prompt_id
+            for prompt, prompt_id in zip(prompts, ids, strict=True)
+        ]
+    _tell_twice(prompts, ids, faults)
+    return ids
+
+
+def _tell_twice(prompts: Sequence[Prompt], ids: Sequence[str], faults: Faults) -> None:
+    first: dict[str, Place] = {}
+    for prompt, prompt_id in zip(prompts, ids, strict=True):
+        other = first.setdefault(prompt_id.casefold(), prompt.place)
+        if other is not prompt.place:
+            faults.error(prompt.place, f"the id {prompt_id} is also that of {other}", "give one of them another id")
+
+
+def _joined(*parts: str) -> str:
+    return "-".join(part for part in parts if part)
+
+
+def _text_hash(prompt: Prompt) -> str:
+    return hash6(prompt.text)
+
+
+def _params_hash(prompt: Prompt) -> str:
+    return hash6(canonical({"model": prompt.model, "asked": prompt.settings.asked, "seed": prompt.takes[0].seed}))
+
+
+# --- names ----------------------------------------------------------------------------------------------
+
+
+def _plain_name(_prompt: Prompt, prompt_id: str, take: Take) -> str:
+    """Fill in the default template without Jinja2, as most manifests have it."""
+    return f"{prompt_id}_{take.number}"
+
+
+def _filler(template: str, place: Place, templates: Templates, faults: Faults) -> Callable[[Prompt, str, Take], str]:
+    def fill(prompt: Prompt, prompt_id: str, take: Take) -> str:
+        try:
+            return templates.fill(template, {**prompt.values, **dict(_facts(prompt, prompt_id, take))})
+        except TextError as error:
+            faults.error(place, f"output name: {error.what}", error.mend)
+            # Any other name of its own, so that one bad template is not told as thousands of collisions.
+            return take.key
+
+    return fill
+
+
+def _facts(prompt: Prompt, prompt_id: str, take: Take) -> Iterator[tuple[str, Any]]:
+    params = json.loads(take.params)
+    yield "id", prompt_id
+    yield "take", take.number
+    yield "seed", take.seed
+    yield "size", str(params.get("size", "")).replace("*", "x")
+    yield "duration", params.get("duration", "")
+    yield "model", prompt.model
+    yield "key", take.key.partition("-")[2][:8]

@@ -1,0 +1,326 @@
+"""The manifest's shape as pydantic models, their JSON Schema, and their errors in our words."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictStr,
+    Tag,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from batchgen.manifest.audio import is_loopback
+from batchgen.manifest.faults import Faults, did_you_mean, shown
+from batchgen.manifest.names import safe_name
+from batchgen.manifest.yaml_strict import Document
+from batchgen.providers.models import find
+
+DEFAULT_MODEL = "wan-2.5-t2v"
+DEFAULT_NAME = "{{ id }}_{{ take }}"
+
+
+def fault(what: str, mend: str) -> PydanticCustomError:
+    """Make a pydantic error that carries our own words."""
+    return PydanticCustomError("batchgen", "{what}", {"what": what, "mend": mend})
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, bool) or (isinstance(value, str) and not re.fullmatch(r"-?\d{1,18}", value)):
+        raise fault(f"{shown(value)} is no whole number", "write 1, 2, 3 …")
+    return value
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise fault(f"{shown(value)} is no number", "write 50 or 0.5")
+    return value
+
+
+def _money(value: object) -> Decimal:
+    """Return an amount of USD; a float is taken as it was written, not as the binary fraction that it is."""
+    amount = Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if amount is None or not amount.is_finite() or not 0 <= amount <= 10_000_000:
+        raise fault(f"{shown(value)} is no amount of USD", "write 120 or 0.80, without a currency sign")
+    return amount
+
+
+def _text(value: object) -> object:
+    """Let a whole number be a name; YAML would make 1.10 into 1.1, so a fraction has to be quoted."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _clock(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise fault(f"{shown(value)} is no time of day", 'write "22:00"')
+    return value
+
+
+def _folder(value: str) -> str:
+    if safe_name(value) != value or not value.strip():
+        raise fault(f"{shown(value)} can't be a folder's name", f"write {safe_name(value)!r}")
+    return value
+
+
+def _notify(value: str) -> str:
+    # The text may hold a token, so it is not shown.
+    match = re.fullmatch(r"([a-z][a-z0-9+.-]*)://\S+", value, re.IGNORECASE)
+    if match is None:
+        raise fault("this is no address to notify", "write https://… or a scheme://… that Apprise knows")
+    if match[1].lower() == "http" and not is_loopback(_host(value)):
+        raise fault("a notification over http can be read by others", "write https://")
+    return value
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _price_table(value: object) -> Decimal | dict[str, Decimal]:
+    if not isinstance(value, dict):
+        return _money(value)
+    spelled = {re.sub(r"[x×]", "*", str(cell)).replace(" ", ""): usd for cell, usd in value.items()}
+    odd = [cell for cell in spelled if not re.fullmatch(r"\d+\*\d+/\d+", cell)]
+    if odd or not spelled:
+        raise fault(f"{shown(odd[0] if odd else value)} is no size and duration", 'write "1280*720/5": 0.62')
+    return {cell: _money(usd) for cell, usd in spelled.items()}
+
+
+Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]
+_AMOUNT = {"type": "number", "minimum": 0}
+Money: TypeAlias = Annotated[Decimal, PlainValidator(_money), WithJsonSchema(_AMOUNT)]
+PriceShape: TypeAlias = Annotated[
+    Decimal | dict[str, Decimal],
+    PlainValidator(_price_table),
+    WithJsonSchema({"anyOf": [_AMOUNT, {"type": "object", "additionalProperties": _AMOUNT}]}),
+]
+Text: TypeAlias = Annotated[StrictStr, BeforeValidator(_text), WithJsonSchema({"type": ["string", "integer"]})]
+Clock: TypeAlias = Annotated[
+    str, BeforeValidator(_clock), WithJsonSchema({"type": "string", "pattern": r"^\d\d:\d\d$"})
+]
+Cells: TypeAlias = list[dict[str, Any]]
+
+
+class Shape(BaseModel):
+    """What all parts share: no unknown words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MatrixShape(BaseModel):
+    """Axes by name; each is a list of values. `exclude` comes first, `include` after."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Annotated[list[Any], Field(min_length=1)]]
+
+    exclude: Cells = Field(default=[], description="Cells to leave out: those that have all of these values.")
+    include: Cells = Field(default=[], description="Values to add to the cells they fit, else cells of their own.")
+
+
+class EntryShape(BaseModel):
+    """What a prompt and a prompt file share; other keys are parameters of the model."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    model: StrictStr | None = Field(default=None, description="Another model for these clips.")
+    takes: Any = Field(default=None, description="How many variations, each with a seed of its own: 1…1000.")
+    seed: Any = Field(default=None, description="The seed of a single take; -1 or none: derived.")
+    seeds: Any = Field(default=None, description="One seed for each take.")
+    vars: dict[str, Any] | None = Field(default=None, description="Variables for {{ }}, above the manifest's.")
+    matrix: MatrixShape | None = Field(default=None, description="A matrix of its own, in place of the manifest's.")
+    extra: dict[str, Any] | None = Field(default=None, description="Parameters to pass through unchecked.")
+    priority: Any = Field(default=None, description="A whole number; higher is submitted first. Default 0.")
+
+
+class PromptShape(EntryShape):
+    """One prompt, with its own parameters."""
+
+    id: Text | None = Field(default=None, description="A name for it; default: the prompt's first words.")
+    prompt: StrictStr = Field(description="What the video shows and what is heard. {{ }} fills in variables.")
+
+
+class FileShape(EntryShape):
+    """A file of prompts, and parameters for all its rows."""
+
+    file: Annotated[str, Field(min_length=1)] = Field(description="CSV, TSV, JSONL or TXT, from the manifest's folder.")
+    id: Text | None = Field(default=None, description="An id for its rows, with {{ }}.")
+    prompt: StrictStr | None = Field(default=None, description="A text for all rows, filled in from their columns.")
+
+
+class LimitsShape(Shape):
+    """The pace."""
+
+    rpm: Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)] | None = Field(
+        default=None, description="API calls a minute; 0: no limit."
+    )
+    in_flight: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Clips being made at once.")
+    downloads: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Downloads at once.")
+    count_polls: StrictBool | None = Field(default=None, description="Whether asking for a status counts to rpm.")
+    submit_concurrency: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Submissions at once.")
+
+
+class BudgetShape(Shape):
+    """The wall."""
+
+    max_usd: Money | None = Field(default=None, description="USD for the batch, over all its runs.")
+    max_usd_per_day: Money | None = Field(default=None, description="USD a day.")
+    max_clips: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Clips, over all runs.")
+
+
+class OutputShape(Shape):
+    """The files."""
+
+    name: StrictStr = Field(
+        default=DEFAULT_NAME,
+        min_length=1,
+        description="File name with id, take, seed, size, duration, model, key and all variables.",
+    )
+
+
+class WindowShape(Shape):
+    """The hours of submission, local time."""
+
+    start: Clock | None = Field(default=None, description='Submit from this time on: "22:00".')
+    stop_submitting: Clock | None = Field(default=None, description='Submit no more from this time on: "06:30".')
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, dict):
+        return "<file>" if "file" in value else "<prompt>"
+    return "<text>"
+
+
+Entry: TypeAlias = Annotated[
+    Annotated[StrictStr, Tag("<text>")] | Annotated[PromptShape, Tag("<prompt>")] | Annotated[FileShape, Tag("<file>")],
+    Discriminator(_kind),
+]
+
+
+class ManifestShape(Shape):
+    """A batch of text-to-video clips, for batchgen."""
+
+    name: Annotated[Text, AfterValidator(_folder)] | None = Field(
+        default=None, description="The batch's name; default: the file's."
+    )
+    model: StrictStr = Field(default=DEFAULT_MODEL, min_length=1, description="The model. Unknown ones run unchecked.")
+    defaults: dict[str, Any] = Field(default={}, description="Parameters of every clip.")
+    vars: dict[str, Any] = Field(default={}, description="Variables for {{ }} in any text.")
+    matrix: MatrixShape = Field(default=MatrixShape(), description="Every prompt once for each cell.")
+    prompts: list[Entry] = Field(min_length=1, description="Texts, prompts with parameters, and prompt files.")
+    limits: LimitsShape = Field(default=LimitsShape(), description="The pace.")
+    budget: BudgetShape = Field(default=BudgetShape(), description="The wall that spending stops at.")
+    prices: dict[str, PriceShape] = Field(default={}, description='USD a clip by model: 0.80, or {"1280*720/5": 0.62}.')
+    output: OutputShape = Field(default=OutputShape(), description="The files.")
+    window: WindowShape | None = Field(default=None, description="The hours of submission.")
+    notify: list[Annotated[StrictStr, AfterValidator(_notify)]] = Field(
+        default=[], description="Where to tell that the batch ended: https://… or an Apprise URL."
+    )
+
+
+_WORDS: dict[str, type[BaseModel]] = {
+    "limits": LimitsShape,
+    "budget": BudgetShape,
+    "output": OutputShape,
+    "window": WindowShape,
+}
+#: Top-level words of an entry; everything else in it is a parameter.
+ENTRY_WORDS = frozenset(PromptShape.model_fields) | {"file"}
+DEFAULT_WORDS = frozenset({"takes", "seed", "seeds", "priority", "extra"})
+
+
+def check_shape(document: Document, faults: Faults) -> ManifestShape | None:
+    """Return the manifest's parts, and note everything that is wrong with its shape.
+
+    Parts that are wrong are left out (such a prompt becomes None in the document), so that what is wrong with
+    the rest can be told in the same go; None: too little is left for that.
+    """
+    if not isinstance(document.data, dict):
+        what = "the manifest is empty" if document.data is None else "the manifest is no mapping of words to values"
+        faults.error(document.place(()), what, "begin with prompts: and a list, or run batchgen init")
+        return None
+    # A word without a value (`limits:`) is as if it were not written.
+    written = {word: value for word, value in document.data.items() if value is not None}
+    try:
+        return ManifestShape.model_validate(written)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    for detail in details:
+        _note(document, detail, faults)
+    return _sound_parts(document, written, [detail["loc"] for detail in details])
+
+
+def _sound_parts(
+    document: Document, written: dict[str, Any], wrong: list[tuple[int | str, ...]]
+) -> ManifestShape | None:
+    parts = {str(loc[0]) for loc in wrong if loc[:1] != ("prompts",) or len(loc) < 2}
+    if parts & {"vars", "matrix", "model", "prompts"}:
+        return None  # every prompt depends on these: what else is wrong would be noise
+    bad = {loc[1] for loc in wrong if loc[:1] == ("prompts",)}
+    prompts = [None if index in bad else entry for index, entry in enumerate(written["prompts"])]
+    document.data["prompts"] = prompts
+    kept = {word: value for word, value in written.items() if word not in parts}
+    return ManifestShape.model_validate({**kept, "prompts": [entry or "-" for entry in prompts]})
+
+
+def _note(document: Document, detail: ErrorDetails, faults: Faults) -> None:
+    path = [step for step in detail["loc"] if not (isinstance(step, str) and step[:1] in ("<", "["))]
+    unknown = detail["type"] == "extra_forbidden"
+    what, mend = _words(detail, path)
+    faults.error(document.place(path, key=unknown), what, mend)
+
+
+def _words(detail: ErrorDetails, path: list[int | str]) -> tuple[str, str]:
+    name = ".".join(str(step) for step in path) or "manifest"
+    context, value = detail.get("ctx", {}), detail["input"]
+    match detail["type"]:
+        case "batchgen":
+            return f"{name}: {context['what']}", str(context["mend"])
+        case "extra_forbidden":
+            return f"unknown word {path[-1]!s}", _unknown_mend(path)
+        case "missing":
+            mend = "add it; a list of texts will do" if name == "prompts" else f"add {path[-1]}:"
+            return f"{name} is missing", mend
+        case "too_short":
+            return f"{name} is empty", "write at least one"
+        case "string_type" | "dict_type" | "list_type" | "model_type" | "model_attributes_type" | "bool_type":
+            kind = detail["type"].split("_")[0]
+            return f"{name} is {shown(value)}", _KIND_MENDS[kind]
+        case "greater_than_equal":
+            return f"{name} can't be {shown(value)}", f"write {context['ge']} or more"
+    message = detail["msg"][:1].lower() + detail["msg"][1:]
+    return f"{name}: {message} (got {shown(value)})", ""
+
+
+_KIND_MENDS = {
+    "string": "write a text, in quotes if it looks like something else",
+    "dict": "write name: value pairs",
+    "model": "write name: value pairs",
+    "list": "write a list: [a, b], or a line with - for each",
+    "bool": "write true or false",
+}
+
+
+def _unknown_mend(path: list[int | str]) -> str:
+    word = str(path[-1])
+    if len(path) > 1:
+        return did_you_mean(word, _WORDS[str(path[0])].model_fields if str(path[0]) in _WORDS else ())
+    model = find(DEFAULT_MODEL)
+    if word in DEFAULT_WORDS or (model is not None and word in model.parameters):
+        return f"write {word} under defaults:, or in a prompt"
+    return did_you_mean(word, ManifestShape.model_fields)

@@ -1,0 +1,133 @@
+"""Prompt files → rows: CSV (Excel's too), TSV, JSONL, TXT. Every row knows its file and line."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from batchgen.manifest.faults import Faults, Place, redact
+from batchgen.manifest.yaml_strict import is_key_name
+
+MAX_BYTES = 256_000_000
+KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt")
+#: Columns that say something about the clip and are no parameters.
+ROW_WORDS = ("id", "prompt", "takes", "seed", "seeds", "priority", "vars", "extra")
+
+
+class Row(NamedTuple):
+    """One line of a prompt file; empty cells of a table are left out, so that the defaults hold."""
+
+    values: dict[str, Any]
+    place: Place
+
+
+def read_rows(name: str, file: str, text: str, known: frozenset[str], faults: Faults) -> Iterator[Row]:
+    """Yield the rows of a prompt file in order; lines that can't be read are noted and left out.
+
+    Args:
+        name: the file's name; its ending says what it is.
+        file: how messages name it.
+        text: all of it, decoded.
+        known: parameters of the model; other columns are variables.
+        faults: where faults and warnings go.
+    """
+    kind = PurePath(name).suffix.lower()
+    if kind == ".txt":
+        return _lines(file, text)
+    if kind in (".jsonl", ".ndjson"):
+        return _json_lines(file, text, faults)
+    if kind in KINDS:
+        return _table(file, text, kind == ".tsv", known | set(ROW_WORDS), faults)
+    faults.error(Place(file), "the ending does not say what this file is", "name it " + ", ".join(KINDS))
+    return iter(())
+
+
+def _lines(file: str, text: str) -> Iterator[Row]:
+    for number, line in enumerate(io.StringIO(text), 1):
+        prompt = line.strip()
+        if prompt and not prompt.startswith("#"):
+            yield Row({"prompt": prompt}, Place(file, number, 1))
+
+
+def _json_lines(file: str, text: str, faults: Faults) -> Iterator[Row]:
+    for number, line in enumerate(io.StringIO(text), 1):
+        if not line.strip():
+            continue
+        place = Place(file, number, 1)
+        try:
+            values = json.loads(line, object_pairs_hook=_unique)
+        except json.JSONDecodeError as error:
+            faults.error(Place(file, number, error.colno), f"this line is not JSON ({error.msg})", "one object a line")
+        except (ValueError, RecursionError) as error:
+            faults.error(place, f"this line is not JSON ({error})", "one object a line")
+        else:
+            if isinstance(values, dict):
+                yield Row(values, place)
+            else:
+                faults.error(place, "this line is no JSON object", 'write {"prompt": "…"}')
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a key stands here twice")
+    key = next((name for name in values if is_key_name(name)), None)
+    if key is not None:
+        raise ValueError("it holds an API key, which has no place here")
+    return values
+
+
+def _table(file: str, text: str, tabs: bool, known: frozenset[str], faults: Faults) -> Iterator[Row]:
+    # Excel writes and reads `sep=;` as a first line of its own.
+    first = text.split("\n", 1)[0].strip()
+    told = first[4:5] if first.lower().startswith("sep=") else ""
+    delimiter = "\t" if tabs else told or _delimiter(first)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    try:
+        start = 1
+        for cells in reader:
+            place, start = Place(file, start, 1), reader.line_num + 1
+            if not any(cell.strip() for cell in cells) or (told and place.line == 1):
+                continue
+            if header is None:
+                header = _header(cells, place, known, faults)
+                continue
+            if len(cells) > len(header) and any(cells[len(header) :]):
+                what = f"the row has {len(cells)} cells, and the header {len(header)}"
+                faults.error(place, what, f"put “quotes” round a text that holds {delimiter!r}")
+                continue
+            yield Row({n: c for n, c in zip(header, cells, strict=False) if n and c.strip()}, place)
+    except csv.Error as error:
+        faults.error(Place(file, reader.line_num, 1), f"the table can't be read ({error})", 'double a " inside quotes')
+    if header is None:
+        faults.error(Place(file), "the table is empty", "write a header row with a prompt column")
+
+
+def _delimiter(header: str) -> str:
+    """Return what parts the header's cells: Excel writes `;` where the comma is the decimal point."""
+    return max(",;\t", key=header.count)
+
+
+def _header(cells: list[str], place: Place, known: frozenset[str], faults: Faults) -> list[str]:
+    """Return the columns' names; known words are known in any case ("Negative Prompt")."""
+    names: list[str] = []
+    for cell in cells:
+        name = cell.strip()
+        word = name.lower().replace(" ", "_")
+        name = word if word in known else name
+        if name and name in names:
+            faults.error(place, f"the column {name} is there twice", "rename one of them")
+        if is_key_name(name):
+            faults.error(place, "an API key has no place in a prompt file", "take the column out")
+        near = difflib.get_close_matches(word, known, n=1, cutoff=0.8)
+        if name and name not in known and near:
+            what = f"the column {redact(name)!r} is read as a variable"
+            faults.warn(place, what, f"did you mean {near[0]}?")
+        names.append(name)
+    return names

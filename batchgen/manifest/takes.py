@@ -1,0 +1,90 @@
+"""Takes of one prompt → their seeds. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+MAX_TAKES = 1000
+_SEEDS = 2**31  # 0…2147483647
+
+
+class TakesError(ValueError):
+    """Takes and seeds don't fit together: the `field` at fault, and how to `mend` it."""
+
+    def __init__(self, field: str, what: str, mend: str) -> None:
+        super().__init__(what)
+        self.field = field
+        self.what = what
+        self.mend = mend
+
+
+def derive_seed(prompt: str, take: int) -> int:
+    """Return a seed (0…2147483647) that depends on the final prompt and the take alone.
+
+    Not on size or duration, so that a draft and its final share it; not on the place in the manifest.
+    """
+    digest = hashlib.sha256(f"{take}\n{prompt}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % _SEEDS
+
+
+def seeds_of(prompt: str, takes: object = None, seed: object = None, seeds: object = None) -> list[int]:
+    """Return the seed of each take, in order; -1 or none is derived.
+
+    Raises:
+        TakesError: one of them can't be read, they contradict each other, or two takes have one seed.
+    """
+    count = _count(takes)
+    given = _listed(seeds)
+    if given is not None:
+        _agree(count, seed, len(given))
+    else:
+        one = -1 if seed is None else _seed("seed", seed)
+        if one != -1 and (count or 1) > 1:
+            raise TakesError("seed", f"one seed for {count} takes", "write seeds: [...] or drop seed")
+        given = [one] * (count or 1)
+    final = [derive_seed(prompt, n) if value == -1 else value for n, value in enumerate(given, 1)]
+    if len(set(final)) < len(final):
+        twice = next(value for value in final if final.count(value) > 1)
+        raise TakesError("seeds", f"seed {twice} is there twice: two takes would be one", "drop one of them")
+    return final
+
+
+def _count(takes: object) -> int | None:
+    if takes is None:
+        return None
+    count = _whole(takes)
+    if count is None or not 1 <= count <= MAX_TAKES:
+        raise TakesError("takes", f"takes can't be {takes!r}", f"write a whole number, 1…{MAX_TAKES}")
+    return count
+
+
+def _listed(seeds: object) -> list[int] | None:
+    if seeds is None:
+        return None
+    values = re.split(r"[\s,;]+", seeds.strip(" []")) if isinstance(seeds, str) else seeds
+    if not isinstance(values, Sequence) or not 1 <= len(values) <= MAX_TAKES:
+        raise TakesError("seeds", "seeds is no list of seeds", f"write seeds: [1, 2, 3], at most {MAX_TAKES}")
+    return [_seed("seeds", value) for value in values]
+
+
+def _agree(count: int | None, seed: object, length: int) -> None:
+    if seed is not None:
+        raise TakesError("seed", "both seed and seeds are given", "drop one of them")
+    if count not in (None, length):
+        raise TakesError("takes", f"takes is {count}, and there are {length} seeds", "drop takes")
+
+
+def _seed(field: str, value: object) -> int:
+    number = _whole(value)
+    if number is None or not -1 <= number < _SEEDS:
+        mend = f"write 0…{_SEEDS - 1}, or -1 for one of its own"
+        raise TakesError(field, f"a seed can't be {str(value)[:40]!r}", mend)
+    return number
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"\s*[-+]?[0-9]{1,18}\s*", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

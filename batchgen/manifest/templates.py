@@ -1,0 +1,213 @@
+"""`{{ }}` in texts: Jinja2's expressions, sandboxed, strict, and bounded.
+
+A prompt needs values, filters, `if`, and now and then a `for`; it needs nothing that could hang the plan
+or answer differently tomorrow. So only that part of Jinja2 is let through, and each text is compiled once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from batchgen.manifest.faults import shown
+
+MAX_OUTPUT = 20_000
+_MAX_COMPILED = 2_000
+_MAX_RANGE = 1_000
+_FILTERS = (
+    *("abs", "capitalize", "count", "d", "default", "first", "float", "int", "last", "length", "list", "lower"),
+    *("max", "min", "round", "sort", "string", "title", "trim", "unique", "upper", "wordcount"),
+)
+_METHODS = (
+    *("capitalize", "casefold", "count", "endswith", "find", "get", "items", "keys", "lower", "lstrip"),
+    *("removeprefix", "removesuffix", "rstrip", "split", "startswith", "strip", "title", "upper", "values"),
+)
+_NODES = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Const, nodes.Name, nodes.Tuple, nodes.List),
+    *(nodes.Dict, nodes.Pair, nodes.Keyword, nodes.Slice, nodes.CondExpr, nodes.Filter, nodes.Test, nodes.Call),
+    *(nodes.Getattr, nodes.Getitem, nodes.Compare, nodes.Operand, nodes.Concat, nodes.And, nodes.Or, nodes.Not),
+    *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos),
+    *(nodes.If, nodes.For),
+)
+
+
+_SLOT = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
+_CONSTANTS = ("true", "false", "none", "True", "False", "None")
+
+
+class TextError(Exception):
+    """A text can't be filled in: `what`, and how to `mend` it."""
+
+    def __init__(self, what: str, mend: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.mend = mend
+
+
+def is_template(text: object) -> bool:
+    """Tell whether a value is a text with something to fill in."""
+    return isinstance(text, str) and ("{{" in text or "{%" in text)
+
+
+class Templates:
+    """Fills in texts; every distinct text is parsed and checked once."""
+
+    def __init__(self) -> None:
+        self._environment = _Environment()
+        self._compiled: dict[str, Template | TextError] = {}
+
+    def fill(self, text: str, values: Mapping[str, Any]) -> str:
+        """Return the text with its variables filled in; a text without `{{` or `{%` as it is.
+
+        Raises:
+            TextError: bad syntax, an unknown variable, or more work than a text may make.
+        """
+        if not is_template(text):
+            return text
+        simple = _slots_filled(text, values)
+        if simple is not None:
+            return simple
+        template = self._compile(text)
+        try:
+            return _bounded(template, values)
+        except TemplateError as error:
+            message = (error.message or str(error)).strip()
+            raise TextError(f"{shown(text)}: {message}", _known(values)) from error
+        except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, MemoryError) as error:
+            raise TextError(f"{shown(text)}: {type(error).__name__}: {error}", _known(values)) from error
+        except RecursionError as error:
+            raise TextError(f"{shown(text)}: too deep", "write it more simply") from error
+
+    def names(self, text: str) -> frozenset[str]:
+        """Return the variables that a text asks for; none if it is not sound."""
+        try:
+            return frozenset(meta.find_undeclared_variables(self._environment.parse(text)))
+        except TemplateError:
+            return frozenset()
+
+    def _compile(self, text: str) -> Template:
+        found = self._compiled.get(text)
+        if found is None:
+            if len(self._compiled) >= _MAX_COMPILED:
+                self._compiled.clear()
+            found = self._compiled[text] = self._parsed(text)
+        if isinstance(found, TextError):
+            raise TextError(found.what, found.mend)
+        return found
+
+    def _parsed(self, text: str) -> Template | TextError:
+        try:
+            tree = self._environment.parse(text)
+            _check(tree, loops=0)
+            return self._environment.from_string(tree)
+        except TextError as error:
+            return TextError(f"{shown(text)}: {error.what}", error.mend)
+        except TemplateError as error:
+            line = f" (line {error.lineno} of the text)" if isinstance(error, TemplateSyntaxError) else ""
+            what = f"{shown(text)}: {error.message or error}{line}"
+            return TextError(what, "write {{ name }}, or {{ '{{' }} for a brace")
+        except RecursionError:
+            return TextError(f"{shown(text)}: nested too deep", "write it more simply")
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """The sandbox, with its operators bounded and only what answers alike every time."""
+
+    intercepted_binops = frozenset({"*", "%"})
+
+    def __init__(self) -> None:
+        super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, cache_size=0)
+        self.filters = {name: self.filters[name] for name in _FILTERS}
+        self.filters["join"] = _join
+        self.filters["replace"] = _replace
+        self.globals = {"range": _range}
+
+    def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
+        """Refuse to multiply texts and lists, and to format with %: both make as much text as they are told."""
+        if not all(isinstance(side, (int, float)) for side in (left, right)):
+            raise SecurityError(f"{operator} works on numbers only")
+        return super().call_binop(context, operator, left, right)
+
+
+def _check(node: nodes.Node, loops: int) -> None:
+    """Refuse what a text has no need of; `loops` counts the loops around the node."""
+    if not isinstance(node, _NODES):
+        raise TextError(f"{type(node).__name__.lower()} is not offered in texts", "use values, filters, if and for")
+    if isinstance(node, nodes.Call):
+        _check_call(node)
+    if isinstance(node, nodes.For):
+        if loops or node.recursive:
+            raise TextError("a loop in a loop is not offered in texts", "use a matrix")
+        loops += 1
+    for child in node.iter_child_nodes():
+        _check(child, loops)
+
+
+def _check_call(node: nodes.Call) -> None:
+    target = node.node
+    allowed = (isinstance(target, nodes.Name) and target.name == "range") or (
+        isinstance(target, nodes.Getattr) and target.attr in _METHODS
+    )
+    if not allowed:
+        raise TextError("this call is not offered in texts", "calls offered: range, " + ", ".join(_METHODS))
+
+
+def _slots_filled(text: str, values: Mapping[str, Any]) -> str | None:
+    """Fill in a text that has only bare `{{ name }}`s; None: it wants Jinja2, or Jinja2's error.
+
+    A row of a table is a text of its own, and compiling one costs fifty times what this does.
+    """
+    if "{%" in text or "{#" in text or "\r" in text:
+        return None
+    pieces = _SLOT.split(text)
+    names, rest = pieces[1::2], "".join(pieces[::2])
+    if "{{" in rest or "}}" in rest or not all(name in values and name not in _CONSTANTS for name in names):
+        return None
+    pieces[1::2] = [str(values[name]) for name in names]
+    filled = "".join(pieces)
+    return filled if len(filled) <= MAX_OUTPUT else None
+
+
+def _bounded(template: Template, values: Mapping[str, Any]) -> str:
+    pieces: list[str] = []
+    length = 0
+    for piece in template.generate(values):
+        pieces.append(piece)
+        length += len(piece)
+        if length > MAX_OUTPUT:
+            raise SecurityError(f"it makes a text of over {MAX_OUTPUT} characters")
+    return "".join(pieces)
+
+
+def _range(*bounds: int) -> range:
+    numbers = range(*bounds)
+    if len(numbers) > _MAX_RANGE:
+        raise SecurityError(f"range makes over {_MAX_RANGE} numbers")
+    return numbers
+
+
+def _join(value: Iterable[Any], between: str = "", attribute: str | None = None) -> str:
+    """Join as Jinja2 does, the length known before it is made."""
+    items = [str(item if attribute is None else item[attribute]) for item in value]
+    if sum(map(len, items)) + len(items) * len(between) > MAX_OUTPUT:
+        raise SecurityError(f"join makes a text of over {MAX_OUTPUT} characters")
+    return between.join(items)
+
+
+def _replace(value: object, old: str, new: str) -> str:
+    """Replace as Python does, the length known before it is made."""
+    text = str(value)
+    if len(text) + (text.count(old)) * len(new) > MAX_OUTPUT:
+        raise SecurityError(f"replace makes a text of over {MAX_OUTPUT} characters")
+    return text.replace(old, new)
+
+
+def _known(values: Mapping[str, Any]) -> str:
+    names = ", ".join(sorted(values)) if values else "none"
+    return f"known variables: {names}"

@@ -1,0 +1,252 @@
+"""The `.part` of a download: what is on disk of it, how it is resumed, and how it gets its final name.
+
+A file has its final name only when it is whole: length, structure, fsync, rename, fsync of the folder, in this
+order. Beside a `.part` that can be resumed lies a small `.part.json`, the note: which address it came from (as
+a hash), which validator the server gave, and how long it will be.
+
+What touches the disk blocks, and is called from a worker thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchgen import media
+from batchgen.errors import DiskFullError, DownloadError
+from batchgen.media import Expect, Fetched
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+Finish = Callable[[Path, Fetched], None]
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: The folder or the disk as a whole: no other clip would fare better, so the run stops.
+_UNUSABLE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.ESTALE}
+)
+#: Clocks are corrected by less; a restart of the machine takes longer.
+_SAME_BOOT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What must be known to go on with a `.part` in another process."""
+
+    source: str
+    validator: str
+    total: int | None
+    boot: float
+
+
+class HashedWriter(io.BufferedWriter):
+    """An open `.part` that hashes what is written in the same trip to the thread.
+
+    Closing waits for a write that another thread is in (the buffer's own lock), so that a cancelled download
+    never has its file closed under a writing thread.
+    """
+
+    def __init__(self, path: Path, mode: str, digest: hashlib._Hash) -> None:
+        super().__init__(io.FileIO(path, mode))
+        self._digest = digest
+
+    def write(self, block: ReadableBuffer, /) -> int:
+        """Hash and write all of `block`."""
+        self._digest.update(block)
+        return super().write(block)
+
+
+class Part:
+    """The `.part` of one target: `size` bytes of it are on disk, hashed, and known to be of `source`.
+
+    Attributes:
+        size: bytes from the start that are good.
+        validator: ETag or Last-Modified to resume with; None: it can't be resumed.
+        total: the length of the whole file, if the server told it.
+        writer: the `.part`, while it is open.
+        noted: there is a note on disk.
+    """
+
+    def __init__(self, target: Path, source: str) -> None:
+        self.target = target
+        self.path = target.with_name(target.name + ".part")
+        self.note = target.with_name(target.name + ".part.json")
+        with disk(self.path):
+            self.noted = self.note.exists()
+        self._source = hashlib.sha256(source.encode()).hexdigest()
+        self.writer: HashedWriter | None = None
+        self.begin(None, None)
+
+    def begin(self, validator: str | None, total: int | None) -> None:
+        """Start over, in memory: the disk follows with the first block."""
+        self.close()
+        self.size = 0
+        self.validator = validator
+        self.total = total
+        self._digest = hashlib.sha256()
+
+    def adopt(self) -> None:
+        """Go on with what an earlier process left, if it surely belongs to the same file; hashes it."""
+        note = self._read_note()
+        if note is None:
+            return
+        with disk(self.path), suppress(FileNotFoundError), self.path.open("rb") as file:
+            self._digest = hashlib.file_digest(file, "sha256")
+            self.size, self.validator, self.total = file.tell(), note.validator, note.total
+
+    def open(self, *, note: bool = True) -> HashedWriter:
+        """Open the `.part` behind its good bytes; its note first, so that it never lies beside a stale one."""
+        if self.writer is None:
+            with disk(self.path):
+                if not self.size:
+                    self._write_note(note)
+                self.writer = HashedWriter(self.path, "ab" if self.size else "wb", self._digest)
+        return self.writer
+
+    def commit(self, tail: bytes, expect: Expect, finish: Finish | None) -> Fetched:
+        """Write the last bytes, check the whole, and give it its final name.
+
+        Args:
+            tail: the bytes that are not on disk yet.
+            expect: what was asked for; what differs becomes a flag.
+            finish: called with the target and the facts after all checks, before the rename.
+
+        Raises:
+            BrokenVideo: no whole MP4; the `.part` is left to be begun again.
+            DownloadError: another file has the final name already ("refused").
+            DiskFullError: the disk does not take it; the `.part` stays.
+        """
+        with disk(self.path):
+            fetched = self._checked(tail, expect)
+            kept = self._is_there(fetched)
+            if finish is not None:
+                finish(self.target, fetched)
+            if kept:
+                self.path.unlink()
+            else:
+                self.path.replace(self.target)
+            self._drop_note()
+            sync_folder(self.target.parent)
+            return fetched
+
+    def discard(self) -> None:
+        """Take what there is of it off the disk."""
+        self.begin(None, None)
+        with disk(self.path):
+            self.path.unlink(missing_ok=True)
+            self._drop_note()
+
+    def close(self) -> None:
+        """Let go of the open file; what is unwritten is lost, and will be downloaded again."""
+        writer, self.writer = self.writer, None
+        if writer is not None:
+            with suppress(OSError):
+                writer.close()
+
+    def _checked(self, tail: bytes, expect: Expect) -> Fetched:
+        writer = self.open(note=False)
+        writer.write(tail)
+        writer.flush()
+        structure = media.walk(self.path if self.size else tail)
+        os.fsync(writer.fileno())
+        writer.close()
+        return Fetched(
+            bytes=structure.bytes,
+            sha256=self._digest.hexdigest(),
+            flags=media.flags(structure, expect),
+            seconds=structure.seconds,
+            size=structure.size,
+        )
+
+    def _is_there(self, fetched: Fetched) -> bool:
+        """Tell whether this very file has the final name already; another one is never overwritten."""
+        if not self.target.exists():
+            return False
+        if not media.inspect(self.target, fetched.bytes, fetched.sha256):
+            return True
+        raise DownloadError(f"another file is there already: {self.target}", kind="refused")
+
+    def _write_note(self, wanted: bool) -> None:
+        if not wanted or self.validator is None:
+            self._drop_note()
+            return
+        self.noted = True
+        note = Note(self._source, self.validator, self.total, _boot_time())
+        self.note.write_text(json.dumps(asdict(note)), encoding="utf-8")
+
+    def _drop_note(self) -> None:
+        if self.noted:
+            self.note.unlink(missing_ok=True)
+            self.noted = False
+
+    def _read_note(self) -> Note | None:
+        try:
+            note = Note(**json.loads(self.note.read_text(encoding="utf-8")))
+            sound = note.source == self._source and abs(note.boot - _boot_time()) < _SAME_BOOT_S
+        except (OSError, ValueError, TypeError):
+            return None
+        return note if sound and isinstance(note.validator, str) and isinstance(note.total, int | None) else None
+
+
+def _boot_time() -> float:
+    """When this machine was started (epoch seconds).
+
+    Written bytes outlive a killed process, but not always a power cut: a `.part` of another boot may hold zeros
+    in place of them, which no structure check sees.
+    """
+    return time.time() - time.monotonic()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable; a no-op where the system has no such thing."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def disk(path: Path) -> Iterator[None]:
+    """Tell trouble with the disk in plain words.
+
+    Raises:
+        DiskFullError: the disk, or the folder as a whole, takes nothing: stop the run.
+        DownloadError: this one path is the trouble (a name too long, a file over the limit of the system).
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _plain(path, error) from error
+
+
+def _plain(path: Path, error: OSError) -> Exception:
+    words = error.strerror or type(error).__name__
+    if error.errno in _FULL:
+        return DiskFullError(
+            f"the disk is full ({words}): {_free(path.parent)} free in {path.parent}. Nothing is lost: what was "
+            "paid for is fetched by the next run. Make room, then run again"
+        )
+    if error.errno in _UNUSABLE:
+        return DiskFullError(f"can't write {path}: {words}. Nothing is lost: mend it, then run again")
+    return DownloadError(f"can't write {path}: {words}", kind="trouble")
+
+
+def _free(folder: Path) -> str:
+    try:
+        return f"{shutil.disk_usage(folder).free / 1e6:,.1f} MB"
+    except OSError:
+        return "unknown space"

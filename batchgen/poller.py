@@ -1,0 +1,243 @@
+"""The one poller: a single task over a heap of due times for all requests in flight; workers await it.
+
+A fault while polling is never the job's failure: it is asked again, until the deadline ends the wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import TypeAlias
+
+from batchgen.errors import AccountError, CallError, NowError
+from batchgen.pacer import Call, Pacer
+from batchgen.providers.base import Completed, Gone, Outcome, Provider, Refused, Running
+from batchgen.retry import delay
+from batchgen.schedule import RunTimes, next_look
+
+log = logging.getLogger("batchgen.poller")
+
+#: A new request may not be known everywhere at once: 404s this young are no news (seconds).
+YOUNG_S = 60.0
+#: Looks at once; more would only wait for each other.
+LOOKS = 64
+#: Status answers that say COMPLETED, and results that do not agree, are asked again this often.
+RESULT_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """The deadline came before the end: stuck, or in a state that we do not know."""
+
+    last: str
+
+
+Ended: TypeAlias = Completed | Refused | Gone | Overdue
+
+
+@dataclass(slots=True)
+class _Wait:
+    request_id: str
+    submitted_at: float  #: by the wall
+    times: RunTimes
+    ended: asyncio.Future[Ended]
+    due: float = 0.0  #: by the loop's clock
+    grant: int = 0  #: the number of the last grant
+    faults: int = 0
+    last: str = "nothing"
+    completed: Completed | None = None
+    result_tries: int = 0
+
+
+class Poller:
+    """Asks how far requests are, at the times that `schedule` gives, and wakes who waits.
+
+    Args:
+        provider: whom to ask.
+        pacer: whom to ask first.
+        deadline_s: seconds after submission, by the wall, at which a wait ends.
+        wall_clock: epoch seconds.
+    """
+
+    def __init__(self, provider: Provider, pacer: Pacer, *, deadline_s: float, wall_clock: Callable[[], float]) -> None:
+        self._provider = provider
+        self._pacer = pacer
+        self._deadline_s = deadline_s
+        self._wall = wall_clock
+        self._heap: list[tuple[float, int, _Wait]] = []
+        self._numbers = count()
+        self._changed = asyncio.Event()
+        self._waiting: dict[str, _Wait] = {}
+        self._ages: list[tuple[float, str]] = []
+        self._looks = asyncio.Semaphore(LOOKS)
+
+    def __repr__(self) -> str:
+        """Say how many wait, for logs and tests."""
+        return f"<Poller of {len(self._waiting)} requests>"
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest request in flight was submitted (epoch seconds); None when there is none."""
+        while self._ages and self._ages[0][1] not in self._waiting:
+            heapq.heappop(self._ages)
+        return self._ages[0][0] if self._ages else None
+
+    async def wait(self, request_id: str, submitted_at: float, times: RunTimes, *, pause_s: float = 0.0) -> Ended:
+        """Wait for the end of a request; the first look comes `pause_s` from now at the earliest.
+
+        Raises:
+            AccountError: nothing can be asked any more.
+        """
+        loop = asyncio.get_running_loop()
+        wait = _Wait(request_id, submitted_at, times, loop.create_future())
+        self._waiting[request_id] = wait
+        heapq.heappush(self._ages, (submitted_at, request_id))
+        self._plan(wait, at_least=pause_s)
+        try:
+            return await wait.ended
+        finally:
+            self._waiting.pop(request_id, None)
+
+    async def run(self) -> None:
+        """Look at what is due until cancelled."""
+        async with asyncio.TaskGroup() as looks:
+            while True:
+                wait = await self._next_due()
+                await self._looks.acquire()
+                looks.create_task(self._look(wait))
+
+    def reschedule(self) -> None:
+        """Plan all looks anew: a completion has taught us a lot about run times."""
+        for wait in list(self._waiting.values()):
+            if wait.due != math.inf and not wait.faults and wait.completed is None:
+                self._plan(wait)
+
+    # --- when -----------------------------------------------------------------------------------------------
+
+    def _plan(self, wait: _Wait, *, at_least: float = 0.0) -> None:
+        """Put the next look on the heap; an older entry of the same wait no longer counts."""
+        age = max(0.0, self._wall() - wait.submitted_at)
+        look = next_look(age, wait.times, waiting=len(self._waiting), calls_per_s=self._spare())
+        self._put(wait, max(at_least, min(look, self._deadline_s) - age))
+
+    def _spare(self) -> float:
+        """Calls a second that looking may use: half of the rate, so that submissions get the other half."""
+        return self._pacer.rate / 120.0 if self._pacer.rate else math.inf
+
+    def _put(self, wait: _Wait, seconds: float) -> None:
+        wait.due = asyncio.get_running_loop().time() + seconds
+        heapq.heappush(self._heap, (wait.due, next(self._numbers), wait))
+        self._changed.set()
+
+    async def _next_due(self) -> _Wait:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._changed.clear()
+            while self._heap and (self._heap[0][2].due != self._heap[0][0] or self._heap[0][2].ended.done()):
+                heapq.heappop(self._heap)
+            left = self._heap[0][0] - loop.time() if self._heap else None
+            if left is not None and left <= 0:
+                wait = heapq.heappop(self._heap)[2]
+                wait.due = math.inf  # being looked at
+                return wait
+            try:
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    # --- a look ---------------------------------------------------------------------------------------------
+
+    async def _look(self, wait: _Wait) -> None:
+        try:
+            outcome = await self._ask(wait)
+        except AccountError as error:
+            _end(wait, error)
+        except CallError as error:
+            self._fault(wait, error)
+        else:
+            wait.faults = 0
+            self._digest(wait, outcome)
+        finally:
+            self._looks.release()
+
+    async def _ask(self, wait: _Wait) -> Outcome:
+        """Ask for the status, and in the same breath for the result of what has completed."""
+        if wait.completed is None:
+            wait.grant = await self._pacer.grant(Call.POLL)
+            outcome = await self._provider.status(wait.request_id)
+            self._pacer.reached()
+            if not isinstance(outcome, Completed):
+                return outcome
+            wait.completed = outcome
+        wait.grant = await self._pacer.grant(Call.COLLECT)
+        outcome = await self._provider.result(wait.request_id)
+        self._pacer.reached()
+        return _merge(wait.completed, outcome) if isinstance(outcome, Completed) else outcome
+
+    def _digest(self, wait: _Wait, outcome: Outcome) -> None:
+        age = self._wall() - wait.submitted_at
+        old_news = isinstance(outcome, Gone) and age < YOUNG_S
+        if isinstance(outcome, Completed | Refused | Gone) and not old_news:
+            _end(wait, outcome)
+        elif age >= self._deadline_s:
+            _end(wait, Overdue(wait.last))
+        elif wait.completed is not None:  # COMPLETED, and the result does not agree yet
+            wait.result_tries += 1
+            if wait.result_tries >= RESULT_TRIES:
+                _end(wait, wait.completed)
+            else:
+                self._put(wait, delay(wait.result_tries, dice=1.0))
+        else:
+            self._still_running(wait, outcome)
+
+    def _still_running(self, wait: _Wait, outcome: Outcome) -> None:
+        word = outcome.word if isinstance(outcome, Running) else "not found yet"
+        if isinstance(outcome, Running) and not outcome.known and word != wait.last:
+            log.warning("request %s is in the unknown state %r: waiting on", wait.request_id, word)
+        wait.last = word
+        self._plan(wait)
+
+    def _fault(self, wait: _Wait, error: CallError) -> None:
+        """Ask again later: what went wrong is about now, not about the job."""
+        wait.faults += 1
+        hint = error.retry_after if isinstance(error, NowError) else None
+        if isinstance(error, NowError) and error.kind == "unreachable":
+            self._pacer.unreachable()
+        else:
+            self._pacer.reached()
+            if isinstance(error, NowError) and error.kind == "rate":
+                self._pacer.limited(wait.grant, hint)
+        log.debug("request %s: %s", wait.request_id, error)
+        if self._wall() - wait.submitted_at >= self._deadline_s and not self._pacer.outage_s:
+            _end(wait, Overdue(f"no answer ({error})"))
+        else:
+            self._put(wait, delay(wait.faults, hint=hint, dice=random.random()))
+
+
+def _end(wait: _Wait, news: Ended | AccountError) -> None:
+    if wait.ended.done():
+        return
+    if isinstance(news, AccountError):
+        wait.ended.set_exception(news)
+    else:
+        wait.ended.set_result(news)
+
+
+def _merge(status: Completed, result: Completed) -> Completed:
+    """Join what the two answers say; the result's own words win."""
+    return Completed(
+        url=result.url or status.url,
+        cost=result.cost if result.cost is not None else status.cost,
+        file_size=result.file_size if result.file_size is not None else status.file_size,
+        queue_s=result.queue_s if result.queue_s is not None else status.queue_s,
+        run_s=result.run_s if result.run_s is not None else status.run_s,
+        remaining_credits=result.remaining_credits,
+        body=result.body or status.body,
+    )

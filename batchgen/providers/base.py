@@ -1,0 +1,133 @@
+"""The provider protocol: the service that makes the video, as the core sees it.
+
+A provider speaks its service's wire and *classifies*: every call either returns one of the small values
+below or raises a `CallError` (see `batchgen.errors`). What then happens to the clip is the core's affair.
+Seconds are seconds; money is micro-dollars; times are seconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to a submission that will be billed if it succeeds."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Queued or being worked on. `known` is False for a state word that we have never seen."""
+
+    word: str
+    known: bool = True
+    queue_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Ended well. `url` is None on a status answer, and when the service named no file."""
+
+    url: str | None = None
+    cost: int | None = None
+    file_size: int | None = None
+    queue_s: float | None = None
+    run_s: float | None = None
+    remaining_credits: int | None = None
+    body: str = ""  #: what was answered, redacted and cut to 2,000 characters, kept when `url` is None
+
+
+class Cause(StrEnum):
+    """Why the service says that a job FAILED."""
+
+    BLOCKED = "blocked"  #: content rules
+    TRANSIENT = "transient"  #: the service's own trouble; worth a new try
+    FINAL = "final"  #: bad input, or unknown: no automatic try
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """FAILED: free of charge."""
+
+    reason: str
+    cause: Cause = Cause.FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The service keeps no record of this id (any more)."""
+
+    reason: str = ""
+
+
+Outcome: TypeAlias = Running | Completed | Refused | Gone
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One request as the account's history shows it."""
+
+    request_id: str
+    model: str
+    outcome: Running | Completed | Refused
+    params: Mapping[str, Any] | None  #: as sent; None when the history did not give them readably
+    at: float | None  #: when it was made, if the row says so
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """All rows of a window, and whether it was read whole."""
+
+    rows: list[HistoryRow] = field(default_factory=list)
+    whole: bool = True
+    server_time: float | None = None  #: by the Date header of the last answer
+
+
+class Provider(Protocol):
+    """What the core needs of a service. Every method may raise a `CallError`."""
+
+    name: str
+    origin: str
+
+    async def submit(self, model: str, params: Mapping[str, Any]) -> Accepted:
+        """POST one paid job.
+
+        Raises:
+            ClipError: refused for good.  NowError: surely not accepted.
+            AccountError: the batch must pause.  UnsureError: it may have been accepted.
+        """
+        ...
+
+    async def status(self, request_id: str) -> Outcome:
+        """Ask how far a job is. Raises NowError (ask again) or AccountError; never UnsureError."""
+        ...
+
+    async def result(self, request_id: str) -> Outcome:
+        """Fetch the link, cost and metrics of a completed job; raises as `status` does."""
+        ...
+
+    async def lookup(self, request_id: str) -> HistoryRow | None:
+        """Find one request of any age by its id; None: the history answered and has no such row.
+
+        Raises:
+            UnknownError: the history could not be asked, refused, or answered in another shape.
+        """
+        ...
+
+    async def history(self, model: str, since: float, until: float) -> HistoryPage:
+        """All requests for `model` in a window (epoch seconds). Raises UnknownError as `lookup` does."""
+        ...
+
+    async def upload(self, path: Path) -> str:
+        """Upload a local audio file and return its URL. Raises NowError, ClipError or AccountError."""
+        ...
+
+    async def balance(self) -> int:
+        """Credits of the account in micro-dollars. Raises NowError or AccountError."""
+        ...

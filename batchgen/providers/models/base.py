@@ -1,0 +1,85 @@
+"""What a model is to us, the registry of known ones, and what a clip is likely to cost.
+
+Money is whole micro-dollars (1e-6 USD). A price that nobody told is None, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_MODULES = {"wan-2.5-t2v": "wan_2_5_t2v"}
+
+#: What the manifest says of one model: one price for every clip, or one for each "1280*720/5".
+Price: TypeAlias = int | Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model whose parameters and prices are known.
+
+    `schema_module` names the module whose `Params` is the pydantic schema; it is imported on first use.
+    """
+
+    slug: str
+    schema_module: str
+    parameters: tuple[str, ...]  #: every parameter that the API names
+    defaults: Mapping[str, Any]  #: left out of keys, sent all the same
+    text_limits: Mapping[str, int]  #: characters, above which the service cuts silently
+    mean_latency_s: float  #: published mean of one run
+    prices: Mapping[str, int]  #: micro-dollars by `price_cell`
+    price_note: str  #: where the prices come from, and of when
+
+    @property
+    def schema(self) -> type[BaseModel]:
+        """The pydantic schema of its parameters (imports pydantic)."""
+        params: type[BaseModel] = import_module(self.schema_module).Params
+        return params
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """The manifest's own prices, in micro-dollars a clip."""
+
+    by_model: Mapping[str, Price] = field(default_factory=dict)
+
+    def of(self, model: str, params: Mapping[str, Any]) -> int | None:
+        """Return what the manifest says that such a clip costs; None: it says nothing."""
+        price = self.by_model.get(model)
+        if price is None or isinstance(price, int):
+            return price
+        return price.get(price_cell(params, _defaults(model)))
+
+
+def find(model: str) -> Model | None:
+    """Return the model of this name; None: unknown, its parameters pass unchecked."""
+    name = _MODULES.get(model)
+    if name is None:
+        return None
+    found: Model = import_module(f"batchgen.providers.models.{name}").MODEL
+    return found
+
+
+def estimate(model: str, params: Mapping[str, Any], prices: Prices | None = None) -> int | None:
+    """Return the likely price of one clip in micro-dollars: the manifest's, else the table's; None: unknown."""
+    told = prices.of(model, params) if prices is not None else None
+    known = find(model)
+    if told is not None or known is None:
+        return told
+    return known.prices.get(price_cell(params, known.defaults))
+
+
+def price_cell(params: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """Return the row of a price table that these parameters fall in: "1280*720/5"."""
+    size, duration = (params.get(name, defaults.get(name)) for name in ("size", "duration"))
+    return f"{size}/{duration}"
+
+
+def _defaults(model: str) -> Mapping[str, Any]:
+    known = find(model)
+    return known.defaults if known else {}

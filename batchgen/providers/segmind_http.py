@@ -1,0 +1,178 @@
+"""One HTTP exchange with Segmind: the key only where it belongs, bounded, never sent twice.
+
+`Http.ask` gives an `Answer`, or a `Trouble` that says whether the request may have left this machine. It
+never raises for what the network does, so no exception of aiohttp, whose `repr` holds the headers, can be
+chained to one of ours.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Final
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from batchgen.errors import UsageError
+from batchgen.providers.segmind_wire import Answer, plain
+
+BODY_MAX: Final = 1 << 20  #: bytes of an answer that are read
+_IDLE_S: Final = 2.0  #: a connection that idled longer may be dead: its loss would look like a lost answer
+_TROUBLE: Final = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError)
+_Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """No answer. `sent` is False only when there never was a connection, so that nothing can have left."""
+
+    sent: bool
+    text: str
+
+
+@dataclass(slots=True)
+class _Attempt:
+    connected: bool = False
+
+
+class Http:
+    """The one session for the API. Enter it before use; leaving it closes every connection.
+
+    Args:
+        key: goes on as `x-api-key`, only to `origins`, by a middleware: aiohttp carries session headers to
+            wherever a redirect points.
+        redact: applied to every text that leaves.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        origins: frozenset[URL],
+        *,
+        redact: Callable[[str], str],
+        user_agent: str,
+        connect_timeout_s: float,
+        trust_env: bool,
+    ) -> None:
+        self._guard = _guard(key, origins)
+        self._redact = redact
+        self._user_agent = user_agent
+        self._connect_timeout_s = connect_timeout_s
+        self._trust_env = trust_env
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Http:
+        self._session = aiohttp.ClientSession(
+            # The pacer and the places in flight bound the calls; a pool limit would only hide a wait.
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=_IDLE_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": self._user_agent, "Accept": "application/json"},
+            middlewares=(self._guard,),
+            trace_configs=[_connection_trace()],
+            trust_env=self._trust_env,
+        )
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def ask(self, method: str, url: URL, *, timeout_s: float, body: bytes | None = None) -> Answer | Trouble:
+        """Make one exchange, within `timeout_s` in all; redirects are answers, not followed."""
+        if self._session is None:
+            raise RuntimeError("the provider is used outside its `async with`")
+        attempt = _Attempt()
+        try:
+            async with self._session.request(
+                method,
+                url,
+                data=body,
+                headers={"Content-Type": "application/json"} if body is not None else None,
+                timeout=aiohttp.ClientTimeout(total=timeout_s, connect=min(self._connect_timeout_s, timeout_s)),
+                allow_redirects=False,
+                trace_request_ctx=attempt,
+            ) as response:
+                return await self._answer(response)
+        except _TROUBLE as error:
+            text = self._redact(plain(f"{type(error).__name__}: {error}".rstrip(": ")))[:300]
+        return Trouble(attempt.connected, text)
+
+    async def _answer(self, response: aiohttp.ClientResponse) -> Answer:
+        body = bytearray()
+        whole = await _drain(response, body)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, bytes(body), headers, whole, self._redact)
+
+
+async def _drain(response: aiohttp.ClientResponse, into: bytearray) -> bool:
+    """Read what comes, and say whether it came whole: the status line alone is worth keeping."""
+    try:
+        async for chunk in response.content.iter_chunked(1 << 16):
+            into += chunk
+            if len(into) > BODY_MAX:
+                response.close()
+                into.clear()
+                return False
+    except _TROUBLE:
+        return False
+    return True
+
+
+def _guard(key: str, origins: frozenset[URL]) -> Callable[[Any, _Handler], Awaitable[aiohttp.ClientResponse]]:
+    async def guard(request: aiohttp.ClientRequest, handler: _Handler) -> aiohttp.ClientResponse:
+        # A `default` entry of a .netrc would send another service's password.
+        request.headers.pop("Authorization", None)
+        if request.url.origin() in origins:
+            request.headers["x-api-key"] = key
+        return await handler(request)
+
+    return guard
+
+
+def _connection_trace() -> aiohttp.TraceConfig:
+    """Marks the attempt as connected: no class of exception tells that as surely."""
+
+    async def connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+        context.trace_request_ctx.connected = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(connected)
+    trace.on_connection_reuseconn.append(connected)
+    return trace
+
+
+# --- addresses -----------------------------------------------------------------------------------------
+
+
+def address(text: str, what: str) -> URL:
+    """Check an address of the service and cut its trailing slashes.
+
+    Raises:
+        UsageError: no http(s) URL; plain http to another host than this one; a name, password, query or
+            fragment in it (the text is not shown then, since it may hold a secret).
+    """
+    try:
+        url = URL(text.strip().rstrip("/"))
+        host, origin = url.host, url.origin()
+    except ValueError:
+        host, origin = None, URL()
+    if not host or origin.scheme not in {"http", "https"}:
+        raise UsageError(f"the address of {what} is no http or https URL")
+    if url.user is not None or url.password is not None or url.query_string or url.fragment:
+        raise UsageError(f"the address of {what} may hold no name, password, query or fragment")
+    if url.scheme == "http" and not is_loopback(url):
+        raise UsageError(f"the address of {what} must be https, save on this machine: {origin}")
+    return url.with_port(None) if url.is_default_port() else url
+
+
+def is_loopback(url: URL) -> bool:
+    """True for this machine itself: 127.0.0.0/8, ::1, localhost."""
+    try:
+        return url.host == "localhost" or ipaddress.ip_address(url.host or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,104 @@
+"""What Segmind says of a job: its state words, its metrics, its link (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from batchgen.providers.base import Cause, Completed, Outcome, Refused, Running
+from batchgen.providers.segmind_errors import cause_of
+from batchgen.providers.segmind_wire import (
+    Answer,
+    Say,
+    file_bytes,
+    find_link,
+    mapping,
+    micro_dollars,
+    reason_in,
+    seconds,
+)
+
+_RUNNING: Final = frozenset({"queued", "in_queue", "pending", "starting", "processing", "running", "in_progress"})
+_COMPLETED: Final = frozenset({"completed", "complete", "success", "succeeded", "done", "finished"})
+_FAILED: Final = frozenset({"failed", "failure", "error", "canceled", "cancelled"})
+_DOCUMENTED: Final = frozenset({"completed", "failed"})
+_BARE: Final = frozenset({"output", "video", "generation_url"})
+
+
+def read_outcome(answer: Answer) -> Outcome | None:
+    """What a status or result answer says of the job; None when it says nothing of it.
+
+    The body is read before the code: FAILED comes as a 422, and a documented final word counts under any
+    code. Its synonyms count only where no error envelope is to be expected, since `{"status": "error"}`
+    under a 404 is about the call, not about the job.
+    """
+    body = _object(answer.data())
+    if body is None:
+        return None
+    word = _word(body.get("status"))
+    final = word in _DOCUMENTED or (answer.status == 422 and word in _COMPLETED | _FAILED)
+    return judge(body, body.get("status"), answer.say) if final or answer.ok else None
+
+
+def judge(body: Mapping[str, Any], status: object, say: Say) -> Completed | Refused | Running:
+    """The outcome that a state word means: unknown words keep running, a bare link is a completed job."""
+    word = _word(status)
+    if word in _FAILED:
+        return _refused(body, word, say)
+    if word in _COMPLETED or (not word and _BARE & body.keys() and find_link(body)):
+        return _completed(body, say)
+    metrics = mapping(body.get("metrics"))
+    shown = say(status, 40) if isinstance(status, str) else ""
+    return Running(shown, known=word in _RUNNING, queue_s=seconds(metrics.get("queue_time")))
+
+
+def _refused(body: Mapping[str, Any], word: str, say: Say) -> Refused:
+    reason = reason_in(body) or f"{word}, without a reason"
+    cause = cause_of(reason)
+    if cause is Cause.TRANSIENT and word not in _DOCUMENTED:
+        # A new POST by itself needs the one word that the service documents as a free failure.
+        cause = Cause.FINAL
+    return Refused(say(reason, 2000), cause)
+
+
+def _completed(body: Mapping[str, Any], say: Say) -> Completed:
+    metrics, url = mapping(body.get("metrics")), find_link(body)
+    done = Completed(
+        url=url,
+        cost=micro_dollars(metrics.get("cost")),
+        queue_s=seconds(metrics.get("queue_time")),
+        run_s=seconds(metrics.get("inference_time")),
+        remaining_credits=micro_dollars(metrics.get("remaining_credits")),
+    )
+    if url is None:
+        return replace(done, body=_without_link(body, say))
+    return replace(done, file_size=_size_of(url, body))
+
+
+def _without_link(body: Mapping[str, Any], say: Say) -> str:
+    text = say(dict(body), 2000)
+    note = "the output is a data: URL, which is no link: " if '"data:' in text else ""
+    return (note + text)[:2000]
+
+
+def _size_of(url: str, body: Mapping[str, Any]) -> int | None:
+    """The stated size, if it is stated beside this very link."""
+    holders = (mapping(body.get("video")), mapping(body.get("output")))
+    sizes = (file_bytes(each.get("file_size")) for each in holders if find_link(each) == url)
+    return next((size for size in sizes if size), None)
+
+
+def _object(data: object) -> dict[str, Any] | None:
+    """The object that tells of the job: bare, alone in a list, or under `data`."""
+    if isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    if not isinstance(data, dict):
+        return None
+    inner = data.get("data")
+    return inner if "status" not in data and isinstance(inner, dict) and "status" in inner else data
+
+
+def _word(status: object) -> str:
+    text = status.strip().lower() if isinstance(status, str) else ""
+    return text.replace("-", "_").replace(" ", "_")

@@ -1,0 +1,29 @@
+"""How long to wait before another try. Pure: the dice are passed in."""
+
+from __future__ import annotations
+
+#: Waits never grow beyond this, so that a night is not slept through after a short outage (seconds).
+CAP_S = 60.0
+#: Tries of one submission that meets the API's own 500: a bad parameter answers so for ever.
+SUBMIT_TRIES = 6
+#: New requests for a clip that FAILED for a transient cause (failures are free, patience is not).
+FREE_RETRIES = 2
+
+
+def delay(
+    attempt: int, *, hint: float | None = None, dice: float = 1.0, base: float = 1.0, cap: float = CAP_S
+) -> float:
+    """Give the seconds to wait before the next try.
+
+    Args:
+        attempt: how many tries have failed in a row, from 1.
+        hint: seconds that the server asked for; obeyed, with a little spread so that not all come at once.
+        dice: a number from 0 to 1: full jitter, as in the AWS architecture blog's "Exponential Backoff
+            And Jitter".
+        base: the ceiling of the first wait in seconds, doubled by each further failure.
+        cap: the ceiling that no wait passes, in seconds.
+    """
+    if hint is not None:
+        return hint + dice * min(1.0, 0.1 * hint)
+    ceiling = min(cap, base * 2.0 ** min(attempt - 1, 16))
+    return max(0.05, ceiling * dice)

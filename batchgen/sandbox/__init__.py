@@ -1,0 +1,30 @@
+"""A local server that speaks the provider's protocol, renders real MP4s, and misbehaves on request.
+
+Reading order: `protocol` (what is asked and what it costs), `store` (jobs, durable), `faults`, `render`,
+`worker`, `shop` (the business without HTTP), `answers` (shapes), `api`, `history`, `files`, `server`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchgen.sandbox.faults import Faults
+
+if TYPE_CHECKING:
+    from batchgen.sandbox.server import Sandbox
+    from batchgen.sandbox.shop import Booking
+
+__all__ = ["Booking", "Faults", "Sandbox"]
+
+
+def __getattr__(name: str) -> object:
+    """Load the server only when asked for: the names of the faults must not cost aiohttp's import."""
+    if name == "Sandbox":
+        from batchgen.sandbox.server import Sandbox
+
+        return Sandbox
+    if name == "Booking":
+        from batchgen.sandbox.shop import Booking
+
+        return Booking
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,195 @@
+"""The sandbox: an HTTP server on the loopback that a batch can run against for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections import deque
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from batchgen.sandbox import mischief
+from batchgen.sandbox.api import Api
+from batchgen.sandbox.faults import Faults
+from batchgen.sandbox.files import Files
+from batchgen.sandbox.history import History
+from batchgen.sandbox.protocol import Refusal
+from batchgen.sandbox.shop import Booking, Options, Shop
+
+_HOST = "127.0.0.1"
+_MAX_BODY = 32 * 1024 * 1024  # 15 MB of audio are 20 MB of base64
+_OPEN = ("/files/", "/assets/", "/sandbox/")
+
+
+class Sandbox:
+    """A service of one's own: start it, use its URL as the base URL, stop it.
+
+    Its jobs live in `folder` (`sandbox.db`, `files/`, `assets/`): a sandbox that is started there again,
+    on whatever port, goes on with them by the wall clock.
+
+    Args:
+        folder: made if it is missing; one sandbox at a time may use it.
+        latency_s: mean run time of a job once a worker has it.
+        jitter: share of `latency_s` by which run times differ, 0 to 1.
+        slots: jobs that run at once; the others queue.
+        record_ttl_s: status and result are kept this long after *submission*.
+        file_ttl_s: files are kept this long after the job ended.
+        rpm: calls that are let through in any 60 s, then 429; 0 is no limit. File downloads don't count.
+        credits: USD in the account before the first job.
+        key: the API key that is accepted; None accepts any.
+        faults: what shall go wrong.
+        seed: of run times and faults.
+        render: whether prompts are rendered; False serves the package's clips, None renders if it can.
+        history_lag_s: how long a request takes to show up in the history.
+        port: 0 takes a free one.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        latency_s: float = 2.0,
+        jitter: float = 0.3,
+        slots: int = 4,
+        record_ttl_s: float = 3600.0,
+        file_ttl_s: float = 7 * 86400.0,
+        rpm: float = 0,
+        credits: Decimal | int = 100,  # noqa: A002  the service's own word
+        key: str | None = None,
+        faults: Faults | None = None,
+        seed: int = 0,
+        render: bool | None = None,
+        history_lag_s: float = 0,
+        port: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._options = Options(
+            folder=folder,
+            latency_s=latency_s,
+            jitter=jitter,
+            slots=slots,
+            record_ttl_s=record_ttl_s,
+            file_ttl_s=file_ttl_s,
+            rpm=rpm,
+            credits=Decimal(credits),
+            key=key,
+            faults=faults or Faults(),
+            seed=seed,
+            render=render,
+            history_lag_s=history_lag_s,
+            clock=clock,
+        )
+        self._port = port
+        self._shop: Shop | None = None
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> str:
+        """Open the folder, listen, and give the base URL, `http://127.0.0.1:PORT`.
+
+        Raises:
+            OSError: the port is taken, or the folder can't be written.
+        """
+        self._shop = Shop(self._options)
+        # A client that hangs up ends its handler: a fault may keep one waiting for ever.
+        self._runner = web.AppRunner(_app(self._shop), access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        try:
+            await self._runner.setup()
+            await web.TCPSite(self._runner, _HOST, self._port).start()
+        except BaseException:
+            await self.stop()
+            raise
+        return f"http://{_HOST}:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """Stop listening and rendering; what was accepted stays in the folder. May be called twice."""
+        runner, shop, self._runner, self._shop = self._runner, self._shop, None, None
+        if runner is not None:
+            await runner.cleanup()
+        if shop is not None:
+            await asyncio.to_thread(shop.close)
+
+    async def __aenter__(self) -> str:
+        return await self.start()
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.stop()
+
+    @property
+    def books(self) -> list[Booking]:
+        """What the server thinks it was paid, job by job; only while it runs."""
+        if self._shop is None:
+            raise RuntimeError("the sandbox is not running")
+        return self._shop.books()
+
+
+def _app(shop: Shop) -> web.Application:
+    app = web.Application(middlewares=[_errors, _gate(shop)], client_max_size=_MAX_BODY)
+    api, history, files = Api(shop), History(shop), Files(shop)
+    app.add_routes([*history.routes(), *files.routes(), *_about(shop), *api.routes()])
+    return app
+
+
+def _about(shop: Shop) -> list[web.RouteDef]:
+    async def index(_request: web.Request) -> web.StreamResponse:
+        about = "a local stand-in for the video service; no real video, no real money"
+        return web.json_response({"service": "batchgen sandbox", "about": about, "books": "/sandbox/books"})
+
+    async def books(_request: web.Request) -> web.StreamResponse:
+        lines = [dataclasses.asdict(line) | {"charged": float(line.charged)} for line in shop.books()]
+        return web.json_response({"jobs": lines, "charged": sum(line["charged"] for line in lines)})
+
+    return [web.get("/", index), web.get("/sandbox/books", books)]
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give every refusal the API's own shape; a wrong verb is HTML there."""
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        return mischief.error(refusal.status, refusal.text)
+    except web.HTTPMethodNotAllowed:
+        return mischief.html(405, "405 Method Not Allowed")
+    except web.HTTPNotFound:
+        return mischief.error(404, "Not found")
+
+
+def _gate(shop: Shop) -> Middleware:
+    """Key, rate limit and 429 faults: what stands before every call of the API."""
+    passed: deque[float] = deque()
+
+    @web.middleware
+    async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path == "/" or request.path.startswith(_OPEN):
+            return await handler(request)
+        _check_key(request, shop.options.key)
+        if not _may_pass(passed, shop.options.rpm, shop.now()):
+            return mischief.refuse("rate429")
+        fault = shop.dice.first(*mischief.ANY_CALL)
+        return mischief.refuse(fault) if fault else await handler(request)
+
+    return gate
+
+
+def _check_key(request: web.Request, wanted: str | None) -> None:
+    key = request.headers.get("x-api-key")
+    if not key:
+        raise Refusal(401, "Missing Authorization or x-api-key in header")
+    if wanted is not None and key != wanted:
+        raise Refusal(401, "Unauthorized. API key is invalid or may have expired...")
+
+
+def _may_pass(passed: deque[float], rpm: float, now: float) -> bool:
+    """A sliding window of 60 s over the calls that were let through."""
+    while passed and passed[0] <= now - 60:
+        passed.popleft()
+    if rpm and len(passed) >= rpm:
+        return False
+    passed.append(now)
+    return True

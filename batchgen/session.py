@@ -1,0 +1,249 @@
+"""One run of a batch, joined from its parts: ledger, provider (or sandbox), limits, downloader, runner.
+
+The command line and the Python API both go through `Session`; neither joins parts by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchgen.clip import State, Wanted
+from batchgen.download import Downloader
+from batchgen.errors import Exit, UsageError
+from batchgen.estimate import latency_of, plan_of
+from batchgen.flow.brake import Brake
+from batchgen.flow.inflight import Places
+from batchgen.flow.runner import Orders, Runner
+from batchgen.flow.tools import Tools
+from batchgen.ledger import Home, Ledger, Observer
+from batchgen.manifest import Manifest
+from batchgen.money import price_class
+from batchgen.pacer import Pacer
+from batchgen.plan import Plan
+from batchgen.poller import Poller
+from batchgen.providers import models
+from batchgen.providers.base import Provider
+from batchgen.providers.segmind import Segmind
+from batchgen.providers.segmind_http import address, is_loopback
+from batchgen.reconcile import Reconciler
+from batchgen.redact import Secret
+from batchgen.sandbox.faults import Faults
+from batchgen.sandbox.server import Sandbox
+from batchgen.schedule import RunTimes
+from batchgen.settings import Settings
+
+log = logging.getLogger("batchgen.session")
+
+CLIPS = "clips"
+#: What the sandbox's batch belongs to, whatever its port.
+SANDBOX_ORIGIN = "sandbox"
+SANDBOX_KEY = "sandbox"
+#: How many of the latest run times are read from the ledger.
+LEARNED = 2000
+
+Confirm = Callable[[Plan], bool]
+Beside = Callable[["Session"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended."""
+
+    exit_code: Exit
+    stopped: str | None  #: why it ended early; None when it did not
+    elapsed_s: float
+
+
+class Session:
+    """A batch, held by this process until `close`. Open it before `run`.
+
+    Args:
+        manifest: read and expanded.
+        folder: the batch folder.
+        settings: merged.
+        key: of the API; None only with the sandbox.
+        observers: told of every event once it is on disk.
+
+    Raises:
+        LockedError, LedgerError, LedgerWriteError: as `Ledger` does.
+        UsageError: no key, or an address that can't be used.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        folder: Path,
+        settings: Settings,
+        key: Secret | None,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        if key is None and not settings.sandbox:
+            message = "no API key: set SEGMIND_API_KEY (or write it to .env beside the manifest); --sandbox needs none"
+            raise UsageError(message)
+        self.manifest = manifest
+        self.folder = folder
+        self.settings = settings
+        self.brake = Brake()
+        self.started_at = time.monotonic()
+        self.tools: Tools | None = None
+        self._key = key or Secret(SANDBOX_KEY)
+        self._faults = Faults.parse(settings.sandbox_faults) if settings.sandbox else None
+        provider = None if settings.sandbox else self._segmind(settings.base_url)
+        self.ledger = Ledger(folder)
+        try:
+            self.ledger.bind(self._home(provider), moved=settings.moved)
+            self.ledger.recover()
+            self.ledger.sync(manifest.wanted)
+            self._remember()
+            (folder / CLIPS).mkdir(exist_ok=True)
+        except BaseException:
+            self.ledger.close()
+            raise
+        self.ledger.money.cap = settings.max_usd
+        self.ledger.observers.extend(observers)
+        self._times: dict[str, RunTimes] = {}
+        self._learned = self.ledger.run_times(LEARNED)
+
+    def __repr__(self) -> str:
+        """Say what it holds, for logs."""
+        return f"<Session {self.manifest.name} in {self.folder}>"
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the session was opened."""
+        return time.monotonic() - self.started_at
+
+    def plan(self) -> Plan:
+        """Hold the manifest against the ledger."""
+        return plan_of(self.manifest, self.settings, self.ledger.states(), spent=self.ledger.money.spent,
+                       reserved=self.ledger.money.reserved, folder=self.folder)  # fmt: skip
+
+    async def run(self, beside: Beside | None = None) -> Outcome:
+        """Run until all is settled or the brake is pulled. `beside` runs alongside, and is cancelled at the end.
+
+        Any exception but ours is a fault of batchgen; what was on disk stays there, and a run resumes it.
+        """
+        async with AsyncExitStack() as stack:
+            provider = await self._connect(stack)
+            loopback = is_loopback(address(provider.origin, "the API"))
+            downloads = await stack.enter_async_context(Downloader(slots=self.settings.downloads, loopback=loopback))
+            runner = self._runner(provider, downloads)
+            if beside is None:
+                await runner.run()
+            else:
+                await _alongside(runner.run(), beside(self))
+        return Outcome(self._exit_code(), self._stopped(), self.elapsed_s)
+
+    def close(self) -> None:
+        """Let go of the batch."""
+        self.ledger.close()
+
+    # --- joining --------------------------------------------------------------------------------------------
+
+    async def _connect(self, stack: AsyncExitStack) -> Provider:
+        base_url = self.settings.base_url
+        if self.settings.sandbox:
+            sandbox = Sandbox(
+                self.folder / "service", latency_s=self.settings.sandbox_latency, faults=self._faults, credits=10_000
+            )
+            base_url = await stack.enter_async_context(sandbox)
+            log.info("the sandbox answers at %s; nothing is paid for", base_url)
+        return await stack.enter_async_context(self._segmind(base_url))
+
+    def _segmind(self, base_url: str) -> Segmind:
+        history_url, upload_url = self.settings.history_url, self.settings.upload_url
+        if self.settings.sandbox:
+            history_url = upload_url = None
+        return Segmind(self._key, base_url=base_url, history_url=history_url, upload_url=upload_url)
+
+    def _home(self, provider: Segmind | None) -> Home:
+        account = hashlib.sha256(b"batchgen account " + self._key.get_secret_value().encode()).hexdigest()[:16]
+        manifest = os.path.relpath(self.manifest.path, self.folder)
+        return Home(manifest, provider.origin if provider else SANDBOX_ORIGIN, account)
+
+    def _runner(self, provider: Provider, downloads: Downloader) -> Runner:
+        settings, ledger = self.settings, self.ledger
+        pacer = Pacer(settings.rpm, count_polls=settings.count_polls)
+        self.tools = Tools(
+            ledger=ledger,
+            provider=provider,
+            pacer=pacer,
+            poller=Poller(provider, pacer, deadline_s=settings.deadline, wall_clock=ledger.now),
+            places=Places(settings.in_flight),
+            downloads=downloads,
+            brake=self.brake,
+            clips_dir=self.folder / CLIPS,
+            price=self._worst_price,
+            run_times=self._run_times,
+            submit_concurrency=settings.submit_concurrency,
+            give_up_s=settings.give_up,
+        )
+        reconciler = Reconciler(provider, pacer, settle_s=settings.history_settle, taken=ledger.request_ids())
+        orders = Orders(settings.limit, settings.only, settings.resubmit_unconfirmed, settings.resubmit_lost)
+        return Runner(self.tools, reconciler, orders)
+
+    def _remember(self) -> None:
+        self.ledger.remember("name", self.manifest.name)
+        self.ledger.remember("manifest_sha256", self.manifest.sha256)
+        self.ledger.remember("files", json.dumps(self.manifest.files, sort_keys=True))
+
+    # --- what is believed -----------------------------------------------------------------------------------
+
+    def _worst_price(self, wanted: Wanted) -> int | None:
+        params = json.loads(wanted.params)
+        told = self.manifest.prices.of(wanted.model, params)
+        table = models.estimate(wanted.model, params)
+        return self.ledger.money.worst(price_class(wanted.model, params), table, told)
+
+    def _run_times(self, grade: str) -> RunTimes:
+        if grade not in self._times:
+            times = self._times[grade] = RunTimes(latency_of(grade.split(" ", 1)[0], self.settings))
+            for seconds in self._learned.get(grade, ()):
+                times.learn(seconds)
+        return self._times[grade]
+
+    # --- the end --------------------------------------------------------------------------------------------
+
+    def _stopped(self) -> str | None:
+        if self.brake.exit is not None:
+            return self.brake.why
+        if self._left():
+            return f"only: {self._left()} clips were left out, as asked" if self.settings.only else "not all was done"
+        return None
+
+    def _left(self) -> int:
+        counts = self.ledger.live_totals.counts
+        return sum(counts[state] for state in State if not state.settled)
+
+    def _exit_code(self) -> Exit:
+        counts = self.ledger.live_totals.counts
+        if self.brake.exit in (Exit.INTERRUPTED, Exit.TERMINATED):
+            return self.brake.exit
+        if self.brake.exit is not None or self._left():
+            return Exit.STOPPED
+        if counts[State.UNCONFIRMED] or counts[State.LOST]:
+            return Exit.WANTS_WORD
+        return Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK
+
+
+async def _alongside(work: Awaitable[None], beside: Awaitable[None]) -> None:
+    async with asyncio.TaskGroup() as group:
+        companion = group.create_task(_await(beside))
+        try:
+            await work
+        finally:
+            companion.cancel()
+
+
+async def _await(awaitable: Awaitable[None]) -> None:
+    with suppress(asyncio.CancelledError):
+        await awaitable

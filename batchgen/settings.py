@@ -1,0 +1,166 @@
+"""Every number and path of a run, merged once and frozen: flag > environment > manifest > user config > default."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+from batchgen.errors import UsageError
+from batchgen.money import to_micro
+from batchgen.redact import Secret
+
+KEY_VARIABLE = "SEGMIND_API_KEY"
+KEY_FILE_VARIABLE = "SEGMIND_API_KEY_FILE"
+#: The sandbox has no account to be kind to; a little pace shows the display at work.
+SANDBOX_RPM = 600.0
+SUFFIXES = (".yaml", ".yml")
+#: What the user's config file may set: pace, patience, and nothing that spends.
+CONFIGURABLE = frozenset(
+    {"rpm", "in_flight", "downloads", "submit_concurrency", "grace", "deadline", "give_up", "expect_latency"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One run's settings. Seconds, calls a minute, micro-dollars."""
+
+    sandbox: bool = False
+    base_url: str = "https://api.segmind.com"
+    history_url: str | None = None
+    upload_url: str | None = None
+    rpm: float = 50.0  #: 0 takes the limit off
+    in_flight: int = 32  #: ceiling
+    downloads: int = 8
+    submit_concurrency: int = 8
+    expect_latency: float | None = None  #: None: the model's published mean
+    deadline: float = 3300.0
+    grace: float = 5.0
+    drain: bool = False
+    give_up: float = 7200.0
+    history_settle: float = 7200.0
+    max_usd: int | None = None
+    limit: int | None = None
+    only: str | None = None
+    resubmit_unconfirmed: bool = False
+    resubmit_lost: bool = False
+    moved: bool = False
+    count_polls: bool = True  #: False: the account's rate limit does not count status calls
+    sandbox_latency: float = 4.0
+    sandbox_faults: str = ""
+
+
+class Said(Protocol):
+    """What a manifest says about pace and money (see `batchgen.manifest.Manifest`)."""
+
+    @property
+    def limits(self) -> Any: ...  # noqa: ANN401, D102
+    @property
+    def budget(self) -> Any: ...  # noqa: ANN401, D102
+
+
+def merge(given: Mapping[str, Any], manifest: Said | None, config: Mapping[str, Any] | None = None) -> Settings:
+    """Put the layers on each other.
+
+    Args:
+        given: flags and their environment variables, by `Settings`' names; None: not given.
+        manifest: its limits and budget.
+        config: the user's config file, read.
+    """
+    settings = Settings(rpm=SANDBOX_RPM) if given.get("sandbox") else Settings()
+    settings = replace(settings, **{name: value for name, value in (config or {}).items() if name in CONFIGURABLE})
+    if manifest is not None:
+        limits = {name: getattr(manifest.limits, name) for name in _LIMITS}
+        settings = replace(settings, **{name: value for name, value in limits.items() if value is not None})
+        settings = replace(settings, max_usd=_micro(manifest.budget.max_usd))
+    return replace(settings, **{name: value for name, value in given.items() if value is not None})
+
+
+_LIMITS = ("rpm", "in_flight", "downloads", "submit_concurrency", "count_polls")
+
+
+def _micro(amount: Decimal | None) -> int | None:
+    return None if amount is None else to_micro(amount)
+
+
+def read_config(path: Path | None = None) -> dict[str, Any]:
+    """Read the user's config file (`batchgen/config.toml` in the platform's config folder), if there is one.
+
+    Raises:
+        UsageError: it is not TOML, or sets what it can't.
+    """
+    if path is None:
+        from platformdirs import user_config_path
+
+        path = user_config_path("batchgen") / "config.toml"
+    try:
+        config = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: can't be read: {error}") from error
+    kinds = {field.name: field.type for field in fields(Settings)}
+    for name, value in config.items():
+        if name not in CONFIGURABLE:
+            raise UsageError(f"{path}: {name} can't be set here; known: {', '.join(sorted(CONFIGURABLE))}")
+        whole = "int" in str(kinds[name])
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value < 0:
+            raise UsageError(f"{path}: {name} must be a {'whole ' if whole else ''}number, 0 or more")
+    return config
+
+
+# --- where things are ---------------------------------------------------------------------------------
+
+
+def find_manifest(arg: str) -> Path:
+    """Find the manifest that a path or a batch's name (`night` → `jobs/night.yaml`) means.
+
+    Raises:
+        UsageError: there is none; the message says where it was looked for.
+    """
+    path = Path(arg)
+    named = [Path("jobs") / f"{arg}{suffix}" for suffix in SUFFIXES]
+    tried = [path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES), *named]
+    for candidate in tried:
+        if candidate.is_file():
+            return candidate.absolute()
+    if path.is_dir():
+        raise UsageError(f"{arg} is a folder; name its manifest, as in `batchgen run jobs/night.yaml`")
+    looked = ", ".join(str(candidate) for candidate in tried)
+    raise UsageError(f"there is no manifest {arg} (looked for {looked}); `batchgen init {Path(arg).stem}` writes one")
+
+
+def batch_folder(manifest: Path, *, sandbox: bool = False) -> Path:
+    """Name the batch folder of a manifest: beside it, of the same name."""
+    return manifest.with_name(manifest.stem + (".sandbox" if sandbox else ""))
+
+
+# --- the key ------------------------------------------------------------------------------------------
+
+
+def find_key(manifest_folder: Path) -> Secret | None:
+    """Find the API key: the environment, a key file, or `.env` beside the manifest or in the working folder.
+
+    Raises:
+        UsageError: the key file can't be read.
+    """
+    if key := os.environ.get(KEY_VARIABLE, "").strip():
+        return Secret(key)
+    if name := os.environ.get(KEY_FILE_VARIABLE, ""):
+        try:
+            return Secret(Path(name).expanduser().read_text(encoding="utf-8").strip())
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{KEY_FILE_VARIABLE}: {name} can't be read: {error}") from None
+    from dotenv import dotenv_values
+
+    for folder in (manifest_folder, Path.cwd()):
+        env = folder / ".env"
+        if env.is_file():
+            key = (dotenv_values(env, interpolate=False).get(KEY_VARIABLE) or "").strip()
+            if key:
+                return Secret(key)
+    return None

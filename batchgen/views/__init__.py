@@ -1,0 +1,1 @@
+"""What people and programs see of a batch: display, log, events file, status, plan."""

@@ -1,0 +1,266 @@
+"""How a batch stands: one object for programs, one text for people, with what to type next."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+from batchgen.clip import State
+from batchgen.money import usd
+from batchgen.views.marks import ASCII, SHOWN, UNICODE, Marks
+from batchgen.views.words import ascii_only, bare_urls, clock, dollars, one_line, pack, plural, span, stamp_utc, wrap
+
+SCHEMA_VERSION = 1
+_CLIPS_NAMED = 10
+_FREE_FAILURES = (State.FAILED, State.BLOCKED)
+_WANT_A_WORD = (State.UNCONFIRMED, State.LOST)
+_IN_FLIGHT = (State.GENERATING, State.DOWNLOADING)
+_ADVICE = {
+    State.FAILED: "free of charge; try again, after a change of the manifest if the reason asks for it",
+    State.BLOCKED: "free of charge; change these prompts in the manifest, then run",
+}
+_MEANING = {
+    State.UNCONFIRMED: "may have been paid for: the answer to the request never came",
+    State.LOST: "paid for, or perhaps paid for, and can't be fetched as far as is known",
+}
+#: What differs between two messages of one cause: URLs, ids, and numbers too long to be an HTTP status.
+_PARTICULARS = re.compile(r"https?://\S+|\b(?=[0-9a-f-]*\d)[0-9a-f]{8,}(?:-[0-9a-f]+)*\b|\d{4,}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A wanted clip that failed, was blocked, or is unconfirmed or lost."""
+
+    name: str
+    state: State
+    reason: str
+    request_id: str | None = None
+    since: float | None = None  #: when its last request was made, epoch seconds
+    held: int = 0  #: still reserved for it, micro-dollars
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a batch. Money is micro-dollars, times are epoch seconds, lengths seconds."""
+
+    name: str
+    counts: Mapping[State, int]  #: of wanted clips; a state that is missing counts 0
+    unwanted: int
+    spent: int
+    reserved: int
+    cap: int | None
+    elapsed_s: float | None  #: of this run; None when there is none
+    stopped: str | None  #: why the run ended early, in words
+    clips_dir: str
+    problems: Sequence[Problem]
+    manifest_arg: str  #: the manifest as the user typed it
+    in_flight_until: float | None = None  #: when the first clip in flight can't be collected any more
+    live: bool = False  #: a run is at work on it
+    unpriced: int = 0  #: clips that were charged an amount that is not known
+
+
+def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
+    """Give the object that `run --json` and `status --json` print; its fields are stable and documented.
+
+    `state` has all nine states; amounts are JSON numbers, exact to 4 decimals, null where unknown.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": facts.name,
+        "at": stamp_utc(now),
+        "live": facts.live,
+        "state": {str(state): facts.counts.get(state, 0) for state in State},
+        "unwanted": facts.unwanted,
+        "spent_usd": dollars(facts.spent),
+        "reserved_usd": dollars(facts.reserved),
+        "cap_usd": dollars(facts.cap),
+        "unpriced": facts.unpriced,
+        "elapsed_s": None if facts.elapsed_s is None else round(facts.elapsed_s, 3),
+        "stopped": facts.stopped,
+        "clips_dir": facts.clips_dir,
+        "collect_before": None if facts.in_flight_until is None else stamp_utc(facts.in_flight_until),
+        "failures": _failures(facts),
+        "attention": [_attention(problem, now) for problem in facts.problems if problem.state in _WANT_A_WORD],
+        "next": next_commands(facts),
+    }
+
+
+def next_commands(facts: Facts) -> list[str]:
+    """Say what to type next, the most urgent first, as a shell takes it; nothing while a run is at work."""
+    has = {state for state, count in facts.counts.items() if count}
+    told: list[str] = []
+    if facts.live:
+        return told
+    if has & {State.PENDING, State.SUBMITTING, *_IN_FLIGHT, State.BLOCKED}:
+        told.append(command("run", facts.manifest_arg))
+    if has & {*_WANT_A_WORD}:
+        told.append(command("reconcile", facts.manifest_arg))
+    if State.UNCONFIRMED in has:
+        told.append(command("run", facts.manifest_arg, "--resubmit-unconfirmed"))
+    if State.LOST in has:
+        told.append(command("run", facts.manifest_arg, "--resubmit-lost"))
+    if State.FAILED in has:
+        told.append(command("retry", facts.manifest_arg))
+    if State.DONE in has and not told:
+        told.append(command("review", facts.manifest_arg))
+    return told
+
+
+def command(verb: str, manifest: str, *options: str) -> str:
+    """Write a command line of batchgen, quoted for a shell."""
+    return shlex.join(["batchgen", verb, manifest, *options])
+
+
+def cause(reason: str) -> str:
+    """Give what messages of one cause have in common: the text without URLs, ids and long numbers."""
+    return _PARTICULARS.sub("#", one_line(reason)).casefold()
+
+
+def _failures(facts: Facts) -> list[dict[str, Any]]:
+    free = [problem for problem in facts.problems if problem.state in _FREE_FAILURES]
+    groups: dict[tuple[State, str], list[Problem]] = {}
+    for problem in free:
+        groups.setdefault((problem.state, cause(problem.reason)), []).append(problem)
+    by_size = sorted(groups.values(), key=len, reverse=True)
+    return [_failure(group, facts.manifest_arg) for group in by_size]
+
+
+def _failure(group: Sequence[Problem], manifest: str) -> dict[str, Any]:
+    first = group[0]
+    return {
+        "state": str(first.state),
+        "reason": bare_urls(one_line(first.reason)) or "no reason was given",
+        "count": len(group),
+        "clips": [problem.name for problem in group[:_CLIPS_NAMED]],
+        "advice": _ADVICE[first.state],
+        "next": command("run" if first.state is State.BLOCKED else "retry", manifest),
+    }
+
+
+def _attention(problem: Problem, now: float) -> dict[str, Any]:
+    return {
+        "clip": problem.name,
+        "state": str(problem.state),
+        "request_id": problem.request_id,
+        "age_s": None if problem.since is None else round(max(0.0, now - problem.since)),
+        "reason": bare_urls(one_line(problem.reason)),
+        "reserved_usd": dollars(problem.held),
+    }
+
+
+# --- for people -----------------------------------------------------------------------------------------
+
+
+def status_text(
+    obj: Mapping[str, Any],
+    width: int = 80,
+    *,
+    ascii: bool = False,  # noqa: A002  # what it is called everywhere in the views
+    tz: tzinfo | None = None,
+) -> str:
+    """Say a `status_object` in lines of `width` columns; only paths, ids, commands and escapes may be longer.
+
+    `tz` None is local time.
+    """
+    marks = ASCII if ascii else UNICODE
+    parts = [
+        [*_head(obj, marks, width), *_standing(obj, width, tz)],
+        [*_bill(obj, width), *pack(["Clips are in", obj["clips_dir"]], width, " ")],
+        *[_failure_lines(group, marks, width) for group in obj["failures"]],
+        *[_attention_lines(obj, state, marks, width) for state in _WANT_A_WORD],
+        _next_lines(obj),
+    ]
+    text = "\n\n".join("\n".join(lines) for lines in parts if lines)
+    return ascii_only(text) if ascii else text
+
+
+def _head(obj: Mapping[str, Any], marks: Marks, width: int) -> list[str]:
+    state = obj["state"]
+    total = sum(state.values())
+    counts = [f"{marks.of(s)} {state[s]:,} {s}" for s in SHOWN if state[s]]
+    title = f"{one_line(obj['name'])}: {state[State.DONE]:,} of {plural(total, 'clip')} done"
+    if obj["elapsed_s"] is not None:
+        title += f" after {span(obj['elapsed_s'])}"
+    if obj["unwanted"]:
+        counts.append(f"{obj['unwanted']:,} no longer wanted")
+    return [*wrap(title, width), *(f"  {line}" for line in pack(counts, width - 2))]
+
+
+def _standing(obj: Mapping[str, Any], width: int, tz: tzinfo | None) -> list[str]:
+    told = []
+    if obj["stopped"]:
+        told.append(f"Stopped: {one_line(obj['stopped'])}")
+    if obj["live"]:
+        told.append("A run is at work on it now.")
+    elif obj["collect_before"] is not None:
+        paid = sum(obj["state"][state] for state in _IN_FLIGHT)
+        by = clock(_epoch(obj["collect_before"]), _epoch(obj["at"]), tz)
+        told.append(f"{plural(paid, 'paid clip')} can still be fetched: run again before {by}.")
+    return [line for text in told for line in wrap(text, width)]
+
+
+def _bill(obj: Mapping[str, Any], width: int) -> list[str]:
+    cap = "no budget set" if obj["cap_usd"] is None else f"budget {_usd(obj['cap_usd'])}"
+    lines = wrap(f"Spent {_usd(obj['spent_usd'])}, reserved {_usd(obj['reserved_usd'])}, {cap}", width)
+    if obj["unpriced"]:
+        lines += wrap(f"The cost of {plural(obj['unpriced'], 'clip')} is unknown and not in that sum.", width)
+    return lines
+
+
+def _failure_lines(group: Mapping[str, Any], marks: Marks, width: int) -> list[str]:
+    state = State(group["state"])
+    more = group["count"] - len(group["clips"])
+    names = ", ".join(one_line(name) for name in group["clips"]) + (f" and {more:,} more" if more else "")
+    return [
+        *wrap(f"{marks.of(state)} {group['count']:,} {state}: {group['reason']}", width),
+        *wrap(names, width, "    "),
+        *wrap(f"{group['advice']}:", width, "    "),
+        f"      {group['next']}",
+    ]
+
+
+def _attention_lines(obj: Mapping[str, Any], state: State, marks: Marks, width: int) -> list[str]:
+    clips = [clip for clip in obj["attention"] if clip["state"] == state]
+    if not clips:
+        return []
+    lines = wrap(f"{marks.of(state)} {len(clips):,} {state}: {_MEANING[state]}", width)
+    for clip in clips[:_CLIPS_NAMED]:
+        lines += wrap(_attention_text(clip), width, "    ")
+    if len(clips) > _CLIPS_NAMED:
+        lines.append(f"    and {len(clips) - _CLIPS_NAMED:,} more (--json lists all)")
+    return lines
+
+
+def _attention_text(clip: Mapping[str, Any]) -> str:
+    told = [f"request {one_line(clip['request_id'])}" if clip["request_id"] else "no request id"]
+    if clip["age_s"] is not None:
+        told.append(f"{span(clip['age_s'])} ago")
+    if clip["reserved_usd"]:
+        told.append(f"{_usd(clip['reserved_usd'])} reserved")
+    reason = f": {clip['reason']}" if clip["reason"] else ""
+    return f"{one_line(clip['clip'])} ({', '.join(told)}){reason}"
+
+
+def _next_lines(obj: Mapping[str, Any]) -> list[str]:
+    notes = {
+        "reconcile": "look for them in the account's history; free",
+        "--resubmit-unconfirmed": "look once more, and make again what is not there",
+        "--resubmit-lost": "make them again; this is paid for again",
+    }
+    lines = []
+    for text in obj["next"]:
+        note = next((note for word, note in notes.items() if word in text.split()), "")
+        lines.append(f"  {text}" + (f"\n      {note}" if note else ""))
+    return ["What to type next", *lines] if lines else []
+
+
+def _usd(dollars_: float | None) -> str:
+    return usd(None if dollars_ is None else round(dollars_ * 1_000_000))
+
+
+def _epoch(iso: str) -> float:
+    return datetime.fromisoformat(iso).timestamp()

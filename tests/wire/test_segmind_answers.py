@@ -1,0 +1,154 @@
+"""The Segmind provider on loopback: what is made of each call's answer."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from scripted_service import MP4, answering, provider, serving
+
+from batchgen.errors import AccountError, CallError, ClipError, NowError
+from batchgen.providers.base import Completed, Gone, Running
+
+pytestmark = pytest.mark.real_time
+
+
+# --- answers -------------------------------------------------------------------------------------------
+
+
+async def test_a_completed_status_has_no_link_and_the_result_has() -> None:
+    """Two calls, as the service documents them."""
+    body = {"status": "COMPLETED", "output": MP4, "metrics": {"cost": 0.625}}
+    async with serving(answering(body)) as server, provider(server.url) as segmind:
+        assert await segmind.status("x") == Completed(cost=625_000)
+        assert await segmind.result("x") == Completed(url=MP4, cost=625_000)
+        assert [request.path for request in server.seen] == ["/v2/requests/x/status", "/v2/requests/x"]
+
+
+async def test_a_video_sent_in_place_of_a_link_is_told() -> None:
+    """Fetching it again would need the key, so it is no link."""
+
+    async def video(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"\0\0\0\x18ftypmp42", content_type="video/mp4")
+
+    async with serving(video) as server, provider(server.url) as segmind:
+        outcome = await segmind.result("x")
+        assert isinstance(outcome, Completed)
+        assert outcome.url is None
+        assert "video itself" in outcome.body
+
+
+async def test_a_record_that_is_gone_is_gone_and_nothing_is_posted() -> None:
+    """The core looks in the history; a 404 is never a reason to pay again."""
+    async with serving(answering({"error": "Request x not found"}, 404)) as server, provider(server.url) as segmind:
+        assert await segmind.status("x") == Gone("Request x not found")
+        assert await segmind.result("x") == Gone("Request x not found")
+        assert await segmind.lookup("x") is None
+        assert {request.method for request in server.seen} == {"GET"}
+
+
+async def test_the_history_is_asked_in_days_and_pages() -> None:
+    """At most 100 a page and 31 days a window; the server's clock comes back."""
+
+    async def reply(request: web.Request) -> web.StreamResponse:
+        row = {"request_id": "r1", "model_name": "m", "model_status": "PENDING"}
+        return web.json_response({"data": [row] if request.query["page"] == "1" else []})
+
+    async with serving(reply) as server, provider(server.url) as segmind:
+        page = await segmind.history("m", 1_795_000_000, 1_795_003_600)
+        assert [(row.request_id, row.outcome) for row in page.rows] == [("r1", Running("PENDING"))]
+        assert page.whole
+        assert page.server_time is not None
+        assert dict(server.seen[0].query) == {
+            "model_name": "m",
+            "from_date": "2026-11-17",
+            "to_date": "2026-11-19",
+            "per_page": "100",
+            "page": "1",
+        }
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.wav", "audio/wav"), ("B.MP3", "audio/mpeg")])
+@pytest.mark.parametrize("field", ["file_urls", "urls"])
+async def test_audio_is_uploaded_as_a_data_url(name: str, kind: str, field: str, tmp_path: Path) -> None:
+    """The vendor's client refuses wav, though the model takes it."""
+    (tmp_path / name).write_bytes(b"RIFF\0\xff")
+    link = "https://images.segmind.com/assets/abc.mp3"
+    async with serving(answering({field: [link], "message": "ok"})) as server, provider(server.url) as segmind:
+        assert await segmind.upload(tmp_path / name) == link
+        sent = base64.b64encode(b"RIFF\0\xff").decode()
+        assert json.loads(server.bodies[0]) == {"data_urls": [f"data:{kind};base64,{sent}"]}
+
+
+UPLOADS: list[tuple[object, int, type[CallError]]] = [
+    ({}, 200, NowError),
+    ({"error": "x"}, 400, ClipError),
+    ({"error": "x"}, 413, ClipError),
+    ({"error": "x"}, 401, AccountError),
+    ({"error": "x"}, 404, AccountError),
+    ({"error": "x"}, 429, NowError),
+    ({"error": "x"}, 502, NowError),
+    ({"error": "x"}, 302, NowError),
+]
+
+
+@pytest.mark.parametrize(("data", "status", "kind"), UPLOADS)
+async def test_a_refused_upload_is_never_unsure(
+    data: object, status: int, kind: type[CallError], tmp_path: Path
+) -> None:
+    """It costs nothing, so it can be sent again."""
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    async with serving(answering(data, status)) as server, provider(server.url) as segmind:
+        with pytest.raises(CallError) as caught:
+            await segmind.upload(tmp_path / "a.wav")
+        assert type(caught.value) is kind
+
+
+async def test_audio_that_is_missing_or_of_another_kind_is_this_clips_own_fault(tmp_path: Path) -> None:
+    """No other clip suffers."""
+    async with serving(answering({})) as server, provider(server.url) as segmind:
+        for name in ("none.wav", "a.ogg"):
+            with pytest.raises(ClipError, match=name):
+                await segmind.upload(tmp_path / name)
+        assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "expected"),
+    [
+        ({"credits": 41.375, "free-credits": 0.5}, 200, 41_875_000),
+        ({"credits": "0.1"}, 200, 100_000),
+        ({"credits": -0.2}, 200, 0),
+        ({"error": "No credits found for the user"}, 404, 0),
+    ],
+)
+async def test_the_balance_is_micro_dollars(data: object, status: int, expected: int) -> None:
+    """Free credits pay too."""
+    async with serving(answering(data, status)) as server, provider(server.url) as segmind:
+        assert await segmind.balance() == expected
+        assert server.seen[0].path == "/v1/get-user-credits"
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "kind"),
+    [({}, 200, NowError), ({"credits": "?"}, 200, NowError), ([], 200, NowError), ({}, 401, AccountError)],
+)
+async def test_a_balance_that_is_not_told_is_not_zero(data: object, status: int, kind: type[CallError]) -> None:
+    """Zero would stop a batch that could go on."""
+    async with serving(answering(data, status)) as server, provider(server.url) as segmind:
+        with pytest.raises(CallError) as caught:
+            await segmind.balance()
+        assert type(caught.value) is kind
+
+
+async def test_the_wait_of_a_429_comes_with_the_error() -> None:
+    """Only the pacer may decide, but it must be told."""
+    reply = answering({"error": "slow down"}, 429, headers={"Retry-After": "7"})
+    async with serving(reply) as server, provider(server.url) as segmind:
+        for call in (segmind.submit("m", {}), segmind.status("x")):
+            with pytest.raises(NowError) as caught:
+                await call
+            assert (caught.value.kind, caught.value.retry_after) == ("rate", 7.0)
