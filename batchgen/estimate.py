@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from batchgen.clip import State
+from batchgen.errors import BatchgenError
+from batchgen.ledger.reader import FILE, Reader
 from batchgen.manifest import Manifest
 from batchgen.plan import Plan, make_plan
 from batchgen.providers import models
 from batchgen.settings import Settings
 
+#: What the sandbox's batch belongs to, whatever its port.
+SANDBOX_ORIGIN = "sandbox"
 #: What is believed of a model that nobody has told anything of (seconds).
 UNKNOWN_LATENCY_S = 120.0
 
@@ -25,6 +30,18 @@ def latency_of(model: str, settings: Settings) -> float:
         return settings.sandbox_latency
     known = models.find(model)
     return known.mean_latency_s if known else UNKNOWN_LATENCY_S
+
+
+def plan_folder(manifest: Manifest, settings: Settings, folder: Path) -> Plan:
+    """Hold a manifest against the ledger in a batch folder, if there is one; writes nothing."""
+    if not Reader.exists(folder):
+        return plan_of(manifest, settings, {}, folder=folder)
+    reader = Reader(folder)
+    try:
+        money = reader.wall()
+        return plan_of(manifest, settings, reader.states(), spent=money.spent, reserved=money.reserved, folder=folder)
+    finally:
+        reader.close()
 
 
 def plan_of(
@@ -51,8 +68,27 @@ def plan_of(
         reserved=reserved,
         cap=settings.max_usd,
         free_bytes=_free_bytes(folder or manifest.path.parent),
+        warnings=_bought_already(manifest, states, folder, sandbox=settings.sandbox),
         price_source="; ".join(model.price_note for model in known),
     )
+
+
+def _bought_already(
+    manifest: Manifest, states: Mapping[str, State], folder: Path | None, *, sandbox: bool
+) -> list[str]:
+    """Warn of sibling batches that have done clips which this one would buy."""
+    new = {clip.key for clip in manifest.wanted if states.get(clip.key, State.PENDING) is State.PENDING}
+    told = []
+    for ledger in sorted(manifest.path.parent.glob(f"*/{FILE}")) if new and not sandbox else ():
+        if ledger.parent == folder:
+            continue
+        with suppress(BatchgenError):
+            reader = Reader(ledger.parent)
+            done = {key for key, state in reader.states().items() if state is State.DONE}
+            if new & done and reader.meta("origin") != SANDBOX_ORIGIN:
+                told.append(f"{len(new & done)} of the new clips are done already in {ledger.parent.name}/")
+            reader.close()
+    return told
 
 
 def _free_bytes(folder: Path) -> int | None:

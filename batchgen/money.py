@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 MICRO = 1_000_000
 #: Before a charge was seen, the table's estimate may be wrong by this factor; the wall reserves for it.
@@ -17,13 +17,11 @@ _LIMIT = Decimal(MICRO)
 
 
 def usd(micro: int | None) -> str:
-    """Give an amount for people: "$12.34", with more places only where they matter; None is "unknown"."""
+    """Give an amount for people: "$12.30", "$0.625"; as many places as it needs up to four; None is "unknown"."""
     if micro is None:
         return "unknown"
-    sign = "-" if micro < 0 else ""
-    amount = Decimal(abs(micro)) / MICRO
-    places = 2 if micro % 10_000 == 0 else 4
-    return f"{sign}${amount:,.{places}f}"
+    whole, _, part = f"{Decimal(abs(micro)) / MICRO:,.4f}".partition(".")
+    return f"{'-' if micro < 0 else ''}${whole}.{part.rstrip('0').ljust(2, '0')}"
 
 
 def to_micro(value: object) -> int | None:
@@ -44,7 +42,7 @@ def to_micro(value: object) -> int | None:
 
 def to_usd(micro: int) -> float:
     """Give micro-dollars as a JSON number, exact to 4 decimals."""
-    return float((Decimal(micro) / MICRO).quantize(Decimal("0.0001")))
+    return float((Decimal(micro) / MICRO).quantize(Decimal("0.0001"), ROUND_HALF_UP))
 
 
 def price_class(model: str, params: Mapping[str, object]) -> str:

@@ -14,15 +14,16 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
 from batchgen.errors import Exit, UsageError
-from batchgen.estimate import latency_of, plan_of
+from batchgen.estimate import SANDBOX_ORIGIN, latency_of, plan_of
 from batchgen.flow.brake import Brake
 from batchgen.flow.inflight import Places
-from batchgen.flow.runner import Orders, Runner
+from batchgen.flow.runner import Orders, Runner, found
 from batchgen.flow.tools import Tools
 from batchgen.ledger import Home, Ledger, Observer
 from batchgen.manifest import Manifest
@@ -34,18 +35,17 @@ from batchgen.providers import models
 from batchgen.providers.base import Provider
 from batchgen.providers.segmind import Segmind
 from batchgen.providers.segmind_http import address, is_loopback
-from batchgen.reconcile import Reconciler
+from batchgen.reconcile import Doubt, Reconciler
 from batchgen.redact import Secret
 from batchgen.sandbox.faults import Faults
 from batchgen.sandbox.server import Sandbox
 from batchgen.schedule import RunTimes
 from batchgen.settings import Settings
+from batchgen.verify import check_files
 
 log = logging.getLogger("batchgen.session")
 
 CLIPS = "clips"
-#: What the sandbox's batch belongs to, whatever its port.
-SANDBOX_ORIGIN = "sandbox"
 SANDBOX_KEY = "sandbox"
 #: How many of the latest run times are read from the ledger.
 LEARNED = 2000
@@ -140,8 +140,42 @@ class Session:
             if beside is None:
                 await runner.run()
             else:
-                await _alongside(runner.run(), beside(self))
+                await _alongside(runner.run(), partial(beside, self))
         return Outcome(self._exit_code(), self._stopped(), self.elapsed_s)
+
+    async def reconcile(self) -> list[tuple[Doubt, State]]:
+        """Hold clips in doubt against the history; gives what was found, and the state that each has now."""
+        doubtful = list(self.ledger.clips(State.UNCONFIRMED, State.LOST))
+        if not doubtful:
+            return []
+        async with AsyncExitStack() as stack:
+            provider = await self._connect(stack)
+            pacer = Pacer(self.settings.rpm)
+            reconciler = self._reconciler(provider, pacer)
+            looked: list[Doubt] = []
+
+            async def look() -> None:
+                looked.extend(await reconciler.look(doubtful, self.ledger.now()))
+
+            await _alongside(look(), pacer.run)
+            settled = []
+            for doubt in looked:
+                event = found(doubt, self.ledger.now())
+                clip = await self.ledger.record(doubt.clip, event) if event else doubt.clip
+                settled.append((doubt, clip.state))
+            await self.ledger.settle()
+        return settled
+
+    async def verify(self, *, deep: bool = False) -> tuple[int, dict[str, str], dict[str, State]]:
+        """Check the files of done clips and fetch again what is missing.
+
+        Returns:
+            How many were checked, the faults by clip name, and the state that each of these clips has now.
+        """
+        checked, faults = await check_files(self.ledger, self.folder / CLIPS, deep=deep)
+        if faults:
+            await self.run()
+        return checked, faults, {clip.wanted.name: clip.state for clip in self.ledger.clips()} if faults else {}
 
     def close(self) -> None:
         """Let go of the batch."""
@@ -187,13 +221,22 @@ class Session:
             submit_concurrency=settings.submit_concurrency,
             give_up_s=settings.give_up,
         )
-        reconciler = Reconciler(provider, pacer, settle_s=settings.history_settle, taken=ledger.request_ids())
-        orders = Orders(settings.limit, settings.only, settings.resubmit_unconfirmed, settings.resubmit_lost)
-        return Runner(self.tools, reconciler, orders)
+        orders = Orders(
+            limit=settings.limit,
+            only=settings.only,
+            submit=not settings.collect_only,
+            resubmit_unconfirmed=settings.resubmit_unconfirmed,
+            resubmit_lost=settings.resubmit_lost,
+        )
+        return Runner(self.tools, self._reconciler(provider, pacer), orders)
+
+    def _reconciler(self, provider: Provider, pacer: Pacer) -> Reconciler:
+        return Reconciler(provider, pacer, settle_s=self.settings.history_settle, taken=self.ledger.request_ids())
 
     def _remember(self) -> None:
         self.ledger.remember("name", self.manifest.name)
         self.ledger.remember("manifest_sha256", self.manifest.sha256)
+        self.ledger.remember("cap", "" if self.settings.max_usd is None else str(self.settings.max_usd))
         self.ledger.remember("files", json.dumps(self.manifest.files, sort_keys=True))
 
     # --- what is believed -----------------------------------------------------------------------------------
@@ -235,15 +278,16 @@ class Session:
         return Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK
 
 
-async def _alongside(work: Awaitable[None], beside: Awaitable[None]) -> None:
+async def _alongside(work: Awaitable[None], beside: Callable[[], Awaitable[None]]) -> None:
+    """Run `beside` for as long as the work takes."""
     async with asyncio.TaskGroup() as group:
-        companion = group.create_task(_await(beside))
+        companion = group.create_task(_until_cancelled(beside))
         try:
             await work
         finally:
             companion.cancel()
 
 
-async def _await(awaitable: Awaitable[None]) -> None:
+async def _until_cancelled(beside: Callable[[], Awaitable[None]]) -> None:
     with suppress(asyncio.CancelledError):
-        await awaitable
+        await beside()

@@ -49,6 +49,7 @@ class Settings:
     resubmit_unconfirmed: bool = False
     resubmit_lost: bool = False
     moved: bool = False
+    collect_only: bool = False  #: fetch what is paid for, submit nothing
     count_polls: bool = True  #: False: the account's rate limit does not count status calls
     sandbox_latency: float = 4.0
     sandbox_faults: str = ""

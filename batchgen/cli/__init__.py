@@ -12,19 +12,11 @@ import rich_click as click
 from batchgen import __version__
 from batchgen.errors import BatchgenError, Exit
 
-#: Command → module; imported when it is asked for, so that `--version` and completion answer at once.
-COMMANDS = {
-    "init": "Write an annotated manifest to start from.",
-    "check": "Check a manifest and everything that it names; spends nothing.",
-    "plan": "Show what a run would make, cost and take; spends nothing.",
-    "run": "Make all clips that are wanted; also resumes.",
-    "status": "Show how a batch stands, also beside a live run.",
-    "verify": "Check the files against the ledger; fetch again what is missing.",
-    "doctor": "Check key, balance, disk, clock and media.",
-    "sandbox": "Serve a local stand-in for the video service.",
-    "schema": "Print the manifest's JSON Schema, for editors.",
-    "completion": "Print the shell's completion script.",
-}
+#: In the order of a batch's life. Each is a module, imported when it is asked for: `--version` answers at once.
+COMMANDS = (
+    "init", "check", "plan", "run", "status", "retry", "reconcile", "verify",
+    "doctor", "sandbox", "schema", "completion",
+)  # fmt: skip
 
 
 class Commands(click.RichGroup):
@@ -41,6 +33,7 @@ class Commands(click.RichGroup):
             return super().get_command(ctx, cmd_name)
         module = importlib.import_module(f"batchgen.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
+        command.context_settings.setdefault("auto_envvar_prefix", "BATCHGEN")
         return command
 
 

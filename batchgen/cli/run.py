@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from batchgen.settings import Settings
 
 
-def _usd(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+def usd_amount(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
     """Read an amount of USD as micro-dollars."""
     del ctx
     if value is None:
@@ -50,7 +50,7 @@ def _usd(ctx: click.Context, param: click.Parameter, value: str | None) -> int |
 @common.json_option
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Submit at most N clips, then stop.")
 @click.option("--only", metavar="ID-GLOB", help="Submit only clips whose id or name fits, as in 'singer*'.")
-@click.option("--max-usd", callback=_usd, metavar="X", help="The batch's cap, over all its runs.")
+@click.option("--max-usd", callback=usd_amount, metavar="X", help="The batch's cap, over all its runs.")
 @click.option("--rpm", type=click.FloatRange(0), metavar="N", help="API calls a minute; 0: no limit. [default: 50]")
 @click.option(
     "--in-flight", type=click.IntRange(1), metavar="N", help="Clips at the service at once, at most. [default: 32]"

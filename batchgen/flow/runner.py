@@ -29,6 +29,7 @@ class Orders:
 
     limit: int | None = None  #: submit at most this many clips
     only: str | None = None  #: a glob of prompt ids or names
+    submit: bool = True  #: False: only collect what is paid for
     resubmit_unconfirmed: bool = False
     resubmit_lost: bool = False
 
@@ -107,7 +108,7 @@ class Runner:
 
     async def _dispatch(self, clips: asyncio.TaskGroup) -> None:
         """Start one worker for each pending clip, as places in flight come free."""
-        chosen = self._chosen(self._tools.ledger.pending())
+        chosen = self._chosen(self._tools.ledger.pending()) if self._orders.submit else []
         for number, row in enumerate(chosen):
             if number == self._orders.limit:
                 self._tools.brake.pull(f"limit: {number} clips were submitted, as asked", Exit.STOPPED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,10 +41,23 @@ class Reader:
         """Let go of the file."""
         self._db.close()
 
+    def damage(self) -> str:
+        """Check the whole file; empty when it is sound, else the first fault in words."""
+        try:
+            fault = str(self._db.execute("PRAGMA integrity_check(1)").fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            fault = str(error)
+        return "" if fault == "ok" else fault
+
     def meta(self, key: str) -> str | None:
         """Give one remembered fact of the batch."""
         row = self._db.execute("SELECT v FROM meta WHERE k=?", (key,)).fetchone()
         return str(row[0]) if row else None
+
+    def cap(self) -> int | None:
+        """Give the cap that the last run had, in micro-dollars; None: none."""
+        text = self.meta("cap")
+        return int(text) if text else None
 
     def totals(self) -> Totals:
         """Count the clips by state."""

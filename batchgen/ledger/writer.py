@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
@@ -19,11 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from filelock import FileLock, Timeout
-
 from batchgen.clip import AnswerLost, Clip, Event, State, Submitted, Wanted, advance
-from batchgen.errors import IllegalEventError, LedgerError, LedgerWriteError, LockedError
-from batchgen.ledger import sql
+from batchgen.errors import IllegalEventError, LedgerError, LedgerWriteError
+from batchgen.ledger import lock, sql
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.spill import Spill
 from batchgen.money import price_class
@@ -55,19 +52,19 @@ class Ledger(Reader):
     """
 
     def __init__(self, folder: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
-        self._lock = _lock(folder)
+        self._lock = lock.take(folder)
         try:
             super().__init__(folder, writable=True)
             sql.prepare(self._db, self.path)
             self._spill = Spill(folder / "ledger.spill")
         except sqlite3.Error as error:
-            self._lock.release()
+            lock.release(self._lock, folder)
             raise LedgerError(f"{self.path}: {error}; nothing was changed") from error
         except OSError as error:
-            self._lock.release()
+            lock.release(self._lock, folder)
             raise LedgerWriteError(f"{folder}: can't be written ({error.strerror})") from error
         except BaseException:
-            self._lock.release()
+            lock.release(self._lock, folder)
             raise
         self.now = wall_clock
         self.observers: list[Observer] = []
@@ -89,7 +86,7 @@ class Ledger(Reader):
         self._thread.shutdown(wait=True)
         super().close()
         self._spill.close()
-        self._lock.release()
+        lock.release(self._lock, self.folder)
 
     # --- before a run ---------------------------------------------------------------------------------
 
@@ -270,23 +267,6 @@ class Ledger(Reader):
     def _tell(self, clip: Clip, event: Event) -> None:
         for observer in self.observers:
             observer(clip, event)
-
-
-def _lock(folder: Path) -> FileLock:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
-        lock.acquire()
-        owner = f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
-        (folder / ".lock.owner").write_text(owner)
-    except Timeout:
-        owner = "another process"
-        with suppress(OSError):
-            owner = (folder / ".lock.owner").read_text() or owner
-        raise LockedError(f"another run holds this batch: {owner}. Wait for it, or stop it ({folder})") from None
-    except OSError as error:
-        raise LedgerWriteError(f"{folder}: can't be written ({error.strerror})") from error
-    return lock
 
 
 def _keep(db: sqlite3.Connection, clip: Wanted, row: int | None) -> bool:

@@ -1,7 +1,7 @@
 """The manifest: YAML text → wanted clips, all faults at once, nothing spent.
 
-Read in this order: values (what comes out), load (the walk), yaml_strict and schema (the file),
-tables, matrix, templates, params, takes, keys (the parts), expand and naming (put together).
+Read in this order: values (what comes out), load (the walk), yaml_strict, schema and shape (the file),
+files, tables, matrix, templates, params, takes, keys (the parts), expand and naming (put together).
 """
 
 from __future__ import annotations

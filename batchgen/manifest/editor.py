@@ -20,6 +20,9 @@ def json_schema() -> dict[str, object]:
     for part in ("PromptShape", "FileShape"):
         properties = schema["$defs"][part]["properties"]
         properties |= {name: value for name, value in (parameters | words).items() if name != "prompt"}
+    # A prompt file with a text for its rows fits both shapes.
+    entries = schema["properties"]["prompts"]["items"]
+    entries["anyOf"] = entries.pop("oneOf")
     defaults = {name: value for name, value in (parameters | words).items() if name != "prompt"}
     schema["properties"]["defaults"] |= {"properties": defaults}
     schema |= _strict_for_known(sorted(ENTRY_WORDS | set(parameters)), sorted(defaults.keys() | {"extra"}))

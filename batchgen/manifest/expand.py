@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from batchgen.manifest.audio import Audio
 from batchgen.manifest.faults import Faults, Place
+from batchgen.manifest.files import read_text, scan_secrets
 from batchgen.manifest.keys import canonical, key_of
 from batchgen.manifest.matrix import Cell, Matrix, same
 from batchgen.manifest.names import clean_id, slug
@@ -23,11 +24,13 @@ from batchgen.manifest.schema import ManifestShape, MatrixShape
 from batchgen.manifest.tables import MAX_BYTES, ROW_WORDS, Row, read_rows
 from batchgen.manifest.takes import TakesError, seeds_of
 from batchgen.manifest.templates import Templates, TextError, is_template
-from batchgen.manifest.yaml_strict import Document, read_text, scan_secrets
+from batchgen.manifest.yaml_strict import Document
 from batchgen.providers.models import find
 
 MAX_CLIPS = 1_000_000
 _WORDS = ("id", "prompt", "takes", "seed", "seeds", "priority", "model", "extra")
+#: What a column of a table is taken for where the model is not known.
+_COMMON = frozenset({"prompt", "negative_prompt", "size", "duration", "seed", "audio"})
 _NOT_PARAMETERS = frozenset({"vars", "matrix", "file"})
 
 
@@ -171,9 +174,8 @@ class Expander:
         place = self.document.place(("prompts", index, "file"))
         path = (self.folder / entry["file"]).absolute()
         file = str(Path(self.document.file).parent / entry["file"])
-        found = read_text(path, file, self.faults, limit=MAX_BYTES)
+        found = read_text(path, file, self.faults, limit=MAX_BYTES, named_at=place)
         if found is None:
-            self.faults.error(place, f"the prompt file {entry['file']} can't be read", "see what is said of it")
             return
         text, raw = found
         self.files[self._relative(path)] = hashlib.sha256(raw).hexdigest()
@@ -325,17 +327,12 @@ class Expander:
 
 def _parameters(model: str) -> frozenset[str]:
     known = find(model)
-    return frozenset(known.parameters if known else find_default_parameters())
-
-
-def find_default_parameters() -> tuple[str, ...]:
-    """Return the parameter names that a table's columns have for a model that nobody knows."""
-    return ("prompt", "negative_prompt", "size", "duration", "seed", "audio")
+    return frozenset(known.parameters) if known else _COMMON
 
 
 def _priority(value: object, problems: list[Problem]) -> int:
     try:
-        return int(value) if isinstance(value, str) or type(value) is int else int(str(value))
+        return int(str(value))
     except ValueError:
         problems.append(Problem("priority", f"priority can't be {value!r}", "write a whole number"))
         return 0

@@ -12,11 +12,13 @@ from pathlib import Path
 from batchgen.clip import Wanted
 from batchgen.manifest.expand import Expander, TooManyError
 from batchgen.manifest.faults import Faults
+from batchgen.manifest.files import read_text, scan_secrets
 from batchgen.manifest.names import safe_name
 from batchgen.manifest.naming import wanted_clips
-from batchgen.manifest.schema import ManifestShape, check_shape
+from batchgen.manifest.schema import ManifestShape
+from batchgen.manifest.shape import check_shape
 from batchgen.manifest.values import Budget, Limits, Manifest, Window
-from batchgen.manifest.yaml_strict import Document, load_yaml, read_text, scan_secrets
+from batchgen.manifest.yaml_strict import Document, load_yaml
 from batchgen.providers.models import Price, Prices, find
 
 

@@ -28,7 +28,10 @@ def wanted_clips(
         templates: fills it in.
         faults: where collisions go.
     """
+    before = len(faults.errors)
     ids = _ids(prompts, faults)
+    if len(faults.errors) > before:
+        return []  # names are made of ids: they would only collide again
     name_of = _plain_name if template == DEFAULT_NAME else _filler(template, place, templates, faults)
     wanted: list[Wanted] = []
     taken: dict[str, tuple[Place, str]] = {}

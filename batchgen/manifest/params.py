@@ -129,7 +129,7 @@ def _problem(detail: ErrorDetails, model: Model) -> Problem:
     name = str(detail["loc"][0]) if detail["loc"] else "parameters"
     if detail["type"] == "extra_forbidden":
         mend = did_you_mean(name, model.parameters)
-        return Problem(name, f"unknown parameter {name}", f"{mend} extra: passes others on unchecked")
+        return Problem(name, f"unknown parameter {name}", f"{mend} (extra: passes others on unchecked)")
     if detail["type"] == "batchgen":
         context = detail["ctx"]
         return Problem(name, str(context["what"]), str(context["mend"]))

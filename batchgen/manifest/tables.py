@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from batchgen.manifest.faults import Faults, Place, redact
-from batchgen.manifest.yaml_strict import is_key_name
+from batchgen.manifest.files import is_key_name
 
 MAX_BYTES = 256_000_000
 KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt")
@@ -60,7 +60,7 @@ def _json_lines(file: str, text: str, faults: Faults) -> Iterator[Row]:
             continue
         place = Place(file, number, 1)
         try:
-            values = json.loads(line, object_pairs_hook=_unique)
+            values = json.loads(line.rstrip(), object_pairs_hook=_unique)
         except json.JSONDecodeError as error:
             faults.error(Place(file, number, error.colno), f"this line is not JSON ({error.msg})", "one object a line")
         except (ValueError, RecursionError) as error:

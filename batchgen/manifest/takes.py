@@ -44,10 +44,24 @@ def seeds_of(prompt: str, takes: object = None, seed: object = None, seeds: obje
         if one != -1 and (count or 1) > 1:
             raise TakesError("seed", f"one seed for {count} takes", "write seeds: [...] or drop seed")
         given = [one] * (count or 1)
-    final = [derive_seed(prompt, n) if value == -1 else value for n, value in enumerate(given, 1)]
+    final = _derived(prompt, given)
     if len(set(final)) < len(final):
         twice = next(value for value in final if final.count(value) > 1)
         raise TakesError("seeds", f"seed {twice} is there twice: two takes would be one", "drop one of them")
+    return final
+
+
+def _derived(prompt: str, given: Sequence[int]) -> list[int]:
+    """Return the seeds with each -1 derived; one in 8,000 prompts with 1,000 takes derives a seed twice."""
+    final: list[int] = []
+    used: set[int] = set()
+    for take, value in enumerate(given, 1):
+        seed = derive_seed(prompt, take) if value == -1 else value
+        while value == -1 and seed in used:
+            seed = (seed + 1) % _SEEDS
+        if value == -1:
+            used.add(seed)
+        final.append(seed)
     return final
 
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
-from batchgen.manifest.faults import SECRET, Faults, Place
+from batchgen.manifest.faults import Faults, Place
+from batchgen.manifest.files import is_key_name
 from batchgen.manifest.yaml_words import explain
 
-MAX_BYTES = 64_000_000
 #: Aliases may repeat this many values; a "billion laughs" file would repeat 1e9.
 _MAX_REPEATED = 100_000
 _MAX_DEPTH = 100
@@ -35,7 +34,6 @@ _RESOLVERS = (
 )
 _NESTED = re.compile(r"(?:[\[{?-]\s*){64}")
 _CUT = re.compile(r"[ \t]+#(.?)")
-_KEY_NAME = re.compile(r"[^a-z]")
 
 
 class Document:
@@ -80,59 +78,6 @@ def _step(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return node.value[step], node.value[step]
     return None
-
-
-def read_text(path: Path, file: str, faults: Faults, *, limit: int = MAX_BYTES) -> tuple[str, bytes] | None:
-    """Return a file's text and bytes, or note the one fault that it has and return None."""
-    place = Place(file)
-    try:
-        if path.stat().st_size > limit:
-            faults.error(place, f"the file is over {limit // 1_000_000} MB", "put long lists in several CSV files")
-            return None
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        faults.error(place, "there is no such file", "check the name, and the folder that you are in")
-    except IsADirectoryError:
-        faults.error(place, "this is a folder", "name the file in it")
-    except (OSError, ValueError) as error:
-        faults.error(place, f"the file can't be read ({getattr(error, 'strerror', None) or error})", "check its rights")
-    else:
-        text = _decode(raw, file, faults)
-        return None if text is None else (text, raw)
-    return None
-
-
-def _decode(raw: bytes, file: str, faults: Faults) -> str | None:
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        faults.error(Place(file), "the file is UTF-16", "save it as UTF-8")
-        return None
-    if b"\0" in raw:
-        faults.error(Place(file), "this is a binary file, not text", "name a text file")
-        return None
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        column = error.start - raw.rfind(b"\n", 0, error.start)
-        faults.error(Place(file, line, column), "this is not UTF-8", "save the file as UTF-8 (Excel: “CSV UTF-8”)")
-        return None
-
-
-def scan_secrets(file: str, text: str, faults: Faults) -> None:
-    """Note every place where an API key stands; the message does not show it."""
-    for match in SECRET.finditer(text):
-        start = match.start()
-        place = Place(file, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
-        faults.error(
-            place,
-            "an API key stands here in the clear",
-            "take it out, renew it, and set SEGMIND_API_KEY in the environment or in .env",
-        )
-
-
-def is_key_name(word: str) -> bool:
-    """Tell whether a word names an API key: api_key, SEGMIND_API_KEY, x-api-key."""
-    return _KEY_NAME.sub("", word.lower()).endswith("apikey")
 
 
 def load_yaml(file: str, text: str, faults: Faults) -> Document:
@@ -216,6 +161,9 @@ class _Builder:
         aliased = id(node) in self.seen
         self.seen.add(id(node))
         self.repeated += aliased
+        if len(self.open) > _MAX_DEPTH:
+            self._error(node, f"lists and mappings are nested over {_MAX_DEPTH} deep", "flatten them")
+            return False
         if id(node) in self.open:
             self._error(node, "an anchor holds itself", "write the value out")
             return False

@@ -1,0 +1,1 @@
+"""Services that make the video: `base` is what the core knows of them, `segmind` is the one."""

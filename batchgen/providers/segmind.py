@@ -23,7 +23,7 @@ from yarl import URL
 from batchgen import __version__
 from batchgen.errors import ClipError, NowError, UnknownError, UnsureError, UsageError
 from batchgen.providers.base import Accepted, Completed, Gone, HistoryPage, HistoryRow, Outcome
-from batchgen.providers.segmind_errors import get_error, submit_error, upload_error
+from batchgen.providers.segmind_errors import get_error, server_time, submit_error, upload_error
 from batchgen.providers.segmind_history import read_history, row_of
 from batchgen.providers.segmind_http import Http, Trouble, address, is_loopback
 from batchgen.providers.segmind_jobs import read_outcome
@@ -126,6 +126,11 @@ class Segmind:
         if answer.ok and answer.kind.startswith("video/"):
             return Completed(body=f"the service answered with the video itself ({answer.kind}), not with a link")
         return _job("result", answer)
+
+    @property
+    def server_time(self) -> float | None:
+        """The service's clock by its latest answer, in epoch seconds; None when it did not say."""
+        return server_time(self._http.last_headers)
 
     async def balance(self) -> int:
         """Credits of the account, free ones included, in micro-dollars; an account without any has 0."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from batchgen.errors import AccountError, CallError, ClipError, NowError, UnsureError
 from batchgen.providers.base import Cause
-from batchgen.providers.segmind_wire import Answer, epoch, reason_in, seconds
+from batchgen.providers.segmind_wire import Answer, epoch, seconds
 
 _CONTENT: Final = re.compile(
     r"moderation|content (policy|filter|block|violation)|policy violation|inspection|\bsafety\b|\bnsfw\b|\brai\b"
@@ -123,8 +123,9 @@ def _not_acceptable(answer: Answer, text: str) -> CallError:
 
 
 def _own_error(answer: Answer) -> bool:
+    """Only the API's own envelope tells its own 500 from a gateway's, which proves nothing."""
     data = answer.data()
-    return isinstance(data, dict) and reason_in(data) is not None
+    return isinstance(data, dict) and bool(data.get("error"))
 
 
 def _message(what: str, answer: Answer) -> str:

@@ -22,6 +22,7 @@ from batchgen.providers.segmind_wire import Answer, plain
 
 BODY_MAX: Final = 1 << 20  #: bytes of an answer that are read
 _IDLE_S: Final = 2.0  #: a connection that idled longer may be dead: its loss would look like a lost answer
+#: aiohttp's parser errors are no `ClientError`, and what of them surfaces differs by release.
 _TROUBLE: Final = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError)
 _Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
 
@@ -64,6 +65,7 @@ class Http:
         self._connect_timeout_s = connect_timeout_s
         self._trust_env = trust_env
         self._session: aiohttp.ClientSession | None = None
+        self.last_headers: dict[str, str] = {}  #: of the latest answer, lower-case names
 
     async def __aenter__(self) -> Http:
         self._session = aiohttp.ClientSession(
@@ -106,6 +108,7 @@ class Http:
         body = bytearray()
         whole = await _drain(response, body)
         headers = {name.lower(): value for name, value in response.headers.items()}
+        self.last_headers = headers
         return Answer(response.status, bytes(body), headers, whole, self._redact)
 
 

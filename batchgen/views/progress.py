@@ -85,8 +85,8 @@ def heartbeat_text(frame: Frame, tz: tzinfo | None = None) -> str:
 
 
 def can_paint(stream: object, environ: Mapping[str, str]) -> bool:
-    """Tell if a stream bears a live display: a terminal, not a dumb one, and NO_COLOR not set."""
-    return is_terminal(stream) and environ.get("TERM") != "dumb" and not environ.get("NO_COLOR")
+    """Tell if a stream bears a live display: a terminal, not a dumb one; NO_COLOR only takes the colours."""
+    return is_terminal(stream) and environ.get("TERM") != "dumb"
 
 
 class Painter:

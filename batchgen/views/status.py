@@ -105,8 +105,6 @@ def next_commands(facts: Facts) -> list[str]:
         told.append(command("run", facts.manifest_arg, "--resubmit-lost"))
     if State.FAILED in has:
         told.append(command("retry", facts.manifest_arg))
-    if State.DONE in has and not told:
-        told.append(command("review", facts.manifest_arg))
     return told
 
 

@@ -6,10 +6,10 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
-from decimal import ROUND_HALF_UP, Decimal
+
+from batchgen.money import to_usd
 
 _URL_TAIL = re.compile(r"""(https?://[^\s?#"'<>\\]+)[?#][^\s"'<>\\]*""")
-_FOUR_PLACES = Decimal("0.0001")
 _HALF_DAY = 12 * 3600
 
 
@@ -46,9 +46,7 @@ def size(count: int) -> str:
 
 def dollars(micro: int | None) -> float | None:
     """Give an amount as a JSON number of dollars, exact to 4 decimals, halves up; None stays unknown."""
-    if micro is None:
-        return None
-    return float((Decimal(micro) / 1_000_000).quantize(_FOUR_PLACES, ROUND_HALF_UP))
+    return None if micro is None else to_usd(micro)
 
 
 def stamp(at: float, tz: tzinfo | None = None) -> str:

@@ -215,7 +215,9 @@ def test_any_answer_is_a_value_or_a_call_error(status: int, body: bytes, whole: 
         assert str(error).isprintable()
 
 
-@pytest.mark.parametrize("raw", [b"[" * 100_000, b'{"a":' * 900 + b"1" + b"}" * 900, b"1" * 10_000, b"\xff", b""])
+@pytest.mark.parametrize(
+    "raw", [b"[" * 100_000, b"[" * 60 + b"]" * 60, b'{"a":' * 900 + b"1" + b"}" * 900, b"1" * 10_000, b"\xff", b""]
+)
 def test_hostile_bodies_are_unreadable_and_no_crash(raw: bytes) -> None:
     """Deep nesting and endless digits exhaust what is not bounded."""
     assert answer(200, raw=raw).data() is None

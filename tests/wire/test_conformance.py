@@ -95,7 +95,7 @@ CASES: Final[dict[str, tuple[str, str]]] = {
     "submit_503": ("raises SegmindError 503", "UnsureError"),
     "submit_504_html": ("raises SegmindError 504", "UnsureError"),
     "submit_error_under_detail": ("raises SegmindError 400", "ClipError"),
-    "submit_error_under_message": ("raises SegmindError 500", "NowError server"),
+    "submit_error_under_message": ("raises SegmindError 500", "UnsureError"),
     "submit_error_list": ("raises SegmindError 400", "ClipError"),
     "submit_200_only_request_id": ("raises SegmindError 200", "Accepted 2c7f"),
     "submit_200_empty_body": ("raises JSONDecodeError", "UnsureError"),

@@ -215,12 +215,10 @@ async def test_what_does_not_fit_starts_over(host: Host, downloader: Downloader,
     new = video(bytes(range(255, -1, -1)) * 8_192)
 
     async def misfit(request: web.Request) -> web.StreamResponse:
-        start = 900_000 if second == "206 of another" else 5
-        return web.Response(
-            status=206,
-            body=new[start:],
-            headers={"ETag": '"v2"', "Content-Range": f"bytes {start}-{len(new) - 1}/{len(new)}"},
-        )
+        start, etag = (900_000, '"v2"') if second == "206 of another" else (900_003, ETAG)
+        span = f"bytes {start}-{len(new) - 1}/{len(new)}"
+        body = new[-(len(new) - 900_000) :]
+        return web.Response(status=206, body=body, headers={"ETag": etag, "Content-Range": span})
 
     replies: dict[str, list[Reply]] = {
         "200 for a Range": [served(new, etag=None)],
@@ -234,8 +232,9 @@ async def test_what_does_not_fit_starts_over(host: Host, downloader: Downloader,
     assert host.ranges()[1] == ("bytes=900000-", ETAG)
 
 
+@pytest.mark.parametrize("same", [True, False], ids=["the same file", "another file"])
 async def test_a_416_for_a_file_that_is_all_there_is_checked_and_kept(
-    host: Host, downloader: Downloader, tmp_path: Path
+    host: Host, downloader: Downloader, tmp_path: Path, same: bool
 ) -> None:
     """Without a length the last byte is not known to be the last; 416 tells."""
 
@@ -246,9 +245,10 @@ async def test_a_416_for_a_file_that_is_all_there_is_checked_and_kept(
         request.transport.abort()
         return answer
 
-    host.script = [whole_then_broken, served(LARGE)]
-    check(await downloader.fetch(host.url, tmp_path / "a.mp4"), tmp_path / "a.mp4", LARGE)
-    assert host.ranges() == [(None, None), (f"bytes={len(LARGE)}-", ETAG)]
+    unsatisfied = plain(416, **{"Content-Range": f"bytes */{len(LARGE) if same else 10}"})
+    host.script = [whole_then_broken, unsatisfied, served(SMALL)]
+    check(await downloader.fetch(host.url, tmp_path / "a.mp4"), tmp_path / "a.mp4", LARGE if same else SMALL)
+    assert host.ranges()[:2] == [(None, None), (f"bytes={len(LARGE)}-", ETAG)]
 
 
 async def test_a_body_without_a_length_is_judged_by_its_structure(
@@ -496,7 +496,7 @@ async def test_a_cancelled_check_ends_before_the_cancellation_does(host: Host, t
         asyncio.run(asyncio.sleep(0.1))
         ended.append(True)
 
-    async with quick() as downloader, asyncio.TaskGroup() as group:
+    async with asyncio.timeout(5), quick() as downloader, asyncio.TaskGroup() as group:
         task = group.create_task(downloader.fetch(host.url, tmp_path / "a.mp4", finish=slow))
         await began.wait()
         task.cancel()

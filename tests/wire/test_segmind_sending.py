@@ -76,6 +76,7 @@ async def test_a_timeout_while_connecting_is_nothing_sent(connect: float, total:
             await segmind.submit("m", {})
         stop.set()
     assert caught.value.kind == "unreachable"
+    assert ("ConnectionTimeoutError" in str(caught.value)) == (connect < total)
 
 
 async def test_a_timeout_after_connecting_is_unsure() -> None:

@@ -1,0 +1,17 @@
+"""`batchgen completion`: the shell's completion script."""
+
+from __future__ import annotations
+
+import rich_click as click
+from click.shell_completion import get_completion_class
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the completion script, as in: eval "$(batchgen completion bash)"."""
+    kind = get_completion_class(shell)
+    if kind is None:  # the choice above forbids it
+        raise click.UsageError(f"no completion for {shell}")
+    click.echo(kind(ctx.find_root().command, {}, "batchgen", "_BATCHGEN_COMPLETE").source())

@@ -1,0 +1,166 @@
+"""`batchgen doctor`: is this machine, this account and this batch fit for a night? Spends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from batchgen.cli import common
+from batchgen.errors import BatchgenError, CallError, Exit, UsageError
+
+if TYPE_CHECKING:
+    from batchgen.providers.segmind import Segmind
+    from batchgen.redact import Secret
+
+#: Less than this is little for a night (bytes).
+LITTLE_DISK = 2 * 2**30
+#: A clock that is off by more makes expiry times wrong (seconds).
+CLOCK_OFF_S = 60.0
+#: The documented shape of a key; others are tried all the same.
+KEY_SHAPE = "SG_ and 16 or more of 0-9 a-f"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: fine, worth a warning, or in the way of a run."""
+
+    about: str
+    level: str  #: ok, warning, error
+    text: str
+
+
+@click.command("doctor")
+@click.argument("manifest", metavar="[MANIFEST]", required=False)
+@common.folder_option
+@click.option("--base-url", envvar="SEGMIND_BASE_URL", help="Another origin in place of https://api.segmind.com.")
+@common.json_option
+def doctor(manifest: str | None, folder: Path | None, *, base_url: str | None, as_json: bool) -> None:
+    """Check key, balance, clock, disk and media; with a MANIFEST also the batch's ledger.
+
+    Asks the service for the balance only, which is free. Exit code 0 when a run can start, 2 when not.
+    """
+    place = _place(manifest, folder)
+    findings = [*_python(), *_media(), *_disk(place), *_ledger(place if manifest or folder else None)]
+    findings += asyncio.run(_account(place, base_url))
+    bad = any(finding.level == "error" for finding in findings)
+    if as_json:
+        obj = {"schema_version": 1, "ok": not bad, "findings": [asdict(finding) for finding in findings]}
+        click.echo(json.dumps(obj, ensure_ascii=False, indent=2))
+    else:
+        for finding in findings:
+            mark = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}[finding.level]
+            click.echo(f"{mark}  {finding.about:<8}  {finding.text}")
+    sys.exit(Exit.USAGE if bad else Exit.OK)
+
+
+def _place(manifest: str | None, folder: Path | None) -> Path:
+    from batchgen.settings import batch_folder, find_manifest
+
+    if folder is not None:
+        return folder.absolute()
+    return batch_folder(find_manifest(manifest)) if manifest else Path.cwd()
+
+
+def _python() -> Iterator[Finding]:
+    import sqlite3
+
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("python", "ok", f"{version}, SQLite {sqlite3.sqlite_version}")
+
+
+def _media() -> Iterator[Finding]:
+    try:
+        import av
+    except ImportError:
+        text = "PyAV is missing: the sandbox serves small ready-made clips; pip install '.[media]' renders them"
+        yield Finding("media", "warning", text)
+    else:
+        yield Finding("media", "ok", f"PyAV {av.__version__}")
+
+
+def _disk(place: Path) -> Iterator[Finding]:
+    from batchgen.views.words import size
+
+    there = next(path for path in (place, *place.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    text = f"{size(free)} free at {there}"
+    yield (
+        Finding("disk", "warning", f"{text}: little for a night") if free < LITTLE_DISK else Finding("disk", "ok", text)
+    )
+
+
+def _ledger(folder: Path | None) -> Iterator[Finding]:
+    from batchgen.ledger.reader import Reader
+
+    if folder is None:
+        return
+    if not Reader.exists(folder):
+        yield Finding("ledger", "ok", f"none yet in {folder}")
+        return
+    try:
+        reader = Reader(folder)
+        try:
+            broken = reader.damage()
+        finally:
+            reader.close()
+    except BatchgenError as error:
+        yield Finding("ledger", "error", str(error))
+        return
+    damaged = Finding("ledger", "error", f"{reader.path} is damaged: {broken}; it was left as it is: restore a copy")
+    yield damaged if broken else Finding("ledger", "ok", f"{reader.path} is sound")
+
+
+async def _account(place: Path, base_url: str | None) -> list[Finding]:
+    """Look at the key, the balance and the clocks."""
+    from batchgen.providers.segmind import DEFAULT_BASE, Segmind
+    from batchgen.settings import find_key
+
+    try:
+        key = find_key(place.parent) or find_key(place)
+        if key is None:
+            hint = "set SEGMIND_API_KEY, or write it to .env beside the manifest"
+            return [Finding("key", "error", f"none: {hint} (--sandbox needs none)")]
+        provider = Segmind(key, base_url=base_url or DEFAULT_BASE)
+    except UsageError as error:
+        return [Finding("key", "error", str(error))]
+    async with provider:
+        return [*_key(key), *await _balance(provider), *_clock(provider)]
+
+
+def _key(key: Secret) -> Iterator[Finding]:
+    import re
+
+    if re.fullmatch(r"SG_[0-9a-f]{16,}", key.get_secret_value()):
+        yield Finding("key", "ok", "found, of the documented shape (it is never shown)")
+    else:
+        yield Finding("key", "warning", f"found, but it does not look like one ({KEY_SHAPE}); it is tried all the same")
+
+
+async def _balance(provider: Segmind) -> list[Finding]:
+    from batchgen.money import usd
+
+    try:
+        credits_left = await provider.balance()
+    except CallError as error:
+        return [Finding("balance", "error", f"{provider.origin}: {error}")]
+    level = "ok" if credits_left else "warning"
+    return [Finding("balance", level, f"{usd(credits_left)} of credits; the service accepts the key")]
+
+
+def _clock(provider: Segmind) -> Iterator[Finding]:
+    if provider.server_time is None:
+        return
+    off = time.time() - provider.server_time
+    if abs(off) > CLOCK_OFF_S:
+        yield Finding("clock", "warning", f"is {off:+.0f} s off the service's: set it, or expiry times are wrong")
+    else:
+        yield Finding("clock", "ok", "agrees with the service's")

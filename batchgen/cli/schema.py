@@ -1,0 +1,15 @@
+"""`batchgen schema`: the manifest's JSON Schema."""
+
+from __future__ import annotations
+
+import json
+
+import rich_click as click
+
+
+@click.command("schema")
+def schema() -> None:
+    """Print the manifest's JSON Schema (draft-07), for editors and other tools."""
+    from batchgen import manifest as manifests
+
+    click.echo(json.dumps(manifests.json_schema(), ensure_ascii=False, indent=2))

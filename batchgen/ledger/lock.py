@@ -1,0 +1,53 @@
+"""One run a batch: the lock, and who holds it."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from batchgen.errors import LedgerWriteError, LockedError
+
+_LOCK, _OWNER = ".lock", ".lock.owner"
+
+
+def take(folder: Path) -> FileLock:
+    """Hold the batch for this process's life; a killed holder lets go by itself.
+
+    Raises:
+        LockedError: another run holds it; the message says who.
+        LedgerWriteError: the folder can't be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / _LOCK, timeout=0)
+        lock.acquire()
+        (folder / _OWNER).write_text(f"{os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+    except Timeout:
+        who = holder(folder) or "another process"
+        raise LockedError(f"another run holds this batch: {who}. Wait for it, or stop it ({folder})") from None
+    except OSError as error:
+        raise LedgerWriteError(f"{folder}: can't be written ({error.strerror})") from error
+    return lock
+
+
+def release(lock: FileLock, folder: Path) -> None:
+    """Let go."""
+    with suppress(OSError):
+        (folder / _OWNER).unlink()
+    lock.release()
+
+
+def holder(folder: Path) -> str | None:
+    """Say who holds the batch, as "process 123 since …"; None when nobody does. Takes no lock itself."""
+    try:
+        text = (folder / _OWNER).read_text()
+        os.kill(int(text.split()[0]), 0)
+    except PermissionError:
+        pass  # it lives, and is somebody else's
+    except (OSError, ValueError, IndexError):
+        return None
+    return f"process {text}"

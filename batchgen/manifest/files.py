@@ -1,0 +1,74 @@
+"""Files → text, and the secrets that have no place in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from batchgen.manifest.faults import SECRET, Faults, Place
+
+MAX_BYTES = 64_000_000
+_KEY_NAME = re.compile(r"[^a-z]")
+
+
+def read_text(
+    path: Path, file: str, faults: Faults, *, limit: int = MAX_BYTES, named_at: Place | None = None
+) -> tuple[str, bytes] | None:
+    """Return a file's text and bytes, or note the one fault that it has and return None.
+
+    `named_at` is where another file names this one: there it has to be mended if it can't be opened.
+    """
+    place = named_at or Place(file)
+    name = f"{path.name}: " if named_at else ""
+    try:
+        if path.stat().st_size > limit:
+            faults.error(
+                place, f"{name}the file is over {limit // 1_000_000} MB", "put long lists in several CSV files"
+            )
+            return None
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        faults.error(place, f"{name}there is no such file", "check the name, and the folder that you are in")
+    except IsADirectoryError:
+        faults.error(place, f"{name}this is a folder", "name the file in it")
+    except (OSError, ValueError) as error:
+        faults.error(
+            place, f"{name}the file can't be read ({getattr(error, 'strerror', None) or error})", "check its rights"
+        )
+    else:
+        text = _decode(raw, file, faults)
+        return None if text is None else (text, raw)
+    return None
+
+
+def _decode(raw: bytes, file: str, faults: Faults) -> str | None:
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        faults.error(Place(file), "the file is UTF-16", "save it as UTF-8")
+        return None
+    if b"\0" in raw:
+        faults.error(Place(file), "this is a binary file, not text", "name a text file")
+        return None
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        faults.error(Place(file, line, column), "this is not UTF-8", "save the file as UTF-8 (Excel: “CSV UTF-8”)")
+        return None
+
+
+def scan_secrets(file: str, text: str, faults: Faults) -> None:
+    """Note every place where an API key stands; the message does not show it."""
+    for match in SECRET.finditer(text):
+        start = match.start()
+        place = Place(file, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
+        faults.error(
+            place,
+            "an API key stands here in the clear",
+            "take it out, renew it, and set SEGMIND_API_KEY in the environment or in .env",
+        )
+
+
+def is_key_name(word: str) -> bool:
+    """Tell whether a word names an API key: api_key, SEGMIND_API_KEY, x-api-key."""
+    return _KEY_NAME.sub("", word.lower()).endswith("apikey")

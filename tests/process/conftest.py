@@ -1,0 +1,25 @@
+"""What the tests of the command share: a service of their own, and a desk to run it from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command import Desk
+from fake_api import FakeApi
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    """A fresh service with empty books."""
+    with FakeApi() as api:
+        yield api
+
+
+@pytest.fixture
+def desk(tmp_path: Path, api: FakeApi) -> Desk:
+    """A fresh folder with a manifest of three prompts, to be run against `api`."""
+    desk = Desk(tmp_path, api.url)
+    desk.manifest("a cat", "a dog", "an owl")
+    return desk

@@ -1,0 +1,102 @@
+"""Budget, `--limit`, `--only`, account trouble: what a run may spend, and how it stops."""
+
+from __future__ import annotations
+
+import pytest
+from command import Desk
+from fake_api import FakeApi, after, says
+
+pytestmark = pytest.mark.real_time
+
+TEN = [f"shot {number}" for number in range(10)]
+
+
+@pytest.mark.parametrize("price", [0.3125, 0.625, 1.2])
+def test_the_cap_is_never_passed_by_the_services_own_books(api: FakeApi, desk: Desk, price: float) -> None:
+    """Promise 4, below, at and above the table's estimate: a charge of up to twice that was reserved."""
+    api.price = lambda _params: price
+    desk.manifest(*TEN)
+    ended = desk.run("--max-usd", "4").expect(4)
+    assert api.charged <= 4 < api.charged + 2 * price + 1.25
+    assert ended.obj["spent_usd"] == api.charged
+    assert (ended.obj["reserved_usd"], ended.obj["cap_usd"]) == (0.0, 4.0)
+    assert "budget" in ended.obj["stopped"]
+
+
+def test_a_price_beyond_all_that_was_reserved_stops_the_next_submission(api: FakeApi, desk: Desk) -> None:
+    """One clip at a time: the first charge re-prices the rest, and none of them fits any more."""
+    api.price = lambda _params: 3.0
+    desk.manifest(*TEN)
+    desk.run("--max-usd", "4", "--in-flight", "1").expect(4, done=1, pending=9)
+    assert api.charged == 3.0
+
+
+def test_the_cap_counts_over_all_runs_and_a_raised_one_goes_on(api: FakeApi, desk: Desk) -> None:
+    """A cap that began anew with each run would be none; the manifest's budget is one, a flag beats it."""
+    desk.manifest(*TEN[:4], more="budget: {max_usd: 1.30}")
+    desk.run("--in-flight", "1").expect(4, done=2, pending=2)
+    desk.run("--in-flight", "1").expect(4, done=2, pending=2)
+    assert api.posts == 2
+    desk.run("--max-usd", "2.00").expect(0, done=4)
+    assert api.charged == 2.0
+
+
+def test_an_unknown_price_is_never_taken_for_nothing(api: FakeApi, desk: Desk) -> None:
+    """With a cap, a model without a price submits nothing, and says where to write the price."""
+    desk.manifest("a cat", more="model: wan-9")
+    ended = desk.run("--max-usd", "50").expect(4, pending=1)
+    assert "prices" in ended.obj["stopped"]
+    assert not api.of("stray")
+
+
+def test_limit_submits_exactly_so_many_clips(api: FakeApi, desk: Desk) -> None:
+    """A first look for little money; without the limit the rest follows."""
+    desk.manifest(*TEN[:6])
+    ended = desk.run("--limit", "2").expect(4, done=2, pending=4)
+    assert "limit" in ended.obj["stopped"]
+    assert api.posts == 2
+    desk.run("--limit", "4").expect(0, done=6)
+    assert api.posts == 6
+
+
+def test_only_submits_what_the_glob_names(api: FakeApi, desk: Desk) -> None:
+    """By id or name; the rest stays pending and the run says that it is not all."""
+    desk.run("--only", "a-*").expect(4, done=2, pending=1)
+    assert api.prompts == {"a cat": 1, "a dog": 1}
+    desk.run("--only", "an-owl_1,nothing").expect(0, done=3)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (406, "Insufficient credits", "credits"),
+        (402, "payment required", "credits"),
+        (403, "not allowed for this team", "forbidden"),
+        (410, "model retired", "retired"),
+    ],
+)
+def test_account_trouble_stops_submission_and_collects_what_is_paid(
+    api: FakeApi, desk: Desk, status: int, error: str, words: str
+) -> None:
+    """Promise 6: two were accepted before, they are fetched; the others stay pending, all is resumable."""
+    api.scripts["submit"] = after(2, says(status, error))
+    desk.manifest(*TEN[:6])
+    ended = desk.run("--in-flight", "2").expect(4, done=2, pending=4)
+    assert words in ended.obj["stopped"]
+    assert error in ended.obj["stopped"]
+    assert api.posts <= 5
+    api.scripts.clear()
+    if status == 406:
+        desk.run().expect(0, done=6)
+        assert set(api.prompts.values()) == {1}
+
+
+def test_a_bad_key_stops_at_once_in_plain_words(api: FakeApi, desk: Desk) -> None:
+    """401 at the first POST: nothing else is tried, nothing is lost."""
+    api.scripts["submit"] = says(401, "invalid_api_key")
+    desk.manifest(*TEN)
+    ended = desk.run("--in-flight", "1").expect(4, pending=10)
+    assert api.posts == 1
+    assert "key" in ended.obj["stopped"]
+    assert "invalid_api_key" in ended.obj["stopped"]
+    assert ended.obj["next"] == ["batchgen run night.yaml"]
