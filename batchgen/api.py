@@ -22,9 +22,9 @@ from batchgen.clip import Clip, Event
 from batchgen.errors import BatchgenError, Exit
 from batchgen.estimate import plan_folder
 from batchgen.manifest import Manifest
-from batchgen.plan import Plan
+from batchgen.planning import Plan
 from batchgen.redact import Secret
-from batchgen.session import Outcome, Session
+from batchgen.session import Outcome, Session, only_one
 from batchgen.settings import batch_folder, find_key, find_manifest, merge
 
 
@@ -85,7 +85,7 @@ class Run:
     def __init__(self, manifest: Manifest, folder: Path, settings: Any, key: Secret | None) -> None:  # noqa: ANN401 - see `merge`
         self._given = (manifest, folder, settings, key)
         self._news: asyncio.Queue[Happened | None] = asyncio.Queue()
-        self._group = asyncio.TaskGroup()
+        self._task: asyncio.Task[None] | None = None
         self._outcome: Outcome | None = None
         self._session: Session | None = None
 
@@ -103,28 +103,26 @@ class Run:
     async def __aenter__(self) -> Run:
         session = self._session = Session(*self._given)
         session.ledger.observers.append(lambda clip, event: self._news.put_nowait(Happened(clip, event)))
-        try:
-            await self._group.__aenter__()
-            self._group.create_task(self._work(session))
-        except BaseException:
-            session.close()
-            raise
+        self._task = asyncio.create_task(self._work(session), name="batchgen run")  # awaited in __aexit__
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session and self._outcome is None:
+        if self._session is None or self._task is None:
+            return
+        if not self._task.done():
             self._session.brake.pull("left early", Exit.STOPPED, grace_s=0.0)
         try:
-            await self._group.__aexit__(kind, error, trace)
+            await self._task
         finally:
-            if self._session:
-                self._session.close()
+            self._session.close()
 
     async def _work(self, session: Session) -> None:
         try:
             self._outcome = await session.run()
+        except BaseExceptionGroup as group:
+            raise only_one(group) from None
         finally:
             self._news.put_nowait(None)
 

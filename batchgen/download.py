@@ -80,7 +80,6 @@ class Downloader:
         backoff_s: float = 1.0,
     ) -> None:
         self._slots = asyncio.Semaphore(slots)
-        self._limit = slots
         self._loopback = loopback
         self._tries = tries
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=stall_s)
@@ -91,7 +90,7 @@ class Downloader:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=self._limit, ttl_dns_cache=300, resolver=hosts.PublicResolver(loopback=self._loopback)
+                limit=0, ttl_dns_cache=300, resolver=hosts.PublicResolver(loopback=self._loopback)
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity"},

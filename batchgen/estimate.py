@@ -12,7 +12,8 @@ from batchgen.clip import State
 from batchgen.errors import BatchgenError
 from batchgen.ledger.reader import FILE, Reader
 from batchgen.manifest import Manifest
-from batchgen.plan import Plan, make_plan
+from batchgen.money import price_class
+from batchgen.planning import Plan, make_plan
 from batchgen.providers import models
 from batchgen.settings import Settings
 
@@ -71,6 +72,22 @@ def plan_of(
         warnings=_bought_already(manifest, states, folder, sandbox=settings.sandbox),
         price_source="; ".join(model.price_note for model in known),
     )
+
+
+def whole_estimate(manifest: Manifest) -> int | None:
+    """What all clips of a manifest are likely to cost; None when one of them has no known price."""
+    prices: dict[tuple[str, str], int | None] = {}
+    total = 0
+    for clip in manifest.wanted:
+        params = json.loads(clip.params)
+        cell = (clip.model, price_class(clip.model, params))
+        if cell not in prices:
+            prices[cell] = models.estimate(clip.model, params, manifest.prices)
+        price = prices[cell]
+        if price is None:
+            return None
+        total += price
+    return total
 
 
 def _bought_already(

@@ -81,12 +81,15 @@ class Poller:
         """Say how many wait, for logs and tests."""
         return f"<Poller of {len(self._waiting)} requests>"
 
-    @property
-    def oldest(self) -> float | None:
-        """When the oldest request in flight was submitted (epoch seconds); None when there is none."""
+    def older_than(self, seconds: float) -> tuple[int, int]:
+        """Count the requests in flight that are older than this, and all of them."""
+        born_before = self._wall() - seconds
         while self._ages and self._ages[0][1] not in self._waiting:
             heapq.heappop(self._ages)
-        return self._ages[0][0] if self._ages else None
+        if not self._ages or self._ages[0][0] >= born_before:
+            return 0, len(self._waiting)
+        old = sum(1 for wait in self._waiting.values() if wait.submitted_at < born_before)
+        return old, len(self._waiting)
 
     async def wait(self, request_id: str, submitted_at: float, times: RunTimes, *, pause_s: float = 0.0) -> Ended:
         """Wait for the end of a request; the first look comes `pause_s` from now at the earliest.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,23 +114,50 @@ class Reconciler:
         provider: whose history.
         pacer: asked before every call.
         settle_s: how old a request must be before its absence counts, in seconds; the history may lag.
-        taken: request ids that the ledger knows already.
+        taken: gives the request ids that the ledger knows, as of now.
     """
 
-    def __init__(self, provider: Provider, pacer: Pacer, *, settle_s: float, taken: set[str]) -> None:
+    def __init__(self, provider: Provider, pacer: Pacer, *, settle_s: float, taken: Callable[[], set[str]]) -> None:
         self._provider = provider
         self._pacer = pacer
         self._settle_s = settle_s
         self._taken = taken
 
-    async def look(self, clips: list[Clip], now: float) -> list[Doubt]:
-        """Say of each clip what the history knows. Never raises for what the provider does."""
-        by_id = [await self._by_id(clip, now) for clip in clips if clip.request_id]
-        unknown = [clip for clip in clips if not clip.request_id]
+    async def look(self, clips: list[Clip], now: float) -> AsyncIterator[Doubt]:
+        """Say of each clip what the history knows, as it is found. Never raises for what the provider does."""
         by_model: dict[str, list[Clip]] = {}
-        for clip in unknown:
+        for clip in clips:
             by_model.setdefault(clip.wanted.model, []).append(clip)
-        return by_id + [doubt for model, group in by_model.items() for doubt in await self._window(model, group, now)]
+        for model, group in by_model.items():
+            async for doubt in self._of_model(model, group, now):
+                yield doubt
+
+    async def _of_model(self, model: str, clips: list[Clip], now: float) -> AsyncIterator[Doubt]:
+        page, silence = await self._window(model, clips, now)
+        by_id = {row.request_id: row for row in page.rows}
+        for clip in clips:
+            if clip.request_id:
+                row = by_id.get(clip.request_id)
+                yield Doubt(clip, row=row) if row else await self._by_id(clip, now)
+        unknown = [clip for clip in clips if not clip.request_id]
+        taken = self._taken()
+        found = match(unknown, page.rows, taken)
+        taken |= {row.request_id for row in found.values()}
+        for clip in unknown:
+            if silence:
+                yield Doubt(clip, note=silence)
+            else:
+                yield self._said(clip, found.get(clip.row), page, taken, now)
+
+    async def _window(self, model: str, clips: list[Clip], now: float) -> tuple[HistoryPage, str]:
+        """Read the history round the clips' submissions; the text says why, when it can't be."""
+        since = min(_left_at(clip) for clip in clips) - CLOCK_SKEW_S
+        until = max(_left_at(clip) for clip in clips) + LATEST_S
+        try:
+            await self._pacer.grant(Call.HISTORY)
+            return await self._provider.history(model, since, min(until, now + CLOCK_SKEW_S)), ""
+        except CallError as error:
+            return HistoryPage(whole=False), f"the request history could not be read: {error}"
 
     async def _by_id(self, clip: Clip, now: float) -> Doubt:
         try:
@@ -143,30 +170,19 @@ class Reconciler:
             return Doubt(clip, absent=self._settled(clip, now), note=note)
         return Doubt(clip, row=row)
 
-    async def _window(self, model: str, clips: list[Clip], now: float) -> list[Doubt]:
-        since = min(_left_at(clip) for clip in clips) - CLOCK_SKEW_S
-        until = max(_left_at(clip) for clip in clips) + LATEST_S
-        try:
-            await self._pacer.grant(Call.HISTORY)
-            page = await self._provider.history(model, since, min(until, now + CLOCK_SKEW_S))
-        except CallError as error:
-            return [Doubt(clip, note=f"the request history could not be read: {error}") for clip in clips]
-        found = match(clips, page.rows, self._taken)
-        self._taken.update(row.request_id for row in found.values())
-        return [self._said(clip, found.get(clip.row), page, now) for clip in clips]
-
-    def _said(self, clip: Clip, row: HistoryRow | None, page: HistoryPage, now: float) -> Doubt:
+    def _said(self, clip: Clip, row: HistoryRow | None, page: HistoryPage, taken: set[str], now: float) -> Doubt:
         if row is not None:
             return Doubt(clip, row=row)
-        alike = sum(1 for other in page.rows if other.request_id not in self._taken and _fits(clip, other))
+        alike = sum(1 for other in page.rows if other.request_id not in taken and _fits(clip, other))
         if alike:
             return Doubt(clip, note=f"{alike} requests in the history look the same: left in doubt")
         if any(other.params is None for other in page.rows):
             return Doubt(clip, note="the history does not show what was sent: nothing can be concluded")
         if not page.whole:
             return Doubt(clip, note="the history could not be read whole: nothing can be concluded")
-        if not self._settled(clip, page.server_time or now):
-            left = self._settle_s - ((page.server_time or now) - _left_at(clip))
+        at = page.server_time or now
+        if not self._settled(clip, at):
+            left = self._settle_s - (at - _left_at(clip))
             return Doubt(clip, note=f"not in {len(page.rows)} rows of the history; that counts in {left:.0f} s")
         return Doubt(clip, absent=True, note=f"not in {len(page.rows)} rows of the history, read whole")
 

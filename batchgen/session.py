@@ -20,7 +20,7 @@ from pathlib import Path
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
 from batchgen.errors import Exit, UsageError
-from batchgen.estimate import SANDBOX_ORIGIN, latency_of, plan_of
+from batchgen.estimate import SANDBOX_ORIGIN, latency_of, plan_of, whole_estimate
 from batchgen.flow.brake import Brake
 from batchgen.flow.inflight import Places
 from batchgen.flow.runner import Orders, Runner, found
@@ -29,7 +29,7 @@ from batchgen.ledger import Home, Ledger, Observer
 from batchgen.manifest import Manifest
 from batchgen.money import price_class
 from batchgen.pacer import Pacer
-from batchgen.plan import Plan
+from batchgen.planning import Plan
 from batchgen.poller import Poller
 from batchgen.providers import models
 from batchgen.providers.base import Provider
@@ -110,6 +110,7 @@ class Session:
             raise
         self.ledger.money.cap = settings.max_usd
         self.ledger.observers.extend(observers)
+        self.estimate = whole_estimate(manifest)
         self._times: dict[str, RunTimes] = {}
         self._learned = self.ledger.run_times(LEARNED)
 
@@ -155,7 +156,7 @@ class Session:
             looked: list[Doubt] = []
 
             async def look() -> None:
-                looked.extend(await reconciler.look(doubtful, self.ledger.now()))
+                looked.extend([doubt async for doubt in reconciler.look(doubtful, self.ledger.now())])
 
             await _alongside(look(), pacer.run)
             settled = []
@@ -220,6 +221,7 @@ class Session:
             run_times=self._run_times,
             submit_concurrency=settings.submit_concurrency,
             give_up_s=settings.give_up,
+            deadline_s=settings.deadline,
         )
         orders = Orders(
             limit=settings.limit,
@@ -231,7 +233,7 @@ class Session:
         return Runner(self.tools, self._reconciler(provider, pacer), orders)
 
     def _reconciler(self, provider: Provider, pacer: Pacer) -> Reconciler:
-        return Reconciler(provider, pacer, settle_s=self.settings.history_settle, taken=self.ledger.request_ids())
+        return Reconciler(provider, pacer, settle_s=self.settings.history_settle, taken=self.ledger.request_ids)
 
     def _remember(self) -> None:
         self.ledger.remember("name", self.manifest.name)
@@ -260,7 +262,9 @@ class Session:
         if self.brake.exit is not None:
             return self.brake.why
         if self._left():
-            return f"only: {self._left()} clips were left out, as asked" if self.settings.only else "not all was done"
+            return (
+                f"only: {self._left()} clips were left out, as asked" if self.settings.only else "not all was collected"
+            )
         return None
 
     def _left(self) -> int:
@@ -291,3 +295,11 @@ async def _alongside(work: Awaitable[None], beside: Callable[[], Awaitable[None]
 async def _until_cancelled(beside: Callable[[], Awaitable[None]]) -> None:
     with suppress(asyncio.CancelledError):
         await beside()
+
+
+def only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give the one error that a nest of task groups holds, or the group when there are several."""
+    inner: BaseException = group
+    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+        inner = inner.exceptions[0]
+    return inner

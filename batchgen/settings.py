@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -131,6 +132,9 @@ def find_manifest(arg: str) -> Path:
             return candidate.absolute()
     if path.is_dir():
         raise UsageError(f"{arg} is a folder; name its manifest, as in `batchgen run jobs/night.yaml`")
+    near = get_close_matches(arg, sorted(path.stem for path in Path("jobs").glob("*.y*ml")), n=1)
+    if near:
+        raise UsageError(f"there is no manifest {arg}; did you mean {near[0]}?")
     looked = ", ".join(str(candidate) for candidate in tried)
     raise UsageError(f"there is no manifest {arg} (looked for {looked}); `batchgen init {Path(arg).stem}` writes one")
 

@@ -19,7 +19,7 @@ async def main(path: Path) -> int:
     """Run a manifest and return the exit code that the command would give."""
     manifest = batchgen.load(path)
     plan = batchgen.plan(manifest, sandbox=True)
-    print(f"{plan.wanted} clips are wanted, {plan.new} of them are new")
+    print(f"{manifest.name}: {plan.wanted} wanted, {plan.new} new")
 
     async with batchgen.run(manifest, sandbox=True) as run:
         async for happened in run:

@@ -123,10 +123,10 @@ class FakeApi:
 
     def until(self, true: Callable[[], object], seconds: float = 8.0) -> None:
         """Wait for something to become true."""
-        ends = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < ends, f"still not so; calls: {[call.kind for call in self.calls]}"
-            time.sleep(0.005)
+        try:
+            until(true, seconds)
+        except TimeoutError:
+            raise AssertionError(f"still not so; calls: {[call.kind for call in self.calls]}") from None
 
     def accept(self, params: dict[str, Any]) -> Job:
         """Write a job into the books."""
@@ -265,6 +265,15 @@ async def _nothing_there(_call: Call) -> web.StreamResponse:
     return web.Response(status=404, text="<html>not found</html>", content_type="text/html")
 
 
+def until(true: Callable[[], object], seconds: float = 8.0) -> None:
+    """Wait for something to become true; raises TimeoutError."""
+    ends = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > ends:
+            raise TimeoutError
+        time.sleep(0.005)
+
+
 # --- scripts ----------------------------------------------------------------------------------------------------
 
 
@@ -315,14 +324,18 @@ async def drop(call: Call, _answer: Answer) -> web.StreamResponse:
     return web.Response()
 
 
-async def accept_and_drop(call: Call, answer: Answer) -> web.StreamResponse:
-    """Do what was asked, and close the connection in place of the answer."""
-    await answer()
-    return await drop(call, answer)
+def accepted_but(script: Script) -> Script:
+    """Do what was asked, and answer as `script` does."""
+
+    async def lost(call: Call, answer: Answer) -> web.StreamResponse:
+        await answer()
+        return await script(call, answer)
+
+    return lost
 
 
 async def cut_short(call: Call, answer: Answer) -> web.StreamResponse:
-    """Announce the whole file, send half of it, and close the connection."""
+    """Announce the whole answer, send half of it, and close the connection."""
     whole = await answer()
     assert isinstance(whole, web.Response)
     assert isinstance(whole.body, bytes)

@@ -10,7 +10,7 @@ import traceback
 import rich_click as click
 
 from batchgen import __version__
-from batchgen.errors import BatchgenError, Exit
+from batchgen.errors import BatchgenError, Exit, ManifestError
 
 #: In the order of a batch's life. Each is a module, imported when it is asked for: `--version` answers at once.
 COMMANDS = (
@@ -33,7 +33,8 @@ class Commands(click.RichGroup):
             return super().get_command(ctx, cmd_name)
         module = importlib.import_module(f"batchgen.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
-        command.context_settings.setdefault("auto_envvar_prefix", "BATCHGEN")
+        if cmd_name != "sandbox":  # whose --rpm and --folder are the service's, not the run's
+            command.context_settings.setdefault("auto_envvar_prefix", "BATCHGEN")
         return command
 
 
@@ -63,9 +64,11 @@ def main() -> None:
         code = Exit.INTERRUPTED
     except click.ClickException as error:
         error.show()
+        _usage_object(error)
         code = error.exit_code
     except BatchgenError as error:
-        click.echo(f"batchgen: {error}", err=True)
+        # file:line:column stands first, so that editors and terminals can jump to it
+        click.echo(str(error) if isinstance(error, ManifestError) else f"batchgen: {error}", err=True)
         code = error.exit_code
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
@@ -77,6 +80,20 @@ def main() -> None:
         report_bug()
         code = Exit.BUG
     sys.exit(int(code or 0))
+
+
+def _usage_object(error: click.ClickException) -> None:
+    """With --json, a mistyped command line is answered with an object, too."""
+    if "--json" not in sys.argv or not {"run", "status"} & set(sys.argv[1:2]):
+        return
+    import json
+    import time
+
+    from batchgen.cli.facts import facts_of_folder
+    from batchgen.views.status import status_object
+
+    facts = facts_of_folder(None, "", elapsed_s=0.0, stopped=error.format_message())
+    click.echo(json.dumps(status_object(facts, now=time.time()), ensure_ascii=False, indent=2))
 
 
 def report_bug() -> None:

@@ -20,11 +20,14 @@ manifest_argument = click.argument("manifest", metavar="MANIFEST")
 folder_option = click.option(
     "--dir",
     "folder",
+    envvar="BATCHGEN_DIR",
     type=click.Path(file_okay=False, path_type=Path),
     help="The batch folder. [default: beside the manifest, of its name]",
 )
 sandbox_option = click.option("--sandbox", is_flag=True, help="Mean the batch that ran with --sandbox.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, envvar="BATCHGEN_JSON", help="Print one JSON object on standard output."
+)
 
 
 def verbosity_options(command: _Command) -> _Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from batchgen.clip import Clip, State
@@ -11,12 +12,13 @@ from batchgen.views.status import Facts, Problem
 
 #: The provider keeps a record this long after submission (seconds).
 RECORD_S = 3600.0
+SANDBOX_ORIGIN = "sandbox"
 _TOLD = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
 
 
 def facts_of(
     ledger: Reader, manifest_arg: str, *, elapsed_s: float | None = None, stopped: str | None = None,
-    cap: int | None = None, live: bool = False,
+    cap: int | None = None, live: bool = False, options: Sequence[str] = (),
 ) -> Facts:  # fmt: skip
     """Gather what the ledger knows of a batch."""
     totals, money = ledger.totals(), ledger.wall()
@@ -36,6 +38,8 @@ def facts_of(
         in_flight_until=_submitted_at(oldest) + RECORD_S if oldest else None,
         live=live,
         unpriced=ledger.unpriced(),
+        sandbox=ledger.meta("origin") == SANDBOX_ORIGIN,
+        options=options,
     )
 
 

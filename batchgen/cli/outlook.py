@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchgen.clip import State
 from batchgen.estimate import latency_of
-from batchgen.plan import time_needed
+from batchgen.planning import time_needed
 
 if TYPE_CHECKING:
     from batchgen.flow.tools import Tools
@@ -31,6 +31,16 @@ def time_left(session: Session, finished: int) -> float | None:
     latency = max((latency_of(clip.model, session.settings) for clip in session.manifest.wanted[:1]), default=None)
     in_flight = tools.places.ceiling if tools else session.settings.in_flight
     return time_needed(left, rpm=session.settings.rpm or None, in_flight=in_flight, latency_s=latency)
+
+
+def cost_left(session: Session) -> int | None:
+    """What the clips that wait are likely to cost; None when that is not known of all of them."""
+    counts = session.ledger.live_totals.counts
+    wanted = sum(counts.values())
+    estimate = session.estimate
+    if estimate is None or not wanted:
+        return None
+    return estimate * counts[State.PENDING] // wanted
 
 
 def note_of(tools: Tools) -> str:

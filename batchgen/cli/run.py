@@ -18,7 +18,7 @@ from batchgen.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from batchgen.cli.watch import Watch
-    from batchgen.plan import Plan
+    from batchgen.planning import Plan
     from batchgen.session import Outcome, Session
     from batchgen.settings import Settings
 
@@ -112,7 +112,7 @@ def run(manifest: str, folder: Path | None, *, sandbox: bool, yes: bool, as_json
     given |= {"sandbox": sandbox or None, "sandbox_faults": ",".join(faults) or None}
     if faults and not sandbox:
         raise UsageError("--fault goes with --sandbox")
-    watch = Watch(manifest, verbosity=-1 if quiet else verbose, as_json=as_json)
+    watch = Watch(manifest, folder, verbosity=-1 if quiet else verbose, as_json=as_json)
     with watch.telling_errors():
         code = _run(watch, manifest, folder, given, yes=yes)
     sys.exit(code)

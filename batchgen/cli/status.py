@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import rich_click as click
@@ -27,18 +28,20 @@ def status(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json:
         _list_all(as_json=as_json)
         return
     where = common.ledger_folder(manifest or "", folder, sandbox=sandbox)
-    obj = status_object(_facts(where, manifest or str(where)), now=time.time())
+    obj = status_object(
+        _facts(where, manifest or where.name, ("--dir", str(folder)) if folder else ()), now=time.time()
+    )
     common.answer(obj, lambda: status_text(obj, common.width(), ascii=common.plain_ascii()), as_json=as_json)
 
 
-def _facts(folder: Path, arg: str):  # type: ignore[no-untyped-def] # noqa: ANN202 - imported late
+def _facts(folder: Path, arg: str, options: Sequence[str] = ()):  # type: ignore[no-untyped-def] # noqa: ANN202 - imported late
     from batchgen.cli.facts import facts_of
     from batchgen.ledger.lock import holder
     from batchgen.ledger.reader import Reader
 
     reader = Reader(folder)
     try:
-        return facts_of(reader, arg, live=holder(folder) is not None, cap=reader.cap())
+        return facts_of(reader, arg, live=holder(folder) is not None, cap=reader.cap(), options=options)
     finally:
         reader.close()
 
@@ -48,7 +51,7 @@ def _list_all(*, as_json: bool) -> None:
     from batchgen.views.status import status_object, status_text
 
     found = sorted(path.parent for path in Path("jobs").glob(f"*/{FILE}"))
-    objects = [status_object(_facts(folder, folder.name), now=time.time()) for folder in found]
+    objects = [status_object(_facts(folder, folder.name.removesuffix(".sandbox")), now=time.time()) for folder in found]
     if as_json:
         click.echo(json.dumps({"schema_version": 1, "batches": objects}, ensure_ascii=False, indent=2))
         return

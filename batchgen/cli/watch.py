@@ -32,8 +32,9 @@ FRAME_S = 0.5
 class Watch:
     """Follows one run. Progress goes to stderr, the answer to stdout."""
 
-    def __init__(self, manifest_arg: str, *, verbosity: int, as_json: bool) -> None:
+    def __init__(self, manifest_arg: str, folder: Path | None, *, verbosity: int, as_json: bool) -> None:
         self.folder: Path | None = None
+        self._options = ("--dir", str(folder)) if folder else ()
         self._arg = manifest_arg
         self._verbosity = verbosity
         self._as_json = as_json
@@ -113,7 +114,7 @@ class Watch:
         self._finished += clip.state.settled
 
     def _frame(self, session: Session) -> Frame:
-        from batchgen.cli.outlook import note_of, time_left
+        from batchgen.cli.outlook import cost_left, note_of, time_left
 
         tools, ledger = session.tools, session.ledger
         assert tools is not None  # noqa: S101 - the caller looked
@@ -124,7 +125,7 @@ class Watch:
             spent=ledger.money.spent,
             reserved=ledger.money.reserved,
             cap=ledger.money.cap,
-            estimated_left=None,
+            estimated_left=cost_left(session),
             unpriced=0,
             elapsed_s=session.elapsed_s,
             eta_s=time_left(session, self._finished),
@@ -151,7 +152,7 @@ class Watch:
         self._events.note("ended", exit_code=int(outcome.exit_code), stopped=outcome.stopped)
         self._events.close()
         facts = facts_of(session.ledger, self._arg, elapsed_s=outcome.elapsed_s, stopped=outcome.stopped,
-                         cap=session.settings.max_usd)  # fmt: skip
+                         cap=session.settings.max_usd, options=self._options)  # fmt: skip
         obj = status_object(facts, now=time.time())
         if self._as_json:
             click.echo(self._redact(json.dumps(obj, ensure_ascii=False, indent=2)))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 from batchgen.clip import Clip, State
-from batchgen.errors import AccountError, DiskFullError, Exit, LedgerWriteError
+from batchgen.errors import AccountError, DiskFullError, LedgerWriteError
 from batchgen.flow.collect import Collector
 from batchgen.flow.fetch import Fetcher
 from batchgen.flow.submit import Submitter
 from batchgen.flow.tools import Place, Tools
 from batchgen.pacer import SubmissionStoppedError
-
-log = logging.getLogger("batchgen.carry")
 
 
 class Carrier:
@@ -22,7 +18,7 @@ class Carrier:
         self._tools = tools
         self._submitter = Submitter(tools)
         self._collector = Collector(tools)
-        self._fetcher = Fetcher(tools, self._collector)
+        self._fetcher = Fetcher(tools)
 
     async def carry(self, clip: Clip, place: Place) -> None:
         """See one clip through, from whatever state it is in."""
@@ -44,8 +40,7 @@ class Carrier:
         except AccountError as error:
             self._tools.account_trouble(error)
         except (LedgerWriteError, DiskFullError) as error:
-            log.error("%s", error)  # noqa: TRY400 - it is told in plain words, with no traceback
-            self._tools.brake.pull(f"disk: {error}", Exit.STOPPED, grace_s=0.0)
+            self._tools.disk_trouble(error)
         finally:
             self._tools.settled(clip)
             place.give_back()

@@ -58,7 +58,7 @@ class Collector:
                 return refused(clip, row.outcome)
             if isinstance(row.outcome, Completed) and row.outcome.url:
                 return generated(row.outcome, self._tools.ledger.now())
-            if isinstance(row.outcome, Running) and isinstance(ended, Gone):
+            if isinstance(row.outcome, Running) and isinstance(ended, Gone) and not self._overdue(clip):
                 return None
         if isinstance(ended, Completed):
             said = f": {ended.body}" if ended.body else ""
@@ -66,6 +66,11 @@ class Collector:
         if isinstance(ended, Gone):
             return Lost("the service keeps no record of it any more, and its history has no answer")
         return Lost(f"past the deadline, the service still said: {ended.last}")
+
+    def _overdue(self, clip: Clip) -> bool:
+        request = clip.request
+        at = (request.submitted_at or request.intent_at) if request else 0.0
+        return self._tools.ledger.now() - at >= self._tools.deadline_s
 
     async def in_history(self, clip: Clip) -> HistoryRow | None:
         """Look the request up by its id in the account's history, best effort."""

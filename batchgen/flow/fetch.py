@@ -11,8 +11,7 @@ from pathlib import Path
 
 from batchgen import sidecar
 from batchgen.clip import Clip, Downloaded, Generated, Lost
-from batchgen.errors import DownloadError, Exit, NowError
-from batchgen.flow.collect import Collector
+from batchgen.errors import DownloadError, Exit, NowError, UnknownError
 from batchgen.flow.tools import Tools, generated
 from batchgen.media import Expect, Fetched
 from batchgen.pacer import Call, SubmissionStoppedError
@@ -25,61 +24,104 @@ log = logging.getLogger("batchgen.fetch")
 RENEWALS = 4
 
 
+class _Patience:
+    """Waits while servers are in trouble, further and further apart, and in the end stops the run."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._since: float | None = None
+        self._tries = 0
+
+    async def wait(self, error: Exception) -> None:
+        """Wait before another try.
+
+        Raises:
+            SubmissionStoppedError: it has lasted too long; the clip stays as it is for the next run.
+        """
+        now = asyncio.get_running_loop().time()
+        self._since = now if self._since is None else self._since
+        self._tries += 1
+        if now - self._since >= self._tools.give_up_s:
+            self._tools.brake.pull(f"outage: {error}", Exit.STOPPED, grace_s=0.0)
+            raise SubmissionStoppedError from error
+        await self._tools.pause(delay(self._tries, dice=0.5 + self._tools.dice() / 2))
+
+
 class Fetcher:
     """Fetches files, and renews their links where they are dead."""
 
-    def __init__(self, tools: Tools, collector: Collector) -> None:
+    def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._collector = collector
 
     async def download(self, clip: Clip) -> Clip:
         """Fetch the file; a dead link is asked for again, and is never a reason to pay again."""
-        name = f"{clip.wanted.name}.mp4"
-        target = self._tools.clips_dir / name
-        trouble_since, tries, renewals = None, 0, 0
+        target = self._tools.clips_dir / f"{clip.wanted.name}.mp4"
+        patience = _Patience(self._tools)
+        renewals = 0
         while True:
             try:
                 fetched = await self._tools.downloads.fetch(
                     _url(clip), target, _expect(clip), _sidecar(clip, self._tools.ledger.now)
                 )
+                break
             except DownloadError as error:
                 log.warning("%s: %s", clip.wanted.name, error)
-                if error.kind == "refused" and target.name == name and target.exists():
+                if error.kind == "refused" and target.exists() and target == self._own_name(clip):
                     # A stranger's file has the name: it is never overwritten, and the clip gets another one.
                     target = target.with_name(f"{clip.wanted.name}~{clip.key[-8:]}.mp4")
-                    continue
-                now = asyncio.get_running_loop().time()
-                if error.kind == "trouble":
-                    trouble_since = now if trouble_since is None else trouble_since
-                    tries += 1
-                    if now - trouble_since >= self._tools.give_up_s:
-                        self._tools.brake.pull(f"outage: {error}", Exit.STOPPED, grace_s=0.0)
-                        raise SubmissionStoppedError from error
-                    await self._tools.pause(delay(tries, dice=0.5 + self._tools.dice() / 2))
-                    continue
-                renewals += 1
-                await self._tools.pause(delay(renewals, dice=self._tools.dice(), base=2.0))
-                renewed = await self._renewed(clip) if renewals <= RENEWALS else None
-                if renewed is None:
-                    return await self._tools.ledger.record(clip, Lost(f"the file can't be fetched: {error}"))
-                clip = await self._tools.ledger.record(clip, renewed)
-            else:
-                done = Downloaded(target.name, fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
-                return await self._tools.ledger.record(clip, done)
+                elif error.kind == "trouble":
+                    await patience.wait(error)
+                elif renewals >= RENEWALS:
+                    return await self._lost(clip, error)
+                else:
+                    renewals += 1
+                    await self._tools.pause(delay(renewals, dice=self._tools.dice(), base=2.0))
+                    try:
+                        renewed = await self._renewed(clip)
+                    except NowError as silence:
+                        renewals -= 1
+                        await patience.wait(silence)
+                        continue
+                    if renewed is None:
+                        return await self._lost(clip, error)
+                    clip = await self._tools.ledger.record(clip, renewed)
+        done = Downloaded(target.name, fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
+        return await self._tools.ledger.record(clip, done)
+
+    def _own_name(self, clip: Clip) -> Path:
+        return self._tools.clips_dir / f"{clip.wanted.name}.mp4"
+
+    async def _lost(self, clip: Clip, error: DownloadError) -> Clip:
+        return await self._tools.ledger.record(clip, Lost(f"the file can't be fetched: {error}"))
 
     async def _renewed(self, clip: Clip) -> Generated | None:
-        """Ask for the link again: the result first, then the history; None when both have none."""
+        """Ask for the link again: the result first, then the history; None when both say that there is none.
+
+        Raises:
+            NowError: one of them gave no answer, so nothing may be concluded.
+        """
         if clip.request_id is None:
             return None
-        completed: Completed | None = None
-        with suppress(NowError):
-            await self._tools.pacer.grant(Call.COLLECT)
-            outcome = await self._tools.provider.result(clip.request_id)
-            completed = outcome if isinstance(outcome, Completed) and outcome.url else None
-        if completed is None:
-            row = await self._collector.in_history(clip)
-            completed = row.outcome if row and isinstance(row.outcome, Completed) and row.outcome.url else None
+        completed = await self._result(clip.request_id) or await self._history(clip.request_id)
         return generated(completed, self._tools.ledger.now()) if completed else None
+
+    async def _result(self, request_id: str) -> Completed | None:
+        grant = await self._tools.pacer.grant(Call.COLLECT)
+        try:
+            outcome = await self._tools.provider.result(request_id)
+        except NowError as error:
+            self._tools.call_trouble(error, grant)
+            raise
+        self._tools.pacer.reached()
+        return outcome if isinstance(outcome, Completed) and outcome.url else None
+
+    async def _history(self, request_id: str) -> Completed | None:
+        await self._tools.pacer.grant(Call.HISTORY)
+        try:
+            row = await self._tools.provider.lookup(request_id)
+        except UnknownError as error:
+            raise NowError(str(error), kind="server") from None
+        return row.outcome if row and isinstance(row.outcome, Completed) and row.outcome.url else None
 
 
 def _sidecar(clip: Clip, now: Callable[[], float]) -> Callable[[Path, Fetched], None]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from batchgen.clip import Blocked, Clip, Failed, Generated, Released, State, Submitted
-from batchgen.errors import Exit
+from batchgen.errors import Exit, LedgerWriteError
 from batchgen.flow.carry import Carrier
 from batchgen.flow.tools import Place, Tools, generated
 from batchgen.providers.base import Completed, Refused, Running
@@ -19,8 +19,6 @@ log = logging.getLogger("batchgen.runner")
 
 #: How often the run looks whether an outage has lasted too long (seconds).
 WATCH_S = 5.0
-#: Reading the history at the start and the end of a run may take this long (seconds).
-RECONCILE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +40,7 @@ class Runner:
         self._reconciler = reconciler
         self._orders = orders
         self._carrier = Carrier(tools)
+        self._started = 0  # clips that this run submits
 
     def __repr__(self) -> str:
         """Say how far it is, for logs and tests."""
@@ -78,16 +77,15 @@ class Runner:
                 return
             pulled = brake.next_pull()
             # With the grace over, only the answers of POSTs on the way are waited for.
-            timeout = WATCH_S if left is None else max(0.05, min(left, WATCH_S))
+            watch = min(WATCH_S, self._tools.give_up_s)
+            timeout = max(0.05, watch if left is None else min(left, watch))
             await asyncio.wait({work, pulled}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             self._watch_outage()
 
     def _watch_outage(self) -> None:
         lasted = self._tools.pacer.outage_s
         if lasted >= self._tools.give_up_s:
-            self._tools.brake.pull(
-                f"outage: the API was out of reach for {lasted / 60:.0f} min", Exit.STOPPED, grace_s=0.0
-            )
+            self._tools.brake.pull(f"outage: the API was out of reach for {lasted:.0f} s", Exit.STOPPED, grace_s=0.0)
 
     # --- the work -------------------------------------------------------------------------------------------
 
@@ -99,6 +97,8 @@ class Runner:
             await self._dispatch(clips)
         async with asyncio.TaskGroup() as clips:
             await self._settle_doubts(clips, at_start=False)
+        if self._started == self._orders.limit and self._tools.ledger.pending():
+            self._tools.brake.pull(f"limit: {self._started} clips were submitted, as asked", Exit.STOPPED)
 
     def _carry_paid(self, clips: asyncio.TaskGroup, clip: Clip) -> None:
         generating = clip.state is State.GENERATING
@@ -109,19 +109,18 @@ class Runner:
     async def _dispatch(self, clips: asyncio.TaskGroup) -> None:
         """Start one worker for each pending clip, as places in flight come free."""
         chosen = self._chosen(self._tools.ledger.pending()) if self._orders.submit else []
-        for number, row in enumerate(chosen):
-            if number == self._orders.limit:
-                self._tools.brake.pull(f"limit: {number} clips were submitted, as asked", Exit.STOPPED)
-                return
+        for row in chosen:
             if not await self._start(clips, row):
                 return
 
     async def _start(self, clips: asyncio.TaskGroup, row: int) -> bool:
         """Take a place and carry the clip; False when nothing more may be submitted."""
-        if not self._tools.brake.pulled:
-            await self._tools.places.take()
-            clips.create_task(self._carrier.carry(self._tools.ledger.clip(row), Place(self._tools.places)))
-        return not self._tools.brake.pulled
+        if self._tools.brake.pulled or self._started == self._orders.limit:
+            return False
+        self._started += 1
+        await self._tools.places.take()
+        clips.create_task(self._carrier.carry(self._tools.ledger.clip(row), Place(self._tools.places)))
+        return True
 
     def _chosen(self, pending: Iterable[tuple[int, str, str]]) -> list[int]:
         only = self._orders.only
@@ -143,13 +142,10 @@ class Runner:
         if not doubtful or self._tools.brake.left_s() is not None:
             return
         try:
-            async with asyncio.timeout(RECONCILE_S):
-                doubts = await self._reconciler.look(doubtful, ledger.now())
-        except TimeoutError:
-            log.warning("the request history did not answer in time; %d clips stay in doubt", len(doubtful))
-            return
-        for doubt in doubts:
-            await self._settle(clips, doubt, at_start=at_start)
+            async for doubt in self._reconciler.look(doubtful, ledger.now()):
+                await self._settle(clips, doubt, at_start=at_start)
+        except LedgerWriteError as error:
+            self._tools.disk_trouble(error)
 
     async def _settle(self, clips: asyncio.TaskGroup, doubt: Doubt, *, at_start: bool) -> None:
         event = self._found(doubt) or (self._released(doubt) if at_start else None)

@@ -7,7 +7,6 @@ import json
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,10 @@ from batchgen.retry import SUBMIT_TRIES, delay
 
 log = logging.getLogger("batchgen.submit")
 
-#: No submission while a request in flight is older than this: its record lives an hour (seconds).
+#: No submission while what is in flight is older than this: its record lives an hour (seconds).
 NEAR_THE_HOUR_S = 45 * 60.0
+#: So many old requests may simply be stuck; more of them mean that the queue is too long.
+STUCK = 2
 
 
 class Submitter:
@@ -91,13 +92,10 @@ class Submitter:
 
     def _not_now(self, clip: Clip, error: NowError, grant: int) -> Event:
         """Surely not accepted: what that means for this clip, and for all others."""
-        if error.kind == "unreachable":
-            self._tools.pacer.unreachable()
-            return SubmitDeferred(str(error))
-        self._tools.pacer.reached()
+        self._tools.call_trouble(error, grant)
         if error.kind == "rate":
-            self._tools.pacer.limited(grant, error.retry_after)
             self._tools.places.refused()
+        if error.kind != "server":
             return SubmitDeferred(str(error))
         if self._trouble.met_500(clip.row, asyncio.get_running_loop().time()):
             return SubmitDeferred(f"{error} (as for other clips: the service is in trouble)")
@@ -173,8 +171,9 @@ class Submitter:
         self._tools.brake.pull(why, Exit.STOPPED)
 
     def _too_old(self) -> bool:
-        oldest = self._tools.poller.oldest
-        return oldest is not None and self._tools.ledger.now() - oldest > NEAR_THE_HOUR_S
+        """Tell whether what is in flight comes near the hour: one stuck job is its own trouble, many are the queue's."""
+        old, waiting = self._tools.poller.older_than(NEAR_THE_HOUR_S)
+        return old > STUCK and old * 4 >= waiting
 
     async def _params(self, clip: Clip) -> dict[str, Any]:
         """Give the parameters as sent; local audio is uploaded once per content."""
@@ -184,23 +183,20 @@ class Submitter:
         return params
 
     async def _uploaded(self, path: Path, sha256: str) -> str:
+        refusals = 0
         async with self._upload_lock:
-            for attempt in count(1):
-                if sha256 in self._uploads or self._tools.brake.pulled:
-                    break
+            while sha256 not in self._uploads:
+                if self._tools.brake.pulled:
+                    raise SubmissionStoppedError
                 grant = await self._tools.pacer.grant(Call.SUBMIT)
                 try:
                     self._uploads[sha256] = await self._tools.provider.upload(path)
+                    self._tools.pacer.reached()
                 except NowError as error:
-                    self._not_uploaded(error, grant)
-                    await self._tools.pause(delay(attempt, hint=error.retry_after, dice=self._tools.dice()))
-            if sha256 not in self._uploads:
-                raise SubmissionStoppedError
+                    log.warning("upload: %s", error)
+                    self._tools.call_trouble(error, grant)
+                    refusals += error.kind == "server"
+                    if refusals >= SUBMIT_TRIES:
+                        raise ClipError(f"{error} ({SUBMIT_TRIES} tries)") from None
+                    await self._tools.pause(delay(refusals or 1, hint=error.retry_after, dice=self._tools.dice()))
             return self._uploads[sha256]
-
-    def _not_uploaded(self, error: NowError, grant: int) -> None:
-        log.warning("upload: %s", error)
-        if error.kind == "rate":
-            self._tools.pacer.limited(grant, error.retry_after)
-        elif error.kind == "unreachable":
-            self._tools.pacer.unreachable()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import random
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from batchgen.clip import Clip, Generated, Wanted
-from batchgen.errors import AccountError, Exit
+from batchgen.errors import AccountError, DiskFullError, Exit, LedgerWriteError, NowError
 from batchgen.flow.brake import Brake
 from batchgen.flow.inflight import Places
 from batchgen.ledger import Ledger
@@ -23,6 +24,8 @@ from batchgen.pacer import Pacer
 from batchgen.poller import Poller
 from batchgen.providers.base import Completed, Provider
 from batchgen.schedule import RunTimes
+
+log = logging.getLogger("batchgen.run")
 
 
 class Downloads(Protocol):
@@ -83,6 +86,7 @@ class Tools:
     run_times: Callable[[str], RunTimes]  #: what is known of a price class
     submit_concurrency: int = 8
     give_up_s: float = 7200.0
+    deadline_s: float = 3300.0  #: after submission, by the wall
     dice: Callable[[], float] = random.random
     news: News = field(default_factory=News)
     posts_out: int = 0  #: POSTs that wait for their answer
@@ -96,6 +100,20 @@ class Tools:
     async def pause(self, seconds: float) -> None:
         """Wait before another try; the brake cuts it short."""
         await asyncio.wait({self.brake.next_pull()}, timeout=seconds)
+
+    def call_trouble(self, error: NowError, grant: int) -> None:
+        """Let the pacer know what a call met."""
+        if error.kind == "unreachable":
+            self.pacer.unreachable()
+            return
+        self.pacer.reached()
+        if error.kind == "rate":
+            self.pacer.limited(grant, error.retry_after)
+
+    def disk_trouble(self, error: LedgerWriteError | DiskFullError) -> None:
+        """Stop the run: nothing can be written. What was paid for is safe."""
+        log.error("%s", error)
+        self.brake.pull(f"disk: {error}", Exit.STOPPED, grace_s=0.0)
 
     def account_trouble(self, error: AccountError) -> None:
         """Stop submitting; what is in flight is collected if the account still lets us."""

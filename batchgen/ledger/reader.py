@@ -25,12 +25,11 @@ class Totals:
 class Reader:
     """Questions to a ledger that some run may be writing; changes nothing."""
 
-    def __init__(self, folder: Path, *, writable: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / FILE
-        self._db = sql.connect(self.path, writable=writable)
-        if not writable:
-            sql.check_version(self._db, self.path)
+        self._db = sql.connect(self.path, writable=False)
+        sql.check_version(self._db, self.path)
 
     @staticmethod
     def exists(folder: Path) -> bool:
@@ -73,10 +72,7 @@ class Reader:
     def wall(self, cap: int | None = None) -> Wall:
         """Give what was spent, what is reserved, and the highest charges, per price class."""
         wall = Wall(cap=cap)
-        query = (
-            "SELECT grade, sum(held), sum(held > 0), coalesce(sum(cost), 0), "
-            "max(CASE WHEN outcome = 'charged' THEN cost END) FROM request GROUP BY grade"
-        )
+        query = "SELECT grade, sum(held), sum(held > 0), coalesce(sum(cost), 0), max(cost) FROM request GROUP BY grade"
         for grade, held, opened, spent, top in self._db.execute(query):
             if opened:
                 wall.held[grade], wall.open[grade] = held, opened

@@ -140,19 +140,26 @@ def wanted_row(wanted: Wanted, name: str) -> tuple[object, ...]:
     )  # fmt: skip
 
 
+def _storable(value: object) -> object:
+    """Bear what a service may send: half an emoji, or a number that no column holds."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "replace").decode()
+    return None if isinstance(value, int) and abs(value) >= 2**63 else value
+
+
 def write(db: sqlite3.Connection, clip: Clip, event: Event, at: float, grade: str) -> None:
     """Write one event and what the clip is after it; the caller owns the transaction."""
     n = clip.request.n if clip.request else 0
     db.execute(
         UPDATE_CLIP,
         (
-            str(clip.state), n, clip.attempts, clip.failures, clip.refusals, clip.reason, clip.file, clip.bytes,
+            str(clip.state), n, clip.attempts, clip.failures, clip.refusals, _storable(clip.reason), clip.file, clip.bytes,
             clip.sha256, clip.flags, clip.row,
         ),
     )  # fmt: skip
     if clip.request is not None:
-        request = [getattr(clip.request, name) for name in _REQUEST]
+        request = [_storable(getattr(clip.request, name)) for name in _REQUEST]
         db.execute(INSERT_REQUEST, (clip.row, grade, *request))
     detail = {name: value for name, value in asdict(event).items() if value not in (None, "", 0, False)}
-    text = json.dumps(detail, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(detail, separators=(",", ":"))
     db.execute(INSERT_EVENT, (clip.row, at, type(event).__name__, str(clip.state), text))

@@ -10,9 +10,9 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import TypeAlias
 from batchgen.clip import AnswerLost, Clip, Event, State, Submitted, Wanted, advance
 from batchgen.errors import IllegalEventError, LedgerError, LedgerWriteError
 from batchgen.ledger import lock, sql
-from batchgen.ledger.reader import Reader
+from batchgen.ledger.reader import FILE, Reader
 from batchgen.ledger.spill import Spill
 from batchgen.money import price_class
 
@@ -54,15 +54,13 @@ class Ledger(Reader):
     def __init__(self, folder: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._lock = lock.take(folder)
         try:
-            super().__init__(folder, writable=True)
-            sql.prepare(self._db, self.path)
-            self._spill = Spill(folder / "ledger.spill")
-        except sqlite3.Error as error:
-            lock.release(self._lock, folder)
-            raise LedgerError(f"{self.path}: {error}; nothing was changed") from error
-        except OSError as error:
-            lock.release(self._lock, folder)
-            raise LedgerWriteError(f"{folder}: can't be written ({error.strerror})") from error
+            # Questions go through a connection of their own: on this one they would see, and wait for, half a commit.
+            self._out = sql.connect(folder / FILE, writable=True)
+            with _told(folder / FILE):
+                sql.prepare(self._out, folder / FILE)
+            super().__init__(folder)
+            with _told(folder):
+                self._spill = Spill(folder / "ledger.spill")
         except BaseException:
             lock.release(self._lock, folder)
             raise
@@ -85,6 +83,7 @@ class Ledger(Reader):
         """Let go of the batch; after `settle`, nothing is left to write."""
         self._thread.shutdown(wait=True)
         super().close()
+        self._out.close()
         self._spill.close()
         lock.release(self._lock, self.folder)
 
@@ -107,40 +106,48 @@ class Ledger(Reader):
 
     def remember(self, key: str, value: str) -> None:
         """Keep one fact of the batch."""
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
+        with _told(self.path):
+            self._out.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
 
     def sync(self, wanted: Iterable[Wanted]) -> int:
         """Hold what is wanted against what is known; returns the number of new clips.
 
         Clips that are no longer wanted are flagged; only those that were never sent are forgotten.
         """
-        db = self._db
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with _told(self.path), self._transaction() as db:
             known = dict(db.execute("SELECT key, id FROM clip"))
             db.execute("UPDATE clip SET wanted = 0")
             fresh = [clip for clip in wanted if _keep(db, clip, known.get(clip.key))]
             db.execute("DELETE FROM clip WHERE wanted = 0 AND state = 'pending' AND n = 0")
             taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
             db.executemany(sql.INSERT_CLIP, (sql.wanted_row(clip, _free_name(clip, taken)) for clip in fresh))
-            db.execute("COMMIT")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
         self.live_totals = self.totals()
         return len(fresh)
 
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit all that happens inside, or nothing of it, whatever goes wrong."""
+        self._out.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._out
+            self._out.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._out.execute("ROLLBACK")
+            raise
+
     def recover(self) -> int:
         """Settle what an earlier run left half said; returns how many clips are in doubt by it."""
-        for key, request_id, at in self._spill.entries():
-            row = self._db.execute(f"{sql.SELECT_CLIP} WHERE c.key=?", (key,)).fetchone()
-            clip = sql.clip_of(row) if row else None
-            if clip and clip.state in (State.SUBMITTING, State.UNCONFIRMED) and not clip.request_id:
-                self._write_now(clip, Submitted(request_id, at))
-        self._spill.clear()
-        cut_off = list(self.clips(State.SUBMITTING))
-        for clip in cut_off:
-            self._write_now(clip, AnswerLost("the run ended while its submission was on the way"))
+        with _told(self.folder):
+            for key, request_id, at in self._spill.entries():
+                row = self._db.execute(f"{sql.SELECT_CLIP} WHERE c.key=?", (key,)).fetchone()
+                clip = sql.clip_of(row) if row else None
+                if clip and clip.state in (State.SUBMITTING, State.UNCONFIRMED) and not clip.request_id:
+                    self._write_now(clip, Submitted(request_id, at))
+            self._spill.clear()
+            cut_off = list(self.clips(State.SUBMITTING))
+            for clip in cut_off:
+                self._write_now(clip, AnswerLost("the run ended while its submission was on the way"))
         return len(cut_off)
 
     def _write_now(self, clip: Clip, event: Event) -> None:
@@ -168,8 +175,9 @@ class Ledger(Reader):
 
     def clip(self, row: int) -> Clip:
         """Give a clip as it is now."""
-        if row in self._live:
-            return self._live[row]
+        return self._live.get(row) or self._on_disk(row)
+
+    def _on_disk(self, row: int) -> Clip:
         return sql.clip_of(self._db.execute(f"{sql.SELECT_CLIP} WHERE c.id=?", (row,)).fetchone())
 
     # --- the one way to change a clip -----------------------------------------------------------------
@@ -199,7 +207,7 @@ class Ledger(Reader):
         return after
 
     def _apply(self, clip: Clip, event: Event) -> tuple[Clip, _Write]:
-        held = self._live.get(clip.row, clip)
+        held = self.clip(clip.row)
         if held is not clip and held != clip:
             what = type(event).__name__
             raise IllegalEventError(f"clip {clip.wanted.name} is {held.state} by now: {what} comes too late")
@@ -221,7 +229,7 @@ class Ledger(Reader):
         same = old is not None and new is not None and old.n == new.n
         was_held, was_cost = (old.held, old.cost or 0) if old and same else (0, 0)
         is_held, is_cost = (new.held, new.cost or 0) if new else (0, 0)
-        charge = new.cost if new and new.outcome == "charged" else None
+        charge = new.cost if new else None
         self.money.move(grade, held=is_held - was_held, spent=is_cost - was_cost, charge=charge)
 
     # --- group commit ---------------------------------------------------------------------------------
@@ -233,15 +241,9 @@ class Ledger(Reader):
         self._commit_runs.add_done_callback(partial(self._committed, batch))
 
     def _commit(self, writes: list[_Write]) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction() as db:
             for clip, event, at, grade in writes:
-                sql.write(self._db, clip, event, at, grade)
-            self._db.execute("COMMIT")
-        except sqlite3.Error:
-            with suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            raise
+                sql.write(db, clip, event, at, grade)
 
     def _committed(self, batch: list[tuple[_Write, asyncio.Future[None]]], done: asyncio.Future[None]) -> None:
         self._commit_runs = None
@@ -267,6 +269,17 @@ class Ledger(Reader):
     def _tell(self, clip: Clip, event: Event) -> None:
         for observer in self.observers:
             observer(clip, event)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell in plain words of a ledger that can't be written."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise LedgerWriteError(f"{path}: can't be written ({error}); free some disk space and run again") from error
+    except OSError as error:
+        raise LedgerWriteError(f"{path}: can't be written ({error.strerror})") from error
 
 
 def _keep(db: sqlite3.Connection, clip: Wanted, row: int | None) -> bool:

@@ -61,6 +61,7 @@ def _without_gc() -> Iterator[None]:
 
 def _expand(expander: Expander, shape: ManifestShape, document: Document, faults: Faults) -> list[Wanted]:
     _warn_of_models(shape, document, faults)
+    _warn_of_later(shape, document, faults)
     try:
         prompts = list(expander.prompts())
     except TooManyError:
@@ -79,6 +80,12 @@ def _warn_of_models(shape: ManifestShape, document: Document, faults: Faults) ->
             what = f"the model {model} is not known here: its parameters go unchecked"
             mend = "" if model in shape.prices else f"write its price: prices: {{{model}: 0.80}}"
             faults.warn(document.place(path), what, mend)
+
+
+def _warn_of_later(shape: ManifestShape, document: Document, faults: Faults) -> None:
+    for word in ("window", "notify"):
+        if getattr(shape, word):
+            faults.warn(document.place((word,)), f"{word} is checked, but this release does not obey it yet", "")
 
 
 def _manifest(

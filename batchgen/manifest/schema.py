@@ -176,8 +176,6 @@ class BudgetShape(Shape):
     """The wall."""
 
     max_usd: Money | None = Field(default=None, description="USD for the batch, over all its runs.")
-    max_usd_per_day: Money | None = Field(default=None, description="USD a day.")
-    max_clips: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Clips, over all runs.")
 
 
 class OutputShape(Shape):

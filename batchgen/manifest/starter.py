@@ -50,8 +50,6 @@ budget:
   max_usd: 20             # spent and reserved never pass this
 
 # limits: {rpm: 50, in_flight: 32, downloads: 8}
-# window: {start: "22:00", stop_submitting: "06:30"}
-# notify: [https://example.com/hook]
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from batchgen.money import usd
-from batchgen.plan import Group, Plan
+from batchgen.planning import Group, Plan
 from batchgen.views.words import ascii_only, columns, dollars, fit, one_line, plural, size, span, wrap
 
 SCHEMA_VERSION = 1

@@ -61,6 +61,13 @@ class Facts:
     in_flight_until: float | None = None  #: when the first clip in flight can't be collected any more
     live: bool = False  #: a run is at work on it
     unpriced: int = 0  #: clips that were charged an amount that is not known
+    sandbox: bool = False  #: nothing of it was paid for
+    options: Sequence[str] = ()  #: what every further command needs, as in `--dir DIR`
+
+    def command(self, verb: str, *more: str) -> str:
+        """Write a command line about this batch, quoted for a shell."""
+        options = [*(["--sandbox"] if self.sandbox else []), *self.options, *more]
+        return shlex.join(["batchgen", verb, self.manifest_arg, *options])
 
 
 def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
@@ -71,6 +78,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "name": facts.name,
+        "sandbox": facts.sandbox,
         "at": stamp_utc(now),
         "live": facts.live,
         "state": {str(state): facts.counts.get(state, 0) for state in State},
@@ -96,21 +104,16 @@ def next_commands(facts: Facts) -> list[str]:
     if facts.live:
         return told
     if has & {State.PENDING, State.SUBMITTING, *_IN_FLIGHT, State.BLOCKED}:
-        told.append(command("run", facts.manifest_arg))
+        told.append(facts.command("run"))
     if has & {*_WANT_A_WORD}:
-        told.append(command("reconcile", facts.manifest_arg))
+        told.append(facts.command("reconcile"))
     if State.UNCONFIRMED in has:
-        told.append(command("run", facts.manifest_arg, "--resubmit-unconfirmed"))
+        told.append(facts.command("run", "--resubmit-unconfirmed"))
     if State.LOST in has:
-        told.append(command("run", facts.manifest_arg, "--resubmit-lost"))
+        told.append(facts.command("run", "--resubmit-lost"))
     if State.FAILED in has:
-        told.append(command("retry", facts.manifest_arg))
+        told.append(facts.command("retry"))
     return told
-
-
-def command(verb: str, manifest: str, *options: str) -> str:
-    """Write a command line of batchgen, quoted for a shell."""
-    return shlex.join(["batchgen", verb, manifest, *options])
 
 
 def cause(reason: str) -> str:
@@ -124,10 +127,10 @@ def _failures(facts: Facts) -> list[dict[str, Any]]:
     for problem in free:
         groups.setdefault((problem.state, cause(problem.reason)), []).append(problem)
     by_size = sorted(groups.values(), key=len, reverse=True)
-    return [_failure(group, facts.manifest_arg) for group in by_size]
+    return [_failure(group, facts) for group in by_size]
 
 
-def _failure(group: Sequence[Problem], manifest: str) -> dict[str, Any]:
+def _failure(group: Sequence[Problem], facts: Facts) -> dict[str, Any]:
     first = group[0]
     return {
         "state": str(first.state),
@@ -135,7 +138,7 @@ def _failure(group: Sequence[Problem], manifest: str) -> dict[str, Any]:
         "count": len(group),
         "clips": [problem.name for problem in group[:_CLIPS_NAMED]],
         "advice": _ADVICE[first.state],
-        "next": command("run" if first.state is State.BLOCKED else "retry", manifest),
+        "next": facts.command("run" if first.state is State.BLOCKED else "retry"),
     }
 
 
@@ -180,7 +183,8 @@ def _head(obj: Mapping[str, Any], marks: Marks, width: int) -> list[str]:
     state = obj["state"]
     total = sum(state.values())
     counts = [f"{marks.of(s)} {state[s]:,} {s}" for s in SHOWN if state[s]]
-    title = f"{one_line(obj['name'])}: {state[State.DONE]:,} of {plural(total, 'clip')} done"
+    name = one_line(obj["name"]) + (" (sandbox)" if obj["sandbox"] else "")
+    title = f"{name}: {state[State.DONE]:,} of {plural(total, 'clip')} done"
     if obj["elapsed_s"] is not None:
         title += f" after {span(obj['elapsed_s'])}"
     if obj["unwanted"]:
@@ -203,7 +207,8 @@ def _standing(obj: Mapping[str, Any], width: int, tz: tzinfo | None) -> list[str
 
 def _bill(obj: Mapping[str, Any], width: int) -> list[str]:
     cap = "no budget set" if obj["cap_usd"] is None else f"budget {_usd(obj['cap_usd'])}"
-    lines = wrap(f"Spent {_usd(obj['spent_usd'])}, reserved {_usd(obj['reserved_usd'])}, {cap}", width)
+    play = " (sandbox: nothing was paid)" if obj["sandbox"] else ""
+    lines = wrap(f"Spent {_usd(obj['spent_usd'])}, reserved {_usd(obj['reserved_usd'])}, {cap}{play}", width)
     if obj["unpriced"]:
         lines += wrap(f"The cost of {plural(obj['unpriced'], 'clip')} is unknown and not in that sum.", width)
     return lines

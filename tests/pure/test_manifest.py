@@ -161,6 +161,15 @@ def test_texts_that_the_service_cuts_silently_are_warned_of(write: Write) -> Non
     assert ["1500" in str(w) or "500" in str(w) for w in cut.warnings] == [True, True]
 
 
+def test_golden_keys_of_a_manifest_leave_built_in_defaults_out(write: Write) -> None:
+    """A default that is written out, or that the API gains, must not buy the clip again."""
+    path = write("prompts:\n  - {prompt: rain, seed: 7}\n  - {prompt: rain, seed: 7, size: 832x480}\n")
+    assert [wanted.key for wanted in load(path).wanted] == [
+        "c1-2577e0f97d0fc82c00d3e120a29736b4",
+        "c1-4163273b336d19d1d24e80d69511ea0a",
+    ]
+
+
 def test_two_identical_clips_are_one_with_a_warning_that_names_both(write: Write) -> None:
     """Nobody pays twice for a line copied by accident."""
     manifest = load(write("prompts:\n  - rain\n  - {prompt: rain, size: 1280x720, duration: '5'}\n"))
@@ -222,13 +231,12 @@ def test_the_parts_that_are_obeyed_elsewhere_are_read(write: Write) -> None:
     """Money is exact, and 0 is a cap, not none."""
     path = write(
         "prompts: [a]\nlimits: {rpm: 0, in_flight: 32, downloads: 8, count_polls: false}\n"
-        "budget: {max_usd: 0, max_usd_per_day: 120.10, max_clips: 5}\nprices: {wan-2.5-t2v: {1280x720/5: 0.62}}\n"
+        "budget: {max_usd: 0}\nprices: {wan-2.5-t2v: {1280x720/5: 0.62}}\n"
         "window: {start: 22:00, stop_submitting: '06:30'}\nnotify: ['https://h/x', 'ntfy://topic']\n"
     )
     manifest = load(path)
     assert manifest.limits.rpm == 0
     assert manifest.budget.max_usd == 0
-    assert manifest.budget.max_usd_per_day == Decimal("120.1")
     assert manifest.prices.of("wan-2.5-t2v", {"size": "1280*720", "duration": 5}) == 620_000
     assert manifest.window is not None
     assert manifest.window.start == "22:00"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchgen.clip import State, Wanted
-from batchgen.plan import Plan, make_plan, time_needed
+from batchgen.planning import Plan, make_plan, time_needed
 
 
 def clip(n: int, model: str = "wan-2.5-t2v", **params: object) -> Wanted:

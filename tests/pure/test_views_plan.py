@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.plan import Group, Plan
+from batchgen.planning import Group, Plan
 from batchgen.views.plan import plan_object, plan_text
 from batchgen.views.words import columns
 

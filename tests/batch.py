@@ -1,0 +1,271 @@
+"""A batch joined as `batchgen.session` joins it, that can be run, killed and resumed in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batchgen.clip import Clip, Event, State, Wanted
+from batchgen.errors import Exit
+from batchgen.flow.brake import Brake
+from batchgen.flow.inflight import Places
+from batchgen.flow.runner import Orders, Runner
+from batchgen.flow.tools import Tools
+from batchgen.ledger import Ledger
+from batchgen.money import Wall, price_class
+from batchgen.pacer import Pacer
+from batchgen.poller import Poller
+from batchgen.reconcile import Reconciler
+from batchgen.schedule import RunTimes
+from fakes import COST, FakeDownloads, FakeProvider, wanted
+from virtual_time import EPOCH, VirtualTimeLoop
+
+#: No night lasts longer; a run that does hangs.
+NIGHT_S = 24 * 3600.0
+Beside = Callable[[Tools], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The settings of a run that tests turn."""
+
+    rpm: float = 0.0
+    in_flight: int = 32
+    submit_concurrency: int = 8
+    cap: int | None = None
+    deadline_s: float = 3300.0
+    give_up_s: float = 7200.0
+    settle_s: float = 7200.0
+    estimate: int | None = COST
+    expect_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Where a run dies: right after its n-th event, inside the n-th POST or after the n-th file's rename.
+
+    Inside a POST is either before the service has it ("arrival"), or after it accepted ("accept").
+    """
+
+    where: str = "event"
+    n: int = 1
+
+
+@dataclass
+class Life:
+    """What one run did."""
+
+    tools: Tools
+    events: list[tuple[Clip, Event]] = field(default_factory=list)
+    killed: bool = False
+    lasted_s: float = 0.0
+
+    @property
+    def exit(self) -> Exit | None:
+        """The exit code of whatever pulled the brake."""
+        return self.tools.brake.exit
+
+    @property
+    def why(self) -> str:
+        """Why it ended early."""
+        return self.tools.brake.why
+
+    def names(self, key: str) -> list[str]:
+        """The events of one clip."""
+        return [type(event).__name__ for clip, event in self.events if clip.key == key]
+
+
+class Batch:
+    """A batch folder and the world round it; each `live` is one run of the program."""
+
+    def __init__(
+        self,
+        folder: Path,
+        clips: int | Sequence[Wanted] = 6,
+        *,
+        provider: FakeProvider | None = None,
+        downloads: FakeDownloads | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        self.root = folder
+        self.folder = folder / "life0"
+        self.wanted = [wanted(n) for n in range(clips)] if isinstance(clips, int) else list(clips)
+        self.provider = provider or FakeProvider()
+        self.downloads = downloads or FakeDownloads()
+        self.limits = limits
+        self.clock = 0.0
+        self.lives = 0
+        self.arrives: Callable[[], bool] = lambda: True  #: does a POST that had left when the run died arrive?
+
+    # --- a life ---------------------------------------------------------------------------------------------
+
+    def live(
+        self, orders: Orders = Orders(), *, kill: Kill | None = None, beside: Beside | None = None  # noqa: B008
+    ) -> Life:
+        """Run until it ends by itself, or dies."""
+        with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(self.clock)) as runner:
+            try:
+                return runner.run(self._live(orders, kill, beside))
+            finally:
+                self.clock = runner.get_loop().time()
+
+    async def _live(self, orders: Orders, kill: Kill | None, beside: Beside | None) -> Life:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        ledger = Ledger(self.folder, wall_clock=lambda: EPOCH + loop.time())
+        try:
+            life = Life(self._tools(ledger))
+            ledger.observers.append(lambda clip, event: None if life.killed else life.events.append((clip, event)))
+            work = loop.create_task(self._run(life, orders, beside))
+            self._arm(life, kill, work)
+            try:
+                async with asyncio.timeout(NIGHT_S):
+                    await work
+            except asyncio.CancelledError:
+                if not life.killed:
+                    raise
+            life.lasted_s = loop.time() - began
+            return life
+        finally:
+            ledger.close()
+            self._next_folder()
+
+    async def _run(self, life: Life, orders: Orders, beside: Beside | None) -> None:
+        ledger, limits, tools = life.tools.ledger, self.limits, life.tools
+        ledger.recover()
+        ledger.sync(self.wanted)
+        ledger.money.cap = limits.cap
+        tools.clips_dir.mkdir(exist_ok=True)
+        reconciler = Reconciler(self.provider, tools.pacer, settle_s=limits.settle_s, taken=ledger.request_ids())
+        runner = Runner(tools, reconciler, orders)
+        if beside is None:
+            await runner.run()
+            return
+        async with asyncio.TaskGroup() as group:
+            companion = group.create_task(_await(beside(tools)))
+            await runner.run()
+            companion.cancel()
+
+    def _tools(self, ledger: Ledger) -> Tools:
+        limits, dice = self.limits, self.provider.dice
+        pacer = Pacer(limits.rpm, dice=dice.random)
+        times: dict[str, RunTimes] = {}
+
+        def price(clip: Wanted) -> int | None:
+            return ledger.money.worst(price_class(clip.model, json.loads(clip.params)), limits.estimate)
+
+        return Tools(
+            ledger=ledger,
+            provider=self.provider,
+            pacer=pacer,
+            poller=Poller(self.provider, pacer, deadline_s=limits.deadline_s, wall_clock=ledger.now),
+            places=Places(limits.in_flight),
+            downloads=self.downloads,
+            brake=Brake(),
+            clips_dir=self.folder / "clips",
+            price=price,
+            run_times=lambda grade: times.setdefault(grade, RunTimes(limits.expect_s)),
+            submit_concurrency=limits.submit_concurrency,
+            give_up_s=limits.give_up_s,
+            dice=dice.random,
+        )
+
+    # --- a death --------------------------------------------------------------------------------------------
+
+    def _arm(self, life: Life, kill: Kill | None, work: asyncio.Task[None]) -> None:
+        """Let the run die at a place: what is on disk at that very moment is what the next one finds."""
+        seen = 0
+
+        def count() -> None:
+            nonlocal seen
+            seen += 1
+            if kill and seen == kill.n and not life.killed:
+                self._die(life)
+                work.cancel()
+
+        self.provider.dead = self.downloads.dead = False
+        self.provider.on_arrival = count if kill and kill.where == "arrival" else None
+        self.provider.on_accept = count if kill and kill.where == "accept" else None
+        self.downloads.on_rename = count if kill and kill.where == "rename" else None
+        if kill and kill.where == "event":
+            life.tools.ledger.observers.append(lambda _clip, _event: count())
+
+    def _die(self, life: Life) -> None:
+        life.killed = True
+        shutil.copytree(self.folder, self.root / f"life{self.lives + 1}", ignore=shutil.ignore_patterns("*-shm"))
+        self.provider.cut(self.arrives)
+        self.downloads.dead = True
+
+    def _next_folder(self) -> None:
+        if (self.root / f"life{self.lives + 1}").exists():
+            shutil.rmtree(self.folder)
+            self.lives += 1
+            self.folder = self.root / f"life{self.lives}"
+
+    # --- what is on disk afterwards -------------------------------------------------------------------------
+
+    def clips(self) -> dict[str, Clip]:
+        """All clips by key, read anew."""
+        with asyncio.Runner(loop_factory=VirtualTimeLoop):
+            ledger = Ledger(self.folder)
+            try:
+                return {clip.key: clip for clip in ledger.clips()}
+            finally:
+                ledger.close()
+
+    def states(self) -> list[State]:
+        """The states in the order of the manifest."""
+        clips = self.clips()
+        return [clips[clip.key].state for clip in self.wanted]
+
+    def money(self) -> Wall:
+        """What the ledger on disk says of the money."""
+        ledger = Ledger(self.folder)
+        try:
+            return ledger.wall(self.limits.cap)
+        finally:
+            ledger.close()
+
+
+async def _await(awaitable: Awaitable[None]) -> None:
+    await awaitable
+
+
+# --- what must hold after any life --------------------------------------------------------------------------
+
+
+def check(batch: Batch, life: Life | None = None, *, twice: int = 1) -> None:
+    """Nothing paid twice, nothing paid for forgotten, the bill right, done ⇔ the file is there."""
+    clips = batch.clips()
+    again = {params: n for params, n in batch.provider.paid().items() if n > twice}
+    assert not again, f"paid more than once: {again}"
+    known = {clip.request_id for clip in clips.values()}
+    for job in batch.provider.jobs.values():
+        clip = next(clip for clip in clips.values() if json.loads(clip.wanted.params) == dict(job.params))
+        assert job.free or job.request_id in known or clip.state in (State.SUBMITTING, State.UNCONFIRMED), (
+            f"{job.request_id} was paid for, and {clip.wanted.name} is {clip.state}"
+        )
+    for clip in clips.values():
+        path = batch.folder / "clips" / f"{clip.wanted.name}.mp4"
+        if clip.state is State.DONE:
+            assert path.stat().st_size == clip.bytes
+            assert clip.request
+            assert path.read_text() == clip.request.url
+    if life is not None and not life.killed:
+        _the_bill_is_right(batch, life, clips)
+
+
+def _the_bill_is_right(batch: Batch, life: Life, clips: dict[str, Clip]) -> None:
+    live, disk = life.tools.ledger.money, batch.money()
+    assert (live.spent, live.reserved, live.seen) == (disk.spent, disk.reserved, disk.seen)
+    assert {k: n for k, n in live.open.items() if n} == disk.open
+    counts = life.tools.ledger.live_totals.counts
+    for state in State:
+        assert counts[state] == sum(1 for clip in clips.values() if clip.state is state and not clip.unwanted), state
+    if all(clip.state is State.DONE for clip in clips.values()):
+        assert disk.spent == batch.provider.spent()
+        assert disk.reserved == 0

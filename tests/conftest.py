@@ -1,0 +1,20 @@
+"""Which clock a test gets: virtual where the core is tested, real where sockets and processes are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+from virtual_time import VirtualTimeLoop
+
+VIRTUAL = {"flow", "pure"}
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Choose the event loop by the test's folder; the mark `real_time` overrules it."""
+    if item.path.parent.name in VIRTUAL and not item.get_closest_marker("real_time"):
+        return {"virtual": VirtualTimeLoop}
+    return {"real": asyncio.new_event_loop}

@@ -1,0 +1,320 @@
+"""A service, a file server and a batch in memory, with faults by script and books of what was paid.
+
+The service lives in virtual time and outlives the runs: a killed run leaves its jobs at work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from batchgen.clip import Wanted
+from batchgen.errors import AccountError, CallError, ClipError, DiskFullError, DownloadError, NowError, UnknownError
+from batchgen.errors import UnsureError
+from batchgen.media import Expect, Fetched
+from batchgen.providers.base import (
+    Accepted,
+    Cause,
+    Completed,
+    Gone,
+    HistoryPage,
+    HistoryRow,
+    Outcome,
+    Refused,
+    Running,
+)
+from virtual_time import wall
+
+COST = 625_000
+MODEL = "wan-2.5-t2v"
+Hook = Callable[[], None]
+
+#: What a POST can meet: a word of this table, or "ok", "lost" (accepted, the answer never comes), "unsure".
+TROUBLE: dict[str, Callable[[], CallError]] = {
+    "rate": lambda: NowError("429", kind="rate", status=429),
+    "rate-30": lambda: NowError("429", kind="rate", status=429, retry_after=30.0),
+    "unreachable": lambda: NowError("connection refused", kind="unreachable"),
+    "server": lambda: NowError("500 internal error", kind="server", status=500),
+    "refused": lambda: ClipError("422 seed must be a number", status=422),
+    "blocked": lambda: ClipError("content policy", status=422, blocked=True),
+    "unsure": lambda: UnsureError("504 gateway time-out", status=504),
+    "key": lambda: AccountError("401 invalid key", reason="key", status=401, collects=False),
+    "credits": lambda: AccountError("406 insufficient credits", reason="credits", status=406),
+    "retired": lambda: AccountError("410 retired", reason="retired", status=410),
+}
+
+
+def wanted(n: int, take: int = 1, **params: object) -> Wanted:
+    """One clip; no two have the same parameters."""
+    values = {"prompt": f"shot {n}", "seed": 1000 * take + n, "size": "1280*720", "duration": 5, **params}
+    text = json.dumps(values, sort_keys=True)
+    return Wanted(f"k{n}.{take}", f"shot{n}", take, MODEL, text, f"shot{n}_{take}", order=n)
+
+
+def identity(params: Mapping[str, Any]) -> str:
+    """What makes two submissions the same video."""
+    return json.dumps(params, sort_keys=True)
+
+
+@dataclass
+class Job:
+    """One accepted submission, in the service's own books."""
+
+    request_id: str
+    model: str
+    params: Mapping[str, Any]
+    at: float  #: epoch seconds
+    starts: float
+    ends: float
+    fate: str = "done"
+    cost: int | None = COST
+
+    @property
+    def free(self) -> bool:
+        """True when it is never charged."""
+        return self.fate in ("transient", "final", "blocked")
+
+    @property
+    def url(self) -> str:
+        """Where its file is."""
+        return f"https://files.example/{self.request_id}.mp4"
+
+
+def always(word: str) -> Callable[..., str]:
+    """A script that says the same for ever."""
+    return lambda *_: word
+
+
+def first(*words: str, then: str = "ok") -> Callable[..., str]:
+    """A script that says these words one after the other, and then another for ever."""
+    left = list(words)
+    return lambda *_: left.pop(0) if left else then
+
+
+@dataclass
+class FakeProvider:
+    """Implements `providers.base.Provider`; scripts are called with the parameters or the job."""
+
+    run_s: float = 60.0
+    slots: int = 1000
+    post_s: float = 1.0
+    get_s: float = 0.05
+    rpm: float = 0.0
+    keeps_s: float = 3600.0  #: a record lives this long, from the submission
+    history_lag_s: float = 0.0
+    spread: float = 0.2  #: of the run times
+    seed: int = 1
+    post: Callable[[Mapping[str, Any]], str] = always("ok")
+    fate: Callable[[Mapping[str, Any]], str] = always("done")
+    get: Callable[[Job | None], str] = always("ok")
+    look: Callable[[], str] = always("ok")  #: the history: "ok", "down", "part", "blind", "never"
+    uploads: Callable[[], str] = always("ok")
+    cost: Callable[[Mapping[str, Any]], int | None] = lambda _: COST
+    outages: list[tuple[float, float]] = field(default_factory=list)  #: by the loop's clock
+    on_arrival: Hook | None = None
+    on_accept: Hook | None = None
+    name: str = "fake"
+    origin: str = "https://fake.example"
+
+    def __post_init__(self) -> None:
+        self.jobs: dict[str, Job] = {}
+        self.posts: list[tuple[float, str]] = []  #: when each POST came, and what for
+        self.calls: list[float] = []  #: when each call that counts came
+        self.limited = 0
+        self.most_posts = 0
+        self.dice = random.Random(self.seed)
+        self._arriving: dict[int, tuple[str, Mapping[str, Any]]] = {}
+        self._posts_out = 0
+        self._free_at: list[float] = [0.0] * self.slots
+        self.dead = False
+
+    # --- the protocol ---------------------------------------------------------------------------------------
+
+    async def submit(self, model: str, params: Mapping[str, Any]) -> Accepted:
+        """Accept a job, or do what the script says."""
+        await self._alive()
+        self.posts.append((asyncio.get_running_loop().time(), identity(params)))
+        self._posts_out += 1
+        self.most_posts = max(self.most_posts, self._posts_out)
+        try:
+            return await self._submit(model, dict(params), len(self.posts))
+        finally:
+            self._posts_out -= 1
+
+    async def _submit(self, model: str, params: Mapping[str, Any], number: int) -> Accepted:
+        self._counted()
+        word = self.post(params)
+        if word in ("ok", "lost"):
+            self._arriving[number] = (model, params)
+        if self.on_arrival:
+            self.on_arrival()
+        await self._takes(self.post_s / 2)
+        if word in TROUBLE:
+            raise TROUBLE[word]()
+        job = self._accept(*self._arriving.pop(number))
+        if self.on_accept:
+            self.on_accept()
+        await self._takes(self.post_s / 2)
+        if word == "lost":
+            raise UnsureError("the connection was reset")
+        return Accepted(job.request_id)
+
+    async def status(self, request_id: str) -> Outcome:
+        """Say how far a job is."""
+        outcome = await self._ask(request_id)
+        return Completed() if isinstance(outcome, Completed) else outcome
+
+    async def result(self, request_id: str) -> Outcome:
+        """Give link and cost."""
+        return await self._ask(request_id)
+
+    async def lookup(self, request_id: str) -> HistoryRow | None:
+        """Find one request in the history."""
+        rows = (await self.history(MODEL, 0.0, float("inf"))).rows
+        return next((row for row in rows if row.request_id == request_id), None)
+
+    async def history(self, model: str, since: float, until: float) -> HistoryPage:
+        """Show the window, with the service's own spelling and defaults."""
+        await self._alive()
+        self._counted()
+        word = self.look()
+        await self._takes(self.get_s if word != "never" else 1e6)
+        if word == "down":
+            raise UnknownError("the history answers 502")
+        seen = wall() - self.history_lag_s
+        jobs = [job for job in self.jobs.values() if job.model == model and since <= job.at <= min(until, seen)]
+        rows = [self._row(job, blind=word == "blind") for job in jobs]
+        return HistoryPage(rows[: len(rows) // 2] if word == "part" else rows, word != "part", wall())
+
+    async def upload(self, path: Path) -> str:
+        """Take an audio file."""
+        await self._takes(self.get_s)
+        word = self.uploads()
+        if word in TROUBLE:
+            raise TROUBLE[word]()
+        return f"https://files.example/{path.name}"
+
+    async def balance(self) -> int:
+        """Tell a fixed sum."""
+        return 10_000_000
+
+    # --- the books ------------------------------------------------------------------------------------------
+
+    def paid(self) -> Counter[str]:
+        """How often each video was, or will be, charged for."""
+        return Counter(identity(job.params) for job in self.jobs.values() if not job.free)
+
+    def spent(self) -> int:
+        """The sum of all charges."""
+        return sum(job.cost or 0 for job in self.jobs.values() if not job.free)
+
+    def cut(self, arrives: Callable[[], bool] = lambda: True) -> None:
+        """The caller died: what had left may still arrive, and nobody hears an answer any more."""
+        self.dead = True
+        for model, params in self._arriving.values():
+            if arrives():
+                self._accept(model, params)
+        self._arriving.clear()
+
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    def _accept(self, model: str, params: Mapping[str, Any]) -> Job:
+        slot = min(range(self.slots), key=self._free_at.__getitem__) if self.slots < 100 else 0
+        starts = max(wall(), self._free_at[slot]) if self.slots < 100 else wall()
+        ends = starts + self.run_s * (1 + self.spread * self.dice.uniform(-1, 1))
+        self._free_at[slot] = ends
+        request_id = f"r{len(self.jobs) + 1}"
+        job = Job(request_id, model, params, wall(), starts, ends, self.fate(params), self.cost(params))
+        self.jobs[request_id] = job
+        return job
+
+    async def _ask(self, request_id: str) -> Outcome:
+        await self._alive()
+        self._counted()
+        job = self.jobs.get(request_id)
+        word = self.get(job)
+        await self._takes(self.get_s)
+        if word in TROUBLE:
+            raise TROUBLE[word]()
+        if job is None or word == "gone" or wall() - job.at > self.keeps_s:
+            return Gone("no such request")
+        if word.startswith("says "):
+            return Running(word.removeprefix("says "), known=False)
+        return outcome_of(job, wall())
+
+    def _row(self, job: Job, *, blind: bool) -> HistoryRow:
+        outcome = outcome_of(job, wall())
+        shown = {name: str(value) for name, value in job.params.items()} | {"enable_prompt_expansion": "true"}
+        return HistoryRow(job.request_id, job.model, outcome, None if blind else shown, job.at)  # type: ignore[arg-type]
+
+    def _counted(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if any(since <= now < until for since, until in self.outages):
+            raise TROUBLE["unreachable"]()
+        lately = [at for at in self.calls[-int(self.rpm) - 1 :] if at > now - 60.0] if self.rpm else []
+        if self.rpm and len(lately) >= self.rpm:
+            self.limited += 1
+            raise TROUBLE["rate"]()
+        self.calls.append(now)
+
+    async def _takes(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._alive()
+
+    async def _alive(self) -> None:
+        if self.dead:  # of a killed run only the shell is left: it hears nothing and does nothing
+            await asyncio.get_running_loop().create_future()
+
+
+def outcome_of(job: Job, now: float) -> Running | Completed | Refused:
+    """What the service knows of a job at a time."""
+    if now < job.ends or job.fate == "stuck":
+        return Running("IN_QUEUE" if now < job.starts else "IN_PROGRESS")
+    if job.fate in ("transient", "final", "blocked"):
+        return Refused(f"FAILED: {job.fate}", Cause(job.fate))
+    url = None if job.fate == "no-url" else job.url
+    return Completed(url, job.cost, None, job.starts - job.at, job.ends - job.starts, body="{}" if url is None else "")
+
+
+@dataclass
+class FakeDownloads:
+    """Implements `flow.tools.Downloads`; the script says "ok", "dead", "broken", "trouble" or "full"."""
+
+    takes_s: float = 2.0
+    meets: Callable[[str], str] = always("ok")
+    on_rename: Hook | None = None
+
+    def __post_init__(self) -> None:
+        self.fetched: list[str] = []
+        self.asked: list[str] = []
+        self.dead = False
+
+    async def fetch(
+        self, url: str, target: Path, expect: Expect, finish: Callable[[Path, Fetched], None] | None = None
+    ) -> Fetched:
+        """Write a tiny file under its final name, or do what the script says."""
+        self.asked.append(url)
+        await asyncio.sleep(self.takes_s)
+        if self.dead:
+            await asyncio.get_running_loop().create_future()
+        word = self.meets(url)
+        if word == "full":
+            raise DiskFullError
+        if word != "ok":
+            raise DownloadError(f"{word}: {url}", kind=word)
+        content = url.encode()
+        fetched = Fetched(len(content), hashlib.sha256(content).hexdigest())
+        target.write_bytes(content)
+        if finish:
+            finish(target, fetched)
+        self.fetched.append(url)
+        if self.on_rename:
+            self.on_rename()
+        return fetched

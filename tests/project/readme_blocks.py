@@ -1,0 +1,121 @@
+"""The parts of README that are made from the program: options, diagram, faults, modules.
+
+`python tests/project/readme_blocks.py` writes them; a test fails when one of them is stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import click
+
+from batchgen.cli import COMMANDS, cli
+from batchgen.clip import NEXT, State
+from batchgen.sandbox.faults import Faults
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+_BLOCK = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_VALUES = {"integer": "N", "integer range": "N", "float": "N", "float range": "N", "directory": "DIR", "path": "DIR"}
+
+
+def fresh(text: str) -> str:
+    """Return README's text with every made block as it is to be now."""
+    return _BLOCK.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]]()}\n\n{found[3]}", text)
+
+
+def blocks_in(text: str) -> list[str]:
+    """Name the made blocks of a text, in order."""
+    return [found[2] for found in _BLOCK.finditer(text)]
+
+
+# --- the life of a clip -------------------------------------------------------------------------------
+
+
+def diagram() -> str:
+    """Draw `NEXT` as a mermaid state diagram: one arrow for each pair of states, with its events."""
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> pending"]
+    for state in State:
+        for target in State:
+            events = [event.__name__ for event, reached in NEXT[state].items() if reached is target]
+            if events:
+                lines.append(f"    {state} --> {target}: {' / '.join(events)}")
+    return "\n".join([*lines, "```"])
+
+
+# --- commands -----------------------------------------------------------------------------------------
+
+
+def command(name: str) -> click.Command:
+    """Return one command of the program."""
+    found = cli.get_command(click.Context(cli), name)
+    assert found is not None, name
+    return found
+
+
+def visible_options(of: click.Command) -> list[click.Option]:
+    """Return the options that `--help` shows."""
+    return [param for param in of.params if isinstance(param, click.Option) and not param.hidden]
+
+
+def commands() -> str:
+    """Make the reference of all commands: what each does, and its options."""
+    return "\n\n".join(_reference(name) for name in COMMANDS)
+
+
+def _reference(name: str) -> str:
+    found = command(name)
+    arguments = [
+        param.metavar or str(param.name).upper() for param in found.params if isinstance(param, click.Argument)
+    ]
+    about = " ".join((found.help or "").split("\n\n", 1)[0].split())
+    parts = [f"#### `{' '.join(['batchgen', name, *arguments])}`", about]
+    options = [_option(option) for option in visible_options(found)]
+    return "\n\n".join([*parts, *([_table(("option", ""), options)] if options else [])])
+
+
+def _option(option: click.Option) -> tuple[str, str]:
+    names = ", ".join(sorted(option.opts, key=len))
+    taken = "" if option.is_flag or option.count else option.metavar or _VALUES.get(option.type.name, "TEXT")
+    default = f" [default: {option.default}]" if option.show_default and option.default is not None else ""
+    return f"`{names}{taken and ' ' + taken}`", " ".join((option.help or "").split()) + default
+
+
+# --- tables -------------------------------------------------------------------------------------------
+
+
+def faults() -> str:
+    """List the faults that the sandbox can be asked for."""
+    return _table(("fault", "what goes wrong"), [(f"`{name}`", what) for name, what in Faults.catalogue().items()])
+
+
+def modules() -> str:
+    """List the modules and packages, each with the first line of its docstring."""
+    return _table(("module", "is"), [(f"`{name}`", line) for name, line in _first_lines()])
+
+
+def _first_lines() -> Iterator[tuple[str, str]]:
+    for path in sorted((ROOT / "batchgen").iterdir()):
+        file = path / "__init__.py" if path.is_dir() else path
+        if file.suffix == ".py" and file.is_file() and path.name != "__init__.py":
+            doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+            yield path.name + ("/" if path.is_dir() else ""), doc.partition("\n")[0]
+
+
+def _table(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
+    lines = [head, ("---", "---"), *rows]
+    return "\n".join(f"| {left} | {right.replace('|', chr(92) + '|')} |" for left, right in lines)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "diagram": diagram,
+    "commands": commands,
+    "faults": faults,
+    "modules": modules,
+}
+
+if __name__ == "__main__":
+    README.write_text(fresh(README.read_text(encoding="utf-8")), encoding="utf-8")

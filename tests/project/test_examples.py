@@ -1,0 +1,90 @@
+"""Every example runs, as its reader would run it, and makes what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from source import ROOT
+
+from batchgen import manifest as manifests
+from batchgen.media import inspect
+
+pytestmark = pytest.mark.real_time
+
+EXAMPLES = ROOT / "examples"
+#: Manifest → how many clips it makes.
+MANIFESTS = {
+    "quickstart.yaml": 6,
+    "shibuya-singer.yaml": 1,
+    "product-ad.yaml": 7,
+    "mail-merge.yaml": 5,
+    "social-cuts.yaml": 6,
+}
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Path:
+    """Copy the examples to where they may leave their folders."""
+    return Path(shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=shutil.ignore_patterns("*.sandbox")))
+
+
+def command(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python on words, without a key and away from the user's own settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("BATCHGEN_", "SEGMIND_"))}
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=cwd,
+        env=environment | {"HOME": str(cwd), "XDG_CONFIG_HOME": str(cwd)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_every_manifest_among_the_examples_is_run() -> None:
+    """An example that no test runs goes stale."""
+    assert {file.name for file in EXAMPLES.glob("*.yaml")} == MANIFESTS.keys()
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_an_example_makes_its_clips(name: str, examples: Path) -> None:
+    """People copy examples and change them: they have to begin from what works."""
+    done = command(
+        "-m", "batchgen", "run", examples / name, "--sandbox", "--sandbox-latency", "0.3", "--json", cwd=examples
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    clips = sorted(Path(answer["clips_dir"]).glob("*.mp4"))
+    assert answer["state"]["done"] == len(clips) == MANIFESTS[name]
+    assert [inspect(clip) for clip in clips] == [""] * len(clips)
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_an_example_has_no_faults_nor_warnings(name: str) -> None:
+    """An example that warns teaches to ignore warnings."""
+    assert manifests.load(EXAMPLES / name).warnings == []
+
+
+def test_the_script_follows_a_batch_to_its_end(examples: Path) -> None:
+    """The public API does what the command does."""
+    done = command(examples / "follow_a_batch.py", examples / "shibuya-singer.yaml", cwd=examples)
+    assert done.returncode == 0, done.stderr
+    assert "1 wanted, 1 new" in done.stdout
+    assert "singer_1.mp4" in done.stdout
+    assert done.stdout.rstrip().endswith("exit code 0")
+
+
+def test_the_starter_manifest_runs(tmp_path: Path) -> None:
+    """The first night begins with `init`."""
+    assert command("-m", "batchgen", "init", "night", cwd=tmp_path).returncode == 0
+    done = command("-m", "batchgen", "run", "night", "--sandbox", "--sandbox-latency", "0.3", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["state"]["done"] == 5

@@ -1,0 +1,119 @@
+"""Imports point one way: what each part may know of the others."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from source import ROOT, imports, module_of, trees
+
+#: Part → the parts that it may import. What is not here may import nothing of ours.
+KNOWS: dict[str, frozenset[str]] = {
+    part: frozenset(known.split())
+    for part, known in {
+        # pure
+        "clip": "errors",
+        "errors": "",
+        "money": "clip errors",
+        "planning": "clip errors money",
+        "retry": "",
+        "schedule": "",
+        # the user's files
+        "redact": "",
+        "settings": "errors money redact",
+        "manifest": "clip errors providers.models",
+        "ledger": "clip errors money",
+        # the service
+        "providers": "",
+        "providers.base": "errors",
+        "providers.models": "errors",
+        "providers.segmind": "batchgen errors providers.base redact",
+        "sandbox": "errors",
+        # the run
+        "hosts": "errors",
+        "media": "errors",
+        "part": "errors media",
+        "download": "errors hosts media part retry",
+        "sidecar": "clip media",
+        "verify": "clip errors ledger media",
+        "pacer": "errors retry",
+        "poller": "errors pacer providers.base retry schedule",
+        "reconcile": "clip errors pacer providers.base",
+        "flow": "clip errors ledger media money pacer poller providers.base reconcile retry schedule sidecar",
+        # what people see
+        "views": "clip errors ledger money planning",
+        # joined from the manifest, the ledger and the prices
+        "estimate": "clip errors ledger manifest money planning providers.models settings",
+    }.items()
+}
+#: These join the parts; everything else knows only what stands above.
+JOINERS = frozenset({"batchgen", "__main__", "api", "cli", "session"})
+HEAVY = ("aiohttp", "aiofiles", "pydantic", "yaml", "jinja2", "av", "PIL", "rich.console")
+
+
+def part_of(module: str) -> str:
+    """Name the part that a module belongs to; providers are parts of their own."""
+    names = module.split(".")
+    if len(names) < 3 or names[1] != "providers":
+        return names[min(1, len(names) - 1)]
+    return "providers.segmind" if names[2].startswith("segmind") else f"providers.{names[2]}"
+
+
+def test_every_part_has_its_place_in_the_rules() -> None:
+    """A new module has to say what it may know, and a rule for nothing is no rule."""
+    assert {part_of(module) for module in imports()} == KNOWS.keys() | JOINERS
+
+
+@pytest.mark.parametrize("part", sorted(KNOWS))
+def test_a_part_imports_only_what_it_may_know(part: str) -> None:
+    """One can read any part with nothing but the parts below it in mind."""
+    reached = {
+        (module, other)
+        for module, others in imports().items()
+        for other in others
+        if part_of(module) == part and part_of(other) not in {part, *KNOWS[part]}
+    }
+    assert not reached
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """The package itself is left out: it shows the API lazily, and lends its version."""
+    graph = {module: others - {"batchgen"} for module, others in imports().items() if module != "batchgen"}
+    while leaves := {module for module, others in graph.items() if not others & graph.keys()}:
+        graph = {module: others for module, others in graph.items() if module not in leaves}
+    assert not graph
+
+
+def test_only_session_and_commands_know_a_concrete_provider() -> None:
+    """Another service is another file under providers/, and a line where a run is joined."""
+    knowing = {
+        part_of(module)
+        for module, others in imports().items()
+        if any(part_of(other) == "providers.segmind" for other in others)
+    }
+    assert knowing - {"providers.segmind"} <= {"session", "cli"}
+
+
+def test_the_core_does_not_name_the_service() -> None:
+    """What is true of one service only must not creep into what is true of all; the key's variable is its name."""
+    free = {"providers", "providers.segmind", "sandbox", "session", "settings", "cli"}
+    naming = [
+        path
+        for path in trees()
+        if part_of(module_of(path)) not in free
+        and "segmind" in (ROOT / path).read_text(encoding="utf-8").replace("SEGMIND_API_KEY", "").lower()
+    ]
+    assert not naming
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    "module", ["batchgen", "batchgen.cli", "batchgen.cli.status", "batchgen.clip", "batchgen.errors", "batchgen.ledger"]
+)
+def test_what_answers_at_once_imports_nothing_heavy(module: str) -> None:
+    """`--version`, completion and `status` answer in about 100 ms."""
+    code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(HEAVY) & set(json.loads(done.stdout))

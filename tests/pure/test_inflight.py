@@ -1,0 +1,135 @@
+"""Places in flight: never over the bound, in the order of asking, and following the service's queue."""
+
+from __future__ import annotations
+
+import asyncio
+
+from batchgen.flow.inflight import START, Places
+
+
+async def take(places: Places, times: int) -> None:
+    for _ in range(times):
+        await places.take()
+
+
+async def waits(places: Places) -> asyncio.Task[None]:
+    task = asyncio.get_running_loop().create_task(places.take())
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_a_run_starts_small() -> None:
+    """Before anything was learned, a full queue would let records run out of their hour."""
+    places = Places(32)
+    await take(places, START)
+    assert not (await waits(places)).done()
+
+
+async def test_the_ceiling_holds_whatever_is_learned() -> None:
+    """--in-flight is a promise."""
+    places = Places(6)
+    for _ in range(100):
+        places.learn(0.0, 60.0)
+    await take(places, 6)
+    assert not (await waits(places)).done()
+    assert Places(0).ceiling == 1
+    assert Places(2).bound == 2
+
+
+async def test_who_waits_longest_is_next() -> None:
+    """First takes come before second ones."""
+    places = Places(1)
+    await places.take()
+    order: list[int] = []
+
+    async def ask(n: int) -> None:
+        await places.take()
+        order.append(n)
+        places.give_back()
+
+    async with asyncio.TaskGroup() as group:
+        for n in range(5):
+            group.create_task(ask(n))
+        await asyncio.sleep(0)
+        places.give_back()
+    assert order == [0, 1, 2, 3, 4]
+    assert places.taken == 0
+
+
+async def test_a_late_comer_does_not_overtake() -> None:
+    """A place that came free belongs to who waits."""
+    places = Places(1)
+    await places.take()
+    first = await waits(places)
+    places.give_back()
+    second = await waits(places)
+    assert first.done()
+    assert not second.done()
+
+
+async def test_a_waiter_that_was_cancelled_costs_no_place() -> None:
+    """Not before its turn, and not in the turn of being given it."""
+    places = Places(1)
+    await places.take()
+    before, at_its_turn = await waits(places), await waits(places)
+    before.cancel()
+    await asyncio.sleep(0)
+    places.give_back()
+    at_its_turn.cancel()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1):
+        await places.take()
+    assert places.taken == 1
+
+
+async def test_room_is_used_and_a_full_queue_is_left() -> None:
+    """More in a full queue would only wait there."""
+    places = Places(32)
+    places.learn(1.0, 60.0)
+    assert places.bound == START + 1
+    places.learn(20.0, 60.0)  # neither room nor full
+    assert places.bound == START + 1
+    for _ in range(50):
+        places.learn(59.0, 60.0)
+    assert places.bound == 1
+
+
+async def test_a_service_that_tells_no_queue_time_is_trusted_up_to_the_ceiling() -> None:
+    """Else a night would go at four at a time."""
+    places = Places(8)
+    for _ in range(10):
+        places.learn(None, None)
+    assert places.bound == 8
+
+
+async def test_learning_wakes_who_waits() -> None:
+    """A grown bound is of use at once."""
+    places = Places(8)
+    await take(places, START)
+    waiting = await waits(places)
+    places.learn(0.0, 60.0)
+    await asyncio.sleep(0)
+    assert waiting.done()
+
+
+async def test_what_is_in_flight_already_counts_even_over_the_bound() -> None:
+    """A resumed batch has more in flight than a new one may start."""
+    places = Places(8)
+    for _ in range(10):
+        places.take_at_once()
+    waiting = await waits(places)
+    for _ in range(6):
+        places.give_back()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    places.give_back()
+    await asyncio.sleep(0)
+    assert waiting.done()
+
+
+async def test_a_429_narrows_and_never_closes() -> None:
+    """One at a time must always go."""
+    places = Places(8)
+    for _ in range(10):
+        places.refused()
+    assert places.bound == 1

@@ -1,0 +1,317 @@
+"""The one limiter: never more than the rate in any minute, nobody starves, one pause for all, one scout."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from virtual_time import VirtualTimeLoop
+
+from batchgen.pacer import Call, Pacer, SubmissionStoppedError
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@asynccontextmanager
+async def running(pacer: Pacer) -> AsyncIterator[Pacer]:
+    task = asyncio.get_running_loop().create_task(pacer.run())
+    try:
+        yield pacer
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def most_in_a_minute(times: list[float]) -> int:
+    """The most calls in any 60 seconds (a sliding window)."""
+    best, start = 0, 0
+    for end, at in enumerate(times):
+        while times[start] <= at - 60.0:
+            start += 1
+        best = max(best, end - start + 1)
+    return best
+
+
+async def asking(pacer: Pacer, times: list[float], call: Call, until: float) -> None:
+    while now() < until:
+        await pacer.grant(call)
+        times.append(now())
+
+
+@pytest.mark.parametrize("rpm", [1, 2, 5, 10, 50, 59.5, 120, 1000])
+async def test_no_minute_sees_more_than_the_rate(rpm: float) -> None:
+    """`AsyncLimiter(rpm, 60)` lets nearly twice the rate through in its first minute."""
+    times: list[float] = []
+    async with running(Pacer(rpm)) as pacer, asyncio.TaskGroup() as group:
+        for call in (Call.SUBMIT, Call.POLL, Call.COLLECT, Call.SUBMIT):
+            group.create_task(asking(pacer, times, call, 300.0))
+    assert most_in_a_minute(times) <= rpm
+    assert len(times) >= 0.9 * rpm * 5
+
+
+async def test_an_idle_hour_saves_up_no_burst() -> None:
+    """The limit is spaced, not a bucket."""
+    times: list[float] = []
+    async with running(Pacer(60)) as pacer:
+        await pacer.grant(Call.SUBMIT)
+        await asyncio.sleep(3600)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(50):
+                group.create_task(asking(pacer, times, Call.SUBMIT, now() + 60))
+    assert most_in_a_minute(times) <= 60
+
+
+async def test_a_rate_of_0_takes_the_limit_off() -> None:
+    """--rpm 0, for a service without one."""
+    async with running(Pacer(0)) as pacer:
+        for _ in range(1000):
+            await pacer.grant(Call.SUBMIT)
+        assert now() < 1.0
+        pacer.limited(1, 30.0)
+        await pacer.grant(Call.SUBMIT)
+        assert now() >= 30.0
+
+
+async def test_uncounted_polls_cost_no_rate() -> None:
+    """Where the account's limit does not count them, submissions get all of it."""
+    async with running(Pacer(1, count_polls=False)) as pacer:
+        for _ in range(100):
+            await pacer.grant(Call.POLL)
+            await pacer.grant(Call.COLLECT)
+        assert now() < 1.0
+        await pacer.grant(Call.SUBMIT)
+        await pacer.grant(Call.SUBMIT)
+        assert now() > 60.0
+
+
+@pytest.mark.parametrize("hungry", list(Call))
+@pytest.mark.parametrize("patient", list(Call))
+async def test_no_class_starves_another(hungry: Call, patient: Call) -> None:
+    """A hundred polls that ask without end don't keep a submission waiting for ever, nor the other way round."""
+    got: list[float] = []
+    async with running(Pacer(60)) as pacer:
+        crowd = [asyncio.get_running_loop().create_task(asking(pacer, [], hungry, 1e9)) for _ in range(30)]
+        await asyncio.sleep(10)
+        asked = now()
+        await pacer.grant(patient)
+        got.append(now() - asked)
+        for task in crowd:
+            task.cancel()
+    assert got[0] <= 60 + 35
+
+
+async def test_what_is_about_to_expire_goes_first() -> None:
+    """A link that is lost was paid for; a submission that waits costs nothing."""
+    order: list[Call] = []
+
+    async def ask(pacer: Pacer, call: Call) -> None:
+        await pacer.grant(call)
+        order.append(call)
+
+    async with running(Pacer(60)) as pacer:
+        await pacer.grant(Call.POLL)
+        async with asyncio.TaskGroup() as group:
+            for call in (Call.HISTORY, Call.POLL, Call.SUBMIT, Call.COLLECT):
+                group.create_task(ask(pacer, call))
+    assert order == [Call.COLLECT, Call.SUBMIT, Call.POLL, Call.HISTORY]
+
+
+async def test_a_429_lets_all_wait_as_long_as_the_server_asks() -> None:
+    """One pause, shared."""
+    async with running(Pacer(600, dice=lambda: 0.0)) as pacer:
+        pacer.limited(await pacer.grant(Call.POLL), 45.0)
+        start = now()
+        for call in (Call.SUBMIT, Call.POLL, Call.COLLECT):
+            await pacer.grant(call)
+            assert now() - start >= 45.0
+
+
+async def test_a_429_without_a_hint_waits_longer_each_time() -> None:
+    """Exponential, with full jitter."""
+    waits = []
+    async with running(Pacer(0, dice=lambda: 1.0)) as pacer:
+        for _ in range(5):
+            grant = await pacer.grant(Call.SUBMIT)
+            start = now()
+            pacer.limited(grant, None)
+            await pacer.grant(Call.SUBMIT)
+            waits.append(round(now() - start, 1))
+        assert waits == [2.0, 4.0, 8.0, 16.0, 32.0]
+        pacer.accepted()
+        pacer.limited(await pacer.grant(Call.SUBMIT), None)
+        assert pacer.pauses_until - now() == pytest.approx(2.0, abs=0.01)
+
+
+async def test_a_burst_of_429s_halves_the_rate_once() -> None:
+    """Eight calls that were out together are one mistake, not eight."""
+    async with running(Pacer(80)) as pacer:
+        grants = [await pacer.grant(Call.SUBMIT) for _ in range(8)]
+        for grant in grants:
+            pacer.limited(grant, 1.0)
+        assert pacer.rate == 40
+        pacer.limited(await pacer.grant(Call.SUBMIT), 1.0)
+        assert pacer.rate == 20
+
+
+async def test_the_rate_never_falls_to_nothing() -> None:
+    """A night at one call a minute is still a night."""
+    async with running(Pacer(50, dice=lambda: 0.0)) as pacer:
+        for _ in range(20):
+            pacer.limited(await pacer.grant(Call.SUBMIT), 0.0)
+        assert pacer.rate == 1.0
+
+
+async def test_a_rate_in_use_grows_back_to_the_ceiling_and_no_further() -> None:
+    """Additive increase; a minute that did not use the rate proves nothing."""
+    times: list[float] = []
+    async with running(Pacer(60)) as pacer:
+        pacer.limited(await pacer.grant(Call.SUBMIT), 1.0)
+        assert pacer.rate == 30
+        await asyncio.sleep(3600)
+        await pacer.grant(Call.SUBMIT)
+        assert pacer.rate == 30
+        await asking(pacer, times, Call.SUBMIT, now() + 1800)
+        assert pacer.rate == 60
+    assert most_in_a_minute(times) <= 60
+
+
+async def test_stopped_submissions_are_refused_also_those_in_the_queue() -> None:
+    """Polls go on: what is in flight is collected."""
+    async with running(Pacer(1)) as pacer:
+        await pacer.grant(Call.POLL)
+        submit = asyncio.get_running_loop().create_task(pacer.grant(Call.SUBMIT))
+        poll = asyncio.get_running_loop().create_task(pacer.grant(Call.POLL))
+        await asyncio.sleep(1)
+        pacer.stop_submissions()
+        with pytest.raises(SubmissionStoppedError):
+            await submit
+        with pytest.raises(SubmissionStoppedError):
+            await pacer.grant(Call.SUBMIT)
+        await poll
+        assert now() < 70.0  # the refused one took no turn
+
+
+async def test_a_cancelled_asker_takes_no_turn() -> None:
+    """A grant is a minute's wait at one a minute."""
+    async with running(Pacer(1)) as pacer:
+        await pacer.grant(Call.POLL)
+        gone = asyncio.get_running_loop().create_task(pacer.grant(Call.COLLECT))
+        await asyncio.sleep(1)
+        gone.cancel()
+        await pacer.grant(Call.POLL)
+        assert now() < 70.0
+
+
+async def outage(pacer: Pacer, ends: float, tries: list[float], *, workers: int = 20) -> None:
+    """Workers that try until the API is back."""
+
+    async def work() -> None:
+        while True:
+            await pacer.grant(Call.SUBMIT)
+            tries.append(now())
+            await asyncio.sleep(0.1)
+            if now() >= ends:
+                pacer.reached()
+                return
+            pacer.unreachable()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(workers):
+            group.create_task(work())
+
+
+@pytest.mark.parametrize("rpm", [0, 600])
+async def test_in_an_outage_one_goes_first_to_see_and_all_follow_when_it_is_over(rpm: float) -> None:
+    """A hundred workers that all knock each second are an attack."""
+    tries: list[float] = []
+    async with running(Pacer(rpm)) as pacer:
+        await outage(pacer, 1800.0, tries)
+        assert pacer.outage_s == 0.0
+    during = [at for at in tries if 5.0 < at < 1800.0]
+    assert len(during) <= 70
+    assert max(after - before for before, after in zip(during, during[1:], strict=False)) <= 62.0
+    assert 1800.0 <= max(tries) <= 1800.0 + 65.0 + (20 * 0.2 if rpm else 0)
+
+
+async def test_how_long_an_outage_lasts_is_known() -> None:
+    """--give-up counts from its start."""
+    async with running(Pacer(0)) as pacer:
+        await asyncio.sleep(100)
+        assert pacer.outage_s == 0.0
+        pacer.unreachable()
+        await asyncio.sleep(50)
+        pacer.unreachable()
+        assert pacer.outage_s == pytest.approx(50.0, abs=0.01)
+        pacer.reached()
+        assert pacer.outage_s == 0.0
+
+
+async def test_a_scout_that_never_returns_does_not_stop_the_night() -> None:
+    """It may have been cancelled; after a minute another one goes."""
+    async with running(Pacer(0)) as pacer:
+        pacer.unreachable()
+        await pacer.grant(Call.SUBMIT)
+        start = now()
+        await pacer.grant(Call.SUBMIT)
+        assert now() - start <= 61.0
+
+
+async def test_calls_of_the_last_minute_are_counted() -> None:
+    """The display shows them."""
+    async with running(Pacer(0)) as pacer:
+        for _ in range(5):
+            await pacer.grant(Call.POLL)
+        assert pacer.calls_last_minute == 5
+        await asyncio.sleep(61)
+        assert pacer.calls_last_minute == 0
+
+
+Trouble = Callable[[Pacer, int], None]
+EVENTS: list[Trouble] = [
+    lambda pacer, _: pacer.accepted(),
+    lambda pacer, _: pacer.reached(),
+    lambda pacer, _: pacer.unreachable(),
+    lambda pacer, grant: pacer.limited(grant, None),
+    lambda pacer, grant: pacer.limited(grant, 3.0),
+]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from([1.0, 5.0, 30.0, 60.0]),
+    st.lists(st.tuples(st.integers(0, 4), st.floats(0, 40), st.sampled_from(list(Call))), min_size=5, max_size=60),
+)
+def test_whatever_happens_no_minute_sees_more_than_the_rate(rpm: float, script: list[tuple[int, float, Call]]) -> None:
+    """429s, outages and growth swap limiters; none may let a burst through."""
+    times: list[float] = []
+
+    async def night() -> None:
+        async with running(Pacer(rpm, dice=lambda: 0.5)) as pacer, asyncio.TaskGroup() as group:
+            for what, wait, call in script:
+                group.create_task(one(pacer, EVENTS[what], wait, call))
+
+    async def one(pacer: Pacer, event: Trouble, wait: float, call: Call) -> None:
+        await asyncio.sleep(wait)
+        for _ in range(3):
+            grant = await pacer.grant(call)
+            times.append(now())
+            event(pacer, grant)
+
+    run(night())
+    assert most_in_a_minute(times) <= rpm
+
+
+def run(main: Awaitable[None]) -> None:
+    async def whole() -> None:
+        async with asyncio.timeout(100_000):
+            await main
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(whole())

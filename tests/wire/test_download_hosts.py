@@ -1,0 +1,78 @@
+# ruff: noqa: F811
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from filehost import SMALL, Host, check, downloader, host, plain, served  # noqa: F401
+from yarl import URL
+
+from batchgen import hosts
+from batchgen.download import Downloader
+from batchgen.errors import DownloadError
+
+pytestmark = pytest.mark.real_time
+
+
+async def test_a_redirect_is_followed(host: Host, downloader: Downloader, tmp_path: Path) -> None:
+    """Storage behind a download link is the usual shape."""
+    host.script = [plain(302, Location="/other/place.mp4?x=%2F"), served(SMALL)]
+    check(await downloader.fetch(host.url, tmp_path / "a.mp4"), tmp_path / "a.mp4", SMALL)
+    assert host.seen[1].path_qs == "/other/place.mp4?x=%2F"
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["file:///etc/passwd", "ftp://example.com/a", "data:video/mp4;base64,AA", "http://10.0.0.1/", "https://[fe80::1]/",
+     "http://example.com/a.mp4", "https://169.254.169.254/latest", "/again", "https://h:99999/"],
+)  # fmt: skip
+async def test_a_redirect_leads_nowhere_else(host: Host, downloader: Downloader, tmp_path: Path, target: str) -> None:
+    """A file host must not be able to make us read the local network or the disk."""
+    host.script = [plain(307, Location=target)]
+    with pytest.raises(DownloadError) as caught:
+        await downloader.fetch(host.url, tmp_path / "a.mp4")
+    assert caught.value.kind == "refused"
+    assert len(host.seen) == (6 if target == "/again" else 1)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://images.example/a.mp4", "https://127.0.0.1/a", "https://[::1]/", "https://[::ffff:10.0.0.1]/", "https://0/",
+     "https://[64:ff9b::a00:1]/", "https://127.1/", "https://0x7f.1/", "https://2130706433/", "https://192.168.1.1/",
+     "https://224.0.0.1/", "https://0.0.0.0/", "https://100.64.0.1/", "https://user:pw@images.example/a", "https://",
+     "file:///etc/passwd", "data:video/mp4;base64,AAAA", "", "https://h:99999/", "https://[broken", "https://localhost/a.mp4"],
+)  # fmt: skip
+async def test_an_address_that_is_not_public_is_refused(tmp_path: Path, url: str) -> None:
+    """Any public https host may serve the file, nothing else may."""
+    async with Downloader(backoff_s=0.001) as downloader:
+        with pytest.raises(DownloadError) as caught:
+            await downloader.fetch(url, tmp_path / "a.mp4")
+    assert caught.value.kind == "refused"
+    assert "pw" not in str(caught.value)
+
+
+def test_public_addresses_may_be_fetched_from() -> None:
+    """The wall must have a door."""
+    for url in (
+        "https://images.segmind.com/a.mp4",
+        "https://8.8.8.8/",
+        "https://[2606:4700::1]/",
+        "https://1e100.net/a",
+    ):
+        hosts.check(URL(url), loopback=False)
+    for url in ("http://127.0.0.1:80/", "http://localhost/", "http://[::1]/a", "https://localhost/"):
+        hosts.check(URL(url), loopback=True)
+    assert hosts.may_connect("fe80::1%eth0", loopback=True) is False
+    assert hosts.may_connect("no address", loopback=True) is False
+
+
+async def test_a_name_that_leads_to_loopback_works_only_beside_loopback(
+    host: Host, downloader: Downloader, tmp_path: Path
+) -> None:
+    """The resolved address is judged, not the name."""
+    host.script = [served(SMALL)]
+    await downloader.fetch(host.url.replace("127.0.0.1", "localhost"), tmp_path / "a.mp4")
+    resolver = hosts.PublicResolver(loopback=False)
+    with pytest.raises(DownloadError, match="localhost: not a public address"):
+        await resolver.resolve("localhost", 443)
+    await resolver.close()
