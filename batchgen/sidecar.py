@@ -61,7 +61,9 @@ def describe(clip: Clip, fetched: Fetched | None, *, at: float) -> dict[str, Any
 def write(path: Path, data: Mapping[str, Any]) -> None:
     """Write a sidecar in one piece: a temporary name, then a rename. Raises OSError."""
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    # A line a field, put together here: with an indent, json falls back to its slow encoder.
+    lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in data.items()]
+    part.write_bytes(("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "replace"))
     part.replace(path)
 
 

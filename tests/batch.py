@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from batchgen.flow.brake import Brake
 from batchgen.flow.inflight import Places
 from batchgen.flow.runner import Orders, Runner
 from batchgen.flow.tools import Tools
-from batchgen.ledger import Ledger
+from batchgen.ledger import Ledger, Reader
 from batchgen.money import Wall, price_class
 from batchgen.pacer import Pacer
 from batchgen.poller import Poller
@@ -140,7 +141,7 @@ class Batch:
         ledger.sync(self.wanted)
         ledger.money.cap = limits.cap
         tools.clips_dir.mkdir(exist_ok=True)
-        reconciler = Reconciler(self.provider, tools.pacer, settle_s=limits.settle_s, taken=ledger.request_ids())
+        reconciler = Reconciler(self.provider, tools.pacer, settle_s=limits.settle_s, taken=ledger.request_ids)
         runner = Runner(tools, reconciler, orders)
         if beside is None:
             await runner.run()
@@ -171,6 +172,7 @@ class Batch:
             run_times=lambda grade: times.setdefault(grade, RunTimes(limits.expect_s)),
             submit_concurrency=limits.submit_concurrency,
             give_up_s=limits.give_up_s,
+            deadline_s=limits.deadline_s,
             dice=dice.random,
         )
 
@@ -210,12 +212,8 @@ class Batch:
 
     def clips(self) -> dict[str, Clip]:
         """All clips by key, read anew."""
-        with asyncio.Runner(loop_factory=VirtualTimeLoop):
-            ledger = Ledger(self.folder)
-            try:
-                return {clip.key: clip for clip in ledger.clips()}
-            finally:
-                ledger.close()
+        with closing(Reader(self.folder)) as ledger:
+            return {clip.key: clip for clip in ledger.clips()}
 
     def states(self) -> list[State]:
         """The states in the order of the manifest."""
@@ -224,11 +222,8 @@ class Batch:
 
     def money(self) -> Wall:
         """What the ledger on disk says of the money."""
-        ledger = Ledger(self.folder)
-        try:
+        with closing(Reader(self.folder)) as ledger:
             return ledger.wall(self.limits.cap)
-        finally:
-            ledger.close()
 
 
 async def _await(awaitable: Awaitable[None]) -> None:

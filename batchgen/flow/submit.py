@@ -171,7 +171,7 @@ class Submitter:
         self._tools.brake.pull(why, Exit.STOPPED)
 
     def _too_old(self) -> bool:
-        """Tell whether what is in flight comes near the hour: one stuck job is its own trouble, many are the queue's."""
+        """Tell whether what is in flight comes near the hour: one stuck job is no queue, many are."""
         old, waiting = self._tools.poller.older_than(NEAR_THE_HOUR_S)
         return old > STUCK and old * 4 >= waiting
 

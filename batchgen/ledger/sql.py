@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 
-from batchgen.clip import Clip, Event, Request, State, Wanted
+from batchgen.clip import EVENTS, Clip, Event, Request, State, Wanted
 from batchgen.errors import LedgerError
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
@@ -42,6 +42,8 @@ CREATE TABLE event(seq INTEGER PRIMARY KEY, clip INTEGER NOT NULL, at REAL NOT N
 """.replace("STATES", ",".join(f"'{state}'" for state in State))
 
 # ruff's S608 sees SQL put together from text; it is put together from our own column names only.
+_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in EVENTS}
+_NOTHING = (None, "")
 _REQUEST = [field.name for field in fields(Request)]
 _WANTED = "key, prompt_id, take, model, params, name, ord, priority, audio_file, audio_sha256, label"
 SELECT_CLIP = (
@@ -150,16 +152,12 @@ def _storable(value: object) -> object:
 def write(db: sqlite3.Connection, clip: Clip, event: Event, at: float, grade: str) -> None:
     """Write one event and what the clip is after it; the caller owns the transaction."""
     n = clip.request.n if clip.request else 0
-    db.execute(
-        UPDATE_CLIP,
-        (
-            str(clip.state), n, clip.attempts, clip.failures, clip.refusals, _storable(clip.reason), clip.file, clip.bytes,
-            clip.sha256, clip.flags, clip.row,
-        ),
-    )  # fmt: skip
+    counters = (n, clip.attempts, clip.failures, clip.refusals)
+    file = (clip.file, clip.bytes, clip.sha256, clip.flags)
+    db.execute(UPDATE_CLIP, (str(clip.state), *counters, _storable(clip.reason), *file, clip.row))
     if clip.request is not None:
         request = [_storable(getattr(clip.request, name)) for name in _REQUEST]
         db.execute(INSERT_REQUEST, (clip.row, grade, *request))
-    detail = {name: value for name, value in asdict(event).items() if value not in (None, "", 0, False)}
-    text = json.dumps(detail, separators=(",", ":"))
+    detail = {name: getattr(event, name) for name in _FIELDS[type(event)]}
+    text = json.dumps({name: value for name, value in detail.items() if value not in _NOTHING}, separators=(",", ":"))
     db.execute(INSERT_EVENT, (clip.row, at, type(event).__name__, str(clip.state), text))

@@ -13,7 +13,6 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote
@@ -81,6 +80,7 @@ class Segmind:
         moved = None if self._base.origin() == URL(DEFAULT_BASE) else str(self._base)
         self._history = _endpoint(history_url or moved or _HISTORY_HOST, _HISTORY_PATH, "the request history")
         self._upload = _endpoint(upload_url or moved or _UPLOAD_HOST, _UPLOAD_PATH, "the upload")
+        self._root = str(self._base).rstrip("/")
         self.origin = str(self._base.origin())
         self._submit_timeout_s = submit_timeout_s
         self._get_timeout_s = get_timeout_s
@@ -117,8 +117,8 @@ class Segmind:
 
     async def status(self, request_id: str) -> Outcome:
         """Ask how far a job is; see `Provider.status`. A `Completed` of here never has a link."""
-        outcome = _job("status", await self._get("status", self._at("v2", "requests", request_id, "status")))
-        return replace(outcome, url=None, file_size=None, body="") if isinstance(outcome, Completed) else outcome
+        answer = await self._get("status", self._at("v2", "requests", request_id, "status"))
+        return _job("status", answer, links=False)
 
     async def result(self, request_id: str) -> Outcome:
         """Fetch the link; see `Provider.result`. A video sent in place of a link is not kept."""
@@ -187,11 +187,11 @@ class Segmind:
         return answer
 
     def _at(self, *segments: str) -> URL:
-        return self._base.joinpath(*map(_segment, segments), encoded=True)
+        return URL("/".join([self._root, *map(_segment, segments)]), encoded=True)
 
 
-def _job(what: str, answer: Answer) -> Outcome:
-    outcome = read_outcome(answer)
+def _job(what: str, answer: Answer, *, links: bool = True) -> Outcome:
+    outcome = read_outcome(answer, links=links)
     if outcome is not None:
         return outcome
     if answer.status == 404:

@@ -26,7 +26,7 @@ _DOCUMENTED: Final = frozenset({"completed", "failed"})
 _BARE: Final = frozenset({"output", "video", "generation_url"})
 
 
-def read_outcome(answer: Answer) -> Outcome | None:
+def read_outcome(answer: Answer, *, links: bool = True) -> Outcome | None:
     """What a status or result answer says of the job; None when it says nothing of it.
 
     The body is read before the code: FAILED comes as a 422, and a documented final word counts under any
@@ -38,16 +38,19 @@ def read_outcome(answer: Answer) -> Outcome | None:
         return None
     word = _word(body.get("status"))
     final = word in _DOCUMENTED or (answer.status == 422 and word in _COMPLETED | _FAILED)
-    return judge(body, body.get("status"), answer.say) if final or answer.ok else None
+    return judge(body, body.get("status"), answer.say, links=links) if final or answer.ok else None
 
 
-def judge(body: Mapping[str, Any], status: object, say: Say) -> Completed | Refused | Running:
-    """The outcome that a state word means: unknown words keep running, a bare link is a completed job."""
+def judge(body: Mapping[str, Any], status: object, say: Say, *, links: bool = True) -> Completed | Refused | Running:
+    """The outcome that a state word means: unknown words keep running, a bare link is a completed job.
+
+    With `links` False no link is looked for: a status answer has none.
+    """
     word = _word(status)
     if word in _FAILED:
         return _refused(body, word, say)
     if word in _COMPLETED or (not word and _BARE & body.keys() and find_link(body)):
-        return _completed(body, say)
+        return _completed(body, say) if links else _metrics(body)
     metrics = mapping(body.get("metrics"))
     shown = say(status, 40) if isinstance(status, str) else ""
     return Running(shown, known=word in _RUNNING, queue_s=seconds(metrics.get("queue_time")))
@@ -63,17 +66,20 @@ def _refused(body: Mapping[str, Any], word: str, say: Say) -> Refused:
 
 
 def _completed(body: Mapping[str, Any], say: Say) -> Completed:
-    metrics, url = mapping(body.get("metrics")), find_link(body)
-    done = Completed(
-        url=url,
+    url, done = find_link(body), _metrics(body)
+    if url is None:
+        return replace(done, body=_without_link(body, say))
+    return replace(done, url=url, file_size=_size_of(url, body))
+
+
+def _metrics(body: Mapping[str, Any]) -> Completed:
+    metrics = mapping(body.get("metrics"))
+    return Completed(
         cost=micro_dollars(metrics.get("cost")),
         queue_s=seconds(metrics.get("queue_time")),
         run_s=seconds(metrics.get("inference_time")),
         remaining_credits=micro_dollars(metrics.get("remaining_credits")),
     )
-    if url is None:
-        return replace(done, body=_without_link(body, say))
-    return replace(done, file_size=_size_of(url, body))
 
 
 def _without_link(body: Mapping[str, Any], say: Say) -> str:

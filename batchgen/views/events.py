@@ -95,7 +95,8 @@ class EventsFile:
         told = {_label(name): self._told(name, value) for name, value in [*head.items(), *own.items()]}
         line = {"t": stamp_utc(self._now()), **told, "run": self._run}
         try:
-            self._file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            text = self._redact(json.dumps(line, ensure_ascii=False))
+            self._file.write(text.encode("utf-8", "replace") + b"\n")
         except OSError as error:
             self._give_up(error)
         if self._now() - self._flushed_at >= _SECONDS_A_FLUSH:
@@ -115,7 +116,8 @@ class EventsFile:
             return {str(key): self._clean(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self._clean(item) for item in value]
-        return self._redact(bare_urls(str(value)))
+        text = str(value)
+        return bare_urls(text) if "://" in text else text
 
     def _give_up(self, error: OSError) -> None:
         if self._file is not None:

@@ -165,7 +165,8 @@ async def test_the_rate_never_falls_to_nothing() -> None:
     async with running(Pacer(50, dice=lambda: 0.0)) as pacer:
         for _ in range(20):
             pacer.limited(await pacer.grant(Call.SUBMIT), 0.0)
-        assert pacer.rate == 1.0
+            assert pacer.rate >= 1.0
+        assert pacer.rate < 10.0
 
 
 async def test_a_rate_in_use_grows_back_to_the_ceiling_and_no_further() -> None:

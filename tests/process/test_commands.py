@@ -1,0 +1,212 @@
+"""The other commands as processes: what they answer, with which exit code, and that none of them ever submits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import KEY, STATES, Desk
+from fake_api import FakeApi, Gate, drop, first, says
+
+pytestmark = pytest.mark.real_time
+
+
+def at(desk: Desk, command: str, *options: str) -> list[str]:
+    """Give the arguments of a command that asks the service."""
+    return [command, "night.yaml", "--base-url", desk.url, "--json", *options]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file under a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# --- plan, check ----------------------------------------------------------------------------------------------------
+
+
+def test_plan_tells_count_and_price_and_writes_nothing(api: FakeApi, desk: Desk) -> None:
+    """Before the first run and after it; no key is needed, and no call is made."""
+    before = tree(desk.folder)
+    plan = desk.call("plan", "night.yaml", "--json", env={"SEGMIND_API_KEY": None}).expect(0).obj
+    assert (plan["wanted"], plan["new"], plan["done"], plan["estimated_usd"]) == (3, 3, 0, 1.875)
+    assert tree(desk.folder) == before
+    assert not api.calls
+
+
+def test_plan_shows_what_an_edit_changes(desk: Desk) -> None:
+    """Done, new and no longer wanted."""
+    desk.run().expect(0)
+    desk.manifest("a cat", "a dog", "a fish", "a crow")
+    plan = desk.call("plan", "night.yaml", "--json").expect(0).obj
+    assert (plan["wanted"], plan["new"], plan["done"], plan["unwanted"]) == (4, 2, 2, 1)
+    assert plan["spent_usd"] == 1.5
+
+
+def test_plan_warns_of_a_sibling_that_has_bought_the_same_already(desk: Desk) -> None:
+    """A copied manifest would pay for the whole night again."""
+    desk.run().expect(0)
+    shutil.copy(desk.folder / "night.yaml", desk.folder / "night2.yaml")
+    plan = desk.call("plan", "night2.yaml", "--json").expect(0).obj
+    assert plan["new"] == 3
+    assert any("night" in warning and "done" in warning for warning in plan["warnings"])
+
+
+def test_check_tells_faults_with_their_places(api: FakeApi, desk: Desk) -> None:
+    """For people as `file:line:column`, for programs as numbers; exit 2. A sound one is exit 0."""
+    sound = desk.call("check", "night.yaml", "--json").expect(0).obj
+    assert (sound["ok"], sound["clips"], sound["faults"]) == (True, 3, [])
+    (desk.folder / "night.yaml").write_text("prompts:\n  - prompt: a cat\n    duration: 7\nlimts: {}\n")
+    ended = desk.call("check", "night.yaml", "--json").expect(2)
+    assert [(fault["line"], fault["column"] > 0) for fault in ended.obj["faults"]] == [(3, True), (4, True)]
+    assert "night.yaml:3:" in ended.said
+    assert not api.calls
+
+
+# --- status ---------------------------------------------------------------------------------------------------------
+
+
+def test_status_answers_beside_a_live_run(api: FakeApi, desk: Desk) -> None:
+    """Without the manifest, by name or folder, and without disturbing the run."""
+    gate = api.scripts["submit"] = Gate()
+    process = desk.start(*desk.paid("--yes", "--json"))
+    api.until(lambda: gate.held == 3)
+    live = desk.call("status", "night.yaml", "--json").expect(0, submitting=3).obj
+    assert live["live"] is True
+    assert live["elapsed_s"] is None
+    gate.open()
+    ran = desk.end(process).expect(0).obj
+    (desk.folder / "night.yaml").unlink()
+    after = desk.call("status", "night.yaml", "--json").expect(0, done=3).obj
+    assert after["live"] is False
+    assert set(after) == set(ran)
+    assert tuple(sorted(after["state"])) == tuple(sorted(STATES))
+    assert (after["spent_usd"], after["clips_dir"]) == (ran["spent_usd"], ran["clips_dir"])
+
+
+def test_status_of_nothing_is_exit_2(desk: Desk) -> None:
+    """And it says how to begin."""
+    ended = desk.call("status", "night.yaml", "--json").expect(2)
+    assert "batchgen run" in ended.said
+
+
+def test_status_imports_nothing_heavy(desk: Desk) -> None:
+    """It is typed every few minutes all night: no aiohttp, pydantic, jinja2, yaml or PyAV for it."""
+    desk.run("--limit", "0").expect(4)
+    program = (
+        "import sys, batchgen.cli\n"
+        "try: batchgen.cli.main()\n"
+        "finally: print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)\n"
+    )
+    for args in (["status", "night.yaml"], ["--version"]):
+        ended = subprocess.run(
+            [sys.executable, "-c", program, *args], cwd=desk.folder, env=desk.env, capture_output=True, check=True, text=True
+        )
+        assert not {"aiohttp", "pydantic", "jinja2", "yaml", "av", "PIL"} & set(ended.stderr.split())
+
+
+# --- reconcile, retry, verify -----------------------------------------------------------------------------------------
+
+
+def test_reconcile_settles_from_the_history_and_never_submits(api: FakeApi, desk: Desk) -> None:
+    """What it finds is collected by the next run; what it does not stays in doubt, with what was looked at."""
+    api.scripts = {"submit": first(2, drop), "history": says(503, "down")}
+    desk.run("--in-flight", "1").expect(5, done=1, unconfirmed=2)
+    api.scripts.clear()
+    found = api.accept(api.of("submit")[0].params)
+    rows = desk.call(*at(desk, "reconcile")).expect(0).obj["clips"]
+    assert sorted((row["was"], row["now"]) for row in rows) in (
+        [("unconfirmed", "downloading"), ("unconfirmed", "unconfirmed")],
+        [("unconfirmed", "generating"), ("unconfirmed", "unconfirmed")],
+    )
+    assert all(row["note"] for row in rows if row["now"] == "unconfirmed")
+    assert api.posts == 3
+    desk.run().expect(5, done=2, unconfirmed=1)
+    assert api.posts == 3
+    assert api.content(found) in [path.read_bytes() for path in desk.clips]
+
+
+def test_retry_puts_failed_clips_back_for_the_next_run(api: FakeApi, desk: Desk) -> None:
+    """Blocked ones only when they are named; nothing is submitted by retry itself."""
+    errors = {"a cat": "invalid parameter", "a dog": "content moderation block"}
+    api.error = lambda params: errors.get(params["prompt"])
+    desk.run().expect(3, done=1, failed=1, blocked=1)
+    api.error = lambda _params: None
+    assert desk.call(*at(desk, "retry")).expect(0).obj["retried"] == ["a-cat_1"]
+    assert api.posts == 3
+    desk.run().expect(3, done=2, blocked=1)
+    assert desk.call(*at(desk, "retry", "--blocked")).expect(0).obj["retried"] == ["a-dog_1"]
+    desk.run().expect(0, done=3)
+    assert api.posts == 5
+
+
+def test_verify_fetches_again_what_is_missing_or_damaged(api: FakeApi, desk: Desk) -> None:
+    """The link lives for seven days: it costs a download. A damaged file is set aside, not deleted."""
+    desk.run().expect(0)
+    whole = {path: path.read_bytes() for path in desk.clips}
+    gone, damaged, _ = whole
+    gone.unlink()
+    damaged.write_bytes(whole[damaged][:-100] + bytes(100))
+    obj = desk.call(*at(desk, "verify")).expect(0).obj
+    assert (obj["checked"], obj["sound"]) == (3, 1)
+    assert {row["now"] for row in obj["clips"]} == {"done"}
+    assert {path: path.read_bytes() for path in whole} == whole
+    assert any(whole[damaged][:-100] + bytes(100) == path.read_bytes() for path in desk.batch.rglob("*") if path.is_file())
+    assert api.posts == 3
+
+
+@pytest.mark.parametrize("command", ["reconcile", "retry", "verify"])
+def test_what_changes_a_batch_waits_for_no_run(api: FakeApi, desk: Desk, command: str) -> None:
+    """Exit 6 while a run holds it, as for a second run."""
+    gate = api.scripts["submit"] = Gate()
+    process = desk.start(*desk.paid("--yes"))
+    api.until(lambda: gate.held == 3)
+    assert str(process.pid) in desk.call(*at(desk, command)).expect(6).said
+    gate.open()
+    desk.end(process).expect(0)
+
+
+# --- the rest ---------------------------------------------------------------------------------------------------------
+
+
+def test_doctor_asks_for_the_balance_and_shows_no_key(api: FakeApi, desk: Desk) -> None:
+    """Exit 0 when a run can start, 2 when not."""
+    ended = desk.call(*at(desk, "doctor")).expect(0)
+    assert ended.obj["ok"] is True
+    assert "$100.00" in ended.stdout.decode()
+    api.scripts["balance"] = says(401, "invalid_api_key")
+    refused = desk.call(*at(desk, "doctor")).expect(2)
+    assert "invalid_api_key" in refused.stdout.decode()
+    assert {call.kind for call in api.calls} == {"balance"}
+    assert KEY.encode() not in ended.stdout + ended.stderr + refused.stdout + refused.stderr
+
+
+def test_init_writes_a_manifest_that_checks_and_never_overwrites_one(desk: Desk) -> None:
+    """The starter is sound as it is; somebody's own work is safe."""
+    desk.call("init", "tokyo").expect(0)
+    assert desk.call("check", "tokyo", "--json").expect(0).obj["clips"] > 0
+    schema = json.loads((desk.folder / "jobs" / "batchgen.schema.json").read_text())
+    assert desk.call("schema").expect(0).obj == schema
+    mine = desk.folder / "jobs" / "tokyo.yaml"
+    mine.write_text("prompts: [mine]")
+    assert "--force" in desk.call("init", "tokyo").expect(2).said
+    assert mine.read_text() == "prompts: [mine]"
+
+
+def test_a_batch_can_be_called_by_its_name(api: FakeApi, desk: Desk) -> None:
+    """`batchgen run tokyo` means jobs/tokyo.yaml, and its folder lies beside it; `status` alone lists all."""
+    (desk.folder / "jobs").mkdir()
+    desk.manifest("a cat", name="jobs/tokyo.yaml")
+    desk.call("run", "tokyo", *desk.paid("--yes", "--json")[2:]).expect(0, done=1)
+    assert (desk.folder / "jobs" / "tokyo" / "ledger.db").exists()
+    assert [batch["name"] for batch in desk.call("status", "--json").expect(0).obj["batches"]] == ["tokyo"]
+    assert api.posts == 1
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_of_the_shell(desk: Desk, shell: str) -> None:
+    """It names the program."""
+    assert b"_BATCHGEN_COMPLETE" in desk.call("completion", shell).expect(0).stdout

@@ -1,0 +1,477 @@
+"""The state file: what was recorded is there after a restart, and nothing is recorded that must not be."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fakes import MODEL, wanted
+
+from batchgen.clip import (
+    EVENTS,
+    NEXT,
+    AnswerLost,
+    Blocked,
+    Clip,
+    Downloaded,
+    Event,
+    Failed,
+    FailedForNow,
+    FileMissing,
+    Generated,
+    Lost,
+    Released,
+    Retried,
+    State,
+    SubmitDeferred,
+    SubmitStarted,
+    Submitted,
+)
+from batchgen.errors import IllegalEventError, LedgerError, LedgerWriteError, LockedError
+from batchgen.ledger import FILE, Home, Ledger, Reader
+
+START = SubmitStarted(10.0, held=1_250_000)
+GENERATED = Generated("https://files.example/r1", 70.0, 625_000, 9, 1.0, 59.0)
+LIVES: dict[type[Event], list[Event]] = {
+    SubmitStarted: [SubmitStarted(10.5, held=7, sent='{"audio":"u"}')],
+    Submitted: [START, Submitted("r1", 10.0)],
+    SubmitDeferred: [START, SubmitDeferred("500", counts=True)],
+    AnswerLost: [START, AnswerLost("reset “by peer”")],
+    Failed: [START, Failed("422")],
+    Blocked: [START, Blocked("policy")],
+    FailedForNow: [START, Submitted("r1", 10.0), FailedForNow("worker died")],
+    Generated: [START, Submitted("r1", 10.0), GENERATED],
+    Lost: [START, Submitted("r1", 10.0), Lost("gone", cost=5)],
+    Downloaded: [START, Submitted("r1", 10.0), GENERATED, Downloaded("shot.mp4", 3, "ab", "size", 5.0)],
+    Released: [START, AnswerLost("reset"), Released("absent", absent=True), START],
+    Retried: [START, Failed("422"), Retried()],
+    FileMissing: [START, Submitted("r1", 10.0), GENERATED, Downloaded("shot.mp4", 3, "ab"), FileMissing("gone")],
+}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path / "night", wall_clock=lambda: 100.0)
+    opened.sync(wanted(n) for n in range(5))
+    yield opened
+    opened.close()
+
+
+async def live(ledger: Ledger, row: int, *events: Event) -> Clip:
+    clip = ledger.clip(row)
+    for event in events:
+        clip = await ledger.record(clip, event)
+    return clip
+
+
+def full(folder: Path, event: str) -> None:
+    """Let every write of an event fail, as on a full disk."""
+    with closing(sqlite3.connect(folder / FILE)) as db:
+        db.execute(
+            f"CREATE TRIGGER full BEFORE INSERT ON event WHEN NEW.name LIKE '{event}' "
+            "BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+        )
+        db.commit()
+
+
+def freed(folder: Path) -> None:
+    """Let it succeed again."""
+    with closing(sqlite3.connect(folder / FILE)) as db:
+        db.execute("DROP TRIGGER full")
+        db.commit()
+
+
+# --- durable ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
+async def test_each_event_is_on_disk_when_record_returns(ledger: Ledger, event: type[Event]) -> None:
+    """A reader beside the run, and the next run, see the very same clip."""
+    clip = await live(ledger, 1, *LIVES[event])
+    with closing(Reader(ledger.folder)) as beside:
+        assert next(beside.clips(clip.state)) == clip
+        assert beside.wall() == replace(ledger.money, open={k: n for k, n in ledger.money.open.items() if n},
+                                        held={k: n for k, n in ledger.money.held.items() if n})  # fmt: skip
+        assert beside.totals() == ledger.live_totals
+    assert ledger.clip(1) == clip
+
+
+def test_every_arrow_has_an_event_in_the_lives_above() -> None:
+    """Else a new event would go untested."""
+    assert set(LIVES) == set(EVENTS)
+    assert {event for row in NEXT.values() for event in row} == set(EVENTS)
+
+
+async def test_events_are_kept_with_time_name_state_and_detail(ledger: Ledger) -> None:
+    """The audit of the money."""
+    await live(ledger, 1, *LIVES[Generated])
+    with closing(sqlite3.connect(ledger.path)) as db:
+        rows = db.execute("SELECT at, name, state, detail FROM event ORDER BY seq").fetchall()
+    assert [row[:3] for row in rows] == [
+        (100.0, "SubmitStarted", "submitting"),
+        (100.0, "Submitted", "generating"),
+        (100.0, "Generated", "downloading"),
+    ]
+    assert json.loads(rows[2][3])["cost"] == 625_000
+
+
+async def test_both_requests_of_a_clip_stay_in_the_bill(ledger: Ledger) -> None:
+    """The first one was lost, and paid for all the same."""
+    lost = [START, Submitted("r1", 10.0), Lost("gone", cost=600_000), Released("word")]
+    await live(ledger, 1, *lost, START, Submitted("r2", 20.0), GENERATED)
+    assert ledger.money.spent == 1_225_000
+    with closing(Reader(ledger.folder)) as beside:
+        assert beside.wall().spent == 1_225_000
+        assert beside.request_ids() == {"r1", "r2"}
+
+
+async def test_a_lost_clips_charge_still_tells_the_price(ledger: Ledger) -> None:
+    """What was seen was seen; the next run reserves by it too."""
+    await live(ledger, 1, START, Submitted("r1", 10.0), GENERATED, Lost("dead"))
+    with closing(Reader(ledger.folder)) as beside:
+        assert beside.wall().seen == ledger.money.seen == {f"{MODEL} 1280*720 5": 625_000}
+
+
+async def test_what_a_service_sends_can_always_be_written(ledger: Ledger) -> None:
+    """Half an emoji or an absurd number must not end a night."""
+    await live(ledger, 1, START, Failed("cut within \ud83d"))
+    odd = Generated("https://files.example/\udc00", 70.0, 625_000, 2**70, float("inf"), 59.0)
+    await live(ledger, 2, START, Submitted("r\ud83d", 1.0), odd)
+    await live(ledger, 3, START)
+    with closing(Reader(ledger.folder)) as beside:
+        assert [clip.row for clip in beside.clips(State.FAILED, State.DOWNLOADING, State.SUBMITTING)] == [1, 3, 2]
+
+
+async def test_events_that_come_together_share_a_commit(ledger: Ledger) -> None:
+    """An fsync for each would be a hundred times slower."""
+    commits = 0
+    run = asyncio.get_running_loop().run_in_executor
+
+    def counted(*args: object) -> object:
+        nonlocal commits
+        commits += 1
+        return run(*args)  # type: ignore[arg-type]
+
+    asyncio.get_running_loop().run_in_executor = counted  # type: ignore[method-assign,assignment]
+    ledger.sync(wanted(n) for n in range(200))
+    async with asyncio.TaskGroup() as group:
+        for row in range(1, 201):
+            group.create_task(live(ledger, row, START, Submitted(f"r{row}", 1.0)))
+    assert commits <= 6
+    assert ledger.live_totals.counts[State.GENERATING] == 200
+
+
+@pytest.mark.real_time
+async def test_a_real_thread_writes_while_the_loop_goes_on(tmp_path: Path) -> None:
+    """As in a real run: many clips, real commits, and nothing half done when `settle` returns."""
+    with closing(Ledger(tmp_path)) as ledger:
+        ledger.sync(wanted(n) for n in range(100))
+        tasks = [asyncio.get_running_loop().create_task(live(ledger, row, *LIVES[Downloaded])) for row in range(1, 101)]
+        await asyncio.wait(tasks)
+        await ledger.settle()
+        with closing(Reader(tmp_path)) as beside:
+            assert beside.totals().counts[State.DONE] == 100
+            assert beside.wall().spent == 100 * 625_000
+
+
+async def test_settle_waits_for_what_nobody_waits_for_any_more(ledger: Ledger) -> None:
+    """A cancelled worker's request id is still written."""
+    clip = await live(ledger, 1, START)
+    task = asyncio.get_running_loop().create_task(ledger.record(clip, Submitted("r1", 1.0)))
+    other = asyncio.get_running_loop().create_task(live(ledger, 2, START))
+    await asyncio.sleep(0)
+    task.cancel()
+    other.cancel()
+    await ledger.settle()
+    with closing(Reader(ledger.folder)) as beside:
+        assert next(beside.clips(State.GENERATING)).request_id == "r1"
+        assert next(beside.clips(State.SUBMITTING)).row == 2
+
+
+# --- fences -------------------------------------------------------------------------------------------------
+
+
+async def test_an_illegal_event_changes_nothing(ledger: Ledger) -> None:
+    """Neither in memory nor on disk."""
+    clip = await live(ledger, 1, START)
+    money = replace(ledger.money)
+    with pytest.raises(IllegalEventError):
+        await ledger.record(clip, Downloaded("f", 1, "s"))
+    assert ledger.clip(1) == clip
+    assert ledger.money == money
+
+
+@pytest.mark.parametrize("until", [2, 3, 4])
+async def test_who_holds_an_old_clip_can_not_change_the_new_one(ledger: Ledger, until: int) -> None:
+    """Two workers of one clip would pay twice; also after it has settled."""
+    old = await live(ledger, 1, START)
+    await live(ledger, 1, *LIVES[Downloaded][1:until])
+    now = ledger.clip(1)
+    with pytest.raises(IllegalEventError, match="too late"):
+        await ledger.record(old, AnswerLost("late"))
+    assert ledger.clip(1) == now
+
+
+async def test_two_intents_for_one_clip_are_impossible(ledger: Ledger) -> None:
+    """Not even in the same turn of the loop."""
+    clip = ledger.clip(1)
+    first = asyncio.get_running_loop().create_task(ledger.record(clip, START))
+    second = asyncio.get_running_loop().create_task(ledger.record(clip, START))
+    await first
+    with pytest.raises(IllegalEventError):
+        await second
+    assert ledger.money.reserved == 1_250_000
+
+
+# --- a disk that is full ------------------------------------------------------------------------------------
+
+
+async def test_an_intent_that_can_not_be_written_is_refused(ledger: Ledger) -> None:
+    """There is no POST without it."""
+    full(ledger.folder, "SubmitStarted")
+    with pytest.raises(LedgerWriteError, match="full"):
+        await live(ledger, 1, START)
+    with closing(Reader(ledger.folder)) as beside:
+        assert beside.totals().counts[State.PENDING] == 5
+
+
+async def test_after_a_failed_write_nothing_more_is_taken(ledger: Ledger) -> None:
+    """The memory may be ahead of the disk by now."""
+    full(ledger.folder, "SubmitStarted")
+    for row in (1, 2):
+        with pytest.raises(LedgerWriteError):
+            await live(ledger, row, START)
+    assert ledger.broken
+    freed(ledger.folder)
+    with pytest.raises(LedgerWriteError):
+        await live(ledger, 3, START)
+
+
+async def test_a_request_id_that_can_not_be_written_goes_to_the_spill_and_is_taken_up_by_the_next_run(
+    ledger: Ledger,
+) -> None:
+    """It was paid for."""
+    for row in (1, 2):
+        await live(ledger, row, START)
+    full(ledger.folder, "Submitted")
+    for row in (1, 2):  # the first finds the disk full, the second a ledger that is known as broken
+        with pytest.raises(LedgerWriteError):
+            await ledger.record(ledger.clip(row), Submitted(f"r{row}", 33.0))
+    ledger.close()
+    freed(ledger.folder)
+    for _ in range(2):
+        with closing(Ledger(ledger.folder)) as again:
+            assert again.recover() == 0
+            clips = list(again.clips(State.GENERATING))
+            assert [(clip.request_id, clip.request.submitted_at if clip.request else 0) for clip in clips] == [
+                ("r1", 33.0), ("r2", 33.0),
+            ]  # fmt: skip
+    ledger.__init__(ledger.folder)  # type: ignore[misc] # for the fixture to close
+
+
+@pytest.mark.parametrize("verb", ["sync", "remember", "recover"])
+async def test_a_disk_that_is_full_at_the_start_is_told_in_plain_words(ledger: Ledger, verb: str) -> None:
+    """Exit 4, not a traceback."""
+    await live(ledger, 1, START)
+    with closing(sqlite3.connect(ledger.path)) as db:
+        for table in ("clip", "meta", "event"):
+            db.execute(
+                f"CREATE TRIGGER full_{table} BEFORE INSERT ON {table} "
+                "BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+            )
+        db.commit()
+    with pytest.raises(LedgerWriteError, match="full"):
+        if verb == "sync":
+            ledger.sync([wanted(99)])
+        elif verb == "remember":
+            ledger.remember("name", "night")
+        else:
+            ledger.recover()
+
+
+async def test_a_real_full_database_is_as_good_as_a_full_disk(ledger: Ledger) -> None:
+    """SQLITE_FULL itself, once."""
+    ledger._out.execute("PRAGMA max_page_count=1")
+    with pytest.raises(LedgerWriteError, match="full"):
+        for n in range(500):
+            await live(ledger, 1, START, SubmitDeferred("x" * 500 + str(n)))
+
+
+# --- resuming -----------------------------------------------------------------------------------------------
+
+
+async def test_a_post_that_was_on_the_way_is_in_doubt_after_a_restart_and_stays_so(ledger: Ledger) -> None:
+    """Recovering twice is recovering once."""
+    await live(ledger, 1, START)
+    ledger.close()
+    for doubts in (1, 0):
+        with closing(Ledger(ledger.folder)) as again:
+            assert again.recover() == doubts
+            [clip] = again.clips(State.UNCONFIRMED)
+            assert clip.request
+            assert clip.request.held == 1_250_000
+            assert again.money.reserved == 1_250_000
+    ledger.__init__(ledger.folder)  # type: ignore[misc] # for the fixture to close
+
+
+async def test_what_is_paid_for_comes_oldest_first(ledger: Ledger) -> None:
+    """What is about to expire goes first."""
+    for row, at in ((1, 30.0), (2, 10.0), (3, 20.0)):
+        await live(ledger, row, replace(START, at=at), Submitted(f"r{row}", at))
+    await live(ledger, 3, GENERATED)
+    assert ledger.paid() == [2, 3, 1]
+
+
+def test_pending_comes_first_takes_first_then_priority_then_order(tmp_path: Path) -> None:
+    """In the morning there is one of everything."""
+    clips = [wanted(1, 2), wanted(2), wanted(3), replace(wanted(4), priority=9), wanted(0, 2)]
+    with closing(Ledger(tmp_path)) as ledger:
+        ledger.sync(clips)
+        assert [name for _, _, name in ledger.pending()] == ["shot4_1", "shot2_1", "shot3_1", "shot0_2", "shot1_2"]
+
+
+async def test_run_times_are_learned_from_the_ledger_the_oldest_first(ledger: Ledger) -> None:
+    """The next night starts wiser."""
+    for row in (1, 2, 3):
+        done = replace(GENERATED, at=70.0 + row, run_s=50.0 + row if row < 3 else None, queue_s=None)
+        await live(ledger, row, START, Submitted(f"r{row}", 10.0), done)
+    assert ledger.run_times(10) == {f"{MODEL} 1280*720 5": [51.0, 52.0, 63.0]}
+    assert ledger.run_times(1) == {f"{MODEL} 1280*720 5": [63.0]}
+
+
+# --- what is wanted -----------------------------------------------------------------------------------------
+
+
+async def test_an_edit_adds_what_is_new_and_flags_what_is_gone(ledger: Ledger) -> None:
+    """Never submitted is forgotten; paid for is kept, and collected; wanted again is wanted again."""
+    await live(ledger, 1, *LIVES[Downloaded])
+    await live(ledger, 2, START, Submitted("r2", 10.0))
+    assert ledger.sync([wanted(4), wanted(7)]) == 1
+    states = ledger.states()
+    assert set(states) == {"k0.1", "k1.1", "k4.1", "k7.1"}
+    assert ledger.live_totals.unwanted == 2
+    assert ledger.live_totals.counts[State.PENDING] == 2
+    assert ledger.paid() == [2]
+    assert ledger.sync(wanted(n) for n in range(5)) == 3
+    assert ledger.live_totals.unwanted == 0
+    assert ledger.live_totals.counts[State.DONE] == 1
+
+
+async def test_a_clip_that_was_refused_once_is_not_forgotten(ledger: Ledger) -> None:
+    """It has a request in the books."""
+    await live(ledger, 1, START, SubmitDeferred("429"))
+    ledger.sync([wanted(1)])
+    assert ledger.states()["k0.1"] is State.PENDING
+    assert [name for _, _, name in ledger.pending()] == ["shot1_1"]
+
+
+async def test_a_new_label_or_order_is_taken_over_and_the_name_on_disk_stays(ledger: Ledger) -> None:
+    """A done file is never renamed behind the user's back."""
+    await live(ledger, 1, *LIVES[Downloaded])
+    ledger.sync([replace(wanted(0), order=9, label="dawn", prompt_id="courier", name="courier_1")])
+    clip = ledger.clip(1)
+    assert (clip.wanted.order, clip.wanted.label, clip.wanted.prompt_id) == (9, "dawn", "courier")
+    assert clip.wanted.name == "shot0_1"
+    assert clip.state is State.DONE
+
+
+async def test_two_clips_never_have_one_name_not_even_in_another_case(ledger: Ledger) -> None:
+    """A paid file is never overwritten, on no file system."""
+    await live(ledger, 1, *LIVES[Downloaded])
+    ledger.sync([replace(wanted(0, seed=5), key="another-key", name="SHOT0_1"), wanted(1)])
+    names = [clip.wanted.name for clip in ledger.clips()]
+    assert len({name.casefold() for name in names}) == len(names) == 3
+
+
+def test_a_failed_sync_changes_nothing(ledger: Ledger) -> None:
+    """A manifest is taken over whole."""
+
+    def breaks() -> Iterator[object]:
+        yield wanted(8)
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        ledger.sync(breaks())  # type: ignore[arg-type]
+    assert set(ledger.states()) == {f"k{n}.1" for n in range(5)}
+    assert ledger.sync([wanted(0)]) == 0
+
+
+# --- whose it is --------------------------------------------------------------------------------------------
+
+HOME = Home("../night.yaml", "https://api.example", "f1f2")
+
+
+def test_a_batch_belongs_to_one_manifest_origin_and_account(ledger: Ledger) -> None:
+    """What the sandbox made must never count as done for the real service."""
+    ledger.bind(HOME)
+    ledger.bind(HOME)
+    for stranger in (replace(HOME, manifest="x.yaml"), replace(HOME, origin="sandbox"), replace(HOME, account="e5")):
+        with pytest.raises(LedgerError, match="belongs to"):
+            ledger.bind(stranger)
+    ledger.bind(replace(HOME, account="e5"), moved=True)
+    with pytest.raises(LedgerError):
+        ledger.bind(HOME)
+
+
+def test_a_refusal_does_not_tell_the_accounts_fingerprint(ledger: Ledger) -> None:
+    """It is made of the key."""
+    ledger.bind(HOME)
+    with pytest.raises(LedgerError) as caught:
+        ledger.bind(replace(HOME, account="e5e5"))
+    assert "f1f2" not in str(caught.value)
+    assert "e5e5" not in str(caught.value)
+
+
+def test_a_second_run_is_told_who_holds_the_batch(ledger: Ledger) -> None:
+    """Two runs on one ledger would pay twice."""
+    with pytest.raises(LockedError, match="process"):
+        Ledger(ledger.folder)
+    with closing(Reader(ledger.folder)) as beside:  # status works beside a live run
+        assert beside.totals().counts[State.PENDING] == 5
+
+
+def test_a_closed_ledger_lets_the_next_run_in(tmp_path: Path) -> None:
+    """And one that could not be opened does not hold it either."""
+    Ledger(tmp_path).close()
+    (tmp_path / FILE).write_bytes(b"no database" * 100)
+    for name in tmp_path.glob(f"{FILE}-*"):
+        name.unlink()
+    for _ in range(2):
+        with pytest.raises(LedgerError):
+            Ledger(tmp_path)
+
+
+def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
+    """An old release must not guess."""
+    Ledger(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        db.execute("PRAGMA user_version=99")
+        db.commit()
+    with pytest.raises(LedgerError, match="newer"):
+        Ledger(tmp_path)
+    with pytest.raises(LedgerError, match="newer"):
+        Reader(tmp_path)
+
+
+def test_another_database_is_left_alone(tmp_path: Path) -> None:
+    """--dir may point anywhere."""
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        db.execute("CREATE TABLE x(y)")
+        db.commit()
+    with pytest.raises(LedgerError, match="no ledger"):
+        Ledger(tmp_path)
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("x",)]
+
+
+def test_commits_survive_a_power_cut(ledger: Ledger) -> None:
+    """NORMAL loses acknowledged work in nearly every one."""
+    assert ledger._out.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert ledger._out.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert ledger._out.execute("PRAGMA fullfsync").fetchone() == (1,)

@@ -1,0 +1,264 @@
+"""The one poller: a fault while polling is never the job's failure, and every wait ends by the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+from fakes import FakeProvider, Job, always, first
+from virtual_time import EPOCH, wall
+
+from batchgen.errors import AccountError
+from batchgen.pacer import Pacer
+from batchgen.poller import LOOKS, Ended, Overdue, Poller
+from batchgen.providers.base import Cause, Completed, Gone, Refused
+from batchgen.schedule import RunTimes
+
+PARAMS = {"prompt": "x", "seed": 1}
+
+
+@dataclass
+class World:
+    """A poller at work."""
+
+    provider: FakeProvider
+    poller: Poller
+    pacer: Pacer
+    times: RunTimes = field(default_factory=lambda: RunTimes(60.0))
+
+    async def job(self, **params: object) -> Job:
+        """Submit one job behind the poller's back."""
+        accepted = await self.provider.submit("wan-2.5-t2v", {**PARAMS, **params})
+        return self.provider.jobs[accepted.request_id]
+
+    async def wait(self, job: Job) -> Ended:
+        """Wait for its end."""
+        return await self.poller.wait(job.request_id, job.at, self.times)
+
+
+@asynccontextmanager
+async def world(provider: FakeProvider, *, rpm: float = 0.0, deadline_s: float = 3300.0) -> AsyncIterator[World]:
+    pacer = Pacer(rpm)
+    poller = Poller(provider, pacer, deadline_s=deadline_s, wall_clock=wall)
+    tasks = [asyncio.get_running_loop().create_task(each) for each in (pacer.run(), poller.run())]
+    try:
+        async with asyncio.timeout(100_000):
+            yield World(provider, poller, pacer)
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_the_end_brings_link_cost_and_times() -> None:
+    """Cost and link must be on disk before the download."""
+    async with world(FakeProvider()) as at:
+        job = await at.job()
+        ended = await at.wait(job)
+    assert isinstance(ended, Completed)
+    assert (ended.url, ended.cost, ended.queue_s) == (job.url, job.cost, 0.0)
+
+
+async def test_it_is_seen_soon_after_it_happened_in_few_looks() -> None:
+    """Once a second would be 60 calls of 50 a minute."""
+    async with world(FakeProvider(spread=0.0)) as at:
+        job = await at.job()
+        await at.wait(job)
+        late = wall() - job.ends
+    assert late < 0.25 * at.provider.run_s
+    assert len(at.provider.calls) < 20
+
+
+async def test_hundreds_wait_at_once_within_the_rate() -> None:
+    """One task over a heap, not a loop for each."""
+    async with world(FakeProvider(spread=0.5), rpm=600) as at, asyncio.TaskGroup() as group:
+        for n in range(200):
+            job = await at.job(seed=n)
+            group.create_task(at.wait(job))
+        await asyncio.sleep(100)
+        assert len([call for call in at.provider.calls if call > now() - 60]) <= 600
+    assert at.poller.older_than(-1.0) == (0, 0)
+
+
+@pytest.mark.parametrize("fate", ["transient", "final", "blocked"])
+async def test_a_failed_job_says_why(fate: str) -> None:
+    """What happens then is the core's affair."""
+    async with world(FakeProvider(fate=always(fate))) as at:
+        ended = await at.wait(await at.job())
+    assert isinstance(ended, Refused)
+    assert ended.cause is Cause(fate)
+
+
+@pytest.mark.parametrize("fault", ["server", "rate", "rate-30", "unreachable"])
+async def test_a_fault_while_polling_is_asked_again(fault: str) -> None:
+    """It is about now, not about the job."""
+    async with world(FakeProvider(get=first(*[fault] * 12))) as at:
+        job = await at.job()
+        ended = await at.wait(job)
+    assert isinstance(ended, Completed)
+    assert ended.url == job.url
+
+
+async def test_a_long_outage_ends_no_wait() -> None:
+    """Out of reach for two hours, past the deadline: the job may well be done."""
+    async with world(FakeProvider(outages=[(10.0, 7200.0)], keeps_s=9e9)) as at:
+        ended = await at.wait(await at.job())
+    assert isinstance(ended, Completed)
+    assert now() >= 7200.0
+
+
+async def test_an_unknown_state_is_waited_on_and_told_at_the_deadline() -> None:
+    """A word that we have never seen is no reason to give up a paid job, nor to wait for ever."""
+    async with world(FakeProvider(get=always("says WARMING_UP"))) as at:
+        job = await at.job()
+        ended = await at.wait(job)
+        assert wall() - job.at == pytest.approx(3300.0, abs=70.0)
+    assert ended == Overdue("WARMING_UP")
+
+
+async def test_a_stuck_job_ends_at_the_deadline_by_the_wall() -> None:
+    """A sleeping laptop's time counts: the service's hour ran on."""
+    async with world(FakeProvider(fate=always("stuck")), deadline_s=600.0) as at:
+        job = await at.job()
+        ended = await at.poller.wait(job.request_id, EPOCH - 500.0, at.times)
+        assert now() == pytest.approx(100.0, abs=5.0)
+    assert isinstance(ended, Overdue)
+
+
+async def test_a_state_that_goes_backwards_does_not_confuse() -> None:
+    """Seen with services behind several replicas."""
+    words = first("says COMPLETING", "ok", "says QUEUED", then="ok")
+    async with world(FakeProvider(run_s=30.0, get=words)) as at:
+        assert isinstance(await at.wait(await at.job()), Completed)
+
+
+async def test_a_404_of_a_young_request_is_no_news() -> None:
+    """It may not be known everywhere yet."""
+    young: Callable[[Job | None], str] = lambda job: "gone" if job and wall() - job.at < 50 else "ok"  # noqa: E731
+    async with world(FakeProvider(get=young)) as at:
+        assert isinstance(await at.wait(await at.job()), Completed)
+
+
+async def test_a_404_of_an_old_request_is_the_end_of_its_record() -> None:
+    """The history has to be asked then."""
+    async with world(FakeProvider(fate=always("stuck"), keeps_s=200.0)) as at:
+        assert isinstance(await at.wait(await at.job()), Gone)
+        assert now() < 300.0
+
+
+async def test_a_result_that_does_not_agree_yet_is_asked_for_again() -> None:
+    """COMPLETED by the status, still running by the result."""
+    provider = FakeProvider(run_s=0.5)
+    provider.get = first("ok", "says RUNNING", "says RUNNING")
+    async with world(provider) as at:
+        ended = await at.wait(await at.job())
+    assert isinstance(ended, Completed)
+    assert ended.url
+
+
+async def test_a_result_that_never_agrees_ends_without_a_link() -> None:
+    """Not the deadline's fifty minutes of asking."""
+    provider = FakeProvider(run_s=0.5)
+    provider.get = first("ok", then="says RUNNING")
+    async with world(provider) as at:
+        ended = await at.wait(await at.job())
+        assert now() < 120
+    assert isinstance(ended, Completed)
+    assert ended.url is None
+
+
+async def test_completed_without_a_link_keeps_what_was_answered() -> None:
+    """Somebody will have to ask support."""
+    async with world(FakeProvider(fate=always("no-url"))) as at:
+        ended = await at.wait(await at.job())
+    assert isinstance(ended, Completed)
+    assert (ended.url, ended.body) == (None, "{}")
+
+
+async def test_account_trouble_reaches_who_waits() -> None:
+    """Nothing can be asked any more."""
+    async with world(FakeProvider(get=always("key"))) as at:
+        with pytest.raises(AccountError):
+            await at.wait(await at.job())
+
+
+async def test_how_many_in_flight_are_old_is_known() -> None:
+    """No more is submitted than can be collected in time."""
+    async with world(FakeProvider(fate=first("stuck")), deadline_s=500.0) as at, asyncio.TaskGroup() as group:
+        assert at.poller.older_than(0.0) == (0, 0)
+        group.create_task(at.wait(await at.job(seed=1)))
+        await asyncio.sleep(20)
+        group.create_task(at.wait(await at.job(seed=2)))
+        await asyncio.sleep(1)
+        assert at.poller.older_than(10.0) == (1, 2)
+        assert at.poller.older_than(0.5) == (2, 2)
+        assert at.poller.older_than(100.0) == (0, 2)
+    assert at.poller.older_than(0.0) == (0, 0)
+
+
+async def test_who_no_longer_waits_is_no_longer_looked_for() -> None:
+    """A cancelled clip costs no calls."""
+    async with world(FakeProvider()) as at:
+        job = await at.job()
+        task = asyncio.get_running_loop().create_task(at.wait(job))
+        await asyncio.sleep(0.5)
+        task.cancel()
+        calls = len(at.provider.calls)
+        await asyncio.sleep(500)
+        assert len(at.provider.calls) == calls
+        assert at.poller.older_than(0.0) == (0, 0)
+
+
+async def test_a_pause_puts_the_first_look_off() -> None:
+    """What only the history knows is not asked for at once."""
+    async with world(FakeProvider(run_s=1.0)) as at:
+        job = await at.job()
+        asked = len(at.provider.calls)
+        waiting = asyncio.get_running_loop().create_task(at.poller.wait(job.request_id, job.at, at.times, pause_s=60))
+        await asyncio.sleep(59)
+        assert len(at.provider.calls) == asked
+        await waiting
+
+
+async def test_looks_at_once_are_bounded() -> None:
+    """A slow service must not be met with a thousand sockets."""
+    provider = FakeProvider(run_s=1.0, spread=0.0, get_s=30.0, post_s=0.01)
+    out, most = 0, 0
+    asked = provider._ask
+
+    async def counted(request_id: str) -> object:
+        nonlocal out, most
+        out += 1
+        most = max(most, out)
+        try:
+            return await asked(request_id)
+        finally:
+            out -= 1
+
+    provider._ask = counted  # type: ignore[method-assign,assignment]
+    async with world(provider) as at, asyncio.TaskGroup() as group:
+        for n in range(LOOKS + 40):
+            group.create_task(at.wait(await at.job(seed=n)))
+    assert most == LOOKS
+
+
+async def test_what_was_learned_moves_the_looks_of_those_that_wait() -> None:
+    """The expectation was 200 s, and the first ones took 5."""
+    async with world(FakeProvider(run_s=5.0, spread=0.0)) as at:
+        at.times = RunTimes(1000.0)
+        job = await at.job()
+        waiting = asyncio.get_running_loop().create_task(at.wait(job))
+        await asyncio.sleep(1)
+        for _ in range(5):
+            at.times.learn(5.0)
+        at.poller.reschedule()
+        await waiting
+        assert now() < 10.0
