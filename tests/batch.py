@@ -22,7 +22,7 @@ from batchgen.pacer import Pacer
 from batchgen.poller import Poller
 from batchgen.reconcile import Reconciler
 from batchgen.schedule import RunTimes
-from fakes import COST, FakeDownloads, FakeProvider, wanted
+from fakes import COST, FakeDownloads, FakeProvider, identity, wanted
 from virtual_time import EPOCH, VirtualTimeLoop
 
 #: No night lasts longer; a run that does hangs.
@@ -220,6 +220,11 @@ class Batch:
         clips = self.clips()
         return [clips[clip.key].state for clip in self.wanted]
 
+    def request_ids(self) -> set[str]:
+        """Every request id that was ever written down."""
+        with closing(Reader(self.folder)) as ledger:
+            return ledger.request_ids()
+
     def money(self) -> Wall:
         """What the ledger on disk says of the money."""
         with closing(Reader(self.folder)) as ledger:
@@ -238,9 +243,10 @@ def check(batch: Batch, life: Life | None = None, *, twice: int = 1) -> None:
     clips = batch.clips()
     again = {params: n for params, n in batch.provider.paid().items() if n > twice}
     assert not again, f"paid more than once: {again}"
-    known = {clip.request_id for clip in clips.values()}
+    known = batch.request_ids()
+    by_params = {identity(json.loads(clip.wanted.params)): clip for clip in clips.values()}
     for job in batch.provider.jobs.values():
-        clip = next(clip for clip in clips.values() if json.loads(clip.wanted.params) == dict(job.params))
+        clip = by_params[identity(job.params)]
         assert job.free or job.request_id in known or clip.state in (State.SUBMITTING, State.UNCONFIRMED), (
             f"{job.request_id} was paid for, and {clip.wanted.name} is {clip.state}"
         )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from virtual_time import VirtualTimeLoop
@@ -18,3 +21,17 @@ def pytest_asyncio_loop_factories(
     if item.path.parent.name in VIRTUAL and not item.get_closest_marker("real_time"):
         return {"virtual": VirtualTimeLoop}
     return {"real": asyncio.new_event_loop}
+
+
+@pytest.fixture
+def ram(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where the machine has one: thousands of real fsyncs are not what these tests prove."""
+    memory = Path("/dev/shm")  # noqa: S108
+    if not memory.is_dir():
+        yield tmp_path
+        return
+    folder = Path(tempfile.mkdtemp(dir=memory, prefix="batchgen-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)

@@ -1,8 +1,8 @@
 """A small stand-in for the video service, for tests of the command as a process.
 
 It shares no line with batchgen's own sandbox, so that the two can't share a mistake. It keeps its own books:
-every call, every accepted job, and what each one costs. Scripts misbehave: a script is wrapped round the answer
-of one kind of call, and decides whether to ask for that answer (which accepts the job), and what to send.
+every call, every accepted job, and what each one costs. A script is wrapped round the answer of one kind of
+call, and decides whether to ask for that answer (which accepts the job), and what to send; see `mischief`.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class FakeApi:
         assert ready.wait(10)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
 
@@ -272,95 +274,3 @@ def until(true: Callable[[], object], seconds: float = 8.0) -> None:
         if time.monotonic() > ends:
             raise TimeoutError
         time.sleep(0.005)
-
-
-# --- scripts ----------------------------------------------------------------------------------------------------
-
-
-def says(status: int, error: str | None = None, *, headers: Mapping[str, str] | None = None) -> Script:
-    """Refuse: the API's JSON error, or a gateway's HTML page where `error` is None."""
-
-    async def script(_call: Call, _answer: Answer) -> web.StreamResponse:
-        if error is None:
-            return web.Response(status=status, text="<html>Bad Gateway</html>", content_type="text/html")
-        return web.json_response({"error": error}, status=status, headers=headers)
-
-    return script
-
-
-def first(count: int, script: Script) -> Script:
-    """Let a script act on the first calls of its kind only."""
-
-    async def some(call: Call, answer: Answer) -> web.StreamResponse:
-        return await (script(call, answer) if call.number <= count else answer())
-
-    return some
-
-
-def after(count: int, script: Script) -> Script:
-    """Let a script act on all but the first calls of its kind."""
-
-    async def some(call: Call, answer: Answer) -> web.StreamResponse:
-        return await (answer() if call.number <= count else script(call, answer))
-
-    return some
-
-
-def slow(seconds: float) -> Script:
-    """Answer late: what a call does happens at once."""
-
-    async def script(_call: Call, answer: Answer) -> web.StreamResponse:
-        told = await answer()
-        await asyncio.sleep(seconds)
-        return told
-
-    return script
-
-
-async def drop(call: Call, _answer: Answer) -> web.StreamResponse:
-    """Close the connection in place of an answer; nothing is accepted."""
-    if call.request.transport is not None:
-        call.request.transport.abort()
-    return web.Response()
-
-
-def accepted_but(script: Script) -> Script:
-    """Do what was asked, and answer as `script` does."""
-
-    async def lost(call: Call, answer: Answer) -> web.StreamResponse:
-        await answer()
-        return await script(call, answer)
-
-    return lost
-
-
-async def cut_short(call: Call, answer: Answer) -> web.StreamResponse:
-    """Announce the whole answer, send half of it, and close the connection."""
-    whole = await answer()
-    assert isinstance(whole, web.Response)
-    assert isinstance(whole.body, bytes)
-    reply = web.StreamResponse(headers={**whole.headers, "Content-Length": str(len(whole.body))})
-    await reply.prepare(call.request)
-    await reply.write(whole.body[: len(whole.body) // 2])
-    await asyncio.sleep(0.02)  # so that the half is not lost in the reset
-    return await drop(call, answer)
-
-
-class Gate:
-    """A script that lets calls do what they ask (or not), and holds their answers until it is opened."""
-
-    def __init__(self, *, accepts: bool = True) -> None:
-        self._accepts = accepts
-        self._open = threading.Event()
-        self.held = 0
-
-    def open(self) -> None:
-        """Let all answers go."""
-        self._open.set()
-
-    async def __call__(self, _call: Call, answer: Answer) -> web.StreamResponse:
-        told = await answer() if self._accepts else None
-        self.held += 1
-        while not self._open.is_set():
-            await asyncio.sleep(0.005)
-        return await answer() if told is None else told

@@ -9,8 +9,10 @@ import asyncio
 import hashlib
 import json
 import random
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typing import Any
 from batchgen.clip import Wanted
 from batchgen.errors import AccountError, CallError, ClipError, DiskFullError, DownloadError, NowError, UnknownError
 from batchgen.errors import UnsureError
+from batchgen.ledger import FILE
 from batchgen.media import Expect, Fetched
 from batchgen.providers.base import (
     Accepted,
@@ -191,7 +194,7 @@ class FakeProvider:
         seen = wall() - self.history_lag_s
         jobs = [job for job in self.jobs.values() if job.model == model and since <= job.at <= min(until, seen)]
         rows = [self._row(job, blind=word == "blind") for job in jobs]
-        return HistoryPage(rows[: len(rows) // 2] if word == "part" else rows, word != "part", wall())
+        return HistoryPage(rows[(len(rows) + 1) // 2 :] if word == "part" else rows, word != "part", wall())
 
     async def upload(self, path: Path) -> str:
         """Take an audio file."""
@@ -318,3 +321,23 @@ class FakeDownloads:
         if self.on_rename:
             self.on_rename()
         return fetched
+
+
+# --- a disk without room --------------------------------------------------------------------------------------
+
+
+def full(folder: Path, event: str) -> None:
+    """Let every write of an event fail, as on a full disk."""
+    with closing(sqlite3.connect(folder / FILE)) as db:
+        db.execute(
+            f"CREATE TRIGGER full BEFORE INSERT ON event WHEN NEW.name LIKE '{event}' "
+            "BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+        )
+        db.commit()
+
+
+def freed(folder: Path) -> None:
+    """Let it succeed again."""
+    with closing(sqlite3.connect(folder / FILE)) as db:
+        db.execute("DROP TRIGGER full")
+        db.commit()

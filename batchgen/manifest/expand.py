@@ -201,11 +201,9 @@ class Expander:
         def tell(problem: Problem) -> None:
             self._tell(problem, layers, place)
 
-        filled = self._fill(values, variables, tell)
-        if filled is None:
-            return
+        filled, whole = self._fill(values, variables, tell)
         prompt = self._checked(filled, layers, tell)
-        if prompt is None:
+        if prompt is None or not whole:
             return
         text, model, settings, seeds, priority = prompt
         takes = self._takes(model, text, settings, seeds, place)
@@ -241,23 +239,26 @@ class Expander:
 
     def _fill(
         self, values: Mapping[str, Any], variables: Mapping[str, Any], tell: Callable[[Problem], None]
-    ) -> dict[str, Any] | None:
-        """Return the values with their templates filled in and the empty ones left out; None: one can't be."""
-        filled: dict[str, Any] | None = {}
+    ) -> tuple[dict[str, Any], bool]:
+        """Return the values with their templates filled in and the empty ones left out, and whether all could be.
+
+        What can't be filled is left out, a prompt as a blank that passes: the others are still to be checked.
+        """
+        filled: dict[str, Any] = {}
+        whole = True
         for name, value in values.items():
-            if value is None or not (isinstance(value, str) and is_template(value)):
-                if filled is not None and value is not None:
+            if not (isinstance(value, str) and is_template(value)):
+                if value is not None:
                     filled[name] = value
                 continue
             try:
-                text = self.templates.fill(value, variables)
+                filled[name] = self.templates.fill(value, variables)
             except TextError as error:
                 tell(Problem(name, f"{name}: {error.what}", error.mend))
-                filled = None
-            else:
-                if filled is not None:
-                    filled[name] = text
-        return filled
+                whole = False
+                if name == "prompt":
+                    filled[name] = "-"
+        return filled, whole
 
     def _checked(
         self, values: dict[str, Any], layers: Sequence[Layer], tell: Callable[[Problem], None]

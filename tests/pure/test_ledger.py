@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import MODEL, wanted
+from fakes import MODEL, freed, full, wanted
 
 from batchgen.clip import (
     EVENTS,
@@ -70,23 +70,6 @@ async def live(ledger: Ledger, row: int, *events: Event) -> Clip:
     return clip
 
 
-def full(folder: Path, event: str) -> None:
-    """Let every write of an event fail, as on a full disk."""
-    with closing(sqlite3.connect(folder / FILE)) as db:
-        db.execute(
-            f"CREATE TRIGGER full BEFORE INSERT ON event WHEN NEW.name LIKE '{event}' "
-            "BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
-        )
-        db.commit()
-
-
-def freed(folder: Path) -> None:
-    """Let it succeed again."""
-    with closing(sqlite3.connect(folder / FILE)) as db:
-        db.execute("DROP TRIGGER full")
-        db.commit()
-
-
 # --- durable ------------------------------------------------------------------------------------------------
 
 
@@ -95,7 +78,7 @@ async def test_each_event_is_on_disk_when_record_returns(ledger: Ledger, event: 
     """A reader beside the run, and the next run, see the very same clip."""
     clip = await live(ledger, 1, *LIVES[event])
     with closing(Reader(ledger.folder)) as beside:
-        assert next(beside.clips(clip.state)) == clip
+        assert {found.row: found for found in beside.clips()}[1] == clip
         assert beside.wall() == replace(ledger.money, open={k: n for k, n in ledger.money.open.items() if n},
                                         held={k: n for k, n in ledger.money.held.items() if n})  # fmt: skip
         assert beside.totals() == ledger.live_totals
@@ -145,7 +128,7 @@ async def test_what_a_service_sends_can_always_be_written(ledger: Ledger) -> Non
     await live(ledger, 2, START, Submitted("r\ud83d", 1.0), odd)
     await live(ledger, 3, START)
     with closing(Reader(ledger.folder)) as beside:
-        assert [clip.row for clip in beside.clips(State.FAILED, State.DOWNLOADING, State.SUBMITTING)] == [1, 3, 2]
+        assert {clip.row for clip in beside.clips(State.FAILED, State.DOWNLOADING, State.SUBMITTING)} == {1, 2, 3}
 
 
 async def test_events_that_come_together_share_a_commit(ledger: Ledger) -> None:
@@ -358,7 +341,7 @@ async def test_an_edit_adds_what_is_new_and_flags_what_is_gone(ledger: Ledger) -
     assert ledger.live_totals.unwanted == 2
     assert ledger.live_totals.counts[State.PENDING] == 2
     assert ledger.paid() == [2]
-    assert ledger.sync(wanted(n) for n in range(5)) == 3
+    assert ledger.sync(wanted(n) for n in range(5)) == 2
     assert ledger.live_totals.unwanted == 0
     assert ledger.live_totals.counts[State.DONE] == 1
 
