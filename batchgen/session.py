@@ -38,7 +38,6 @@ from batchgen.providers.segmind_http import address, is_loopback
 from batchgen.reconcile import Doubt, Reconciler
 from batchgen.redact import Secret
 from batchgen.sandbox.faults import Faults
-from batchgen.sandbox.server import Sandbox
 from batchgen.schedule import RunTimes
 from batchgen.settings import Settings
 from batchgen.verify import check_files
@@ -101,7 +100,6 @@ class Session:
         self.ledger = Ledger(folder)
         try:
             self.ledger.bind(self._home(provider), moved=settings.moved)
-            self.ledger.recover()
             self.ledger.sync(manifest.wanted)
             self._remember()
             (folder / CLIPS).mkdir(exist_ok=True)
@@ -133,6 +131,7 @@ class Session:
 
         Any exception but ours is a fault of batchgen; what was on disk stays there, and a run resumes it.
         """
+        self.ledger.recover()
         async with AsyncExitStack() as stack:
             provider = await self._connect(stack)
             loopback = is_loopback(address(provider.origin, "the API"))
@@ -146,6 +145,7 @@ class Session:
 
     async def reconcile(self) -> list[tuple[Doubt, State]]:
         """Hold clips in doubt against the history; gives what was found, and the state that each has now."""
+        self.ledger.recover()
         doubtful = list(self.ledger.clips(State.UNCONFIRMED, State.LOST))
         if not doubtful:
             return []
@@ -161,7 +161,7 @@ class Session:
             await _alongside(look(), pacer.run)
             settled = []
             for doubt in looked:
-                event = found(doubt, self.ledger.now())
+                event = found(doubt, self.ledger.now(), self.settings.deadline)
                 clip = await self.ledger.record(doubt.clip, event) if event else doubt.clip
                 settled.append((doubt, clip.state))
             await self.ledger.settle()
@@ -187,6 +187,8 @@ class Session:
     async def _connect(self, stack: AsyncExitStack) -> Provider:
         base_url = self.settings.base_url
         if self.settings.sandbox:
+            from batchgen.sandbox.server import Sandbox  # a server of its own is no part of a paid run
+
             sandbox = Sandbox(
                 self.folder / "service", latency_s=self.settings.sandbox_latency, faults=self._faults, credits=10_000
             )

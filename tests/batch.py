@@ -10,6 +10,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fakes import COST, FakeDownloads, FakeProvider, identity, wanted
+from virtual_time import EPOCH, VirtualTimeLoop
+
 from batchgen.clip import Clip, Event, State, Wanted
 from batchgen.errors import Exit
 from batchgen.flow.brake import Brake
@@ -22,8 +25,6 @@ from batchgen.pacer import Pacer
 from batchgen.poller import Poller
 from batchgen.reconcile import Reconciler
 from batchgen.schedule import RunTimes
-from fakes import COST, FakeDownloads, FakeProvider, identity, wanted
-from virtual_time import EPOCH, VirtualTimeLoop
 
 #: No night lasts longer; a run that does hangs.
 NIGHT_S = 24 * 3600.0
@@ -90,7 +91,7 @@ class Batch:
         *,
         provider: FakeProvider | None = None,
         downloads: FakeDownloads | None = None,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: Limits = Limits(),
     ) -> None:
         self.root = folder
         self.folder = folder / "life0"
@@ -105,12 +106,16 @@ class Batch:
     # --- a life ---------------------------------------------------------------------------------------------
 
     def live(
-        self, orders: Orders = Orders(), *, kill: Kill | None = None, beside: Beside | None = None  # noqa: B008
+        self,
+        orders: Orders | None = None,
+        *,
+        kill: Kill | None = None,
+        beside: Beside | None = None,
     ) -> Life:
         """Run until it ends by itself, or dies."""
         with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(self.clock)) as runner:
             try:
-                return runner.run(self._live(orders, kill, beside))
+                return runner.run(self._live(orders or Orders(), kill, beside))
             finally:
                 self.clock = runner.get_loop().time()
 

@@ -26,7 +26,7 @@ def pytest_asyncio_loop_factories(
 @pytest.fixture
 def ram(tmp_path: Path) -> Iterator[Path]:
     """A folder in memory where the machine has one: thousands of real fsyncs are not what these tests prove."""
-    memory = Path("/dev/shm")  # noqa: S108
+    memory = Path("/dev/shm")
     if not memory.is_dir():
         yield tmp_path
         return

@@ -17,9 +17,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from virtual_time import wall
+
 from batchgen.clip import Wanted
-from batchgen.errors import AccountError, CallError, ClipError, DiskFullError, DownloadError, NowError, UnknownError
-from batchgen.errors import UnsureError
+from batchgen.errors import (
+    AccountError,
+    CallError,
+    ClipError,
+    DiskFullError,
+    DownloadError,
+    NowError,
+    UnknownError,
+    UnsureError,
+)
 from batchgen.ledger import FILE
 from batchgen.media import Expect, Fetched
 from batchgen.providers.base import (
@@ -33,7 +43,6 @@ from batchgen.providers.base import (
     Refused,
     Running,
 )
-from virtual_time import wall
 
 COST = 625_000
 MODEL = "wan-2.5-t2v"
@@ -52,6 +61,11 @@ TROUBLE: dict[str, Callable[[], CallError]] = {
     "credits": lambda: AccountError("406 insufficient credits", reason="credits", status=406),
     "retired": lambda: AccountError("410 retired", reason="retired", status=410),
 }
+
+
+def trouble(word: str) -> CallError:
+    """The error that a word of the table stands for."""
+    return TROUBLE[word]()
 
 
 def wanted(n: int, take: int = 1, **params: object) -> Wanted:
@@ -101,6 +115,16 @@ def first(*words: str, then: str = "ok") -> Callable[..., str]:
     return lambda *_: left.pop(0) if left else then
 
 
+def ok(*_: object) -> str:
+    """The script without faults."""
+    return "ok"
+
+
+def done(*_: object) -> str:
+    """The script in which all jobs end well."""
+    return "done"
+
+
 @dataclass
 class FakeProvider:
     """Implements `providers.base.Provider`; scripts are called with the parameters or the job."""
@@ -114,11 +138,11 @@ class FakeProvider:
     history_lag_s: float = 0.0
     spread: float = 0.2  #: of the run times
     seed: int = 1
-    post: Callable[[Mapping[str, Any]], str] = always("ok")
-    fate: Callable[[Mapping[str, Any]], str] = always("done")
-    get: Callable[[Job | None], str] = always("ok")
-    look: Callable[[], str] = always("ok")  #: the history: "ok", "down", "part", "blind", "never"
-    uploads: Callable[[], str] = always("ok")
+    post: Callable[[Mapping[str, Any]], str] = ok
+    fate: Callable[[Mapping[str, Any]], str] = done
+    get: Callable[[Job | None], str] = ok
+    look: Callable[[], str] = ok  #: the history: "ok", "down", "part", "blind", "never"
+    uploads: Callable[[], str] = ok
     cost: Callable[[Mapping[str, Any]], int | None] = lambda _: COST
     outages: list[tuple[float, float]] = field(default_factory=list)  #: by the loop's clock
     on_arrival: Hook | None = None
@@ -160,7 +184,7 @@ class FakeProvider:
             self.on_arrival()
         await self._takes(self.post_s / 2)
         if word in TROUBLE:
-            raise TROUBLE[word]()
+            raise trouble(word)
         job = self._accept(*self._arriving.pop(number))
         if self.on_accept:
             self.on_accept()
@@ -180,8 +204,10 @@ class FakeProvider:
 
     async def lookup(self, request_id: str) -> HistoryRow | None:
         """Find one request in the history."""
-        rows = (await self.history(MODEL, 0.0, float("inf"))).rows
-        return next((row for row in rows if row.request_id == request_id), None)
+        page = await self.history(MODEL, 0.0, float("inf"))
+        if not page.whole:
+            raise UnknownError("the history answers in pieces")
+        return next((row for row in page.rows if row.request_id == request_id), None)
 
     async def history(self, model: str, since: float, until: float) -> HistoryPage:
         """Show the window, with the service's own spelling and defaults."""
@@ -201,7 +227,7 @@ class FakeProvider:
         await self._takes(self.get_s)
         word = self.uploads()
         if word in TROUBLE:
-            raise TROUBLE[word]()
+            raise trouble(word)
         return f"https://files.example/{path.name}"
 
     async def balance(self) -> int:
@@ -245,7 +271,7 @@ class FakeProvider:
         word = self.get(job)
         await self._takes(self.get_s)
         if word in TROUBLE:
-            raise TROUBLE[word]()
+            raise trouble(word)
         if job is None or word == "gone" or wall() - job.at > self.keeps_s:
             return Gone("no such request")
         if word.startswith("says "):
@@ -255,16 +281,16 @@ class FakeProvider:
     def _row(self, job: Job, *, blind: bool) -> HistoryRow:
         outcome = outcome_of(job, wall())
         shown = {name: str(value) for name, value in job.params.items()} | {"enable_prompt_expansion": "true"}
-        return HistoryRow(job.request_id, job.model, outcome, None if blind else shown, job.at)  # type: ignore[arg-type]
+        return HistoryRow(job.request_id, job.model, outcome, None if blind else shown, job.at)
 
     def _counted(self) -> None:
         now = asyncio.get_running_loop().time()
         if any(since <= now < until for since, until in self.outages):
-            raise TROUBLE["unreachable"]()
+            raise trouble("unreachable")
         lately = [at for at in self.calls[-int(self.rpm) - 1 :] if at > now - 60.0] if self.rpm else []
         if self.rpm and len(lately) >= self.rpm:
             self.limited += 1
-            raise TROUBLE["rate"]()
+            raise trouble("rate")
         self.calls.append(now)
 
     async def _takes(self, seconds: float) -> None:
@@ -291,7 +317,7 @@ class FakeDownloads:
     """Implements `flow.tools.Downloads`; the script says "ok", "dead", "broken", "trouble" or "full"."""
 
     takes_s: float = 2.0
-    meets: Callable[[str], str] = always("ok")
+    meets: Callable[[str], str] = ok
     on_rename: Hook | None = None
 
     def __post_init__(self) -> None:

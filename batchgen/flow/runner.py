@@ -160,7 +160,7 @@ class Runner:
             await self._start(clips, clip.row)
 
     def _found(self, doubt: Doubt) -> Submitted | Generated | Failed | Blocked | None:
-        return found(doubt, self._tools.ledger.now())
+        return found(doubt, self._tools.ledger.now(), self._tools.deadline_s)
 
     def _released(self, doubt: Doubt) -> Released | None:
         clip = doubt.clip
@@ -172,13 +172,15 @@ class Runner:
         return None
 
 
-def found(doubt: Doubt, now: float) -> Submitted | Generated | Failed | Blocked | None:
+def found(doubt: Doubt, now: float, deadline_s: float) -> Submitted | Generated | Failed | Blocked | None:
     """Turn what the history shows into the clip's event; None when there is no news."""
     row, clip = doubt.row, doubt.clip
     if row is None:
         return None
-    if isinstance(row.outcome, Running) and clip.state is State.UNCONFIRMED:
-        return Submitted(row.request_id, row.at or (clip.request.intent_at if clip.request else now))
+    if isinstance(row.outcome, Running):
+        at = row.at or (clip.request.intent_at if clip.request else now)
+        stuck = clip.state is State.LOST and now - at >= deadline_s
+        return None if stuck else Submitted(row.request_id, at)
     if isinstance(row.outcome, Completed) and row.outcome.url and row.outcome.url != _known_url(clip):
         return generated(row.outcome, now, row.request_id)
     if isinstance(row.outcome, Refused):

@@ -30,7 +30,7 @@ CREATE TABLE clip(
   failures INTEGER NOT NULL DEFAULT 0, refusals INTEGER NOT NULL DEFAULT 0,
   reason TEXT NOT NULL DEFAULT '', file TEXT, bytes INTEGER, sha256 TEXT, flags TEXT NOT NULL DEFAULT '');
 CREATE INDEX clip_open ON clip(state, take, priority DESC, ord) WHERE state <> 'done';
-CREATE INDEX clip_unwanted ON clip(state) WHERE wanted = 0;
+CREATE INDEX clip_counts ON clip(state, wanted);
 CREATE TABLE request(
   clip INTEGER NOT NULL REFERENCES clip(id), n INTEGER NOT NULL, grade TEXT NOT NULL,
   intent_at REAL NOT NULL, held INTEGER NOT NULL, request_id TEXT, submitted_at REAL, completed_at REAL,

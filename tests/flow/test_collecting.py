@@ -13,7 +13,6 @@ from fakes import COST, FakeDownloads, FakeProvider, Job, always, first, wanted
 from batchgen.clip import Failed, Generated, Lost, State
 from batchgen.retry import FREE_RETRIES, SUBMIT_TRIES
 
-
 # --- what the service says of a job -------------------------------------------------------------------------
 
 

@@ -163,7 +163,9 @@ def test_after_a_kill_the_users_word_resubmits_only_what_did_not_arrive(ram: Pat
 # --- any night ----------------------------------------------------------------------------------------------
 
 POSTS = st.lists(
-    st.sampled_from(["ok", "ok", "ok", "lost", "unsure", "rate", "rate-30", "unreachable", "server", "refused", "blocked"]),
+    st.sampled_from(
+        ["ok", "ok", "ok", "lost", "unsure", "rate", "rate-30", "unreachable", "server", "refused", "blocked"]
+    ),
     max_size=14,
 )
 FATES = st.lists(st.sampled_from(["done", "done", "transient", "final", "blocked", "no-url", "stuck"]), max_size=8)

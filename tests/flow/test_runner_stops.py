@@ -160,7 +160,8 @@ def test_an_account_that_can_still_collect_does_so_and_submits_no_more(tmp_path:
 def test_a_dead_key_stops_the_night_at_once_and_all_stays_resumable(tmp_path: Path) -> None:
     """Nothing can be asked any more."""
     provider = FakeProvider()
-    provider.get = provider.post = lambda _: "key" if asyncio.get_running_loop().time() > 30 else "ok"
+    provider.get = lambda _: "key" if asyncio.get_running_loop().time() > 30 else "ok"
+    provider.post = lambda _: "key" if asyncio.get_running_loop().time() > 30 else "ok"
     batch = Batch(tmp_path, 50, provider=provider)
     life = batch.live()
     assert life.exit is Exit.STOPPED
@@ -299,7 +300,6 @@ def test_draining_collects_all_that_is_in_flight(tmp_path: Path) -> None:
 def test_a_second_signal_leaves_at_once_and_the_answer_is_in_doubt(tmp_path: Path) -> None:
     """Listed, looked for, and never sent again by itself."""
     batch = Batch(tmp_path, 30, provider=FakeProvider(post_s=20.0))
-    batch.arrives = always(True)  # type: ignore[assignment]
     life = batch.live(beside=pull(5.0, now=True))
     assert life.lasted_s < 6
     assert Counter(batch.states())[State.SUBMITTING] == 4

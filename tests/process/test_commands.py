@@ -166,8 +166,8 @@ def test_what_changes_a_batch_is_refused_beside_a_run(api: FakeApi, desk: Desk) 
     gate = api.scripts["submit"] = Gate()
     process = desk.start(*desk.paid("--yes"))
     api.until(lambda: gate.held == 3)
-    for command in ("reconcile", "retry", "verify"):
-        assert str(process.pid) in desk.call(*at(desk, command)).expect(6).said
+    others = [desk.start(*at(desk, command)) for command in ("reconcile", "retry", "verify")]
+    assert all(str(process.pid) in desk.end(other).expect(6).said for other in others)
     gate.open()
     desk.end(process).expect(0)
 

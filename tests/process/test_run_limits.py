@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from command import Desk
 from fake_api import FakeApi
-from mischief import after, says
+from mischief import after, drop, first, says
 
 pytestmark = pytest.mark.real_time
 
@@ -89,3 +89,12 @@ def test_a_bad_key_stops_at_once_in_plain_words(api: FakeApi, desk: Desk) -> Non
     assert "key" in ended.obj["stopped"]
     assert "invalid_api_key" in ended.obj["stopped"]
     assert ended.obj["next"] == ["batchgen run night.yaml"]
+
+
+def test_the_most_urgent_of_several_exit_codes_is_given(api: FakeApi, desk: Desk) -> None:
+    """Stopped early (4) beats a clip in doubt (5), which beats a failed one (3)."""
+    api.scripts["submit"] = first(1, drop)
+    api.error = lambda params: "invalid parameter" if params["prompt"] == "a dog" else None
+    desk.run("--in-flight", "1", "--limit", "2").expect(4, unconfirmed=1, failed=1, pending=1)
+    desk.run().expect(5, unconfirmed=1, failed=1, done=1)
+    assert api.posts == 3

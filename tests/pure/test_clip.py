@@ -59,7 +59,11 @@ def reach(state: State) -> Clip:
         clip = lives.popleft()
         if clip.state is state:
             return clip
-        lives.extend(advance(clip, SAMPLES[event]) for event in NEXT[clip.state] if event is not Generated or clip.state is not State.DOWNLOADING)
+        lives.extend(
+            advance(clip, SAMPLES[event])
+            for event in NEXT[clip.state]
+            if event is not Generated or clip.state is not State.DOWNLOADING
+        )
     raise AssertionError(state)
 
 

@@ -106,7 +106,7 @@ async def test_events_are_kept_with_time_name_state_and_detail(ledger: Ledger) -
 
 async def test_both_requests_of_a_clip_stay_in_the_bill(ledger: Ledger) -> None:
     """The first one was lost, and paid for all the same."""
-    lost = [START, Submitted("r1", 10.0), Lost("gone", cost=600_000), Released("word")]
+    lost: list[Event] = [START, Submitted("r1", 10.0), Lost("gone", cost=600_000), Released("word")]
     await live(ledger, 1, *lost, START, Submitted("r2", 20.0), GENERATED)
     assert ledger.money.spent == 1_225_000
     with closing(Reader(ledger.folder)) as beside:

@@ -26,7 +26,8 @@ def test_an_amount_is_read_exactly_or_not_at_all(value: object, micro: int | Non
 
 @pytest.mark.parametrize(
     ("micro", "text"),
-    [(None, "unknown"), (0, "$0.00"), (625_000, "$0.625"), (312_500, "$0.3125"), (1_250_000, "$1.25"), (-5_000_000, "-$5.00"),
+    [(None, "unknown"), (0, "$0.00"), (625_000, "$0.625"),
+     (312_500, "$0.3125"), (1_250_000, "$1.25"), (-5_000_000, "-$5.00"),
      (1_234_560_000, "$1,234.56")],
 )  # fmt: skip
 def test_an_amount_is_told_in_full(micro: int | None, text: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from fakes import FakeProvider, always, wanted
 from virtual_time import wall
 
-from batchgen.clip import AnswerLost, Clip, Lost, Submitted, SubmitStarted, advance
+from batchgen.clip import AnswerLost, Clip, Lost, SubmitStarted, Submitted, advance
 from batchgen.errors import UnsureError
 from batchgen.pacer import Pacer
 from batchgen.providers.base import Completed, HistoryRow
@@ -170,9 +170,9 @@ async def test_absence_does_not_count_before_the_settle_time() -> None:
 async def test_a_history_that_can_not_be_read_proves_nothing(word: str) -> None:
     """Unreadable is not absent: a resubmission would pay again."""
     provider = FakeProvider(look=always(word))
-    other, clip = await posted(provider, 0, "ok"), await posted(provider, 1, "unsure")
+    await posted(provider, 0, "ok")
+    clip = await posted(provider, 1, "unsure")
     [doubtful] = await look(provider, [clip], age=9000.0)
-    assert other
     assert not doubtful.absent
     assert doubtful.row is None
     assert doubtful.note

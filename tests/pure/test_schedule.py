@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 
@@ -75,7 +76,7 @@ def test_a_cold_start_looks_early_because_an_expectation_can_be_wrong() -> None:
 def test_the_tail_is_never_more_than_a_minute_apart() -> None:
     """What is late is still worth money."""
     found = looks(learned([10.0] * 20), 3600.0)
-    gaps = [after - before for before, after in zip(found, found[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(found)]
     assert max(gaps) <= TAIL_CAP_S + 1e-6
 
 

@@ -38,7 +38,7 @@ def test_silence_slows_down_after_a_streak() -> None:
     trouble = Trouble()
     for n in range(UNSURE_SLOW - 1):
         trouble.met_silence(float(n))
-    assert not trouble.on
+    assert trouble.since is None
     trouble.met_silence(50.0)
     assert trouble.on
     assert trouble.until > 50.0

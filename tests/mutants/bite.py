@@ -1,7 +1,7 @@
 """Show that the suite bites: apply each mutant of `mutants.toml` to a copy of the tree, and see its tests go red.
 
-    python tests/mutants/run.py            all of them
-    python tests/mutants/run.py fsync rpm  those whose name holds one of the words
+    python tests/mutants/bite.py            all of them
+    python tests/mutants/bite.py fsync rpm  those whose name holds one of the words
 
 A mutant is one fault that a promise forbids, made by replacing one text in one file. It is killed when at
 least one of its tests fails; the same tests pass on the tree as it is (checked first, once per set).
@@ -77,7 +77,10 @@ def main() -> int:
             killed = not passes(tree, mutant.tests)
             shutil.rmtree(tree)
             survivors += [] if killed else [mutant.name]
-            print(f"{'killed  ' if killed else 'SURVIVED'}  {mutant.name}  ({time.monotonic() - started:.0f} s)", flush=True)
+            print(
+                f"{'killed  ' if killed else 'SURVIVED'}  {mutant.name}  ({time.monotonic() - started:.0f} s)",
+                flush=True,
+            )
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants killed")
     return 1 if survivors else 0
 
