@@ -10,6 +10,7 @@ import traceback
 import rich_click as click
 
 from batchgen import __version__
+from batchgen.cli import common
 from batchgen.errors import BatchgenError, Exit, ManifestError
 
 #: In the order of a batch's life. Each is a module, imported when it is asked for: `--version` answers at once.
@@ -58,6 +59,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit; the one place that turns errors into text and codes."""
+    common.open_streams()
     try:
         code = cli.main(prog_name="batchgen", standalone_mode=False)
     except click.Abort:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +40,25 @@ def verbosity_options(command: _Command) -> _Command:
 
 def answer(obj: Mapping[str, Any], text: Callable[[], str], *, as_json: bool) -> None:
     """Print an answer on standard output: the object, or its text for people."""
-    click.echo(json.dumps(obj, ensure_ascii=False, indent=2) if as_json else text())
+    put(json.dumps(obj, ensure_ascii=False, indent=2) if as_json else text())
+
+
+def put(text: str) -> None:
+    """Print on standard output; a reader who has gone away changes nothing, least of all the exit code."""
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        with suppress(OSError, ValueError):
+            os.dup2(nowhere, sys.stdout.fileno())
+
+
+def open_streams() -> None:
+    """Give a process that was started with closed streams some that lead nowhere (0, 1 and 2, in this order)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - open for the process's life
 
 
 def width() -> int:

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich_click as click
-
 from batchgen.cli import common
 from batchgen.clip import Blocked, Clip, Downloaded, Event, Failed, Lost
 from batchgen.errors import BatchgenError
@@ -155,9 +153,9 @@ class Watch:
                          cap=session.settings.max_usd, options=self._options)  # fmt: skip
         obj = status_object(facts, now=time.time())
         if self._as_json:
-            click.echo(self._redact(json.dumps(obj, ensure_ascii=False, indent=2)))
+            common.put(self._redact(json.dumps(obj, ensure_ascii=False, indent=2)))
         else:
-            click.echo(self._redact(status_text(obj, common.width(), ascii=common.plain_ascii())))
+            common.put(self._redact(status_text(obj, common.width(), ascii=common.plain_ascii())))
 
     @contextmanager
     def telling_errors(self) -> Iterator[None]:
@@ -182,4 +180,4 @@ class Watch:
 
         elapsed = time.monotonic() - self._started
         facts = facts_of_folder(self.folder, self._arg, elapsed_s=elapsed, stopped=message)
-        click.echo(self._redact(json.dumps(status_object(facts, now=time.time()), ensure_ascii=False, indent=2)))
+        common.put(self._redact(json.dumps(status_object(facts, now=time.time()), ensure_ascii=False, indent=2)))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.clip import AnswerLost, Blocked, Clip, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
-from batchgen.errors import AccountError, ClipError, Exit, LedgerWriteError, NowError, UnsureError
+from batchgen.errors import AccountError, ClipError, Exit, NowError, UnsureError
 from batchgen.flow.tools import Tools
 from batchgen.flow.trouble import UNSURE_STOP, Trouble
 from batchgen.money import usd
@@ -51,22 +51,12 @@ class Submitter:
             self._tools.at_work.add(clip.row)
             clip = await self._tools.ledger.record(clip, SubmitStarted(at=at, held=held, sent=sent))
             event = await self._post(clip, params, grant, at)
-            clip = await self._record_answer(clip, event)
+            clip = await self._tools.ledger.record(clip, event)
         if isinstance(event, SubmitDeferred):
             self._tools.settled(clip)
             if event.counts:
                 await self._tools.pause(delay(clip.refusals, dice=self._tools.dice(), base=2.0))
         return clip
-
-    async def _record_answer(self, clip: Clip, event: Event) -> Clip:
-        """Write the answer down; a request id that the ledger can't take is on the screen at once, too."""
-        try:
-            return await self._tools.ledger.record(clip, event)
-        except LedgerWriteError:
-            if isinstance(event, Submitted):
-                log.critical("PAID: clip %s has the request id %s; it is kept in ledger.spill",
-                             clip.wanted.name, event.request_id)  # fmt: skip
-            raise
 
     async def _post(self, clip: Clip, params: Mapping[str, Any], grant: int, at: float) -> Event:
         self._tools.posts_out += 1

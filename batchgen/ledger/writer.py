@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,8 @@ from batchgen.ledger import lock, sql
 from batchgen.ledger.reader import FILE, Reader
 from batchgen.ledger.spill import Spill
 from batchgen.money import price_class
+
+log = logging.getLogger("batchgen.ledger")
 
 #: Called after an event is on disk, with the clip as it is then.
 Observer: TypeAlias = Callable[[Clip, Event], None]
@@ -197,11 +200,7 @@ class Ledger(Reader):
         self._gathered.append((write, durable))
         if self._commit_runs is None:
             self._start_commit()
-        try:
-            await durable
-        except LedgerWriteError:
-            self._save_id(clip, event)
-            raise
+        await durable
         if after.state.settled:
             self._live.pop(after.row, None)
         return after
@@ -253,6 +252,8 @@ class Ledger(Reader):
         for (clip, event, _, _), durable in batch:
             if error is None:
                 self._tell(clip, event)
+            else:
+                self._save_id(clip, event)
             if durable.done():
                 continue
             if error is None:
@@ -263,7 +264,10 @@ class Ledger(Reader):
             self._start_commit()
 
     def _save_id(self, clip: Clip, event: Event) -> None:
+        """Keep a request id that could not be written: it may be all that is known of something paid for."""
         if isinstance(event, Submitted):
+            name = clip.wanted.name
+            log.critical("PAID: clip %s has the request id %s; it is kept in ledger.spill", name, event.request_id)
             self._spill.add(clip.key, event.request_id, event.at)
 
     def _tell(self, clip: Clip, event: Event) -> None:

@@ -64,6 +64,7 @@ def resume_twice(batch: Batch, *, pause_s: float = 30.0) -> None:
     """The first resume settles; the second must find the same, and have nothing to pay."""
     batch.clock += pause_s
     check(batch, batch.live())
+    assert all(state.settled for state in batch.states())
     posts, states, spent = len(batch.provider.posts), batch.states(), batch.money().spent
     batch.clock += pause_s
     check(batch, batch.live())

@@ -329,8 +329,8 @@ def test_a_full_disk_stops_the_run_and_costs_no_generation(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("event", ["SubmitStarted", "Submitted", "Generated", "Downloaded", "%"])
 def test_a_ledger_that_can_not_be_written_stops_the_run_and_loses_nothing(tmp_path: Path, event: str) -> None:
-    """No POST without an intent; an id in hand is never dropped."""
-    batch = Batch(tmp_path, 12)
+    """No POST without an intent; an id in hand is never dropped, and needs no history to be found again."""
+    batch = Batch(tmp_path, 12, provider=FakeProvider(look=always("down")))
     batch.live(Orders(limit=2))
     full(batch.folder, event)
     posts = len(batch.provider.posts)
