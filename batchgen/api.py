@@ -85,7 +85,8 @@ class Run:
     def __init__(self, manifest: Manifest, folder: Path, settings: Any, key: Secret | None) -> None:  # noqa: ANN401 - see `merge`
         self._given = (manifest, folder, settings, key)
         self._news: asyncio.Queue[Happened | None] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
+        self._group = asyncio.TaskGroup()
+        self._failed: BaseException | None = None
         self._outcome: Outcome | None = None
         self._session: Session | None = None
 
@@ -103,26 +104,33 @@ class Run:
     async def __aenter__(self) -> Run:
         session = self._session = Session(*self._given)
         session.ledger.observers.append(lambda clip, event: self._news.put_nowait(Happened(clip, event)))
-        self._task = asyncio.create_task(self._work(session), name="batchgen run")  # awaited in __aexit__
+        await self._group.__aenter__()
+        self._group.create_task(self._work(session))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is None or self._task is None:
+        session = self._session
+        if session is None:
             return
-        if not self._task.done():
-            self._session.brake.pull("left early", Exit.STOPPED, grace_s=0.0)
+        if self._outcome is None and self._failed is None:
+            session.brake.pull("left early", Exit.STOPPED, grace_s=0.0)
         try:
-            await self._task
+            # Told of no error, the group waits for the run: answers of POSTs on the way are worth it.
+            await self._group.__aexit__(None, None, None)
         finally:
-            self._session.close()
+            session.close()
+        if self._failed is not None and error is None:
+            raise self._failed
 
     async def _work(self, session: Session) -> None:
         try:
             self._outcome = await session.run()
         except BaseExceptionGroup as group:
-            raise only_one(group) from None
+            self._failed = only_one(group)
+        except BatchgenError as error:
+            self._failed = error
         finally:
             self._news.put_nowait(None)
 

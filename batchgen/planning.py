@@ -86,28 +86,13 @@ def make_plan(
         wanted: each clip once.
         states: of all clips in the ledger, those no longer wanted too.
         price: the estimate for one clip; None when unknown.
-        rpm: API calls a minute; None or 0: no limit.
-        in_flight: how many clips may be in flight at once.
+        rpm, in_flight: calls a minute (None or 0: no limit), and clips at the service at once.
         latency_s: seconds from submission to a clip; None: unknown, and so is the time.
-        name: of the batch.
-        spent: already spent in this batch.
-        reserved: held back for requests in flight.
-        cap: the budget over all runs.
         free_bytes: what the disk has left.
-        price_source: where the prices come from, in words.
-        warnings: found elsewhere; the plan's own come after them.
+        warnings: found elsewhere; the plan's own come after them. All else is as in `Plan`.
     """
-    counts: Counter[State] = Counter()
-    alike: Counter[_Like] = Counter()
-    in_ledger = 0
-    for clip in wanted:
-        state = states.get(clip.key)
-        in_ledger += state is not None
-        counts[state or State.PENDING] += 1
-        if state in {None, State.PENDING}:
-            alike[clip.model, *_measures(clip.params), price(clip)] += 1
+    counts, groups, in_ledger = _tally(wanted, states, price)
     new = counts[State.PENDING]
-    groups = [_group(*like, count) for like, count in sorted(alike.items(), key=_biggest_first)]
     flying = sum(counts[state] for state in _IN_FLIGHT)
     seconds = time_needed(new + flying, rpm=rpm, in_flight=in_flight, latency_s=latency_s)
     plan = Plan(
@@ -133,6 +118,22 @@ def make_plan(
         price_source=price_source,
     )
     return _with_warnings(plan, warnings, free_bytes)
+
+
+def _tally(
+    wanted: Iterable[Wanted], states: Mapping[str, State], price: Callable[[Wanted], int | None]
+) -> tuple[Counter[State], list[Group], int]:
+    """Count the clips by state, those to be made by kind, and those that the ledger knows."""
+    counts: Counter[State] = Counter()
+    alike: Counter[_Like] = Counter()
+    in_ledger = 0
+    for clip in wanted:
+        state = states.get(clip.key)
+        in_ledger += state is not None
+        counts[state or State.PENDING] += 1
+        if state in {None, State.PENDING}:
+            alike[clip.model, *_measures(clip.params), price(clip)] += 1
+    return counts, [_group(*like, count) for like, count in sorted(alike.items(), key=_biggest_first)], in_ledger
 
 
 def time_needed(clips: int, *, rpm: float | None, in_flight: int, latency_s: float | None) -> float | None:

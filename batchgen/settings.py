@@ -52,7 +52,7 @@ class Settings:
     moved: bool = False
     collect_only: bool = False  #: fetch what is paid for, submit nothing
     count_polls: bool = True  #: False: the account's rate limit does not count status calls
-    sandbox_latency: float = 4.0
+    sandbox_latency: float = 2.0
     sandbox_faults: str = ""
 
 
@@ -129,7 +129,7 @@ def find_manifest(arg: str) -> Path:
     tried = [path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES), *named]
     for candidate in tried:
         if candidate.is_file():
-            return candidate.absolute()
+            return candidate
     if path.is_dir():
         raise UsageError(f"{arg} is a folder; name its manifest, as in `batchgen run jobs/night.yaml`")
     near = get_close_matches(arg, sorted(path.stem for path in Path("jobs").glob("*.y*ml")), n=1)

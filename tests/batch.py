@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fakes import COST, FakeDownloads, FakeProvider, identity, wanted
-from virtual_time import EPOCH, VirtualTimeLoop
+from virtual_time import EPOCH, THREAD_S, VirtualTimeLoop
 
 from batchgen.clip import Clip, Event, State, Wanted
 from batchgen.errors import Exit
@@ -44,6 +44,7 @@ class Limits:
     settle_s: float = 7200.0
     estimate: int | None = COST
     expect_s: float = 60.0
+    commit_s: float = THREAD_S  #: what a commit takes
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Batch:
         beside: Beside | None = None,
     ) -> Life:
         """Run until it ends by itself, or dies."""
-        with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(self.clock)) as runner:
+        with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(self.clock, thread_s=self.limits.commit_s)) as runner:
             try:
                 return runner.run(self._live(orders or Orders(), kill, beside))
             finally:

@@ -27,14 +27,15 @@ class DeadlockError(RuntimeError):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """A loop in virtual time.
 
-    A call to an executor runs in the loop's own thread, `THREAD_S` later: others get their turns between the
+    A call to an executor runs in the loop's own thread, `thread_s` later: others get their turns between the
     asking and the doing, as with a real thread, but always the same ones, and time stands still meanwhile.
     """
 
-    def __init__(self, start: float = 0.0) -> None:
+    def __init__(self, start: float = 0.0, *, thread_s: float = THREAD_S) -> None:
         selector = selectors.DefaultSelector()
         super().__init__(selector)
         self._now = start
+        self._thread_s = thread_s
         real_select = selector.select
 
         def select(timeout: float | None = None) -> list[Any]:
@@ -72,7 +73,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             else:
                 done.set_result(result)
 
-        self.call_later(THREAD_S, call)
+        self.call_later(self._thread_s, call)
         return done
 
 

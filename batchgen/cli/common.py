@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -59,6 +60,12 @@ def open_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - open for the process's life
+
+
+def command_line(verb: str, manifest: str, folder: Path | None = None, *, sandbox: bool = False) -> str:
+    """Write the command to type next, with what it needs to mean the same batch."""
+    options = [*(["--sandbox"] if sandbox else []), *(["--dir", str(folder)] if folder else [])]
+    return shlex.join(["batchgen", verb, manifest, *options])
 
 
 def width() -> int:

@@ -49,9 +49,10 @@ def retry(
             await session.ledger.settle()
 
         asyncio.run(put_back())
+    following = common.command_line("run", manifest, folder, sandbox=sandbox)
     names = [clip.wanted.name for clip in chosen]
     common.answer(
         {"schema_version": 1, "retried": names},
-        lambda: f"{plural(len(names), 'clip')} put back to pending. Next: batchgen run {manifest}",
+        lambda: f"{plural(len(names), 'clip')} put back to pending." + (f" Next: {following}" if names else ""),
         as_json=as_json,
     )

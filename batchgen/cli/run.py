@@ -88,11 +88,12 @@ def usd_amount(ctx: click.Context, param: click.Parameter, value: str | None) ->
     "--moved", is_flag=True, default=None, help="The batch's manifest, key or origin has moved; go on with it."
 )
 @click.option(
-    "--sandbox-latency", type=click.FloatRange(0), metavar="SECONDS", help="Seconds a sandbox job runs. [default: 4]"
+    "--sandbox-latency", type=click.FloatRange(0), metavar="SECONDS", help="Seconds a sandbox job runs. [default: 2]"
 )
 @click.option(
     "--fault",
     "faults",
+    envvar="BATCHGEN_FAULT",
     multiple=True,
     metavar="NAME=DOSE",
     help="What the sandbox shall do wrong; see `batchgen sandbox --help`.",

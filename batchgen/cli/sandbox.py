@@ -34,10 +34,13 @@ _EPILOG = "\n\n".join(["Faults:", *(f"{name}: {what}" for name, what in Faults.c
     help="Seconds after submission that status and result are kept.",
 )
 @click.option("--rpm", type=click.FloatRange(0), default=0.0, help="Calls a minute before 429; 0 is no limit.")
-@click.option("--credits", "credits_usd", default="100", show_default=True, help="USD in the account.")
+@click.option(
+    "--credits", "credits_usd", envvar="BATCHGEN_CREDITS", default="100", show_default=True, help="USD in the account."
+)
 @click.option(
     "--fault",
     "faults",
+    envvar="BATCHGEN_FAULT",
     multiple=True,
     metavar="NAME=DOSE",
     help="What shall go wrong: a rate (0.1, 1.0) or a count (3: the first three times). Repeatable.",

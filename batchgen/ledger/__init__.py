@@ -1,4 +1,4 @@
-"""The state file of a batch. Read `writer` for how a clip changes, `reader` for what can be asked."""
+"""The state file of a batch: `writer` changes clips, `reader` answers, `sql` is the tables, `spill` the last resort."""
 
 from batchgen.ledger.reader import FILE, Reader, Totals
 from batchgen.ledger.writer import Home, Ledger, Observer

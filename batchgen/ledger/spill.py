@@ -24,6 +24,9 @@ class Spill:
         if os.fstat(self._file).st_size < SIZE:
             os.pwrite(self._file, b"\0" * SIZE, 0)
             os.fsync(self._file)
+        kept = self._text()
+        if kept and not kept.endswith(b"\n"):  # a power cut tore the last line: the next one starts below it
+            os.pwrite(self._file, b"\n", len(kept))
         self._end = len(self._text())
 
     def add(self, key: str, request_id: str, at: float) -> None:

@@ -1,6 +1,6 @@
 """The manifest: YAML text → wanted clips, all faults at once, nothing spent.
 
-Read in this order: values (what comes out), load (the walk), yaml_strict, schema and shape (the file),
+Read in this order: values (what comes out), walk (the way through it), yaml_strict, schema and shape (the file),
 files, tables, matrix, templates, params, takes, keys (the parts), expand and naming (put together).
 """
 
@@ -20,7 +20,7 @@ def load(path: Path) -> Manifest:
     Raises:
         ManifestError: with all faults, each as `file:line:column: what: how to mend it`.
     """
-    from batchgen.manifest.load import load_manifest
+    from batchgen.manifest.walk import load_manifest
 
     return load_manifest(path)
 

@@ -5,20 +5,23 @@ What is on disk at the very moment of the kill is what the next run finds; a POS
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from batch import Batch, Kill, Life, Limits, check
-from fakes import FakeDownloads, FakeProvider, always, first
+from fakes import FakeDownloads, FakeProvider, Job, always, first, identity
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchgen.clip import State
+from batchgen.clip import Clip, State
 from batchgen.flow.runner import Orders
 
 CLIPS = 6
@@ -215,3 +218,35 @@ def stuck_in_doubt(batch: Batch, life: Life, concurrency: int) -> None:
     """A kill puts no more in doubt than were on their way at once."""
     cut_off = sum(1 for clip in batch.clips().values() if clip.state is State.SUBMITTING)
     assert cut_off <= (concurrency if life.killed else 0)
+
+
+def test_intent_id_and_link_are_on_disk_before_the_step_that_needs_them(ram: Path) -> None:
+    """Intent before the POST, request id before the first poll, cost and link before the download.
+
+    On a disk so slow that a step which did not wait would be taken long before.
+    """
+    batch = batch_of(ram, "calm")
+    batch.limits = replace(batch.limits, commit_s=20.0)
+
+    def on_disk() -> dict[str, Clip]:
+        return {identity(json.loads(clip.wanted.params)): clip for clip in batch.clips().values()}
+
+    def at_post(params: Mapping[str, Any]) -> str:
+        clip = on_disk()[identity(params)]
+        assert clip.state is State.SUBMITTING
+        assert clip.request
+        assert clip.request.held > 0
+        return "ok"
+
+    def at_poll(job: Job | None) -> str:
+        assert job
+        assert job.request_id in batch.request_ids()
+        return "ok"
+
+    def at_download(url: str) -> str:
+        assert url in {clip.request.url for clip in batch.clips().values() if clip.request and clip.request.cost}
+        return "ok"
+
+    batch.provider.post, batch.provider.get, batch.downloads.meets = at_post, at_poll, at_download
+    check(batch, batch.live())
+    assert batch.states() == [State.DONE] * CLIPS
