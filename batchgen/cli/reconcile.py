@@ -63,6 +63,7 @@ def reconcile(
         ]
         found = sum(row["was"] != row["now"] for row in rows)
         summary = f"{plural(len(rows), 'clip')} in doubt, {found} settled."
+        following = common.command_line("run", manifest, folder, sandbox=sandbox)
         return "\n".join([*lines, summary] + ([f"Next: {following}"] if found else []))
 
     common.answer({"schema_version": 1, "clips": rows}, text, as_json=as_json)

@@ -47,7 +47,7 @@ _EPILOG = "\n\n".join(["Faults:", *(f"{name}: {what}" for name, what in Faults.c
 )
 @click.option("--seed", type=int, default=0, help="Of run times and faults.")
 @click.option("--no-render", is_flag=True, help="Serve the package's clips, and render nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object when it listens.")
+@click.option("--json", "as_json", is_flag=True, envvar="BATCHGEN_JSON", help="Print one JSON object when it listens.")
 def sandbox(
     *,
     folder: Path,

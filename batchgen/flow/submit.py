@@ -49,9 +49,15 @@ class Submitter:
             sent = json.dumps(params, ensure_ascii=False, sort_keys=True) if clip.wanted.audio_file else None
             at = self._tools.ledger.now()
             self._tools.at_work.add(clip.row)
-            clip = await self._tools.ledger.record(clip, SubmitStarted(at=at, held=held, sent=sent))
-            event = await self._post(clip, params, grant, at)
-            clip = await self._tools.ledger.record(clip, event)
+            # Out from before the intent until the answer is on disk: no gentle stop may cut in between.
+            self._tools.posts_out += 1
+            try:
+                clip = await self._tools.ledger.record(clip, SubmitStarted(at=at, held=held, sent=sent))
+                event = await self._post(clip, params, grant, at)
+                clip = await self._tools.ledger.record(clip, event)
+            finally:
+                self._tools.posts_out -= 1
+                self._tools.news.tell()
         if isinstance(event, SubmitDeferred):
             self._tools.settled(clip)
             if event.counts:
@@ -59,7 +65,6 @@ class Submitter:
         return clip
 
     async def _post(self, clip: Clip, params: Mapping[str, Any], grant: int, at: float) -> Event:
-        self._tools.posts_out += 1
         try:
             accepted = await self._tools.provider.submit(clip.wanted.model, params)
         except ClipError as error:
@@ -72,9 +77,6 @@ class Submitter:
             return SubmitDeferred(str(error))
         except UnsureError as error:
             return self._unsure(error)
-        finally:
-            self._tools.posts_out -= 1
-            self._tools.news.tell()
         self._tools.pacer.reached()
         self._tools.pacer.accepted()
         self._trouble.over()
