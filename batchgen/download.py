@@ -26,7 +26,7 @@ from yarl import URL
 from batchgen import hosts, retry
 from batchgen.errors import DownloadError
 from batchgen.media import BrokenVideo, Expect, Fetched
-from batchgen.part import Finish, Part, disk
+from batchgen.part import Finish, Folders, Part, disk
 
 __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
 
@@ -85,6 +85,7 @@ class Downloader:
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=stall_s)
         self._max_bytes = max_bytes
         self._backoff_s = backoff_s
+        self._folders = Folders()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -102,6 +103,7 @@ class Downloader:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._folders.close()
         if self._session is not None:
             await self._session.close()
 
@@ -123,7 +125,7 @@ class Downloader:
             DiskFullError: the disk is full or can't be written; stop the run, nothing is lost.
         """
         link = _parsed(url)
-        part = Part(target, str(link.with_query(None).with_fragment(None)))
+        part = Part(target, str(link.with_query(None).with_fragment(None)), self._folders)
         try:
             if part.noted:
                 await _thread(part.adopt)

@@ -78,8 +78,9 @@ class Part:
         noted: there is a note on disk.
     """
 
-    def __init__(self, target: Path, source: str) -> None:
+    def __init__(self, target: Path, source: str, folders: Folders) -> None:
         self.target = target
+        self._folders = folders
         self.path = target.with_name(target.name + ".part")
         self.note = target.with_name(target.name + ".part.json")
         with disk(self.path):
@@ -137,7 +138,7 @@ class Part:
             else:
                 self.path.replace(self.target)
             self._drop_note()
-            sync_folder(self.target.parent)
+            self._folders.sync(self.target.parent)
             return fetched
 
     def discard(self) -> None:
@@ -155,12 +156,7 @@ class Part:
                 writer.close()
 
     def _checked(self, tail: bytes, expect: Expect) -> Fetched:
-        writer = self.open(note=False)
-        writer.write(tail)
-        writer.flush()
-        structure = media.walk(self.path if self.size else tail)
-        os.fsync(writer.fileno())
-        writer.close()
+        structure = self._small(tail) if self.writer is None and not self.size else self._large(tail)
         return Fetched(
             bytes=structure.bytes,
             sha256=self._digest.hexdigest(),
@@ -168,6 +164,30 @@ class Part:
             seconds=structure.seconds,
             size=structure.size,
         )
+
+    def _small(self, whole: bytes) -> media.Structure:
+        """Check what came in one piece in memory, then write and sync it, with as few calls as can be."""
+        structure = media.walk(whole)
+        self._digest.update(whole)
+        self._drop_note()
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
+        try:
+            left = memoryview(whole)
+            while left:
+                left = left[os.write(handle, left) :]
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        return structure
+
+    def _large(self, tail: bytes) -> media.Structure:
+        writer = self.open(note=False)
+        writer.write(tail)
+        writer.flush()
+        structure = media.walk(self.path)
+        os.fsync(writer.fileno())
+        writer.close()
+        return structure
 
     def _is_there(self, fetched: Fetched) -> bool:
         """Tell whether this very file has the final name already; another one is never overwritten."""
@@ -208,15 +228,26 @@ def _boot_time() -> float:
     return time.time() - time.monotonic()
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable; a no-op where the system has no such thing."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+class Folders:
+    """Makes the names in folders durable; keeps the folders open, since each is synced for every file in it."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, int] = {}
+
+    def sync(self, folder: Path) -> None:
+        """Sync one; a no-op where the system has no such thing."""
+        if os.name != "posix":
+            return
+        if folder not in self._open:
+            handle = os.open(folder, os.O_RDONLY)
+            if self._open.setdefault(folder, handle) != handle:  # another thread was quicker
+                os.close(handle)
+        os.fsync(self._open[folder])
+
+    def close(self) -> None:
+        """Let go of all."""
+        while self._open:
+            os.close(self._open.popitem()[1])
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """The sidecar: a JSON file beside each video that says how it came about.
 
-It can be made again from the ledger at any time, so it is written in one piece (a reader never sees half of it)
-but not synced to disk. It never holds the key, nor a link's query, which may be a signature.
+It can be made again from the ledger at any time, so it is not synced to disk. It never holds the key, nor a
+link's query, which may be a signature.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,12 +60,19 @@ def describe(clip: Clip, fetched: Fetched | None, *, at: float) -> dict[str, Any
 
 
 def write(path: Path, data: Mapping[str, Any]) -> None:
-    """Write a sidecar in one piece: a temporary name, then a rename. Raises OSError."""
-    part = path.with_name(path.name + ".part")
+    """Write a sidecar. Raises OSError.
+
+    It goes straight to its name: nobody looks for it before the video has its own, and a torn one is written
+    again with the video.
+    """
     # A line a field, put together here: with an indent, json falls back to its slow encoder.
     lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in data.items()]
-    part.write_bytes(("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "replace"))
-    part.replace(path)
+    text = ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "replace")
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        os.write(handle, text)
+    finally:
+        os.close(handle)
 
 
 def _sent(clip: Clip) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from virtual_time import VirtualTimeLoop
 
+pytest_plugins = ["desk_fixtures"]
+
 VIRTUAL = {"flow", "pure"}
 
 

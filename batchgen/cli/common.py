@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import rich_click as click
 
 from batchgen.errors import UsageError
-from batchgen.settings import batch_folder, find_manifest
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -97,6 +96,8 @@ def ledger_folder(manifest: str, folder: Path | None, *, sandbox: bool) -> Path:
 
 
 def _candidates(manifest: str, *, sandbox: bool) -> list[Path]:
+    from batchgen.settings import batch_folder, find_manifest
+
     path = Path(manifest)
     if path.suffix in {".yaml", ".yml"} or path.is_file():
         base = path.absolute()

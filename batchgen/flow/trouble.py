@@ -19,6 +19,8 @@ class Trouble:
     """What happened since the last accepted submission. Times are the event loop's, in seconds."""
 
     refused: set[int] = field(default_factory=set)
+    acceptances: int = 0
+    first: dict[int, int] = field(default_factory=dict)  #: clip → how many were accepted before its first refusal
     unsure: int = 0
     tries: int = 0
     since: float | None = None
@@ -31,15 +33,19 @@ class Trouble:
 
     def over(self) -> None:
         """A submission was accepted."""
+        self.acceptances += 1
         self.refused.clear()
         self.unsure, self.tries, self.since, self.until = 0, 0, None, 0.0
 
     def met_500(self, row: int, now: float) -> bool:
-        """A clip was refused by the API's own 500; True when that does not count against it."""
+        """A clip was refused by the API's own 500; True when that does not count against it.
+
+        It does count when others were accepted since its first refusal: then the clip is to blame.
+        """
         self.refused.add(row)
         if len(self.refused) >= REFUSED_CLIPS:
             self._again(now)
-        return self.on
+        return self.on and self.acceptances == self.first.setdefault(row, self.acceptances)
 
     def met_silence(self, now: float) -> None:
         """A POST had no clear answer."""

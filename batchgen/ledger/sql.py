@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
@@ -53,15 +54,31 @@ SELECT_CLIP = (
     "FROM clip c LEFT JOIN request r ON r.clip = c.id AND r.n = c.n "
 )
 INSERT_CLIP = f"INSERT INTO clip({_WANTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
-UPDATE_CLIP = (
-    "UPDATE clip SET state=?, n=?, attempts=?, failures=?, refusals=?, reason=?, file=?, bytes=?, sha256=?, "
-    "flags=? WHERE id=?"
+# A whole group of writes goes in as three statements over JSON, however many there are: each statement that is
+# run lets go of the interpreter and waits for it again, which costs more than the work.
+_CHANGED = ("state", "n", "attempts", "failures", "refusals", "reason", "file", "bytes", "sha256", "flags")
+_TIMES = frozenset({"intent_at", "submitted_at", "completed_at", "queue_s", "run_s"})
+
+
+def _at(index: int, name: str = "") -> str:
+    """Read one value of a JSON row; seconds come as whole microseconds, since SQLite reads decimals less exactly."""
+    value = f"json_extract(value, '$[{index}]')"
+    return f"{value} / 1e6" if name in _TIMES else value
+
+
+UPDATE_CLIPS = (
+    f"UPDATE clip SET {', '.join(f'{name} = j.v{i}' for i, name in enumerate(_CHANGED))} FROM (SELECT "  # noqa: S608
+    f"{', '.join(f'{_at(i)} AS v{i}' for i in range(len(_CHANGED)))}, {_at(len(_CHANGED))} AS id "
+    "FROM json_each(?)) AS j WHERE clip.id = j.id"
 )
-INSERT_REQUEST = (
+INSERT_REQUESTS = (
     f"INSERT OR REPLACE INTO request(clip, grade, {', '.join(_REQUEST)}) "  # noqa: S608
-    f"VALUES (?,?,{','.join('?' * len(_REQUEST))})"
+    f"SELECT {_at(0)}, {_at(1)}, {', '.join(_at(i, name) for i, name in enumerate(_REQUEST, 2))} FROM json_each(?)"
 )
-INSERT_EVENT = "INSERT INTO event(clip, at, name, state, detail) VALUES (?,?,?,?,?)"
+INSERT_EVENTS = (
+    f"INSERT INTO event(clip, at, name, state, detail) "  # noqa: S608
+    f"SELECT {_at(0)}, {_at(1, 'intent_at')}, {_at(2)}, {_at(3)}, {_at(4)} FROM json_each(?)"
+)
 
 
 def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
@@ -149,15 +166,33 @@ def _storable(value: object) -> object:
     return None if isinstance(value, int) and abs(value) >= 2**63 else value
 
 
-def write(db: sqlite3.Connection, clip: Clip, event: Event, at: float, grade: str) -> None:
-    """Write one event and what the clip is after it; the caller owns the transaction."""
-    n = clip.request.n if clip.request else 0
-    counters = (n, clip.attempts, clip.failures, clip.refusals)
-    file = (clip.file, clip.bytes, clip.sha256, clip.flags)
-    db.execute(UPDATE_CLIP, (str(clip.state), *counters, _storable(clip.reason), *file, clip.row))
-    if clip.request is not None:
-        request = [_storable(getattr(clip.request, name)) for name in _REQUEST]
-        db.execute(INSERT_REQUEST, (clip.row, grade, *request))
-    detail = {name: getattr(event, name) for name in _FIELDS[type(event)]}
-    text = json.dumps({name: value for name, value in detail.items() if value not in _NOTHING}, separators=(",", ":"))
-    db.execute(INSERT_EVENT, (clip.row, at, type(event).__name__, str(clip.state), text))
+def _micro(seconds: float | None) -> int | None:
+    return round(seconds * 1e6) if seconds is not None and abs(seconds) < 2**43 else None
+
+
+def write(db: sqlite3.Connection, writes: Iterable[tuple[Clip, Event, float, str]]) -> None:
+    """Write events (clip after it, event, time, price class) and what the clips are after them.
+
+    The caller owns the transaction.
+    """
+    clips: dict[int, list[object]] = {}
+    requests: dict[tuple[int, int], list[object]] = {}
+    events: list[list[object]] = []
+    for clip, event, at, grade in writes:
+        n = clip.request.n if clip.request else 0
+        counters = (n, clip.attempts, clip.failures, clip.refusals)
+        file = (clip.file, clip.bytes, clip.sha256, clip.flags, clip.row)
+        clips[clip.row] = [clip.state, *counters, _storable(clip.reason), *file]
+        if clip.request is not None:
+            requests[clip.row, n] = [clip.row, grade, *_request_row(clip.request)]
+        detail = {name: getattr(event, name) for name in _FIELDS[type(event)]}
+        told = json.dumps({name: value for name, value in detail.items() if value not in _NOTHING})
+        events.append([clip.row, _micro(at), type(event).__name__, clip.state, told])
+    db.execute(UPDATE_CLIPS, (json.dumps(list(clips.values())),))
+    db.execute(INSERT_REQUESTS, (json.dumps(list(requests.values())),))
+    db.execute(INSERT_EVENTS, (json.dumps(events),))
+
+
+def _request_row(request: Request) -> list[object]:
+    values = ((name, getattr(request, name)) for name in _REQUEST)
+    return [_micro(value) if name in _TIMES else _storable(value) for name, value in values]

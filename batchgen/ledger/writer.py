@@ -67,7 +67,7 @@ class Ledger(Reader):
         except BaseException:
             lock.release(self._lock, folder)
             raise
-        self.now = wall_clock
+        self._wall_clock = wall_clock
         self.observers: list[Observer] = []
         self.broken: str = ""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
@@ -89,6 +89,10 @@ class Ledger(Reader):
         self._out.close()
         self._spill.close()
         lock.release(self._lock, self.folder)
+
+    def now(self) -> float:
+        """Epoch seconds by the wall, in whole microseconds: what is in memory and on disk is the same."""
+        return round(self._wall_clock() * 1e6) / 1e6
 
     # --- before a run ---------------------------------------------------------------------------------
 
@@ -207,7 +211,7 @@ class Ledger(Reader):
 
     def _apply(self, clip: Clip, event: Event) -> tuple[Clip, _Write]:
         held = self.clip(clip.row)
-        if held is not clip and held != clip:
+        if held is not clip and _standing(held) != _standing(clip):
             what = type(event).__name__
             raise IllegalEventError(f"clip {clip.wanted.name} is {held.state} by now: {what} comes too late")
         after = advance(clip, event)
@@ -241,8 +245,7 @@ class Ledger(Reader):
 
     def _commit(self, writes: list[_Write]) -> None:
         with self._transaction() as db:
-            for clip, event, at, grade in writes:
-                sql.write(db, clip, event, at, grade)
+            sql.write(db, writes)
 
     def _committed(self, batch: list[tuple[_Write, asyncio.Future[None]]], done: asyncio.Future[None]) -> None:
         self._commit_runs = None
@@ -273,6 +276,11 @@ class Ledger(Reader):
     def _tell(self, clip: Clip, event: Event) -> None:
         for observer in self.observers:
             observer(clip, event)
+
+
+def _standing(clip: Clip) -> tuple[State, int, str | None]:
+    """What a move is fenced by: the state, and which request it is about."""
+    return clip.state, clip.request.n if clip.request else 0, clip.request_id
 
 
 @contextmanager

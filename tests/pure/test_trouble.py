@@ -51,4 +51,15 @@ def test_one_acceptance_ends_all_suspicion() -> None:
         trouble.met_500(n, 1.0)
         trouble.met_silence(1.0)
     trouble.over()
-    assert trouble == Trouble()
+    assert not trouble.on
+    assert (trouble.refused, trouble.unsure, trouble.until) == (set(), 0, 0.0)
+
+
+def test_a_clip_that_was_refused_while_others_were_accepted_is_to_blame() -> None:
+    """Bad clips that are left over at the end of a night must not pass for an outage of hours."""
+    trouble = Trouble()
+    bad = range(REFUSED_CLIPS + 1)
+    for row in bad:
+        trouble.met_500(row, 0.0)
+    trouble.over()
+    assert [trouble.met_500(row, 100.0) for row in bad] == [False] * len(bad)

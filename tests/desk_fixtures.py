@@ -1,4 +1,4 @@
-"""What the tests of the command share: a service of their own, and a desk to run it from."""
+"""Fixtures of the tests that run the command: a service of their own, and a desk to run it from."""
 
 from __future__ import annotations
 
