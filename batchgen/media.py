@@ -49,13 +49,21 @@ class BrokenVideo(ValueError):  # noqa: N818 (the file's state, told to people a
         self.foreign = foreign
 
 
+class _OddHeaderError(ValueError):
+    """The header makes no sense within. It came whole and is paid for: a flag, no reason to refuse it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What a whole file says about itself: length in bytes, seconds and (width, height) where it tells them."""
+    """What a whole file says about itself: length in bytes, seconds and (width, height) where it tells them.
+
+    `odd` marks a header that is there in full and makes no sense within, or names no picture.
+    """
 
     bytes: int
     seconds: float | None = None
     size: tuple[int, int] | None = None
+    odd: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +117,8 @@ def walk(source: Path | bytes | BinaryIO) -> Structure:
 
 
 def flags(structure: Structure, expect: Expect) -> str:
-    """Name what is other than asked: any of "bytes", "size", "duration", space-separated; "" when nothing is."""
-    off = []
+    """Name what is other than asked: any of "header", "bytes", "size", "duration"; "" when nothing is."""
+    off = ["header"] if structure.odd else []
     if expect.bytes is not None and expect.bytes != structure.bytes:
         off.append("bytes")
     if expect.size and structure.size and expect.size != structure.size:
@@ -225,19 +233,25 @@ def _moov(file: BinaryIO, boxes: list[_Box]) -> bytes:
 
 
 def _structure(moov: bytes, total: int, data: int) -> Structure:
-    seconds, sizes, samples = None, [], 0
-    for box in _inside(moov, 0, len(moov)):
-        if box.kind == b"mvhd":
-            seconds = _duration(moov[box.start : box.end])
-        elif box.kind == b"trak":
-            sizes.append(_picture(moov, box))
-            samples += _sample_bytes(moov, box, total)
-    picture = max((size for size in sizes if size), default=None)
-    if picture is None:
-        raise BrokenVideo("no picture track in its header")
+    """Read the header as far as it makes sense.
+
+    Raises:
+        BrokenVideo: it lists more than the file holds: the file was cut.
+    """
+    seconds, sizes, samples, odd = None, [], 0, False
+    try:
+        for box in _inside(moov, 0, len(moov)):
+            if box.kind == b"mvhd":
+                seconds = _duration(moov[box.start : box.end])
+            elif box.kind == b"trak":
+                sizes.append(_picture(moov, box))
+                samples += _sample_bytes(moov, box, total)
+    except _OddHeaderError:
+        odd = True
     if samples > data:
         raise BrokenVideo(f"cut short: {samples - data:,} bytes of its frames are missing")
-    return Structure(bytes=total, seconds=seconds, size=picture)
+    picture = max((size for size in sizes if size), default=None)
+    return Structure(bytes=total, seconds=seconds, size=picture, odd=odd or picture is None)
 
 
 def _inside(data: bytes, start: int, end: int) -> Iterator[_Box]:
@@ -245,10 +259,13 @@ def _inside(data: bytes, start: int, end: int) -> Iterator[_Box]:
     for _ in range(_MAX_BOXES):
         if end - start < 8 or data[start : start + 4] == b"\0\0\0\0":
             return
-        box = _box(data[start : min(start + 16, end)], start, end)
+        try:
+            box = _box(data[start : min(start + 16, end)], start, end)
+        except BrokenVideo as error:
+            raise _OddHeaderError(str(error)) from None
         yield box
         start = box.end
-    raise BrokenVideo(f"more than {_MAX_BOXES:,} boxes in its header")
+    raise _OddHeaderError("too many boxes")
 
 
 def _find(data: bytes, box: _Box, *path: bytes) -> _Box | None:
@@ -269,7 +286,7 @@ def _picture(moov: bytes, trak: _Box) -> tuple[int, int] | None:
     """Give a track's width and height in whole pixels (16.16 fixed point at the end of tkhd); None for sound."""
     tkhd = _find(moov, trak, b"tkhd")
     if tkhd is None or tkhd.end - tkhd.start < 84:
-        raise BrokenVideo("a track without its header (tkhd)")
+        raise _OddHeaderError("a track without its header (tkhd)")
     width, height = _unpack(">II", moov, tkhd.end - 8)
     return (width >> 16, height >> 16) if width >> 16 and height >> 16 else None
 
@@ -278,7 +295,7 @@ def _sample_bytes(moov: bytes, trak: _Box, total: int) -> int:
     """Add up a track's frames as its header lists them, and check that every chunk starts inside the file."""
     stbl = _find(moov, trak, b"mdia", b"minf", b"stbl")
     if stbl is None:
-        raise BrokenVideo("a track without its tables (stbl)")
+        raise _OddHeaderError("a track without its tables (stbl)")
     tables = {box.kind: moov[box.start : box.end] for box in _inside(moov, stbl.start, stbl.end)}
     for kind, width in ((b"stco", "I"), (b"co64", "Q")):
         if kind in tables and max(_table(tables[kind], 4, width), default=0) >= total:
@@ -293,7 +310,7 @@ def _table(table: bytes, skip: int, width: str) -> tuple[int, ...]:
     """Read a table of big-endian numbers whose count stands at `skip`."""
     (count,) = _unpack(">I", table, skip)
     if count > len(table):
-        raise BrokenVideo("its header is cut short")
+        raise _OddHeaderError("a table is cut short")
     return _unpack(f">{count}{width}", table, skip + 4)
 
 
@@ -301,4 +318,4 @@ def _unpack(layout: str, data: bytes, offset: int) -> tuple[int, ...]:
     try:
         return struct.unpack_from(layout, data, offset)
     except struct.error:
-        raise BrokenVideo("its header is cut short") from None
+        raise _OddHeaderError("a table is cut short") from None
