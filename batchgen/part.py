@@ -84,7 +84,7 @@ class Part:
         self.path = target.with_name(target.name + ".part")
         self.note = target.with_name(target.name + ".part.json")
         with disk(self.path):
-            self.noted = self.note.exists()
+            self.noted = os.path.exists(self.note)  # noqa: PTH110 - a third of the time, for every clip
         self._source = hashlib.sha256(source.encode()).hexdigest()
         self.writer: HashedWriter | None = None
         self.begin(None, None)

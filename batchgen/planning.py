@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from batchgen.clip import State, Wanted
 from batchgen.money import usd
@@ -80,10 +80,9 @@ def make_plan(
     price_source: str = "",
     warnings: Sequence[str] = (),
 ) -> Plan:
-    """Hold wanted clips against the ledger's states by key, in one pass.
+    """Hold wanted clips (each once) against the ledger's states by key, in one pass.
 
     Args:
-        wanted: each clip once.
         states: of all clips in the ledger, those no longer wanted too.
         price: the estimate for one clip; None when unknown.
         rpm, in_flight: calls a minute (None or 0: no limit), and clips at the service at once.
@@ -99,11 +98,7 @@ def make_plan(
         name=name,
         wanted=counts.total(),
         new=new,
-        done=counts[State.DONE],
-        failed=counts[State.FAILED],
-        blocked=counts[State.BLOCKED],
-        unconfirmed=counts[State.UNCONFIRMED],
-        lost=counts[State.LOST],
+        **_ended(counts),
         in_flight=flying,
         unwanted=len(states) - in_ledger,
         groups=groups,
@@ -118,6 +113,11 @@ def make_plan(
         price_source=price_source,
     )
     return _with_warnings(plan, warnings, free_bytes)
+
+
+def _ended(counts: Counter[State]) -> dict[str, Any]:
+    ended = (State.DONE, State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
+    return {str(state): counts[state] for state in ended}
 
 
 def _tally(

@@ -65,9 +65,9 @@ def write(path: Path, data: Mapping[str, Any]) -> None:
     It goes straight to its name: nobody looks for it before the video has its own, and a torn one is written
     again with the video.
     """
-    # A line a field, put together here: with an indent, json falls back to its slow encoder.
-    lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in data.items()]
-    text = ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "replace")
+    # A line a field by way of the separator: with an indent, json falls back to its slow encoder.
+    body = json.dumps(data, ensure_ascii=False, separators=(",\n  ", ": "))
+    text = f"{{\n  {body[1:-1]}\n}}\n".encode("utf-8", "replace")
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         os.write(handle, text)

@@ -182,7 +182,7 @@ class Ledger(Reader):
 
     def clip(self, row: int) -> Clip:
         """Give a clip as it is now."""
-        return self._live.get(row) or self._on_disk(row)
+        return self._live.get(row) or self._live.setdefault(row, self._on_disk(row))
 
     def _on_disk(self, row: int) -> Clip:
         return sql.clip_of(self._db.execute(f"{sql.SELECT_CLIP} WHERE c.id=?", (row,)).fetchone())
