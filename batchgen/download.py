@@ -290,7 +290,7 @@ def _hint(text: str | None, now: float) -> float | None:
         return None
     try:
         seconds = float(text) if text.strip().isdigit() else email.utils.parsedate_to_datetime(text).timestamp() - now
-    except ValueError:
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
     return min(max(seconds, 0.0), MAX_HINT_S)
 

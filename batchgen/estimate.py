@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -99,7 +100,7 @@ def _bought_already(
     for ledger in sorted(manifest.path.parent.glob(f"*/{FILE}")) if new and not sandbox else ():
         if ledger.parent == folder:
             continue
-        with suppress(BatchgenError):
+        with suppress(BatchgenError, sqlite3.Error, OSError):
             reader = Reader(ledger.parent)
             done = {key for key, state in reader.states().items() if state is State.DONE}
             if new & done and reader.meta("origin") != SANDBOX_ORIGIN:

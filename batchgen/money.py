@@ -86,7 +86,7 @@ class Wall:
             self.held[grade] = self.held.get(grade, 0) + held
             self.open[grade] = self.open.get(grade, 0) + (1 if held > 0 else -1)
         self.spent += spent
-        if charge is not None:
+        if charge:  # a free one says nothing of what the next may cost
             self.seen[grade] = max(charge, self.seen.get(grade, 0))
 
     def _exposure(self) -> int:

@@ -25,6 +25,8 @@ HEADROOM = 0.95
 GROWTH = 0.1
 GROWTH_EVERY_S = 60.0
 SLOWEST_RPM = 1.0
+#: After so long without a 429, the next one is the first of its kind again (seconds).
+FORGET_S = 120.0
 
 
 class Call(IntEnum):
@@ -65,6 +67,7 @@ class Pacer:
         self._granted = 0
         self._last_cut = 0
         self._cuts = 0
+        self._cut_at = 0.0
         self._outage_since: float | None = None
         self._outage_tries = 0
         self._scout_out = False
@@ -115,7 +118,11 @@ class Pacer:
 
     def limited(self, grant: int, retry_after: float | None) -> None:
         """A call was answered 429: all wait, and the rate is halved once per burst of refusals."""
+        now = asyncio.get_running_loop().time()
+        if now - self._cut_at > FORGET_S:
+            self._cuts = 0
         if grant > self._last_cut:
+            self._cut_at = now
             self._last_cut = self._granted
             self._cuts += 1
             self.rate = max(SLOWEST_RPM, self.rate / 2) if self.ceiling else 0.0

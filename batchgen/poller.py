@@ -50,6 +50,8 @@ class _Wait:
     due: float = 0.0  #: by the loop's clock
     grant: int = 0  #: the number of the last grant
     faults: int = 0
+    gone: int = 0  #: 404s in a row
+    seen: bool = False  #: the service knew it at some look
     last: str = "nothing"
     completed: Completed | None = None
     result_tries: int = 0
@@ -178,7 +180,7 @@ class Poller:
             self._pacer.reached()
             if not isinstance(outcome, Completed):
                 return outcome
-            wait.completed = outcome
+            wait.completed, wait.seen = outcome, True
         wait.grant = await self._pacer.grant(Call.COLLECT)
         outcome = await self._provider.result(wait.request_id)
         self._pacer.reached()
@@ -186,8 +188,12 @@ class Poller:
 
     def _digest(self, wait: _Wait, outcome: Outcome) -> None:
         age = self._wall() - wait.submitted_at
-        old_news = isinstance(outcome, Gone) and age < YOUNG_S
-        if isinstance(outcome, Completed | Refused | Gone) and not old_news:
+        wait.gone = wait.gone + 1 if isinstance(outcome, Gone) else 0
+        # One 404 may be a replica that lags; whether two are an end is for the one who waits to find out.
+        gone = wait.gone >= 2 or (wait.gone and (age >= YOUNG_S or wait.seen))
+        last_try = wait.result_tries + 1 >= RESULT_TRIES
+        linked = isinstance(outcome, Completed) and (outcome.url or last_try)
+        if isinstance(outcome, Refused) or gone or linked:
             _end(wait, outcome)
         elif age >= self._deadline_s:
             _end(wait, Overdue(wait.last))
@@ -196,12 +202,13 @@ class Poller:
             if wait.result_tries >= RESULT_TRIES:
                 _end(wait, wait.completed)
             else:
-                self._put(wait, delay(wait.result_tries, dice=1.0))
+                self._put(wait, delay(wait.result_tries))
         else:
             self._still_running(wait, outcome)
 
     def _still_running(self, wait: _Wait, outcome: Outcome) -> None:
         word = outcome.word if isinstance(outcome, Running) else "not found yet"
+        wait.seen = wait.seen or isinstance(outcome, Running)
         if isinstance(outcome, Running) and not outcome.known and word != wait.last:
             log.warning("request %s is in the unknown state %r: waiting on", wait.request_id, word)
         wait.last = word
@@ -224,8 +231,8 @@ class Poller:
             self._put(wait, delay(wait.faults, hint=hint, dice=random.random()))
 
 
-def _end(wait: _Wait, news: Ended | AccountError) -> None:
-    if wait.ended.done():
+def _end(wait: _Wait, news: Outcome | Overdue | AccountError) -> None:
+    if wait.ended.done() or isinstance(news, Running):
         return
     if isinstance(news, AccountError):
         wait.ended.set_exception(news)

@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from batchgen.clip import Clip
@@ -88,9 +89,19 @@ def match(doubts: Iterable[Clip], rows: Iterable[HistoryRow], taken: Iterable[st
 
 
 def _fits(clip: Clip, row: HistoryRow) -> bool:
-    if row.model != clip.wanted.model or row.params is None or not agrees(_sent(clip), row.params):
+    if row.model and row.model != clip.wanted.model:
+        return False
+    if row.params is None or not agrees(_sent(clip), row.params):
         return False
     return row.at is None or -CLOCK_SKEW_S <= row.at - _left_at(clip) <= LATEST_S
+
+
+def _could_be(clip: Clip, row: HistoryRow) -> bool:
+    """Tell whether a row can't be ruled out: to find a clip takes proof, and so does to say that it is absent."""
+    if row.params is None:
+        return True
+    ours, theirs = canonical(_sent(clip)), canonical(row.params)
+    return all(name not in theirs or theirs[name] == ours.get(name) for name in ("prompt", "seed"))
 
 
 def _fingerprint(clip: Clip) -> str:
@@ -154,8 +165,8 @@ class Reconciler:
         since = min(_left_at(clip) for clip in clips) - CLOCK_SKEW_S
         until = max(_left_at(clip) for clip in clips) + LATEST_S
         try:
-            await self._pacer.grant(Call.HISTORY)
-            return await self._provider.history(model, since, min(until, now + CLOCK_SKEW_S)), ""
+            until = min(until, now + CLOCK_SKEW_S)
+            return await self._provider.history(model, since, until, partial(self._pacer.grant, Call.HISTORY)), ""
         except CallError as error:
             return HistoryPage(whole=False), f"the request history could not be read: {error}"
 
@@ -173,14 +184,12 @@ class Reconciler:
     def _said(self, clip: Clip, row: HistoryRow | None, page: HistoryPage, taken: set[str], now: float) -> Doubt:
         if row is not None:
             return Doubt(clip, row=row)
-        alike = sum(1 for other in page.rows if other.request_id not in taken and _fits(clip, other))
+        alike = sum(1 for other in page.rows if other.request_id not in taken and _could_be(clip, other))
         if alike:
-            return Doubt(clip, note=f"{alike} requests in the history look the same: left in doubt")
-        if any(other.params is None for other in page.rows):
-            return Doubt(clip, note="the history does not show what was sent: nothing can be concluded")
+            return Doubt(clip, note=f"{alike} requests in the history may be this one: left in doubt")
         if not page.whole:
             return Doubt(clip, note="the history could not be read whole: nothing can be concluded")
-        at = page.server_time or now
+        at = min(page.server_time or now, now)  # the more careful of the two clocks
         if not self._settled(clip, at):
             left = self._settle_s - (at - _left_at(clip))
             return Doubt(clip, note=f"not in {len(page.rows)} rows of the history; that counts in {left:.0f} s")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
-from batchgen.errors import Exit, UsageError
+from batchgen.errors import Exit, LedgerWriteError, UsageError
 from batchgen.estimate import SANDBOX_ORIGIN, latency_of, plan_of, whole_estimate
 from batchgen.flow.brake import Brake
 from batchgen.flow.inflight import Places
@@ -102,7 +102,7 @@ class Session:
             self.ledger.bind(self._home(provider), moved=settings.moved)
             self.ledger.sync(manifest.wanted)
             self._remember()
-            (folder / CLIPS).mkdir(exist_ok=True)
+            _make(folder / CLIPS)
         except BaseException:
             self.ledger.close()
             raise
@@ -224,6 +224,7 @@ class Session:
             submit_concurrency=settings.submit_concurrency,
             give_up_s=settings.give_up,
             deadline_s=settings.deadline,
+            started_at=ledger.now(),
         )
         orders = Orders(
             limit=settings.limit,
@@ -282,6 +283,13 @@ class Session:
         if counts[State.UNCONFIRMED] or counts[State.LOST]:
             return Exit.WANTS_WORD
         return Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise LedgerWriteError(f"{folder}: can't be made ({error.strerror})") from error
 
 
 async def _alongside(work: Awaitable[None], beside: Callable[[], Awaitable[None]]) -> None:

@@ -75,6 +75,15 @@ def write(path: Path, data: Mapping[str, Any]) -> None:
         os.close(handle)
 
 
+def read(path: Path) -> dict[str, Any] | None:
+    """Read a sidecar; None when there is none, or a torn one."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
 def _sent(clip: Clip) -> str:
     return (clip.request and clip.request.sent) or clip.wanted.params
 

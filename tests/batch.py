@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fakes import COST, FakeDownloads, FakeProvider, identity, wanted
+from fakes import COST, FakeDownloads, FakeProvider, content_of, identity, wanted
 from virtual_time import EPOCH, THREAD_S, VirtualTimeLoop
 
 from batchgen.clip import Clip, Event, State, Wanted
@@ -261,7 +261,7 @@ def check(batch: Batch, life: Life | None = None, *, twice: int = 1) -> None:
         if clip.state is State.DONE:
             assert path.stat().st_size == clip.bytes
             assert clip.request
-            assert path.read_text() == clip.request.url
+            assert path.read_bytes() == content_of(clip.request.url or "")
     if life is not None and not life.killed:
         _the_bill_is_right(batch, life, clips)
 

@@ -11,12 +11,13 @@ import json
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mp4 import box, video
 from virtual_time import wall
 
 from batchgen.clip import Wanted
@@ -138,6 +139,7 @@ class FakeProvider:
     history_lag_s: float = 0.0
     spread: float = 0.2  #: of the run times
     seed: int = 1
+    says_run_s: float | None = None  #: the run time that it claims, whatever it took
     post: Callable[[Mapping[str, Any]], str] = ok
     fate: Callable[[Mapping[str, Any]], str] = done
     get: Callable[[Job | None], str] = ok
@@ -209,8 +211,12 @@ class FakeProvider:
             raise UnknownError("the history answers in pieces")
         return next((row for row in page.rows if row.request_id == request_id), None)
 
-    async def history(self, model: str, since: float, until: float) -> HistoryPage:
+    async def history(
+        self, model: str, since: float, until: float, pace: Callable[[], Awaitable[object]] | None = None
+    ) -> HistoryPage:
         """Show the window, with the service's own spelling and defaults."""
+        if pace is not None:
+            await pace()
         await self._alive()
         self._counted()
         word = self.look()
@@ -276,7 +282,12 @@ class FakeProvider:
             return Gone("no such request")
         if word.startswith("says "):
             return Running(word.removeprefix("says "), known=False)
-        return outcome_of(job, wall())
+        outcome = outcome_of(job, wall())
+        if isinstance(outcome, Completed) and self.says_run_s is not None:
+            outcome = replace(outcome, run_s=self.says_run_s)
+        if isinstance(outcome, Completed) and word == "no link":
+            outcome = replace(outcome, url=None)
+        return outcome
 
     def _row(self, job: Job, *, blind: bool) -> HistoryRow:
         outcome = outcome_of(job, wall())
@@ -338,7 +349,7 @@ class FakeDownloads:
             raise DiskFullError
         if word != "ok":
             raise DownloadError(f"{word}: {url}", kind=word)
-        content = url.encode()
+        content = content_of(url)
         fetched = Fetched(len(content), hashlib.sha256(content).hexdigest())
         target.write_bytes(content)
         if finish:
@@ -347,6 +358,11 @@ class FakeDownloads:
         if self.on_rename:
             self.on_rename()
         return fetched
+
+
+def content_of(url: str) -> bytes:
+    """A whole video of its own for each link."""
+    return video() + box(b"free", url.encode())
 
 
 # --- a disk without room --------------------------------------------------------------------------------------

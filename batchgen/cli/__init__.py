@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sqlite3
 import sys
 import traceback
 
@@ -72,6 +73,11 @@ def main() -> None:
         # file:line:column stands first, so that editors and terminals can jump to it
         click.echo(str(error) if isinstance(error, ManifestError) else f"batchgen: {error}", err=True)
         code = error.exit_code
+    except sqlite3.DatabaseError as error:
+        click.echo(
+            f"batchgen: the ledger can't be read ({error}); it was left as it is. `batchgen doctor` looks", err=True
+        )
+        code = Exit.USAGE
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
     except BrokenPipeError:
@@ -88,14 +94,13 @@ def _usage_object(error: click.ClickException) -> None:
     """With --json, a mistyped command line is answered with an object, too."""
     if "--json" not in sys.argv or not {"run", "status"} & set(sys.argv[1:2]):
         return
-    import json
     import time
 
     from batchgen.cli.facts import facts_of_folder
     from batchgen.views.status import status_object
 
     facts = facts_of_folder(None, "", elapsed_s=0.0, stopped=error.format_message())
-    click.echo(json.dumps(status_object(facts, now=time.time()), ensure_ascii=False, indent=2))
+    common.put(common.json_text(status_object(facts, now=time.time())))
 
 
 def report_bug() -> None:

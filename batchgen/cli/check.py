@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -31,12 +30,14 @@ def check(manifest: str, *, as_json: bool) -> None:
         read = manifests.load(path)
     except ManifestError as error:
         if as_json:
-            click.echo(json.dumps({"schema_version": 1, "ok": False, "faults": _faults(error.faults), "warnings": []}))
+            common.put(
+                common.json_text({"schema_version": 1, "ok": False, "faults": _faults(error.faults), "warnings": []})
+            )
         raise
     if as_json:
         warnings = _faults(read.warnings)
         obj = {"schema_version": 1, "ok": True, "clips": len(read.wanted), "faults": [], "warnings": warnings}
-        click.echo(json.dumps(obj, ensure_ascii=False, indent=2))
+        common.put(common.json_text(obj))
         return
     for warning in read.warnings:
         click.echo(f"warning: {warning}", err=True)

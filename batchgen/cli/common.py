@@ -40,7 +40,12 @@ def verbosity_options(command: _Command) -> _Command:
 
 def answer(obj: Mapping[str, Any], text: Callable[[], str], *, as_json: bool) -> None:
     """Print an answer on standard output: the object, or its text for people."""
-    put(json.dumps(obj, ensure_ascii=False, indent=2) if as_json else text())
+    put(json_text(obj) if as_json else text())
+
+
+def json_text(obj: Mapping[str, Any]) -> str:
+    """Write an object as the output can take it."""
+    return json.dumps(obj, ensure_ascii=plain_ascii(), indent=2)
 
 
 def put(text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import sys
 import time
@@ -54,7 +53,7 @@ def doctor(manifest: str | None, folder: Path | None, *, base_url: str | None, a
     bad = any(finding.level == "error" for finding in findings)
     if as_json:
         obj = {"schema_version": 1, "ok": not bad, "findings": [asdict(finding) for finding in findings]}
-        click.echo(json.dumps(obj, ensure_ascii=False, indent=2))
+        common.put(common.json_text(obj))
     else:
         for finding in findings:
             mark = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}[finding.level]

@@ -113,10 +113,16 @@ def run(manifest: str, folder: Path | None, *, sandbox: bool, yes: bool, as_json
     given |= {"sandbox": sandbox or None, "sandbox_faults": ",".join(faults) or None}
     if faults and not sandbox:
         raise UsageError("--fault goes with --sandbox")
+    # Until the event loop takes the signals over, SIGTERM ends it as Ctrl-C does: with its object and its code.
+    signal.signal(signal.SIGTERM, _terminated)
     watch = Watch(manifest, folder, verbosity=-1 if quiet else verbose, as_json=as_json)
     with watch.telling_errors():
         code = _run(watch, manifest, folder, given, yes=yes)
     sys.exit(code)
+
+
+def _terminated(_signum: int, _frame: object) -> None:
+    sys.exit(Exit.TERMINATED)
 
 
 def _run(watch: Watch, arg: str, folder: Path | None, given: dict[str, Any], *, yes: bool) -> Exit:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import rich_click as click
 
 from batchgen.cli import common
+from batchgen.errors import BatchgenError
 
 
 @click.command("status")
@@ -22,11 +22,24 @@ def status(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json:
 
     Works beside a live run. Without a manifest it lists every batch under jobs/.
     """
-    from batchgen.views.status import status_object, status_text
+    from batchgen.cli.facts import facts_of_folder
+    from batchgen.views.status import status_object
 
     if manifest is None and folder is None:
         _list_all(as_json=as_json)
         return
+    try:
+        _show(manifest, folder, sandbox=sandbox, as_json=as_json)
+    except BatchgenError as error:
+        if as_json:
+            facts = facts_of_folder(None, manifest or str(folder), stopped=str(error))
+            common.put(common.json_text(status_object(facts, now=time.time())))
+        raise
+
+
+def _show(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json: bool) -> None:
+    from batchgen.views.status import status_object, status_text
+
     where = common.ledger_folder(manifest or "", folder, sandbox=sandbox)
     obj = status_object(
         _facts(where, manifest or where.name, ("--dir", str(folder)) if folder else ()), now=time.time()
@@ -53,7 +66,7 @@ def _list_all(*, as_json: bool) -> None:
     found = sorted(path.parent for path in Path("jobs").glob(f"*/{FILE}"))
     objects = [status_object(_facts(folder, folder.name.removesuffix(".sandbox")), now=time.time()) for folder in found]
     if as_json:
-        click.echo(json.dumps({"schema_version": 1, "batches": objects}, ensure_ascii=False, indent=2))
+        common.put(common.json_text({"schema_version": 1, "batches": objects}))
         return
     if not found:
         click.echo("No batch has run yet under jobs/. `batchgen init NAME` writes a manifest to start from.")

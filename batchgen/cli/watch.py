@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +43,7 @@ class Watch:
         self._failures: deque[tuple[str, str]] = deque(maxlen=5)
         self._done: deque[str] = deque(maxlen=3)
         self._finished = 0
+        self._told = False  # the object was printed
         self._started = time.monotonic()
 
     def protect(self, key: Secret | None) -> None:
@@ -53,8 +53,9 @@ class Watch:
     def tell(self, text: str) -> None:
         """Say something on stderr, above a live display."""
         out = self._display if isinstance(self._display, Painter) else sys.stderr
-        out.write(self._redact(text) + "\n")
-        out.flush()
+        with suppress(OSError, ValueError):  # nobody reads it: no reason to end a run
+            out.write(self._redact(text) + "\n")
+            out.flush()
 
     # --- during the run ---------------------------------------------------------------------------------
 
@@ -149,11 +150,12 @@ class Watch:
             return
         self._events.note("ended", exit_code=int(outcome.exit_code), stopped=outcome.stopped)
         self._events.close()
+        self._told = True
         facts = facts_of(session.ledger, self._arg, elapsed_s=outcome.elapsed_s, stopped=outcome.stopped,
                          cap=session.settings.max_usd, options=self._options)  # fmt: skip
         obj = status_object(facts, now=time.time())
         if self._as_json:
-            common.put(self._redact(json.dumps(obj, ensure_ascii=False, indent=2)))
+            common.put(self._redact(common.json_text(obj)))
         else:
             common.put(self._redact(status_text(obj, common.width(), ascii=common.plain_ascii())))
 
@@ -164,6 +166,10 @@ class Watch:
             yield
         except BatchgenError as error:
             self._error_object(str(error))
+            raise
+        except (KeyboardInterrupt, SystemExit) as ending:
+            if not self._told:
+                self._error_object("terminated" if isinstance(ending, SystemExit) else "interrupted")
             raise
         except Exception:
             self._error_object("a fault of batchgen")
@@ -180,4 +186,4 @@ class Watch:
 
         elapsed = time.monotonic() - self._started
         facts = facts_of_folder(self.folder, self._arg, elapsed_s=elapsed, stopped=message)
-        common.put(self._redact(json.dumps(status_object(facts, now=time.time()), ensure_ascii=False, indent=2)))
+        common.put(self._redact(common.json_text(status_object(facts, now=time.time()))))

@@ -7,15 +7,20 @@ import math
 
 from batchgen.clip import Blocked, Clip, Event, Failed, FailedForNow, Generated, Lost, State
 from batchgen.errors import NowError, UnknownError
-from batchgen.flow.tools import Tools, generated, grade
+from batchgen.flow.tools import Tools, filled, generated, grade
 from batchgen.pacer import Call
 from batchgen.poller import Overdue
 from batchgen.providers.base import Cause, Completed, Gone, HistoryRow, Refused, Running
-from batchgen.retry import FREE_RETRIES
+from batchgen.retry import FREE_RETRIES, delay
 from batchgen.schedule import RunTimes
 
 log = logging.getLogger("batchgen.collect")
 
+#: A new request may not be known everywhere at once: 404s this young are no end (seconds).
+YOUNG_S = 60.0
+YOUNG_PAUSE_S = 5.0
+#: How often the history is asked for one request before its silence counts.
+HISTORY_TRIES = 4
 #: How long to wait before a request that only the history knows as running is asked for again (seconds).
 ONLY_HISTORY_S = 60.0
 
@@ -39,27 +44,27 @@ class Collector:
             event = await self._event_of(clip, ended)
             if event is not None:
                 break
-            pause = ONLY_HISTORY_S
-        if isinstance(event, Generated):
+            pause = ONLY_HISTORY_S if self._age(clip) >= YOUNG_S else YOUNG_PAUSE_S
+        if isinstance(event, Generated) and isinstance(ended, Completed) and ended.url:
             self._learn(event, submitted_at, times)
         clip = await self._tools.ledger.record(clip, event)
         self._tools.settled(clip)
         return clip
 
     async def _event_of(self, clip: Clip, ended: Completed | Refused | Gone | Overdue) -> Event | None:
-        """What the end means for the clip; None: only the history knows it, and says that it runs."""
+        """What the end means for the clip; None: it may well be running, ask again."""
         if isinstance(ended, Refused):
             return refused(clip, ended)
         if isinstance(ended, Completed) and ended.url:
             return generated(ended, self._tools.ledger.now())
-        row = await self.in_history(clip)
-        if row is not None:
-            if isinstance(row.outcome, Refused):
-                return refused(clip, row.outcome)
-            if isinstance(row.outcome, Completed) and row.outcome.url:
-                return generated(row.outcome, self._tools.ledger.now())
-            if isinstance(row.outcome, Running) and isinstance(ended, Gone) and not self._overdue(clip):
-                return None
+        row = await self._in_history(clip)
+        if row is not None and isinstance(row.outcome, Refused):
+            return refused(clip, row.outcome)
+        if row is not None and isinstance(row.outcome, Completed) and row.outcome.url:
+            known = ended if isinstance(ended, Completed) else Completed()
+            return generated(filled(row.outcome, known), self._tools.ledger.now())
+        if isinstance(ended, Gone) and self._may_run(clip, row):
+            return None
         if isinstance(ended, Completed):
             said = f": {ended.body}" if ended.body else ""
             return Lost(f"COMPLETED, but the service named no file{said}", cost=ended.cost)
@@ -67,27 +72,40 @@ class Collector:
             return Lost("the service keeps no record of it any more, and its history has no answer")
         return Lost(f"past the deadline, the service still said: {ended.last}")
 
-    def _overdue(self, clip: Clip) -> bool:
+    def _may_run(self, clip: Clip, row: HistoryRow | None) -> bool:
+        """A 404 is no end while the history says that it runs, nor while it is too young to be known everywhere."""
+        age = self._age(clip)
+        return age < YOUNG_S if row is None else isinstance(row.outcome, Running) and age < self._tools.deadline_s
+
+    def _age(self, clip: Clip) -> float:
         request = clip.request
         at = (request.submitted_at or request.intent_at) if request else 0.0
-        return self._tools.ledger.now() - at >= self._tools.deadline_s
+        return self._tools.ledger.now() - at
 
-    async def in_history(self, clip: Clip) -> HistoryRow | None:
-        """Look the request up by its id in the account's history, best effort."""
-        if clip.request_id is None:
-            return None
-        try:
-            await self._tools.pacer.grant(Call.HISTORY)
-            return await self._tools.provider.lookup(clip.request_id)
-        except (UnknownError, NowError) as error:
-            log.warning("%s: the request history gave no answer: %s", clip.wanted.name, error)
-            return None
+    async def _in_history(self, clip: Clip) -> HistoryRow | None:
+        """Look the request up by its id in the account's history; a bad minute of it is waited out."""
+        for attempt in range(1, HISTORY_TRIES + 1):
+            grant = await self._tools.pacer.grant(Call.HISTORY)
+            try:
+                return await self._tools.provider.lookup(clip.request_id or "")
+            except UnknownError as error:
+                log.warning("%s: the request history gave no answer: %s", clip.wanted.name, error)
+            except NowError as error:
+                self._tools.call_trouble(error, grant)
+            if attempt < HISTORY_TRIES:
+                await self._tools.pause(delay(attempt, dice=self._tools.dice(), base=2.0))
+        return None
 
     def _learn(self, event: Generated, submitted_at: float, times: RunTimes) -> None:
-        self._tools.places.learn(event.queue_s, event.run_s)
-        total = (event.run_s + (event.queue_s or 0.0)) if event.run_s is not None else event.at - submitted_at
+        """Learn how long it took; what the service says of it is believed as far as our own clock bears it out."""
+        watched = max(0.0, event.at - submitted_at)
+        queue = None if event.queue_s is None else min(event.queue_s, watched)
+        run = watched - (queue or 0.0) if event.run_s is None else min(event.run_s, watched)
+        self._tools.places.learn(queue, run)
+        if event.run_s is None and submitted_at < self._tools.started_at:
+            return  # it ended while nobody looked
         before = times.typical
-        times.learn(max(0.0, total))
+        times.learn(min(watched, run + (queue or 0.0)))
         if times.count <= 5 or not math.isclose(before, times.typical, rel_tol=0.1):
             self._tools.poller.reschedule()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from batchgen import sidecar
+from batchgen import media, sidecar
 from batchgen.clip import Clip, Downloaded, Generated, Lost
-from batchgen.errors import DownloadError, Exit, NowError, UnknownError
+from batchgen.errors import DownloadError, NowError, UnknownError
 from batchgen.flow.tools import Tools, generated
 from batchgen.media import Expect, Fetched
 from batchgen.pacer import Call, SubmissionStoppedError
@@ -22,6 +23,8 @@ log = logging.getLogger("batchgen.fetch")
 
 #: How often a dead link is renewed for one clip.
 RENEWALS = 4
+#: How long one file's trouble is waited out while others fare well (seconds); the next run tries again.
+ONE_FILE_S = 900.0
 
 
 class _Patience:
@@ -31,6 +34,7 @@ class _Patience:
         self._tools = tools
         self._since: float | None = None
         self._tries = 0
+        self._fetched = tools.fetched
 
     async def wait(self, error: Exception) -> None:
         """Wait before another try.
@@ -41,8 +45,10 @@ class _Patience:
         now = asyncio.get_running_loop().time()
         self._since = now if self._since is None else self._since
         self._tries += 1
-        if now - self._since >= self._tools.give_up_s:
-            self._tools.brake.pull(f"outage: {error}", Exit.STOPPED, grace_s=0.0)
+        # While other files come, or nothing else is to be done, it is this file's trouble and not the network's.
+        alone = self._tools.fetched > self._fetched or not self._tools.at_work
+        if now - self._since >= min(self._tools.give_up_s, ONE_FILE_S if alone else self._tools.give_up_s):
+            log.warning("left for the next run: %s", error)
             raise SubmissionStoppedError from error
         await self._tools.pause(delay(self._tries, dice=0.5 + self._tools.dice() / 2))
 
@@ -55,7 +61,9 @@ class Fetcher:
 
     async def download(self, clip: Clip) -> Clip:
         """Fetch the file; a dead link is asked for again, and is never a reason to pay again."""
-        target = self._tools.clips_dir / f"{clip.wanted.name}.mp4"
+        target = self._own_name(clip)
+        if (kept := await asyncio.to_thread(_kept, clip, target)) is not None:
+            return await self._tools.ledger.record(clip, kept)
         patience = _Patience(self._tools)
         renewals = 0
         while True:
@@ -85,6 +93,7 @@ class Fetcher:
                     if renewed is None:
                         return await self._lost(clip, error)
                     clip = await self._tools.ledger.record(clip, renewed)
+        self._tools.fetched += 1
         done = Downloaded(target.name, fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
         return await self._tools.ledger.record(clip, done)
 
@@ -122,6 +131,19 @@ class Fetcher:
         except UnknownError as error:
             raise NowError(str(error), kind="server") from None
         return row.outcome if row and isinstance(row.outcome, Completed) and row.outcome.url else None
+
+
+def _kept(clip: Clip, target: Path) -> Downloaded | None:
+    """Find the file that a run gave its name and was killed before it could say so."""
+    if not os.path.exists(target):  # noqa: PTH110 - quick, for every clip
+        return None
+    told = sidecar.read(sidecar.beside(target))
+    if not told or told.get("request_id") != clip.request_id or not clip.request_id:
+        return None
+    size, sha256 = told.get("bytes"), told.get("sha256")
+    if not isinstance(size, int) or not isinstance(sha256, str) or media.inspect(target, size, sha256):
+        return None
+    return Downloaded(target.name, size, sha256, " ".join(told.get("flags") or ()), told.get("seconds"))
 
 
 def _sidecar(clip: Clip, now: Callable[[], float]) -> Callable[[Path, Fetched], None]:

@@ -66,7 +66,7 @@ class Places:
         run = run_s or 0.0
         if queue_s is None or queue_s <= max(ROOM_S, ROOM * run):
             self.bound = min(float(self.ceiling), self.bound + 1.0)
-        elif queue_s > FULL * run:
+        elif run and queue_s > FULL * run:
             self.bound = max(1.0, self.bound - 1.0)
         self._hand_out()
 

@@ -52,16 +52,21 @@ class Runner:
 
         Any exception is a fault of batchgen.
         """
-        async with asyncio.TaskGroup() as services:
-            serving = [services.create_task(self._tools.pacer.run()), services.create_task(self._tools.poller.run())]
-            work = services.create_task(self._work())
-            try:
-                await self._ended(work)
-            finally:
-                work.cancel()
-                for service in serving:
-                    service.cancel()
-        await self._tools.ledger.settle()
+        try:
+            async with asyncio.TaskGroup() as services:
+                await self._serve(services)
+        finally:
+            await self._tools.ledger.settle()  # whatever happened: answers that came are written down
+
+    async def _serve(self, services: asyncio.TaskGroup) -> None:
+        serving = [services.create_task(self._tools.pacer.run()), services.create_task(self._tools.poller.run())]
+        work = services.create_task(self._work())
+        try:
+            await self._ended(work)
+        finally:
+            work.cancel()
+            for service in serving:
+                service.cancel()
 
     # --- the ending -----------------------------------------------------------------------------------------
 
@@ -84,7 +89,7 @@ class Runner:
 
     def _watch_outage(self) -> None:
         lasted = self._tools.pacer.outage_s
-        if lasted >= self._tools.give_up_s:
+        if lasted and lasted >= self._tools.give_up_s:
             self._tools.brake.pull(f"outage: the API was out of reach for {lasted:.0f} s", Exit.STOPPED, grace_s=0.0)
 
     # --- the work -------------------------------------------------------------------------------------------

@@ -142,6 +142,9 @@ class Submitter:
         now = asyncio.get_running_loop().time()
         if self._trouble.since is not None and now - self._trouble.since >= self._tools.give_up_s:
             self._tools.brake.pull("outage: the service has accepted nothing for too long", Exit.STOPPED)
+        if self._trouble.hopeless:
+            why = "outage: the service refuses every submission with an error of its own; is a parameter wrong?"
+            self._tools.brake.pull(why, Exit.STOPPED)
         if now >= self._trouble.until:
             return False
         await self._tools.pause(self._trouble.until - now)

@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -87,6 +87,8 @@ class Tools:
     submit_concurrency: int = 8
     give_up_s: float = 7200.0
     deadline_s: float = 3300.0  #: after submission, by the wall
+    started_at: float = 0.0  #: when this run began, by the wall
+    fetched: int = 0  #: files that came in this run
     dice: Callable[[], float] = random.random
     news: News = field(default_factory=News)
     posts_out: int = 0  #: POSTs that wait for their answer
@@ -118,6 +120,16 @@ class Tools:
     def account_trouble(self, error: AccountError) -> None:
         """Stop submitting; what is in flight is collected if the account still lets us."""
         self.brake.pull(f"{error.reason}: {error}", Exit.STOPPED, grace_s=math.inf if error.collects else 0.0)
+
+
+def filled(completed: Completed, known: Completed) -> Completed:
+    """Fill in what one answer leaves out with what another one said."""
+    return replace(
+        completed,
+        cost=known.cost if completed.cost is None else completed.cost,
+        queue_s=known.queue_s if completed.queue_s is None else completed.queue_s,
+        run_s=known.run_s if completed.run_s is None else completed.run_s,
+    )
 
 
 def generated(completed: Completed, at: float, request_id: str | None = None) -> Generated:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from batchgen.retry import delay
+from batchgen.retry import CAP_S, delay
 
 #: So many different clips refused by the API's own 500, and none accepted: it is the service, not the clips.
 REFUSED_CLIPS = 4
@@ -12,6 +12,9 @@ REFUSED_CLIPS = 4
 UNSURE_SLOW = 8
 #: ... and stop at this many, before half a night's money is in doubt.
 UNSURE_STOP = 25
+UNSURE_CAP_S = 15.0
+#: Tries, up to a minute apart, after which a run that never had a submission accepted stops.
+NEVER_STOP = 20
 
 
 @dataclass
@@ -51,9 +54,14 @@ class Trouble:
         """A POST had no clear answer."""
         self.unsure += 1
         if self.unsure >= UNSURE_SLOW:
-            self._again(now)
+            self._again(now, UNSURE_CAP_S)
 
-    def _again(self, now: float) -> None:
+    @property
+    def hopeless(self) -> bool:
+        """True when nothing was ever accepted, and so many tries far apart all met the API's own 500."""
+        return self.acceptances == 0 and self.unsure == 0 and self.tries >= NEVER_STOP
+
+    def _again(self, now: float, cap: float = CAP_S) -> None:
         self.since = now if self.since is None else self.since
         self.tries += 1
-        self.until = now + delay(self.tries)
+        self.until = now + delay(self.tries, cap=cap)

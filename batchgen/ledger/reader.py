@@ -77,7 +77,7 @@ class Reader:
             if opened:
                 wall.held[grade], wall.open[grade] = held, opened
             wall.spent += spent
-            if top is not None:
+            if top:
                 wall.seen[grade] = top
         return wall
 
@@ -109,8 +109,9 @@ class Reader:
     def run_times(self, limit: int) -> dict[str, list[float]]:
         """Give the latest run times per price class, in seconds from submission to the end, oldest first."""
         query = (
-            "SELECT grade, coalesce(run_s + coalesce(queue_s, 0), completed_at - submitted_at) FROM request "
-            "WHERE outcome = 'charged' AND completed_at IS NOT NULL ORDER BY completed_at DESC LIMIT ?"
+            "SELECT grade, min(run_s + coalesce(queue_s, 0), completed_at - submitted_at) FROM request "
+            "WHERE outcome = 'charged' AND run_s IS NOT NULL AND completed_at > submitted_at "
+            "ORDER BY completed_at DESC LIMIT ?"
         )
         found: dict[str, list[float]] = {}
         for grade, seconds in self._db.execute(query, (limit,)):

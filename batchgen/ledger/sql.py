@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from batchgen.clip import EVENTS, Clip, Event, Request, State, Wanted
-from batchgen.errors import LedgerError
+from batchgen.errors import LedgerError, LedgerWriteError
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
 SCHEMA = 1
@@ -99,9 +99,15 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
             db.execute("PRAGMA journal_size_limit=16777216")
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
-        message = f"{path}: can't be read as a ledger ({error}); it was left as it is. Restore a copy, or move it away"
-        raise LedgerError(message) from error
+        if str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")):
+            raise LedgerWriteError(f"{path}: can't be written ({error}); free some disk space and run again") from error
+        raise damaged(path, error) from error
     return db
+
+
+def damaged(path: Path, error: sqlite3.Error) -> LedgerError:
+    """Tell of a ledger that can't be used; nothing of it is changed."""
+    return LedgerError(f"{path}: can't be read as a ledger ({error}); it was left as it is. Restore a copy of it")
 
 
 def _quoted(path: Path) -> str:

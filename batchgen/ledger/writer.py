@@ -64,6 +64,11 @@ class Ledger(Reader):
             super().__init__(folder)
             with _told(folder):
                 self._spill = Spill(folder / "ledger.spill")
+            self.live_totals = self.totals()
+            self.money = self.wall()
+        except sqlite3.DatabaseError as error:
+            lock.release(self._lock, folder)
+            raise sql.damaged(folder / FILE, error) from error
         except BaseException:
             lock.release(self._lock, folder)
             raise
@@ -74,8 +79,6 @@ class Ledger(Reader):
         self._live: dict[int, Clip] = {}
         self._gathered: list[tuple[_Write, asyncio.Future[None]]] = []
         self._commit_runs: asyncio.Future[None] | None = None
-        self.live_totals = self.totals()
-        self.money = self.wall()
 
     async def settle(self) -> None:
         """Wait until all that was recorded is on disk, or could not be written."""
@@ -252,30 +255,32 @@ class Ledger(Reader):
         error = done.exception()
         if isinstance(error, sqlite3.Error):
             self.broken = f"{self.path}: can't be written ({error}); free some disk space and run again"
+        failure = LedgerWriteError(self.broken) if self.broken else error
         for (clip, event, _, _), durable in batch:
-            if error is None:
-                self._tell(clip, event)
-            else:
+            if failure is not None:
                 self._save_id(clip, event)
-            if durable.done():
-                continue
-            if error is None:
-                durable.set_result(None)
-            else:
-                durable.set_exception(LedgerWriteError(self.broken) if self.broken else error)
+            if not durable.done():
+                durable.set_exception(failure) if failure else durable.set_result(None)
         if self._gathered:
             self._start_commit()
+        if failure is None:
+            for (clip, event, _, _), _ in batch:
+                self._tell(clip, event)
 
     def _save_id(self, clip: Clip, event: Event) -> None:
         """Keep a request id that could not be written: it may be all that is known of something paid for."""
         if isinstance(event, Submitted):
             name = clip.wanted.name
             log.critical("PAID: clip %s has the request id %s; it is kept in ledger.spill", name, event.request_id)
-            self._spill.add(clip.key, event.request_id, event.at)
+            with suppress(OSError):  # it is on the screen at least
+                self._spill.add(clip.key, event.request_id, event.at)
 
     def _tell(self, clip: Clip, event: Event) -> None:
         for observer in self.observers:
-            observer(clip, event)
+            try:
+                observer(clip, event)
+            except Exception:  # a view's fault must not hold up the run
+                log.exception("an observer failed")
 
 
 def _standing(clip: Clip) -> tuple[State, int, str | None]:

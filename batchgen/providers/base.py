@@ -7,7 +7,7 @@ Seconds are seconds; money is micro-dollars; times are seconds since the epoch, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -120,8 +120,13 @@ class Provider(Protocol):
         """
         ...
 
-    async def history(self, model: str, since: float, until: float) -> HistoryPage:
-        """All requests for `model` in a window (epoch seconds). Raises UnknownError as `lookup` does."""
+    async def history(
+        self, model: str, since: float, until: float, pace: Callable[[], Awaitable[object]] | None = None
+    ) -> HistoryPage:
+        """All requests for `model` in a window (epoch seconds); `pace` is awaited before every call.
+
+        Raises UnknownError as `lookup` does.
+        """
         ...
 
     async def upload(self, path: Path) -> str:

@@ -12,7 +12,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote
@@ -161,7 +161,9 @@ class Segmind:
         answer = await self._ask_history(self._history.joinpath(_segment(request_id), encoded=True))
         return row_of(answer, request_id)
 
-    async def history(self, model: str, since: float, until: float) -> HistoryPage:
+    async def history(
+        self, model: str, since: float, until: float, pace: Callable[[], Awaitable[object]] | None = None
+    ) -> HistoryPage:
         """Requests for `model` in a window; see `Provider.history`.
 
         The days at both ends are read whole, and one more on each side, since the service does not say in
@@ -169,10 +171,13 @@ class Segmind:
         than were asked for, never fewer. `whole` is False when a row could not be read, fewer rows came
         than the service says there are, or the 200 pages that are read at most did not suffice.
         """
-        return await read_history(self._history_page, model, since, until)
 
-    async def _history_page(self, query: Mapping[str, str]) -> Answer:
-        return await self._ask_history(self._history.with_query(query))
+        async def page(query: Mapping[str, str]) -> Answer:
+            if pace is not None:
+                await pace()
+            return await self._ask_history(self._history.with_query(query))
+
+        return await read_history(page, model, since, until)
 
     async def _get(self, what: str, url: URL) -> Answer:
         answer = await self._http.ask("GET", url, timeout_s=self._get_timeout_s)

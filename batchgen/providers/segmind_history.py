@@ -97,7 +97,7 @@ class _Reading:
         self.total = max(self.total, total_in(answer.data()))
         if all(row.request_id in self.rows for row in read):
             # The same full page once more: this service does not turn pages for us.
-            self.ended, self.turns = True, len(raw) < _PER_PAGE
+            self.ended, self.turns = True, len(raw) != _PER_PAGE
             return
         self.seen += len(raw)
         self.rows = {row.request_id: row for row in one_per_request([*self.rows.values(), *read])}

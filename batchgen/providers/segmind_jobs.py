@@ -22,6 +22,8 @@ from batchgen.providers.segmind_wire import (
 _RUNNING: Final = frozenset({"queued", "in_queue", "pending", "starting", "processing", "running", "in_progress"})
 _COMPLETED: Final = frozenset({"completed", "complete", "success", "succeeded", "done", "finished"})
 _FAILED: Final = frozenset({"failed", "failure", "error", "canceled", "cancelled"})
+#: Whatever such an answer's body says, it is about the call: the job may run on.
+_ABOUT_THE_CALL: Final = frozenset({401, 403, 404, 408, 429, 502, 503, 504})
 _DOCUMENTED: Final = frozenset({"completed", "failed"})
 _BARE: Final = frozenset({"output", "video", "generation_url"})
 
@@ -38,7 +40,13 @@ def read_outcome(answer: Answer, *, links: bool = True) -> Outcome | None:
         return None
     word = _word(body.get("status"))
     final = word in _DOCUMENTED or (answer.status == 422 and word in _COMPLETED | _FAILED)
-    return judge(body, body.get("status"), answer.say, links=links) if final or answer.ok else None
+    if not (final or answer.ok) or answer.status in _ABOUT_THE_CALL:
+        return None
+    outcome = judge(body, body.get("status"), answer.say, links=links)
+    if isinstance(outcome, Refused) and outcome.cause is Cause.TRANSIENT and answer.status not in (200, 422):
+        # FAILED is documented under these two; elsewhere it must not be a reason to POST again.
+        return replace(outcome, cause=Cause.FINAL)
+    return outcome
 
 
 def judge(body: Mapping[str, Any], status: object, say: Say, *, links: bool = True) -> Completed | Refused | Running:

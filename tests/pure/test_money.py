@@ -137,3 +137,11 @@ def test_a_surprise_stops_submission_until_all_that_is_open_fits_again(cap: int,
         night.end(which, None)
     assert night.wall.reserved == 0
     assert night.wall.open["g"] == 0 if night.wall.open else True
+
+
+def test_a_free_clip_says_nothing_of_the_next_ones_price() -> None:
+    """Free credits must not open the wall."""
+    wall = Wall(cap=10)
+    wall.move("g", held=5, spent=0)
+    wall.move("g", held=-5, spent=0, charge=0)
+    assert wall.worst("g", 3) == 6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -140,11 +140,17 @@ async def test_a_state_that_goes_backwards_does_not_confuse() -> None:
         assert isinstance(await at.wait(await at.job()), Completed)
 
 
-async def test_a_404_of_a_young_request_is_no_news() -> None:
+async def test_a_single_404_of_a_young_request_is_no_news() -> None:
     """It may not be known everywhere yet."""
-    young: Callable[[Job | None], str] = lambda job: "gone" if job and wall() - job.at < 50 else "ok"  # noqa: E731
-    async with world(FakeProvider(get=young)) as at:
+    async with world(FakeProvider(get=first("gone", then="ok"))) as at:
         assert isinstance(await at.wait(await at.job()), Completed)
+
+
+async def test_two_404s_of_a_young_request_are_for_its_waiter_to_judge() -> None:
+    """The history may know more."""
+    async with world(FakeProvider(get=always("gone"))) as at:
+        assert isinstance(await at.wait(await at.job()), Gone)
+        assert now() < 60.0
 
 
 async def test_a_404_of_an_old_request_is_the_end_of_its_record() -> None:

@@ -16,7 +16,7 @@ from virtual_time import wall
 from batchgen.clip import AnswerLost, Clip, Lost, SubmitStarted, Submitted, advance
 from batchgen.errors import UnsureError
 from batchgen.pacer import Pacer
-from batchgen.providers.base import Completed, HistoryRow
+from batchgen.providers.base import Completed, HistoryPage, HistoryRow
 from batchgen.reconcile import CLOCK_SKEW_S, LATEST_S, Doubt, Reconciler, agrees, match
 
 T0 = 1_790_000_000.0
@@ -227,3 +227,20 @@ async def test_hundreds_of_lost_clips_take_one_call() -> None:
     doubts = await look(provider, clips, age=100.0)
     assert all(doubt.row and doubt.row.request_id == doubt.clip.request_id for doubt in doubts)
     assert len(provider.calls) == calls + 1
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"params": None},
+        {"params": {"input": {"prompt": "shot 0"}}},
+        {"model": "Wan 2.5 (text to video)"},
+        {"at": T0 - 19_800.0},
+    ],
+)
+def test_a_row_that_can_not_be_ruled_out_forbids_to_say_absent(shown: dict[str, Any]) -> None:
+    """A history in an odd form must not be a reason to pay again."""
+    clip = doubt()
+    page = HistoryPage([replace(row(clip), **shown)])
+    said = Reconciler(FakeProvider(), Pacer(0), settle_s=0.0, taken=set)._said(clip, None, page, set(), T0 + 9_999)
+    assert not said.absent
