@@ -8,6 +8,7 @@ chained to one of ours.
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -21,6 +22,8 @@ from batchgen.errors import UsageError
 from batchgen.providers.segmind_wire import Answer, plain
 
 BODY_MAX: Final = 1 << 20  #: bytes of an answer that are read
+log = logging.getLogger("batchgen.http")
+
 _IDLE_S: Final = 2.0  #: a connection that idled longer may be dead: its loss would look like a lost answer
 #: aiohttp's parser errors are no `ClientError`, and what of them surfaces differs by release.
 _TROUBLE: Final = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError)
@@ -99,9 +102,12 @@ class Http:
                 allow_redirects=False,
                 trace_request_ctx=attempt,
             ) as response:
-                return await self._answer(response)
+                answer = await self._answer(response)
+            log.debug("%s %s: %s, %d bytes", method, url.path, answer.status, len(answer.body))
+            return answer
         except _TROUBLE as error:
             text = self._redact(plain(f"{type(error).__name__}: {error}".rstrip(": ")))[:300]
+        log.debug("%s %s: no answer: %s", method, url.path, text)
         return Trouble(attempt.connected, text)
 
     async def _answer(self, response: aiohttp.ClientResponse) -> Answer:

@@ -213,3 +213,10 @@ def test_a_batch_can_be_called_by_its_name(api: FakeApi, desk: Desk) -> None:
 def test_completion_is_a_script_of_the_shell(desk: Desk, shell: str) -> None:
     """It names the program."""
     assert b"_BATCHGEN_COMPLETE" in desk.call("completion", shell).expect(0).stdout
+
+
+def test_vv_tells_every_call_and_never_the_key(api: FakeApi, desk: Desk) -> None:
+    """For a talk with the service's support."""
+    ended = desk.call(*desk.paid("--yes", "-vv")).expect(0)
+    assert "POST /v2/wan-2.5-t2v: 200" in ended.said
+    assert KEY not in ended.said
