@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from batch import Batch, Limits, check
 from fakes import COST, FakeDownloads, FakeProvider, Job, always, first, wanted
+from virtual_time import wall
 
 from batchgen.clip import Failed, Generated, Lost, State
 from batchgen.retry import FREE_RETRIES, SUBMIT_TRIES
@@ -337,3 +338,17 @@ def test_a_result_without_a_link_is_asked_for_again(tmp_path: Path) -> None:
     batch = Batch(tmp_path, 1, provider=provider)
     batch.live()
     assert batch.states() == [State.DONE]
+
+
+def test_a_request_that_is_not_known_everywhere_yet_is_waited_for(tmp_path: Path) -> None:
+    """404 for its first 40 s, by status and history alike: it is neither lost nor paid for again."""
+
+    def lagging(job: Job | None) -> str:
+        return "gone" if job and wall() - job.at < 40.0 else "ok"
+
+    provider = FakeProvider(run_s=10.0, get=lagging, history_lag_s=300.0)
+    batch = Batch(tmp_path, 3, provider=provider, limits=Limits(expect_s=10.0))
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 3
+    assert not [event for _, event in life.events if isinstance(event, Lost)]
+    check(batch, life)
