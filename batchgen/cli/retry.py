@@ -9,13 +9,13 @@ from pathlib import Path
 import rich_click as click
 
 from batchgen.cli import common
+from batchgen.cli.facts import SANDBOX_ORIGIN
 
 
 @click.command("retry")
 @common.manifest_argument
 @common.folder_option
 @common.sandbox_option
-@click.option("--base-url", envvar="SEGMIND_BASE_URL", help="Another origin in place of https://api.segmind.com.")
 @click.option("--blocked", is_flag=True, help="Blocked clips too: the same prompt is likely to be blocked again.")
 @click.option("--only", metavar="ID-GLOB", help="Only clips whose id or name fits.")
 @common.json_option
@@ -24,14 +24,13 @@ def retry(
     folder: Path | None,
     *,
     sandbox: bool,
-    base_url: str | None,
     blocked: bool,
     only: str | None,
     as_json: bool,
 ) -> None:
     """Put failed clips back to pending; `run` then submits them. A failure was free, a success is charged."""
-    from batchgen.cli.steps import opened
     from batchgen.clip import Clip, Retried, State
+    from batchgen.ledger import Ledger
     from batchgen.views.words import plural
 
     def fits(clip: Clip) -> bool:
@@ -40,15 +39,19 @@ def retry(
         )
 
     states = (State.FAILED, State.BLOCKED) if blocked else (State.FAILED,)
-    with opened(manifest, folder, {"sandbox": sandbox or None, "base_url": base_url}, verbosity=0) as session:
-        chosen = [clip for clip in session.ledger.clips(*states, wanted=True) if fits(clip)]
+    ledger = Ledger(common.ledger_folder(manifest, folder, sandbox=sandbox))
+    try:
+        chosen = [clip for clip in ledger.clips(*states, wanted=True) if fits(clip)]
 
         async def put_back() -> None:
             for clip in chosen:
-                await session.ledger.record(clip, Retried())
-            await session.ledger.settle()
+                await ledger.record(clip, Retried())
+            await ledger.settle()
 
         asyncio.run(put_back())
+        sandbox = ledger.meta("origin") == SANDBOX_ORIGIN
+    finally:
+        ledger.close()
     following = common.command_line("run", manifest, folder, sandbox=sandbox)
     names = [clip.wanted.name for clip in chosen]
     common.answer(

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from batchgen import manifest as manifests
+from batchgen.estimate import SANDBOX_ORIGIN
+from batchgen.ledger import Reader
 from batchgen.redact import Redactor
 from batchgen.session import Session
 from batchgen.settings import batch_folder, find_key, find_manifest, merge, read_config
@@ -17,12 +19,13 @@ from batchgen.views.log import setup_logging
 
 @contextmanager
 def opened(arg: str, folder: Path | None, given: Mapping[str, Any], *, verbosity: int) -> Iterator[Session]:
-    """Hold a batch for a command that is no run.
+    """Hold a batch for a command that is no run; its origin is that of the batch, unless another is named.
 
     Raises:
         UsageError, LockedError, LedgerError: see `Session`.
     """
     path = find_manifest(arg)
+    given = {**given, **_origin(folder or batch_folder(path), given)}
     sandbox = bool(given.get("sandbox"))
     key = None if sandbox else find_key(path.parent)
     redact = Redactor([key.get_secret_value()] if key else []).redact
@@ -34,3 +37,14 @@ def opened(arg: str, folder: Path | None, given: Mapping[str, Any], *, verbosity
         yield session
     finally:
         session.close()
+
+
+def _origin(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    if given.get("base_url") or given.get("sandbox") or not Reader.exists(folder):
+        return {}
+    reader = Reader(folder)
+    try:
+        origin = reader.meta("origin")
+    finally:
+        reader.close()
+    return {"sandbox": True} if origin == SANDBOX_ORIGIN else {"base_url": origin}
