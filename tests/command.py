@@ -66,7 +66,9 @@ class Desk:
         """A bare environment, with the key."""
         home = str(self.folder / "home")
         bare = {"PATH": os.environ["PATH"], "HOME": home, "XDG_CONFIG_HOME": home, "SEGMIND_API_KEY": KEY, "TZ": "UTC"}
-        return bare | {"LANG": "C.UTF-8"}
+        # The command under test is that of the tree under test, installed or not.
+        tree = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+        return bare | {"LANG": "C.UTF-8"} | tree
 
     def manifest(self, *prompts: str, more: str = "", name: str = "night.yaml") -> None:
         """Write a manifest of plain prompts; `more` goes before them."""
