@@ -13,6 +13,8 @@ from fakes import COST, FakeDownloads, FakeProvider, Job, always, first, wanted
 from virtual_time import wall
 
 from batchgen.clip import Failed, Generated, Lost, State
+from batchgen.flow.tools import filled
+from batchgen.providers.base import Completed
 from batchgen.retry import FREE_RETRIES, SUBMIT_TRIES
 
 # --- what the service says of a job -------------------------------------------------------------------------
@@ -352,3 +354,10 @@ def test_a_request_that_is_not_known_everywhere_yet_is_waited_for(tmp_path: Path
     assert batch.states() == [State.DONE] * 3
     assert not [event for _, event in life.events if isinstance(event, Lost)]
     check(batch, life)
+
+
+def test_a_cost_told_without_a_link_is_not_forgotten() -> None:
+    """The history may know the link and not the price."""
+    told = filled(Completed(url="u"), Completed(cost=COST, queue_s=1.0, run_s=2.0))
+    assert (told.url, told.cost, told.queue_s, told.run_s) == ("u", COST, 1.0, 2.0)
+    assert filled(Completed(url="u", cost=1), Completed(cost=2)).cost == 1

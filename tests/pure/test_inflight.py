@@ -133,3 +133,11 @@ async def test_a_429_narrows_and_never_closes() -> None:
     for _ in range(10):
         places.refused()
     assert places.bound == 1
+
+
+def test_a_queue_time_without_a_run_time_proves_nothing() -> None:
+    """An odd metric must not bring the night down to one clip at a time."""
+    places = Places(32)
+    for _ in range(20):
+        places.learn(1e9, None)
+    assert places.bound == 4

@@ -326,3 +326,18 @@ async def test_run_times_are_learned_from_the_ledger_the_oldest_first(ledger: Le
         await live(ledger, row, START, Submitted(f"r{row}", 10.0), done)
     assert ledger.run_times(10) == {f"{MODEL} 1280*720 5": [51.0, 52.0]}
     assert ledger.run_times(1) == {f"{MODEL} 1280*720 5": [52.0]}
+
+
+async def test_a_view_that_breaks_does_not_hold_up_the_run(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    """All who wait for the commit go on, and the other observers hear of it."""
+    heard: list[str] = []
+
+    def broken(_clip: Clip, _event: Event) -> None:
+        raise RuntimeError("a view")
+
+    ledger.observers += [broken, lambda _clip, event: heard.append(type(event).__name__)]
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        for row in (1, 2, 3):
+            group.create_task(live(ledger, row, START, Submitted(f"r{row}", 10.0)))
+    assert heard.count("Submitted") == 3
+    assert "an observer failed" in caplog.text

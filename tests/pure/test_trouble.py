@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchgen.flow.trouble import REFUSED_CLIPS, UNSURE_SLOW, Trouble
+from batchgen.flow.trouble import NEVER_STOP, REFUSED_CLIPS, UNSURE_SLOW, Trouble
 
 
 def test_one_clip_that_meets_500s_is_to_blame_itself() -> None:
@@ -63,3 +63,14 @@ def test_a_clip_that_was_refused_while_others_were_accepted_is_to_blame() -> Non
         trouble.met_500(row, 0.0)
     trouble.over()
     assert [trouble.met_500(row, 100.0) for row in bad] == [False] * len(bad)
+
+
+def test_a_run_that_never_had_anything_accepted_gives_up_after_so_many_tries() -> None:
+    """A bad value in the defaults answers 500 for ever; hours of tries would not mend it."""
+    trouble = Trouble()
+    for n in range(NEVER_STOP + REFUSED_CLIPS - 1):
+        assert not trouble.hopeless
+        trouble.met_500(n % 8, float(n))
+    assert trouble.hopeless
+    trouble.over()
+    assert not trouble.hopeless

@@ -236,4 +236,5 @@ def test_retry_after_is_read_in_both_forms_and_bounded() -> None:
     assert _hint("Thu, 01 Jan 1970 00:00:30 GMT", 10.0) == 20.0
     assert _hint("Thu, 01 Jan 1970 00:00:30 GMT", 99.0) == 0.0
     assert _hint("86400", 0.0) == 120.0
+    assert _hint("Mon, 1 Jan 99999999999999999999 00:00:00 GMT", 0.0) is None
     assert _hint("soon", 0.0) is _hint(None, 0.0) is _hint("-1", 0.0) is None
