@@ -189,7 +189,8 @@ class Reconciler:
             return Doubt(clip, note=f"{alike} requests in the history may be this one: left in doubt")
         if not page.whole:
             return Doubt(clip, note="the history could not be read whole: nothing can be concluded")
-        at = min(page.server_time or now, now)  # the more careful of the two clocks
+        # The more careful of the two clocks; a Date header is cut to whole seconds.
+        at = min((page.server_time or now) + 1.0, now)
         if not self._settled(clip, at):
             left = self._settle_s - (at - _left_at(clip))
             return Doubt(clip, note=f"not in {len(page.rows)} rows of the history; that counts in {left:.0f} s")

@@ -45,9 +45,21 @@ def holder(folder: Path) -> str | None:
     """Say who holds the batch, as "process 123 since …"; None when nobody does. Takes no lock itself."""
     try:
         text = (folder / _OWNER).read_text()
-        os.kill(int(text.split()[0]), 0)
+        pid = int(text.split()[0])
+        os.kill(pid, 0)
+        if _is_dead(pid):
+            return None
     except PermissionError:
         pass  # it lives, and is somebody else's
     except (OSError, ValueError, IndexError):
         return None
     return f"process {text}"
+
+
+def _is_dead(pid: int) -> bool:
+    """Tell a killed process that nobody has buried yet (Linux); elsewhere nothing is known of it."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[:1] == ["Z"]

@@ -244,3 +244,11 @@ def test_a_row_that_can_not_be_ruled_out_forbids_to_say_absent(shown: dict[str, 
     page = HistoryPage([replace(row(clip), **shown)])
     said = Reconciler(FakeProvider(), Pacer(0), settle_s=0.0, taken=set)._said(clip, None, page, set(), T0 + 9_999)
     assert not said.absent
+
+
+def test_a_date_header_cut_to_whole_seconds_does_not_delay_a_settle_time_of_none() -> None:
+    """--history-settle 0 a moment after the kill: what a whole history has not is absent."""
+    clip = doubt(at=T0 + 0.7)
+    page = HistoryPage([], whole=True, server_time=T0)
+    said = Reconciler(FakeProvider(), Pacer(0), settle_s=0.0, taken=set)._said(clip, None, page, set(), T0 + 0.9)
+    assert said.absent
