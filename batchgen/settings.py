@@ -126,7 +126,7 @@ def find_manifest(arg: str) -> Path:
     """
     path = Path(arg)
     named = [Path("jobs") / f"{arg}{suffix}" for suffix in SUFFIXES]
-    tried = [path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES), *named]
+    tried = [path, *(Path(f"{arg}{suffix}") for suffix in SUFFIXES), *named]
     for candidate in tried:
         if candidate.is_file():
             return candidate

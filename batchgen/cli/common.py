@@ -110,6 +110,6 @@ def _candidates(manifest: str, *, sandbox: bool) -> list[Path]:
         try:
             base = find_manifest(manifest)
         except UsageError:
-            base = (path if path.is_dir() else Path("jobs") / manifest).absolute().with_suffix(".yaml")
+            base = Path(f"{(path if path.is_dir() else Path('jobs') / manifest).absolute()}.yaml")
     real, tried = batch_folder(base), batch_folder(base, sandbox=True)
     return [tried] if sandbox else [real, tried]

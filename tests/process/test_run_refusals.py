@@ -66,7 +66,9 @@ def test_no_key_is_told_with_the_ways_to_give_one(api: FakeApi, desk: Desk) -> N
     assert not api.calls
 
 
-@pytest.mark.parametrize("args", [["run", "nothing.yaml", "--yes"], ["runn"]])
+@pytest.mark.parametrize(
+    "args", [["run", "nothing.yaml", "--yes"], ["run", "."], ["plan", ""], ["status", "/"], ["runn"]]
+)
 def test_what_can_not_be_obeyed_is_exit_2_without_a_traceback(desk: Desk, args: list[str]) -> None:
     """A typing error is no fault of batchgen."""
     desk.call(*args).expect(2)
