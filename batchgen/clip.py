@@ -1,4 +1,4 @@
-"""A clip's life: states, events, the one table of arrows, and `advance`.
+"""A clip's life: states, the one table of arrows, and `advance`; its events are in `events`.
 
 Whatever changes a clip's state is in this file. All values are frozen; an event is the only news, and the
 same events feed the ledger, the progress display, the log and the report. Pure: no I/O, no clock.
@@ -11,9 +11,52 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, TypeAlias, get_args
+from typing import Any
 
 from batchgen.errors import IllegalEventError
+from batchgen.events import (
+    EVENTS,
+    AnswerLost,
+    Blocked,
+    Downloaded,
+    Event,
+    Failed,
+    FailedForNow,
+    FileMissing,
+    Forgotten,
+    Generated,
+    Lost,
+    Released,
+    Retried,
+    SubmitDeferred,
+    SubmitStarted,
+    Submitted,
+)
+
+__all__ = [
+    "EVENTS",
+    "NEXT",
+    "AnswerLost",
+    "Blocked",
+    "Clip",
+    "Downloaded",
+    "Event",
+    "Failed",
+    "FailedForNow",
+    "FileMissing",
+    "Forgotten",
+    "Generated",
+    "Lost",
+    "Released",
+    "Request",
+    "Retried",
+    "State",
+    "SubmitDeferred",
+    "SubmitStarted",
+    "Submitted",
+    "Wanted",
+    "advance",
+]
 
 
 class State(StrEnum):
@@ -57,6 +100,7 @@ class Wanted:
     audio_file: str | None = None  #: absolute path of a local wav or mp3
     audio_sha256: str | None = None
     label: str = ""  #: the matrix cell, in words
+    reroll_of: str | None = None  #: key of the clip that this one is another take of, at the user's wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +118,9 @@ class Request:
     file_size: int | None = None
     queue_s: float | None = None
     run_s: float | None = None
-    outcome: str = "open"  #: open, refused, failed, charged, unsure, lost, absent
+    outcome: str = "open"  #: open, refused, failed, charged, unsure, lost, absent, forgotten
     sent: str | None = None  #: JSON as sent, where it differs from the clip's params (uploaded audio)
+    estimate: int | None = None  #: what it was likely to cost when it was submitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,130 +152,7 @@ class Clip:
         return self.request.request_id if self.request else None
 
 
-# --- events -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SubmitStarted:
-    """The intent: on disk before the POST leaves. `held` is reserved with it."""
-
-    at: float
-    held: int = 0
-    sent: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """The provider accepted it (or history shows that it runs). On disk before the first poll."""
-
-    request_id: str
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class SubmitDeferred:
-    """Surely not accepted, or refused for now; `counts` marks the API's own 500."""
-
-    reason: str
-    counts: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerLost:
-    """The POST may have been accepted, and its answer never came."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Refused or failed for good, free of charge."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """Stopped by the provider's content rules, free of charge."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class FailedForNow:
-    """FAILED for a transient cause, free, with attempts left."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Generated:
-    """COMPLETED: cost and link, on disk before the download. Again while downloading: a renewed link."""
-
-    url: str
-    at: float
-    cost: int | None = None
-    file_size: int | None = None
-    queue_s: float | None = None
-    run_s: float | None = None
-    request_id: str | None = None  #: set when history found it
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Every known way to the file is closed. `cost` when the provider told it all the same."""
-
-    reason: str
-    cost: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Downloaded:
-    """The file is whole, checked, and under its final name."""
-
-    file: str
-    bytes: int
-    sha256: str
-    flags: str = ""
-    seconds: float | None = None  #: of video
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """The user's word: submit again. `absent`: a whole history proved that nothing was accepted."""
-
-    reason: str
-    absent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Retried:
-    """The user asked for another try."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileMissing:
-    """verify: the file of a done clip is gone or damaged; its link may live."""
-
-    reason: str
-
-
-Event: TypeAlias = (
-    SubmitStarted
-    | Submitted
-    | SubmitDeferred
-    | AnswerLost
-    | Failed
-    | Blocked
-    | FailedForNow
-    | Generated
-    | Lost
-    | Downloaded
-    | Released
-    | Retried
-    | FileMissing
-)
-EVENTS: tuple[type[Event], ...] = get_args(Event)
+# --- the table ---------------------------------------------------------------------------------------
 
 _FOUND: dict[type[Event], State] = {
     Submitted: State.GENERATING,
@@ -249,7 +171,7 @@ NEXT: dict[State, dict[type[Event], State]] = {
         Blocked: State.BLOCKED,
         AnswerLost: State.UNCONFIRMED,
     },
-    State.UNCONFIRMED: dict(_FOUND),
+    State.UNCONFIRMED: {**_FOUND, Forgotten: State.FAILED},
     State.GENERATING: {
         Generated: State.DOWNLOADING,
         Failed: State.FAILED,
@@ -265,7 +187,7 @@ NEXT: dict[State, dict[type[Event], State]] = {
     State.DONE: {FileMissing: State.DOWNLOADING},
     State.FAILED: {Retried: State.PENDING},
     State.BLOCKED: {Retried: State.PENDING},
-    State.LOST: dict(_FOUND),
+    State.LOST: {**_FOUND, Forgotten: State.FAILED},
 }
 
 
@@ -287,7 +209,9 @@ def advance(clip: Clip, event: Event) -> Clip:
 
 
 def _submit_started(clip: Clip, state: State, event: SubmitStarted) -> Clip:
-    request = Request(n=clip.attempts + 1, intent_at=event.at, held=event.held, sent=event.sent)
+    request = Request(
+        n=clip.attempts + 1, intent_at=event.at, held=event.held, sent=event.sent, estimate=event.estimate
+    )
     return replace(clip, state=state, request=request, reason="")
 
 
@@ -355,6 +279,11 @@ def _released(clip: Clip, state: State, event: Released) -> Clip:
     return replace(clip, state=state, request=request, reason=event.reason)
 
 
+def _forgotten(clip: Clip, state: State, event: Forgotten) -> Clip:
+    request = replace(_last(clip), outcome="forgotten")  # what it holds stays held: it may have been charged
+    return replace(clip, state=state, request=request, reason=event.reason)
+
+
 def _retried(clip: Clip, state: State, _event: Retried) -> Clip:
     return replace(clip, state=state, failures=0, refusals=0, reason="")
 
@@ -381,6 +310,7 @@ _APPLY: dict[type[Event], Callable[[Clip, State, Any], Clip]] = {
     Lost: _lost,
     Downloaded: _downloaded,
     Released: _released,
+    Forgotten: _forgotten,
     Retried: _retried,
     FileMissing: _file_missing,
 }

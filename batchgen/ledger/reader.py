@@ -28,8 +28,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / FILE
-        self._db = sql.connect(self.path, writable=False)
-        sql.check_version(self._db, self.path)
+        self._db = sql.current(sql.connect(self.path, writable=False), self.path)
 
     @staticmethod
     def exists(folder: Path) -> bool:

@@ -15,9 +15,11 @@ from batchgen.clip import EVENTS, Clip, Event, Request, State, Wanted
 from batchgen.errors import LedgerError, LedgerWriteError
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
-SCHEMA = 1
+SCHEMA = 2
 #: From version n to n + 1: SQL, run in one transaction. Released ledgers are kept under tests.
-MIGRATIONS: dict[int, str] = {}
+MIGRATIONS: dict[int, str] = {
+    1: "ALTER TABLE clip ADD COLUMN reroll_of TEXT; ALTER TABLE request ADD COLUMN estimate INTEGER;",
+}
 
 TABLES = """
 CREATE TABLE meta(k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID;
@@ -25,7 +27,7 @@ CREATE TABLE clip(
   id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, wanted INTEGER NOT NULL DEFAULT 1,
   prompt_id TEXT NOT NULL, take INTEGER NOT NULL, model TEXT NOT NULL, params TEXT NOT NULL,
   name TEXT UNIQUE NOT NULL, ord INTEGER NOT NULL, priority INTEGER NOT NULL,
-  audio_file TEXT, audio_sha256 TEXT, label TEXT NOT NULL,
+  audio_file TEXT, audio_sha256 TEXT, label TEXT NOT NULL, reroll_of TEXT,
   state TEXT NOT NULL DEFAULT 'pending' CHECK(state IN (STATES)),
   n INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
   failures INTEGER NOT NULL DEFAULT 0, refusals INTEGER NOT NULL DEFAULT 0,
@@ -36,6 +38,7 @@ CREATE TABLE request(
   clip INTEGER NOT NULL REFERENCES clip(id), n INTEGER NOT NULL, grade TEXT NOT NULL,
   intent_at REAL NOT NULL, held INTEGER NOT NULL, request_id TEXT, submitted_at REAL, completed_at REAL,
   cost INTEGER, url TEXT, file_size INTEGER, queue_s REAL, run_s REAL, outcome TEXT NOT NULL, sent TEXT,
+  estimate INTEGER,
   PRIMARY KEY(clip, n)) WITHOUT ROWID;
 CREATE INDEX request_id ON request(request_id) WHERE request_id IS NOT NULL;
 CREATE TABLE event(seq INTEGER PRIMARY KEY, clip INTEGER NOT NULL, at REAL NOT NULL, name TEXT NOT NULL,
@@ -46,14 +49,14 @@ CREATE TABLE event(seq INTEGER PRIMARY KEY, clip INTEGER NOT NULL, at REAL NOT N
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in EVENTS}
 _NOTHING = (None, "")
 _REQUEST = [field.name for field in fields(Request)]
-_WANTED = "key, prompt_id, take, model, params, name, ord, priority, audio_file, audio_sha256, label"
+_WANTED = "key, prompt_id, take, model, params, name, ord, priority, audio_file, audio_sha256, label, reroll_of"
 SELECT_CLIP = (
     f"SELECT c.id, {', '.join('c.' + name for name in _WANTED.split(', '))}, c.state, c.attempts, "  # noqa: S608
     "c.failures, c.refusals, c.reason, c.file, c.bytes, c.sha256, c.flags, c.wanted, "
     f"{', '.join('r.' + name for name in _REQUEST)} "
     "FROM clip c LEFT JOIN request r ON r.clip = c.id AND r.n = c.n "
 )
-INSERT_CLIP = f"INSERT INTO clip({_WANTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+INSERT_CLIP = f"INSERT INTO clip({_WANTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 # A whole group of writes goes in as three statements over JSON, however many there are: each statement that is
 # run lets go of the interpreter and waits for it again, which costs more than the work.
 _CHANGED = ("state", "n", "attempts", "failures", "refusals", "reason", "file", "bytes", "sha256", "flags")
@@ -125,6 +128,18 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
         db.executescript(f"BEGIN;{MIGRATIONS[step]}PRAGMA user_version={step + 1};COMMIT;")
 
 
+def current(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """Give a ledger for reading as this release knows it; an older one as a copy in memory, brought up to date."""
+    check_version(db, path)
+    if db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA:
+        return db
+    copy = sqlite3.connect(":memory:")
+    db.backup(copy)
+    db.close()
+    prepare(copy, path)
+    return copy
+
+
 def check_version(db: sqlite3.Connection, path: Path) -> None:
     """Refuse what is no ledger, or one that a newer release has written."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -137,9 +152,9 @@ def check_version(db: sqlite3.Connection, path: Path) -> None:
 
 def clip_of(row: tuple[object, ...]) -> Clip:
     """Make a clip of a row that `SELECT_CLIP` gave."""
-    wanted = Wanted(*row[1:12])  # type: ignore[arg-type]
-    request = Request(*row[22:]) if row[22] is not None else None  # type: ignore[arg-type]
-    state, attempts, failures, refusals, reason, file, size, sha256, flags, is_wanted = row[12:22]
+    wanted = Wanted(*row[1:13])  # type: ignore[arg-type]
+    request = Request(*row[23:]) if row[23] is not None else None  # type: ignore[arg-type]
+    state, attempts, failures, refusals, reason, file, size, sha256, flags, is_wanted = row[13:23]
     return Clip(
         row=row[0],  # type: ignore[arg-type]
         wanted=wanted,
@@ -161,7 +176,7 @@ def wanted_row(wanted: Wanted, name: str) -> tuple[object, ...]:
     """Make the values of `INSERT_CLIP`."""
     return (
         wanted.key, wanted.prompt_id, wanted.take, wanted.model, wanted.params, name, wanted.order, wanted.priority,
-        wanted.audio_file, wanted.audio_sha256, wanted.label,
+        wanted.audio_file, wanted.audio_sha256, wanted.label, wanted.reroll_of,
     )  # fmt: skip
 
 

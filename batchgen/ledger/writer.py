@@ -128,6 +128,7 @@ class Ledger(Reader):
             known = dict(db.execute("SELECT key, id FROM clip"))
             db.execute("UPDATE clip SET wanted = 0")
             fresh = [clip for clip in wanted if _keep(db, clip, known.get(clip.key))]
+            db.execute("UPDATE clip SET wanted=1 WHERE reroll_of IN (SELECT key FROM clip WHERE wanted=1)")
             db.execute("DELETE FROM clip WHERE wanted = 0 AND state = 'pending' AND n = 0")
             taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
             db.executemany(sql.INSERT_CLIP, (sql.wanted_row(clip, _free_name(clip, taken)) for clip in fresh))

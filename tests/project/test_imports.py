@@ -14,7 +14,8 @@ KNOWS: dict[str, frozenset[str]] = {
     part: frozenset(known.split())
     for part, known in {
         # pure
-        "clip": "errors",
+        "clip": "errors events",
+        "events": "",
         "errors": "",
         "money": "clip errors",
         "planning": "clip errors money",

@@ -21,6 +21,7 @@ from batchgen.clip import (
     Failed,
     FailedForNow,
     FileMissing,
+    Forgotten,
     Generated,
     Lost,
     Released,
@@ -46,6 +47,7 @@ SAMPLES: dict[type[Event], Event] = {
     Lost: Lost("gone"),
     Downloaded: Downloaded("shot.mp4", 3, "ab"),
     Released: Released("the user's word"),
+    Forgotten: Forgotten("the user's word"),
     Retried: Retried(),
     FileMissing: FileMissing("deleted"),
 }

@@ -24,6 +24,7 @@ from batchgen.clip import (
     Failed,
     FailedForNow,
     FileMissing,
+    Forgotten,
     Generated,
     Lost,
     Released,
@@ -50,6 +51,7 @@ LIVES: dict[type[Event], list[Event]] = {
     Lost: [START, Submitted("r1", 10.0), Lost("gone", cost=5)],
     Downloaded: [START, Submitted("r1", 10.0), GENERATED, Downloaded("shot.mp4", 3, "ab", "size", 5.0)],
     Released: [START, AnswerLost("reset"), Released("absent", absent=True), START],
+    Forgotten: [START, AnswerLost("reset"), Forgotten("given up")],
     Retried: [START, Failed("422"), Retried()],
     FileMissing: [START, Submitted("r1", 10.0), GENERATED, Downloaded("shot.mp4", 3, "ab"), FileMissing("gone")],
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -178,3 +179,23 @@ def test_commits_survive_a_power_cut(ledger: Ledger) -> None:
     assert ledger._out.execute("PRAGMA synchronous").fetchone() == (2,)
     assert ledger._out.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert ledger._out.execute("PRAGMA fullfsync").fetchone() == (1,)
+
+
+RELEASED = sorted((Path(__file__).parents[1] / "data" / "ledgers").glob("*.db"))
+
+
+@pytest.mark.parametrize("released", RELEASED, ids=lambda path: path.stem)
+def test_a_released_ledger_is_read_and_resumed(released: Path, tmp_path: Path) -> None:
+    """An update of the program in the middle of a batch loses nothing."""
+    shutil.copy(released, tmp_path / FILE)
+    reader = Reader(tmp_path)
+    before = list(reader.clips())
+    assert {clip.state for clip in before} == set(State)
+    reader.close()
+    ledger = Ledger(tmp_path)
+    assert list(ledger.clips()) == before
+    assert ledger.recover() == 1
+    after = {clip.key: clip for clip in ledger.clips()}
+    assert all(after[clip.key].request_id == clip.request_id for clip in before)
+    assert ledger.wall().spent == sum((clip.request.cost or 0) for clip in before if clip.request)
+    ledger.close()
