@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from batchgen.charges import MEMORY, Charges
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
 from batchgen.errors import Exit, LedgerWriteError, UsageError
@@ -40,6 +41,7 @@ from batchgen.redact import Secret
 from batchgen.sandbox.faults import Faults
 from batchgen.schedule import RunTimes
 from batchgen.settings import Settings
+from batchgen.tariff import Tariff
 from batchgen.verify import check_files
 
 log = logging.getLogger("batchgen.session")
@@ -107,7 +109,8 @@ class Session:
             self.ledger.close()
             raise
         self.ledger.money.cap = settings.max_usd
-        self.ledger.observers.extend(observers)
+        self.tariff = Tariff(manifest.prices, Charges.of(self.ledger.charges(MEMORY)))
+        self.ledger.observers += [self.tariff.learn, *observers]
         self.estimate = whole_estimate(manifest)
         self._times: dict[str, RunTimes] = {}
         self._learned = self.ledger.run_times(LEARNED)
@@ -220,6 +223,7 @@ class Session:
             brake=self.brake,
             clips_dir=self.folder / CLIPS,
             price=self._worst_price,
+            estimate=self.tariff.estimate,
             run_times=self._run_times,
             submit_concurrency=settings.submit_concurrency,
             give_up_s=settings.give_up,

@@ -175,6 +175,7 @@ class Batch:
             brake=Brake(),
             clips_dir=self.folder / "clips",
             price=price,
+            estimate=lambda _clip: limits.estimate,
             run_times=lambda grade: times.setdefault(grade, RunTimes(limits.expect_s)),
             submit_concurrency=limits.submit_concurrency,
             give_up_s=limits.give_up_s,

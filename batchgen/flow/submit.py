@@ -52,7 +52,8 @@ class Submitter:
             # Out from before the intent until the answer is on disk: no gentle stop may cut in between.
             self._tools.posts_out += 1
             try:
-                clip = await self._tools.ledger.record(clip, SubmitStarted(at=at, held=held, sent=sent))
+                likely = self._tools.estimate(clip.wanted)
+                clip = await self._tools.ledger.record(clip, SubmitStarted(at, held, sent, likely))
                 event = await self._post(clip, params, grant, at)
                 clip = await self._tools.ledger.record(clip, event)
             finally:

@@ -83,6 +83,7 @@ class Tools:
     brake: Brake
     clips_dir: Path
     price: Callable[[Wanted], int | None]  #: the worst price in micro-dollars; None: unknown
+    estimate: Callable[[Wanted], int | None]  #: the likely price, for the bill; None: unknown
     run_times: Callable[[str], RunTimes]  #: what is known of a price class
     submit_concurrency: int = 8
     give_up_s: float = 7200.0

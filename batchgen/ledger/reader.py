@@ -105,6 +105,18 @@ class Reader:
         """Give every request id that some clip has."""
         return {found for (found,) in self._db.execute("SELECT request_id FROM request WHERE request_id IS NOT NULL")}
 
+    def charges(self, limit: int) -> dict[str, list[int]]:
+        """Give the latest charges per price class (at most so many of each), the oldest first; free ones left out."""
+        query = (
+            "SELECT grade, cost FROM (SELECT grade, cost, coalesce(completed_at, intent_at) AS at, row_number() "
+            "OVER (PARTITION BY grade ORDER BY coalesce(completed_at, intent_at) DESC) AS nth "
+            "FROM request WHERE cost > 0) WHERE nth <= ? ORDER BY at"
+        )
+        found: dict[str, list[int]] = {}
+        for grade, cost in self._db.execute(query, (limit,)):
+            found.setdefault(grade, []).append(cost)
+        return found
+
     def run_times(self, limit: int) -> dict[str, list[float]]:
         """Give the latest run times per price class, in seconds from submission to the end, oldest first."""
         query = (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from batch import Batch, Limits, check
-from fakes import FakeDownloads, FakeProvider, first, wanted
+from fakes import COST, FakeDownloads, FakeProvider, first, wanted
 
 from batchgen.clip import State
 from batchgen.flow.runner import Orders
@@ -34,6 +34,13 @@ def test_a_batch_of_six_gets_done(tmp_path: Path) -> None:
     assert life.exit is None
     assert life.names("k0.1") == ["SubmitStarted", "Submitted", "Generated", "Downloaded"]
     check(batch, life)
+
+
+def test_every_intent_says_what_it_was_likely_to_cost(tmp_path: Path) -> None:
+    """The bill is held against what was estimated at the time, not against what is known later."""
+    batch = Batch(tmp_path, 2)
+    batch.live()
+    assert [clip.request.estimate for clip in batch.clips().values() if clip.request] == [COST, COST]
 
 
 def test_a_sidecar_lies_beside_every_file(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "events": "",
         "errors": "",
         "money": "clip errors",
+        "charges": "money",
         "planning": "clip errors money",
         "retry": "",
         "schedule": "",
@@ -45,6 +46,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "flow": "clip errors ledger media money pacer poller providers.base reconcile retry schedule sidecar",
         # what people see
         "views": "clip errors ledger money planning",
+        # what a clip is likely to cost
+        "tariff": "charges clip money providers.models",
         # joined from the manifest, the ledger and the prices
         "estimate": "clip errors ledger manifest money planning providers.models settings",
     }.items()

@@ -330,6 +330,15 @@ async def test_run_times_are_learned_from_the_ledger_the_oldest_first(ledger: Le
     assert ledger.run_times(1) == {f"{MODEL} 1280*720 5": [52.0]}
 
 
+async def test_charges_are_learned_from_the_ledger_the_latest_of_each_class(ledger: Ledger) -> None:
+    """A free clip, and one whose cost nobody told, say nothing of the next one's price."""
+    for row, cost in ((1, 625_000), (2, 0), (3, None), (4, 800_000)):
+        event = replace(GENERATED, at=70.0 + row, cost=cost)
+        await live(ledger, row, START, Submitted(f"r{row}", 10.0), event)
+    assert ledger.charges(10) == {f"{MODEL} 1280*720 5": [625_000, 800_000]}
+    assert ledger.charges(1) == {f"{MODEL} 1280*720 5": [800_000]}
+
+
 async def test_a_view_that_breaks_does_not_hold_up_the_run(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
     """All who wait for the commit go on, and the other observers hear of it."""
     heard: list[str] = []

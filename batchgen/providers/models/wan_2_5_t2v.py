@@ -1,7 +1,7 @@
 """wan-2.5-t2v: text to video with sound, 5 or 10 seconds at 24 frames a second, six sizes.
 
 Names, limits and defaults are the API's own page and its upstream's; the prices are not published as a
-table, so they are an estimate and say so.
+table: what stands in `prices.toml` is an estimate, and says so.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from batchgen.providers.models.base import Model
+from batchgen.providers.models.table import table
 
 SIZES = ("832*480", "480*832", "1280*720", "720*1280", "1920*1080", "1080*1920")
 DURATIONS = (5, 10)
@@ -16,8 +17,7 @@ SEED_MAX = 2147483647
 AUDIO_SECONDS = (3.0, 30.0)
 AUDIO_BYTES = 15_000_000
 
-#: Micro-dollars for 5 seconds; 10 seconds cost twice that.
-_FIVE_SECONDS = dict(zip(SIZES, (312_500, 312_500, 625_000, 625_000, 937_500, 937_500), strict=True))
+_TABLE = table("wan-2.5-t2v")
 
 MODEL = Model(
     slug="wan-2.5-t2v",
@@ -28,8 +28,6 @@ MODEL = Model(
     ),
     text_limits=MappingProxyType({"prompt": 1500, "negative_prompt": 500}),
     mean_latency_s=213.0,
-    prices=MappingProxyType(
-        {f"{size}/{s}": price * s // 5 for size, price in _FIVE_SECONDS.items() for s in DURATIONS}
-    ),
-    price_note="estimate of 2026-11: 1.25 times the published upstream rate a second; mean charged $0.80",
+    prices=_TABLE.prices,
+    price_note=_TABLE.note,
 )

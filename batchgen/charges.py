@@ -1,0 +1,91 @@
+"""What clips were really charged, and what that makes of the next one's estimate. Pure; whole micro-dollars.
+
+A price that nobody told is a promise of nobody. So an estimate says who told it (the manifest, the model's
+table), and gives way to the median of what was charged as soon as a few charges of its class were seen.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from statistics import median_low
+
+from batchgen.money import usd
+
+#: From so many charges of a price class on, they are believed over what was told.
+ENOUGH = 3
+#: How many of the latest charges of a class count: a new price is learned within half of them.
+MEMORY = 50
+#: A charge this far from what was told is worth telling (percent).
+DRIFT_PERCENT = 10
+
+
+class Source(StrEnum):
+    """Where an estimate comes from."""
+
+    MANIFEST = "manifest"
+    TABLE = "table"
+    LEARNED = "learned"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What one clip is likely to cost, and why that is believed. None is unknown, never 0."""
+
+    each: int | None
+    source: Source
+    told: int | None = None  #: what the manifest or the table says
+    teller: Source = Source.UNKNOWN  #: which of the two
+    charges: int = 0  #: how many charges of this class were seen, of the latest `MEMORY`
+
+    @property
+    def drift_percent(self) -> int | None:
+        """How far what was learned is from what was told, when that is worth telling: 28 is 28 % more."""
+        if self.source is not Source.LEARNED or self.each is None or self.told is None:
+            return None
+        apart = self.each - self.told
+        if abs(apart) * 100 <= self.told * DRIFT_PERCENT:
+            return None
+        return round(apart * 100 / self.told) if self.told else 100
+
+
+@dataclass(slots=True)
+class Charges:
+    """The latest charges of each price class."""
+
+    _latest: dict[str, deque[int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, seen: Mapping[str, Iterable[int]]) -> Charges:
+        """Begin with what a ledger has, per price class, the oldest first."""
+        return cls({grade: deque(charges, MEMORY) for grade, charges in seen.items()})
+
+    def learn(self, grade: str, charge: int) -> None:
+        """Remember one charge; a free one says nothing of what the next may cost."""
+        if charge > 0:
+            self._latest.setdefault(grade, deque(maxlen=MEMORY)).append(charge)
+
+    def count(self, grade: str) -> int:
+        """How many charges of this class are remembered."""
+        return len(self._latest.get(grade, ()))
+
+    def quote(self, grade: str, *, manifest: int | None, table: int | None) -> Quote:
+        """Estimate one clip of this class: what was charged (of two middle ones the lower) beats what was told."""
+        teller = Source.MANIFEST if manifest is not None else Source.TABLE if table is not None else Source.UNKNOWN
+        told = table if manifest is None else manifest
+        count = self.count(grade)
+        if count >= ENOUGH:
+            return Quote(median_low(self._latest[grade]), Source.LEARNED, told, teller, count)
+        return Quote(told, teller, told, teller, count)
+
+
+def drift_text(grade: str, quote: Quote) -> str:
+    """Tell of a price that is not what was told; empty when it is near enough."""
+    percent = quote.drift_percent
+    if percent is None:
+        return ""
+    more = f"{abs(percent)} % {'more' if percent > 0 else 'less'} than the {quote.teller}'s {usd(quote.told)}"
+    return f"{grade} is charged {usd(quote.each)} a clip (median of the last {quote.charges}), {more}"

@@ -1,0 +1,55 @@
+"""What a clip is likely to cost: what was really charged, the manifest's word, the model's table; in this order."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from batchgen.charges import Charges, Quote, drift_text
+from batchgen.clip import Clip, Event, Generated, Lost, Wanted
+from batchgen.money import price_class
+from batchgen.providers.models import Prices, estimate
+
+log = logging.getLogger("batchgen.prices")
+
+
+class Tariff:
+    """Quotes clips, and learns from every charge of a run (as an observer of its ledger).
+
+    Args:
+        prices: what the manifest says.
+        charges: what was charged before.
+    """
+
+    def __init__(self, prices: Prices, charges: Charges) -> None:
+        self._prices = prices
+        self._charges = charges
+        self._told_of: set[str] = set()
+
+    def quote(self, model: str, params: Mapping[str, Any]) -> Quote:
+        """Estimate one clip with these parameters."""
+        grade = price_class(model, params)
+        return self._charges.quote(grade, manifest=self._prices.of(model, params), table=estimate(model, params))
+
+    def estimate(self, wanted: Wanted) -> int | None:
+        """Give the likely price of one clip, in micro-dollars; None: unknown."""
+        return self.quote(wanted.model, json.loads(wanted.params)).each
+
+    def learn(self, clip: Clip, event: Event) -> None:
+        """Learn from a charge that is on disk; tell once for each class when it is not what was told."""
+        if not isinstance(event, Generated | Lost) or event.cost is None or _renewed(clip, event):
+            return
+        params = json.loads(clip.wanted.params)
+        grade = price_class(clip.wanted.model, params)
+        self._charges.learn(grade, event.cost)
+        text = drift_text(grade, self.quote(clip.wanted.model, params))
+        if text and grade not in self._told_of:
+            self._told_of.add(grade)
+            log.warning("prices: %s; estimates follow what is charged", text)
+
+
+def _renewed(clip: Clip, event: Generated | Lost) -> bool:
+    """A link that was asked for again comes with the same charge."""
+    return isinstance(event, Generated) and clip.request is not None and clip.request.completed_at != event.at
