@@ -25,8 +25,9 @@ from yarl import URL
 
 from batchgen import hosts, retry
 from batchgen.errors import DownloadError
+from batchgen.folders import Folders
 from batchgen.media import BrokenVideo, Expect, Fetched
-from batchgen.part import Finish, Folders, Part, disk
+from batchgen.part import Finish, Part, disk
 
 __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
 

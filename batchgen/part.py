@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from batchgen import media
 from batchgen.errors import DiskFullError, DownloadError
+from batchgen.folders import Folders
 from batchgen.media import Expect, Fetched
 
 if TYPE_CHECKING:
@@ -226,28 +227,6 @@ def _boot_time() -> float:
     in place of them, which no structure check sees.
     """
     return time.time() - time.monotonic()
-
-
-class Folders:
-    """Makes the names in folders durable; keeps the folders open, since each is synced for every file in it."""
-
-    def __init__(self) -> None:
-        self._open: dict[Path, int] = {}
-
-    def sync(self, folder: Path) -> None:
-        """Sync one; a no-op where the system has no such thing."""
-        if os.name != "posix":
-            return
-        if folder not in self._open:
-            handle = os.open(folder, os.O_RDONLY)
-            if self._open.setdefault(folder, handle) != handle:  # another thread was quicker
-                os.close(handle)
-        os.fsync(self._open[folder])
-
-    def close(self) -> None:
-        """Let go of all."""
-        while self._open:
-            os.close(self._open.popitem()[1])
 
 
 @contextmanager

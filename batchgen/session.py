@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from batchgen import folders
 from batchgen.charges import MEMORY, Charges
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
@@ -291,7 +292,7 @@ class Session:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(exist_ok=True)
+        folders.make(folder)
     except OSError as error:
         raise LedgerWriteError(f"{folder}: can't be made ({error.strerror})") from error
 

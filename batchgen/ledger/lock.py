@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from batchgen import folders
 from batchgen.errors import LedgerWriteError, LockedError
 
 _LOCK, _OWNER = ".lock", ".lock.owner"
@@ -22,7 +23,7 @@ def take(folder: Path) -> FileLock:
         LedgerWriteError: the folder can't be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folders.make(folder)
         lock = FileLock(folder / _LOCK, timeout=0)
         lock.acquire()
         (folder / _OWNER).write_text(f"{os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")

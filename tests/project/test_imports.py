@@ -26,7 +26,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "redact": "",
         "settings": "errors money redact",
         "manifest": "clip errors providers.models",
-        "ledger": "clip errors money",
+        "ledger": "clip errors folders money",
         # the service
         "providers": "",
         "providers.base": "errors",
@@ -36,8 +36,9 @@ KNOWS: dict[str, frozenset[str]] = {
         # the run
         "hosts": "errors",
         "media": "errors",
-        "part": "errors media",
-        "download": "errors hosts media part retry",
+        "folders": "",
+        "part": "errors folders media",
+        "download": "errors folders hosts media part retry",
         "sidecar": "clip media",
         "verify": "clip errors ledger media",
         "pacer": "errors retry",

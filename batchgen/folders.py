@@ -1,0 +1,59 @@
+"""Folders whose names outlive a power cut: a file's sync does not cover the name that leads to it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+#: Some network file systems know no sync of a folder, and a folder above ours may not be ours to read.
+_NO_SUCH_THING = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF})
+
+
+def make(folder: Path) -> None:
+    """Make a folder with all above it; on return their names are on disk.
+
+    The name of one that is there already is synced too: the run that made it may have been killed before it did.
+    Raises OSError.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in [*missing[1:], folder]:
+        sync(each.parent)
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable; a no-op where the system has no such thing. Raises OSError."""
+    if os.name != "posix":
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_THING:
+            raise
+
+
+class Folders:
+    """Makes the names in folders durable; keeps the folders open, since each is synced for every file in it."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, int] = {}
+
+    def sync(self, folder: Path) -> None:
+        """Sync one; a no-op where the system has no such thing."""
+        if os.name != "posix":
+            return
+        if folder not in self._open:
+            handle = os.open(folder, os.O_RDONLY)
+            if self._open.setdefault(folder, handle) != handle:  # another thread was quicker
+                os.close(handle)
+        os.fsync(self._open[folder])
+
+    def close(self) -> None:
+        """Let go of all."""
+        while self._open:
+            os.close(self._open.popitem()[1])
