@@ -23,7 +23,7 @@ import aiohttp
 from aiofiles.threadpool import wrap
 from yarl import URL
 
-from batchgen import hosts, retry
+from batchgen import failpoints, hosts, retry
 from batchgen.errors import DownloadError
 from batchgen.folders import Folders
 from batchgen.media import BrokenVideo, Expect, Fetched
@@ -333,6 +333,7 @@ async def _write(part: Part, block: bytes) -> None:
     """Append a block in a thread. `size` moves only when all of it is written."""
     writer = part.writer or await _thread(part.open)
     with disk(part.path):
+        failpoints.reach("block.before", "os")
         await wrap(writer).write(block)
     part.size += len(block)
 

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchgen import media
+from batchgen import failpoints, media
 from batchgen.errors import DiskFullError, DownloadError
 from batchgen.folders import Folders
 from batchgen.media import Expect, Fetched
@@ -133,13 +133,18 @@ class Part:
             fetched = self._checked(tail, expect)
             kept = self._is_there(fetched)
             if finish is not None:
+                failpoints.reach("sidecar.before", "os")
                 finish(self.target, fetched)
+            self._drop_note()  # before the rename: nobody looks for it afterwards
+            failpoints.reach("rename.before", "os")
             if kept:
                 self.path.unlink()
             else:
                 self.path.replace(self.target)
-            self._drop_note()
+            failpoints.reach("rename.after")
+            failpoints.reach("folder.before", "os")
             self._folders.sync(self.target.parent)
+            failpoints.reach("folder.after")
             return fetched
 
     def discard(self) -> None:
@@ -176,7 +181,9 @@ class Part:
             left = memoryview(whole)
             while left:
                 left = left[os.write(handle, left) :]
+            failpoints.reach("file.before", "os")
             os.fsync(handle)
+            failpoints.reach("file.after")
         finally:
             os.close(handle)
         return structure
@@ -186,7 +193,9 @@ class Part:
         writer.write(tail)
         writer.flush()
         structure = media.walk(self.path)
+        failpoints.reach("file.before", "os")
         os.fsync(writer.fileno())
+        failpoints.reach("file.after")
         writer.close()
         return structure
 
@@ -204,6 +213,7 @@ class Part:
             return
         self.noted = True
         note = Note(self._source, self.validator, self.total, _boot_time())
+        failpoints.reach("note.before", "os")
         self.note.write_text(json.dumps(asdict(note)), encoding="utf-8")
 
     def _drop_note(self) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from batchgen import folders
+from batchgen import failpoints, folders
 from batchgen.charges import MEMORY, Charges
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
@@ -100,6 +100,7 @@ class Session:
         self._key = key or Secret(SANDBOX_KEY)
         self._faults = Faults.parse(settings.sandbox_faults) if settings.sandbox else None
         provider = None if settings.sandbox else self._segmind(settings.base_url)
+        failpoints.permit(loopback=provider is None or is_loopback(address(provider.origin, "the API")))
         self.ledger = Ledger(folder)
         try:
             self.ledger.bind(self._home(provider), moved=settings.moved)
@@ -166,6 +167,7 @@ class Session:
             settled = []
             for doubt in looked:
                 event = found(doubt, self.ledger.now(), self.settings.deadline)
+                failpoints.reach("doubt.before")
                 clip = await self.ledger.record(doubt.clip, event) if event else doubt.clip
                 settled.append((doubt, clip.state))
             await self.ledger.settle()

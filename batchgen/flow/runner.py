@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from batchgen import failpoints
 from batchgen.clip import Blocked, Clip, Failed, Generated, Released, State, Submitted
 from batchgen.errors import Exit, LedgerWriteError
 from batchgen.flow.carry import Carrier
@@ -157,7 +158,9 @@ class Runner:
         if event is None:
             log.warning("%s stays %s: %s", doubt.clip.wanted.name, doubt.clip.state, doubt.note or "nothing new")
             return
+        failpoints.reach("doubt.before")
         clip = await self._tools.ledger.record(doubt.clip, event)
+        failpoints.reach("doubt.after")
         log.info("%s is %s now", clip.wanted.name, clip.state)
         if clip.state in (State.GENERATING, State.DOWNLOADING):
             self._carry_paid(clips, clip)

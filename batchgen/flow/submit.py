@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from batchgen import failpoints
 from batchgen.clip import AnswerLost, Blocked, Clip, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.errors import AccountError, ClipError, Exit, NowError, UnsureError
 from batchgen.flow.tools import Tools
@@ -54,7 +55,9 @@ class Submitter:
             try:
                 likely = self._tools.estimate(clip.wanted)
                 clip = await self._tools.ledger.record(clip, SubmitStarted(at, held, sent, likely))
+                failpoints.reach("post.before")
                 event = await self._post(clip, params, grant, at)
+                failpoints.reach("post.after")
                 clip = await self._tools.ledger.record(clip, event)
             finally:
                 self._tools.posts_out -= 1

@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from batchgen import folders
+from batchgen import failpoints, folders
 
 SIZE = 64 * 1024
 
@@ -35,9 +35,11 @@ class Spill:
     def add(self, key: str, request_id: str, at: float) -> None:
         """Keep one id, on disk when this returns."""
         line = json.dumps({"key": key, "request_id": request_id, "at": at}).encode() + b"\n"
+        failpoints.reach("spill.before")  # its blocks are there: no full disk keeps it from them
         os.pwrite(self._file, line, self._end)
         os.fsync(self._file)
         self._end += len(line)
+        failpoints.reach("spill.after")
 
     def entries(self) -> list[tuple[str, str, float]]:
         """All kept ids as (key, request id, time); a torn last line is left out."""
@@ -51,6 +53,7 @@ class Spill:
     def clear(self) -> None:
         """Forget all, once the ledger has them."""
         if self._end:
+            failpoints.reach("spill.clear", "os")
             os.pwrite(self._file, b"\0" * SIZE, 0)
             os.fsync(self._file)
             self._end = 0

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from batchgen import failpoints
 from batchgen.clip import AnswerLost, Clip, Event, State, Submitted, Wanted, advance
 from batchgen.errors import IllegalEventError, LedgerError, LedgerWriteError
 from batchgen.ledger import lock, sql
@@ -60,7 +61,9 @@ class Ledger(Reader):
             # Questions go through a connection of their own: on this one they would see, and wait for, half a commit.
             self._out = sql.connect(folder / FILE, writable=True)
             with _told(folder / FILE):
+                failpoints.reach("tables.before", "sqlite")
                 sql.prepare(self._out, folder / FILE)
+                failpoints.reach("tables.after")
             super().__init__(folder)
             with _told(folder):
                 self._spill = Spill(folder / "ledger.spill")
@@ -116,8 +119,8 @@ class Ledger(Reader):
 
     def remember(self, key: str, value: str) -> None:
         """Keep one fact of the batch."""
-        with _told(self.path):
-            self._out.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
+        with _told(self.path), self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
 
     def sync(self, wanted: Iterable[Wanted]) -> int:
         """Hold what is wanted against what is known; returns the number of new clips.
@@ -141,7 +144,9 @@ class Ledger(Reader):
         self._out.execute("BEGIN IMMEDIATE")
         try:
             yield self._out
+            failpoints.reach("commit.before", "sqlite")
             self._out.execute("COMMIT")
+            failpoints.reach("commit.after", "sqlite")
         except BaseException:
             with suppress(sqlite3.Error):
                 self._out.execute("ROLLBACK")

@@ -22,11 +22,13 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning": "clip errors money",
         "retry": "",
         "schedule": "",
+        # stands in everyone's way, and knows nobody
+        "failpoints": "errors",
         # the user's files
         "redact": "",
         "settings": "errors money redact",
         "manifest": "clip errors providers.models",
-        "ledger": "clip errors folders money",
+        "ledger": "clip errors failpoints folders money",
         # the service
         "providers": "",
         "providers.base": "errors",
@@ -37,14 +39,16 @@ KNOWS: dict[str, frozenset[str]] = {
         "hosts": "errors",
         "media": "errors",
         "folders": "",
-        "part": "errors folders media",
-        "download": "errors folders hosts media part retry",
+        "part": "errors failpoints folders media",
+        "download": "errors failpoints folders hosts media part retry",
         "sidecar": "clip media",
         "verify": "clip errors ledger media",
         "pacer": "errors retry",
         "poller": "errors pacer providers.base retry schedule",
         "reconcile": "clip errors pacer providers.base",
-        "flow": "clip errors ledger media money pacer poller providers.base reconcile retry schedule sidecar",
+        "flow": (
+            "clip errors failpoints ledger media money pacer poller providers.base reconcile retry schedule sidecar"
+        ),
         # what people see
         "views": "clip errors ledger money planning",
         # what a clip is likely to cost

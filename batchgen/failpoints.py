@@ -1,0 +1,128 @@
+"""Numbered steps at which a test kills the process or makes the disk fail; free, and deaf, in a run for money.
+
+Every ledger commit, POST, rename and decision of `reconcile` is a step: `reach("commit.before")`. Where the
+environment asks for nothing, `reach` is a function that does nothing, decided when this module is imported. Where it
+asks, nothing strikes before `permit` was told that the service is on this machine.
+
+`BATCHGEN_FAILPOINT` is one of
+
+    count           nothing strikes; the steps are only written down
+    kill@37         SIGKILL at the 37th step that this process reaches
+    kill@NAME:2     SIGKILL at the second step of this name
+    enospc@5        the 5th step that writes fails as on a full disk (`enospc@5+`: all from there on)
+    eio@NAME:1      the first write of this name fails as on a broken disk
+
+`BATCHGEN_FAILPOINT_LOG` names a file that gets one line for each step (`count`) or for what struck.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+from batchgen.errors import UsageError
+
+VARIABLE: Final = "BATCHGEN_FAILPOINT"
+LOG: Final = "BATCHGEN_FAILPOINT_LOG"
+_SPEC: Final = re.compile(r"(kill|enospc|eio)@(?:([a-z.]+):)?([1-9]\d*)(\+?)")
+_ERRNO: Final = {"enospc": errno.ENOSPC, "eio": errno.EIO}
+_SQLITE: Final = {
+    "enospc": ("database or disk is full", "SQLITE_FULL", sqlite3.SQLITE_FULL),
+    "eio": ("disk I/O error", "SQLITE_IOERR", sqlite3.SQLITE_IOERR),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What shall happen where: at the `nth` step (of `name`, when there is one), and after it if `onwards`."""
+
+    fault: str
+    name: str | None
+    nth: int
+    onwards: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Wish:
+        """Read the variable.
+
+        Raises:
+            UsageError: it says nothing that is known.
+        """
+        if text == "count":
+            return cls(text, None, 0, onwards=False)
+        found = _SPEC.fullmatch(text)
+        if found is None:
+            raise UsageError(f"{VARIABLE}={text}: want count, kill@N, enospc@N or eio@N, or NAME:N in place of N")
+        return cls(found[1], found[2], int(found[3]), onwards=bool(found[4]))
+
+    def strikes(self, count: int) -> bool:
+        """Tell whether it strikes at this count."""
+        return bool(self.nth) and (count == self.nth or (self.onwards and count > self.nth))
+
+
+class Failpoints:
+    """Counts the steps of this process and strikes at the one that is wished for."""
+
+    def __init__(self, wish: Wish, log: str | None) -> None:
+        self._wish = wish
+        self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if log else None
+        self._lock = Lock()
+        self._seen: Counter[str | None] = Counter()
+        self.permitted = False
+
+    def reach(self, step: str, fails: str = "") -> None:
+        """Count a step, and strike if it is the one; see the module's `reach`."""
+        if not self.permitted or (self._wish.fault in _ERRNO and not fails):
+            return
+        with self._lock:
+            self._seen.update((None, step))
+            count = self._seen[self._wish.name] if self._wish.name in {None, step} else 0
+            struck = bool(count) and self._wish.strikes(count)
+            if self._log is not None and (struck or self._wish.fault == "count"):
+                os.write(self._log, f"{self._wish.fault} {step} {'w' if fails else '-'}\n".encode())
+        if struck:
+            self._strike(fails)
+
+    def _strike(self, fails: str) -> None:
+        if self._wish.fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fails == "sqlite":
+            text, name, code = _SQLITE[self._wish.fault]
+            error = sqlite3.OperationalError(text)
+            error.sqlite_errorname, error.sqlite_errorcode = name, code
+            raise error
+        number = _ERRNO[self._wish.fault]
+        raise OSError(number, os.strerror(number))
+
+
+def _nothing(step: str, fails: str = "") -> None:
+    """Pass a step where nothing is asked for."""
+
+
+def _from(environment: Mapping[str, str]) -> Failpoints | None:
+    text = environment.get(VARIABLE)
+    return Failpoints(Wish.parse(text), environment.get(LOG)) if text else None
+
+
+_ARMED: Final = _from(os.environ)
+#: Pass a step: its name, and how it fails as a write ("sqlite", "os"; "": it writes nothing). Call it through the
+#: module, as `failpoints.reach`.
+reach: Final[Callable[..., None]] = _nothing if _ARMED is None else _ARMED.reach
+
+
+def permit(*, loopback: bool) -> None:
+    """Let it strike in a run against this machine's own service; a run for money ignores it, and says so."""
+    if _ARMED is None:
+        return
+    _ARMED.permitted = loopback
+    text = f"{os.environ[VARIABLE]} is obeyed" if loopback else "ignored: it is for a service on this machine only"
+    print(f"batchgen: {VARIABLE}: {text}", file=sys.stderr, flush=True)

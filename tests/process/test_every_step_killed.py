@@ -1,0 +1,39 @@
+"""A run is killed at its first step, resumed to the end, killed at its second step, and so on to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from steps import Steps, in_service
+from warm import Warm
+
+pytestmark = pytest.mark.real_time
+
+
+@pytest.fixture
+def steps(ram: Path) -> Iterator[Steps]:
+    yield from in_service(ram)
+
+
+def test_a_run_may_be_killed_at_every_single_step(steps: Steps, ram: Path) -> None:
+    """Commits, POSTs, renames, decisions: there is no step at which a kill costs a clip or a second payment."""
+    log, killed = ram / "steps.log", 0
+    with Warm(steps.desk.folder, steps.desk.env) as warm:
+        while True:
+            steps.afresh()
+            ended = steps.run(warm, BATCHGEN_FAILPOINT=f"kill@{killed + 1}", BATCHGEN_FAILPOINT_LOG=str(log))
+            if ended.code != -9:
+                break
+            killed += 1
+            steps.files_whole()
+            steps.nothing_unknown(killed=True)
+            steps.intents_before_posts()
+            steps.all_well(steps.to_the_end(warm))
+    steps.all_well(ended)
+    struck = {line.split()[1] for line in log.read_text().splitlines()}
+    assert killed >= 50, f"only {killed} steps"
+    parts = ("tables", "commit", "post", "note", "block", "file", "sidecar", "rename", "folder", "doubt")
+    assert not [part for part in parts if not any(step.startswith(part + ".") for step in struck)]
+    print(f"killed at {killed} steps of {len(struck)} kinds")
