@@ -125,4 +125,5 @@ def permit(*, loopback: bool) -> None:
         return
     _ARMED.permitted = loopback
     text = f"{os.environ[VARIABLE]} is obeyed" if loopback else "ignored: it is for a service on this machine only"
-    print(f"batchgen: {VARIABLE}: {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"batchgen: {VARIABLE}: {text}\n")
+    sys.stderr.flush()
