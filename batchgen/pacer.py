@@ -170,6 +170,11 @@ class Pacer:
         return asyncio.get_running_loop().time() - self._outage_since
 
     @property
+    def looks_count(self) -> bool:
+        """Whether looks are taken from the calls that may be made."""
+        return bool(self.rate) and Call.POLL not in self._uncounted
+
+    @property
     def calls_last_minute(self) -> int:
         """How many calls were granted in the last 60 seconds."""
         self._forget(asyncio.get_running_loop().time())

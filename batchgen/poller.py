@@ -13,10 +13,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from batchgen.errors import AccountError, CallError, NowError
-from batchgen.pacer import Call, Pacer
+from batchgen.pacer import HEADROOM, Call, Pacer
 from batchgen.providers.base import Completed, Gone, Outcome, Provider, Refused, Running
 from batchgen.retry import delay
 from batchgen.schedule import RunTimes, next_look
@@ -29,6 +29,8 @@ YOUNG_S = 60.0
 LOOKS = 64
 #: Status answers that say COMPLETED, and results that do not agree, are asked again this often.
 RESULT_TRIES = 5
+#: A probe looks so long after the submission, or at this part of the typical run time if that is sooner (seconds).
+PROBE_S, PROBE_PART = 8.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,18 @@ class Overdue:
     """The deadline came before the end: stuck, or in a state that we do not know."""
 
     last: str
+
+
+class Probes(Protocol):
+    """Who wants to know soon whether a new request was begun at once or has to queue."""
+
+    def wants_probe(self, accepted: int) -> bool:
+        """Tell whether to look early at the newest of so many accepted requests; the probe is out until `probed`."""
+        ...
+
+    def probed(self, *, queued: bool | None) -> None:
+        """Say what was seen; None: nothing that counts."""
+        ...
 
 
 Ended: TypeAlias = Completed | Refused | Gone | Overdue
@@ -55,6 +69,8 @@ class _Wait:
     last: str = "nothing"
     completed: Completed | None = None
     result_tries: int = 0
+    probe: bool = False
+    queued_s: float = 0.0  #: the age at which it was last seen to queue
 
 
 class Poller:
@@ -65,13 +81,23 @@ class Poller:
         pacer: whom to ask first.
         deadline_s: seconds after submission, by the wall, at which a wait ends.
         wall_clock: epoch seconds.
+        probes: who learns from early looks.
     """
 
-    def __init__(self, provider: Provider, pacer: Pacer, *, deadline_s: float, wall_clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        pacer: Pacer,
+        *,
+        deadline_s: float,
+        wall_clock: Callable[[], float],
+        probes: Probes | None = None,
+    ) -> None:
         self._provider = provider
         self._pacer = pacer
         self._deadline_s = deadline_s
         self._wall = wall_clock
+        self._probes = probes
         self._heap: list[tuple[float, int, _Wait]] = []
         self._numbers = count()
         self._changed = asyncio.Event()
@@ -103,11 +129,13 @@ class Poller:
         wait = _Wait(request_id, submitted_at, times, loop.create_future())
         self._waiting[request_id] = wait
         heapq.heappush(self._ages, (submitted_at, request_id))
+        wait.probe = self._probes is not None and self._probes.wants_probe(len(self._waiting))
         self._plan(wait, at_least=pause_s)
         try:
             return await wait.ended
         finally:
             self._waiting.pop(request_id, None)
+            self._probed(wait, queued=None)
 
     async def run(self) -> None:
         """Look at what is due until cancelled."""
@@ -128,12 +156,16 @@ class Poller:
     def _plan(self, wait: _Wait, *, at_least: float = 0.0) -> None:
         """Put the next look on the heap; an older entry of the same wait no longer counts."""
         age = max(0.0, self._wall() - wait.submitted_at)
-        look = next_look(age, wait.times, waiting=len(self._waiting), calls_per_s=self._spare())
+        first = wait.times.count > 0 or self._oldest_of(wait.times) is wait
+        calls_per_s = self._pacer.rate * HEADROOM / 60.0 if self._pacer.looks_count else math.inf
+        look = next_look(age, wait.times, waiting=len(self._waiting), calls_per_s=calls_per_s, first=first)
+        look = max(look, wait.queued_s + wait.times.quickest)
+        if wait.probe:
+            look = min(look, age + min(PROBE_S, PROBE_PART * wait.times.typical))
         self._put(wait, max(at_least, min(look, self._deadline_s) - age))
 
-    def _spare(self) -> float:
-        """Calls a second that looking may use: half of the rate, so that submissions get the other half."""
-        return self._pacer.rate / 120.0 if self._pacer.rate else math.inf
+    def _oldest_of(self, times: RunTimes) -> _Wait | None:
+        return next((wait for wait in self._waiting.values() if wait.times is times), None)
 
     def _put(self, wait: _Wait, seconds: float) -> None:
         wait.due = asyncio.get_running_loop().time() + seconds
@@ -208,11 +240,19 @@ class Poller:
 
     def _still_running(self, wait: _Wait, outcome: Outcome) -> None:
         word = outcome.word if isinstance(outcome, Running) else "not found yet"
+        if isinstance(outcome, Running) and outcome.known:
+            self._probed(wait, queued=outcome.queued)
+            wait.queued_s = self._wall() - wait.submitted_at if outcome.queued else wait.queued_s
         wait.seen = wait.seen or isinstance(outcome, Running)
         if isinstance(outcome, Running) and not outcome.known and word != wait.last:
             log.warning("request %s is in the unknown state %r: waiting on", wait.request_id, word)
         wait.last = word
         self._plan(wait)
+
+    def _probed(self, wait: _Wait, *, queued: bool | None) -> None:
+        if wait.probe and self._probes is not None:
+            wait.probe = False
+            self._probes.probed(queued=queued)
 
     def _fault(self, wait: _Wait, error: CallError) -> None:
         """Ask again later: what went wrong is about now, not about the job."""

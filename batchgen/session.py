@@ -216,12 +216,13 @@ class Session:
     def _runner(self, provider: Provider, downloads: Downloader) -> Runner:
         settings, ledger = self.settings, self.ledger
         pacer = Pacer(settings.rpm, count_polls=settings.count_polls)
+        places = Places(settings.in_flight)
         self.tools = Tools(
             ledger=ledger,
             provider=provider,
             pacer=pacer,
-            poller=Poller(provider, pacer, deadline_s=settings.deadline, wall_clock=ledger.now),
-            places=Places(settings.in_flight),
+            poller=Poller(provider, pacer, deadline_s=settings.deadline, wall_clock=ledger.now, probes=places),
+            places=places,
             downloads=downloads,
             brake=self.brake,
             clips_dir=self.folder / CLIPS,

@@ -160,6 +160,7 @@ class Batch:
     def _tools(self, ledger: Ledger) -> Tools:
         limits, dice = self.limits, self.provider.dice
         pacer = Pacer(limits.rpm, dice=dice.random)
+        places = Places(limits.in_flight)
         times: dict[str, RunTimes] = {}
 
         def price(clip: Wanted) -> int | None:
@@ -169,8 +170,8 @@ class Batch:
             ledger=ledger,
             provider=self.provider,
             pacer=pacer,
-            poller=Poller(self.provider, pacer, deadline_s=limits.deadline_s, wall_clock=ledger.now),
-            places=Places(limits.in_flight),
+            poller=Poller(self.provider, pacer, deadline_s=limits.deadline_s, wall_clock=ledger.now, probes=places),
+            places=places,
             downloads=self.downloads,
             brake=Brake(),
             clips_dir=self.folder / "clips",

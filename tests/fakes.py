@@ -316,7 +316,8 @@ class FakeProvider:
 def outcome_of(job: Job, now: float) -> Running | Completed | Refused:
     """What the service knows of a job at a time."""
     if now < job.ends or job.fate == "stuck":
-        return Running("IN_QUEUE" if now < job.starts else "IN_PROGRESS")
+        queued = now < job.starts
+        return Running("IN_QUEUE" if queued else "IN_PROGRESS", queued=queued)
     if job.fate in ("transient", "final", "blocked"):
         return Refused(f"FAILED: {job.fate}", Cause(job.fate))
     url = None if job.fate == "no-url" else job.url

@@ -30,7 +30,7 @@ class Carrier:
                     clip = await self._submitter.submit(clip)
                 elif clip.state is State.GENERATING:
                     self._tools.at_work.add(clip.row)
-                    clip = await self._collector.collect(clip)
+                    clip = await self._collector.collect(clip, place)
                 else:
                     self._tools.settled(clip)
                     place.give_back()  # so that slow downloads don't hold up submission

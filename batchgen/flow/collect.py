@@ -7,7 +7,7 @@ import math
 
 from batchgen.clip import Blocked, Clip, Event, Failed, FailedForNow, Generated, Lost, State
 from batchgen.errors import NowError, UnknownError
-from batchgen.flow.tools import Tools, filled, generated, grade
+from batchgen.flow.tools import Place, Tools, filled, generated, grade
 from batchgen.pacer import Call
 from batchgen.poller import Overdue
 from batchgen.providers.base import Cause, Completed, Gone, HistoryRow, Refused, Running
@@ -31,7 +31,7 @@ class Collector:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 
-    async def collect(self, clip: Clip) -> Clip:
+    async def collect(self, clip: Clip, place: Place) -> Clip:
         """Wait for the end of the request; cost and link are on disk when this returns."""
         request = clip.request
         if request is None or request.request_id is None:  # the table forbids it
@@ -46,7 +46,7 @@ class Collector:
                 break
             pause = ONLY_HISTORY_S if self._age(clip) >= YOUNG_S else YOUNG_PAUSE_S
         if isinstance(event, Generated) and isinstance(ended, Completed) and ended.url:
-            self._learn(event, submitted_at, times)
+            self._learn(event, submitted_at, times, place)
         clip = await self._tools.ledger.record(clip, event)
         self._tools.settled(clip)
         return clip
@@ -96,16 +96,16 @@ class Collector:
                 await self._tools.pause(delay(attempt, dice=self._tools.dice(), base=2.0))
         return None
 
-    def _learn(self, event: Generated, submitted_at: float, times: RunTimes) -> None:
+    def _learn(self, event: Generated, submitted_at: float, times: RunTimes, place: Place) -> None:
         """Learn how long it took; what the service says of it is believed as far as our own clock bears it out."""
         watched = max(0.0, event.at - submitted_at)
         queue = None if event.queue_s is None else min(event.queue_s, watched)
         run = watched - (queue or 0.0) if event.run_s is None else min(event.run_s, watched)
-        self._tools.places.learn(queue, run)
+        self._tools.places.learn(queue, run, place.taken)
         if event.run_s is None and submitted_at < self._tools.started_at:
             return  # it ended while nobody looked
         before = times.typical
-        times.learn(min(watched, run + (queue or 0.0)))
+        times.learn(min(watched, run + (queue or 0.0)), run if queue is not None else None)
         if times.count <= 5 or not math.isclose(before, times.typical, rel_tol=0.1):
             self._tools.poller.reschedule()
 

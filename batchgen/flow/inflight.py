@@ -1,9 +1,12 @@
 """How many requests may be at work at the provider at once.
 
-The bound starts small and follows the queue time that the service reports, as TCP Vegas follows the delay
-of its packets (Brakmo and Peterson, 1995): while requests hardly queue there is room for more, when
-they queue longer than a good part of their run time the service is full, and more would only wait there,
-with the record's hour running.
+The bound follows the queue time that the service reports, as TCP Vegas follows the delay of its packets
+(Brakmo and Peterson, "TCP Vegas: end to end congestion avoidance on a global internet", 1995): while requests
+hardly queue there is room for more, when they queue longer than a good part of their run time the service is
+full, and more would only wait there, with the record's hour running.
+
+It starts small, and doubles as in Vegas' slow start, but on better evidence than a whole run time later: an
+early look at the newest request (a probe) tells whether it was begun at once while all places were taken.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ class Places:
         self.taken = 0
         self.queue_s: float | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._probe_out = False
+        self._room = True  # nothing has queued since room was last seen
 
     def __repr__(self) -> str:
         """Say how many are taken, for logs and tests."""
@@ -60,19 +65,49 @@ class Places:
         self.taken -= 1
         self._hand_out()
 
-    def learn(self, queue_s: float | None, run_s: float | None) -> None:
-        """Adapt the bound to how long a request that just ended had queued; None: the service did not say."""
+    def learn(self, queue_s: float | None, run_s: float | None, taken: int) -> None:
+        """Adapt the bound to how long a request that just ended had queued; None: the service did not say.
+
+        `taken` is how many places were taken when it went in: what it met says nothing of any other number, so
+        that late news neither widens nor narrows twice.
+        """
         self.queue_s = queue_s
         run = run_s or 0.0
-        if queue_s is None or queue_s <= max(ROOM_S, ROOM * run):
-            self.bound = min(float(self.ceiling), self.bound + 1.0)
+        if queue_s is None:
+            self._widen(self.bound + 1.0)
+        elif queue_s <= max(ROOM_S, ROOM * run):
+            self._room = self._room or taken >= self.bound
+            self._widen(taken + 1.0)
         elif run and queue_s > FULL * run:
-            self.bound = max(1.0, self.bound - 1.0)
-        self._hand_out()
+            self._room = False
+            self.bound = max(1.0, min(self.bound, taken - 1.0))
+
+    def wants_probe(self, accepted: int) -> bool:
+        """Tell whether an early look at the newest of so many accepted requests could widen the bound.
+
+        It can when all places are taken by accepted requests, and somebody waits for one more.
+        """
+        full = bool(self._waiting) and accepted >= self.taken >= int(self.bound)
+        wants = full and self._room and not self._probe_out and self.bound < self.ceiling
+        self._probe_out = self._probe_out or wants
+        return wants
+
+    def probed(self, *, queued: bool | None) -> None:
+        """Double the bound if a new request was begun at once; leave it at what ends if it has to queue."""
+        self._probe_out = False
+        if queued:
+            self._room = False
+        elif queued is False and self._room:
+            self._widen(self.bound * 2.0)
 
     def refused(self) -> None:
         """A submission was answered 429: perhaps too many at once."""
+        self._room = False
         self.bound = max(1.0, self.bound - 1.0)
+
+    def _widen(self, bound: float) -> None:
+        self.bound = max(self.bound, min(float(self.ceiling), bound))
+        self._hand_out()
 
     def _hand_out(self) -> None:
         while self._waiting and self.taken < int(self.bound):

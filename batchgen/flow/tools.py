@@ -62,6 +62,11 @@ class Place:
 
     places: Places
     held: bool = True
+    taken: int = field(init=False)  #: how many were taken when it was, this one included
+
+    def __post_init__(self) -> None:
+        """Note how full it was."""
+        self.taken = self.places.taken
 
     def give_back(self) -> None:
         """Give it back, if it was not yet."""

@@ -28,6 +28,7 @@ class Running:
     word: str
     known: bool = True
     queue_s: float | None = None
+    queued: bool = False  #: surely accepted, and surely not begun yet
 
 
 @dataclass(frozen=True, slots=True)

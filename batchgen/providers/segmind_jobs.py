@@ -19,7 +19,8 @@ from batchgen.providers.segmind_wire import (
     seconds,
 )
 
-_RUNNING: Final = frozenset({"queued", "in_queue", "pending", "starting", "processing", "running", "in_progress"})
+_QUEUED: Final = frozenset({"queued", "in_queue", "pending"})
+_RUNNING: Final = _QUEUED | {"starting", "processing", "running", "in_progress"}
 _COMPLETED: Final = frozenset({"completed", "complete", "success", "succeeded", "done", "finished"})
 _FAILED: Final = frozenset({"failed", "failure", "error", "canceled", "cancelled"})
 #: Whatever such an answer's body says, it is about the call: the job may run on.
@@ -61,7 +62,8 @@ def judge(body: Mapping[str, Any], status: object, say: Say, *, links: bool = Tr
         return _completed(body, say) if links else _metrics(body)
     metrics = mapping(body.get("metrics"))
     shown = say(status, 40) if isinstance(status, str) else ""
-    return Running(shown, known=word in _RUNNING, queue_s=seconds(metrics.get("queue_time")))
+    queue_s = seconds(metrics.get("queue_time"))
+    return Running(shown, known=word in _RUNNING, queue_s=queue_s, queued=word in _QUEUED)
 
 
 def _refused(body: Mapping[str, Any], word: str, say: Say) -> Refused:

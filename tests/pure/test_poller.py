@@ -268,3 +268,18 @@ async def test_what_was_learned_moves_the_looks_of_those_that_wait() -> None:
         at.poller.reschedule()
         await waiting
         assert now() < 10.0
+
+
+async def test_what_still_queues_is_not_looked_at_before_it_could_end() -> None:
+    """The service says that it has not begun it, and how soon one ends after that is known."""
+    async with world(FakeProvider(slots=1, run_s=60.0, spread=0.0)) as at:
+        for _ in range(10):
+            at.times.learn(60.0, 60.0)
+        await at.job(seed=0)
+        for n in range(1, 4):
+            await at.job(seed=n)
+        job = await at.job(seed=5)  # begins after four others
+        before = len(at.provider.calls)
+        await at.wait(job)
+        assert job.starts - job.at > 200
+        assert len(at.provider.calls) - before <= 12
