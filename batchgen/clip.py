@@ -78,6 +78,8 @@ class State(StrEnum):
         return self in _SETTLED
 
 
+TRANSIENT, FINAL = "transient", "final"  #: why a clip failed, among its flags
+REPLACED = "replaced"  #: among the flags of a failed or blocked clip: another take has its place
 _SETTLED = frozenset({State.DONE, State.FAILED, State.BLOCKED, State.LOST, State.UNCONFIRMED})
 
 
@@ -138,7 +140,7 @@ class Clip:
     file: str | None = None  #: name under clips/, once done
     bytes: int | None = None
     sha256: str | None = None
-    flags: str = ""  #: space-separated notes on a kept file: "size" "duration"
+    flags: str = ""  #: space-separated notes: on a kept file "size" "duration", on a failure `TRANSIENT` or `FINAL`
     unwanted: bool = False  #: the manifest no longer asks for it; collected if paid for, never submitted
 
     @property
@@ -150,6 +152,22 @@ class Clip:
     def request_id(self) -> str | None:
         """The provider's id of the last request, if it is known."""
         return self.request.request_id if self.request else None
+
+    @property
+    def transient(self) -> bool:
+        """True when it failed by the service's own trouble: the same request may well succeed.
+
+        Ledgers of before this was written down are read by the tries that such a failure had taken.
+        """
+        told = self.flags.split()
+        if TRANSIENT in told or FINAL in told:
+            return TRANSIENT in told
+        return max(self.failures, self.refusals) > 1
+
+    @property
+    def forgotten(self) -> bool:
+        """True when the user gave it up: its last request may have been paid for."""
+        return self.request is not None and self.request.outcome == "forgotten"
 
 
 # --- the table ---------------------------------------------------------------------------------------
@@ -233,7 +251,8 @@ def _unsure(clip: Clip, state: State, event: AnswerLost) -> Clip:
 
 def _ended_free(clip: Clip, state: State, event: Failed | Blocked) -> Clip:
     request = replace(_last(clip), held=0, outcome="failed")
-    return replace(clip, state=state, request=request, reason=event.reason)
+    flags = (TRANSIENT if event.transient else FINAL) if isinstance(event, Failed) else ""
+    return replace(clip, state=state, request=request, reason=event.reason, flags=flags)
 
 
 def _failed_for_now(clip: Clip, state: State, event: FailedForNow) -> Clip:
@@ -285,7 +304,7 @@ def _forgotten(clip: Clip, state: State, event: Forgotten) -> Clip:
 
 
 def _retried(clip: Clip, state: State, _event: Retried) -> Clip:
-    return replace(clip, state=state, failures=0, refusals=0, reason="")
+    return replace(clip, state=state, failures=0, refusals=0, reason="", flags="")
 
 
 def _file_missing(clip: Clip, state: State, event: FileMissing) -> Clip:

@@ -44,9 +44,10 @@ class AnswerLost:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Refused or failed for good, free of charge."""
+    """Refused or failed for good, free of charge. `transient`: by the service's own trouble, not by what was asked."""
 
     reason: str
+    transient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

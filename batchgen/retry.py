@@ -8,6 +8,8 @@ CAP_S = 60.0
 SUBMIT_TRIES = 6
 #: New requests for a clip that FAILED for a transient cause (failures are free, patience is not).
 FREE_RETRIES = 2
+#: Accepted requests that one clip may have over its whole life before another one takes the user's word for more.
+MAX_ATTEMPTS = 5
 
 
 def delay(

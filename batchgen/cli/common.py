@@ -10,11 +10,14 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 
 from batchgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from batchgen.ledger.reader import Reader
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -70,6 +73,13 @@ def command_line(verb: str, manifest: str, folder: Path | None = None, *, sandbo
     """Write the command to type next, with what it needs to mean the same batch."""
     options = [*(["--sandbox"] if sandbox else []), *(["--dir", str(folder)] if folder else [])]
     return shlex.join(["batchgen", verb, manifest, *options])
+
+
+def is_sandbox(ledger: Reader) -> bool:
+    """Tell whether a batch is the sandbox's: commands about it need `--sandbox`."""
+    from batchgen.cli.facts import SANDBOX_ORIGIN
+
+    return ledger.meta("origin") == SANDBOX_ORIGIN
 
 
 def width() -> int:

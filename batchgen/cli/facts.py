@@ -65,7 +65,9 @@ def facts_of_folder(
 
 def _problem(clip: Clip) -> Problem:
     held = clip.request.held if clip.request else 0
-    return Problem(clip.wanted.name, clip.state, clip.reason, clip.request_id, _submitted_at(clip), held)
+    return Problem(
+        clip.wanted.name, clip.state, clip.reason, clip.request_id, _submitted_at(clip), held, transient=clip.transient
+    )
 
 
 def _submitted_at(clip: Clip) -> float:

@@ -11,7 +11,7 @@ from batchgen.flow.tools import Place, Tools, filled, generated, grade
 from batchgen.pacer import Call
 from batchgen.poller import Overdue
 from batchgen.providers.base import Cause, Completed, Gone, HistoryRow, Refused, Running
-from batchgen.retry import FREE_RETRIES, delay
+from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS, delay
 from batchgen.schedule import RunTimes
 
 log = logging.getLogger("batchgen.collect")
@@ -114,6 +114,11 @@ def refused(clip: Clip, outcome: Refused) -> Event:
     """Turn a FAILED into the clip's fate: blocked, tried again while that is free, or failed."""
     if outcome.cause is Cause.BLOCKED:
         return Blocked(outcome.reason)
-    if outcome.cause is Cause.TRANSIENT and clip.state is State.GENERATING and clip.failures < FREE_RETRIES:
-        return FailedForNow(outcome.reason)
-    return Failed(outcome.reason)
+    if outcome.cause is not Cause.TRANSIENT:
+        return Failed(outcome.reason)
+    again = clip.failures < FREE_RETRIES and clip.attempts < MAX_ATTEMPTS
+    return (
+        FailedForNow(outcome.reason)
+        if again and clip.state is State.GENERATING
+        else Failed(outcome.reason, transient=True)
+    )

@@ -13,7 +13,7 @@ from batchgen.clip import Blocked, Clip, Failed, Generated, Released, State, Sub
 from batchgen.errors import Exit, LedgerWriteError
 from batchgen.flow.carry import Carrier
 from batchgen.flow.tools import Place, Tools, generated
-from batchgen.providers.base import Completed, Refused, Running
+from batchgen.providers.base import Cause, Completed, Refused, Running
 from batchgen.reconcile import Doubt, Reconciler
 
 log = logging.getLogger("batchgen.runner")
@@ -192,7 +192,9 @@ def found(doubt: Doubt, now: float, deadline_s: float) -> Submitted | Generated 
     if isinstance(row.outcome, Completed) and row.outcome.url and row.outcome.url != _known_url(clip):
         return generated(row.outcome, now, row.request_id)
     if isinstance(row.outcome, Refused):
-        return Blocked(row.outcome.reason) if row.outcome.cause == "blocked" else Failed(row.outcome.reason)
+        if row.outcome.cause is Cause.BLOCKED:
+            return Blocked(row.outcome.reason)
+        return Failed(row.outcome.reason, transient=row.outcome.cause is Cause.TRANSIENT)
     return None
 
 

@@ -96,7 +96,7 @@ class Submitter:
         if self._trouble.met_500(clip.row, asyncio.get_running_loop().time()):
             return SubmitDeferred(f"{error} (as for other clips: the service is in trouble)")
         if clip.refusals + 1 >= SUBMIT_TRIES:
-            return Failed(f"{error} ({SUBMIT_TRIES} tries)")
+            return Failed(f"{error} ({SUBMIT_TRIES} tries)", transient=True)
         return SubmitDeferred(str(error), counts=True)
 
     def _unsure(self, error: UnsureError) -> Event:

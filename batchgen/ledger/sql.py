@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
-from batchgen.clip import EVENTS, Clip, Event, Request, State, Wanted
+from batchgen.clip import EVENTS, REPLACED, Clip, Event, Request, State, Wanted
 from batchgen.errors import LedgerError, LedgerWriteError
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
@@ -57,6 +57,10 @@ SELECT_CLIP = (
     "FROM clip c LEFT JOIN request r ON r.clip = c.id AND r.n = c.n "
 )
 INSERT_CLIP = f"INSERT INTO clip({_WANTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+#: Re-rolls are wanted as long as their root is; what another take has replaced is not, whatever the manifest says.
+WANT_REROLLS = "UPDATE clip SET wanted=1 WHERE reroll_of IN (SELECT key FROM clip WHERE wanted=1)"
+UNWANT_REPLACED = f"UPDATE clip SET wanted=0 WHERE state IN ('failed','blocked') AND flags LIKE '%{REPLACED}%'"  # noqa: S608
+MARK_REPLACED = f"UPDATE clip SET flags = trim(flags || ' {REPLACED}') WHERE key=? AND state IN ('failed','blocked')"  # noqa: S608
 # A whole group of writes goes in as three statements over JSON, however many there are: each statement that is
 # run lets go of the interpreter and waits for it again, which costs more than the work.
 _CHANGED = ("state", "n", "attempts", "failures", "refusals", "reason", "file", "bytes", "sha256", "flags")

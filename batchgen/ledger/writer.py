@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -131,12 +131,30 @@ class Ledger(Reader):
             known = dict(db.execute("SELECT key, id FROM clip"))
             db.execute("UPDATE clip SET wanted = 0")
             fresh = [clip for clip in wanted if _keep(db, clip, known.get(clip.key))]
-            db.execute("UPDATE clip SET wanted=1 WHERE reroll_of IN (SELECT key FROM clip WHERE wanted=1)")
+            db.execute(sql.WANT_REROLLS)
+            db.execute(sql.UNWANT_REPLACED)
             db.execute("DELETE FROM clip WHERE wanted = 0 AND state = 'pending' AND n = 0")
             taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
             db.executemany(sql.INSERT_CLIP, (sql.wanted_row(clip, _free_name(clip, taken)) for clip in fresh))
         self.live_totals = self.totals()
         return len(fresh)
+
+    def reroll(self, takes: Iterable[Wanted], instead_of: Iterable[str] = ()) -> list[Wanted]:
+        """Want further takes beside what the manifest says; gives those that are new, under the names they got.
+
+        They are wanted for as long as the manifest has the clip of their `reroll_of`. `instead_of` are the keys of
+        failed and blocked clips whose place they take: these are no longer wanted, and stay in the bill.
+        """
+        with _told(self.path), self._transaction() as db:
+            known = {key for (key,) in db.execute("SELECT key FROM clip")}
+            taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
+            fresh = [replace(take, name=_free_name(take, taken)) for take in takes if take.key not in known]
+            db.executemany(sql.INSERT_CLIP, (sql.wanted_row(take, take.name) for take in fresh))
+            db.executemany(sql.MARK_REPLACED, ((key,) for key in instead_of))
+            db.execute(sql.UNWANT_REPLACED)
+        self._live.clear()
+        self.live_totals = self.totals()
+        return fresh
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from batchgen.clip import Wanted
@@ -44,6 +44,24 @@ def wanted_clips(
                 faults.error(prompt.place, what, "add {{ take }} or {{ id }} to output: name:")
             wanted.append(_wanted(prompt, prompt_id, take, name, len(wanted)))
     return wanted
+
+
+def names_of(
+    prompts: Sequence[Prompt],
+    template: str,
+    place: Place,
+    templates: Templates,
+    faults: Faults,
+    more: Mapping[str, Sequence[Take]],
+) -> dict[str, str]:
+    """Return the names of further takes by their keys; `more` has them by the key of a take that the prompts have."""
+    name_of = _plain_name if template == DEFAULT_NAME else _filler(template, place, templates, faults)
+    return {
+        further.key: safe_name(name_of(prompt, prompt_id, further))
+        for prompt, prompt_id in zip(prompts, _ids(prompts, faults), strict=True)
+        for take in prompt.takes
+        for further in more.get(take.key, ())
+    }
 
 
 def _wanted(prompt: Prompt, prompt_id: str, take: Take, name: str, order: int) -> Wanted:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 MAX_TAKES = 1000
-_SEEDS = 2**31  # 0…2147483647
+SEEDS = 2**31  # 0…2147483647
 
 
 class TakesError(ValueError):
@@ -26,7 +26,7 @@ def derive_seed(prompt: str, take: int) -> int:
     Not on size or duration, so that a draft and its final share it; not on the place in the manifest.
     """
     digest = hashlib.sha256(f"{take}\n{prompt}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") % _SEEDS
+    return int.from_bytes(digest[:8], "big") % SEEDS
 
 
 def seeds_of(prompt: str, takes: object = None, seed: object = None, seeds: object = None) -> list[int]:
@@ -58,7 +58,7 @@ def _derived(prompt: str, given: Sequence[int]) -> list[int]:
     for take, value in enumerate(given, 1):
         seed = derive_seed(prompt, take) if value == -1 else value
         while value == -1 and seed in used:
-            seed = (seed + 1) % _SEEDS
+            seed = (seed + 1) % SEEDS
         if value == -1:
             used.add(seed)
         final.append(seed)
@@ -92,8 +92,8 @@ def _agree(count: int | None, seed: object, length: int) -> None:
 
 def _seed(field: str, value: object) -> int:
     number = _whole(value)
-    if number is None or not -1 <= number < _SEEDS:
-        mend = f"write 0…{_SEEDS - 1}, or -1 for one of its own"
+    if number is None or not -1 <= number < SEEDS:
+        mend = f"write 0…{SEEDS - 1}, or -1 for one of its own"
         raise TakesError(field, f"a seed can't be {str(value)[:40]!r}", mend)
     return number
 

@@ -30,21 +30,31 @@ def load_manifest(path: Path) -> Manifest:
     """
     faults = Faults()
     with _without_gc():
-        found = read_text(path, str(path), faults)
-        faults.raise_if_any()
-        text, raw = found or ("", b"")
-        scan_secrets(str(path), text, faults)
-        document = load_yaml(str(path), text, faults)
-        if document.broken:
-            faults.raise_if_any()
-        shape = check_shape(document, faults)
-        if shape is None:
-            faults.raise_if_any()
-            raise AssertionError("a shape is only missing with a fault")
+        raw, document, shape = opened(path, faults)
         expander = Expander(shape, document, path.absolute().parent, faults)
         wanted = _expand(expander, shape, document, faults)
         faults.raise_if_any()
     return _manifest(path, raw, shape, expander.files, wanted, faults)
+
+
+def opened(path: Path, faults: Faults) -> tuple[bytes, Document, ManifestShape]:
+    """Read a manifest's file, its YAML and its shape; nothing is expanded.
+
+    Raises:
+        ManifestError: one of these can't be read at all; lesser faults are noted.
+    """
+    found = read_text(path, str(path), faults)
+    faults.raise_if_any()
+    text, raw = found or ("", b"")
+    scan_secrets(str(path), text, faults)
+    document = load_yaml(str(path), text, faults)
+    if document.broken:
+        faults.raise_if_any()
+    shape = check_shape(document, faults)
+    if shape is None:
+        faults.raise_if_any()
+        raise AssertionError("a shape is only missing with a fault")
+    return raw, document, shape
 
 
 @contextmanager

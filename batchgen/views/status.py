@@ -19,9 +19,17 @@ _CLIPS_NAMED = 10
 _FREE_FAILURES = (State.FAILED, State.BLOCKED)
 _WANT_A_WORD = (State.UNCONFIRMED, State.LOST)
 _IN_FLIGHT = (State.GENERATING, State.DOWNLOADING)
+#: By state, and whether the service's own trouble was the cause: what to do, and the command for it.
 _ADVICE = {
-    State.FAILED: "free of charge; try again, after a change of the manifest if the reason asks for it",
-    State.BLOCKED: "free of charge; change these prompts in the manifest, then run",
+    (State.FAILED, True): ("free of charge; the service's own trouble, so try again", ("retry",)),
+    (State.FAILED, False): (
+        "free of charge; change the manifest if the reason asks for it, or try again as it is",
+        ("retry", "--all"),
+    ),
+    (State.BLOCKED, False): (
+        "free of charge; change these prompts in the manifest (or `retry --blocked --new-seed`), then run",
+        ("run",),
+    ),
 }
 _MEANING = {
     State.UNCONFIRMED: "may have been paid for: the answer to the request never came",
@@ -41,6 +49,7 @@ class Problem:
     request_id: str | None = None
     since: float | None = None  #: when its last request was made, epoch seconds
     held: int = 0  #: still reserved for it, micro-dollars
+    transient: bool = True  #: of a failure: by the service's own trouble; False: only a change can mend it
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,8 @@ def next_commands(facts: Facts) -> list[str]:
     if State.LOST in has:
         told.append(facts.command("run", "--resubmit-lost"))
     if State.FAILED in has:
-        told.append(facts.command("retry"))
+        failed = [problem for problem in facts.problems if problem.state is State.FAILED]
+        told.append(facts.command("retry", *(() if any(problem.transient for problem in failed) else ("--all",))))
     return told
 
 
@@ -123,22 +133,23 @@ def cause(reason: str) -> str:
 
 def _failures(facts: Facts) -> list[dict[str, Any]]:
     free = [problem for problem in facts.problems if problem.state in _FREE_FAILURES]
-    groups: dict[tuple[State, str], list[Problem]] = {}
+    groups: dict[tuple[State, bool, str], list[Problem]] = {}
     for problem in free:
-        groups.setdefault((problem.state, cause(problem.reason)), []).append(problem)
+        groups.setdefault((problem.state, problem.transient, cause(problem.reason)), []).append(problem)
     by_size = sorted(groups.values(), key=len, reverse=True)
     return [_failure(group, facts) for group in by_size]
 
 
 def _failure(group: Sequence[Problem], facts: Facts) -> dict[str, Any]:
     first = group[0]
+    advice, command = _ADVICE[first.state, first.transient and first.state is State.FAILED]
     return {
         "state": str(first.state),
         "reason": bare_urls(one_line(first.reason)) or "no reason was given",
         "count": len(group),
         "clips": [problem.name for problem in group[:_CLIPS_NAMED]],
-        "advice": _ADVICE[first.state],
-        "next": facts.command("run" if first.state is State.BLOCKED else "retry"),
+        "advice": advice,
+        "next": facts.command(*command),
     }
 
 

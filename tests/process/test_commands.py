@@ -13,6 +13,8 @@ from command import KEY, STATES, Desk
 from fake_api import FakeApi
 from mischief import Gate, drop, first, says
 
+from batchgen.manifest.takes import derive_seed
+
 pytestmark = pytest.mark.real_time
 
 
@@ -131,18 +133,68 @@ def test_reconcile_settles_from_the_history_and_never_submits(api: FakeApi, desk
     assert api.content(found) in [path.read_bytes() for path in desk.clips]
 
 
-def test_retry_puts_failed_clips_back_for_the_next_run(api: FakeApi, desk: Desk) -> None:
-    """Blocked ones only when they are named; nothing is submitted by retry itself."""
-    errors = {"a cat": "invalid parameter", "a dog": "content moderation block"}
+def test_retry_puts_back_what_failed_by_the_services_own_trouble(api: FakeApi, desk: Desk) -> None:
+    """What only a change can mend would fail again: it is left, told, and taken when it is asked for."""
+    errors = {"a cat": "Internal error, try again", "a dog": "invalid parameter"}
     api.error = lambda params: errors.get(params["prompt"])
-    desk.run().expect(3, done=1, failed=1, blocked=1)
+    desk.run().expect(3, done=1, failed=2)
+    posts = api.posts
     api.error = lambda _params: None
-    assert desk.call(*at(desk, "retry")).expect(0).obj["retried"] == ["a-cat_1"]
-    assert api.posts == 3
-    desk.run().expect(3, done=2, blocked=1)
-    assert desk.call(*at(desk, "retry", "--blocked")).expect(0).obj["retried"] == ["a-dog_1"]
+    obj = desk.call(*at(desk, "retry")).expect(0).obj
+    assert (obj["retried"], [row["clip"] for row in obj["left"]]) == (["a-cat_1"], ["a-dog_1"])
+    assert obj["estimated_usd"] == 0.625
+    assert desk.call(*at(desk, "retry", "--all")).expect(0).obj["retried"] == ["a-dog_1"]
+    assert api.posts == posts  # nothing is submitted by retry itself
     desk.run().expect(0, done=3)
-    assert api.posts == 5
+    assert api.posts == posts + 2
+
+
+def test_a_clip_is_tried_so_often_and_no_more(api: FakeApi, desk: Desk) -> None:
+    """Five accepted attempts over its life, however often retry is typed; more takes the user's word."""
+    desk.manifest("a cat")
+    api.error = lambda _params: "Internal error, try again"
+    for _ in range(3):
+        desk.run().expect(3, failed=1)
+        obj = desk.call(*at(desk, "retry")).expect(0).obj
+    assert (api.posts, obj["retried"], obj["left"][0]["attempts"]) == (5, [], 5)
+    assert desk.call(*at(desk, "retry", "--max-attempts", "6")).expect(0).obj["retried"] == ["a-cat_1"]
+    desk.run().expect(3, failed=1)
+    assert api.posts == 6
+
+
+def test_a_blocked_clip_gets_another_seed_in_its_place(api: FakeApi, desk: Desk) -> None:
+    """As it is it would be blocked again: --blocked says so; with --new-seed another take has its place for good."""
+    seeds: list[int] = []
+    api.error = lambda params: (
+        "content moderation block" if params["prompt"] == "a dog" and params["seed"] not in seeds else None
+    )
+    desk.run().expect(3, done=2, blocked=1)
+    told = desk.call(*at(desk, "retry", "--blocked")).expect(0).obj
+    assert (told["retried"], told["rerolled"]) == ([], [])
+    assert "--new-seed" in told["left"][0]["why"]
+    told = desk.call(*at(desk, "retry", "--blocked", "--new-seed")).expect(0).obj
+    assert told["rerolled"] == [{"clip": "a-dog_2", "instead_of": "a-dog_1"}]
+    seeds.append(derive_seed("a dog", 2))
+    assert desk.run().expect(0, done=3).obj["unwanted"] == 1
+    desk.run().expect(0, done=3)
+    assert api.posts == 4
+
+
+def test_a_reroll_is_a_further_take_that_the_manifest_can_take_over(api: FakeApi, desk: Desk) -> None:
+    """Counted and priced before it is paid for, kept as long as its clip is, and never bought a second time."""
+    desk.manifest("a cat", more='output: {name: "{{ id }} take {{ take }}"}')
+    desk.run().expect(0, done=1)
+    obj = desk.call("reroll", "night.yaml", "a-cat take 1.mp4", "--takes", "2", "--json").expect(0).obj
+    assert [row["clip"] for row in obj["rerolled"]] == ["a-cat take 2", "a-cat take 3"]
+    assert (obj["estimated_usd"], obj["unpriced"], api.posts) == (1.25, 0, 1)
+    desk.run().expect(0, done=3)
+    (desk.folder / "night.yaml").write_text(
+        'output: {name: "{{ id }} take {{ take }}"}\nprompts: [{prompt: a cat, takes: 3}]'
+    )
+    desk.run().expect(0, done=3)
+    assert (api.posts, len(desk.clips)) == (3, 3)
+    missing = desk.call("reroll", "night.yaml", "a-cat take 7").expect(2)
+    assert "did you mean a-cat take" in missing.said
 
 
 def test_verify_fetches_again_what_is_missing_or_damaged(api: FakeApi, desk: Desk) -> None:

@@ -29,6 +29,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "settings": "errors money redact",
         "manifest": "clip errors providers.models",
         "ledger": "clip errors failpoints folders money",
+        "wishes": "clip errors manifest retry",
         # the service
         "providers": "",
         "providers.base": "errors",

@@ -18,7 +18,7 @@ ZONE = timezone(timedelta(hours=1))
 NOW = 1_795_313_520.0
 PROBLEMS = [
     *(Problem(f"singer_{i}", State.FAILED, f"Internal error, request 2c7fabcd{i:04}") for i in range(1, 15)),
-    Problem("dance_1", State.FAILED, "size is not one that this model knows"),
+    Problem("dance_1", State.FAILED, "size is not one that this model knows", transient=False),
     Problem("gun_1", State.BLOCKED, "the prompt breaks the content rules"),
     Problem("walk_1", State.UNCONFIRMED, "no answer within 30 s", None, NOW - 13_520, 625_000),
     Problem(
@@ -105,6 +105,7 @@ def test_failures_are_grouped_by_cause_with_a_command_each() -> None:
     assert (first["count"], first["state"], len(first["clips"])) == (14, "failed", 10)
     assert first["next"] == "batchgen retry 'jobs/night shift.yaml'"
     assert second["clips"] == ["dance_1"]
+    assert second["next"] == "batchgen retry 'jobs/night shift.yaml' --all"
     assert (third["state"], third["next"]) == ("blocked", "batchgen run 'jobs/night shift.yaml'")
 
 
