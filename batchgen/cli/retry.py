@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @common.manifest_argument
 @common.folder_option
 @common.sandbox_option
-@click.option("--all", "every", is_flag=True, help="Failures that only a change can mend, too.")
+@click.option("--all", "every", envvar="BATCHGEN_ALL", is_flag=True, help="Failures that only a change can mend, too.")
 @click.option("--only", metavar="ID-GLOB", help="Only clips whose id or name fits, whatever they failed of.")
 @click.option("--blocked", is_flag=True, help="Blocked clips, too; needs --new-seed or a changed prompt.")
 @click.option("--new-seed", is_flag=True, help="With --blocked: a take with a new seed in place of each.")
