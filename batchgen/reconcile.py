@@ -1,121 +1,88 @@
-"""Settling what is in doubt from the account's own request history.
+"""Settling what is in doubt from the account's own request history: reads it, and says what it knows. Submits nothing.
 
-`match` is pure: it holds clips in doubt against rows of the history. `Reconciler` reads the history and
-says what it found; nothing here ever submits.
+An absence is believed only of a history that was read whole, later than the request by the settle time as the
+service's own clock has it, and that shows what we know it must have.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from batchgen.clip import Clip
 from batchgen.errors import CallError
+from batchgen.looks import Candidate, Look, Rival
+from batchgen.matching import CLOCK_SKEW_S, LATEST_S, Matching, could_be, left_at, match
 from batchgen.pacer import Call, Pacer
-from batchgen.providers.base import HistoryPage, HistoryRow, Provider
+from batchgen.providers.base import Completed, HistoryPage, HistoryRow, Provider, Refused
 
 log = logging.getLogger("batchgen.reconcile")
 
-#: A row may be dated this much before our own clock says that the POST left (seconds).
-CLOCK_SKEW_S = 300.0
-#: A request can't have been made later than its POST could have been on the way (seconds).
-LATEST_S = 900.0
+#: A request this young may be missing in a history that was read a moment ago (seconds).
+FRESH_S = 60.0
+_NOWHERE = HistoryPage(whole=False, pages=0)
+
+Taken = Callable[[], set[str]]
+Witnesses = Callable[[str, float, float], set[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """What the history says of one clip in doubt.
 
-    `row` when it was found; `absent` when a history read whole, later than the settle time, does not have
-    it; `note` is what was looked at, in words.
+    `row` when it was found; `absent` when the history has proved that it does not have it; `note` is what was
+    looked at, in words; `look` the same for programs, once the history was asked.
     """
 
     clip: Clip
     row: HistoryRow | None = None
     absent: bool = False
     note: str = ""
+    look: Look | None = None
 
 
-def canonical(params: Mapping[str, Any]) -> dict[str, str]:
-    """Give parameters in a form that bears other types, spellings and key orders: "5" is 5, "x" is "*"."""
-    return {name: _plain(value) for name, value in params.items() if value is not None}
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What was asked for, and what came: the history round the submissions of one model."""
 
+    since: float
+    until: float
+    page: HistoryPage
+    silence: str  #: why it could not be read; empty when it could
+    now: float  #: by our own clock
+    lacks: int = 0  #: requests that we know of, and that this history does not show
 
-def _plain(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return text.strip().replace("\r\n", "\n")
+    @property
+    def at(self) -> float:
+        """When it was read: the more careful of the two clocks; a Date header is cut to whole seconds."""
+        told = self.page.server_time
+        return self.now if told is None else min(told + 1.0, self.now)
 
+    @property
+    def trusted(self) -> bool:
+        return not self.silence and self.page.whole and not self.lacks and self.page.server_time is not None
 
-def agrees(sent: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    """Tell whether a row shows what was sent; defaults that the service added are borne."""
-    ours, theirs = canonical(sent), canonical(row)
-    return all(theirs.get(name, "" if value == "" else None) == value for name, value in ours.items())
+    @property
+    def distrust(self) -> str:
+        """Why nothing may be concluded from an absence in it."""
+        if self.silence:
+            return self.silence
+        if not self.page.whole:
+            return "the history could not be read whole: nothing can be concluded"
+        if self.lacks:
+            return f"the history lacks {self.lacks} of this batch's own requests: nothing can be concluded"
+        return "the history did not say what time it is: nothing can be concluded"
 
-
-def match(doubts: Iterable[Clip], rows: Iterable[HistoryRow], taken: Iterable[str]) -> dict[int, HistoryRow]:
-    """Find each clip's row: by model, parameters as sent, and time; a row is claimed by one clip only.
-
-    Args:
-        doubts: clips whose last request may have been accepted.
-        rows: the history, in any order, each request once.
-        taken: request ids that belong to other requests already.
-
-    Returns:
-        Row by clip number. Two clips that sent the same are given their rows in the order of time; where a
-        row fits more clips than there are rows, or the other way round, none of them is given one, since a
-        wrong match would lose a paid clip.
-    """
-    spoken_for = set(taken)
-    free = [row for row in rows if row.request_id not in spoken_for and row.params is not None]
-    groups: dict[str, list[Clip]] = {}
-    for clip in doubts:
-        groups.setdefault(_fingerprint(clip), []).append(clip)
-    found: dict[int, HistoryRow] = {}
-    for clips in groups.values():
-        clips.sort(key=_left_at)
-        fits = [row for row in free if any(_fits(clip, row) for clip in clips)]
-        fits.sort(key=lambda row: row.at or 0.0)
-        if len(fits) == len(clips) and all(_fits(clip, row) for clip, row in zip(clips, fits, strict=True)):
-            found.update({clip.row: row for clip, row in zip(clips, fits, strict=True)})
-    return found
-
-
-def _fits(clip: Clip, row: HistoryRow) -> bool:
-    if row.model and row.model != clip.wanted.model:
-        return False
-    if row.params is None or not agrees(_sent(clip), row.params):
-        return False
-    return row.at is None or -CLOCK_SKEW_S <= row.at - _left_at(clip) <= LATEST_S
-
-
-def _could_be(clip: Clip, row: HistoryRow) -> bool:
-    """Tell whether a row can't be ruled out: to find a clip takes proof, and so does to say that it is absent."""
-    if row.params is None:
-        return True
-    ours, theirs = canonical(_sent(clip)), canonical(row.params)
-    return all(name not in theirs or theirs[name] == ours.get(name) for name in ("prompt", "seed"))
-
-
-def _fingerprint(clip: Clip) -> str:
-    return clip.wanted.model + json.dumps(canonical(_sent(clip)), sort_keys=True)
-
-
-def _sent(clip: Clip) -> dict[str, Any]:
-    text = clip.request.sent if clip.request and clip.request.sent else clip.wanted.params
-    params: dict[str, Any] = json.loads(text)
-    return params
-
-
-def _left_at(clip: Clip) -> float:
-    return clip.request.intent_at if clip.request else 0.0
+    def seen(self) -> str:
+        """Say what was looked at."""
+        return (
+            f"not among the {len(self.page.rows)} requests on {self.page.pages} pages of the history "
+            f"from {utc(self.since)} to {utc(self.until)}"
+        )
 
 
 class Reconciler:
@@ -126,75 +93,134 @@ class Reconciler:
         pacer: asked before every call.
         settle_s: how old a request must be before its absence counts, in seconds; the history may lag.
         taken: gives the request ids that the ledger knows, as of now.
+        elsewhere: gives those of other batches; called in a thread.
+        witnesses: gives the ids of requests that a whole history must show, for a model and a time (from, to).
     """
 
-    def __init__(self, provider: Provider, pacer: Pacer, *, settle_s: float, taken: Callable[[], set[str]]) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        pacer: Pacer,
+        *,
+        settle_s: float,
+        taken: Taken,
+        elsewhere: Taken = set,
+        witnesses: Witnesses = lambda _model, _since, _until: set(),
+    ) -> None:
         self._provider = provider
         self._pacer = pacer
         self._settle_s = settle_s
         self._taken = taken
+        self._elsewhere = elsewhere
+        self._witnesses = witnesses
 
     async def look(self, clips: list[Clip], now: float) -> AsyncIterator[Doubt]:
         """Say of each clip what the history knows, as it is found. Never raises for what the provider does."""
         by_model: dict[str, list[Clip]] = {}
         for clip in clips:
             by_model.setdefault(clip.wanted.model, []).append(clip)
+        claimed: set[str] = set()
+        elsewhere = await asyncio.to_thread(self._elsewhere) if any(not clip.request_id for clip in clips) else set()
         for model, group in by_model.items():
-            async for doubt in self._of_model(model, group, now):
-                yield doubt
+            window = await self._window(model, group, now)
+            by_id = {row.request_id: row for row in window.page.rows}
+            for clip in group:
+                if clip.request_id:
+                    row = by_id.get(clip.request_id)
+                    yield self._found(clip, row, window) if row else await self._by_id(clip, window)
+            unknown = [clip for clip in group if not clip.request_id]
+            taken = self._taken() | elsewhere | claimed
+            matching = Matching() if window.silence else match(unknown, window.page.rows, taken)
+            claimed |= {row.request_id for row in matching.found.values()}
+            for clip in unknown:
+                yield self._said(clip, matching, window, taken | claimed)
 
-    async def _of_model(self, model: str, clips: list[Clip], now: float) -> AsyncIterator[Doubt]:
-        page, silence = await self._window(model, clips, now)
-        by_id = {row.request_id: row for row in page.rows}
-        for clip in clips:
-            if clip.request_id:
-                row = by_id.get(clip.request_id)
-                yield Doubt(clip, row=row) if row else await self._by_id(clip, now)
-        unknown = [clip for clip in clips if not clip.request_id]
-        taken = self._taken()
-        found = match(unknown, page.rows, taken)
-        taken |= {row.request_id for row in found.values()}
-        for clip in unknown:
-            if silence:
-                yield Doubt(clip, note=silence)
-            else:
-                yield self._said(clip, found.get(clip.row), page, taken, now)
-
-    async def _window(self, model: str, clips: list[Clip], now: float) -> tuple[HistoryPage, str]:
-        """Read the history round the clips' submissions; the text says why, when it can't be."""
-        since = min(_left_at(clip) for clip in clips) - CLOCK_SKEW_S
-        until = max(_left_at(clip) for clip in clips) + LATEST_S
+    async def _window(self, model: str, clips: list[Clip], now: float) -> _Window:
+        """Read the history round the clips' submissions."""
+        since = min(left_at(clip) for clip in clips) - CLOCK_SKEW_S
+        until = min(max(left_at(clip) for clip in clips) + LATEST_S, now + CLOCK_SKEW_S)
+        # Asked for before the history is read: what is accepted meanwhile need not be in it.
+        known = self._witnesses(model, since, min(until, now - self._settle_s) - FRESH_S)
         try:
-            until = min(until, now + CLOCK_SKEW_S)
-            return await self._provider.history(model, since, until, partial(self._pacer.grant, Call.HISTORY)), ""
+            page = await self._provider.history(model, since, until, partial(self._pacer.grant, Call.HISTORY))
         except CallError as error:
-            return HistoryPage(whole=False), f"the request history could not be read: {error}"
+            return _Window(since, until, _NOWHERE, f"the request history could not be read: {error}", now)
+        return _Window(since, until, page, "", now, len(known - {row.request_id for row in page.rows}))
 
-    async def _by_id(self, clip: Clip, now: float) -> Doubt:
+    async def _by_id(self, clip: Clip, window: _Window) -> Doubt:
+        """Ask for one request that the window did not show."""
         try:
             await self._pacer.grant(Call.HISTORY)
             row = await self._provider.lookup(clip.request_id or "")
         except CallError as error:
-            return Doubt(clip, note=f"the request history could not be asked: {error}")
-        if row is None:
-            note = f"its id is not in the request history (which counts {self._settle_s:.0f} s after the submission)"
-            return Doubt(clip, absent=self._settled(clip, now), note=note)
-        return Doubt(clip, row=row)
-
-    def _said(self, clip: Clip, row: HistoryRow | None, page: HistoryPage, taken: set[str], now: float) -> Doubt:
+            note = f"the request history could not be asked: {error}"
+            return Doubt(clip, note=note, look=self._look(clip, window, note))
         if row is not None:
-            return Doubt(clip, row=row)
-        alike = sum(1 for other in page.rows if other.request_id not in taken and _could_be(clip, other))
-        if alike:
-            return Doubt(clip, note=f"{alike} requests in the history may be this one: left in doubt")
-        if not page.whole:
-            return Doubt(clip, note="the history could not be read whole: nothing can be concluded")
-        # The more careful of the two clocks; a Date header is cut to whole seconds.
-        at = min((page.server_time or now) + 1.0, now)
-        if not self._settled(clip, at):
-            left = self._settle_s - (at - _left_at(clip))
-            return Doubt(clip, note=f"not in {len(page.rows)} rows of the history; that counts in {left:.0f} s")
-        return Doubt(clip, absent=True, note=f"not in {len(page.rows)} rows of the history, read whole")
+            return self._found(clip, row, window)
+        return self._absent(clip, window, "its id is not in the request history")
 
-    def _settled(self, clip: Clip, now: float) -> bool:
-        return now - _left_at(clip) >= self._settle_s
+    def _found(self, clip: Clip, row: HistoryRow, window: _Window) -> Doubt:
+        note = f"the history has it as {row.request_id}, {status(row)}"
+        return Doubt(clip, row=row, note=note, look=self._look(clip, window, note, [row]))
+
+    def _said(self, clip: Clip, matching: Matching, window: _Window, taken: set[str]) -> Doubt:
+        row, tie = matching.found.get(clip.row), matching.ties.get(clip.row)
+        if row is not None:
+            return self._found(clip, row, window)
+        if window.silence:
+            return Doubt(clip, note=window.silence, look=self._look(clip, window, window.silence))
+        alike = [row for row in window.page.rows if row.request_id not in taken and could_be(clip, row)]
+        if tie is not None:
+            rivals = [other for other in tie.clips if other.row != clip.row]
+            with_whom = f" or of {len(rivals)} other clips in doubt" if rivals else ""
+            note = f"{len(tie.rows)} requests in the history may be this one's{with_whom}: left in doubt"
+            return Doubt(clip, note=note, look=self._look(clip, window, note, tie.rows, rivals))
+        if alike:
+            note = f"{len(alike)} requests in the history can't be ruled out: left in doubt"
+            return Doubt(clip, note=note, look=self._look(clip, window, note, alike))
+        return self._absent(clip, window, window.seen())
+
+    def _absent(self, clip: Clip, window: _Window, seen: str) -> Doubt:
+        """It was not there. Whether that counts is a matter of the history, and of time."""
+        counts_at = left_at(clip) + self._settle_s
+        proved = window.trusted and window.at >= counts_at
+        if not window.trusted:
+            note = window.distrust
+        elif proved:
+            note = f"{seen}, read whole"
+        else:
+            note = f"{seen}; that counts from {utc(counts_at)}"
+        return Doubt(clip, absent=proved, note=note, look=self._look(clip, window, note))
+
+    def _look(
+        self, clip: Clip, window: _Window, note: str, rows: Iterable[HistoryRow] = (), rivals: Iterable[Clip] = ()
+    ) -> Look:
+        page = window.page
+        return Look(
+            at=window.at,
+            note=note,
+            since=window.since,
+            until=window.until,
+            pages=page.pages,
+            rows=len(page.rows),
+            whole=window.trusted,
+            counts_at=left_at(clip) + self._settle_s,
+            candidates=tuple(Candidate(row.request_id, status(row), row.at, _cost(row)) for row in rows),
+            rivals=tuple(Rival(other.wanted.name, left_at(other)) for other in rivals),
+        )
+
+
+def status(row: HistoryRow) -> str:
+    """Say in one word how a request stands."""
+    if isinstance(row.outcome, Completed):
+        return "completed"
+    return "failed" if isinstance(row.outcome, Refused) else "running"
+
+
+def utc(at: float) -> str:
+    """Write a moment for a log that is read anywhere."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _cost(row: HistoryRow) -> int | None:
+    return row.outcome.cost if isinstance(row.outcome, Completed) else None

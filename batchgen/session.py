@@ -17,17 +17,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from batchgen import failpoints, folders
+from batchgen import failpoints, folders, siblings
 from batchgen.charges import MEMORY, Charges
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
 from batchgen.errors import Exit, LedgerWriteError, UsageError
 from batchgen.estimate import SANDBOX_ORIGIN, latency_of, plan_of, whole_estimate
 from batchgen.flow.brake import Brake
+from batchgen.flow.doubts import found
 from batchgen.flow.inflight import Places
-from batchgen.flow.runner import Orders, Runner, found
+from batchgen.flow.runner import Orders, Runner
 from batchgen.flow.tools import Tools
 from batchgen.ledger import Home, Ledger, Observer
+from batchgen.looks import LOOKS
 from batchgen.manifest import Manifest
 from batchgen.money import price_class
 from batchgen.pacer import Pacer
@@ -166,10 +168,13 @@ class Session:
             await _alongside(look(), pacer.run)
             settled = []
             for doubt in looked:
-                event = found(doubt, self.ledger.now(), self.settings.deadline)
-                failpoints.reach("doubt.before")
-                clip = await self.ledger.record(doubt.clip, event) if event else doubt.clip
+                clip = doubt.clip
+                for event in found(doubt, self.ledger.now(), self.settings.deadline):
+                    failpoints.reach("doubt.before")
+                    clip = await self.ledger.record(clip, event)
                 settled.append((doubt, clip.state))
+            still = {doubt.clip.row: doubt.look for doubt, state in settled if state is doubt.clip.state}
+            await self.ledger.keep(LOOKS, {row: look.text() for row, look in still.items() if look})
             await self.ledger.settle()
         return settled
 
@@ -244,7 +249,15 @@ class Session:
         return Runner(self.tools, self._reconciler(provider, pacer), orders)
 
     def _reconciler(self, provider: Provider, pacer: Pacer) -> Reconciler:
-        return Reconciler(provider, pacer, settle_s=self.settings.history_settle, taken=self.ledger.request_ids)
+        beside = {self.folder.parent, self.manifest.path.parent}
+        return Reconciler(
+            provider,
+            pacer,
+            settle_s=self.settings.history_settle,
+            taken=self.ledger.request_ids,
+            elsewhere=partial(siblings.request_ids, self.folder, beside),
+            witnesses=self.ledger.must_show,
+        )
 
     def _remember(self) -> None:
         self.ledger.remember("name", self.manifest.name)

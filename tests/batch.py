@@ -147,7 +147,9 @@ class Batch:
         ledger.sync(self.wanted)
         ledger.money.cap = limits.cap
         tools.clips_dir.mkdir(exist_ok=True)
-        reconciler = Reconciler(self.provider, tools.pacer, settle_s=limits.settle_s, taken=ledger.request_ids)
+        reconciler = Reconciler(
+            self.provider, tools.pacer, settle_s=limits.settle_s, taken=ledger.request_ids, witnesses=ledger.must_show
+        )
         runner = Runner(tools, reconciler, orders)
         if beside is None:
             await runner.run()

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from batchgen.cli import common
+
+if TYPE_CHECKING:
+    from batchgen.clip import State
+    from batchgen.reconcile import Doubt
 
 
 @click.command("reconcile")
@@ -42,7 +48,8 @@ def reconcile(
     looked at. Nothing is ever submitted.
     """
     from batchgen.cli.steps import opened
-    from batchgen.views.words import plural
+    from batchgen.views.doubts import doubt_lines
+    from batchgen.views.words import ascii_only, plural
 
     given = {
         "sandbox": sandbox or None,
@@ -52,18 +59,37 @@ def reconcile(
     }
     with opened(manifest, folder, given, verbosity=-1 if quiet else verbose) as session:
         settled = asyncio.run(session.reconcile())
-    rows = [
-        {"clip": doubt.clip.wanted.name, "was": str(doubt.clip.state), "now": str(state), "note": doubt.note}
-        for doubt, state in settled
-    ]
+    rows = [_row(doubt, state) for doubt, state in settled]
 
     def text() -> str:
-        lines = [
-            f"{row['clip']}: {row['was']} → {row['now']}" + (f" ({row['note']})" if row["note"] else "") for row in rows
-        ]
-        found = sum(row["was"] != row["now"] for row in rows)
-        summary = f"{plural(len(rows), 'clip')} in doubt, {found} settled."
-        following = common.command_line("run", manifest, folder, sandbox=sandbox)
-        return "\n".join([*lines, summary] + ([f"Next: {following}"] if found else []))
+        found = [f"{row['clip']}: {row['was']} → {row['now']} ({row['note']})" for row in rows if _settled(row)]
+        left = doubt_lines([row for row in rows if not _settled(row)], common.width(), time.time(), None)
+        summary = f"{plural(len(rows), 'clip')} in doubt, {len(found)} settled."
+        following = common.command_line("run" if found else "status", manifest, folder, sandbox=sandbox)
+        told = "\n".join([*found, *left, summary, *([f"Next: {following}"] if rows else [])])
+        return ascii_only(told) if common.plain_ascii() else told
 
     common.answer({"schema_version": 1, "clips": rows}, text, as_json=as_json)
+
+
+def _settled(row: dict[str, Any]) -> bool:
+    return bool(row["was"] != row["now"])
+
+
+def _row(doubt: Doubt, state: State) -> dict[str, Any]:
+    from batchgen.views.doubts import look_object
+    from batchgen.views.words import bare_urls, dollars, one_line, stamp_utc
+
+    clip = doubt.clip
+    request = clip.request
+    return {
+        "clip": clip.wanted.name,
+        "was": str(clip.state),
+        "now": str(state),
+        "note": bare_urls(one_line(doubt.note)),
+        "request_id": clip.request_id or (doubt.row.request_id if doubt.row else None),
+        "sent_at": stamp_utc(request.submitted_at or request.intent_at) if request else None,
+        "reserved_usd": dollars(request.held if request else 0),
+        "reason": bare_urls(one_line(clip.reason)),
+        "looked": look_object(doubt.look),
+    }

@@ -69,7 +69,8 @@ class Collector:
             said = f": {ended.body}" if ended.body else ""
             return Lost(f"COMPLETED, but the service named no file{said}", cost=ended.cost)
         if isinstance(ended, Gone):
-            return Lost("the service keeps no record of it any more, and its history has no answer")
+            cost = row.outcome.cost if row is not None and isinstance(row.outcome, Completed) else None
+            return Lost("the service keeps no record of it any more, and its history has no file", cost=cost)
         return Lost(f"past the deadline, the service still said: {ended.last}")
 
     def _may_run(self, clip: Clip, row: HistoryRow | None) -> bool:

@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from batchgen import failpoints
-from batchgen.clip import Blocked, Clip, Failed, Generated, Released, State, Submitted
+from batchgen.clip import Clip, Event, Released, State
 from batchgen.errors import Exit, LedgerWriteError
 from batchgen.flow.carry import Carrier
-from batchgen.flow.tools import Place, Tools, generated
-from batchgen.providers.base import Cause, Completed, Refused, Running
+from batchgen.flow.doubts import found
+from batchgen.flow.tools import Place, Tools
+from batchgen.looks import LOOKS
+from batchgen.providers.base import Completed
 from batchgen.reconcile import Doubt, Reconciler
 
 log = logging.getLogger("batchgen.runner")
@@ -129,15 +131,12 @@ class Runner:
         return True
 
     def _chosen(self, pending: Iterable[tuple[int, str, str]]) -> list[int]:
-        only = self._orders.only
-        if only is None:
-            return [row for row, _, _ in pending]
-        globs = [glob.strip() for glob in only.split(",")]
-        return [
-            row
-            for row, prompt_id, name in pending
-            if any(fnmatch.fnmatchcase(text, glob) for glob in globs for text in (prompt_id, name))
-        ]
+        return [row for row, prompt_id, name in pending if self._asked_for(prompt_id, name)]
+
+    def _asked_for(self, *names: str) -> bool:
+        """Tell whether `--only` leaves it in."""
+        globs = [glob.strip() for glob in (self._orders.only or "*").split(",")]
+        return any(fnmatch.fnmatchcase(name, glob) for glob in globs for name in names)
 
     # --- what is in doubt -----------------------------------------------------------------------------------
 
@@ -147,57 +146,42 @@ class Runner:
         doubtful = list(ledger.clips(State.UNCONFIRMED, State.LOST))
         if not doubtful or self._tools.brake.left_s() is not None:
             return
+        left: dict[int, str] = {}
         try:
             async for doubt in self._reconciler.look(doubtful, ledger.now()):
-                await self._settle(clips, doubt, at_start=at_start)
+                if not await self._settle(clips, doubt, at_start=at_start) and doubt.look:
+                    left[doubt.clip.row] = doubt.look.text()
+            await ledger.keep(LOOKS, left)
         except LedgerWriteError as error:
             self._tools.disk_trouble(error)
 
-    async def _settle(self, clips: asyncio.TaskGroup, doubt: Doubt, *, at_start: bool) -> None:
-        event = self._found(doubt) or (self._released(doubt) if at_start else None)
-        if event is None:
-            log.warning("%s stays %s: %s", doubt.clip.wanted.name, doubt.clip.state, doubt.note or "nothing new")
-            return
-        failpoints.reach("doubt.before")
-        clip = await self._tools.ledger.record(doubt.clip, event)
-        failpoints.reach("doubt.after")
-        log.info("%s is %s now", clip.wanted.name, clip.state)
+    async def _settle(self, clips: asyncio.TaskGroup, doubt: Doubt, *, at_start: bool) -> bool:
+        """Take the history's word, or the user's; False when the clip stays in doubt."""
+        clip = doubt.clip
+        events: list[Event] = found(doubt, self._tools.ledger.now(), self._tools.deadline_s)
+        if not events and at_start and (released := self._released(doubt)):
+            events = [released]
+        if not events:
+            log.warning("%s stays %s: %s", clip.wanted.name, clip.state, doubt.note or "nothing new")
+            return False
+        for event in events:
+            failpoints.reach("doubt.before")
+            clip = await self._tools.ledger.record(clip, event)
+            failpoints.reach("doubt.after")
+        log.info("%s is %s now (%s)", clip.wanted.name, clip.state, doubt.note)
         if clip.state in (State.GENERATING, State.DOWNLOADING):
             self._carry_paid(clips, clip)
-        elif clip.state is State.PENDING and not clip.unwanted:
+        elif clip.state is State.PENDING and not clip.unwanted and self._orders.submit:
             await self._start(clips, clip.row)
-
-    def _found(self, doubt: Doubt) -> Submitted | Generated | Failed | Blocked | None:
-        return found(doubt, self._tools.ledger.now(), self._tools.deadline_s)
+        return True
 
     def _released(self, doubt: Doubt) -> Released | None:
         clip = doubt.clip
+        if not self._asked_for(clip.wanted.prompt_id, clip.wanted.name):
+            return None
         if clip.state is State.UNCONFIRMED and self._orders.resubmit_unconfirmed and doubt.absent:
             return Released("resubmitted: the request history, read whole, does not have it", absent=True)
         known = doubt.row is not None and isinstance(doubt.row.outcome, Completed)
         if clip.state is State.LOST and self._orders.resubmit_lost and (doubt.absent or known):
             return Released("resubmitted on the user's word; the lost request stays in the bill")
         return None
-
-
-def found(doubt: Doubt, now: float, deadline_s: float) -> Submitted | Generated | Failed | Blocked | None:
-    """Turn what the history shows into the clip's event; None when there is no news."""
-    row, clip = doubt.row, doubt.clip
-    if row is None:
-        return None
-    if isinstance(row.outcome, Running):
-        at = row.at or (clip.request.intent_at if clip.request else now)
-        stuck = clip.state is State.LOST and now - at >= deadline_s
-        return None if stuck else Submitted(row.request_id, at)
-    if isinstance(row.outcome, Completed) and row.outcome.url and row.outcome.url != _known_url(clip):
-        return generated(row.outcome, now, row.request_id)
-    if isinstance(row.outcome, Refused):
-        if row.outcome.cause is Cause.BLOCKED:
-            return Blocked(row.outcome.reason)
-        return Failed(row.outcome.reason, transient=row.outcome.cause is Cause.TRANSIENT)
-    return None
-
-
-def _known_url(clip: Clip) -> str | None:
-    """A lost clip whose link is the one that could not be fetched is no news."""
-    return clip.request.url if clip.request and clip.state is State.LOST else None

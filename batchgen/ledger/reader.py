@@ -117,6 +117,19 @@ class Reader:
             found.setdefault(grade, []).append(cost)
         return found
 
+    def must_show(self, model: str, since: float, until: float) -> set[str]:
+        """Give the ids of requests that were charged and made in a time: what a whole history has to show."""
+        query = (
+            "SELECT r.request_id FROM request r JOIN clip c ON c.id = r.clip WHERE r.outcome = 'charged' "
+            "AND r.request_id IS NOT NULL AND c.model = ? AND r.submitted_at BETWEEN ? AND ?"
+        )
+        return {found for (found,) in self._db.execute(query, (model, since, until))}
+
+    def kept(self, kind: str) -> dict[int, str]:
+        """Give what `Ledger.keep` wrote last, by the clips' rows."""
+        query = "SELECT k, v FROM meta WHERE k > ? AND k < ?"  # ';' follows ':'
+        return {int(k.rpartition(":")[2]): v for k, v in self._db.execute(query, (f"{kind}:", f"{kind};"))}
+
     def run_times(self, limit: int) -> dict[str, list[float]]:
         """Give the latest run times per price class, in seconds from submission to the end, oldest first."""
         query = (

@@ -11,7 +11,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -121,6 +121,18 @@ class Ledger(Reader):
         """Keep one fact of the batch."""
         with _told(self.path), self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
+
+    async def keep(self, kind: str, facts: Mapping[int, str]) -> None:
+        """Remember facts of a kind, by the clips' rows, in place of those of before; on disk when this returns."""
+
+        def replace_all() -> None:
+            with _told(self.path), self._transaction() as db:
+                db.execute("DELETE FROM meta WHERE k > ? AND k < ?", (f"{kind}:", f"{kind};"))
+                rows = ((f"{kind}:{row}", text) for row, text in facts.items())
+                db.executemany("INSERT INTO meta VALUES (?,?)", rows)
+
+        # The commits' own thread: one transaction at a time on this connection.
+        await asyncio.get_running_loop().run_in_executor(self._thread, replace_all)
 
     def sync(self, wanted: Iterable[Wanted]) -> int:
         """Hold what is wanted against what is known; returns the number of new clips.

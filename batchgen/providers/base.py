@@ -88,6 +88,7 @@ class HistoryPage:
     rows: list[HistoryRow] = field(default_factory=list)
     whole: bool = True
     server_time: float | None = None  #: by the Date header of the last answer
+    pages: int = 1  #: how many answers it took
 
 
 class Provider(Protocol):

@@ -45,7 +45,7 @@ async def read_history(ask: Ask, model: str, since: float, until: float) -> Hist
             reading.take(await ask({**query, "page": str(reading.pages + 1)}))
         rows += reading.rows.values()
         whole, at, left = whole and reading.whole, reading.server_time or at, left - reading.pages
-    return HistoryPage(one_per_request(rows), whole, at)
+    return HistoryPage(one_per_request(rows), whole, at, _MOST_PAGES - left)
 
 
 def row_of(answer: Answer, request_id: str) -> HistoryRow | None:

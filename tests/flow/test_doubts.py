@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +12,10 @@ import pytest
 from batch import Batch, Limits, check
 from fakes import FakeDownloads, FakeProvider, always, first, wanted
 
-from batchgen.clip import State
+from batchgen.clip import Retried, State
 from batchgen.flow.runner import Orders
+from batchgen.ledger import Ledger, Reader
+from batchgen.looks import LOOKS, Look, read
 
 UNCONFIRMED = Orders(resubmit_unconfirmed=True)
 LOST = Orders(resubmit_lost=True)
@@ -102,6 +106,111 @@ def test_what_the_history_knows_as_failed_is_settled_and_free(tmp_path: Path, fa
     assert batch.states() == [state, State.DONE]
     assert batch.money().reserved == 0
     check(batch, life)
+
+
+def test_what_the_history_knows_as_failed_for_now_is_tried_again_as_any_other(tmp_path: Path) -> None:
+    """It was free, and its cause may pass."""
+    provider = FakeProvider(post=first("lost"), fate=first("transient", then="done"), run_s=10.0)
+    batch = Batch(tmp_path, 2, provider=provider)
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 2
+    assert len(provider.posts) == 3
+    check(batch, life)
+
+
+def test_a_row_that_was_claimed_stays_claimed(tmp_path: Path) -> None:
+    """The failed one's, found in the history, must not be taken for the next try's, whose row lags behind."""
+    provider = FakeProvider(post=first("lost", "lost"), fate=first("final", then="done"), run_s=10.0)
+    batch = Batch(tmp_path, 1, provider=provider)
+    batch.live()  # the answer is lost; the job still runs when the run looks at its end, and is waited for
+    assert batch.states() == [State.FAILED]
+    assert batch.request_ids() == {"r1"}
+    _retry(batch)
+    provider.history_lag_s = 300.0
+    batch.live()
+    assert batch.states() == [State.UNCONFIRMED]
+    batch.clock += 400
+    life = batch.live()
+    assert batch.states() == [State.DONE]
+    assert batch.request_ids() == {"r1", "r2"}
+    check(batch, life)
+
+
+def test_what_failed_before_the_history_was_asked_is_claimed_by_its_id(tmp_path: Path) -> None:
+    """Found as FAILED, its row is no longer free for another request with the same parameters."""
+    provider = FakeProvider(post=first("lost"), fate=first("final", then="done"), run_s=10.0, look=first("down"))
+    batch = Batch(tmp_path, 1, provider=provider)
+    batch.live()
+    batch.clock += 60
+    batch.live()
+    assert batch.states() == [State.FAILED]
+    assert batch.request_ids() == {"r1"}
+    assert batch.money().reserved == 0
+
+
+def _retry(batch: Batch) -> None:
+    with closing(Ledger(batch.folder)) as ledger:
+        for clip in list(ledger.clips(State.FAILED)):
+            asyncio.run(ledger.record(clip, Retried()))
+
+
+def test_what_completed_without_a_link_is_asked_for_and_its_cost_is_in_the_bill(tmp_path: Path) -> None:
+    """Found by what was sent, charged, and its file never named: lost, with what it cost."""
+    provider = FakeProvider(post=first("lost"), fate=first("no-url", then="done"), look=first("down"), run_s=10.0)
+    batch = Batch(tmp_path, 2, provider=provider)
+    batch.live()
+    assert batch.states() == [State.UNCONFIRMED, State.DONE]
+    batch.clock += 5_000  # the record is gone, too
+    life = batch.live()
+    assert batch.states() == [State.LOST, State.DONE]
+    assert (batch.money().spent, batch.money().reserved) == (provider.spent(), 0)
+    check(batch, life)
+
+
+def test_the_users_word_is_for_the_clips_that_are_named(tmp_path: Path) -> None:
+    """--only leaves the others in doubt."""
+    provider = FakeProvider(post=first("unsure", "unsure"))
+    batch = Batch(tmp_path, 2, provider=provider)
+    batch.live()
+    batch.clock += 10_000
+    batch.live(replace(UNCONFIRMED, only="shot1"))
+    assert batch.states() == [State.UNCONFIRMED, State.DONE]
+
+
+def test_a_history_that_lacks_what_was_paid_for_is_no_reason_to_pay_again(tmp_path: Path) -> None:
+    """It knows nothing of the clip that is done either: such a history proves nothing."""
+    provider = FakeProvider(post=first("unsure"))
+    batch = Batch(tmp_path, 2, provider=provider)
+    batch.live()
+    assert batch.states() == [State.UNCONFIRMED, State.DONE]
+    batch.clock += 10_000
+    provider.history_lag_s = 1e9
+    batch.live(UNCONFIRMED)
+    assert len(provider.posts) == 2
+    provider.history_lag_s = 0.0
+    batch.live(UNCONFIRMED)
+    assert batch.states() == [State.DONE] * 2
+
+
+def test_what_the_last_look_saw_is_kept_for_what_stays_in_doubt(tmp_path: Path) -> None:
+    """`status` tells it without a call; what is settled has no look any more."""
+    provider = FakeProvider(post=first("unsure", "lost"))
+    batch = Batch(tmp_path, 3, provider=provider)
+    batch.live()
+    looks = _looks(batch)
+    assert sorted(looks) == ["shot0_1"]
+    request = batch.clips()["k0.1"].request
+    assert request
+    assert (looks["shot0_1"].pages, looks["shot0_1"].counts_at) == (1, request.intent_at + 7_200)
+    batch.clock += 8_000
+    batch.live(UNCONFIRMED)
+    assert _looks(batch) == {}
+
+
+def _looks(batch: Batch) -> dict[str, Look]:
+    with closing(Reader(batch.folder)) as ledger:
+        kept = {row: read(text) for row, text in ledger.kept(LOOKS).items()}
+        return {clip.wanted.name: look for clip in ledger.clips() if (look := kept.get(clip.row))}
 
 
 def test_what_still_runs_is_waited_for_like_any_other(tmp_path: Path) -> None:

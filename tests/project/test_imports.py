@@ -46,12 +46,16 @@ KNOWS: dict[str, frozenset[str]] = {
         "verify": "clip errors ledger media",
         "pacer": "errors retry",
         "poller": "errors pacer providers.base retry schedule",
-        "reconcile": "clip errors pacer providers.base",
+        "looks": "",
+        "matching": "clip providers.base",
+        "siblings": "errors ledger",
+        "reconcile": "clip errors looks matching pacer providers.base",
         "flow": (
-            "clip errors failpoints ledger media money pacer poller providers.base reconcile retry schedule sidecar"
+            "clip errors failpoints ledger looks media money pacer poller providers.base reconcile retry schedule "
+            "sidecar"
         ),
         # what people see
-        "views": "clip errors ledger money planning",
+        "views": "clip errors ledger looks money planning",
         # what a clip is likely to cost
         "tariff": "charges clip money providers.models",
         # joined from the manifest, the ledger and the prices

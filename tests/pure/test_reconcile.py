@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -15,9 +15,11 @@ from virtual_time import wall
 
 from batchgen.clip import AnswerLost, Clip, Lost, SubmitStarted, Submitted, advance
 from batchgen.errors import UnsureError
+from batchgen.looks import read
+from batchgen.matching import CLOCK_SKEW_S
 from batchgen.pacer import Pacer
 from batchgen.providers.base import Completed, HistoryPage, HistoryRow
-from batchgen.reconcile import CLOCK_SKEW_S, LATEST_S, Doubt, Reconciler, agrees, match
+from batchgen.reconcile import Doubt, Reconciler
 
 T0 = 1_790_000_000.0
 
@@ -33,104 +35,17 @@ def row(clip: Clip, request_id: str = "r1", *, at: float | None = T0 + 1, **chan
     return HistoryRow(request_id, clip.wanted.model, Completed("u"), params, at)
 
 
-@pytest.mark.parametrize(
-    ("sent", "shown", "same"),
-    [
-        ({"seed": 5}, {"seed": 5}, True),
-        ({"seed": 5}, {"seed": "5"}, True),
-        ({"seed": 5}, {"seed": 5.0}, True),
-        ({"seed": 5}, {"seed": 6}, False),
-        ({"seed": 5}, {}, False),
-        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
-        ({"on": True}, {"on": "true"}, True),
-        ({"on": True}, {"on": True}, True),
-        ({"on": True}, {"on": False}, False),
-        ({"prompt": "x"}, {"prompt": "x", "prompt_extend": True, "seed": 9}, True),
-        ({"prompt": "x"}, {"prompt": " x\r\n"}, True),
-        ({"prompt": "a\nb"}, {"prompt": "a\r\nb"}, True),
-        ({"prompt": "x"}, {"prompt": "X"}, False),
-        ({"negative_prompt": ""}, {}, True),
-        ({"negative_prompt": ""}, {"negative_prompt": None}, True),
-        ({"negative_prompt": ""}, {"negative_prompt": "blur"}, False),
-        ({"audio": None}, {}, True),
-        ({"list": [1, 2]}, {"list": [1, 2]}, True),
-    ],
-)
-def test_a_row_shows_what_was_sent(sent: Mapping[str, Any], shown: Mapping[str, Any], same: bool) -> None:
-    """Other types, key orders and added defaults are the service's habit; another value is another clip."""
-    assert agrees(sent, shown) is same
-
-
-def test_each_finds_its_own() -> None:
-    """Seeds tell takes apart."""
-    clips = [doubt(n) for n in range(5)]
-    rows = [row(clip, f"r{clip.row}") for clip in reversed(clips)]
-    found = match(clips, rows, [])
-    assert {n: found[n].request_id for n in found} == {n: f"r{n}" for n in range(1, 6)}
-
-
-def test_a_row_of_another_clip_is_never_taken() -> None:
-    """It was paid for by that one."""
-    assert match([doubt(0)], [row(doubt(0), "r1")], ["r1"]) == {}
-
-
-def test_a_row_without_parameters_matches_nothing() -> None:
-    """Nothing may be guessed."""
-    blind = replace(row(doubt(0)), params=None)
-    assert match([doubt(0)], [blind], []) == {}
-
-
-def test_a_row_of_another_model_matches_nothing() -> None:
-    """The same prompt may go to two models."""
-    assert match([doubt(0)], [replace(row(doubt(0)), model="other")], []) == {}
-
-
-@pytest.mark.parametrize(
-    ("offset", "fits"),
-    [(0.0, True), (-CLOCK_SKEW_S, True), (-CLOCK_SKEW_S - 1, False), (LATEST_S, True), (LATEST_S + 1, False)],
-)
-def test_a_row_must_be_of_the_time(offset: float, fits: bool) -> None:
-    """Last month's run of the same prompt is another request."""
-    assert bool(match([doubt(0)], [row(doubt(0), at=T0 + offset)], [])) is fits
-
-
-def test_a_row_without_a_date_is_judged_by_what_was_sent() -> None:
-    """Some rows have none."""
-    assert match([doubt(0)], [row(doubt(0), at=None)], [])
-
-
-def test_equal_requests_are_matched_in_the_order_of_time_when_the_numbers_agree() -> None:
-    """Either row makes the same video."""
-    twins = [replace(doubt(0, at=T0), row=1), replace(doubt(0, at=T0 + 20), row=2)]
-    rows = [row(twins[0], "late", at=T0 + 21), row(twins[0], "early", at=T0 + 1)]
-    found = match(twins, rows, [])
-    assert (found[1].request_id, found[2].request_id) == ("early", "late")
-
-
-@pytest.mark.parametrize("rows", [1, 3])
-def test_equal_requests_are_left_in_doubt_when_the_numbers_differ(rows: int) -> None:
-    """A wrong match would lose a paid clip, or pay twice."""
-    twins = [replace(doubt(0), row=1), replace(doubt(0, at=T0 + 20), row=2)]
-    assert match(twins, [row(twins[0], f"r{n}") for n in range(rows)], []) == {}
-
-
-def test_what_was_sent_counts_where_it_differs_from_the_manifest() -> None:
-    """The link of an uploaded audio file is in no manifest."""
-    sent = {**json.loads(wanted(0).params), "audio": "https://up/1.mp3"}
-    clip = doubt(0, sent=sent)
-    assert match([clip], [row(clip, audio="https://up/1.mp3")], [])
-    assert match([clip], [row(clip, audio="https://up/2.mp3")], []) == {}
-
-
 # --- reading the history ------------------------------------------------------------------------------------
 
 
-async def look(provider: FakeProvider, clips: list[Clip], *, settle_s: float = 7200.0, age: float = 0.0) -> list[Doubt]:
+async def look(
+    provider: FakeProvider, clips: list[Clip], *, settle_s: float = 7200.0, age: float = 0.0, **known: Any
+) -> list[Doubt]:
     pacer = Pacer(0)
     task = asyncio.get_running_loop().create_task(pacer.run())
     try:
         await asyncio.sleep(age)
-        reconciler = Reconciler(provider, pacer, settle_s=settle_s, taken=set)
+        reconciler = Reconciler(provider, pacer, settle_s=settle_s, **{"taken": set, **known})
         return [doubt async for doubt in reconciler.look(clips, wall())]
     finally:
         task.cancel()
@@ -163,7 +78,7 @@ async def test_absence_does_not_count_before_the_settle_time() -> None:
     provider = FakeProvider()
     [early] = await look(provider, [await posted(provider, 1, "unsure")], age=7000.0)
     assert not early.absent
-    assert "counts in" in early.note
+    assert "counts from 2026-09-21 16:13" in early.note
 
 
 @pytest.mark.parametrize("word", ["down", "part", "blind"])
@@ -229,26 +144,140 @@ async def test_hundreds_of_lost_clips_take_one_call() -> None:
     assert len(provider.calls) == calls + 1
 
 
+# --- what must hold before anything is called absent ----------------------------------------------------------
+
+
+@dataclass
+class Shows(FakeProvider):
+    """A history that shows what it is told to, whatever is asked."""
+
+    page: HistoryPage = field(default_factory=HistoryPage)
+
+    async def history(
+        self, model: str, since: float, until: float, pace: Callable[[], Awaitable[object]] | None = None
+    ) -> HistoryPage:
+        """Show the page."""
+        return self.page
+
+
+async def said(page: HistoryPage, clip: Clip, *, settle_s: float = 0.0, **known: Any) -> Doubt:
+    [one] = await look(Shows(page=page), [clip], settle_s=settle_s, age=9_999.0, **known)
+    return one
+
+
+async def test_an_empty_history_read_whole_proves_an_absence() -> None:
+    """What the tests below take away piece by piece."""
+    assert (await said(HistoryPage([], True, T0 + 9_999), doubt())).absent
+
+
 @pytest.mark.parametrize(
     "shown",
     [
         {"params": None},
         {"params": {"input": {"prompt": "shot 0"}}},
+        {"params": {"prompt": "shot 0, in other words", "seed": 1000}},
+        {"params": {"prompt": "sho", "seed": 1000}},
+        {"params": {"prompt": " SHOT  0", "seed": 1000.0}},
         {"model": "Wan 2.5 (text to video)"},
         {"at": T0 - 19_800.0},
     ],
 )
-def test_a_row_that_can_not_be_ruled_out_forbids_to_say_absent(shown: dict[str, Any]) -> None:
-    """A history in an odd form must not be a reason to pay again."""
-    clip = doubt()
-    page = HistoryPage([replace(row(clip), **shown)])
-    said = Reconciler(FakeProvider(), Pacer(0), settle_s=0.0, taken=set)._said(clip, None, page, set(), T0 + 9_999)
-    assert not said.absent
+async def test_a_row_that_can_not_be_ruled_out_forbids_to_say_absent(shown: dict[str, Any]) -> None:
+    """A history in an odd form, with cut or dressed-up prompts, must not be a reason to pay again."""
+    one = await said(HistoryPage([replace(row(doubt()), **shown)], True, T0 + 9_999), doubt())
+    assert (one.row, one.absent) == (None, False)
+    assert one.look
+    assert [candidate.request_id for candidate in one.look.candidates] == ["r1"]
 
 
-def test_a_date_header_cut_to_whole_seconds_does_not_delay_a_settle_time_of_none() -> None:
+async def test_a_history_that_does_not_say_what_time_it_is_proves_no_absence() -> None:
+    """Our own clock may have jumped ahead; the settle time is by the service's."""
+    one = await said(HistoryPage([], True, None), doubt())
+    assert not one.absent
+    assert "what time" in one.note
+
+
+async def test_the_clock_of_the_service_counts_where_ours_is_ahead() -> None:
+    """By ours it is hours later, by the service's one hour."""
+    one = await said(HistoryPage([], True, T0 + 3_600), doubt(), settle_s=7_200.0)
+    assert not one.absent
+    assert one.look
+    assert (one.look.at, one.look.counts_at) == (T0 + 3_601, T0 + 7_200)
+
+
+async def test_a_date_header_cut_to_whole_seconds_does_not_delay_a_settle_time_of_none() -> None:
     """--history-settle 0 a moment after the kill: what a whole history has not is absent."""
-    clip = doubt(at=T0 + 0.7)
-    page = HistoryPage([], whole=True, server_time=T0)
-    said = Reconciler(FakeProvider(), Pacer(0), settle_s=0.0, taken=set)._said(clip, None, page, set(), T0 + 0.9)
-    assert said.absent
+    assert (await said(HistoryPage([], True, T0), doubt(at=T0 + 0.7))).absent
+
+
+async def test_a_history_that_lacks_what_we_know_it_has_proves_nothing() -> None:
+    """It filters by another name, or does not list such requests at all: its silence says nothing of the others."""
+    one = await said(HistoryPage([], True, T0 + 9_999), doubt(), witnesses=lambda *_: {"r7"})
+    assert not one.absent
+    assert "lacks 1" in one.note
+    page = HistoryPage([row(doubt(7), "r7")], True, T0 + 9_999)
+    assert (await said(page, doubt(), witnesses=lambda *_: {"r7"})).absent
+
+
+async def test_only_what_must_be_there_by_now_is_a_witness() -> None:
+    """What was made within the settle time may be missing in a history that lags."""
+    asked: list[tuple[str, float, float]] = []
+
+    def witnesses(*window: Any) -> set[str]:
+        asked.append(window)
+        return set()
+
+    await said(HistoryPage([], True, T0), doubt(), settle_s=9_700.0, witnesses=witnesses)
+    [(model, since, until)] = asked
+    assert (model, since) == (doubt().wanted.model, T0 - CLOCK_SKEW_S)
+    assert until == pytest.approx(T0 + 9_999 - 9_700 - 60, abs=1)
+
+
+async def test_a_lost_clip_is_absent_only_by_a_whole_history_of_the_right_time() -> None:
+    """Its id is unknown to a history that may lag, or be read in part."""
+    clip = advance(advance(Clip(1, wanted(0)), SubmitStarted(T0)), Submitted("r9", T0))
+    lost = advance(clip, Lost("gone"))
+    assert (await said(HistoryPage([], True, T0 + 9_999), lost)).absent
+    for page in (HistoryPage([], True, T0 + 60), HistoryPage([], False, T0 + 9_999), HistoryPage([], True, None)):
+        assert not (await said(page, lost, settle_s=7_200.0)).absent
+
+
+# --- one row, one clip ----------------------------------------------------------------------------------------
+
+
+async def test_a_row_that_names_no_model_is_claimed_once_by_two_models() -> None:
+    """The same parameters may go to two models, and one of them was never accepted."""
+    one = doubt(0)
+    other = replace(one, row=2, wanted=replace(one.wanted, model="other"))
+    provider = Shows(page=HistoryPage([replace(row(one), model="")], True, T0 + 1))
+    found = await look(provider, [one, other])
+    assert [bool(doubt.row) for doubt in found] == [True, False]
+
+
+async def test_what_another_batch_of_this_machine_has_is_not_free() -> None:
+    """It was paid for by that one, and is no candidate either."""
+    page = HistoryPage([row(doubt())], True, T0 + 9_999)
+    assert (await said(page, doubt())).row
+    assert (await said(page, doubt(), elsewhere=lambda: {"r1"})).absent
+
+
+async def test_a_tie_shows_the_clips_and_the_requests() -> None:
+    """Two clips sent the same, one request came of it: a person can decide, if all is side by side."""
+    twins = [replace(doubt(0, at=T0), row=1), replace(doubt(0, at=T0 + 20), row=2)]
+    one, other = await look(Shows(page=HistoryPage([row(twins[0])], True, T0 + 9_999)), twins, age=9_999.0)
+    assert one.look and other.look
+    assert [(c.request_id, c.status, c.at) for c in one.look.candidates] == [("r1", "completed", T0 + 1)]
+    assert one.look.candidates == other.look.candidates
+    assert [rival.sent_at for rival in one.look.rivals] == [T0 + 20]
+    assert [rival.sent_at for rival in other.look.rivals] == [T0]
+    assert not one.absent
+    assert not other.absent
+
+
+async def test_a_look_can_be_kept_and_read() -> None:
+    """`status` shows it without asking the service; an unknown form is no look."""
+    one = await said(HistoryPage([row(doubt(), "r1"), row(doubt(), "r2")], True, T0, pages=3), doubt())
+    assert one.look
+    assert (one.look.pages, one.look.rows, len(one.look.candidates)) == (3, 2, 2)
+    assert read(one.look.text()) == one.look
+    assert [read(text) for text in ("", "[]", "{}", '{"at": 1}', "null")] == [None] * 5

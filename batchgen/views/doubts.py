@@ -1,0 +1,109 @@
+"""Clips in doubt, as people and programs see them: what is known, what the last look saw, and who may be whose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
+from itertools import zip_longest
+from typing import Any
+
+from batchgen.looks import Look
+from batchgen.money import usd
+from batchgen.views.words import bare_urls, clock, columns, dollars, one_line, plural, span, stamp, stamp_utc, wrap
+
+
+def look_object(look: Look | None) -> dict[str, Any] | None:
+    """Give what `--json` prints of a look into the history; None where there was none."""
+    if look is None:
+        return None
+    return {
+        "at": stamp_utc(look.at),
+        "note": bare_urls(one_line(look.note)),
+        "since": _stamp(look.since),
+        "until": _stamp(look.until),
+        "pages": look.pages,
+        "rows": look.rows,
+        "whole": look.whole,
+        "absence_counts_at": _stamp(look.counts_at),
+        "candidates": [
+            {"request_id": one.request_id, "status": one.status, "at": _stamp(one.at), "cost_usd": dollars(one.cost)}
+            for one in look.candidates
+        ],
+        "rivals": [{"clip": rival.clip, "sent_at": stamp_utc(rival.sent_at)} for rival in look.rivals],
+    }
+
+
+def doubt_lines(doubts: Sequence[Mapping[str, Any]], width: int, now: float, tz: tzinfo | None) -> list[str]:
+    """Say how clips in doubt stand; clips that the same requests may belong to are set beside these once.
+
+    Each of `doubts` has "clip", "request_id", "sent_at", "reason", "reserved_usd" and "looked" (a `look_object`).
+    """
+    lines: list[str] = []
+    shown: set[tuple[str, ...]] = set()
+    for doubt in doubts:
+        lines += wrap(_standing(doubt, now), width, "    ")
+        looked = doubt["looked"]
+        if looked is None:
+            continue
+        lines += wrap(look_text(looked, now, tz), width, "      ")
+        ids = tuple(one["request_id"] for one in looked["candidates"])
+        if ids and ids not in shown:
+            shown.add(ids)
+            lines += side_by_side(doubt, tz)
+    return lines
+
+
+def look_text(looked: Mapping[str, Any], now: float, tz: tzinfo | None) -> str:
+    """Say what a look saw, by the reader's clock."""
+    at = clock(epoch(looked["at"]), now, tz)
+    if not looked["whole"] or looked["candidates"]:
+        return f"looked at {at}: {looked['note']}"
+    since, until = (clock(epoch(looked[name]), now, tz) for name in ("since", "until"))
+    seen = (
+        f"{plural(looked['rows'], 'request')} on {plural(looked['pages'], 'page')} of the history, {since} to {until}"
+    )
+    counts_at = epoch(looked["absence_counts_at"])
+    counts = "that counts" if counts_at <= epoch(looked["at"]) else f"that counts from {clock(counts_at, now, tz)}"
+    return f"looked at {at}: not among {seen}; {counts}"
+
+
+def side_by_side(doubt: Mapping[str, Any], tz: tzinfo | None) -> list[str]:
+    """Set the clips in doubt beside the requests that may be theirs: ids, times, status, cost."""
+    looked = doubt["looked"]
+    clips = [(doubt["clip"], doubt["sent_at"]), *((rival["clip"], rival["sent_at"]) for rival in looked["rivals"])]
+    left = ["in doubt", *(f"{one_line(name)}, sent {_second(at, tz)}" for name, at in clips)]
+    right = ["may be", *(_candidate(one, tz) for one in looked["candidates"])]
+    room = max(columns(text) for text in left)
+    return [
+        f"        {one}{' ' * (room - columns(one))}   {other}".rstrip()
+        for one, other in zip_longest(left, right, fillvalue="")
+    ]
+
+
+def _standing(doubt: Mapping[str, Any], now: float) -> str:
+    told = [f"request {one_line(doubt['request_id'])}" if doubt["request_id"] else "no request id"]
+    if doubt["sent_at"] is not None:
+        told.append(f"{span(now - epoch(doubt['sent_at']))} ago")
+    if doubt["reserved_usd"]:
+        told.append(f"{usd(round(doubt['reserved_usd'] * 1_000_000))} reserved")
+    reason = f": {doubt['reason']}" if doubt["reason"] else ""
+    return f"{one_line(doubt['clip'])} ({', '.join(told)}){reason}"
+
+
+def _candidate(one: Mapping[str, Any], tz: tzinfo | None) -> str:
+    made = "" if one["at"] is None else f", made {_second(one['at'], tz)}"
+    cost = "" if one["cost_usd"] is None else f", {usd(round(one['cost_usd'] * 1_000_000))}"
+    return f"{one_line(one['request_id'])}{made}, {one['status']}{cost}"
+
+
+def epoch(iso: str) -> float:
+    """Read a time of an object."""
+    return datetime.fromisoformat(iso).timestamp()
+
+
+def _second(iso: str, tz: tzinfo | None) -> str:
+    return stamp(epoch(iso), tz)[:19].replace("T", " ")
+
+
+def _stamp(at: float | None) -> str | None:
+    return None if at is None else stamp_utc(at)
