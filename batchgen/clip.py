@@ -124,6 +124,15 @@ class Request:
     sent: str | None = None  #: JSON as sent, where it differs from the clip's params (uploaded audio)
     estimate: int | None = None  #: what it was likely to cost when it was submitted
 
+    @property
+    def free(self) -> bool:
+        """True when it is surely not charged."""
+        return self.outcome in FREE
+
+
+#: Outcomes of requests that are not charged.
+FREE = frozenset({"refused", "failed", "absent"})
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:

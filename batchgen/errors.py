@@ -134,7 +134,7 @@ class AccountError(CallError):
     """About the account or the model: the batch pauses, all stays resumable.
 
     Args:
-        reason: one word: "key", "forbidden", "credits", "spend-limit", "model", "retired", "bug".
+        reason: one word: "key", "forbidden", "throttled", "credits", "spend-limit", "model", "retired", "bug".
         collects: True when what is in flight can still be polled and fetched.
     """
 

@@ -112,7 +112,7 @@ class Session:
         except BaseException:
             self.ledger.close()
             raise
-        self.ledger.money.cap = settings.max_usd
+        self.ledger.money.caps = settings.caps
         self.tariff = Tariff(manifest.prices, Charges.of(self.ledger.charges(MEMORY)))
         self.ledger.observers += [self.tariff.learn, *observers]
         self.estimate = whole_estimate(manifest)
@@ -262,7 +262,9 @@ class Session:
     def _remember(self) -> None:
         self.ledger.remember("name", self.manifest.name)
         self.ledger.remember("manifest_sha256", self.manifest.sha256)
-        self.ledger.remember("cap", "" if self.settings.max_usd is None else str(self.settings.max_usd))
+        caps = self.settings.caps
+        for name, cap in (("cap", caps.usd), ("cap_by_day", caps.usd_per_day), ("cap_clips", caps.clips)):
+            self.ledger.remember(name, "" if cap is None else str(cap))
         self.ledger.remember("files", json.dumps(self.manifest.files, sort_keys=True))
 
     # --- what is believed -----------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from batchgen.errors import UsageError
-from batchgen.money import to_micro
+from batchgen.money import MICRO
 from batchgen.redact import Secret
+from batchgen.wall import Caps
 
 KEY_VARIABLE = "SEGMIND_API_KEY"
 KEY_FILE_VARIABLE = "SEGMIND_API_KEY_FILE"
@@ -45,6 +46,9 @@ class Settings:
     give_up: float = 7200.0
     history_settle: float = 7200.0
     max_usd: int | None = None
+    max_usd_per_day: int | None = None  #: of what is submitted on one calendar day, local time
+    max_clips: int | None = None  #: submissions that are charged, or may be
+    allow_unknown_price: bool = False
     limit: int | None = None
     only: str | None = None
     resubmit_unconfirmed: bool = False
@@ -54,6 +58,11 @@ class Settings:
     count_polls: bool = True  #: False: the account's rate limit does not count status calls
     sandbox_latency: float = 2.0
     sandbox_faults: str = ""
+
+    @property
+    def caps(self) -> Caps:
+        """What the batch may spend."""
+        return Caps(self.max_usd, self.max_usd_per_day, self.max_clips, self.allow_unknown_price)
 
 
 class Said(Protocol):
@@ -78,15 +87,19 @@ def merge(given: Mapping[str, Any], manifest: Said | None, config: Mapping[str, 
     if manifest is not None:
         limits = {name: getattr(manifest.limits, name) for name in _LIMITS}
         settings = replace(settings, **{name: value for name, value in limits.items() if value is not None})
-        settings = replace(settings, max_usd=_micro(manifest.budget.max_usd))
+        budget: dict[str, Any] = {name: getattr(manifest.budget, name) for name in _BUDGET}
+        settings = replace(settings, **{name: _cap(value) for name, value in budget.items() if value is not None})
     return replace(settings, **{name: value for name, value in given.items() if value is not None})
 
 
 _LIMITS = ("rpm", "in_flight", "downloads", "submit_concurrency", "count_polls")
 
+_BUDGET = ("max_usd", "max_usd_per_day", "max_clips", "allow_unknown_price")
 
-def _micro(amount: Decimal | None) -> int | None:
-    return None if amount is None else to_micro(amount)
+
+def _cap(value: Any) -> Any:  # noqa: ANN401 - an amount, a number of clips, or a word
+    """Give an amount in micro-dollars, a fraction of one cut off; all else stays what it is."""
+    return int(value * MICRO) if isinstance(value, Decimal) else value
 
 
 def read_config(path: Path | None = None) -> dict[str, Any]:

@@ -20,11 +20,12 @@ from batchgen.flow.inflight import Places
 from batchgen.flow.runner import Orders, Runner
 from batchgen.flow.tools import Tools
 from batchgen.ledger import Ledger, Reader
-from batchgen.money import Wall, price_class
+from batchgen.money import price_class
 from batchgen.pacer import Pacer
 from batchgen.poller import Poller
 from batchgen.reconcile import Reconciler
 from batchgen.schedule import RunTimes
+from batchgen.wall import Caps, Wall
 
 #: No night lasts longer; a run that does hangs.
 NIGHT_S = 24 * 3600.0
@@ -39,12 +40,20 @@ class Limits:
     in_flight: int = 32
     submit_concurrency: int = 8
     cap: int | None = None
+    day_cap: int | None = None
+    clip_cap: int | None = None
+    unknown_ok: bool = False
     deadline_s: float = 3300.0
     give_up_s: float = 7200.0
     settle_s: float = 7200.0
     estimate: int | None = COST
     expect_s: float = 60.0
     commit_s: float = THREAD_S  #: what a commit takes
+
+    @property
+    def caps(self) -> Caps:
+        """What the batch may spend."""
+        return Caps(self.cap, self.day_cap, self.clip_cap, self.unknown_ok)
 
 
 @dataclass(frozen=True)
@@ -145,7 +154,7 @@ class Batch:
         ledger, limits, tools = life.tools.ledger, self.limits, life.tools
         ledger.recover()
         ledger.sync(self.wanted)
-        ledger.money.cap = limits.cap
+        ledger.money.caps = limits.caps
         tools.clips_dir.mkdir(exist_ok=True)
         reconciler = Reconciler(
             self.provider, tools.pacer, settle_s=limits.settle_s, taken=ledger.request_ids, witnesses=ledger.must_show
@@ -238,7 +247,7 @@ class Batch:
     def money(self) -> Wall:
         """What the ledger on disk says of the money."""
         with closing(Reader(self.folder)) as ledger:
-            return ledger.wall(self.limits.cap)
+            return ledger.wall(self.limits.caps)
 
 
 async def _await(awaitable: Awaitable[None]) -> None:
@@ -272,8 +281,10 @@ def check(batch: Batch, life: Life | None = None, *, twice: int = 1) -> None:
 
 def _the_bill_is_right(batch: Batch, life: Life, clips: dict[str, Clip]) -> None:
     live, disk = life.tools.ledger.money, batch.money()
-    assert (live.spent, live.reserved, live.seen) == (disk.spent, disk.reserved, disk.seen)
-    assert {k: n for k, n in live.open.items() if n} == disk.open
+    for mine, theirs in ((live, disk), *((live.on(day), sums) for day, sums in disk.days.items())):
+        assert (mine.spent, mine.clips, mine.unpriced) == (theirs.spent, theirs.clips, theirs.unpriced)
+        assert (mine.held, mine.open) == (theirs.held, theirs.open)
+    assert live.seen == disk.seen
     counts = life.tools.ledger.live_totals.counts
     for state in State:
         assert counts[state] == sum(1 for clip in clips.values() if clip.state is state and not clip.unwanted), state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
 from batchgen.ledger.reader import Reader
 from batchgen.views.status import Facts, Problem
+from batchgen.wall import NO_CAPS, Caps, day_of
 
 #: The provider keeps a record this long after submission (seconds).
 RECORD_S = 3600.0
@@ -18,10 +20,11 @@ _TOLD = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
 
 def facts_of(
     ledger: Reader, manifest_arg: str, *, elapsed_s: float | None = None, stopped: str | None = None,
-    cap: int | None = None, live: bool = False, options: Sequence[str] = (),
+    caps: Caps = NO_CAPS, live: bool = False, options: Sequence[str] = (),
 ) -> Facts:  # fmt: skip
     """Gather what the ledger knows of a batch."""
     totals, money = ledger.totals(), ledger.wall()
+    today = money.on(day_of(time.time()))
     oldest = next(ledger.clips(State.GENERATING), None)
     return Facts(
         name=ledger.meta("name") or ledger.folder.name,
@@ -29,7 +32,9 @@ def facts_of(
         unwanted=totals.unwanted,
         spent=money.spent,
         reserved=money.reserved,
-        cap=cap,
+        caps=caps,
+        paid_clips=money.clips,
+        today=today.spent + today.reserved,
         elapsed_s=elapsed_s,
         stopped=stopped,
         clips_dir=str(ledger.folder / "clips"),
@@ -37,7 +42,7 @@ def facts_of(
         manifest_arg=manifest_arg,
         in_flight_until=_submitted_at(oldest) + RECORD_S if oldest else None,
         live=live,
-        unpriced=ledger.unpriced(),
+        unpriced=money.unpriced,
         sandbox=ledger.meta("origin") == SANDBOX_ORIGIN,
         options=options,
     )
@@ -58,7 +63,7 @@ def facts_of_folder(
         pass  # what went wrong is told by `stopped`
     clips = str(folder / "clips") if folder else ""
     return Facts(
-        name=Path(manifest_arg).stem, counts={}, unwanted=0, spent=0, reserved=0, cap=None, elapsed_s=elapsed_s,
+        name=Path(manifest_arg).stem, counts={}, unwanted=0, spent=0, reserved=0, elapsed_s=elapsed_s,
         stopped=stopped, clips_dir=clips, problems=[], manifest_arg=manifest_arg,
     )  # fmt: skip
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
 from batchgen.cli import common
-from batchgen.cli.run import usd_amount
+from batchgen.cli.caps import cap_options
 
 
 @click.command("plan")
 @common.manifest_argument
 @common.folder_option
 @common.sandbox_option
-@click.option("--max-usd", callback=usd_amount, metavar="X", help="Plan under this cap.")
+@cap_options
 @click.option("--rpm", type=click.FloatRange(0), metavar="N", help="API calls a minute; 0: no limit.")
 @click.option("--in-flight", type=click.IntRange(1), metavar="N", help="Clips at the service at once, at most.")
 @click.option("--expect-latency", type=click.FloatRange(0), metavar="SECONDS", help="The model's run time.")
@@ -24,11 +25,11 @@ def plan(
     folder: Path | None,
     *,
     sandbox: bool,
-    max_usd: int | None,
     rpm: float | None,
     in_flight: int | None,
     expect_latency: float | None,
     as_json: bool,
+    **caps: Any,  # noqa: ANN401 - by `Settings`' names
 ) -> None:
     """Show what a run would make, what it would cost (estimated), and how long it would take.
 
@@ -43,7 +44,7 @@ def plan(
     read = manifests.load(path)
     for warning in read.warnings:
         click.echo(f"warning: {warning}", err=True)
-    given = {"max_usd": max_usd, "rpm": rpm, "in_flight": in_flight, "expect_latency": expect_latency}
+    given = {**caps, "rpm": rpm, "in_flight": in_flight, "expect_latency": expect_latency}
     settings = merge({**given, "sandbox": sandbox or None}, read, read_config())
     made = plan_folder(read, settings, (folder or batch_folder(path, sandbox=sandbox)).absolute())
     common.answer(

@@ -7,13 +7,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from batchgen.cli import common
+from batchgen.cli.caps import cap_options
 from batchgen.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -21,22 +21,6 @@ if TYPE_CHECKING:
     from batchgen.planning import Plan
     from batchgen.session import Outcome, Session
     from batchgen.settings import Settings
-
-
-def usd_amount(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """Read an amount of USD as micro-dollars."""
-    del ctx
-    if value is None:
-        return None
-    from batchgen.money import to_micro
-
-    try:
-        micro = to_micro(Decimal(value.removeprefix("$")))
-    except InvalidOperation:
-        micro = None
-    if micro is None:
-        raise click.BadParameter(f"{value!r} is no amount of USD, as in 25 or 12.50", param=param)
-    return micro
 
 
 @click.command("run")
@@ -50,7 +34,7 @@ def usd_amount(ctx: click.Context, param: click.Parameter, value: str | None) ->
 @common.json_option
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Submit at most N clips, then stop.")
 @click.option("--only", metavar="ID-GLOB", help="Submit only clips whose id or name fits, as in 'singer*'.")
-@click.option("--max-usd", callback=usd_amount, metavar="X", help="The batch's cap, over all its runs.")
+@cap_options
 @click.option("--rpm", type=click.FloatRange(0), metavar="N", help="API calls a minute; 0: no limit. [default: 50]")
 @click.option(
     "--in-flight", type=click.IntRange(1), metavar="N", help="Clips at the service at once, at most. [default: 32]"

@@ -54,7 +54,7 @@ def _facts(folder: Path, arg: str, options: Sequence[str] = ()):  # type: ignore
 
     reader = Reader(folder)
     try:
-        return facts_of(reader, arg, live=holder(folder) is not None, cap=reader.cap(), options=options)
+        return facts_of(reader, arg, live=holder(folder) is not None, caps=reader.caps(), options=options)
     finally:
         reader.close()
 

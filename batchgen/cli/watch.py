@@ -123,9 +123,9 @@ class Watch:
             unwanted=ledger.live_totals.unwanted,
             spent=ledger.money.spent,
             reserved=ledger.money.reserved,
-            cap=ledger.money.cap,
+            cap=ledger.money.caps.usd,
             estimated_left=cost_left(session),
-            unpriced=0,
+            unpriced=ledger.money.unpriced,
             elapsed_s=session.elapsed_s,
             eta_s=time_left(session, self._finished),
             rpm=tools.pacer.rate or None,
@@ -152,7 +152,7 @@ class Watch:
         self._events.close()
         self._told = True
         facts = facts_of(session.ledger, self._arg, elapsed_s=outcome.elapsed_s, stopped=outcome.stopped,
-                         cap=session.settings.max_usd, options=self._options)  # fmt: skip
+                         caps=session.settings.caps, options=self._options)  # fmt: skip
         obj = status_object(facts, now=time.time())
         if self._as_json:
             common.put(self._redact(common.json_text(obj)))

@@ -16,7 +16,7 @@ class Carrier:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._submitter = Submitter(tools)
+        self.submitter = Submitter(tools)
         self._collector = Collector(tools)
         self._fetcher = Fetcher(tools)
 
@@ -27,7 +27,7 @@ class Carrier:
                 if clip.state is State.PENDING:
                     if clip.unwanted:
                         return
-                    clip = await self._submitter.submit(clip)
+                    clip = await self.submitter.submit(clip)
                 elif clip.state is State.GENERATING:
                     self._tools.at_work.add(clip.row)
                     clip = await self._collector.collect(clip, place)

@@ -116,7 +116,9 @@ class Runner:
 
     async def _dispatch(self, clips: asyncio.TaskGroup) -> None:
         """Start one worker for each pending clip, as places in flight come free."""
-        chosen = self._chosen(self._tools.ledger.pending()) if self._orders.submit else []
+        chosen = self._chosen(self._tools.ledger.pending())[: self._orders.limit] if self._orders.submit else []
+        if self._carrier.submitter.budget.refuses(chosen):
+            return
         for row in chosen:
             if not await self._start(clips, row):
                 return

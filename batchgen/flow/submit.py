@@ -13,9 +13,10 @@ from typing import Any
 from batchgen import failpoints
 from batchgen.clip import AnswerLost, Blocked, Clip, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.errors import AccountError, ClipError, Exit, NowError, UnsureError
+from batchgen.flow.account import Account
+from batchgen.flow.budget import Budget, Want
 from batchgen.flow.tools import Tools
 from batchgen.flow.trouble import UNSURE_STOP, Trouble
-from batchgen.money import usd
 from batchgen.pacer import Call, SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
 
@@ -32,6 +33,8 @@ class Submitter:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
+        self.budget = Budget(tools)
+        self._account = Account(tools)
         self._slots = asyncio.Semaphore(tools.submit_concurrency)
         self._trouble = Trouble()
         self._scout = asyncio.Lock()
@@ -40,35 +43,58 @@ class Submitter:
 
     async def submit(self, clip: Clip) -> Clip:
         """Send one paid request: grant, reservation and intent in one durable write, POST, id durable."""
-        try:
-            params = await self._params(clip)
-        except ClipError as error:  # the audio was refused: the clip's own fault, and nothing was sent
-            clip = await self._tools.ledger.record(clip, SubmitStarted(at=self._tools.ledger.now()))
-            return await self._tools.ledger.record(clip, Failed(str(error)))
-        async with self._slots, self._single_file():
-            grant, held = await self._cleared(clip)
-            sent = json.dumps(params, ensure_ascii=False, sort_keys=True) if clip.wanted.audio_file else None
-            at = self._tools.ledger.now()
-            self._tools.at_work.add(clip.row)
-            # Out from before the intent until the answer is on disk: no gentle stop may cut in between.
-            self._tools.posts_out += 1
+        with self.budget.wanting(clip) as want:
             try:
-                likely = self._tools.estimate(clip.wanted)
-                clip = await self._tools.ledger.record(clip, SubmitStarted(at, held, sent, likely))
-                failpoints.reach("post.before")
-                event = await self._post(clip, params, grant, at)
-                failpoints.reach("post.after")
-                clip = await self._tools.ledger.record(clip, event)
+                params = await self._params(clip)
+            except ClipError as error:  # the audio was refused: the clip's own fault, and nothing was sent
+                clip = await self._tools.ledger.record(clip, SubmitStarted(at=self._tools.ledger.now()))
+                return await self._tools.ledger.record(clip, Failed(str(error)))
+            try:
+                clip, event = await self._sent(clip, want, params)
             finally:
-                self._tools.posts_out -= 1
-                self._tools.news.tell()
-        if isinstance(event, SubmitDeferred):
-            self._tools.settled(clip)
-            if event.counts:
-                await self._tools.pause(delay(clip.refusals, dice=self._tools.dice(), base=2.0))
+                self._account.leave(want)
+            if isinstance(event, SubmitDeferred):
+                self._tools.settled(clip)
+                if event.counts:
+                    await self._tools.pause(delay(clip.refusals, dice=self._tools.dice(), base=2.0))
         return clip
 
-    async def _post(self, clip: Clip, params: Mapping[str, Any], grant: int, at: float) -> Event:
+    async def _sent(self, clip: Clip, want: Want, params: Mapping[str, Any]) -> tuple[Clip, Event]:
+        """Wait for the gates, then for a slot, and send; what a gate holds up must not hold a slot."""
+        while True:
+            await self.budget.room(want)
+            await self._account.turn(want)
+            async with self._slots, self._single_file():
+                cleared = await self._cleared(want)
+                if cleared is not None:
+                    return await self._send(clip, want, params, cleared)
+            self._account.leave(want)
+
+    async def _send(
+        self, clip: Clip, want: Want, params: Mapping[str, Any], cleared: tuple[int, float, int]
+    ) -> tuple[Clip, Event]:
+        grant, at, held = cleared
+        sent = json.dumps(params, ensure_ascii=False, sort_keys=True) if clip.wanted.audio_file else None
+        alone = not self._tools.at_work
+        self._tools.at_work.add(clip.row)
+        # Out from before the intent until the answer is on disk: no gentle stop may cut in between.
+        self._tools.posts_out += 1
+        want.holds = True
+        try:
+            likely = self._tools.estimate(clip.wanted)
+            clip = await self._tools.ledger.record(clip, SubmitStarted(at, held, sent, likely))
+            failpoints.reach("post.before")
+            event = await self._post(clip, want, params, grant, at, alone=alone)
+            failpoints.reach("post.after")
+            want.holds = not isinstance(event, SubmitDeferred)
+            return await self._tools.ledger.record(clip, event), event
+        finally:
+            self._tools.posts_out -= 1
+            self._tools.news.tell()
+
+    async def _post(
+        self, clip: Clip, want: Want, params: Mapping[str, Any], grant: int, at: float, *, alone: bool
+    ) -> Event:
         try:
             accepted = await self._tools.provider.submit(clip.wanted.model, params)
         except ClipError as error:
@@ -77,13 +103,14 @@ class Submitter:
         except NowError as error:
             return self._not_now(clip, error, grant)
         except AccountError as error:
-            self._tools.account_trouble(error)
+            self._account.refused(want, error, alone=alone)
             return SubmitDeferred(str(error))
         except UnsureError as error:
             return self._unsure(error)
         self._tools.pacer.reached()
         self._tools.pacer.accepted()
         self._trouble.over()
+        self._account.accepted(want)
         return Submitted(accepted.request_id, at)
 
     def _not_now(self, clip: Clip, error: NowError, grant: int) -> Event:
@@ -108,35 +135,32 @@ class Submitter:
         return AnswerLost(str(error))
 
     def _single_file(self) -> AbstractAsyncContextManager[object]:
-        """While the service is in trouble, one submission goes first to see."""
-        return self._scout if self._trouble.on else nullcontext()
+        """While the service or the account is in trouble, one submission goes first to see."""
+        return self._scout if self._trouble.on or self._account.careful else nullcontext()
 
-    async def _cleared(self, clip: Clip) -> tuple[int, int]:
-        """Wait for the budget, the hour and the pacer; returns the grant and the price to reserve.
+    async def _cleared(self, want: Want) -> tuple[int, float, int] | None:
+        """Wait for the hour and the pacer; the grant, the time and the price to reserve. None: a gate has shut.
 
-        Nothing may be awaited between the last check here and the record of the intent.
+        Nothing may be awaited between the last check here and the record of the intent, whose day is that of
+        the check.
         """
-        while True:
-            if await self._must_wait(clip):
+        while self._may_go(want, self._tools.ledger.now()):
+            if await self._must_wait():
                 continue
             grant = await self._tools.pacer.grant(Call.SUBMIT)
-            price = self._tools.price(clip.wanted)
-            if self._tools.brake.pulled:
-                raise SubmissionStoppedError
-            if not self._too_old() and self._affordable(price):
-                return grant, price or 0
+            at = self._tools.ledger.now()
+            if self._may_go(want, at) and not self._too_old():
+                return grant, at, self._tools.price(want.wanted) or 0
+        return None
 
-    async def _must_wait(self, clip: Clip) -> bool:
-        """Wait for room in the budget or for old requests to end; True when it did wait."""
+    def _may_go(self, want: Want, at: float) -> bool:
+        """True while budget and account let it go at this time."""
         if self._tools.brake.pulled:
             raise SubmissionStoppedError
-        price = self._tools.price(clip.wanted)
-        if not self._affordable(price):
-            if not self._tools.at_work:
-                self._out_of_budget(clip, price)
-                raise SubmissionStoppedError
-            await self._tools.news.wait()
-            return True
+        return self._account.lets(want) and self.budget.barrier(want, at) is None
+
+    async def _must_wait(self) -> bool:
+        """Wait for old requests to end, or for trouble to pass; True when it did wait."""
         if self._too_old():
             await self._tools.news.wait(5.0)
             return True
@@ -153,21 +177,6 @@ class Submitter:
             return False
         await self._tools.pause(self._trouble.until - now)
         return True
-
-    def _affordable(self, price: int | None) -> bool:
-        money = self._tools.ledger.money
-        return money.cap is None or (price is not None and money.fits(price))
-
-    def _out_of_budget(self, clip: Clip, price: int | None) -> None:
-        money = self._tools.ledger.money
-        if price is None:
-            why = f"budget: the price of {clip.wanted.model} is not known; write it under prices: in the manifest"
-        else:
-            why = (
-                f"budget: {usd(money.spent)} spent and {usd(money.reserved)} reserved of {usd(money.cap)}; "
-                f"the next clip may cost {usd(price)}"
-            )
-        self._tools.brake.pull(why, Exit.STOPPED)
 
     def _too_old(self) -> bool:
         """Tell whether what is in flight comes near the hour: one stuck job is no queue, many are."""

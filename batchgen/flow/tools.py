@@ -16,6 +16,7 @@ from typing import Protocol
 from batchgen.clip import Clip, Generated, Wanted
 from batchgen.errors import AccountError, DiskFullError, Exit, LedgerWriteError, NowError
 from batchgen.flow.brake import Brake
+from batchgen.flow.fates import told
 from batchgen.flow.inflight import Places
 from batchgen.ledger import Ledger
 from batchgen.media import Expect, Fetched
@@ -99,6 +100,7 @@ class Tools:
     news: News = field(default_factory=News)
     posts_out: int = 0  #: POSTs that wait for their answer
     at_work: set[int] = field(default_factory=set)  #: rows whose reservation will settle by itself
+    waits: str = ""  #: what submissions wait for, in words; "" when they don't
 
     def settled(self, clip: Clip) -> None:
         """The clip's reservation is settled, or no longer ours to wait for."""
@@ -125,7 +127,7 @@ class Tools:
 
     def account_trouble(self, error: AccountError) -> None:
         """Stop submitting; what is in flight is collected if the account still lets us."""
-        self.brake.pull(f"{error.reason}: {error}", Exit.STOPPED, grace_s=math.inf if error.collects else 0.0)
+        self.brake.pull(told(error), Exit.STOPPED, grace_s=math.inf if error.collects else 0.0)
 
 
 def filled(completed: Completed, known: Completed) -> Completed:

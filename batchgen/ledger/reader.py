@@ -9,7 +9,7 @@ from pathlib import Path
 
 from batchgen.clip import Clip, State
 from batchgen.ledger import sql
-from batchgen.money import Wall
+from batchgen.wall import NO_CAPS, Caps, Sums, Wall
 
 FILE = "ledger.db"
 
@@ -52,10 +52,12 @@ class Reader:
         row = self._db.execute("SELECT v FROM meta WHERE k=?", (key,)).fetchone()
         return str(row[0]) if row else None
 
-    def cap(self) -> int | None:
-        """Give the cap that the last run had, in micro-dollars; None: none."""
-        text = self.meta("cap")
-        return int(text) if text else None
+    def caps(self) -> Caps:
+        """Give the caps that the last run had."""
+        usd, by_day, clips = (
+            int(text) if text else None for text in map(self.meta, ("cap", "cap_by_day", "cap_clips"))
+        )
+        return Caps(usd, by_day, clips)
 
     def totals(self) -> Totals:
         """Count the clips by state."""
@@ -68,25 +70,15 @@ class Reader:
                 totals.unwanted += n
         return totals
 
-    def wall(self, cap: int | None = None) -> Wall:
-        """Give what was spent, what is reserved, and the highest charges, per price class."""
-        wall = Wall(cap=cap)
-        query = "SELECT grade, sum(held), sum(held > 0), coalesce(sum(cost), 0), max(cost) FROM request GROUP BY grade"
-        for grade, held, opened, spent, top in self._db.execute(query):
-            if opened:
-                wall.held[grade], wall.open[grade] = held, opened
-            wall.spent += spent
+    def wall(self, caps: Caps = NO_CAPS) -> Wall:
+        """Give what was spent, what is reserved, and the highest charges, per price class; and the latest days."""
+        wall = Wall(caps=caps)
+        for grade, day, held, opened, spent, top, clips, unpriced in self._db.execute(sql.SUMS):
+            for sums in (wall, wall.days.setdefault(day, Sums())) if day else (wall,):
+                sums.add(grade, spent=spent, clips=clips, held=held, opened=opened, unpriced=unpriced)
             if top:
-                wall.seen[grade] = top
+                wall.seen[grade] = max(top, wall.seen.get(grade, 0))
         return wall
-
-    def unpriced(self) -> int:
-        """Count charged or open requests whose cost is not known and not reserved either."""
-        query = (
-            "SELECT count(*) FROM request WHERE cost IS NULL AND held = 0 "
-            "AND outcome IN ('open','charged','unsure','lost')"
-        )
-        return int(self._db.execute(query).fetchone()[0])
 
     def clips(self, *states: State, wanted: bool | None = None) -> Iterator[Clip]:
         """Give the clips in these states (all, if none is named), the oldest request first."""
@@ -96,6 +88,14 @@ class Reader:
         query = f"{sql.SELECT_CLIP} WHERE {where} ORDER BY coalesce(r.submitted_at, r.intent_at), c.ord"
         for row in self._db.execute(query, tuple(str(state) for state in states)):
             yield sql.clip_of(row)
+
+    def kinds(self) -> list[tuple[int, int]]:
+        """Group the clips to be submitted by what their price depends on: (row of one of them, how many)."""
+        query = (
+            "SELECT min(id), count(*) FROM clip WHERE state='pending' AND wanted=1 "
+            "GROUP BY model, json_extract(params, '$.size'), json_extract(params, '$.duration')"
+        )
+        return self._db.execute(query).fetchall()
 
     def states(self) -> dict[str, State]:
         """Give the state of every clip by its key."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
-from batchgen.clip import EVENTS, REPLACED, Clip, Event, Request, State, Wanted
+from batchgen.clip import EVENTS, FREE, REPLACED, Clip, Event, Request, State, Wanted
 from batchgen.errors import LedgerError, LedgerWriteError
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
@@ -85,6 +85,17 @@ INSERT_REQUESTS = (
 INSERT_EVENTS = (
     f"INSERT INTO event(clip, at, name, state, detail) "  # noqa: S608
     f"SELECT {_at(0)}, {_at(1, 'intent_at')}, {_at(2)}, {_at(3)}, {_at(4)} FROM json_each(?)"
+)
+
+_FREE = ",".join(f"'{outcome}'" for outcome in sorted(FREE))
+#: Days are told apart for the latest requests only: a cap by the day is about today.
+SUMS = (
+    "WITH r AS (SELECT grade, intent_at, held, cost, "  # noqa: S608
+    f"outcome NOT IN ({_FREE}) AS live FROM request) "
+    "SELECT grade, CASE WHEN intent_at > (SELECT max(intent_at) FROM request) - 172800 "
+    "THEN date(CAST(intent_at AS INTEGER), 'unixepoch', 'localtime') ELSE '' END AS day, "
+    "sum(held), sum(live AND cost IS NULL), coalesce(sum(cost), 0), max(cost), sum(live), "
+    "sum(live AND cost IS NULL AND held = 0) FROM r GROUP BY grade, day"
 )
 
 

@@ -26,6 +26,7 @@ from batchgen.ledger import lock, sql
 from batchgen.ledger.reader import FILE, Reader
 from batchgen.ledger.spill import Spill
 from batchgen.money import price_class
+from batchgen.wall import stake_of
 
 log = logging.getLogger("batchgen.ledger")
 
@@ -221,9 +222,10 @@ class Ledger(Reader):
 
     def clip(self, row: int) -> Clip:
         """Give a clip as it is now."""
-        return self._live.get(row) or self._live.setdefault(row, self._on_disk(row))
+        return self._live.get(row) or self._live.setdefault(row, self.on_disk(row))
 
-    def _on_disk(self, row: int) -> Clip:
+    def on_disk(self, row: int) -> Clip:
+        """Give a clip as it is on disk, without keeping it in mind."""
         return sql.clip_of(self._db.execute(f"{sql.SELECT_CLIP} WHERE c.id=?", (row,)).fetchone())
 
     # --- the one way to change a clip -----------------------------------------------------------------
@@ -269,10 +271,7 @@ class Ledger(Reader):
             counts[after.state] += 1
         old, new = before.request, after.request
         same = old is not None and new is not None and old.n == new.n
-        was_held, was_cost = (old.held, old.cost or 0) if old and same else (0, 0)
-        is_held, is_cost = (new.held, new.cost or 0) if new else (0, 0)
-        charge = new.cost if new else None
-        self.money.move(grade, held=is_held - was_held, spent=is_cost - was_cost, charge=charge)
+        self.money.move(grade, stake_of(old if same else None), stake_of(new))
 
     # --- group commit ---------------------------------------------------------------------------------
 

@@ -176,6 +176,15 @@ class BudgetShape(Shape):
     """The wall."""
 
     max_usd: Money | None = Field(default=None, description="USD for the batch, over all its runs.")
+    max_usd_per_day: Money | None = Field(
+        default=None, description="USD for what is submitted on one calendar day, local time."
+    )
+    max_clips: Annotated[Whole, Field(ge=0)] | None = Field(
+        default=None, description="Paid submissions of the batch, over all its runs; failures are free."
+    )
+    allow_unknown_price: StrictBool | None = Field(
+        default=None, description="Submit clips of unknown price in spite of a budget in USD."
+    )
 
 
 class OutputShape(Shape):

@@ -47,7 +47,7 @@ output:
   name: "{{ id }}_{{ take }}"
 
 budget:
-  max_usd: 20             # spent and reserved never pass this
+  max_usd: 20             # spent and reserved never pass this; also max_usd_per_day, max_clips
 
 # limits: {rpm: 50, in_flight: 32, downloads: 8}
 """

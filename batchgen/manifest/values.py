@@ -27,6 +27,9 @@ class Budget:
     """The wall; None: none. A cap of 0 is a cap."""
 
     max_usd: Decimal | None = None
+    max_usd_per_day: Decimal | None = None
+    max_clips: int | None = None
+    allow_unknown_price: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ _CREDITS: Final = re.compile(r"credit|balance|\bfunds?\b")
 _VALUE: Final = re.compile(
     r"parameter|\bvalue|invalid|must be|should be|one of|not (allowed|supported|accepted|valid)|unsupported|required"
 )
+#: A 403 in these words is about now, not about what the account may do.
+_PASSING: Final = re.compile(r"rate limit|too many|throttl|temporar|try again|slow down")
 _NO_BLOCK: Final = frozenset({401, 402, 404, 405, 408, 409, 410, 429})
 _LONGEST_WAIT_S: Final = 120.0
 
@@ -56,6 +58,8 @@ def submit_error(answer: Answer, now: float) -> CallError:
         return UnsureError(text, status=status)
     if status == 406:
         return _not_acceptable(answer, text)
+    if status == 403 and _PASSING.search(_plain(answer.told(2000))):
+        return AccountError(text, reason="throttled", status=status)
     reason = {401: "key", 402: "credits", 403: "forbidden", 404: "model", 405: "bug", 410: "retired"}.get(status)
     if reason:
         return AccountError(text, reason=reason, status=status, collects=reason != "key")
@@ -67,9 +71,10 @@ def get_error(what: str, answer: Answer, now: float) -> NowError | AccountError:
     status, text = answer.status, _message(what, answer)
     if status == 401:
         return AccountError(text, reason="key", status=status, collects=False)
-    if status == 403:
+    passing = status == 403 and _PASSING.search(_plain(answer.told(2000)))
+    if status == 403 and not passing:
         return AccountError(text, reason="forbidden", status=status, collects=False)
-    kind = "rate" if status == 429 else "server"
+    kind = "rate" if status == 429 or passing else "server"
     return NowError(text, kind=kind, status=status, retry_after=retry_after(answer.headers, now))
 
 

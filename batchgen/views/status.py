@@ -13,6 +13,7 @@ from batchgen.clip import State
 from batchgen.money import usd
 from batchgen.views.marks import ASCII, SHOWN, UNICODE, Marks
 from batchgen.views.words import ascii_only, bare_urls, clock, dollars, one_line, pack, plural, span, stamp_utc, wrap
+from batchgen.wall import NO_CAPS, Caps
 
 SCHEMA_VERSION = 1
 _CLIPS_NAMED = 10
@@ -61,7 +62,6 @@ class Facts:
     unwanted: int
     spent: int
     reserved: int
-    cap: int | None
     elapsed_s: float | None  #: of this run; None when there is none
     stopped: str | None  #: why the run ended early, in words
     clips_dir: str
@@ -69,7 +69,10 @@ class Facts:
     manifest_arg: str  #: the manifest as the user typed it
     in_flight_until: float | None = None  #: when the first clip in flight can't be collected any more
     live: bool = False  #: a run is at work on it
-    unpriced: int = 0  #: clips that were charged an amount that is not known
+    unpriced: int = 0  #: clips that were charged, or may be, an amount that is not known, with nothing reserved
+    caps: Caps = NO_CAPS
+    today: int = 0  #: spent and reserved by what was submitted today, local time
+    paid_clips: int = 0  #: submissions that were charged, or may be
     sandbox: bool = False  #: nothing of it was paid for
     options: Sequence[str] = ()  #: what every further command needs, as in `--dir DIR`
 
@@ -94,7 +97,11 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "unwanted": facts.unwanted,
         "spent_usd": dollars(facts.spent),
         "reserved_usd": dollars(facts.reserved),
-        "cap_usd": dollars(facts.cap),
+        "cap_usd": dollars(facts.caps.usd),
+        "today_usd": dollars(facts.today),
+        "cap_usd_per_day": dollars(facts.caps.usd_per_day),
+        "paid_clips": facts.paid_clips,
+        "cap_clips": facts.caps.clips,
         "unpriced": facts.unpriced,
         "elapsed_s": None if facts.elapsed_s is None else round(facts.elapsed_s, 3),
         "stopped": facts.stopped,
@@ -220,6 +227,10 @@ def _bill(obj: Mapping[str, Any], width: int) -> list[str]:
     cap = "no budget set" if obj["cap_usd"] is None else f"budget {_usd(obj['cap_usd'])}"
     play = " (sandbox: nothing was paid)" if obj["sandbox"] else ""
     lines = wrap(f"Spent {_usd(obj['spent_usd'])}, reserved {_usd(obj['reserved_usd'])}, {cap}{play}", width)
+    if obj["cap_usd_per_day"] is not None:
+        lines += wrap(f"Today {_usd(obj['today_usd'])} of {_usd(obj['cap_usd_per_day'])}", width)
+    if obj["cap_clips"] is not None:
+        lines += wrap(f"Submitted {obj['paid_clips']:,} of {plural(obj['cap_clips'], 'clip')}", width)
     if obj["unpriced"]:
         lines += wrap(f"The cost of {plural(obj['unpriced'], 'clip')} is unknown and not in that sum.", width)
     return lines

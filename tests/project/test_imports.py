@@ -17,8 +17,9 @@ KNOWS: dict[str, frozenset[str]] = {
         "clip": "errors events",
         "events": "",
         "errors": "",
-        "money": "clip errors",
+        "money": "",
         "charges": "money",
+        "wall": "clip",
         "planning": "clip errors money",
         "retry": "",
         "schedule": "",
@@ -26,9 +27,9 @@ KNOWS: dict[str, frozenset[str]] = {
         "failpoints": "errors",
         # the user's files
         "redact": "",
-        "settings": "errors money redact",
+        "settings": "errors money redact wall",
         "manifest": "clip errors providers.models",
-        "ledger": "clip errors failpoints folders money",
+        "ledger": "clip errors failpoints folders money wall",
         "wishes": "clip errors manifest retry",
         # the service
         "providers": "",
@@ -52,10 +53,10 @@ KNOWS: dict[str, frozenset[str]] = {
         "reconcile": "clip errors looks matching pacer providers.base",
         "flow": (
             "clip errors failpoints ledger looks media money pacer poller providers.base reconcile retry schedule "
-            "sidecar"
+            "sidecar wall"
         ),
         # what people see
-        "views": "clip errors ledger looks money planning",
+        "views": "clip errors ledger looks money planning wall",
         # what a clip is likely to cost
         "tariff": "charges clip money providers.models",
         # joined from the manifest, the ledger and the prices

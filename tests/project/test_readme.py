@@ -111,7 +111,7 @@ def test_every_field_of_the_json_answers_is_told() -> None:
     """Fields are stable, and so they have to be known."""
     said = section("JSON")
     problems = [Problem("a", State.FAILED, "why"), Problem("b", State.LOST, "why")]
-    facts = Facts("n", {}, 0, 0, 0, None, None, None, "clips", problems, "n")
+    facts = Facts("n", {}, 0, 0, 0, None, None, "clips", problems, "n")
     status = status_object(facts, now=0.0)
     plan = plan_object(make_plan([], {}, price=lambda _: None, rpm=None, in_flight=1, latency_s=None))
     fields = {*status, *plan, *status["state"], *status["failures"][0], *status["attention"][0]}

@@ -12,6 +12,7 @@ import pytest
 from batchgen.clip import State
 from batchgen.views.status import Facts, Problem, cause, next_commands, status_object, status_text
 from batchgen.views.words import columns
+from batchgen.wall import Caps
 
 GOLDEN = Path(__file__).parent / "golden"
 ZONE = timezone(timedelta(hours=1))
@@ -44,7 +45,7 @@ FACTS = Facts(
     unwanted=2,
     spent=41_200_000,
     reserved=1_250_000,
-    cap=120_000_000,
+    caps=Caps(120_000_000),
     elapsed_s=4_000.12345,
     stopped="the account has no credits left",
     clips_dir="jobs/night/clips",
@@ -94,7 +95,7 @@ def test_amounts_are_exact_to_four_decimals(micro: int, text: str) -> None:
 
 def test_no_cap_and_no_run_are_null() -> None:
     """Not 0: a cap of 0 would be another thing."""
-    obj = status_object(replace(FACTS, cap=None, elapsed_s=None), now=NOW)
+    obj = status_object(replace(FACTS, caps=Caps(), elapsed_s=None), now=NOW)
     assert obj["cap_usd"] is None
     assert obj["elapsed_s"] is None
 
