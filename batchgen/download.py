@@ -12,8 +12,8 @@ import email.utils
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from aiofiles.threadpool import wrap
 from yarl import URL
 
 from batchgen import failpoints, hosts, retry
+from batchgen.body import WINDOW_S, Source, TooSlowError, bounded
 from batchgen.errors import DownloadError
 from batchgen.folders import Folders
 from batchgen.media import BrokenVideo, Expect, Fetched
@@ -35,6 +36,8 @@ _T = TypeVar("_T")
 
 #: One trip to a thread costs about as much as writing this many bytes; smaller bodies are written in one go.
 BLOCK = 256 * 2**10
+#: Before so much is written the disk is asked whether it has room (bytes).
+ROOMY = 64 * 2**20
 #: A file that is broken so many times, fetched from the start each time, is the provider's own fault.
 ROUNDS = 3
 #: A server may ask us to wait, but not through the night (seconds).
@@ -64,6 +67,7 @@ class Downloader:
             environment's proxies are used only without it.
         tries: failures in a row without a step forward before a file counts as trouble.
         stall_s: seconds without a byte after which a body counts as stalled.
+        window_s: seconds after which a body that trickles (see `body`) is broken off, and resumed later.
         connect_s: seconds for one connection to be made.
         max_bytes: a longer file is refused as broken.
         backoff_s: the ceiling of the first wait between tries; it doubles up to a minute.
@@ -76,6 +80,7 @@ class Downloader:
         loopback: bool = False,
         tries: int = 6,
         stall_s: float = 60.0,
+        window_s: float = WINDOW_S,
         connect_s: float = 10.0,
         max_bytes: int = 4 * 2**30,
         backoff_s: float = 1.0,
@@ -84,6 +89,8 @@ class Downloader:
         self._loopback = loopback
         self._tries = tries
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=stall_s)
+        self._head_s = connect_s + stall_s
+        self._window_s = window_s
         self._max_bytes = max_bytes
         self._backoff_s = backoff_s
         self._folders = Folders()
@@ -96,6 +103,7 @@ class Downloader:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity"},
+            middlewares=(_bare,),
             timeout=self._timeout,
             trust_env=not self._loopback,
         )
@@ -125,35 +133,52 @@ class Downloader:
             DownloadError: see its kinds.
             DiskFullError: the disk is full or can't be written; stop the run, nothing is lost.
         """
-        link = _parsed(url)
+        link = hosts.parse(url)
         part = Part(target, str(link.with_query(None).with_fragment(None)), self._folders)
         try:
             if part.noted:
                 await _thread(part.adopt)
-            return await self._persist(link, part, partial(part.commit, expect=expect, finish=finish))
+            commit = partial(part.commit, expect=expect, finish=finish)
+            return await self._persist(hosts.name(link), part, partial(self._bring, link, part), commit)
         finally:
             part.close()
 
-    async def _persist(self, link: URL, part: Part, commit: Callable[[bytes], Fetched]) -> Fetched:
+    async def keep(
+        self, source: Source, target: Path, expect: Expect = _ANYTHING, finish: Finish | None = None
+    ) -> Fetched:
+        """Store a video that an answer of the service itself holds, through the same checks as a file behind a link.
+
+        It can't be resumed: each try opens the source anew, whose own errors pass. Else as `fetch`.
+        """
+        part = Part(target, "", self._folders)
+        try:
+            commit = partial(part.commit, expect=expect, finish=finish)
+            return await self._persist("the answer", part, partial(self._take, source, part), commit)
+        finally:
+            part.close()
+
+    async def _persist(
+        self, name: str, part: Part, bring: Callable[[], Awaitable[bytes]], commit: Callable[[bytes], Fetched]
+    ) -> Fetched:
         """Try until the file is there, or there is no sense in it."""
         failures = broken = 0
         best = part.size
         while True:
             try:
                 async with self._slots:
-                    return await _thread(partial(commit, await self._bring(link, part)))
+                    return await _thread(partial(commit, await bring()))
             except BrokenVideo as error:
                 part.begin(None, None)
                 broken += 1
                 if broken >= (self._tries if error.foreign else ROUNDS):
                     await _thread(part.discard)
-                    raise DownloadError(f"{_name(link)} is no whole video: {error}", kind="broken") from error
+                    raise DownloadError(f"{name} is no whole video: {error}", kind="broken") from error
                 wait = retry.delay(broken, dice=random.random(), base=self._backoff_s)
             except _Trouble as error:
                 failures = 1 if part.size >= best + BLOCK else failures + 1
                 best = max(best, part.size)
                 if failures >= self._tries:
-                    raise DownloadError(f"{_name(link)}: {error} ({failures} tries)", kind="trouble") from error
+                    raise DownloadError(f"{name}: {error} ({failures} tries)", kind="trouble") from error
                 wait = retry.delay(failures, hint=error.hint, dice=random.random(), base=self._backoff_s)
             await asyncio.sleep(wait)
 
@@ -172,11 +197,19 @@ class Downloader:
                 _settle_unsatisfied(answer, part)
                 return b""
             _settle(answer, part)
-            tail = await self._stream(answer, part)
+            if part.total is not None and part.total - part.size >= ROOMY:
+                await _thread(partial(part.room, min(part.total, self._max_bytes)))
+            tail = await self._stream(answer.content.iter_any(), part)
         if part.total is not None and part.size + len(tail) < part.total:
             await _keep(part, tail)
             raise _Trouble("cut short")
         return tail
+
+    async def _take(self, source: Source, part: Part) -> bytes:
+        """Bring all bytes of a source, as `_bring` does."""
+        part.begin(None, None)
+        async with source() as pieces:
+            return await self._stream(pieces, part)
 
     @asynccontextmanager
     async def _answer(self, link: URL, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -185,7 +218,9 @@ class Downloader:
         try:
             for _ in range(_HOPS + 1):
                 hosts.check(link, loopback=self._loopback)
-                async with self._session.get(link, headers=headers, allow_redirects=False) as answer:
+                async with asyncio.timeout(self._head_s):  # a head may trickle, too
+                    answer = await self._session.get(link, headers=headers, allow_redirects=False)
+                async with answer:
                     if answer.status not in _REDIRECTS:
                         _judge(answer)
                         yield answer
@@ -195,26 +230,36 @@ class Downloader:
             raise DownloadError("a redirect to an address that can't be read", kind="refused") from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise _Trouble(_words(error)) from error
-        raise DownloadError(f"{_name(link)}: more than {_HOPS} redirects", kind="refused")
+        raise DownloadError(f"{hosts.name(link)}: more than {_HOPS} redirects", kind="refused")
 
-    async def _stream(self, answer: aiohttp.ClientResponse, part: Part) -> bytes:
+    async def _stream(self, pieces: AsyncIterator[bytes], part: Part) -> bytes:
         """Write whole blocks as they come; return what is less than one."""
         limit = self._max_bytes if part.total is None else part.total
         if limit > self._max_bytes:
             raise BrokenVideo(f"{limit:,} bytes, more than the {self._max_bytes:,} that are allowed")
         buffer = bytearray()
         try:
-            async for piece in answer.content.iter_any():
-                buffer += piece
-                if part.size + len(buffer) > limit:
-                    raise BrokenVideo(f"more than {limit:,} bytes")
-                if len(buffer) >= BLOCK:
-                    await _write(part, bytes(buffer))
-                    buffer.clear()
+            async with aclosing(bounded(pieces, most=limit - part.size, window_s=self._window_s)) as body:
+                async for piece in body:
+                    buffer += piece
+                    if len(buffer) >= BLOCK:
+                        await _write(part, bytes(buffer))
+                        buffer.clear()
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
             await _keep(part, bytes(buffer))
             raise
+        except TooSlowError as error:
+            await _keep(part, bytes(buffer))
+            raise _Trouble(str(error)) from error
         return bytes(buffer)
+
+
+async def _bare(
+    request: aiohttp.ClientRequest, handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+) -> aiohttp.ClientResponse:
+    """Take off what the environment would add: a `default` entry of a .netrc is another service's password."""
+    request.headers.pop("Authorization", None)
+    return await handler(request)
 
 
 # --- what an answer means -----------------------------------------------------------------------------
@@ -241,7 +286,7 @@ def _judge(answer: aiohttp.ClientResponse) -> None:
         return
     told = f"HTTP {status} {answer.reason or ''}".strip()
     if 400 <= status < 500 and status not in _PASSING:
-        raise DownloadError(f"{_name(answer.url)}: {told}", kind="dead")
+        raise DownloadError(f"{hosts.name(answer.url)}: {told}", kind="dead")
     raise _Trouble(told, _hint(answer.headers.get("Retry-After"), time.time()))
 
 
@@ -300,22 +345,7 @@ def _next_hop(link: URL, answer: aiohttp.ClientResponse) -> URL:
     location = answer.headers.get("Location")
     if not location:
         raise _Trouble(f"HTTP {answer.status} without a Location")
-    return link.join(_parsed(location))
-
-
-def _parsed(text: str) -> URL:
-    """Read a URL as it stands: signatures are often made over its very spelling."""
-    try:
-        link = URL(text, encoded=text.isascii() and text.isprintable() and " " not in text)
-        _ = link.host, link.port  # read only when asked for, and may be nonsense
-        return link
-    except ValueError:
-        raise DownloadError("an address that can't be read", kind="refused") from None
-
-
-def _name(link: URL) -> str:
-    """Name a link without its query, which may hold a signature."""
-    return f"{link.host}{link.path}"
+    return link.join(hosts.parse(location))
 
 
 def _words(error: BaseException) -> str:

@@ -20,6 +20,14 @@ from batchgen.errors import DownloadError
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+#: Not to be fetched from, though `ipaddress` has them for public: site-local (given up), IETF and cloud metadata,
+#: translation within a network, documentation, a relay that is no more, and the host of a cloud's own machines.
+_SPECIAL = tuple(
+    map(
+        ipaddress.ip_network,
+        ("fec0::/10", "192.0.0.0/24", "64:ff9b:1::/48", "3fff::/20", "192.88.99.0/24", "168.63.129.16/32"),
+    )
+)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -53,6 +61,25 @@ def check(url: URL, *, loopback: bool) -> None:
         raise _refused(url, "http without encryption")
 
 
+def parse(text: str) -> URL:
+    """Read a link as it stands: signatures are often made over its very spelling.
+
+    Raises:
+        DownloadError: "refused": it is none.
+    """
+    try:
+        link = URL(text, encoded=text.isascii() and text.isprintable() and " " not in text)
+        _ = link.host, link.port  # read only when asked for, and may be nonsense
+        return link
+    except ValueError:
+        raise DownloadError("an address that can't be read", kind="refused") from None
+
+
+def name(link: URL) -> str:
+    """Name a link without its query, which may hold a signature."""
+    return f"{link.host}{link.path}"
+
+
 class PublicResolver(AbstractResolver):
     """A resolver that gives only addresses which may be connected to.
 
@@ -68,8 +95,16 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Resolve a name. Raises DownloadError ("refused") when all of its addresses are private, else OSError."""
-        found = await self._inner.resolve(host, port, family)
+        """Resolve a name.
+
+        Raises:
+            DownloadError: "refused": all of its addresses are private, or it is no name.
+            OSError: it is not known.
+        """
+        try:
+            found = await self._inner.resolve(host, port, family)
+        except UnicodeError:  # a label too long, or none
+            raise DownloadError(f"may not fetch from {host[:80]}: no host has such a name", kind="refused") from None
         if host in self._proxies:
             return found
         fit = [one for one in found if may_connect(one["host"], loopback=self._loopback)]
@@ -89,7 +124,8 @@ def _refused(url: URL, why: str) -> DownloadError:
 def _fits(ip: _Address, *, loopback: bool) -> bool:
     if ip.is_loopback:
         return loopback
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+    special = any(ip in network for network in _SPECIAL)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or special)
 
 
 def _parsed(text: str) -> _Address | None:

@@ -37,6 +37,8 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNUSABLE = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.ESTALE}
 )
+#: With so much free, a file for which that does not suffice is its own trouble, not the disk's (bytes).
+ROOM_FOR_OTHERS = 2**30
 #: Clocks are corrected by less; a restart of the machine takes longer.
 _SAME_BOOT_S = 5.0
 
@@ -146,6 +148,23 @@ class Part:
             self._folders.sync(self.target.parent)
             failpoints.reach("folder.after")
             return fetched
+
+    def room(self, total: int) -> None:
+        """See that the disk has room for the rest of a file of `total` bytes, before it is filled.
+
+        Raises:
+            DiskFullError: it has not, and is short of room for any clip: stop the run.
+            DownloadError: it has not, for a file that is out of all proportion ("trouble").
+        """
+        need = total - self.size
+        with disk(self.path):
+            free = shutil.disk_usage(self.path.parent).free
+        if need <= free:
+            return
+        words = f"the file has {total / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free in {self.path.parent}"
+        if free >= ROOM_FOR_OTHERS:
+            raise DownloadError(words, kind="trouble")
+        raise DiskFullError(f"{words}. Nothing is lost: what was paid for is fetched by the next run. Make room first")
 
     def discard(self) -> None:
         """Take what there is of it off the disk."""

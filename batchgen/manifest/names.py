@@ -7,7 +7,11 @@ import re
 import unicodedata
 
 MAX_BYTES = 200
-_FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]')
+_FORBIDDEN = frozenset('/\\:*?"<>|')
+#: Control and format characters (right-to-left marks, joiners, tags), halves of emoji, line and paragraph ends.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: A clip of such a name would have its sidecar where the note of another clip's `.part` is.
+_NOTE = ".mp4.part"
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_ .-]{0,150}[A-Za-z0-9_-]")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?= *(?:\.|\Z))", re.IGNORECASE)
 
@@ -15,16 +19,18 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²
 def safe_name(text: str) -> str:
     """Return the text as one file or folder name that is legal on Linux, macOS and Windows, never empty.
 
-    No separators or control characters, no dot first, no dot or space last, no device name, Unicode NFC,
+    No separators, control or unseen characters, no dot first, no dot or space last, no device name, Unicode NFC,
     at most 200 bytes of UTF-8: what is longer is cut and ends in a hash of the whole.
     """
     name = text if _PLAIN.fullmatch(text) else _cleaned(text)
     if _RESERVED.match(name):
         name = f"_{name}"
+    if name.casefold().endswith(_NOTE):
+        name += "_"
     encoded = name.encode()
     if len(encoded) <= MAX_BYTES:
         return name
-    tail = "~" + hashlib.sha256(text.encode()).hexdigest()[:8]
+    tail = "~" + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
     return encoded[: MAX_BYTES - len(tail)].decode(errors="ignore").rstrip(". ") + tail
 
 
@@ -52,6 +58,7 @@ def hash6(text: str) -> str:
 
 
 def _cleaned(text: str) -> str:
-    plain = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", text))
+    known = unicodedata.normalize("NFC", text)
+    plain = "".join("_" if char in _FORBIDDEN or unicodedata.category(char) in _UNSEEN else char for char in known)
     # A name that is nothing but dots would be a folder's own name, or its parent's.
     return plain.lstrip(". ").rstrip(". ") or "_"

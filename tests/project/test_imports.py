@@ -40,9 +40,10 @@ KNOWS: dict[str, frozenset[str]] = {
         # the run
         "hosts": "errors",
         "media": "errors",
+        "body": "media",
         "folders": "",
         "part": "errors failpoints folders media",
-        "download": "errors failpoints folders hosts media part retry",
+        "download": "body errors failpoints folders hosts media part retry",
         "sidecar": "clip media",
         "verify": "clip errors ledger media",
         "pacer": "errors retry",

@@ -1,9 +1,12 @@
 # ruff: noqa: F811
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
+from aiohttp.abc import ResolveResult
+from aiohttp.resolver import ThreadedResolver
 from filehost import SMALL, Host, check, downloader, host, plain, served  # noqa: F401
 from yarl import URL
 
@@ -49,6 +52,33 @@ async def test_an_address_that_is_not_public_is_refused(tmp_path: Path, url: str
             await downloader.fetch(url, tmp_path / "a.mp4")
     assert caught.value.kind == "refused"
     assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["10.1.2.3", "127.0.0.1", "169.254.169.254", "172.16.0.1", "192.168.0.1", "100.64.0.1", "0.0.0.0",
+     "255.255.255.255", "192.0.0.192", "168.63.129.16", "100.100.100.200", "198.18.0.1", "240.0.0.1", "224.0.0.251",
+     "::", "::1", "::10.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1",
+     "2002:a00:1::", "2001:0:a00:1::", "fe80::1", "fe80::1%eth0", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1",
+     "2001:db8::1", "3fff::1", "100::1"],
+)  # fmt: skip
+async def test_a_name_that_leads_to_such_an_address_is_refused(address: str) -> None:
+    """Private, link-local, metadata of clouds, IPv4 in IPv6's clothes: a name is as good as where it leads."""
+    resolver = hosts.PublicResolver(loopback=True)
+
+    class Rebound(ThreadedResolver):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        ) -> list[ResolveResult]:
+            return [ResolveResult(hostname=host, host=address, port=port, family=0, proto=0, flags=0)]
+
+    resolver._inner = Rebound()
+    if address in {"127.0.0.1", "::1"}:
+        assert not hosts.may_connect(address, loopback=False)
+    else:
+        with pytest.raises(DownloadError, match="not a public address"):
+            await resolver.resolve("images.example", 443)
+    await resolver.close()
 
 
 def test_public_addresses_may_be_fetched_from() -> None:
