@@ -97,6 +97,14 @@ class Reader:
         )
         return self._db.execute(query).fetchall()
 
+    def requests(self) -> Iterator[tuple[Clip, bool]]:
+        """Give every request that was ever made, each in its clip in place of the last one, and whether it is that.
+
+        In the order in which clips were first wanted; read as it is asked for, however many there are.
+        """
+        for *row, last in self._db.execute(sql.SELECT_REQUESTS):
+            yield sql.clip_of(tuple(row)), bool(last)
+
     def states(self) -> dict[str, State]:
         """Give the state of every clip by its key."""
         return {key: State(state) for key, state in self._db.execute("SELECT key, state FROM clip")}

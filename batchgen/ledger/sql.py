@@ -50,12 +50,14 @@ _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in EVENTS}
 _NOTHING = (None, "")
 _REQUEST = [field.name for field in fields(Request)]
 _WANTED = "key, prompt_id, take, model, params, name, ord, priority, audio_file, audio_sha256, label, reroll_of"
-SELECT_CLIP = (
-    f"SELECT c.id, {', '.join('c.' + name for name in _WANTED.split(', '))}, c.state, c.attempts, "  # noqa: S608
+_CLIP = (
+    f"SELECT c.id, {', '.join('c.' + name for name in _WANTED.split(', '))}, c.state, c.attempts, "
     "c.failures, c.refusals, c.reason, c.file, c.bytes, c.sha256, c.flags, c.wanted, "
-    f"{', '.join('r.' + name for name in _REQUEST)} "
-    "FROM clip c LEFT JOIN request r ON r.clip = c.id AND r.n = c.n "
+    f"{', '.join('r.' + name for name in _REQUEST)}"
 )
+SELECT_CLIP = f"{_CLIP} FROM clip c LEFT JOIN request r ON r.clip = c.id AND r.n = c.n "
+#: Every request with its clip, and whether it is the clip's last.
+SELECT_REQUESTS = f"{_CLIP}, r.n = c.n FROM clip c JOIN request r ON r.clip = c.id ORDER BY c.id, r.n"
 INSERT_CLIP = f"INSERT INTO clip({_WANTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 #: Re-rolls are wanted as long as their root is; what another take has replaced is not, whatever the manifest says.
 WANT_REROLLS = "UPDATE clip SET wanted=1 WHERE reroll_of IN (SELECT key FROM clip WHERE wanted=1)"

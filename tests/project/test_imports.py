@@ -57,7 +57,8 @@ KNOWS: dict[str, frozenset[str]] = {
             "sidecar wall"
         ),
         # what people see
-        "views": "clip errors ledger looks money planning wall",
+        "bill": "clip",
+        "views": "bill clip errors ledger looks money planning wall",
         # what a clip is likely to cost
         "tariff": "charges clip money providers.models",
         # joined from the manifest, the ledger and the prices

@@ -1,0 +1,87 @@
+"""`batchgen report`: the morning's report, and the bill. Reads the ledger; submits and changes nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from batchgen.cli import common
+
+if TYPE_CHECKING:
+    from batchgen.bill import Bill
+    from batchgen.ledger.reader import Reader
+
+_BY = ("clip", "prompt", "cell", "day", "model", "take")
+
+
+@click.command("report")
+@common.manifest_argument
+@common.folder_option
+@common.sandbox_option
+@click.option("--bill", is_flag=True, help="The bill: estimated, charged, free, reserved, and what is not known.")
+@click.option("--by", type=click.Choice(_BY), help="With --bill: add it up by this. [default: prompt]")
+@common.json_option
+def report(manifest: str, folder: Path | None, *, sandbox: bool, bill: bool, by: str | None, as_json: bool) -> None:
+    """Tell how the night went: counts, money, doubts, failures by cause, and where the files are.
+
+    With --bill, what it cost: every request, to the last digit, by clip, prompt, matrix cell, day, model or take.
+    """
+    from batchgen.ledger.reader import Reader
+
+    where = common.ledger_folder(manifest, folder, sandbox=sandbox)
+    reader = Reader(where)
+    try:
+        if bill or by:
+            _bill(reader, by or "prompt", as_json=as_json)
+        else:
+            _morning(reader, manifest, ("--dir", str(folder)) if folder else (), as_json=as_json)
+    finally:
+        reader.close()
+
+
+def _bill(reader: Reader, by: str, *, as_json: bool) -> None:
+    from batchgen.views.bill import bill_object, bill_text
+
+    made = made_by(reader, by)
+    about: dict[str, Any] = {
+        "name": reader.meta("name") or reader.folder.name,
+        "sandbox": common.is_sandbox(reader),
+        "cap": reader.cap(),
+    }
+    common.answer(
+        bill_object(made, **about),
+        lambda: bill_text(made, common.width(), ascii=common.plain_ascii(), **about),
+        as_json=as_json,
+    )
+
+
+def made_by(reader: Reader, by: str) -> Bill:
+    """Add up every request of a ledger."""
+    from batchgen.bill import By, make_bill
+
+    return make_bill((clip for clip, _ in reader.requests()), By(by))
+
+
+def _morning(reader: Reader, arg: str, options: tuple[str, ...], *, as_json: bool) -> None:
+    from batchgen.cli.facts import facts_of
+    from batchgen.ledger.lock import holder
+    from batchgen.views.bill import bill_object, summary_lines
+    from batchgen.views.status import status_object, status_text
+
+    live = holder(reader.folder) is not None
+    facts = facts_of(reader, arg, live=live, cap=reader.cap(), options=options)
+    status = status_object(facts, now=time.time())
+    made = made_by(reader, "model")
+    money = bill_object(made, name=facts.name, sandbox=facts.sandbox, cap=facts.cap)
+
+    def text() -> str:
+        parts = [status_text(status, common.width(), ascii=common.plain_ascii())]
+        if made.total.requests:
+            lines = [*summary_lines(made.total, common.width() - 2), facts.command("report", "--bill")]
+            parts.append("\n".join(["The bill", *(f"  {line}" for line in lines)]))
+        return "\n\n".join(parts)
+
+    common.answer({**status, "bill": money["total"]}, text, as_json=as_json)

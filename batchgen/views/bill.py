@@ -1,0 +1,195 @@
+"""The bill: one object for programs, a table at the terminal's width for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+from decimal import Decimal
+from typing import Any
+
+from batchgen.bill import Bill, By, Kind, Line
+from batchgen.money import MICRO
+from batchgen.views.words import ascii_only, columns, fit, one_line, plural, stamp, stamp_utc, wrap
+
+_LABEL = 14
+_MEANING = {
+    Kind.IN_FLIGHT: ("In flight", "on its way"),
+    Kind.UNPRICED: ("Unpriced", "made, and the service did not say for how much"),
+    Kind.UNCONFIRMED: ("Unconfirmed", "the answer never came; may have been charged"),
+    Kind.LOST: ("Lost", "can't be fetched; may have been charged"),
+    Kind.FORGOTTEN: ("Given up", "on your word; may have been charged"),
+}
+_UNNAMED = {By.CELL: "(no matrix)"}
+
+
+def exact(micro: int) -> str:
+    """Give an amount as people read it, to the last digit: "$1,002.50", "$0.3125", "$0.000001"."""
+    whole, _, part = f"{Decimal(abs(micro)) / MICRO:,.6f}".partition(".")
+    return f"{'-' if micro < 0 else ''}${whole}.{part.rstrip('0').ljust(2, '0')}"
+
+
+# --- for programs ---------------------------------------------------------------------------------------
+
+
+def bill_object(bill: Bill, *, name: str, sandbox: bool, cap: int | None) -> dict[str, Any]:
+    """Give the object that `report --bill --json` prints; its fields are stable and documented.
+
+    Amounts are JSON numbers of USD, exact to the last digit, so that the lines add up to the total.
+    """
+    return {
+        "schema_version": 1,
+        "name": name,
+        "sandbox": sandbox,
+        "cap_usd": None if cap is None else _number(cap),
+        "since": None if bill.since is None else stamp_utc(bill.since),
+        "until": None if bill.until is None else stamp_utc(bill.until),
+        "by": str(bill.by),
+        "total": _line(bill.total),
+        "lines": [{str(bill.by): group, **_line(line)} for group, line in bill.lines.items()],
+    }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    return {
+        "clips": len(line.clips),
+        "requests": line.requests,
+        "retries": line.retries,
+        "rerolls": line.rerolls,
+        **{str(kind): line.counts[kind] for kind in Kind},
+        "estimated_usd": _number(line.estimated),
+        "unestimated": line.unestimated,
+        "charged_usd": _number(line.charged),
+        "reserved_usd": _number(line.reserved),
+        "doubtful_usd": _number(_doubtful(line)),
+        "unknown": line.unknown,
+        "unwanted_usd": _number(line.unwanted),
+    }
+
+
+def _doubtful(line: Line) -> int:
+    """What is reserved for requests that nobody will hear of again by themselves."""
+    return sum(line.held[kind] for kind in (Kind.UNCONFIRMED, Kind.LOST, Kind.FORGOTTEN))
+
+
+def _number(micro: int) -> float:
+    return float(Decimal(micro) / MICRO)
+
+
+# --- for people -----------------------------------------------------------------------------------------
+
+
+def bill_text(
+    bill: Bill,
+    width: int = 80,
+    *,
+    name: str,
+    sandbox: bool = False,
+    cap: int | None = None,
+    ascii: bool = False,  # noqa: A002  # what it is called everywhere in the views
+    tz: tzinfo | None = None,
+) -> str:
+    """Say a bill in lines of `width` columns: what it comes to and what is not known, then its lines."""
+    play = " (sandbox: nothing was paid)" if sandbox else ""
+    head = wrap(f"{one_line(name)}: the bill{play}", width)
+    if not bill.total.requests:
+        return "\n".join([*head, "Nothing was submitted, so nothing was charged."])
+    parts = [[*head, *_period(bill, width, tz)], summary_lines(bill.total, width, cap=cap), _table(bill, width)]
+    text = "\n\n".join("\n".join(lines) for lines in parts)
+    return ascii_only(text) if ascii else text
+
+
+def summary_lines(total: Line, width: int, *, cap: int | None = None) -> list[str]:
+    """Say what requests came to: charged, free, in doubt, not known, and at most."""
+    told = [("Charged", f"{exact(total.charged)} for {plural(total.counts[Kind.CHARGED], 'request')}")]
+    more = f" ({plural(total.unestimated, 'request')} without one)" if total.unestimated else ""
+    if total.unestimated < total.requests:
+        told.append(("Estimated", f"{exact(total.estimated)} for what was charged or may be{more}"))
+    if total.counts[Kind.FREE]:
+        told.append(("Free", f"{plural(total.counts[Kind.FREE], 'request')} failed or blocked, not charged"))
+    if total.retries:
+        told.append(("Retries", f"{plural(total.retries, 'request')} beyond the first of a clip"))
+    told += [
+        (label, f"{plural(total.counts[kind], 'request')}, {exact(total.held[kind])} reserved: {meaning}")
+        for kind, (label, meaning) in _MEANING.items()
+        if total.counts[kind]
+    ]
+    if total.unknown:
+        told.append(("Not known", f"the cost of {plural(total.unknown, 'request')}, in none of these sums"))
+    if total.reserved or total.unknown:
+        more = ", and what is not known" if total.unknown else ""
+        told.append(("At most", f"{exact(total.charged + total.reserved)} if all that is reserved is charged{more}"))
+    if total.unwanted:
+        told.append(("Among these", f"{exact(total.unwanted)} for clips that are no longer wanted"))
+    if cap is not None:
+        told.append(("Budget", exact(cap)))
+    return [line for label, text in told for line in _under(label, text, width)]
+
+
+def _period(bill: Bill, width: int, tz: tzinfo | None) -> list[str]:
+    if bill.since is None or bill.until is None:
+        return []
+    total = bill.total
+    clips = plural(len(total.clips), "clip")
+    span = f"{plural(total.requests, 'request')} for {clips}, from {stamp(bill.since, tz)} to {stamp(bill.until, tz)}"
+    return wrap(span, width)
+
+
+def _under(label: str, text: str, width: int) -> list[str]:
+    """Keep a label's column: what runs over goes below the text."""
+    lines = wrap(text, width - _LABEL)
+    return [f"{'' if number else label:<{_LABEL}}{line}" for number, line in enumerate(lines)]
+
+
+def _table(bill: Bill, width: int) -> list[str]:
+    heads = ("Requests", "Free", "Estimated", "Charged", "Reserved")
+    rows = [(group or _UNNAMED.get(bill.by, "(no name)"), line) for group, line in bill.lines.items()]
+    cells = [heads, *(_cells(line) for _, line in rows), _cells(bill.total)]
+    keep = _columns_that_fit(cells, width)
+    wide = [max(len(row[index]) for row in cells) for index in range(len(heads))]
+    room = width - sum(wide[index] + 2 for index in keep)
+    titles = [str(bill.by).capitalize(), *(_marked(name, line) for name, line in rows), "Total"]
+    first = min(room, max(columns(title) for title in titles))
+    lines = [
+        _row(title, first, [f"{row[i]:>{wide[i]}}" for i in keep]) for title, row in zip(titles, cells, strict=True)
+    ]
+    rule = "-" * max(columns(line) for line in lines)
+    notes = ["* no longer wanted, in part or in whole: kept, and in the sums"] if bill.total.unwanted else []
+    notes += ["? not known"] if bill.total.unknown or bill.total.unestimated else []
+    under = [line for note in notes for line in wrap(note, width)]
+    return [lines[0], rule, *lines[1:-1], rule, lines[-1], *under]
+
+
+def _marked(name: str, line: Line) -> str:
+    return one_line(name) + (" *" if line.unwanted else "")
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    return (
+        f"{line.requests:,}",
+        f"{line.counts[Kind.FREE]:,}" if line.counts[Kind.FREE] else "-",
+        _amount(line.estimated, line.unestimated),
+        _amount(line.charged, line.unknown),
+        _amount(line.reserved, 0),
+    )
+
+
+def _amount(known: int, unknown: int) -> str:
+    """A sum, marked where it lacks what nobody knows; "-" is surely nothing."""
+    if unknown:
+        return f"{exact(known)}+?" if known else "?"
+    return exact(known) if known else "-"
+
+
+def _columns_that_fit(cells: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Leave out the columns that matter least until a name has room."""
+    keep = list(range(len(cells[0])))
+    for least in (1, 2, 0):
+        if width - sum(max(len(row[index]) for row in cells) + 2 for index in keep) >= 20:
+            break
+        keep.remove(least)
+    return keep
+
+
+def _row(title: str, room: int, cells: Sequence[str]) -> str:
+    name = fit(title, room)
+    return "  ".join([name + " " * (room - columns(name)), *cells])
