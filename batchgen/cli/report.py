@@ -49,7 +49,7 @@ def _bill(reader: Reader, by: str, *, as_json: bool) -> None:
     about: dict[str, Any] = {
         "name": reader.meta("name") or reader.folder.name,
         "sandbox": common.is_sandbox(reader),
-        "cap": reader.cap(),
+        "cap": reader.caps().usd,
     }
     common.answer(
         bill_object(made, **about),
@@ -72,10 +72,10 @@ def _morning(reader: Reader, arg: str, options: tuple[str, ...], *, as_json: boo
     from batchgen.views.status import status_object, status_text
 
     live = holder(reader.folder) is not None
-    facts = facts_of(reader, arg, live=live, cap=reader.cap(), options=options)
+    facts = facts_of(reader, arg, live=live, caps=reader.caps(), options=options)
     status = status_object(facts, now=time.time())
     made = made_by(reader, "model")
-    money = bill_object(made, name=facts.name, sandbox=facts.sandbox, cap=facts.cap)
+    money = bill_object(made, name=facts.name, sandbox=facts.sandbox, cap=facts.caps.usd)
 
     def text() -> str:
         parts = [status_text(status, common.width(), ascii=common.plain_ascii())]
