@@ -37,6 +37,7 @@ class Look:
 
     at: float  #: by the service's clock if it told it, else by ours
     note: str
+    sent_at: float = 0.0  #: when the clip's request left, by our clock: a look at an earlier one says nothing
     since: float | None = None  #: the window that was asked for
     until: float | None = None
     pages: int = 0

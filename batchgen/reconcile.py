@@ -199,6 +199,7 @@ class Reconciler:
         return Look(
             at=window.at,
             note=note,
+            sent_at=left_at(clip),
             since=window.since,
             until=window.until,
             pages=page.pages,

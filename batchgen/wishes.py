@@ -44,6 +44,24 @@ def named(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
     return list(found.values())
 
 
+def in_doubt(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
+    """Return the unconfirmed and lost clips that names or globs mean; a glob leaves the others out.
+
+    Raises:
+        UsageError: a word means no clip, names one that is not in doubt, or fits none that is.
+    """
+    every = list(clips)
+    found: dict[int, Clip] = {}
+    for word in words:
+        fits = named(every, [word])
+        doubtful = [clip for clip in fits if clip.state in (State.UNCONFIRMED, State.LOST)]
+        if not doubtful:
+            states = f"{word} is {fits[0].state}" if len(fits) == 1 else f"none of the {len(fits)} clips {word} is"
+            raise UsageError(f"{states}{', not' if len(fits) == 1 else ''} unconfirmed or lost: nothing to give up")
+        found |= {clip.row: clip for clip in doubtful}
+    return list(found.values())
+
+
 def why_not(clip: Clip, again: Again, *, by_name: bool = False) -> str:
     """Say why a failed or blocked clip is not tried again as it is; empty: it is."""
     if clip.state is State.BLOCKED:

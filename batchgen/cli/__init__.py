@@ -16,8 +16,8 @@ from batchgen.errors import BatchgenError, Exit, ManifestError
 
 #: In the order of a batch's life. Each is a module, imported when it is asked for: `--version` answers at once.
 COMMANDS = (
-    "init", "check", "plan", "run", "status", "retry", "reroll", "reconcile", "report", "verify",
-    "doctor", "sandbox", "schema", "completion",
+    "init", "check", "plan", "run", "status", "retry", "reroll", "reconcile", "forget", "report",
+    "verify", "doctor", "sandbox", "schema", "completion",
 )  # fmt: skip
 
 

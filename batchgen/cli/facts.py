@@ -9,7 +9,9 @@ from pathlib import Path
 from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
 from batchgen.ledger.reader import Reader
-from batchgen.views.status import Facts, Problem
+from batchgen.looks import LOOKS, Look, read
+from batchgen.views.problem import Problem
+from batchgen.views.status import Facts
 from batchgen.wall import NO_CAPS, Caps, day_of
 
 #: The provider keeps a record this long after submission (seconds).
@@ -26,6 +28,7 @@ def facts_of(
     totals, money = ledger.totals(), ledger.wall()
     today = money.on(day_of(time.time()))
     oldest = next(ledger.clips(State.GENERATING), None)
+    looks = {row: read(text) for row, text in ledger.kept(LOOKS).items()}
     return Facts(
         name=ledger.meta("name") or ledger.folder.name,
         counts=totals.counts,
@@ -38,7 +41,7 @@ def facts_of(
         elapsed_s=elapsed_s,
         stopped=stopped,
         clips_dir=str(ledger.folder / "clips"),
-        problems=[_problem(clip) for clip in ledger.clips(*_TOLD, wanted=True)],
+        problems=[_problem(clip, looks.get(clip.row)) for clip in ledger.clips(*_TOLD, wanted=True)],
         manifest_arg=manifest_arg,
         in_flight_until=_submitted_at(oldest) + RECORD_S if oldest else None,
         live=live,
@@ -68,10 +71,17 @@ def facts_of_folder(
     )  # fmt: skip
 
 
-def _problem(clip: Clip) -> Problem:
-    held = clip.request.held if clip.request else 0
+def _problem(clip: Clip, look: Look | None) -> Problem:
     return Problem(
-        clip.wanted.name, clip.state, clip.reason, clip.request_id, _submitted_at(clip), held, transient=clip.transient
+        clip.wanted.name,
+        clip.state,
+        clip.reason,
+        clip.request_id,
+        _submitted_at(clip),
+        clip.request.held if clip.request else 0,
+        transient=clip.transient,
+        forgotten=clip.state is State.FAILED and clip.forgotten,
+        look=look if look and clip.request and look.sent_at == clip.request.intent_at else None,
     )
 
 

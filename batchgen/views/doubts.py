@@ -2,14 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from itertools import zip_longest
 from typing import Any
 
+from batchgen.clip import State
 from batchgen.looks import Look
 from batchgen.money import usd
+from batchgen.views.marks import Marks
+from batchgen.views.problem import Problem
 from batchgen.views.words import bare_urls, clock, columns, dollars, one_line, plural, span, stamp, stamp_utc, wrap
+
+IN_DOUBT = (State.UNCONFIRMED, State.LOST)
+_MEANING = {
+    State.UNCONFIRMED: "may have been paid for: the answer to the request never came",
+    State.LOST: "paid for, or perhaps paid for, and can't be fetched as far as is known",
+}
+_NAMED = 10
+
+
+def attention(problems: Iterable[Problem], command: Callable[..., str], *, now: float) -> list[dict[str, Any]]:
+    """Give what `status --json` prints of clips in doubt; `command` writes a command line about the batch."""
+    return [_doubt(problem, command, now) for problem in problems if problem.state in IN_DOUBT]
+
+
+def _doubt(problem: Problem, command: Callable[..., str], now: float) -> dict[str, Any]:
+    return {
+        "clip": problem.name,
+        "state": str(problem.state),
+        "request_id": problem.request_id,
+        "sent_at": _stamp(problem.since),
+        "age_s": None if problem.since is None else round(max(0.0, now - problem.since)),
+        "reason": bare_urls(one_line(problem.reason)),
+        "reserved_usd": dollars(problem.held),
+        "looked": look_object(problem.look),
+        "next": [
+            command("reconcile"),
+            command("run", f"--resubmit-{problem.state}", "--only", problem.name),
+            command("forget", problem.name),
+        ],
+    }
+
+
+def attention_lines(obj: Mapping[str, Any], state: State, marks: Marks, width: int, tz: tzinfo | None) -> list[str]:
+    """Say how the clips of a `status_object` stand that are in doubt in this way; a long list is cut."""
+    doubts = [doubt for doubt in obj["attention"] if doubt["state"] == state]
+    if not doubts:
+        return []
+    lines = wrap(f"{marks.of(state)} {len(doubts):,} {state}: {_MEANING[state]}", width)
+    lines += doubt_lines(doubts[:_NAMED], width, epoch(obj["at"]), tz)
+    if len(doubts) > _NAMED:
+        lines.append(f"    and {len(doubts) - _NAMED:,} more (--json lists all)")
+    return lines
 
 
 def look_object(look: Look | None) -> dict[str, Any] | None:

@@ -6,19 +6,20 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import Any
 
 from batchgen.clip import State
 from batchgen.money import usd
+from batchgen.views.doubts import IN_DOUBT, attention, attention_lines, epoch
 from batchgen.views.marks import ASCII, SHOWN, UNICODE, Marks
+from batchgen.views.problem import Problem
 from batchgen.views.words import ascii_only, bare_urls, clock, dollars, one_line, pack, plural, span, stamp_utc, wrap
 from batchgen.wall import NO_CAPS, Caps
 
 SCHEMA_VERSION = 1
 _CLIPS_NAMED = 10
-_FREE_FAILURES = (State.FAILED, State.BLOCKED)
-_WANT_A_WORD = (State.UNCONFIRMED, State.LOST)
+_FAILURES = (State.FAILED, State.BLOCKED)
 _IN_FLIGHT = (State.GENERATING, State.DOWNLOADING)
 #: By state, and whether the service's own trouble was the cause: what to do, and the command for it.
 _ADVICE = {
@@ -32,25 +33,13 @@ _ADVICE = {
         ("run",),
     ),
 }
-_MEANING = {
-    State.UNCONFIRMED: "may have been paid for: the answer to the request never came",
-    State.LOST: "paid for, or perhaps paid for, and can't be fetched as far as is known",
-}
+#: It may have been charged: making it again may pay for it again.
+_GIVEN_UP = (
+    "given up, and perhaps charged: what is reserved stays in the bill; to make them again and perhaps pay twice",
+    ("retry", "--forgotten"),
+)
 #: What differs between two messages of one cause: URLs, ids, and numbers too long to be an HTTP status.
 _PARTICULARS = re.compile(r"https?://\S+|\b(?=[0-9a-f-]*\d)[0-9a-f]{8,}(?:-[0-9a-f]+)*\b|\d{4,}", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A wanted clip that failed, was blocked, or is unconfirmed or lost."""
-
-    name: str
-    state: State
-    reason: str
-    request_id: str | None = None
-    since: float | None = None  #: when its last request was made, epoch seconds
-    held: int = 0  #: still reserved for it, micro-dollars
-    transient: bool = True  #: of a failure: by the service's own trouble; False: only a change can mend it
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +97,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "clips_dir": facts.clips_dir,
         "collect_before": None if facts.in_flight_until is None else stamp_utc(facts.in_flight_until),
         "failures": _failures(facts),
-        "attention": [_attention(problem, now) for problem in facts.problems if problem.state in _WANT_A_WORD],
+        "attention": attention(facts.problems, facts.command, now=now),
         "next": next_commands(facts),
     }
 
@@ -121,14 +110,17 @@ def next_commands(facts: Facts) -> list[str]:
         return told
     if has & {State.PENDING, State.SUBMITTING, *_IN_FLIGHT, State.BLOCKED}:
         told.append(facts.command("run"))
-    if has & {*_WANT_A_WORD}:
+    if has & {*IN_DOUBT}:
         told.append(facts.command("reconcile"))
     if State.UNCONFIRMED in has:
         told.append(facts.command("run", "--resubmit-unconfirmed"))
     if State.LOST in has:
         told.append(facts.command("run", "--resubmit-lost"))
-    if State.FAILED in has:
-        failed = [problem for problem in facts.problems if problem.state is State.FAILED]
+    doubtful = [problem.name for problem in facts.problems if problem.state in IN_DOUBT]
+    if doubtful:
+        told.append(facts.command("forget", doubtful[0]))
+    failed = [problem for problem in facts.problems if problem.state is State.FAILED and not problem.forgotten]
+    if facts.counts.get(State.FAILED, 0) > sum(problem.forgotten for problem in facts.problems):
         told.append(facts.command("retry", *(() if any(problem.transient for problem in failed) else ("--all",))))
     return told
 
@@ -139,10 +131,11 @@ def cause(reason: str) -> str:
 
 
 def _failures(facts: Facts) -> list[dict[str, Any]]:
-    free = [problem for problem in facts.problems if problem.state in _FREE_FAILURES]
-    groups: dict[tuple[State, bool, str], list[Problem]] = {}
-    for problem in free:
-        groups.setdefault((problem.state, problem.transient, cause(problem.reason)), []).append(problem)
+    ended = [problem for problem in facts.problems if problem.state in _FAILURES]
+    groups: dict[tuple[State, bool, bool, str], list[Problem]] = {}
+    for problem in ended:
+        kind = (problem.state, problem.transient, problem.forgotten)
+        groups.setdefault((*kind, cause(problem.reason)), []).append(problem)
     by_size = sorted(groups.values(), key=len, reverse=True)
     return [_failure(group, facts) for group in by_size]
 
@@ -150,6 +143,8 @@ def _failures(facts: Facts) -> list[dict[str, Any]]:
 def _failure(group: Sequence[Problem], facts: Facts) -> dict[str, Any]:
     first = group[0]
     advice, command = _ADVICE[first.state, first.transient and first.state is State.FAILED]
+    if first.forgotten:
+        advice, command = _GIVEN_UP
     return {
         "state": str(first.state),
         "reason": bare_urls(one_line(first.reason)) or "no reason was given",
@@ -157,17 +152,6 @@ def _failure(group: Sequence[Problem], facts: Facts) -> dict[str, Any]:
         "clips": [problem.name for problem in group[:_CLIPS_NAMED]],
         "advice": advice,
         "next": facts.command(*command),
-    }
-
-
-def _attention(problem: Problem, now: float) -> dict[str, Any]:
-    return {
-        "clip": problem.name,
-        "state": str(problem.state),
-        "request_id": problem.request_id,
-        "age_s": None if problem.since is None else round(max(0.0, now - problem.since)),
-        "reason": bare_urls(one_line(problem.reason)),
-        "reserved_usd": dollars(problem.held),
     }
 
 
@@ -190,7 +174,7 @@ def status_text(
         [*_head(obj, marks, width), *_standing(obj, width, tz)],
         [*_bill(obj, width), *pack(["Clips are in", obj["clips_dir"]], width, " ")],
         *[_failure_lines(group, marks, width) for group in obj["failures"]],
-        *[_attention_lines(obj, state, marks, width) for state in _WANT_A_WORD],
+        *[attention_lines(obj, state, marks, width, tz) for state in IN_DOUBT],
         _next_lines(obj),
     ]
     text = "\n\n".join("\n".join(lines) for lines in parts if lines)
@@ -218,7 +202,7 @@ def _standing(obj: Mapping[str, Any], width: int, tz: tzinfo | None) -> list[str
         told.append("A run is at work on it now.")
     elif obj["collect_before"] is not None:
         paid = sum(obj["state"][state] for state in _IN_FLIGHT)
-        by = clock(_epoch(obj["collect_before"]), _epoch(obj["at"]), tz)
+        by = clock(epoch(obj["collect_before"]), epoch(obj["at"]), tz)
         told.append(f"{plural(paid, 'paid clip')} can still be fetched: run again before {by}.")
     return [line for text in told for line in wrap(text, width)]
 
@@ -248,33 +232,12 @@ def _failure_lines(group: Mapping[str, Any], marks: Marks, width: int) -> list[s
     ]
 
 
-def _attention_lines(obj: Mapping[str, Any], state: State, marks: Marks, width: int) -> list[str]:
-    clips = [clip for clip in obj["attention"] if clip["state"] == state]
-    if not clips:
-        return []
-    lines = wrap(f"{marks.of(state)} {len(clips):,} {state}: {_MEANING[state]}", width)
-    for clip in clips[:_CLIPS_NAMED]:
-        lines += wrap(_attention_text(clip), width, "    ")
-    if len(clips) > _CLIPS_NAMED:
-        lines.append(f"    and {len(clips) - _CLIPS_NAMED:,} more (--json lists all)")
-    return lines
-
-
-def _attention_text(clip: Mapping[str, Any]) -> str:
-    told = [f"request {one_line(clip['request_id'])}" if clip["request_id"] else "no request id"]
-    if clip["age_s"] is not None:
-        told.append(f"{span(clip['age_s'])} ago")
-    if clip["reserved_usd"]:
-        told.append(f"{_usd(clip['reserved_usd'])} reserved")
-    reason = f": {clip['reason']}" if clip["reason"] else ""
-    return f"{one_line(clip['clip'])} ({', '.join(told)}){reason}"
-
-
 def _next_lines(obj: Mapping[str, Any]) -> list[str]:
     notes = {
         "reconcile": "look for them in the account's history; free",
         "--resubmit-unconfirmed": "look once more, and make again what is not there",
         "--resubmit-lost": "make them again; this is paid for again",
+        "forget": "give one up: it is looked for no more, and stays in the bill",
     }
     lines = []
     for text in obj["next"]:
@@ -285,7 +248,3 @@ def _next_lines(obj: Mapping[str, Any]) -> list[str]:
 
 def _usd(dollars_: float | None) -> str:
     return usd(None if dollars_ is None else round(dollars_ * 1_000_000))
-
-
-def _epoch(iso: str) -> float:
-    return datetime.fromisoformat(iso).timestamp()

@@ -19,7 +19,8 @@ from batchgen.errors import Exit
 from batchgen.planning import make_plan
 from batchgen.sandbox.faults import Faults
 from batchgen.views.plan import plan_object
-from batchgen.views.status import Facts, Problem, status_object
+from batchgen.views.problem import Problem
+from batchgen.views.status import Facts, status_object
 
 TEXT = README.read_text(encoding="utf-8")
 TRY = (

@@ -54,7 +54,7 @@ def test_a_history_row_is_read_in_its_documented_shape() -> None:
 @pytest.mark.parametrize(
     ("change", "field", "expected"),
     [
-        ({"model_status": "PENDING"}, "outcome", Running("PENDING")),
+        ({"model_status": "PENDING"}, "outcome", Running("PENDING", queued=True)),
         ({"model_status": "FAILED", "error": "blocked by moderation"}, "outcome", None),
         ({"model_status": "HUH"}, "outcome", Running("HUH", known=False)),
         ({"model_status": None}, "outcome", Completed(MP4, 625_000)),

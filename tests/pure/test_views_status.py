@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from batchgen.clip import State
-from batchgen.views.status import Facts, Problem, cause, next_commands, status_object, status_text
+from batchgen.views.problem import Problem
+from batchgen.views.status import Facts, cause, next_commands, status_object, status_text
 from batchgen.views.words import columns
 from batchgen.wall import Caps
 
@@ -132,6 +133,20 @@ def test_unconfirmed_and_lost_clips_are_listed_with_id_and_age() -> None:
     assert lost["request_id"] == "2c7f6e1a-52ab-4c0e-9d0f-1b2c3d4e5f60"
     assert (lost["age_s"], lost["reserved_usd"]) == (13_520, 0.625)
     assert "secret" not in lost["reason"]
+
+
+def test_what_was_given_up_is_not_called_free_and_is_not_retried_by_the_way() -> None:
+    """It may have been charged: only its own word makes it again."""
+    gone = Problem("walk_3", State.FAILED, "given up", None, NOW, 625_000, forgotten=True)
+    facts = replace(FACTS, counts={State.FAILED: 1}, problems=[gone])
+    obj = status_object(facts, now=NOW)
+    [group] = obj["failures"]
+    assert "free" not in group["advice"]
+    assert group["next"].endswith("--forgotten")
+    assert obj["next"] == []
+    both = status_object(replace(FACTS, counts={State.FAILED: 2}, problems=[gone, PROBLEMS[0]]), now=NOW)
+    assert [one["count"] for one in both["failures"]] == [1, 1]
+    assert both["next"] == ["batchgen retry 'jobs/night shift.yaml'"]
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.DONE])
