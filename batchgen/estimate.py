@@ -5,23 +5,32 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Mapping
+import statistics
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from batchgen.charges import ENOUGH, MEMORY, Charges
 from batchgen.clip import State
 from batchgen.errors import BatchgenError
+from batchgen.known import Known
 from batchgen.ledger.reader import FILE, Reader
 from batchgen.manifest import Manifest
 from batchgen.money import price_class
-from batchgen.planning import Plan, make_plan
+from batchgen.planning import Choice, Given, Plan, make_plan
 from batchgen.providers import models
 from batchgen.settings import Settings
+from batchgen.tariff import Tariff
+from batchgen.wall import Wall, day_of
 
 #: What the sandbox's batch belongs to, whatever its port.
 SANDBOX_ORIGIN = "sandbox"
 #: What is believed of a model that nobody has told anything of (seconds).
 UNKNOWN_LATENCY_S = 120.0
+#: How many of the latest run times a plan reads from the ledger.
+RUN_TIMES = 2000
 
 
 def latency_of(model: str, settings: Settings) -> float:
@@ -34,45 +43,88 @@ def latency_of(model: str, settings: Settings) -> float:
     return known.mean_latency_s if known else UNKNOWN_LATENCY_S
 
 
-def plan_folder(manifest: Manifest, settings: Settings, folder: Path) -> Plan:
-    """Hold a manifest against the ledger in a batch folder, if there is one; writes nothing."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a ledger knew at one moment, as far as a plan asks; of a batch that never ran: nothing."""
+
+    known: Sequence[Known] = ()
+    wall: Wall = field(default_factory=Wall)
+    charges: Mapping[str, Sequence[int]] = field(default_factory=dict)  #: the latest per price class
+    run_times: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+def look(ledger: Reader) -> Seen:
+    """Ask a ledger all that a plan needs."""
+    return Seen(list(ledger.known()), ledger.wall(), ledger.charges(MEMORY), ledger.run_times(RUN_TIMES))
+
+
+def look_in(folder: Path) -> Seen:
+    """Ask the ledger in a batch folder, if there is one; writes nothing."""
     if not Reader.exists(folder):
-        return plan_of(manifest, settings, {}, folder=folder)
+        return Seen()
     reader = Reader(folder)
     try:
-        money = reader.wall()
-        return plan_of(manifest, settings, reader.states(), spent=money.spent, reserved=money.reserved, folder=folder)
+        return look(reader)
     finally:
         reader.close()
+
+
+def plan_folder(manifest: Manifest, settings: Settings, folder: Path, *, each_clip: bool = False) -> Plan:
+    """Hold a manifest against the ledger in a batch folder, if there is one; writes nothing."""
+    return plan_of(manifest, settings, look_in(folder), folder=folder, each_clip=each_clip)
 
 
 def plan_of(
     manifest: Manifest,
     settings: Settings,
-    states: Mapping[str, State],
+    seen: Seen,
     *,
-    spent: int = 0,
-    reserved: int = 0,
     folder: Path | None = None,
+    each_clip: bool = False,
 ) -> Plan:
-    """Hold a manifest against what a ledger knows; reads nothing but the free disk space."""
-    used = {clip.model for clip in manifest.wanted}
-    known = [model for model in (models.find(name) for name in sorted(used)) if model]
-    return make_plan(
-        manifest.wanted,
-        states,
-        price=lambda clip: models.estimate(clip.model, json.loads(clip.params), manifest.prices),
+    """Hold a manifest against what a ledger knew; reads nothing but the free disk space and sibling ledgers."""
+    tariff = Tariff(manifest.prices, Charges.of(seen.charges))
+    latency_s, time_source = _latency(manifest, settings, seen)
+    given = Given(
+        name=manifest.name,
         rpm=settings.rpm or None,
         in_flight=settings.in_flight,
-        latency_s=max((latency_of(name, settings) for name in used), default=None),
-        name=manifest.name,
-        spent=spent,
-        reserved=reserved,
-        cap=settings.max_usd,
+        latency_s=latency_s,
+        time_source=time_source,
+        wall=replace(seen.wall, caps=settings.caps),
+        day=day_of(time.time()),
         free_bytes=_free_bytes(folder or manifest.path.parent),
-        warnings=_bought_already(manifest, states, folder, sandbox=settings.sandbox),
-        price_source="; ".join(model.price_note for model in known),
+        price_source=_price_source(manifest),
+        warnings=_bought_already(manifest, seen, folder, sandbox=settings.sandbox),
     )
+    choice = Choice(settings.only, settings.limit, settings.resubmit_unconfirmed, settings.resubmit_lost)
+    return make_plan(manifest.wanted, seen.known, quote=tariff.quote, given=given, choice=choice, each_clip=each_clip)
+
+
+def _price_source(manifest: Manifest) -> str:
+    used = sorted({clip.model for clip in manifest.wanted})
+    return "; ".join(model.price_note for model in map(models.find, used) if model)
+
+
+def _latency(manifest: Manifest, settings: Settings, seen: Seen) -> tuple[float | None, str]:
+    """Say how long one clip takes: as its model's last ones took, else as is believed of the model; and which."""
+    used = {clip.model for clip in manifest.wanted}
+    times = [s for grade, seconds in seen.run_times.items() if grade.split(" ", 1)[0] in used for s in seconds]
+    if len(times) >= ENOUGH:
+        return statistics.median(times), f"learned from the last {len(times):,} clips: {_span(times)} each"
+    believed = max((latency_of(name, settings) for name in used), default=None)
+    if believed is None:
+        return None, ""
+    who = "as --expect-latency says" if settings.expect_latency is not None else "the model's published mean"
+    if settings.sandbox and settings.expect_latency is None:
+        who = "the sandbox's"
+    elif settings.expect_latency is None and not all(map(models.find, used)):
+        who = "a guess, as nothing is known of the model"
+    return believed, f"at {believed:.0f} s a clip, {who}"
+
+
+def _span(times: Sequence[float]) -> str:
+    return f"{statistics.median(times):.0f} s"
 
 
 def whole_estimate(manifest: Manifest) -> int | None:
@@ -91,10 +143,9 @@ def whole_estimate(manifest: Manifest) -> int | None:
     return total
 
 
-def _bought_already(
-    manifest: Manifest, states: Mapping[str, State], folder: Path | None, *, sandbox: bool
-) -> list[str]:
+def _bought_already(manifest: Manifest, seen: Seen, folder: Path | None, *, sandbox: bool) -> list[str]:
     """Warn of sibling batches that have done clips which this one would buy."""
+    states = {clip.key: clip.state for clip in seen.known}
     new = {clip.key for clip in manifest.wanted if states.get(clip.key, State.PENDING) is State.PENDING}
     told = []
     for ledger in sorted(manifest.path.parent.glob(f"*/{FILE}")) if new and not sandbox else ():

@@ -22,7 +22,7 @@ from batchgen.charges import MEMORY, Charges
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
 from batchgen.errors import Exit, LedgerWriteError, UsageError
-from batchgen.estimate import SANDBOX_ORIGIN, latency_of, plan_of, whole_estimate
+from batchgen.estimate import SANDBOX_ORIGIN, latency_of, look, plan_of, whole_estimate
 from batchgen.flow.brake import Brake
 from batchgen.flow.doubts import found
 from batchgen.flow.inflight import Places
@@ -130,8 +130,7 @@ class Session:
 
     def plan(self) -> Plan:
         """Hold the manifest against the ledger."""
-        return plan_of(self.manifest, self.settings, self.ledger.states(), spent=self.ledger.money.spent,
-                       reserved=self.ledger.money.reserved, folder=self.folder)  # fmt: skip
+        return plan_of(self.manifest, self.settings, look(self.ledger), folder=self.folder)
 
     async def run(self, beside: Beside | None = None) -> Outcome:
         """Run until all is settled or the brake is pulled. `beside` runs alongside, and is cancelled at the end.

@@ -87,6 +87,11 @@ def width() -> int:
     return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
 
 
+def coloured() -> bool:
+    """Tell whether the answer may be coloured: on a terminal that can, and whose owner does not forbid it."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
 def plain_ascii() -> bool:
     """Tell whether the output can't take more than ASCII."""
     return (sys.stdout.encoding or "ascii").lower().replace("-", "") not in {"utf8", "utf16", "utf32"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,26 @@ from batchgen.cli.caps import cap_options
 @click.option("--rpm", type=click.FloatRange(0), metavar="N", help="API calls a minute; 0: no limit.")
 @click.option("--in-flight", type=click.IntRange(1), metavar="N", help="Clips at the service at once, at most.")
 @click.option("--expect-latency", type=click.FloatRange(0), metavar="SECONDS", help="The model's run time.")
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="Plan a run that submits at most N clips.")
+@click.option("--only", metavar="ID-GLOB", help="Plan a run of the clips whose id or name fits, as in 'singer*'.")
+@click.option(
+    "--resubmit-unconfirmed", is_flag=True, default=None, help="Plan what that option of run would make again."
+)
+@click.option("--resubmit-lost", is_flag=True, default=None, help="Plan what that option of run would make again.")
 @common.json_option
+@click.option("-v", "--verbose", is_flag=True, help="List every clip.")
 def plan(
     manifest: str,
     folder: Path | None,
     *,
     sandbox: bool,
-    rpm: float | None,
-    in_flight: int | None,
-    expect_latency: float | None,
     as_json: bool,
-    **caps: Any,  # noqa: ANN401 - by `Settings`' names
+    verbose: bool,
+    **given: Any,  # noqa: ANN401 - the settings, by name
 ) -> None:
-    """Show what a run would make, what it would cost (estimated), and how long it would take.
+    """Show what a run would do with each clip and why, what it would cost (estimated), and how long it would take.
 
-    The manifest is held against the batch's ledger: only what is new would be submitted. Writes nothing.
+    The manifest is held against the batch's ledger: + is made and paid for, ~ is changed, = is kept. Spends nothing.
     """
     from batchgen import manifest as manifests
     from batchgen.estimate import plan_folder
@@ -44,9 +50,11 @@ def plan(
     read = manifests.load(path)
     for warning in read.warnings:
         click.echo(f"warning: {warning}", err=True)
-    given = {**caps, "rpm": rpm, "in_flight": in_flight, "expect_latency": expect_latency}
     settings = merge({**given, "sandbox": sandbox or None}, read, read_config())
-    made = plan_folder(read, settings, (folder or batch_folder(path, sandbox=sandbox)).absolute())
+    where = (folder or batch_folder(path, sandbox=sandbox)).absolute()
+    made = plan_folder(read, settings, where, each_clip=verbose)
     common.answer(
-        plan_object(made), lambda: plan_text(made, common.width(), ascii=common.plain_ascii()), as_json=as_json
+        plan_object(made),
+        lambda: plan_text(made, common.width(), ascii=common.plain_ascii(), colour=common.coloured(), now=time.time()),
+        as_json=as_json,
     )

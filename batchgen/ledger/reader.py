@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchgen.clip import Clip, State
+from batchgen.known import Known
 from batchgen.ledger import sql
 from batchgen.wall import NO_CAPS, Caps, Sums, Wall
 
@@ -108,6 +109,11 @@ class Reader:
     def states(self) -> dict[str, State]:
         """Give the state of every clip by its key."""
         return {key: State(state) for key, state in self._db.execute("SELECT key, state FROM clip")}
+
+    def known(self) -> Iterator[Known]:
+        """Give every clip in short, with what all of its requests cost, in the order in which they came."""
+        for row in self._db.execute(sql.SELECT_KNOWN):
+            yield Known._make((*row[:11], State(row[11]), *row[12:]))
 
     def request_ids(self) -> set[str]:
         """Give every request id that some clip has."""

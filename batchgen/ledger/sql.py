@@ -58,6 +58,15 @@ _CLIP = (
 SELECT_CLIP = f"{_CLIP} FROM clip c LEFT JOIN request r ON r.clip = c.id AND r.n = c.n "
 #: Every request with its clip, and whether it is the clip's last.
 SELECT_REQUESTS = f"{_CLIP}, r.n = c.n FROM clip c JOIN request r ON r.clip = c.id ORDER BY c.id, r.n"
+_FREE = ",".join(f"'{outcome}'" for outcome in sorted(FREE))
+SELECT_KNOWN = (
+    "SELECT c.key, c.prompt_id, c.take, c.model, c.params, c.name, c.ord, c.priority, c.label, c.reroll_of, "  # noqa: S608
+    "c.audio_sha256, c.state, c.n, c.failures, c.refusals, c.reason, r.at, "
+    "coalesce(r.spent, 0), coalesce(r.held, 0), coalesce(r.uncharged, 0), c.flags FROM clip c LEFT JOIN ("
+    "SELECT clip, max(coalesce(submitted_at, intent_at)) AS at, sum(cost) AS spent, sum(held) AS held, "
+    f"sum(cost IS NULL AND held = 0 AND outcome NOT IN ({_FREE})) AS uncharged "
+    "FROM request GROUP BY clip) r ON r.clip = c.id ORDER BY c.id"
+)
 INSERT_CLIP = f"INSERT INTO clip({_WANTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 #: Re-rolls are wanted as long as their root is; what another take has replaced is not, whatever the manifest says.
 WANT_REROLLS = "UPDATE clip SET wanted=1 WHERE reroll_of IN (SELECT key FROM clip WHERE wanted=1)"
@@ -89,7 +98,6 @@ INSERT_EVENTS = (
     f"SELECT {_at(0)}, {_at(1, 'intent_at')}, {_at(2)}, {_at(3)}, {_at(4)} FROM json_each(?)"
 )
 
-_FREE = ",".join(f"'{outcome}'" for outcome in sorted(FREE))
 #: Days are told apart for the latest requests only: a cap by the day is about today.
 SUMS = (
     "WITH r AS (SELECT grade, intent_at, held, cost, "  # noqa: S608

@@ -1,45 +1,69 @@
-"""What `plan` answers: one object for programs, one text for people. All amounts are estimates."""
+"""What `plan` answers: one object for programs, one text for people. All amounts of what is to come are estimates."""
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Any
 
+from batchgen.charges import Quote, Source
 from batchgen.money import usd
-from batchgen.planning import Group, Plan
-from batchgen.views.words import ascii_only, columns, dollars, fit, one_line, plural, size, span, wrap
+from batchgen.planning import Action, Change, Group, Plan, PlannedClip, Step
+from batchgen.views.plan_steps import clip_lines, step_lines
+from batchgen.views.words import (
+    ascii_only,
+    bare_urls,
+    columns,
+    dollars,
+    fit,
+    one_line,
+    plural,
+    size,
+    span,
+    stamp_utc,
+    under,
+    wrap,
+)
 
 SCHEMA_VERSION = 1
-_MEANING = {
-    "new": "will be made and paid for",
-    "in_flight": "paid for and on their way; they will be fetched",
-    "done": "kept as they are",
-    "failed": "left as they are, until you ask for them again with retry",
-    "blocked": "left as they are, until you change their prompts",
-    "unconfirmed": "may have been paid for; reconcile looks for them",
-    "lost": "paid for, perhaps; reconcile looks for them",
-    "unwanted": "clips of before, no longer in the manifest; never deleted",
-}
+_COUNTS = ("new", "in_flight", "done", "failed", "blocked", "unconfirmed", "lost", "unwanted")
 _GROUPS_SHOWN = 20
 
 
 def plan_object(plan: Plan) -> dict[str, Any]:
-    """Give the object that `plan --json` prints: counts, groups, estimates (null where unknown), warnings."""
-    return {
+    """Give the object that `plan --json` prints: counts, groups, estimates (null where unknown), warnings.
+
+    `clips` is there only when each clip was asked for.
+    """
+    obj = {
         "schema_version": SCHEMA_VERSION,
         "name": plan.name,
         "wanted": plan.wanted,
-        **{name: getattr(plan, name) for name in _MEANING},
+        **{name: getattr(plan, name) for name in _COUNTS},
+        "submits": len(plan.submit),
+        "actions": [_step(step) for step in plan.steps],
+        "changes": [_change(change) for change in plan.changes],
         "groups": [_group(group) for group in plan.groups],
         "estimated_usd": dollars(plan.estimate),
         "unpriced": plan.unpriced,
         "price_source": plan.price_source,
+        "prices": [_price(grade, quote) for grade, quote in plan.quotes.items()],
         "estimated_s": None if plan.seconds is None else round(plan.seconds),
+        "time_source": plan.time_source,
         "estimated_bytes": plan.bytes,
+        "free_bytes": plan.free_bytes,
         "spent_usd": dollars(plan.spent),
         "reserved_usd": dollars(plan.reserved),
         "cap_usd": dollars(plan.cap),
+        "today_usd": dollars(plan.today),
+        "cap_usd_per_day": dollars(plan.caps.usd_per_day),
+        "paid_clips": plan.paid_clips,
+        "cap_clips": plan.caps.clips,
+        "cap_reaches": plan.reach,
+        "stopped_by": str(plan.barrier) if plan.barrier else None,
+        "collect_before": None if plan.collect_until is None else stamp_utc(plan.collect_until),
         "warnings": list(plan.warnings),
     }
+    return obj | ({"clips": [_clip(clip) for clip in plan.clips]} if plan.clips else {})
 
 
 def plan_text(
@@ -47,16 +71,64 @@ def plan_text(
     width: int = 80,
     *,
     ascii: bool = False,  # noqa: A002  # what it is called everywhere in the views
+    colour: bool = False,
+    now: float = 0.0,
+    tz: tzinfo | None = None,
 ) -> str:
-    """Say a plan in lines of at most `width` columns."""
+    """Say a plan in lines of at most `width` columns; `tz` None is local time, `now` is epoch seconds."""
+    ellipsis = "..." if ascii else "…"
     parts = [
-        _counts(plan, width),
-        _table(plan, width, "..." if ascii else "…"),
+        [
+            *wrap(f"{one_line(plan.name)}: {plural(plan.wanted, 'clip')} wanted", width),
+            *step_lines(plan, width, ascii=ascii, colour=colour, now=now, tz=tz),
+        ],
+        clip_lines(plan, width, ascii=ascii),
+        _table(plan, width, ellipsis),
         _estimates(plan, width),
         [line for text in plan.warnings for line in _hanging(f"Warning: {one_line(text)}", width)],
     ]
     text = "\n\n".join("\n".join(lines) for lines in parts if lines)
     return ascii_only(text) if ascii else text
+
+
+# --- for programs ---------------------------------------------------------------------------------------
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "action": str(step.action),
+        "count": step.count,
+        "estimated_usd": dollars(step.estimate),
+        "unpriced": step.unpriced,
+        "spent_usd": dollars(step.spent),
+        "reserved_usd": dollars(step.reserved),
+        "uncharged": step.uncharged,
+        "causes": [
+            {
+                "reason": bare_urls(one_line(cause.reason)),
+                "count": cause.count,
+                "transient": cause.transient,
+                "clips": list(cause.clips),
+            }
+            for cause in step.causes
+        ],
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    edits = [{"parameter": edit.name, "before": edit.before, "after": edit.after} for edit in change.edits]
+    return {"count": change.count, "alike": change.alike, "edits": edits, "clips": list(change.clips)}
+
+
+def _price(grade: str, quote: Quote) -> dict[str, Any]:
+    return {
+        "class": grade,
+        "estimated_usd_each": dollars(quote.each),
+        "source": str(quote.source),
+        "charges": quote.charges,
+        "told_usd": dollars(quote.told),
+        "drift_percent": quote.drift_percent,
+    }
 
 
 def _group(group: Group) -> dict[str, Any]:
@@ -70,14 +142,17 @@ def _group(group: Group) -> dict[str, Any]:
     }
 
 
-def _counts(plan: Plan, width: int) -> list[str]:
-    lines = wrap(f"{one_line(plan.name)}: {plural(plan.wanted, 'clip')} wanted", width)
-    shown = [(name, getattr(plan, name)) for name in _MEANING if getattr(plan, name) or name == "new"]
-    room = max(len(f"{count:,}") for _, count in shown)
-    for name, count in shown:
-        label = f"  {count:>{room},} {name.replace('_', ' '):<11}  "
-        lines += _under(label, _MEANING[name], width)
-    return lines
+def _clip(clip: PlannedClip) -> dict[str, Any]:
+    return {
+        "clip": clip.name,
+        "action": str(clip.action),
+        "estimated_usd": dollars(clip.estimate),
+        "spent_usd": dollars(clip.spent),
+        "why": bare_urls(one_line(clip.why)),
+    }
+
+
+# --- for people -----------------------------------------------------------------------------------------
 
 
 def _table(plan: Plan, width: int, ellipsis: str) -> list[str]:
@@ -86,7 +161,7 @@ def _table(plan: Plan, width: int, ellipsis: str) -> list[str]:
     rows = [("Clips", "Size", "Length", "Model", "Each", "Together"), *map(_row, plan.groups[:_GROUPS_SHOWN])]
     widths = [max(columns(row[i]) for row in rows) for i in range(6)]
     widths[3] = max(8, min(widths[3], width - 12 - sum(widths) + widths[3]))
-    lines = ["New clips, prices estimated", *(_aligned(row, widths, ellipsis) for row in rows)]
+    lines = ["What is submitted, prices estimated", *(_aligned(row, widths, ellipsis) for row in rows)]
     if len(plan.groups) > _GROUPS_SHOWN:
         lines.append(f"  and {len(plan.groups) - _GROUPS_SHOWN:,} more kinds (--json lists all)")
     return [fit(line, width, ellipsis) for line in lines]
@@ -114,28 +189,65 @@ def _aligned(row: tuple[str, ...], widths: list[int], ellipsis: str) -> str:
 
 
 def _estimates(plan: Plan, width: int) -> list[str]:
-    budget = "none set" if plan.cap is None else usd(plan.cap)
     told = [
         ("Estimated cost", _cost(plan)),
-        ("", one_line(plan.price_source)),
-        ("Estimated time", "unknown" if plan.seconds is None else span(plan.seconds)),
-        ("Estimated disk", "unknown" if plan.bytes is None else size(plan.bytes)),
-        ("Budget", f"{budget} (spent {usd(plan.spent)}, reserved {usd(plan.reserved)})"),
+        *(("", text) for text in _sources(plan)),
+        ("Estimated time", _time(plan)),
+        ("Estimated disk", _disk(plan)),
+        ("Budget", _budget(plan)),
     ]
-    return [line for label, text in told for line in _under(f"{label:<16}", text, width)]
+    return [line for label, text in told for line in under(f"{label:<16}", text, width)]
 
 
 def _cost(plan: Plan) -> str:
     if plan.estimate is None:
         return "unknown"
     more = f", and {plural(plan.unpriced, 'clip')} of unknown price" if plan.unpriced else ""
+    again = plan.step(Action.RESUBMIT)
+    if again.count:
+        more += f"; up to {usd(again.estimate)} for {plural(again.count, 'clip')} in doubt"
     return usd(plan.estimate) + more
 
 
-def _under(label: str, text: str, width: int) -> list[str]:
-    """Keep a label's column: what runs over goes below the text."""
-    lines = wrap(text, width - len(label))
-    return [(" " * len(label) if i else label) + line for i, line in enumerate(lines)]
+def _sources(plan: Plan) -> list[str]:
+    """Say which prices were learned, and where the others come from."""
+    learned = [
+        f"{one_line(grade)}: {usd(quote.each)}, learned from {plural(quote.charges, 'charge')}"
+        for grade, quote in plan.quotes.items()
+        if quote.source is Source.LEARNED
+    ]
+    sources = {quote.source for quote in plan.quotes.values()}
+    if Source.MANIFEST in sources:
+        learned.append("prices of the manifest")
+    if Source.TABLE in sources or not plan.quotes:
+        learned.append(one_line(plan.price_source))
+    return learned
+
+
+def _time(plan: Plan) -> str:
+    if plan.seconds is None:
+        return "unknown"
+    return span(plan.seconds) + (f" ({plan.time_source})" if plan.time_source and plan.seconds else "")
+
+
+def _disk(plan: Plan) -> str:
+    if plan.bytes is None:
+        return "unknown"
+    return size(plan.bytes) + (f" ({size(plan.free_bytes)} free)" if plan.free_bytes is not None else "")
+
+
+def _budget(plan: Plan) -> str:
+    budget = "none set" if plan.cap is None else usd(plan.cap)
+    told = f"{budget} (spent {usd(plan.spent)}, reserved {usd(plan.reserved)})"
+    if plan.caps.usd_per_day is not None:
+        told += f", {usd(plan.caps.usd_per_day)} a day ({usd(plan.today)} today)"
+    if plan.caps.clips is not None:
+        told += f", {plural(plan.caps.clips, 'clip')} ({plan.paid_clips:,} submitted)"
+    count = len(plan.submit)
+    if plan.reach is None or not count:
+        return told
+    enough = f"all {count:,}" if plan.barrier is None else f"the first {plan.reach:,} of {count:,}"
+    return f"{told}, enough for {enough}"
 
 
 def _hanging(text: str, width: int) -> list[str]:

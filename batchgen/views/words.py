@@ -77,6 +77,12 @@ def one_line(text: str) -> str:
     return "".join(c for c in words if unicodedata.category(c) not in {"Cc", "Cf", "Cs"})
 
 
+def under(label: str, text: str, width: int) -> list[str]:
+    """Keep a label's column: what runs over goes below the text."""
+    lines = wrap(text, width - columns(label))
+    return [(" " * columns(label) if i else label) + line for i, line in enumerate(lines)]
+
+
 def ascii_only(text: str) -> str:
     r"""Spell what is not ASCII as an escape ("\xe9"): ugly, but nothing gets lost."""
     return text.encode("ascii", "backslashreplace").decode("ascii")

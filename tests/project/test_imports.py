@@ -20,7 +20,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "money": "",
         "charges": "money",
         "wall": "clip",
-        "planning": "clip errors money",
+        "known": "clip",
+        "planning": "charges clip known money wall",
         "retry": "",
         "schedule": "",
         # stands in everyone's way, and knows nobody
@@ -29,7 +30,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "redact": "",
         "settings": "errors money redact wall",
         "manifest": "clip errors providers.models",
-        "ledger": "clip errors failpoints folders money wall",
+        "ledger": "clip errors failpoints folders known money wall",
         "wishes": "clip errors manifest retry",
         # the service
         "providers": "",
@@ -58,11 +59,11 @@ KNOWS: dict[str, frozenset[str]] = {
         ),
         # what people see
         "bill": "clip",
-        "views": "bill clip errors ledger looks money planning wall",
+        "views": "bill charges clip errors ledger looks money planning wall",
         # what a clip is likely to cost
         "tariff": "charges clip money providers.models",
         # joined from the manifest, the ledger and the prices
-        "estimate": "clip errors ledger manifest money planning providers.models settings",
+        "estimate": "charges clip errors known ledger manifest money planning providers.models settings tariff wall",
     }.items()
 }
 #: These join the parts; everything else knows only what stands above.

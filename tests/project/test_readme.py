@@ -13,10 +13,11 @@ from readme_blocks import BLOCKS, README, ROOT, blocks_in, command, fresh, visib
 
 import batchgen
 from batchgen import settings
+from batchgen.charges import Quote, Source
 from batchgen.cli import COMMANDS, cli
 from batchgen.clip import State
 from batchgen.errors import Exit
-from batchgen.planning import make_plan
+from batchgen.planning import Given, make_plan
 from batchgen.sandbox.faults import Faults
 from batchgen.views.plan import plan_object
 from batchgen.views.problem import Problem
@@ -114,7 +115,7 @@ def test_every_field_of_the_json_answers_is_told() -> None:
     problems = [Problem("a", State.FAILED, "why"), Problem("b", State.LOST, "why")]
     facts = Facts("n", {}, 0, 0, 0, None, None, "clips", problems, "n")
     status = status_object(facts, now=0.0)
-    plan = plan_object(make_plan([], {}, price=lambda _: None, rpm=None, in_flight=1, latency_s=None))
+    plan = plan_object(make_plan([], [], quote=lambda _m, _p: Quote(None, Source.UNKNOWN), given=Given()))
     fields = {*status, *plan, *status["state"], *status["failures"][0], *status["attention"][0]}
     assert not [field for field in sorted(fields) if f"`{field}`" not in said]
 

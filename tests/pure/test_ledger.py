@@ -330,6 +330,24 @@ async def test_run_times_are_learned_from_the_ledger_the_oldest_first(ledger: Le
     assert ledger.run_times(1) == {f"{MODEL} 1280*720 5": [52.0]}
 
 
+async def test_what_a_plan_asks_for_is_told_of_every_clip_with_all_that_it_cost(ledger: Ledger) -> None:
+    """A clip that was lost, and made again, was paid for twice; one that was never sent is free."""
+    lost = (START, Submitted("r1", 10.0), Lost("gone", cost=600_000), Released("again"))
+    await live(ledger, 1, *lost, START, Submitted("r2", 20.0), GENERATED)
+    await live(ledger, 2, START, AnswerLost("reset"))
+    await live(ledger, 3, START, Submitted("r3", 10.0), replace(GENERATED, cost=None), Lost("gone"))
+    facts = {clip.key: clip for clip in ledger.known()}
+    first, second, third, fourth = list(facts.values())[:4]
+    assert (first.requests, first.spent, first.held, first.uncharged) == (2, 1_225_000, 0, 0)
+    assert (second.state, second.spent, second.held, second.at) == (State.UNCONFIRMED, 0, 1_250_000, 10.0)
+    assert (third.spent, third.held, third.reason) == (0, 1_250_000, "gone")
+    assert (fourth.state, fourth.requests, fourth.at, fourth.dropped) == (State.PENDING, 0, None, True)
+    on_disk = {clip.key: clip for clip in ledger.clips()}
+    assert {key: (clip.state, clip.wanted.params, clip.wanted.name) for key, clip in on_disk.items()} == {
+        key: (clip.state, clip.params, clip.name) for key, clip in facts.items()
+    }
+
+
 async def test_charges_are_learned_from_the_ledger_the_latest_of_each_class(ledger: Ledger) -> None:
     """A free clip, and one whose cost nobody told, say nothing of the next one's price."""
     for row, cost in ((1, 625_000), (2, 0), (3, None), (4, 800_000)):

@@ -1,0 +1,28 @@
+"""What a run would do and why, what it would cost, and how long it would take: clips × ledger. Pure.
+
+Read in this order: values (what a plan is), sorting (which clip is what), changes (from what to what), cost (prices,
+cap, time, disk), make (put together), saved (a plan as a file that a run is held to).
+
+Money is micro-dollars, None where unknown; every amount of what is to come is an estimate until the service bills.
+"""
+
+from __future__ import annotations
+
+from batchgen.planning.cost import time_needed
+from batchgen.planning.make import make_plan
+from batchgen.planning.values import Action, Cause, Change, Choice, Edit, Given, Group, Plan, PlannedClip, Step
+
+__all__ = [
+    "Action",
+    "Cause",
+    "Change",
+    "Choice",
+    "Edit",
+    "Given",
+    "Group",
+    "Plan",
+    "PlannedClip",
+    "Step",
+    "make_plan",
+    "time_needed",
+]
