@@ -73,7 +73,6 @@ def make_plan(
     priced = _price(found, quote, each_clip=each_clip)
     steps = [_step(action, priced.tallies[action]) for action in Action if action in priced.tallies]
     sizes = {step.action: step.count for step in steps}
-    reach, barrier = cost.reach(priced.queue, given.wall, given.day)
     plan = Plan(
         name=given.name,
         wanted=found.wanted,
@@ -81,18 +80,11 @@ def make_plan(
         **_counts(sizes),
         **_costs(priced.till.groups()),
         seconds=_seconds(len(found.submit) + sizes.get(Action.IN_FLIGHT, 0), given),
-        spent=given.wall.spent,
-        reserved=given.wall.reserved,
-        cap=given.wall.caps.usd,
+        **_money(given, priced),
         warnings=(),
         price_source=given.price_source,
         steps=steps,
         changes=grouped(priced.edits),
-        caps=given.wall.caps,
-        today=given.wall.on(given.day).spent + given.wall.on(given.day).reserved,
-        paid_clips=given.wall.clips,
-        reach=reach,
-        barrier=barrier,
         time_source=given.time_source,
         free_bytes=given.free_bytes,
         collect_until=_collect_until(found),
@@ -129,6 +121,21 @@ def _price(found: Sorted, quote: cost.Quoter, *, each_clip: bool) -> _Priced:
 
 def _counts(sizes: Mapping[Action, int]) -> dict[str, Any]:
     return {str(action): sizes.get(action, 0) for action in _COUNTED}
+
+
+def _money(given: Given, priced: _Priced) -> dict[str, Any]:
+    wall, today = given.wall, given.wall.on(given.day)
+    reach, barrier = cost.reach(priced.queue, wall, given.day)
+    return {
+        "spent": wall.spent,
+        "reserved": wall.reserved,
+        "cap": wall.caps.usd,
+        "caps": wall.caps,
+        "today": today.spent + today.reserved,
+        "paid_clips": wall.clips,
+        "reach": reach,
+        "barrier": barrier,
+    }
 
 
 def _costs(groups: list[Group]) -> dict[str, Any]:
