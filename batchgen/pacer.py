@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -21,9 +22,12 @@ from batchgen.retry import CAP_S, delay
 
 #: The configured rate is used up to this part, so that jitter on the way never makes it too much.
 HEADROOM = 0.95
-#: After a minute without a 429 in which the rate was really used, it grows by this part of the ceiling.
-GROWTH = 0.1
-GROWTH_EVERY_S = 60.0
+#: After half a minute without a 429 in which the rate was really used, it grows: half of the way back to this part
+#: of the rate that was refused, or to the calls that were in the minute; from there on by GROWTH of the ceiling every
+#: five minutes. So does TCP Cubic (Ha, Rhee and Xu, 2008): soon near what held, slowly beyond it.
+KNEE = 0.93
+GROWTH = 0.02
+GROWTH_EVERY_S, PROBE_EVERY_S = 30.0, 300.0
 SLOWEST_RPM = 1.0
 #: After so long without a 429, the next one is the first of its kind again (seconds).
 FORGET_S = 120.0
@@ -67,7 +71,8 @@ class Pacer:
         self._granted = 0
         self._last_cut = 0
         self._cuts = 0
-        self._cut_at = 0.0
+        self._cut_at = -math.inf
+        self._refused_at = -math.inf
         self._outage_since: float | None = None
         self._outage_tries = 0
         self._scout_out = False
@@ -75,7 +80,8 @@ class Pacer:
         self._submissions_open = True
         self._limiter: AsyncLimiter | None = None
         self._grown_at = 0.0
-        self._recent: deque[float] = deque()
+        self._knee = 0.0  #: near the rate that was last refused
+        self._recent: deque[tuple[float, Call]] = deque()
 
     def __repr__(self) -> str:
         """Say what it does now, for logs and tests."""
@@ -92,7 +98,7 @@ class Pacer:
             raise SubmissionStoppedError
         free = not self.ceiling or call in self._uncounted
         if free and (self.ceiling or not self._queue) and loop.time() >= self.pauses_until:
-            return self._number(loop.time())
+            return self._number(loop.time(), call)
         turn: asyncio.Future[int] = loop.create_future()
         heapq.heappush(self._queue, (loop.time() + call, next(self._numbers), call, turn))
         self._wake.set()
@@ -117,19 +123,33 @@ class Pacer:
     # --- what the callers report ------------------------------------------------------------------------
 
     def limited(self, grant: int, retry_after: float | None) -> None:
-        """A call was answered 429: all wait, and the rate is halved once per burst of refusals."""
+        """A call was answered 429: all wait, and the rate is halved once for each minute that was too full."""
         now = asyncio.get_running_loop().time()
-        if now - self._cut_at > FORGET_S:
+        if now - self._refused_at > FORGET_S:
             self._cuts = 0
         if grant > self._last_cut:
-            self._cut_at = now
-            self._last_cut = self._granted
+            self._refused_at, self._last_cut = now, self._granted
             self._cuts += 1
-            self.rate = max(SLOWEST_RPM, self.rate / 2) if self.ceiling else 0.0
-            self._grown_at = asyncio.get_running_loop().time()
-            self._limiter = None
-        wait = delay(self._cuts, hint=retry_after, dice=self._dice(), base=2.0)
-        self.pause(wait, "the API asked us to slow down")
+            if self.ceiling and now >= self._cut_at + 60.0:
+                self._halve(now)
+        self.pause(max(self._window_s(now), self._delay(retry_after)), "the API asked us to slow down")
+
+    def _halve(self, now: float) -> None:
+        """Refusals of the minute that follows are of the same burst: its calls still fill the API's window."""
+        self._forget(now)
+        self._knee = min(KNEE * self.rate, float(len(self._recent)) or self.rate)
+        self.rate = max(SLOWEST_RPM, self.rate / 2)
+        self._cut_at = self._grown_at = now
+        self._limiter = None
+
+    def _delay(self, retry_after: float | None) -> float:
+        return delay(self._cuts, hint=retry_after, dice=self._dice(), base=2.0)
+
+    def _window_s(self, now: float) -> float:
+        """Seconds until the last minute holds no more calls than the rate lets through: sooner would be in vain."""
+        self._forget(now)
+        over = len(self._recent) - math.floor(HEADROOM * self.rate)
+        return self._recent[over - 1][0] + 60.0 - now if self.ceiling and over > 0 else 0.0
 
     def unreachable(self) -> None:
         """A call never reached the API: all wait, and then one goes first to see."""
@@ -170,9 +190,13 @@ class Pacer:
         return asyncio.get_running_loop().time() - self._outage_since
 
     @property
-    def looks_count(self) -> bool:
-        """Whether looks are taken from the calls that may be made."""
-        return bool(self.rate) and Call.POLL not in self._uncounted
+    def spare_for_looks(self) -> float:
+        """Calls a minute that submissions, results and the history leave for looks; infinite when none count."""
+        if not self.rate or Call.POLL in self._uncounted:
+            return math.inf
+        self._forget(asyncio.get_running_loop().time())
+        others = sum(1 for _, call in self._recent if call is not Call.POLL)
+        return max(0.0, HEADROOM * self.rate - others)
 
     @property
     def calls_last_minute(self) -> int:
@@ -189,22 +213,22 @@ class Pacer:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _number(self, now: float) -> int:
+    def _number(self, now: float, call: Call) -> int:
         self._forget(now)
-        self._recent.append(now)
+        self._recent.append((now, call))
         self._granted += 1
         return self._granted
 
     def _forget(self, now: float) -> None:
-        while self._recent and self._recent[0] <= now - 60.0:
+        while self._recent and self._recent[0][0] <= now - 60.0:
             self._recent.popleft()
 
     def _serve_one(self) -> None:
         while self._queue:
-            _, _, _, turn = heapq.heappop(self._queue)
+            _, _, call, turn = heapq.heappop(self._queue)
             if not turn.done():  # its asker may have been cancelled, or stopped
                 now = asyncio.get_running_loop().time()
-                turn.set_result(self._number(now))
+                turn.set_result(self._number(now, call))
                 if self._outage_since is not None:  # one goes first; `reached` lets the others follow
                     self._scout_out = True
                     self.pause(CAP_S, "the API can't be reached")
@@ -224,11 +248,13 @@ class Pacer:
 
     async def _grow_if_used(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._grown_at < GROWTH_EVERY_S or self.rate >= self.ceiling:
+        patience = GROWTH_EVERY_S if self.rate < self._knee - 1.0 else PROBE_EVERY_S
+        if now - self._grown_at < patience or self.rate >= self.ceiling:
             return
         self._grown_at = now
         if len(self._recent) >= HEADROOM * self.rate * 0.8:
-            await self._set_rate(min(self.ceiling, self.rate + GROWTH * self.ceiling))
+            step = max((self._knee - self.rate) / 2, GROWTH * self.ceiling)
+            await self._set_rate(min(self.ceiling, self.rate + step))
 
     async def _set_rate(self, rpm: float, *, fresh: bool = False) -> None:
         # Changing max_rate of an AsyncLimiter leaves its rate as it was; only a new one has the new rate.

@@ -10,16 +10,17 @@ import heapq
 import logging
 import math
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Protocol, TypeAlias
 
 from batchgen.errors import AccountError, CallError, NowError
-from batchgen.pacer import HEADROOM, Call, Pacer
+from batchgen.pacer import Call, Pacer
 from batchgen.providers.base import Completed, Gone, Outcome, Provider, Refused, Running
 from batchgen.retry import delay
-from batchgen.schedule import RunTimes, next_look
+from batchgen.schedule import RunTimes, affordable_looks, next_look
 
 log = logging.getLogger("batchgen.poller")
 
@@ -31,6 +32,13 @@ LOOKS = 64
 RESULT_TRIES = 5
 #: A probe looks so long after the submission, or at this part of the typical run time if that is sooner (seconds).
 PROBE_S, PROBE_PART = 8.0, 0.05
+#: Over how long the ends are counted that looks are shared out among (seconds).
+ENDS_S = 120.0
+#: How often the looks a clip are reckoned anew (seconds), how slowly they follow (as a part of the typical run
+#: time: clips that were submitted together end together, which is no reason to look away and then to stare),
+#: and the change that is worth planning all looks anew.
+BUDGET_EVERY_S, FOLLOWS, REPLAN = 10.0, 1.0, 1.25
+START_LOOKS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +64,15 @@ Ended: TypeAlias = Completed | Refused | Gone | Overdue
 
 
 @dataclass(slots=True)
-class _Wait:
+class Wait:
+    """One request in flight, and what was seen of it."""
+
     request_id: str
     submitted_at: float  #: by the wall
     times: RunTimes
     ended: asyncio.Future[Ended]
     due: float = 0.0  #: by the loop's clock
+    not_before: float = 0.0  #: by the loop's clock
     grant: int = 0  #: the number of the last grant
     faults: int = 0
     gone: int = 0  #: 404s in a row
@@ -98,12 +109,15 @@ class Poller:
         self._deadline_s = deadline_s
         self._wall = wall_clock
         self._probes = probes
-        self._heap: list[tuple[float, int, _Wait]] = []
+        self._heap: list[tuple[float, int, Wait]] = []
         self._numbers = count()
         self._changed = asyncio.Event()
-        self._waiting: dict[str, _Wait] = {}
+        self._waiting: dict[str, Wait] = {}
         self._ages: list[tuple[float, str]] = []
         self._looks = asyncio.Semaphore(LOOKS)
+        self._ends: deque[float] = deque()
+        self._calls = self._planned_for = START_LOOKS
+        self._budgeted_at = 0.0
 
     def __repr__(self) -> str:
         """Say how many wait, for logs and tests."""
@@ -126,11 +140,12 @@ class Poller:
             AccountError: nothing can be asked any more.
         """
         loop = asyncio.get_running_loop()
-        wait = _Wait(request_id, submitted_at, times, loop.create_future())
+        wait = Wait(request_id, submitted_at, times, loop.create_future())
         self._waiting[request_id] = wait
         heapq.heappush(self._ages, (submitted_at, request_id))
         wait.probe = self._probes is not None and self._probes.wants_probe(len(self._waiting))
-        self._plan(wait, at_least=pause_s)
+        wait.not_before = loop.time() + pause_s
+        self._plan(wait)
         try:
             return await wait.ended
         finally:
@@ -153,45 +168,73 @@ class Poller:
 
     # --- when -----------------------------------------------------------------------------------------------
 
-    def _plan(self, wait: _Wait, *, at_least: float = 0.0) -> None:
+    def _plan(self, wait: Wait) -> None:
         """Put the next look on the heap; an older entry of the same wait no longer counts."""
         age = max(0.0, self._wall() - wait.submitted_at)
+        pause = wait.not_before - asyncio.get_running_loop().time()
+        self._put(wait, max(pause, min(self.next_age(wait, age), self._deadline_s) - age))
+
+    def next_age(self, wait: Wait, age: float) -> float:
+        """Give the age at which to look next: all policy is here (seconds since the submission)."""
         first = wait.times.count > 0 or self._oldest_of(wait.times) is wait
-        calls_per_s = self._pacer.rate * HEADROOM / 60.0 if self._pacer.looks_count else math.inf
-        look = next_look(age, wait.times, waiting=len(self._waiting), calls_per_s=calls_per_s, first=first)
+        look = next_look(age, wait.times, calls=self._calls, first=first)
         look = max(look, wait.queued_s + wait.times.quickest)
         if wait.probe:
             look = min(look, age + min(PROBE_S, PROBE_PART * wait.times.typical))
-        self._put(wait, max(at_least, min(look, self._deadline_s) - age))
+        return look
 
-    def _oldest_of(self, times: RunTimes) -> _Wait | None:
+    def _budget(self) -> None:
+        """Follow, slowly, how many looks a clip can be afforded; plan anew when it is another matter."""
+        now = asyncio.get_running_loop().time()
+        times = next((wait.times for wait in self._waiting.values()), None)
+        if times is None or now < self._budgeted_at + BUDGET_EVERY_S:
+            return
+        target = affordable_looks(self._pacer.spare_for_looks / 60.0, self._ends_per_s(times))
+        weight = min(1.0, (now - self._budgeted_at) / max(BUDGET_EVERY_S, times.typical * FOLLOWS))
+        self._budgeted_at = now
+        self._calls += weight * (target - self._calls)
+        if not self._planned_for / REPLAN < self._calls < self._planned_for * REPLAN:
+            self._planned_for = self._calls
+            self.reschedule()
+
+    def _ends_per_s(self, times: RunTimes) -> float:
+        """How many clips end in a second: as seen lately, or by Little's law before enough were seen."""
+        now = asyncio.get_running_loop().time()
+        while self._ends and self._ends[0] < now - ENDS_S:
+            self._ends.popleft()
+        if len(self._ends) >= 3:
+            return len(self._ends) / ENDS_S
+        return len(self._waiting) / max(times.typical, 1e-3)
+
+    def _oldest_of(self, times: RunTimes) -> Wait | None:
         return next((wait for wait in self._waiting.values() if wait.times is times), None)
 
-    def _put(self, wait: _Wait, seconds: float) -> None:
+    def _put(self, wait: Wait, seconds: float) -> None:
         wait.due = asyncio.get_running_loop().time() + seconds
         heapq.heappush(self._heap, (wait.due, next(self._numbers), wait))
         self._changed.set()
 
-    async def _next_due(self) -> _Wait:
+    async def _next_due(self) -> Wait:
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
             while self._heap and (self._heap[0][2].due != self._heap[0][0] or self._heap[0][2].ended.done()):
                 heapq.heappop(self._heap)
+            self._budget()
             left = self._heap[0][0] - loop.time() if self._heap else None
             if left is not None and left <= 0:
                 wait = heapq.heappop(self._heap)[2]
                 wait.due = math.inf  # being looked at
                 return wait
             try:
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(left if left is None else min(left, BUDGET_EVERY_S)):
                     await self._changed.wait()
             except TimeoutError:
                 continue
 
     # --- a look ---------------------------------------------------------------------------------------------
 
-    async def _look(self, wait: _Wait) -> None:
+    async def _look(self, wait: Wait) -> None:
         try:
             outcome = await self._ask(wait)
         except AccountError as error:
@@ -204,7 +247,7 @@ class Poller:
         finally:
             self._looks.release()
 
-    async def _ask(self, wait: _Wait) -> Outcome:
+    async def _ask(self, wait: Wait) -> Outcome:
         """Ask for the status, and in the same breath for the result of what has completed."""
         if wait.completed is None:
             wait.grant = await self._pacer.grant(Call.POLL)
@@ -218,7 +261,7 @@ class Poller:
         self._pacer.reached()
         return _merge(wait.completed, outcome) if isinstance(outcome, Completed) else outcome
 
-    def _digest(self, wait: _Wait, outcome: Outcome) -> None:
+    def _digest(self, wait: Wait, outcome: Outcome) -> None:
         age = self._wall() - wait.submitted_at
         wait.gone = wait.gone + 1 if isinstance(outcome, Gone) else 0
         # One 404 may be a replica that lags; whether two are an end is for the one who waits to find out.
@@ -226,6 +269,7 @@ class Poller:
         last_try = wait.result_tries + 1 >= RESULT_TRIES
         linked = isinstance(outcome, Completed) and (outcome.url or last_try)
         if isinstance(outcome, Refused) or gone or linked:
+            self._ends.append(asyncio.get_running_loop().time())
             _end(wait, outcome)
         elif age >= self._deadline_s:
             _end(wait, Overdue(wait.last))
@@ -238,7 +282,7 @@ class Poller:
         else:
             self._still_running(wait, outcome)
 
-    def _still_running(self, wait: _Wait, outcome: Outcome) -> None:
+    def _still_running(self, wait: Wait, outcome: Outcome) -> None:
         word = outcome.word if isinstance(outcome, Running) else "not found yet"
         if isinstance(outcome, Running) and outcome.known:
             self._probed(wait, queued=outcome.queued)
@@ -249,12 +293,12 @@ class Poller:
         wait.last = word
         self._plan(wait)
 
-    def _probed(self, wait: _Wait, *, queued: bool | None) -> None:
+    def _probed(self, wait: Wait, *, queued: bool | None) -> None:
         if wait.probe and self._probes is not None:
             wait.probe = False
             self._probes.probed(queued=queued)
 
-    def _fault(self, wait: _Wait, error: CallError) -> None:
+    def _fault(self, wait: Wait, error: CallError) -> None:
         """Ask again later: what went wrong is about now, not about the job."""
         wait.faults += 1
         hint = error.retry_after if isinstance(error, NowError) else None
@@ -271,7 +315,7 @@ class Poller:
             self._put(wait, delay(wait.faults, hint=hint, dice=random.random()))
 
 
-def _end(wait: _Wait, news: Outcome | Overdue | AccountError) -> None:
+def _end(wait: Wait, news: Outcome | Overdue | AccountError) -> None:
     if wait.ended.done() or isinstance(news, Running):
         return
     if isinstance(news, AccountError):

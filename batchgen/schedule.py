@@ -34,8 +34,6 @@ MEMORY = 240
 HALF_LIFE = 80
 #: Looks a clip, at least and at most: fewer would leave paid clips lying near their hour, more would only be nosy.
 FEWEST_LOOKS, MOST_LOOKS = 1.06, 6.0
-#: Calls that a clip takes besides its looks: submission and result.
-OTHER_CALLS = 2.0
 MIN_STEP_S = 0.05
 #: Beyond all that was seen, the next look is this part of the age away, a minute at most.
 TAIL = 0.08
@@ -122,16 +120,13 @@ class RunTimes:
         return self._belief
 
 
-def next_look(
-    age: float, times: RunTimes, *, waiting: int = 1, calls_per_s: float = math.inf, first: bool = True
-) -> float:
+def next_look(age: float, times: RunTimes, *, calls: float = MOST_LOOKS, first: bool = True) -> float:
     """Give the age (seconds since submission) at which to look next, later than `age`.
 
     Args:
         age: how old the request is now.
         times: run times of its class.
-        waiting: how many requests wait for their end.
-        calls_per_s: what the pacer grants; infinite when looks are not counted.
+        calls: looks a clip that can be afforded, see `affordable_looks`.
         first: whether no older request of its class waits: it goes first to see how long they take.
     """
     if times.expected <= 0 and not times.count:
@@ -140,18 +135,21 @@ def next_look(
         early = next((times.expected * part for part in COLD_LOOKS if times.expected * part > age), None)
         if early is not None:
             return max(early, age + MIN_STEP_S)
-    ages = times.looks(affordable_looks(waiting, calls_per_s, times.typical)).ages
+    ages = times.looks(calls).ages
     later = bisect_right(ages, age + MIN_STEP_S)
     if later < len(ages):
         return ages[later]
-    return age + max(MIN_STEP_S, min(TAIL_CAP_S, TAIL * age), waiting / calls_per_s)
+    return age + max(MIN_STEP_S, min(TAIL_CAP_S, TAIL * age))
 
 
-def affordable_looks(waiting: int, calls_per_s: float, typical: float) -> float:
-    """Give the looks a clip that the rate leaves: clips end at waiting / typical a second (Little's law)."""
-    if math.isinf(calls_per_s) or not waiting:
-        return MOST_LOOKS
-    return calls_per_s * max(typical, 1e-3) / waiting - OTHER_CALLS
+def affordable_looks(spare_per_s: float, ends_per_s: float) -> float:
+    """Give the looks a clip that can be paid for from the calls that submissions and results leave.
+
+    Args:
+        spare_per_s: calls a second that nothing else takes; infinite when looks are not counted.
+        ends_per_s: clips that end in a second.
+    """
+    return MOST_LOOKS if ends_per_s <= 0 else min(MOST_LOOKS, max(FEWEST_LOOKS, spare_per_s / ends_per_s))
 
 
 # --- what is believed ---------------------------------------------------------------------------------------

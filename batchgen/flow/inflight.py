@@ -102,7 +102,6 @@ class Places:
 
     def refused(self) -> None:
         """A submission was answered 429: perhaps too many at once."""
-        self._room = False
         self.bound = max(1.0, self.bound - 1.0)
 
     def _widen(self, bound: float) -> None:

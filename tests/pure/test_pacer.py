@@ -157,6 +157,10 @@ async def test_a_burst_of_429s_halves_the_rate_once() -> None:
         for grant in grants:
             pacer.limited(grant, 1.0)
         assert pacer.rate == 40
+        await asyncio.sleep(40)
+        pacer.limited(await pacer.grant(Call.SUBMIT), 1.0)
+        assert pacer.rate == 40  # its window is still full of what was too much
+        await asyncio.sleep(60)
         pacer.limited(await pacer.grant(Call.SUBMIT), 1.0)
         assert pacer.rate == 20
 
@@ -167,6 +171,7 @@ async def test_the_rate_never_falls_to_nothing() -> None:
         for _ in range(20):
             pacer.limited(await pacer.grant(Call.SUBMIT), 0.0)
             assert pacer.rate >= 1.0
+            await asyncio.sleep(60)
         assert pacer.rate < 10.0
 
 
@@ -179,7 +184,9 @@ async def test_a_rate_in_use_grows_back_to_the_ceiling_and_no_further() -> None:
         await asyncio.sleep(3600)
         await pacer.grant(Call.SUBMIT)
         assert pacer.rate == 30
-        await asking(pacer, times, Call.SUBMIT, now() + 1800)
+        await asking(pacer, times, Call.SUBMIT, now() + 7200)
+        assert 50 < pacer.rate < 60
+        await asking(pacer, times, Call.SUBMIT, now() + 20_000)
         assert pacer.rate == 60
     assert most_in_a_minute(times) <= 60
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable
-from statistics import fmean
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from run_times import SHAPES, fewest_looks, frontier, known, spent
 
 from batchgen.schedule import (
     COLD_LOOKS,
+    FEWEST_LOOKS,
     MEMORY,
     MIN_STEP_S,
     MOST_LOOKS,
-    OTHER_CALLS,
     TAIL_CAP_S,
     Belief,
     RunTimes,
@@ -47,10 +45,10 @@ def looks(times: RunTimes, until: float, *, first: bool = True) -> list[float]:
     return found
 
 
-@given(st.floats(0, 10_000), st.lists(SECONDS, max_size=30), st.floats(0, 1000), st.integers(1, 500), SECONDS)
-def test_the_next_look_is_always_later(age: float, seen: list[float], mean: float, waiting: int, rate: float) -> None:
+@given(st.floats(0, 10_000), st.lists(SECONDS, max_size=30), st.floats(0, 1000), st.floats(0, 100))
+def test_the_next_look_is_always_later(age: float, seen: list[float], mean: float, calls: float) -> None:
     """A look at "now" would be a storm."""
-    assert next_look(age, learned(seen, mean), waiting=waiting, calls_per_s=rate) >= age + MIN_STEP_S * 0.999
+    assert next_look(age, learned(seen, mean), calls=calls) >= age + MIN_STEP_S * 0.999
 
 
 @given(st.lists(SECONDS, max_size=60), st.floats(0.02, 600))
@@ -92,17 +90,6 @@ def test_no_schedule_on_the_grid_is_cheaper(masses: list[float], price: float) -
     assert found.calls + price * found.lag == pytest.approx(worth(belief, found.ages, price))
 
 
-SHAPES: dict[str, Callable[[random.Random], float]] = {
-    "narrow": lambda dice: dice.lognormvariate(math.log(213), 0.1),
-    "log-normal": lambda dice: dice.lognormvariate(math.log(213), 0.25),
-    "wide": lambda dice: dice.lognormvariate(math.log(213), 0.5),
-    "two modes": lambda dice: dice.lognormvariate(math.log(90 if dice.random() < 0.4 else 300), 0.1),
-    "uniform": lambda dice: dice.uniform(120, 300),
-    "memoryless": lambda dice: dice.expovariate(1 / 213),
-    "heavy tail": lambda dice: 150 * dice.paretovariate(3),
-}
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("calls", [1.5, 2.0, 4.0])
 def test_what_was_learned_costs_hardly_more_than_knowing(shape: str, calls: float) -> None:
@@ -110,34 +97,8 @@ def test_what_was_learned_costs_hardly_more_than_knowing(shape: str, calls: floa
     dice = random.Random(7)
     times = learned([SHAPES[shape](dice) for _ in range(MEMORY)])
     ends = sorted(SHAPES[shape](dice) for _ in range(4_000))
-    ours, lag = spent(times.looks(calls).ages, ends)
-    truth = known(ends)
-    frontier = sorted((best.lag, best.calls) for best in (best_looks(truth, 10 ** (x / 4)) for x in range(-24, 2)))
-    cheaper, dearer = next(pair for pair in itertools.pairwise(frontier) if pair[0][0] <= lag <= pair[1][0])
-    part = (lag - cheaper[0]) / (dearer[0] - cheaper[0])
-    assert ours <= 1.15 * (cheaper[1] + part * (dearer[1] - cheaper[1]))
-
-
-def spent(chosen: tuple[float, ...], ends: list[float]) -> tuple[float, float]:
-    """Mean looks and mean lag of jobs that end at these ages; beyond the last look they go on by its last step."""
-    ages = [*chosen, *(chosen[-1] * 1.08**n for n in range(1, 60))]
-    seen = [bisect_left(ages, end) for end in ends]
-    return fmean(n + 1 for n in seen), fmean(ages[n] - end for n, end in zip(seen, ends, strict=True))
-
-
-def known(ends: list[float]) -> Belief:
-    """The true distribution, unsmoothed: a look may be at every 300th of the ends, and in the gaps between."""
-    marks = [*ends[:: len(ends) // 300], ends[-1]]
-    ages = sorted({*marks, *(low * 1.02**n for low, high in itertools.pairwise(marks) for n in range(fill(low, high)))})
-    sums = list(itertools.accumulate(ends, initial=0.0))
-    upto = [0, *(bisect_right(ends, age) for age in ages)]
-    cells = list(itertools.pairwise(upto))
-    centres = [(sums[b] - sums[a]) / (b - a) if b > a else age for (a, b), age in zip(cells, ages, strict=True)]
-    return Belief(tuple(ages), tuple((b - a) / len(ends) for a, b in cells), tuple(centres))
-
-
-def fill(low: float, high: float) -> int:
-    return min(100, int(math.log(high / low) / math.log(1.02))) + 1 if low > 0 else 1
+    ours = spent(times.looks(calls).ages, ends)
+    assert ours.looks <= 1.15 * fewest_looks(frontier(known(ends)), ours.lag)
 
 
 @given(st.lists(SECONDS, max_size=40), st.floats(1.1, MOST_LOOKS))
@@ -152,14 +113,16 @@ def test_scarce_calls_mean_hardly_more_than_one_look_a_clip() -> None:
     """Each wasted look is taken from a submission."""
     dice = random.Random(2)
     times = learned([dice.lognormvariate(math.log(213), 0.25) for _ in range(100)])
-    assert times.looks(affordable_looks(200, 0.8, times.typical)).calls < 1.5
+    assert times.looks(affordable_looks(0.1, 0.2)).calls < 1.5
 
 
-@given(st.integers(1, 500), st.floats(0.05, 20), SECONDS)
-def test_looks_submissions_and_results_together_keep_to_the_rate(waiting: int, rate: float, typical: float) -> None:
-    """Polls must leave room for submissions."""
-    affordable = affordable_looks(waiting, rate, typical)
-    assert affordable <= 1.0 or waiting / typical * (affordable + OTHER_CALLS) <= rate * 1.001
+@given(st.floats(0, 20), st.floats(0.001, 20))
+def test_looks_take_what_submissions_and_results_leave(spare: float, ends: float) -> None:
+    """Polls must leave room for submissions, and use what is left."""
+    affordable = affordable_looks(spare, ends)
+    assert FEWEST_LOOKS <= affordable <= MOST_LOOKS
+    assert affordable == FEWEST_LOOKS or affordable * ends <= spare * 1.001
+    assert affordable == MOST_LOOKS or affordable * ends >= spare * 0.999
 
 
 def test_the_first_look_after_learning_is_late() -> None:

@@ -1,0 +1,161 @@
+"""One simulated night: the product's own runner, pacer, poller and ledger in virtual time, and what it came to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from night_policies import OraclePoller, Rule, RulePoller, doubling, every, optimal
+from night_service import COST, NightService, Weather, least_makespan
+from virtual_time import EPOCH, VirtualTimeLoop
+
+from batchgen.clip import Wanted
+from batchgen.flow.brake import Brake
+from batchgen.flow.inflight import Places
+from batchgen.flow.runner import Orders, Runner
+from batchgen.flow.tools import Tools
+from batchgen.ledger import Ledger
+from batchgen.media import Expect, Fetched
+from batchgen.pacer import HEADROOM, Pacer
+from batchgen.poller import Poller
+from batchgen.reconcile import Reconciler
+from batchgen.schedule import RunTimes
+
+#: The published mean of the model, whatever the night brings.
+EXPECTED_S = 213.0
+#: A policy's name → the rule that it looks by; None: the product's own, or the oracle.
+POLICIES = ("ours", "oracle", "optimal", "every 1 s", "every 5 s", "doubling")
+
+
+@dataclass(frozen=True)
+class Night:
+    """What a night came to."""
+
+    policy: str
+    clips: int
+    makespan: float
+    bound: float
+    calls: float  #: all calls a clip
+    looks: float  #: status calls a clip
+    lags: tuple[float, float, float]  #: p50, p95, p99
+    mean_lag: float
+    limited: int
+    expired: int
+    paid_twice: int
+    queued: float  #: median, of what each clip waited at the service
+    took_s: float  #: of real time, to simulate
+
+    @property
+    def over(self) -> float:
+        """Makespan over the lower bound."""
+        return self.makespan / self.bound
+
+
+class Shelf:
+    """Implements `flow.tools.Downloads`: files come soon, and nothing is written."""
+
+    takes_s = 1.0
+
+    async def fetch(
+        self, url: str, target: Path, expect: Expect, finish: Callable[[Path, Fetched], None] | None = None
+    ) -> Fetched:
+        """Say that it is there."""
+        await asyncio.sleep(self.takes_s)
+        return Fetched(3_000_000, "0" * 64)
+
+
+def simulate(weather: Weather, policy: str, clips: int, *, in_flight: int = 400) -> Night:
+    """Run one night to its end."""
+    service = NightService(weather)
+    began = time.perf_counter()
+    with _folder() as folder, asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        makespan = runner.run(_night(folder, service, policy, clips, in_flight))
+    return _summed(service, policy, clips, makespan, time.perf_counter() - began)
+
+
+async def _night(folder: Path, service: NightService, policy: str, clips: int, in_flight: int) -> float:
+    loop = asyncio.get_running_loop()
+    ledger = Ledger(folder / "night", wall_clock=lambda: EPOCH + loop.time())
+    try:
+        ledger.sync(_wanted(clips))
+        (folder / "night" / "clips").mkdir()
+        pacer = Pacer(service.weather.rpm, count_polls=service.weather.count_polls, dice=lambda: 0.5)
+        places = Places(in_flight) if policy == "ours" else Places(in_flight, start=in_flight)
+        times = RunTimes(EXPECTED_S)
+        poller = _poller(policy, service, pacer, ledger, places)
+        tools = Tools(
+            ledger=ledger, provider=service, pacer=pacer, poller=poller, places=places, downloads=Shelf(),
+            brake=Brake(), clips_dir=folder / "night" / "clips", price=lambda _: COST, estimate=lambda _: COST,
+            run_times=lambda _: times, dice=lambda: 0.5, started_at=ledger.now(),
+        )  # fmt: skip
+        reconciler = Reconciler(service, pacer, settle_s=7200.0, taken=ledger.request_ids)
+        await Runner(tools, reconciler, Orders()).run()
+        return loop.time() - Shelf.takes_s
+    finally:
+        ledger.close()
+
+
+def _poller(policy: str, service: NightService, pacer: Pacer, ledger: Ledger, places: Places) -> Poller:
+    kind = {"ours": Poller, "oracle": OraclePoller}.get(policy, RulePoller)
+    poller = kind(service, pacer, deadline_s=3300.0, wall_clock=ledger.now, probes=places)
+    if isinstance(poller, OraclePoller):
+        poller.service = service
+    if isinstance(poller, RulePoller):
+        poller.rule = rule_of(policy, service.weather)
+    return poller
+
+
+def rule_of(policy: str, weather: Weather) -> Rule:
+    """Give the rule that a policy looks by."""
+    if policy == "optimal":
+        return optimal(weather)
+    return doubling() if policy == "doubling" else every(float(policy.split()[1]))
+
+
+def _wanted(clips: int) -> Iterator[Wanted]:
+    for n in range(clips):
+        params = json.dumps({"prompt": f"shot {n}", "seed": n, "size": "1280*720", "duration": 5})
+        yield Wanted(f"k{n}", f"shot{n}", 1, "wan-2.5-t2v", params, f"shot{n}_1", order=n)
+
+
+def _summed(service: NightService, policy: str, clips: int, makespan: float, took_s: float) -> Night:
+    jobs = service.jobs.values()
+    lags = sorted((job.seen or makespan) - job.ends for job in jobs)
+    weather = service.weather
+    return Night(
+        policy=policy,
+        clips=clips,
+        makespan=makespan,
+        bound=least_makespan(weather, clips, HEADROOM),
+        calls=service.calls / clips,
+        looks=service.looks / clips,
+        lags=(_share(lags, 0.5), _share(lags, 0.95), _share(lags, 0.99)),
+        mean_lag=sum(lags) / len(lags),
+        limited=service.limited,
+        expired=service.expired,
+        paid_twice=len(service.jobs) - clips,
+        queued=_share(sorted(job.starts - job.at for job in jobs), 0.5),
+        took_s=took_s,
+    )
+
+
+def _share(values: list[float], share: float) -> float:
+    return values[min(len(values) - 1, int(share * len(values)))]
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder in memory where the machine has one: no night here proves what a disk keeps."""
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None, prefix="batchgen-night-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,103 @@
+"""Simulate nights, by our policy and by others: `python tests/bench/nights/nights.py [NAME …]`.
+
+Seeds are fixed. What it finds goes to `results.json` and two SVGs beside it; README's table is made of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parents[2]), str(HERE.parents[1])]
+
+from night_pictures import looks_picture, nights_picture  # noqa: E402
+from night_run import POLICIES, Night, simulate  # noqa: E402
+from night_service import Weather, log_normal  # noqa: E402
+from run_times import SHAPES, fewest_looks, fixed_interval, frontier, known, spent  # noqa: E402
+
+from batchgen.schedule import MEMORY, RunTimes  # noqa: E402
+
+RESULTS = HERE / "results.json"
+#: What a night is like, in words → the weather, and how many clips.
+NIGHTS: dict[str, tuple[Weather, int]] = {
+    "50 RPM, 5,000 clips": (Weather(), 5000),
+    "120 RPM, 80 slots": (Weather(rpm=120, slots=80), 2000),
+    "1,000 RPM, 100 slots": (Weather(rpm=1000, slots=100), 2000),
+    "5 RPM (free plan)": (Weather(rpm=5), 300),
+    "50 RPM, looks don't count": (Weather(count_polls=False), 1000),
+    "run times drift by half": (Weather(drift=0.5), 2000),
+    "busy hours": (Weather(diurnal=0.6), 2000),
+    "others' bursts": (Weather(bursts=((900, 25, 1200), (4000, 30, 900), (8000, 20, 1800))), 2000),
+    "an outage of 20 min": (Weather(outage=(1500, 2700)), 2000),
+    "120 RPM said, 60 held": (Weather(rpm=120, hidden_rpm=60, slots=80), 2000),
+    "few slots": (Weather(slots=6), 300),
+    "wide run times": (Weather(run=log_normal(213.0, 0.5)), 1000),
+    "15-minute jobs": (Weather(run=log_normal(900.0, 0.3), slots=20), 300),
+}
+
+
+def main(names: list[str]) -> None:
+    """Run the nights whose name holds one of the words, all without any; write what they came to."""
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"nights": {}, "shapes": {}}
+    for name, (weather, clips) in NIGHTS.items():
+        if names and not any(word in name for word in names):
+            continue
+        kept["nights"][name] = {}
+        for policy in POLICIES:
+            night = simulate(weather, policy, clips)
+            kept["nights"][name][policy] = asdict(night) | {"over": night.over}
+            print(f"{name:28} {policy:10} {in_short(night)}", flush=True)
+    kept["nights"] = {name: kept["nights"][name] for name in NIGHTS if name in kept["nights"]}
+    if not names:
+        kept["shapes"] = {shape: judged(shape) for shape in SHAPES}
+        print(json.dumps(kept["shapes"], indent=1))
+    RESULTS.write_text(json.dumps(rounded(kept), indent=1) + "\n")
+    (HERE / "nights.svg").write_text(nights_picture(kept["nights"]))
+    (HERE / "looks.svg").write_text(looks_picture())
+
+
+def in_short(night: Night) -> str:
+    """Say a night in a line."""
+    p50, p95, p99 = night.lags
+    return (
+        f"{night.over:.3f} of the bound, {night.calls:5.2f} calls and {night.looks:5.2f} looks a clip, "
+        f"lag {p50:.0f}/{p95:.0f}/{p99:.0f} s, {night.limited} × 429, {night.expired} expired, "
+        f"{night.paid_twice} paid twice, simulated in {night.took_s:.0f} s"
+    )
+
+
+def judged(shape: str) -> dict[str, float]:
+    """Hold what was learned of a shape against knowing it, and both against fixed intervals, at four looks a clip."""
+    dice = random.Random(11)
+    times = RunTimes(213.0)
+    for _ in range(MEMORY):
+        times.learn(SHAPES[shape](dice))
+    ends = sorted(SHAPES[shape](dice) for _ in range(8000))
+    ours, best = spent(times.looks(4.0).ages, ends), frontier(known(ends))
+    like = min(best, key=lambda looks: abs(looks.lag - ours.lag))
+    optimum = spent(like.ages, ends)
+    return {
+        "looks": ours.looks,
+        "lag": ours.lag,
+        "p95": ours.p95,
+        "of_optimal": ours.looks / fewest_looks(best, ours.lag),
+        "of_fixed": ours.looks / fixed_interval(ends, ours.p95),
+        "optimal_of_fixed": optimum.looks / fixed_interval(ends, optimum.p95),
+    }
+
+
+def rounded(value: object) -> object:
+    """Cut numbers to what they are worth."""
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items() if key != "took_s"}
+    if isinstance(value, list | tuple):
+        return [rounded(inner) for inner in value]
+    return round(value, 3) if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,67 @@
+"""Simulated nights: the pace that the account bears, in the fewest calls. `tests/bench/nights` has many more."""
+
+from __future__ import annotations
+
+import pytest
+from night_run import Night, simulate
+from night_service import Weather, log_normal
+
+
+def harmless(night: Night) -> None:
+    assert (night.expired, night.paid_twice) == (0, 0)
+
+
+def test_a_night_takes_hardly_longer_than_rate_and_slots_set() -> None:
+    """What a person waits for in the morning."""
+    night = simulate(Weather(), "ours", 800)
+    harmless(night)
+    assert night.over <= 1.05
+    assert night.looks <= 3.0
+    assert night.limited == 0
+
+
+def test_where_calls_are_scarce_they_go_to_submissions() -> None:
+    """Each wasted look is a clip less."""
+    night = simulate(Weather(rpm=5), "ours", 60)
+    harmless(night)
+    assert night.looks <= 1.5
+    assert night.over <= 1.05
+
+
+def test_calls_that_nobody_needs_buy_a_short_lag() -> None:
+    """The rate is paid for."""
+    night = simulate(Weather(rpm=1000, slots=40), "ours", 300)
+    harmless(night)
+    assert night.mean_lag <= 12.0
+
+
+@pytest.mark.parametrize(
+    "weather",
+    [
+        Weather(outage=(800, 2000)),
+        Weather(rpm=120, hidden_rpm=60, slots=80),
+        Weather(bursts=((600, 30, 1500),), drift=1.0),
+        Weather(run=log_normal(900.0, 0.3), slots=8),
+    ],
+    ids=["outage", "hidden limit", "bursts and drift", "long jobs"],
+)
+def test_no_weather_makes_a_record_expire(weather: Weather) -> None:
+    """Its hour runs from the submission on."""
+    night = simulate(weather, "ours", 250)
+    harmless(night)
+    assert night.over <= 1.6
+    assert night.limited <= 25
+
+
+def test_a_hidden_limit_is_learned_after_few_refusals() -> None:
+    """A refused call is a wasted one."""
+    night = simulate(Weather(rpm=120, hidden_rpm=60, slots=80), "ours", 600)
+    assert night.limited <= 12
+
+
+def test_a_full_service_is_not_filled_further() -> None:
+    """What waits there has its hour running."""
+    night = simulate(Weather(slots=6), "ours", 100)
+    harmless(night)
+    assert night.queued <= 200.0
+    assert night.over <= 1.05
