@@ -16,7 +16,7 @@ from batchgen.errors import BatchgenError, Exit, ManifestError
 
 #: In the order of a batch's life. Each is a module, imported when it is asked for: `--version` answers at once.
 COMMANDS = (
-    "init", "check", "plan", "run", "status", "retry", "reroll", "reconcile", "forget", "report",
+    "init", "check", "plan", "run", "status", "retry", "reroll", "reconcile", "forget", "report", "export",
     "verify", "doctor", "sandbox", "schema", "completion",
 )  # fmt: skip
 

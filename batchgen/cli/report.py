@@ -22,7 +22,9 @@ _BY = ("clip", "prompt", "cell", "day", "model", "take")
 @common.folder_option
 @common.sandbox_option
 @click.option("--bill", is_flag=True, help="The bill: estimated, charged, free, reserved, and what is not known.")
-@click.option("--by", type=click.Choice(_BY), help="With --bill: add it up by this. [default: prompt]")
+@click.option(
+    "--by", type=click.Choice(_BY), metavar="|".join(_BY), help="With --bill: add it up by this. [default: prompt]"
+)
 @common.json_option
 def report(manifest: str, folder: Path | None, *, sandbox: bool, bill: bool, by: str | None, as_json: bool) -> None:
     """Tell how the night went: counts, money, doubts, failures by cause, and where the files are.

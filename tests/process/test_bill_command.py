@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from command import Desk
 from fake_api import FakeApi
@@ -41,3 +44,31 @@ def test_the_report_tells_the_night_and_works_beside_a_run(api: FakeApi, desk: D
     told = desk.call("report", "night.yaml").expect(0).stdout.decode()
     for words in ("3 of 3 clips done", "Clips are in", "Charged       $1.50 for 3 requests"):
         assert words in told
+
+
+def test_an_export_is_whole_or_not_there(api: FakeApi, desk: Desk) -> None:
+    """Every request, in each format; nothing is overwritten unasked, and no half file gets the name."""
+    desk.run().expect(0, done=3)
+    out = desk.folder / "night.csv"
+    for kind in ("csv", "jsonl", "parquet"):
+        told = desk.call("export", "night.yaml", "--out", f"night.{kind}", "--json").expect(0).obj
+        assert (told["rows"], told["format"], told["file"]) == (3, kind, f"night.{kind}")
+    assert desk.call("export", "night.yaml").expect(0).stdout == out.read_bytes()
+    assert api.url.encode() not in out.read_bytes()
+    before = out.read_bytes()
+    assert "--force" in desk.call("export", "night.yaml", "--out", "night.csv").expect(2).said
+    desk.call("export", "night.yaml", "--out", "night.csv", "--force", "--urls").expect(0)
+    assert out.read_bytes() != before
+    assert "--out" in desk.call("export", "night.yaml", "--format", "parquet").expect(2).said
+    assert "can't be written" in desk.call("export", "night.yaml", "--out", "no/such/folder.csv").expect(2).said
+    assert not list(desk.folder.glob(".*.part"))
+
+
+def test_without_pyarrow_parquet_says_what_to_install(desk: Desk) -> None:
+    """The core does without it; CSV works all the same."""
+    desk.run("--limit", "0").expect(4)
+    hide = "import sys; sys.modules['pyarrow'] = None; from batchgen.cli import main; main()"
+    command = [sys.executable, "-c", hide, "export", "night.yaml", "--out", "night.parquet"]
+    ended = subprocess.run(command, cwd=desk.folder, env=desk.env, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "'.[parquet]'" in ended.stderr, "Traceback" in ended.stderr) == (2, True, False)
+    assert not list(desk.folder.glob("*.parquet"))

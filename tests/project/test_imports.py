@@ -68,7 +68,7 @@ KNOWS: dict[str, frozenset[str]] = {
 }
 #: These join the parts; everything else knows only what stands above.
 JOINERS = frozenset({"batchgen", "__main__", "api", "cli", "session"})
-HEAVY = ("aiohttp", "aiofiles", "pydantic", "yaml", "jinja2", "av", "PIL", "rich.console")
+HEAVY = ("aiohttp", "aiofiles", "pydantic", "yaml", "jinja2", "av", "PIL", "pyarrow", "rich.console")
 
 
 def part_of(module: str) -> str:

@@ -13,12 +13,15 @@ from readme_blocks import BLOCKS, README, ROOT, blocks_in, command, fresh, visib
 
 import batchgen
 from batchgen import settings
+from batchgen.bill import By, make_bill
 from batchgen.charges import Quote, Source
 from batchgen.cli import COMMANDS, cli
 from batchgen.clip import State
 from batchgen.errors import Exit
 from batchgen.planning import Given, make_plan
 from batchgen.sandbox.faults import Faults
+from batchgen.views.bill import bill_object
+from batchgen.views.export import columns
 from batchgen.views.plan import plan_object
 from batchgen.views.problem import Problem
 from batchgen.views.status import Facts, status_object
@@ -118,6 +121,19 @@ def test_every_field_of_the_json_answers_is_told() -> None:
     plan = plan_object(make_plan([], [], quote=lambda _m, _p: Quote(None, Source.UNKNOWN), given=Given()))
     fields = {*status, *plan, *status["state"], *status["failures"][0], *status["attention"][0]}
     assert not [field for field in sorted(fields) if f"`{field}`" not in said]
+
+
+def test_every_column_of_the_export_is_told() -> None:
+    """Spreadsheets and programs are built on them."""
+    said = section("Export")
+    assert not [column for column in columns(urls=True) if f"`{column}`" not in said]
+
+
+def test_every_field_of_the_bill_is_told() -> None:
+    """As those of the other answers."""
+    said = section("JSON")
+    bill = bill_object(make_bill([], By.CLIP), name="n", sandbox=False, cap=None)
+    assert not [field for field in {*bill, *bill["total"]} if f"`{field}`" not in said]
 
 
 def test_every_name_of_the_public_api_is_told() -> None:

@@ -1,0 +1,152 @@
+"""Every request of a batch as a row of a table: CSV and JSON lines, for spreadsheets and programs.
+
+Amounts are exact decimals, times UTC. Links are left out unless they are asked for: they expire, and may hold a secret.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from batchgen.bill import kind_of
+from batchgen.clip import Clip, Request
+from batchgen.money import MICRO
+from batchgen.views.words import bare_urls, stamp_utc
+
+#: What a column holds; "usd" is a Decimal with 6 places, "time" a datetime in UTC, "seconds" a float.
+Kind: TypeAlias = str
+Value: TypeAlias = str | int | float | bool | Decimal | datetime | None
+
+#: Column → what it holds. Their names and their order are stable; new ones may be added at the end.
+COLUMNS: Mapping[str, Kind] = {
+    "clip_key": "text", "clip": "text", "prompt_id": "text", "take": "whole", "cell": "text", "model": "text",
+    "size": "text", "duration": "seconds", "seed": "whole", "prompt": "text", "state": "text", "wanted": "yes",
+    "reroll_of": "text", "attempt": "whole", "last": "yes", "request_id": "text", "outcome": "text", "money": "text",
+    "intent_at": "time", "submitted_at": "time", "completed_at": "time", "queue_s": "seconds", "run_s": "seconds",
+    "estimated_usd": "usd", "charged_usd": "usd", "reserved_usd": "usd",
+    "file": "text", "bytes": "whole", "sha256": "text", "flags": "text", "reason": "text",
+}  # fmt: skip
+URL_COLUMN: Mapping[str, Kind] = {"url": "text"}
+#: What a spreadsheet takes for the start of a formula, in ASCII and full width; and the sign that we put before it.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
+_FLUSH = 1 << 16
+
+
+def columns(*, urls: bool = False) -> Mapping[str, Kind]:
+    """Give the columns of an export, with the links if they are asked for."""
+    return {**COLUMNS, **URL_COLUMN} if urls else COLUMNS
+
+
+def rows(requests: Iterable[tuple[Clip, bool]], *, urls: bool = False) -> Iterator[list[Value]]:
+    """Give a row for each request, as it is asked for: its values in the order of `columns`.
+
+    Args:
+        requests: each as its clip with it as `request`, and whether it is the clip's last.
+        urls: add the link.
+    """
+    for clip, last in requests:
+        if clip.request is not None:
+            row = [*_of_clip(clip), *_of_request(clip.request, last=last), *_of_file(clip, last=last)]
+            yield [*row, clip.request.url] if urls else row
+
+
+def _of_clip(clip: Clip) -> Iterator[Value]:
+    wanted, params = clip.wanted, json.loads(clip.wanted.params)
+    yield from (wanted.key, wanted.name, wanted.prompt_id, wanted.take, wanted.label, wanted.model)
+    yield str(params["size"]) if params.get("size") is not None else None
+    yield float(params["duration"]) if _is_number(params.get("duration")) else None
+    yield params.get("seed") if isinstance(params.get("seed"), int) and _is_number(params.get("seed")) else None
+    yield str(params["prompt"]) if params.get("prompt") is not None else None
+    yield from (str(clip.state), not clip.unwanted, wanted.reroll_of)
+
+
+def _of_request(request: Request, *, last: bool) -> Iterator[Value]:
+    yield from (request.n, last, request.request_id, request.outcome, str(kind_of(request)))
+    yield from (_time(request.intent_at), _time(request.submitted_at), _time(request.completed_at))
+    yield from (request.queue_s, request.run_s)
+    yield from (_usd(request.estimate), _usd(request.cost), _usd(request.held))
+
+
+def _of_file(clip: Clip, *, last: bool) -> Iterator[Value]:
+    """The clip's file and reason belong to its last request only."""
+    if not last:
+        yield from (None, None, None, "", "")
+        return
+    yield f"clips/{clip.file}" if clip.file else None
+    yield from (clip.bytes, clip.sha256, clip.flags, bare_urls(clip.reason))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
+
+
+def _usd(micro: int | None) -> Decimal | None:
+    return None if micro is None else (Decimal(micro) / MICRO).quantize(Decimal("0.000001"))
+
+
+def _time(at: float | None) -> datetime | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC)
+
+
+# --- as text ----------------------------------------------------------------------------------------------
+
+
+def csv_lines(names: Iterable[str], table: Iterable[list[Value]]) -> Iterator[bytes]:
+    """Give a table as CSV (RFC 4180, UTF-8), in pieces of some size; unknown values are empty.
+
+    A text that a spreadsheet would take for a formula, and one that begins with an apostrophe, gets an apostrophe
+    before it: take one off to have the text back.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(names)
+    for row in table:
+        writer.writerow([_cell(value) for value in row])
+        if text.tell() > _FLUSH:
+            yield _taken(text)
+    yield _taken(text)
+
+
+def json_lines(names: Iterable[str], table: Iterable[list[Value]]) -> Iterator[bytes]:
+    """Give a table as one JSON object a line; amounts and times are texts, so that no reader rounds them."""
+    heads = list(names)
+    for row in table:
+        values = dict(zip(heads, map(_json_value, row), strict=True))
+        yield (json.dumps(values, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+
+
+WRITERS: Mapping[str, Callable[[Iterable[str], Iterable[list[Value]]], Iterator[bytes]]] = {
+    "csv": csv_lines,
+    "jsonl": json_lines,
+}
+
+
+def spreadsheet_safe(text: str) -> str:
+    """Put an apostrophe before what a spreadsheet would run as a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _cell(value: Value) -> str:
+    if isinstance(value, str):
+        return spreadsheet_safe(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(_json_value(value))
+
+
+def _json_value(value: Value) -> Any:  # noqa: ANN401 - whatever JSON holds
+    if isinstance(value, datetime):
+        return stamp_utc(value.timestamp())
+    return f"{value:f}" if isinstance(value, Decimal) else value
+
+
+def _taken(text: io.StringIO) -> bytes:
+    piece = text.getvalue().encode("utf-8", "replace")
+    text.seek(0)
+    text.truncate()
+    return piece
