@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +47,7 @@ class Limits:
     give_up_s: float = 7200.0
     settle_s: float = 7200.0
     estimate: int | None = COST
+    by_size: Mapping[str, int] = field(default_factory=dict)  #: the estimate for clips of a size, in its place
     expect_s: float = 60.0
     commit_s: float = THREAD_S  #: what a commit takes
 
@@ -175,7 +176,9 @@ class Batch:
         times: dict[str, RunTimes] = {}
 
         def price(clip: Wanted) -> int | None:
-            return ledger.money.worst(price_class(clip.model, json.loads(clip.params)), limits.estimate)
+            params = json.loads(clip.params)
+            estimate = limits.by_size.get(params["size"], limits.estimate)
+            return ledger.money.worst(price_class(clip.model, params), estimate)
 
         return Tools(
             ledger=ledger,

@@ -60,6 +60,10 @@ TROUBLE: dict[str, Callable[[], CallError]] = {
     "unsure": lambda: UnsureError("504 gateway time-out", status=504),
     "key": lambda: AccountError("401 invalid key", reason="key", status=401, collects=False),
     "credits": lambda: AccountError("406 insufficient credits", reason="credits", status=406),
+    "spend": lambda: AccountError("406 team spend limit", reason="spend-limit", status=406),
+    "throttled": lambda: AccountError("403 try again later", reason="throttled", status=403),
+    "forbidden": lambda: AccountError("403 not allowed", reason="forbidden", status=403),
+    "model": lambda: AccountError("404 no such model", reason="model", status=404),
     "retired": lambda: AccountError("410 retired", reason="retired", status=410),
 }
 
@@ -146,6 +150,8 @@ class FakeProvider:
     look: Callable[[], str] = ok  #: the history: "ok", "down", "part", "blind", "never"
     uploads: Callable[[], str] = ok
     cost: Callable[[Mapping[str, Any]], int | None] = lambda _: COST
+    credits: int | None = None  #: of the account; None: more than anyone could spend
+    holds: int = 1  #: while a job is in flight, so many times its cost is held back
     outages: list[tuple[float, float]] = field(default_factory=list)  #: by the loop's clock
     on_arrival: Hook | None = None
     on_accept: Hook | None = None
@@ -158,6 +164,7 @@ class FakeProvider:
         self.calls: list[float] = []  #: when each call that counts came
         self.limited = 0
         self.most_posts = 0
+        self.refused: list[float] = []  #: when a POST was refused for the account's sake
         self.dice = random.Random(self.seed)
         self._arriving: dict[int, tuple[str, Mapping[str, Any]]] = {}
         self._posts_out = 0
@@ -185,8 +192,14 @@ class FakeProvider:
         if self.on_arrival:
             self.on_arrival()
         await self._takes(self.post_s / 2)
+        if word in ("ok", "lost") and not self._can_pay(params):
+            del self._arriving[number]
+            word = "credits"
         if word in TROUBLE:
-            raise trouble(word)
+            error = trouble(word)
+            if isinstance(error, AccountError):
+                self.refused.append(asyncio.get_running_loop().time())
+            raise error
         job = self._accept(*self._arriving.pop(number))
         if self.on_accept:
             self.on_accept()
@@ -237,8 +250,8 @@ class FakeProvider:
         return f"https://files.example/{path.name}"
 
     async def balance(self) -> int:
-        """Tell a fixed sum."""
-        return 10_000_000
+        """Tell the credits, in which what is held back for jobs in flight can't be seen."""
+        return 10_000_000_000 if self.credits is None else self.credits - self._settled()
 
     # --- the books ------------------------------------------------------------------------------------------
 
@@ -259,6 +272,15 @@ class FakeProvider:
         self._arriving.clear()
 
     # --- inside ---------------------------------------------------------------------------------------------
+
+    def _settled(self) -> int:
+        return sum(job.cost or 0 for job in self.jobs.values() if not job.free and job.ends <= wall())
+
+    def _can_pay(self, params: Mapping[str, Any]) -> bool:
+        if self.credits is None:
+            return True
+        held = sum(self.holds * (job.cost or 0) for job in self.jobs.values() if job.ends > wall())
+        return self.credits - self._settled() - held >= self.holds * (self.cost(params) or 0)
 
     def _accept(self, model: str, params: Mapping[str, Any]) -> Job:
         slot = min(range(self.slots), key=self._free_at.__getitem__) if self.slots < 100 else 0

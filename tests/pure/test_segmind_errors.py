@@ -62,6 +62,7 @@ SUBMIT: list[tuple[int, object, type[CallError], dict[str, Any]]] = [
     (401, {"error": "Unauthorized"}, AccountError, {"reason": "key", "collects": False}),
     (402, {"error": "Insufficient credits"}, AccountError, {"reason": "credits", "collects": True}),
     (403, {"error": "restricted for your team"}, AccountError, {"reason": "forbidden", "collects": True}),
+    (403, {"error": "Too many requests from your team, try again later"}, AccountError, {"reason": "throttled"}),
     (404, {"error": "Model not found"}, AccountError, {"reason": "model"}),
     (405, "<html>", AccountError, {"reason": "bug"}),
     (406, {"error": "Invalid content type"}, AccountError, {"reason": "bug"}),
