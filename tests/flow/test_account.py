@@ -32,9 +32,13 @@ def test_a_key_revoked_in_the_night_costs_no_more_posts_than_were_on_their_way(
 ) -> None:
     """2,000 clips pending, and not one of them hammers: the run says why and what to do, and ends."""
     provider = FakeProvider(post_s=4.0)
-    provider.post = lambda _: word if asyncio.get_running_loop().time() > 600 else "ok"
+
+    def since(_: object) -> str:
+        return word if asyncio.get_running_loop().time() > 600 else "ok"
+
+    provider.post = since
     if word == "key":
-        provider.get = provider.post
+        provider.get = since
     batch = Batch(tmp_path, 2000, provider=provider, limits=Limits(rpm=120, submit_concurrency=POSTS_OUT))
     life = batch.live()
     assert len(provider.refused) <= POSTS_OUT + 1
