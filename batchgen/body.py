@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from batchgen.media import BrokenVideo
 
 #: A body that brings less than this in a window is broken off: about 1 KiB a second (bytes, seconds).
 FLOOR = 64 * 2**10
 WINDOW_S = 60.0
-
-#: Opens a body that is no file behind a link: the service's own answer.
-Source: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
 
 class TooSlowError(Exception):

@@ -13,18 +13,18 @@ import random
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 import aiohttp
 from aiofiles.threadpool import wrap
 from yarl import URL
 
 from batchgen import failpoints, hosts, retry
-from batchgen.body import WINDOW_S, Source, TooSlowError, bounded
+from batchgen.body import WINDOW_S, TooSlowError, bounded
 from batchgen.errors import DownloadError
 from batchgen.folders import Folders
 from batchgen.media import BrokenVideo, Expect, Fetched
@@ -33,6 +33,7 @@ from batchgen.part import Finish, Part, disk
 __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
 
 _T = TypeVar("_T")
+_Source: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
 #: One trip to a thread costs about as much as writing this many bytes; smaller bodies are written in one go.
 BLOCK = 256 * 2**10
@@ -144,7 +145,7 @@ class Downloader:
             part.close()
 
     async def keep(
-        self, source: Source, target: Path, expect: Expect = _ANYTHING, finish: Finish | None = None
+        self, source: _Source, target: Path, expect: Expect = _ANYTHING, finish: Finish | None = None
     ) -> Fetched:
         """Store a video that an answer of the service itself holds, through the same checks as a file behind a link.
 
@@ -205,7 +206,7 @@ class Downloader:
             raise _Trouble("cut short")
         return tail
 
-    async def _take(self, source: Source, part: Part) -> bytes:
+    async def _take(self, source: _Source, part: Part) -> bytes:
         """Bring all bytes of a source, as `_bring` does."""
         part.begin(None, None)
         async with source() as pieces:

@@ -11,9 +11,10 @@ import json
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from batchgen.providers.base import (
     Outcome,
     Refused,
     Running,
+    Source,
 )
 
 COST = 625_000
@@ -214,8 +216,25 @@ class FakeProvider:
         return Completed() if isinstance(outcome, Completed) else outcome
 
     async def result(self, request_id: str) -> Outcome:
-        """Give link and cost."""
-        return await self._ask(request_id)
+        """Give link and cost; of an inline job the answer is the video."""
+        outcome = await self._ask(request_id)
+        inline = isinstance(outcome, Completed) and self.jobs[request_id].fate == "inline"
+        return Completed(url=f"own:{request_id}") if inline else outcome
+
+    def video(self, url: str) -> Source | None:
+        """Open the answer that is the video; every other link is a file's."""
+        return partial(self._watch, url.removeprefix("own:")) if url.startswith("own:") else None
+
+    @asynccontextmanager
+    async def _watch(self, request_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        outcome = await self.result(request_id)
+        if not isinstance(outcome, Completed):
+            raise DownloadError("no video any more", kind="dead")
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield content_of(f"own:{request_id}")
+
+        yield pieces()
 
     async def lookup(self, request_id: str) -> HistoryRow | None:
         """Find one request in the history."""
@@ -342,7 +361,7 @@ def outcome_of(job: Job, now: float) -> Running | Completed | Refused:
         return Running("IN_QUEUE" if queued else "IN_PROGRESS", queued=queued)
     if job.fate in ("transient", "final", "blocked"):
         return Refused(f"FAILED: {job.fate}", Cause(job.fate))
-    url = None if job.fate == "no-url" else job.url
+    url = None if job.fate in ("no-url", "inline") else job.url
     return Completed(url, job.cost, None, job.starts - job.at, job.ends - job.starts, body="{}" if url is None else "")
 
 
@@ -372,7 +391,16 @@ class FakeDownloads:
             raise DiskFullError
         if word != "ok":
             raise DownloadError(f"{word}: {url}", kind=word)
-        content = content_of(url)
+        return self._store(url, content_of(url), target, finish)
+
+    async def keep(
+        self, source: Source, target: Path, expect: Expect, finish: Callable[[Path, Fetched], None] | None = None
+    ) -> Fetched:
+        """Write what the source has."""
+        async with source() as pieces:
+            return self._store("own", b"".join([piece async for piece in pieces]), target, finish)
+
+    def _store(self, url: str, content: bytes, target: Path, finish: Callable[[Path, Fetched], None] | None) -> Fetched:
         fetched = Fetched(len(content), hashlib.sha256(content).hexdigest())
         target.write_bytes(content)
         if finish:

@@ -55,14 +55,18 @@ class Collector:
         """What the end means for the clip; None: it may well be running, ask again."""
         if isinstance(ended, Refused):
             return refused(clip, ended)
-        if isinstance(ended, Completed) and ended.url:
+        if isinstance(ended, Completed) and ended.url and self._tools.provider.video(ended.url) is None:
             return generated(ended, self._tools.ledger.now())
         row = await self._in_history(clip)
-        if row is not None and isinstance(row.outcome, Refused):
-            return refused(clip, row.outcome)
         if row is not None and isinstance(row.outcome, Completed) and row.outcome.url:
             known = ended if isinstance(ended, Completed) else Completed()
             return generated(filled(row.outcome, known), self._tools.ledger.now())
+        if isinstance(ended, Completed) and ended.url:
+            # The answer itself is the video, and the history has no link, which would live longer.
+            known = row.outcome if row is not None and isinstance(row.outcome, Completed) else Completed()
+            return generated(filled(ended, known), self._tools.ledger.now())
+        if row is not None and isinstance(row.outcome, Refused):
+            return refused(clip, row.outcome)
         if isinstance(ended, Gone) and self._may_run(clip, row):
             return None
         if isinstance(ended, Completed):

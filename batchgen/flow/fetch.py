@@ -6,8 +6,9 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from batchgen import media, sidecar
@@ -16,7 +17,7 @@ from batchgen.errors import DownloadError, NowError, UnknownError
 from batchgen.flow.tools import Tools, generated
 from batchgen.media import Expect, Fetched
 from batchgen.pacer import Call, SubmissionStoppedError
-from batchgen.providers.base import Completed
+from batchgen.providers.base import Completed, Source
 from batchgen.retry import delay
 
 log = logging.getLogger("batchgen.fetch")
@@ -68,9 +69,7 @@ class Fetcher:
         renewals = 0
         while True:
             try:
-                fetched = await self._tools.downloads.fetch(
-                    _url(clip), target, _expect(clip), _sidecar(clip, self._tools.ledger.now)
-                )
+                fetched = await self._bring(clip, target)
                 break
             except DownloadError as error:
                 log.warning("%s: %s", clip.wanted.name, error)
@@ -97,6 +96,29 @@ class Fetcher:
         done = Downloaded(target.name, fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
         return await self._tools.ledger.record(clip, done)
 
+    async def _bring(self, clip: Clip, target: Path) -> Fetched:
+        """Fetch the file behind the link, or the service's own answer where that is the video."""
+        expect, finish = _expect(clip), _sidecar(clip, self._tools.ledger.now)
+        own = self._tools.provider.video(_url(clip))
+        if own is None:
+            return await self._tools.downloads.fetch(_url(clip), target, expect, finish)
+        try:
+            return await self._tools.downloads.keep(partial(self._granted, own), target, expect, finish)
+        except NowError as error:
+            raise DownloadError(str(error), kind="trouble") from None
+
+    @asynccontextmanager
+    async def _granted(self, own: Source) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Ask the pacer first, as for every call to the service."""
+        grant = await self._tools.pacer.grant(Call.COLLECT)
+        try:
+            async with own() as pieces:
+                self._tools.pacer.reached()
+                yield pieces
+        except NowError as error:
+            self._tools.call_trouble(error, grant)
+            raise
+
     def _own_name(self, clip: Clip) -> Path:
         return self._tools.clips_dir / f"{clip.wanted.name}.mp4"
 
@@ -111,7 +133,9 @@ class Fetcher:
         """
         if clip.request_id is None:
             return None
-        completed = await self._result(clip.request_id) or await self._history(clip.request_id)
+        completed = await self._result(clip.request_id)
+        if completed is None or self._tools.provider.video(completed.url or "") is not None:
+            completed = await self._history(clip.request_id) or completed
         return generated(completed, self._tools.ledger.now()) if completed else None
 
     async def _result(self, request_id: str) -> Completed | None:

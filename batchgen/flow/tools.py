@@ -23,7 +23,7 @@ from batchgen.media import Expect, Fetched
 from batchgen.money import price_class
 from batchgen.pacer import Pacer
 from batchgen.poller import Poller
-from batchgen.providers.base import Completed, Provider
+from batchgen.providers.base import Completed, Provider, Source
 from batchgen.schedule import RunTimes
 
 log = logging.getLogger("batchgen.run")
@@ -36,6 +36,12 @@ class Downloads(Protocol):
         self, url: str, target: Path, expect: Expect, finish: Callable[[Path, Fetched], None] | None = None
     ) -> Fetched:
         """Return when the file is whole, checked and under its final name."""
+        ...
+
+    async def keep(
+        self, source: Source, target: Path, expect: Expect, finish: Callable[[Path, Fetched], None] | None = None
+    ) -> Fetched:
+        """Do the same with a body that is the service's own answer."""
         ...
 
 

@@ -7,7 +7,8 @@ Seconds are seconds; money is micro-dollars; times are seconds since the epoch, 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -91,6 +92,10 @@ class HistoryPage:
     pages: int = 1  #: how many answers it took
 
 
+#: Opens a body: its bytes, as they come.
+Source: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
+
+
 class Provider(Protocol):
     """What the core needs of a service. Every method may raise a `CallError`."""
 
@@ -112,6 +117,14 @@ class Provider(Protocol):
 
     async def result(self, request_id: str) -> Outcome:
         """Fetch the link, cost and metrics of a completed job; raises as `status` does."""
+        ...
+
+    def video(self, url: str) -> Source | None:
+        """Give what opens a link that is the service's own answer; None: it is a file's, and free to all.
+
+        Only the service's own `result` makes such a link: it answered with the video in place of one. Opening it is
+        a call as any other, and raises as `result` does, or DownloadError "dead" when there is no video any more.
+        """
         ...
 
     async def lookup(self, request_id: str) -> HistoryRow | None:

@@ -12,7 +12,9 @@ import base64
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote
@@ -20,12 +22,12 @@ from urllib.parse import quote
 from yarl import URL
 
 from batchgen import __version__
-from batchgen.errors import ClipError, NowError, UnknownError, UnsureError, UsageError
-from batchgen.providers.base import Accepted, Completed, Gone, HistoryPage, HistoryRow, Outcome
+from batchgen.errors import ClipError, DownloadError, NowError, UnknownError, UnsureError, UsageError
+from batchgen.providers.base import Accepted, Gone, HistoryPage, HistoryRow, Outcome, Source
 from batchgen.providers.segmind_errors import get_error, server_time, submit_error, upload_error
 from batchgen.providers.segmind_history import read_history, row_of
 from batchgen.providers.segmind_http import Http, Trouble, address, is_loopback
-from batchgen.providers.segmind_jobs import read_outcome
+from batchgen.providers.segmind_jobs import read_inline, read_outcome
 from batchgen.providers.segmind_wire import Answer, find_link, mapping, micro_dollars, request_id_in
 from batchgen.redact import Redactor
 
@@ -121,11 +123,28 @@ class Segmind:
         return _job("status", answer, links=False)
 
     async def result(self, request_id: str) -> Outcome:
-        """Fetch the link; see `Provider.result`. A video sent in place of a link is not kept."""
-        answer = await self._get("result", self._at("v2", "requests", request_id))
-        if answer.ok and answer.kind.startswith("video/"):
-            return Completed(body=f"the service answered with the video itself ({answer.kind}), not with a link")
-        return _job("result", answer)
+        """Fetch the link; see `Provider.result`. Of an answer that is the video the link is its own address."""
+        url = self._at("v2", "requests", request_id)
+        answer = await self._get("result", url)
+        return read_inline(answer, str(url)) if answer.ok and answer.video else _job("result", answer)
+
+    def video(self, url: str) -> Source | None:
+        """Open a result whose answer is the video; see `Provider.video`."""
+        start, _, name = url.rpartition("/")
+        own = start == f"{self._root}/v2/requests" and name and not set("?#") & set(name)
+        return partial(self._open, URL(url, encoded=True)) if own else None
+
+    @asynccontextmanager
+    async def _open(self, url: URL) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with self._http.open(url, timeout_s=self._get_timeout_s) as opened:
+            if isinstance(opened, Trouble):
+                raise _not_sent("result", opened) or NowError(f"result: no answer: {opened.text}", kind="server")
+            if not isinstance(opened, Answer):
+                yield opened
+            elif opened.ok or opened.status == 404:
+                raise DownloadError(f"result: no video (any more): HTTP {opened.status}", kind="dead")
+            else:
+                raise get_error("result", opened, time.time())
 
     @property
     def server_time(self) -> float | None:

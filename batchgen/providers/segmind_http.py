@@ -7,9 +7,11 @@ chained to one of ours.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final
@@ -18,8 +20,8 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from batchgen.errors import UsageError
-from batchgen.providers.segmind_wire import Answer, plain
+from batchgen.errors import NowError, UsageError
+from batchgen.providers.segmind_wire import Answer, is_video, plain
 
 BODY_MAX: Final = 1 << 20  #: bytes of an answer that are read
 log = logging.getLogger("batchgen.http")
@@ -41,6 +43,11 @@ class Trouble:
 @dataclass(slots=True)
 class _Attempt:
     connected: bool = False
+    response: aiohttp.ClientResponse | None = None
+
+    def close(self) -> None:
+        if self.response is not None:
+            self.response.close()
 
 
 class Http:
@@ -106,26 +113,69 @@ class Http:
             log.debug("%s %s: %s, %d bytes", method, url.path, answer.status, len(answer.body))
             return answer
         except _TROUBLE as error:
-            text = self._redact(plain(f"{type(error).__name__}: {error}".rstrip(": ")))[:300]
+            text = self._text(error)
         log.debug("%s %s: no answer: %s", method, url.path, text)
         return Trouble(attempt.connected, text)
 
-    async def _answer(self, response: aiohttp.ClientResponse) -> Answer:
-        body = bytearray()
+    @asynccontextmanager
+    async def open(self, url: URL, *, timeout_s: float) -> AsyncIterator[Answer | Trouble | AsyncIterator[bytes]]:
+        """GET what may be a video, and give its bytes as they come, which raise NowError when they break off.
+
+        Within `timeout_s` it must begin, and no byte may be longer in coming. What is no video is an answer, as
+        `ask` gives it.
+        """
+        attempt = _Attempt()
+        opened: Answer | Trouble | AsyncIterator[bytes]
+        timeout = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s, sock_read=timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await self._get(url, timeout, attempt)
+                first = await response.content.readany() if response.ok else b""
+            video = is_video(response.content_type.lower(), first)
+            opened = self._pieces(first, response) if video else await self._answer(response, first)
+        except _TROUBLE as error:
+            opened = Trouble(attempt.connected, self._text(error))
+        try:
+            yield opened
+        finally:
+            attempt.close()
+
+    async def _get(self, url: URL, timeout: aiohttp.ClientTimeout, attempt: _Attempt) -> aiohttp.ClientResponse:
+        if self._session is None:
+            raise RuntimeError("the provider is used outside its `async with`")
+        attempt.response = await self._session.get(
+            url, timeout=timeout, allow_redirects=False, trace_request_ctx=attempt
+        )
+        return attempt.response
+
+    async def _pieces(self, first: bytes, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        yield first
+        try:
+            async for piece in response.content.iter_any():
+                yield piece
+        except _TROUBLE as error:
+            raise NowError(f"result: the video broke off: {self._text(error)}", kind="server") from None
+
+    def _text(self, error: BaseException) -> str:
+        return self._redact(plain(f"{type(error).__name__}: {error}".rstrip(": ")))[:300]
+
+    async def _answer(self, response: aiohttp.ClientResponse, first: bytes = b"") -> Answer:
+        body = bytearray(first)
         whole = await _drain(response, body)
         headers = {name.lower(): value for name, value in response.headers.items()}
         self.last_headers = headers
-        return Answer(response.status, bytes(body), headers, whole, self._redact)
+        video = is_video(response.content_type.lower(), bytes(body[:16]))
+        kept = bytes(body) if len(body) <= BODY_MAX and not video else b""
+        return Answer(response.status, kept, headers, whole, self._redact, video)
 
 
 async def _drain(response: aiohttp.ClientResponse, into: bytearray) -> bool:
-    """Read what comes, and say whether it came whole: the status line alone is worth keeping."""
+    """Read what comes within bounds, and say whether it came whole: the status line alone is worth keeping."""
     try:
         async for chunk in response.content.iter_chunked(1 << 16):
             into += chunk
-            if len(into) > BODY_MAX:
+            if len(into) > BODY_MAX or is_video("", bytes(into[:16])):
                 response.close()
-                into.clear()
                 return False
     except _TROUBLE:
         return False

@@ -50,6 +50,17 @@ def read_outcome(answer: Answer, *, links: bool = True) -> Outcome | None:
     return outcome
 
 
+def read_inline(answer: Answer, url: str) -> Completed:
+    """Read what the headers say of a result whose body is the video itself, as the synchronous v1 call has them."""
+    told = answer.headers
+    return Completed(
+        url=url,
+        cost=micro_dollars(told.get("x-cost")),
+        run_s=seconds(told.get("x-generation-time")),
+        remaining_credits=micro_dollars(told.get("x-remaining-credits")),
+    )
+
+
 def judge(body: Mapping[str, Any], status: object, say: Say, *, links: bool = True) -> Completed | Refused | Running:
     """The outcome that a state word means: unknown words keep running, a bare link is a completed job.
 

@@ -39,6 +39,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
     whole: bool = True
     redact: Callable[[str], str] = str
+    video: bool = False  #: the body is a video and was not read
 
     @property
     def ok(self) -> bool:
@@ -65,6 +66,11 @@ class Answer:
         if isinstance(data, dict) and (reason := reason_in(data)) is not None:
             return self.say(reason, limit)
         return self.say(self.body.decode("utf-8", "replace"), limit) or "(empty answer)"
+
+
+def is_video(kind: str, head: bytes) -> bool:
+    """Tell by its media type and first bytes whether a body is a video in place of JSON."""
+    return head[4:8] == b"ftyp" or (kind.startswith("video/") and head.lstrip()[:1] not in {b"", b"{", b"["})
 
 
 def plain(text: str) -> str:

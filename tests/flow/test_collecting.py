@@ -208,6 +208,16 @@ def test_a_dead_link_while_the_api_is_in_trouble_is_not_lost(tmp_path: Path, wor
     check(batch, life)
 
 
+def test_an_answer_that_is_the_video_is_kept_with_the_cost_that_only_the_history_knows(tmp_path: Path) -> None:
+    """Neither the clip nor its price may be lost because the service changed the shape of its answer."""
+    batch = Batch(tmp_path, 3, provider=FakeProvider(fate=always("inline")))
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 3
+    assert batch.money().spent == 3 * COST
+    assert batch.downloads.asked == []
+    check(batch, life)
+
+
 def test_trouble_with_the_file_server_is_sat_out(tmp_path: Path) -> None:
     """Twenty tries in a row; nobody pays for them."""
     batch = Batch(tmp_path, 1, downloads=FakeDownloads(meets=first(*["trouble"] * 20)))

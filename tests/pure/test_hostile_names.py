@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchgen import sidecar
@@ -60,6 +60,8 @@ def test_every_file_of_a_clip_is_in_its_folder(text: str) -> None:
 
 
 @given(NAMES, NAMES)
+@example("rain", "rain.mp4.part")
+@example("rain", "RAIN.MP4.PART")
 def test_no_two_clips_share_a_file(one: str, other: str) -> None:
     """Sidecars, `.part`s and notes too, on a disk that knows no case and no composition."""
     first, second = safe_name(one), safe_name(other)

@@ -44,7 +44,7 @@ CASES: Final[dict[str, tuple[str, str]]] = {
     "result_output_dict": ("returns dict", "Completed 625000 link"),
     "result_output_json_string": ("returns dict", "Completed 625000 link"),
     "result_no_output": ("returns dict", "Completed None no link"),
-    "result_not_json": ("returns dict", "Completed None no link"),
+    "result_not_json": ("returns dict", "Completed None the answer itself"),
     "failed_422": ("raises InferenceFailed", "Refused final: Prompt is Mandatory and must be string"),
     "failed_200": ("raises InferenceFailed", "Refused final: boom"),
     "failed_content_block": (
@@ -228,7 +228,8 @@ def tell(got: object) -> str:
         case Running(word, known):
             return f"Running {word}{'' if known else '?'}"
         case Completed(url, cost):
-            return f"Completed {cost} {'link' if url == LINK else 'no link'}"
+            own = (url or "").endswith(f"/v2/requests/{ID}")
+            return f"Completed {cost} {'link' if url == LINK else 'the answer itself' if own else 'no link'}"
         case Refused(reason, cause):
             return f"Refused {cause}: {reason}"
         case Gone() | None:

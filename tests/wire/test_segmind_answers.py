@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from scripted_service import MP4, answering, provider, serving
+from scripted_service import KEY, MP4, Handler, answering, drop, provider, raw_server, serving
 
-from batchgen.errors import AccountError, CallError, ClipError, NowError
+from batchgen.errors import AccountError, CallError, ClipError, DownloadError, NowError
 from batchgen.providers.base import Completed, Gone, Running
 
 pytestmark = pytest.mark.real_time
@@ -28,17 +28,96 @@ async def test_a_completed_status_has_no_link_and_the_result_has() -> None:
         assert [request.path for request in server.seen] == ["/v2/requests/x/status", "/v2/requests/x"]
 
 
-async def test_a_video_sent_in_place_of_a_link_is_told() -> None:
-    """Fetching it again would need the key, so it is no link."""
+MOVIE = b"\0\0\0\x18ftypmp42" + bytes(3_000_000)
 
-    async def video(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=b"\0\0\0\x18ftypmp42", content_type="video/mp4")
 
-    async with serving(video) as server, provider(server.url) as segmind:
+def sending(body: bytes, kind: str) -> Handler:
+    async def reply(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, content_type=kind)
+
+    return reply
+
+
+@pytest.mark.parametrize("kind", ["video/mp4", "video/webm", "application/octet-stream", "application/json"])
+async def test_a_video_sent_in_place_of_a_link_can_be_fetched_where_it_was_sent(kind: str) -> None:
+    """It is paid for; no link leads to it but the call itself, which needs the key."""
+    async with serving(sending(MOVIE, kind)) as server, provider(server.url) as segmind:
+        outcome = await segmind.result("a/b c")
+        assert outcome == Completed(url=f"{server.url}/v2/requests/a%2Fb%20c")
+        opened = segmind.video(f"{server.url}/v2/requests/a%2Fb%20c")
+        assert opened is not None
+        async with opened() as pieces:
+            assert b"".join([piece async for piece in pieces]) == MOVIE
+        assert [(one.path, one.headers["x-api-key"]) for one in server.seen] == [("/v2/requests/a/b c", KEY)] * 2
+
+
+async def test_a_videos_cost_and_run_time_are_read_from_its_headers() -> None:
+    """The vendor's synchronous call has them there; a price that nobody told stays unknown."""
+
+    async def reply(_request: web.Request) -> web.StreamResponse:
+        told = {"x-cost": "0.625", "x-generation-time": "212.24", "x-remaining-credits": "41.375"}
+        return web.Response(body=MOVIE, content_type="video/mp4", headers=told)
+
+    async with serving(reply) as server, provider(server.url) as segmind:
         outcome = await segmind.result("x")
-        assert isinstance(outcome, Completed)
-        assert outcome.url is None
-        assert "video itself" in outcome.body
+        url = f"{server.url}/v2/requests/x"
+        assert outcome == Completed(url=url, cost=625_000, run_s=212.24, remaining_credits=41_375_000)
+
+
+async def test_json_is_no_video_whatever_it_is_called() -> None:
+    """A gateway that labels every answer of the route alike."""
+    body = b'{"status": "COMPLETED", "output": "https://images.segmind.com/x.mp4"}'
+    async with serving(sending(body, "video/mp4")) as server, provider(server.url) as segmind:
+        assert await segmind.result("x") == Completed(url=MP4)
+    async with serving(sending(b"", "video/mp4")) as server, provider(server.url) as segmind:
+        with pytest.raises(NowError):
+            await segmind.result("x")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [MP4, "{server}/files/x.mp4", "{server}/v2/requests/x/status", "{server}/v2/requests/", "{server}/v2/requests/x?y",
+     "https://evil.example/v2/requests/x", "{server}.evil.example/v2/requests/x", "", "/v2/requests/x"],
+)  # fmt: skip
+async def test_the_key_opens_no_link_but_a_result_of_the_service(url: str) -> None:
+    """A link comes from an answer, and may say anything."""
+    async with serving(sending(MOVIE, "video/mp4")) as server, provider(server.url) as segmind:
+        assert segmind.video(url.replace("{server}", server.url)) is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (answering({"error": "not found"}, 404), DownloadError),
+        (answering({"status": "COMPLETED", "output": MP4}), DownloadError),
+        (answering({"error": "slow down"}, 429), NowError),
+        (answering({"error": "boom"}, 500), NowError),
+        (answering({"error": "invalid key"}, 401), AccountError),
+        (drop, NowError),
+    ],
+)
+async def test_what_is_no_video_any_more_is_told_with_its_kind(reply: Handler, error: type[Exception]) -> None:
+    """Gone: ask for another link. Trouble: wait. A dead key: stop."""
+    async with serving(reply) as server, provider(server.url) as segmind:
+        opened = segmind.video(f"{server.url}/v2/requests/x")
+        assert opened is not None
+        with pytest.raises(error) as caught:
+            async with opened():
+                pass
+    assert KEY not in str(caught.value)
+    assert not isinstance(caught.value, DownloadError) or caught.value.kind == "dead"
+
+
+async def test_a_video_that_breaks_off_is_trouble_of_the_moment_and_names_no_key() -> None:
+    """The exception that lies beneath holds all headers."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: 900\r\n\r\n" + MOVIE[:100]
+    async with raw_server(head) as url, provider(url) as segmind:
+        opened = segmind.video(f"{url}/v2/requests/x")
+        assert opened is not None
+        with pytest.raises(NowError, match="broke off") as caught:
+            async with opened() as pieces:
+                [piece async for piece in pieces]
+    assert caught.value.__cause__ is None and KEY not in repr(caught.value)
 
 
 async def test_a_record_that_is_gone_is_gone_and_nothing_is_posted() -> None:
@@ -59,7 +138,7 @@ async def test_the_history_is_asked_in_days_and_pages() -> None:
 
     async with serving(reply) as server, provider(server.url) as segmind:
         page = await segmind.history("m", 1_795_000_000, 1_795_003_600)
-        assert [(row.request_id, row.outcome) for row in page.rows] == [("r1", Running("PENDING"))]
+        assert [(row.request_id, row.outcome) for row in page.rows] == [("r1", Running("PENDING", queued=True))]
         assert page.whole
         assert page.server_time is not None
         assert dict(server.seen[0].query) == {

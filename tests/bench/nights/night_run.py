@@ -25,6 +25,7 @@ from batchgen.ledger import Ledger
 from batchgen.media import Expect, Fetched
 from batchgen.pacer import HEADROOM, Pacer
 from batchgen.poller import Poller
+from batchgen.providers.base import Source
 from batchgen.reconcile import Reconciler
 from batchgen.schedule import RunTimes
 
@@ -69,6 +70,12 @@ class Shelf:
         """Say that it is there."""
         await asyncio.sleep(self.takes_s)
         return Fetched(3_000_000, "0" * 64)
+
+    async def keep(
+        self, source: Source, target: Path, expect: Expect, finish: Callable[[Path, Fetched], None] | None = None
+    ) -> Fetched:
+        """No answer of that service is a video."""
+        raise NotImplementedError
 
 
 def simulate(weather: Weather, policy: str, clips: int, *, in_flight: int = 400) -> Night:

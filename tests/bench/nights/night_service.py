@@ -19,7 +19,7 @@ from typing import Any
 from virtual_time import wall
 
 from batchgen.errors import NowError
-from batchgen.providers.base import Accepted, Completed, Gone, HistoryPage, HistoryRow, Outcome, Running
+from batchgen.providers.base import Accepted, Completed, Gone, HistoryPage, HistoryRow, Outcome, Running, Source
 
 COST = 625_000
 #: A record lives this long after the submission (seconds).
@@ -160,6 +160,10 @@ class NightService:
             self.limited += 1
             raise NowError("429", kind="rate", status=429)
         self._minute.append(now)
+
+    def video(self, url: str) -> Source | None:
+        """Every link is a file's."""
+        return None
 
     async def lookup(self, request_id: str) -> HistoryRow | None:
         """The account's history knows every request."""
