@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import click
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a command, too
+
+from conformance_table import GROUPS
 
 from batchgen.cli import COMMANDS, cli
 from batchgen.clip import NEXT, State
@@ -105,6 +110,14 @@ def _first_lines() -> Iterator[tuple[str, str]]:
             yield path.name + ("/" if path.is_dir() else ""), doc.partition("\n")[0]
 
 
+def conformance() -> str:
+    """Sum the table of the vendor's client and ours up, a line a group."""
+    head = ("case", "cases", "the vendor's SDK", "batchgen", "so that")
+    rows = [(group.about, str(len(group.cases)), group.sdk, group.ours, group.safer) for group in GROUPS]
+    total = ("all", str(sum(len(group.cases) for group in GROUPS)), "", "", "")
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ("---",) * 5, *rows, total])
+
+
 def _table(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
     lines = [head, ("---", "---"), *rows]
     return "\n".join(f"| {left} | {right.replace('|', chr(92) + '|')} |" for left, right in lines)
@@ -115,6 +128,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "faults": faults,
     "modules": modules,
+    "conformance": conformance,
 }
 
 if __name__ == "__main__":
