@@ -11,6 +11,7 @@ import rich_click as click
 from batchgen.cli import common
 
 if TYPE_CHECKING:
+    from batchgen.audit import Audit
     from batchgen.bill import Bill
     from batchgen.ledger.reader import Reader
 
@@ -25,26 +26,44 @@ _BY = ("clip", "prompt", "cell", "day", "model", "take")
 @click.option(
     "--by", type=click.Choice(_BY), metavar="|".join(_BY), help="With --bill: add it up by this. [default: prompt]"
 )
+@click.option("--audit", is_flag=True, help="With --bill: hold it against the account's request history.")
+@click.option("--base-url", envvar="SEGMIND_BASE_URL", help="Another origin than the batch's own, for --audit.")
+@click.option("--history-url", envvar="SEGMIND_HISTORY_URL", hidden=True)
 @common.json_option
-def report(manifest: str, folder: Path | None, *, sandbox: bool, bill: bool, by: str | None, as_json: bool) -> None:
+def report(
+    manifest: str,
+    folder: Path | None,
+    *,
+    sandbox: bool,
+    bill: bool,
+    by: str | None,
+    audit: bool,
+    base_url: str | None,
+    history_url: str | None,
+    as_json: bool,
+) -> None:
     """Tell how the night went: counts, money, doubts, failures by cause, and where the files are.
 
     With --bill, what it cost: every request, to the last digit, by clip, prompt, matrix cell, day, model or take.
+    With --audit, what the account's own history says of it; nothing is changed, and where the history can't be read,
+    that is what the audit says.
     """
     from batchgen.ledger.reader import Reader
 
     where = common.ledger_folder(manifest, folder, sandbox=sandbox)
     reader = Reader(where)
     try:
-        if bill or by:
-            _bill(reader, by or "prompt", as_json=as_json)
+        if bill or by or audit:
+            asked = {"base_url": base_url, "history_url": history_url} if audit else None
+            _bill(reader, by or "prompt", asked, manifest, as_json=as_json)
         else:
             _morning(reader, manifest, ("--dir", str(folder)) if folder else (), as_json=as_json)
     finally:
         reader.close()
 
 
-def _bill(reader: Reader, by: str, *, as_json: bool) -> None:
+def _bill(reader: Reader, by: str, asked: dict[str, Any] | None, arg: str, *, as_json: bool) -> None:
+    from batchgen.views.audit import audit_lines, audit_object
     from batchgen.views.bill import bill_object, bill_text
 
     made = made_by(reader, by)
@@ -53,11 +72,31 @@ def _bill(reader: Reader, by: str, *, as_json: bool) -> None:
         "sandbox": common.is_sandbox(reader),
         "cap": reader.caps().usd,
     }
-    common.answer(
-        bill_object(made, **about),
-        lambda: bill_text(made, common.width(), ascii=common.plain_ascii(), **about),
-        as_json=as_json,
-    )
+    held = None if asked is None else _audited(reader, asked, arg)
+    obj = bill_object(made, **about)
+    if held is not None:
+        obj["audit"] = audit_object(held)
+
+    def text() -> str:
+        told = bill_text(made, common.width(), ascii=common.plain_ascii(), **about)
+        return told if held is None else "\n\n".join([told, "\n".join(audit_lines(held, common.width()))])
+
+    common.answer(obj, text, as_json=as_json)
+
+
+def _audited(reader: Reader, asked: dict[str, Any], arg: str) -> Audit:
+    """Hold every request against the history of its model; a batch that never submitted has nothing to hold."""
+    from batchgen import siblings
+    from batchgen.audit import Read, hold, period
+    from batchgen.cli.asking import read_history
+
+    clips = [clip for clip, _ in reader.requests()]
+    span = period(clips)
+    if span is None:
+        return hold([], Read(whole=True))
+    read = read_history(reader, {clip.wanted.model for clip in clips}, span, asked)
+    beside = {reader.folder.absolute().parent, Path(arg).absolute().parent}
+    return hold(clips, read, siblings.request_ids(reader.folder, beside) if read.rows else ())
 
 
 def made_by(reader: Reader, by: str) -> Bill:

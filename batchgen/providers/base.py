@@ -80,6 +80,7 @@ class HistoryRow:
     outcome: Running | Completed | Refused
     params: Mapping[str, Any] | None  #: as sent; None when the history did not give them readably
     at: float | None  #: when it was made, if the row says so
+    charged: int | None = None  #: what the account paid for it, whatever became of it; None: the row does not say
 
 
 @dataclass(frozen=True, slots=True)

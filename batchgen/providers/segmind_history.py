@@ -139,6 +139,7 @@ def read_row(raw: object, say: Say) -> HistoryRow | None:
         outcome=outcome,
         params=params or None,
         at=next((at for at in times if at is not None), None),
+        charged=micro_dollars(raw.get("credits_deduction")),
     )
 
 

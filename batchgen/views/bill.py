@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import tzinfo
 from decimal import Decimal
-from typing import Any
+from typing import Any, overload
 
 from batchgen.bill import Bill, By, Kind, Line
 from batchgen.money import MICRO
@@ -40,7 +40,7 @@ def bill_object(bill: Bill, *, name: str, sandbox: bool, cap: int | None) -> dic
         "schema_version": 1,
         "name": name,
         "sandbox": sandbox,
-        "cap_usd": None if cap is None else _number(cap),
+        "cap_usd": dollar_number(cap),
         "since": None if bill.since is None else stamp_utc(bill.since),
         "until": None if bill.until is None else stamp_utc(bill.until),
         "by": str(bill.by),
@@ -56,13 +56,13 @@ def _line(line: Line) -> dict[str, Any]:
         "retries": line.retries,
         "rerolls": line.rerolls,
         **{str(kind): line.counts[kind] for kind in Kind},
-        "estimated_usd": _number(line.estimated),
+        "estimated_usd": dollar_number(line.estimated),
         "unestimated": line.unestimated,
-        "charged_usd": _number(line.charged),
-        "reserved_usd": _number(line.reserved),
-        "doubtful_usd": _number(_doubtful(line)),
+        "charged_usd": dollar_number(line.charged),
+        "reserved_usd": dollar_number(line.reserved),
+        "doubtful_usd": dollar_number(_doubtful(line)),
         "unknown": line.unknown,
-        "unwanted_usd": _number(line.unwanted),
+        "unwanted_usd": dollar_number(line.unwanted),
     }
 
 
@@ -71,8 +71,15 @@ def _doubtful(line: Line) -> int:
     return sum(line.held[kind] for kind in (Kind.UNCONFIRMED, Kind.LOST, Kind.FORGOTTEN))
 
 
-def _number(micro: int) -> float:
-    return float(Decimal(micro) / MICRO)
+@overload
+def dollar_number(micro: int) -> float: ...
+@overload
+def dollar_number(micro: None) -> None: ...
+@overload
+def dollar_number(micro: int | None) -> float | None: ...
+def dollar_number(micro: int | None) -> float | None:
+    """Give an amount as a JSON number of USD, exact to the last digit; None stays unknown."""
+    return None if micro is None else float(Decimal(micro) / MICRO)
 
 
 # --- for people -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import sys
 import pytest
 from command import Desk
 from fake_api import FakeApi
-from mischief import Gate, drop, first
+from mischief import Gate, drop, first, says
 
 pytestmark = pytest.mark.real_time
 
@@ -72,3 +72,37 @@ def test_without_pyarrow_parquet_says_what_to_install(desk: Desk) -> None:
     ended = subprocess.run(command, cwd=desk.folder, env=desk.env, capture_output=True, text=True, check=False)
     assert (ended.returncode, "'.[parquet]'" in ended.stderr, "Traceback" in ended.stderr) == (2, True, False)
     assert not list(desk.folder.glob("*.parquet"))
+
+
+def test_the_audit_finds_what_the_bill_does_not_know(api: FakeApi, desk: Desk) -> None:
+    """Held against the history: agreed, another amount, somebody else's, a stray request; nothing is changed."""
+    desk.run().expect(0, done=3)
+    before = (desk.batch / "ledger.db").read_bytes()
+    audit = desk.call("report", "night.yaml", "--audit", "--json").expect(0).obj["audit"]
+    assert (audit["ok"], audit["agreed"], audit["agreed_usd"]) == (True, 3, 1.5)
+    job = next(iter(api.jobs.values()))
+    job.price = 0.7
+    stray = api.accept({**job.params})
+    api.accept({"prompt": "somebody else's"})
+    api.until(lambda: all(job.status == "COMPLETED" for job in list(api.jobs.values())))
+    posts = api.posts
+    audit = desk.call("report", "night.yaml", "--audit", "--json").expect(0).obj["audit"]
+    assert (audit["ok"], audit["agreed"], audit["others"], audit["others_usd"]) == (False, 2, 1, 0.5)
+    assert [(item["ours_usd"], item["history_usd"]) for item in audit["differ"]] == [(0.5, 0.7)]
+    assert [item["request_id"] for item in audit["unknown"]] == [stray.id]
+    assert api.posts == posts
+    assert (desk.batch / "ledger.db").read_bytes() == before
+
+
+def test_an_audit_without_a_history_says_so(api: FakeApi, desk: Desk) -> None:
+    """The bill is still told, exit 0; a history that is down, or a stranger's key, proves nothing."""
+    desk.run().expect(0, done=3)
+    api.scripts["history"] = says(503, "down")
+    told = desk.call("report", "night.yaml", "--audit", "--json").expect(0).obj
+    assert (told["audit"]["ok"], told["total"]["charged_usd"]) == (None, 1.5)
+    assert "503" in told["audit"]["why"]
+    calls = len(api.calls)
+    for key in ("SG_another", None):
+        ended = desk.call("report", "night.yaml", "--audit", "--json", env={"SEGMIND_API_KEY": key}).expect(0)
+        assert (ended.obj["audit"]["ok"], "key" in ended.obj["audit"]["why"]) == (None, True)
+    assert len(api.calls) == calls

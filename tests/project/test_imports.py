@@ -59,7 +59,8 @@ KNOWS: dict[str, frozenset[str]] = {
         ),
         # what people see
         "bill": "clip",
-        "views": "bill charges clip errors ledger looks money planning wall",
+        "audit": "bill clip providers.base",
+        "views": "audit bill charges clip errors ledger looks money planning wall",
         # what a clip is likely to cost
         "tariff": "charges clip money providers.models",
         # joined from the manifest, the ledger and the prices

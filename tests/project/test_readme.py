@@ -13,6 +13,7 @@ from readme_blocks import BLOCKS, README, ROOT, blocks_in, command, fresh, visib
 
 import batchgen
 from batchgen import settings
+from batchgen.audit import Audit, Item
 from batchgen.bill import By, make_bill
 from batchgen.charges import Quote, Source
 from batchgen.cli import COMMANDS, cli
@@ -20,6 +21,7 @@ from batchgen.clip import State
 from batchgen.errors import Exit
 from batchgen.planning import Given, make_plan
 from batchgen.sandbox.faults import Faults
+from batchgen.views.audit import audit_object
 from batchgen.views.bill import bill_object
 from batchgen.views.export import columns
 from batchgen.views.plan import plan_object
@@ -133,7 +135,9 @@ def test_every_field_of_the_bill_is_told() -> None:
     """As those of the other answers."""
     said = section("JSON")
     bill = bill_object(make_bill([], By.CLIP), name="n", sandbox=False, cap=None)
-    assert not [field for field in {*bill, *bill["total"]} if f"`{field}`" not in said]
+    audit = audit_object(Audit(differ=[Item("r", None, None, None, None)]))
+    fields = {*bill, *bill["total"], *audit, *audit["differ"][0]}
+    assert not [field for field in sorted(fields) if f"`{field}`" not in said]
 
 
 def test_every_name_of_the_public_api_is_told() -> None:

@@ -41,7 +41,12 @@ ROW: dict[str, Any] = {
     "created_at": "2026-11-22T07:31:00Z",
 }
 READ = HistoryRow(
-    "abc", "wan-2.5-t2v", Completed(MP4, 625_000), {"seed": 42, "prompt": "café"}, epoch("2026-11-22T07:31:00Z")
+    "abc",
+    "wan-2.5-t2v",
+    Completed(MP4, 625_000),
+    {"seed": 42, "prompt": "café"},
+    epoch("2026-11-22T07:31:00Z"),
+    625_000,
 )
 HIDDEN = Answer(200, redact=Redactor(["k3y"]).redact).say
 
