@@ -29,6 +29,8 @@ from batchgen.wall import Wall, day_of
 SANDBOX_ORIGIN = "sandbox"
 #: What is believed of a model that nobody has told anything of (seconds).
 UNKNOWN_LATENCY_S = 120.0
+#: What a ledger remembers the saved plan of its last run under.
+PLAN = "plan"
 #: How many of the latest run times a plan reads from the ledger.
 RUN_TIMES = 2000
 
@@ -51,11 +53,13 @@ class Seen:
     wall: Wall = field(default_factory=Wall)
     charges: Mapping[str, Sequence[int]] = field(default_factory=dict)  #: the latest per price class
     run_times: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    plan: str = ""  #: sha256 of the saved plan that the last run was held to
 
 
 def look(ledger: Reader) -> Seen:
     """Ask a ledger all that a plan needs."""
-    return Seen(list(ledger.known()), ledger.wall(), ledger.charges(MEMORY), ledger.run_times(RUN_TIMES))
+    times = ledger.run_times(RUN_TIMES)
+    return Seen(list(ledger.known()), ledger.wall(), ledger.charges(MEMORY), times, ledger.meta(PLAN) or "")
 
 
 def look_in(folder: Path) -> Seen:

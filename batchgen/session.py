@@ -22,7 +22,7 @@ from batchgen.charges import MEMORY, Charges
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
 from batchgen.errors import Exit, LedgerWriteError, UsageError
-from batchgen.estimate import SANDBOX_ORIGIN, latency_of, look, plan_of, whole_estimate
+from batchgen.estimate import PLAN, SANDBOX_ORIGIN, latency_of, look, plan_of, whole_estimate
 from batchgen.flow.brake import Brake
 from batchgen.flow.doubts import found
 from batchgen.flow.inflight import Places
@@ -138,6 +138,7 @@ class Session:
         Any exception but ours is a fault of batchgen; what was on disk stays there, and a run resumes it.
         """
         self.ledger.recover()
+        self._begin()
         async with AsyncExitStack() as stack:
             provider = await self._connect(stack)
             loopback = is_loopback(address(provider.origin, "the API"))
@@ -240,6 +241,7 @@ class Session:
         orders = Orders(
             limit=settings.limit,
             only=settings.only,
+            planned=self._planned(),
             submit=not settings.collect_only,
             resubmit_unconfirmed=settings.resubmit_unconfirmed,
             resubmit_lost=settings.resubmit_lost,
@@ -256,6 +258,18 @@ class Session:
             elsewhere=partial(siblings.request_ids, self.folder, beside),
             witnesses=self.ledger.must_show,
         )
+
+    def _planned(self) -> frozenset[int] | None:
+        """Give the rows of the clips that a saved plan lets this run submit; None: there is no such plan."""
+        if self.settings.planned is None:
+            return None
+        rows = self.ledger.rows()
+        return frozenset(rows[key] for key in self.settings.planned & rows.keys())
+
+    def _begin(self) -> None:
+        """Remember which saved plan the run is held to: progress on it is its own, what another run does is not."""
+        if not self.settings.collect_only and (self.ledger.meta(PLAN) or "") != self.settings.plan_sha256:
+            self.ledger.remember(PLAN, self.settings.plan_sha256)
 
     def _remember(self) -> None:
         self.ledger.remember("name", self.manifest.name)
@@ -286,9 +300,8 @@ class Session:
         if self.brake.exit is not None:
             return self.brake.why
         if self._left():
-            return (
-                f"only: {self._left()} clips were left out, as asked" if self.settings.only else "not all was collected"
-            )
+            word = "only" if self.settings.only else "plan" if self.settings.planned is not None else ""
+            return f"{word}: {self._left()} clips were left out, as asked" if word else "not all was collected"
         return None
 
     def _left(self) -> int:

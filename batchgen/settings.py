@@ -54,6 +54,8 @@ class Settings:
     resubmit_unconfirmed: bool = False
     resubmit_lost: bool = False
     moved: bool = False
+    planned: frozenset[str] | None = None  #: keys of the clips that may be submitted; None: all
+    plan_sha256: str = ""  #: of the saved plan that the run is held to
     collect_only: bool = False  #: fetch what is paid for, submit nothing
     count_polls: bool = True  #: False: the account's rate limit does not count status calls
     sandbox_latency: float = 2.0

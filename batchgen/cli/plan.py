@@ -1,7 +1,8 @@
-"""`batchgen plan`: what a run would make, cost and take. Writes nothing."""
+"""`batchgen plan`: what a run would do and why, what it would cost and take. Writes nothing but `--out FILE`."""
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,13 @@ from batchgen.cli.caps import cap_options
     "--resubmit-unconfirmed", is_flag=True, default=None, help="Plan what that option of run would make again."
 )
 @click.option("--resubmit-lost", is_flag=True, default=None, help="Plan what that option of run would make again.")
+@click.option("--base-url", envvar="SEGMIND_BASE_URL", help="Plan a run at another origin.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the plan to a file, for `run --plan FILE` to do exactly this.",
+)
 @common.json_option
 @click.option("-v", "--verbose", is_flag=True, help="List every clip.")
 def plan(
@@ -35,6 +43,7 @@ def plan(
     sandbox: bool,
     as_json: bool,
     verbose: bool,
+    out: Path | None,
     **given: Any,  # noqa: ANN401 - the settings, by name
 ) -> None:
     """Show what a run would do with each clip and why, what it would cost (estimated), and how long it would take.
@@ -42,7 +51,8 @@ def plan(
     The manifest is held against the batch's ledger: + is made and paid for, ~ is changed, = is kept. Spends nothing.
     """
     from batchgen import manifest as manifests
-    from batchgen.estimate import plan_folder
+    from batchgen.applying import write_plan
+    from batchgen.estimate import look_in, plan_of
     from batchgen.settings import batch_folder, find_manifest, merge, read_config
     from batchgen.views.plan import plan_object, plan_text
 
@@ -52,9 +62,17 @@ def plan(
         click.echo(f"warning: {warning}", err=True)
     settings = merge({**given, "sandbox": sandbox or None}, read, read_config())
     where = (folder or batch_folder(path, sandbox=sandbox)).absolute()
-    made = plan_folder(read, settings, where, each_clip=verbose)
-    common.answer(
-        plan_object(made),
-        lambda: plan_text(made, common.width(), ascii=common.plain_ascii(), colour=common.coloured(), now=time.time()),
-        as_json=as_json,
-    )
+    seen = look_in(where)
+    made = plan_of(read, settings, seen, folder=where, each_clip=verbose)
+    obj, told = plan_object(made), ""
+    if out:
+        saved = write_plan(out, made, read, settings, seen, where)
+        obj |= {"saved": {"file": str(out), "sha256": saved.sha256}}
+        again = f"{common.command_line('run', manifest, folder, sandbox=sandbox)} --plan {shlex.quote(str(out))}"
+        told = f"\n\nSaved. This does exactly what stands above, and does not ask:\n  {again}"
+
+    def text() -> str:
+        ascii_only, colour = common.plain_ascii(), common.coloured()
+        return plan_text(made, common.width(), ascii=ascii_only, colour=colour, now=time.time()) + told
+
+    common.answer(obj, text, as_json=as_json)

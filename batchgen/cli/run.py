@@ -34,6 +34,14 @@ if TYPE_CHECKING:
 @common.json_option
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Submit at most N clips, then stop.")
 @click.option("--only", metavar="ID-GLOB", help="Submit only clips whose id or name fits, as in 'singer*'.")
+@click.option(
+    "--plan",
+    "plan_file",
+    envvar="BATCHGEN_PLAN",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Run exactly what `plan --out FILE` wrote, without asking; or refuse, if the world has moved.",
+)
 @cap_options
 @click.option("--rpm", type=click.FloatRange(0), metavar="N", help="API calls a minute; 0: no limit. [default: 50]")
 @click.option(
@@ -84,10 +92,11 @@ if TYPE_CHECKING:
 )
 @common.verbosity_options
 def run(manifest: str, folder: Path | None, *, sandbox: bool, yes: bool, as_json: bool, verbose: int, quiet: bool,
-        faults: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401 - the settings, by name  # fmt: skip
+        faults: tuple[str, ...], plan_file: Path | None, **given: Any) -> None:  # noqa: ANN401 - the settings, by name  # fmt: skip
     """Make all clips that are wanted, at the pace that the account bears; run again to resume.
 
-    What was paid for is collected first, nothing is paid for twice. Ctrl-C stops gently, twice at once.
+    What was paid for is collected first, nothing is paid for twice. Ctrl-C stops gently, twice at once. With --plan it
+    submits the clips of a saved plan and no others, under the plan's caps; run it again to resume.
 
     Exit codes: 0 all done, 2 usage or manifest, 3 some clips failed, 4 stopped early (run again),
     5 some clips want your word, 6 another run holds the batch, 130 interrupted, 143 terminated.
@@ -101,7 +110,7 @@ def run(manifest: str, folder: Path | None, *, sandbox: bool, yes: bool, as_json
     signal.signal(signal.SIGTERM, _terminated)
     watch = Watch(manifest, folder, verbosity=-1 if quiet else verbose, as_json=as_json)
     with watch.telling_errors():
-        code = _run(watch, manifest, folder, given, yes=yes)
+        code = _run(watch, manifest, folder, given, yes=yes, plan_file=plan_file)
     sys.exit(code)
 
 
@@ -109,12 +118,19 @@ def _terminated(_signum: int, _frame: object) -> None:
     sys.exit(Exit.TERMINATED)
 
 
-def _run(watch: Watch, arg: str, folder: Path | None, given: dict[str, Any], *, yes: bool) -> Exit:
+def _run(
+    watch: Watch, arg: str, folder: Path | None, given: dict[str, Any], *, yes: bool, plan_file: Path | None
+) -> Exit:
+    from batchgen import applying
     from batchgen import manifest as manifests
+    from batchgen.estimate import look, look_in
     from batchgen.session import Session
     from batchgen.settings import batch_folder, find_key, find_manifest, merge, read_config
 
     path = find_manifest(arg)
+    saved = applying.read_plan(plan_file) if plan_file else None
+    if saved:
+        given = applying.with_its_settings(saved, given)
     watch.folder = folder = (folder or batch_folder(path, sandbox=bool(given["sandbox"]))).absolute()
     key = None if given["sandbox"] else find_key(path.parent)
     watch.protect(key)
@@ -122,10 +138,14 @@ def _run(watch: Watch, arg: str, folder: Path | None, given: dict[str, Any], *, 
     for warning in manifest.warnings:
         watch.tell(f"warning: {warning}")
     settings = merge(given, manifest, read_config())
-    session = Session(manifest, folder, settings, key)
+    if saved:
+        applying.refuse_if_moved(saved, manifest, settings, look_in(folder), folder)
+    session = Session(manifest, folder, applying.held_to(saved, settings) if saved else settings, key)
     try:
+        if saved:  # now that the batch is held, nothing can move any more
+            applying.refuse_if_moved(saved, manifest, settings, look(session.ledger), folder)
         watch.attach(session)
-        if not (_nothing_to_pay(session) or settings.sandbox):
+        if not (saved or _nothing_to_pay(session) or settings.sandbox):
             _confirm(watch, session, yes=yes)
         outcome = asyncio.run(_supervised(session, watch, settings))
         watch.finish(outcome)
@@ -147,9 +167,9 @@ def _confirm(watch: Watch, session: Session, *, yes: bool) -> None:
     """
     from batchgen.views.plan import plan_text
 
-    plan = session.plan()
     if yes:
         return
+    plan = session.plan()
     if not sys.stdin.isatty():
         raise UsageError(f"{_in_short(plan)}. Nobody is at the terminal to agree: say --yes")
     watch.tell(plan_text(plan, common.width(), ascii=common.plain_ascii()))
@@ -165,7 +185,7 @@ def _in_short(plan: Plan) -> str:
     if plan.estimate is not None and plan.unpriced:
         price += f" and {plural(plan.unpriced, 'clip')} of unknown price"
     time = "" if plan.seconds is None else f", in about {span(plan.seconds)}"
-    return f"This will submit {plural(plan.new, 'clip')} for {price}{time}"
+    return f"This will submit {plural(len(plan.submit), 'clip')} for {price}{time}"
 
 
 async def _supervised(session: Session, watch: Watch, settings: Settings) -> Outcome:

@@ -30,6 +30,7 @@ class Orders:
 
     limit: int | None = None  #: submit at most this many clips
     only: str | None = None  #: a glob of prompt ids or names
+    planned: frozenset[int] | None = None  #: rows that may be submitted at all; None: every one
     submit: bool = True  #: False: only collect what is paid for
     resubmit_unconfirmed: bool = False
     resubmit_lost: bool = False
@@ -133,10 +134,12 @@ class Runner:
         return True
 
     def _chosen(self, pending: Iterable[tuple[int, str, str]]) -> list[int]:
-        return [row for row, prompt_id, name in pending if self._asked_for(prompt_id, name)]
+        return [row for row, prompt_id, name in pending if self._asked_for(row, prompt_id, name)]
 
-    def _asked_for(self, *names: str) -> bool:
-        """Tell whether `--only` leaves it in."""
+    def _asked_for(self, row: int, *names: str) -> bool:
+        """Tell whether `--only`, or a saved plan, leaves it in."""
+        if self._orders.planned is not None and row not in self._orders.planned:
+            return False
         globs = [glob.strip() for glob in (self._orders.only or "*").split(",")]
         return any(fnmatch.fnmatchcase(name, glob) for glob in globs for name in names)
 
@@ -179,7 +182,7 @@ class Runner:
 
     def _released(self, doubt: Doubt) -> Released | None:
         clip = doubt.clip
-        if not self._asked_for(clip.wanted.prompt_id, clip.wanted.name):
+        if not self._asked_for(clip.row, clip.wanted.prompt_id, clip.wanted.name):
             return None
         if clip.state is State.UNCONFIRMED and self._orders.resubmit_unconfirmed and doubt.absent:
             return Released("resubmitted: the request history, read whole, does not have it", absent=True)

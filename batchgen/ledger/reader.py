@@ -106,6 +106,10 @@ class Reader:
         for *row, last in self._db.execute(sql.SELECT_REQUESTS):
             yield sql.clip_of(tuple(row)), bool(last)
 
+    def rows(self) -> dict[str, int]:
+        """Give the row of every clip by its key."""
+        return dict(self._db.execute("SELECT key, id FROM clip"))
+
     def states(self) -> dict[str, State]:
         """Give the state of every clip by its key."""
         return {key: State(state) for key, state in self._db.execute("SELECT key, state FROM clip")}

@@ -65,6 +65,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "tariff": "charges clip money providers.models",
         # joined from the manifest, the ledger and the prices
         "estimate": "charges clip errors known ledger manifest money planning providers.models settings tariff wall",
+        # plans as files
+        "applying": "errors estimate manifest planning settings",
     }.items()
 }
 #: These join the parts; everything else knows only what stands above.
