@@ -21,7 +21,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "charges": "money",
         "wall": "clip",
         "known": "clip",
-        "planning": "charges clip known money wall",
+        "planning": "charges clip errors known money wall",
         "retry": "",
         "schedule": "",
         # stands in everyone's way, and knows nobody
