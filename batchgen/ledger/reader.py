@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchgen.clip import Clip, State
+from batchgen.errors import LedgerError
 from batchgen.known import Known
-from batchgen.ledger import sql
+from batchgen.ledger import sound, sql
+from batchgen.ledger.lock import holder
+from batchgen.ledger.sound import FILE
 from batchgen.wall import NO_CAPS, Caps, Sums, Wall
 
-FILE = "ledger.db"
+__all__ = ["FILE", "Reader", "Totals"]
 
 
 @dataclass(slots=True)
@@ -29,12 +32,15 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / FILE
+        sound.check(folder, live=holder(folder) is not None)
+        if not self.path.exists():
+            raise LedgerError(f"{folder} has no ledger yet")
         self._db = sql.current(sql.connect(self.path, writable=False), self.path)
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        """Tell whether the folder holds a ledger."""
-        return (folder / FILE).exists()
+        """Tell whether the folder holds a ledger, or what is left of one. Raises LedgerError as `sound.exists` does."""
+        return sound.exists(folder)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -66,7 +72,7 @@ class Reader:
         query = "SELECT state, wanted, count(*) FROM clip GROUP BY state, wanted"
         for state, wanted, n in self._db.execute(query):
             if wanted:
-                totals.counts[State(state)] = n
+                totals.counts[sql.state_of(state)] = n
             else:
                 totals.unwanted += n
         return totals
@@ -112,12 +118,12 @@ class Reader:
 
     def states(self) -> dict[str, State]:
         """Give the state of every clip by its key."""
-        return {key: State(state) for key, state in self._db.execute("SELECT key, state FROM clip")}
+        return {key: sql.state_of(state) for key, state in self._db.execute("SELECT key, state FROM clip")}
 
     def known(self) -> Iterator[Known]:
         """Give every clip in short, with what all of its requests cost, in the order in which they came."""
         for row in self._db.execute(sql.SELECT_KNOWN):
-            yield Known._make((*row[:11], State(row[11]), *row[12:]))
+            yield Known._make((*row[:11], sql.state_of(row[11]), *row[12:]))
 
     def request_ids(self) -> set[str]:
         """Give every request id that some clip has."""

@@ -12,10 +12,12 @@ from dataclasses import fields
 from pathlib import Path
 
 from batchgen.clip import EVENTS, FREE, REPLACED, Clip, Event, Request, State, Wanted
-from batchgen.errors import LedgerError, LedgerWriteError
+from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
 SCHEMA = 2
+#: What a ledger that can't be used leaves to type.
+REMEDY = "`batchgen recover` with this manifest builds a new one; `batchgen doctor` looks"
 #: From version n to n + 1: SQL, run in one transaction. Released ledgers are kept under tests.
 MIGRATIONS: dict[int, str] = {
     1: "ALTER TABLE clip ADD COLUMN reroll_of TEXT; ALTER TABLE request ADD COLUMN estimate INTEGER;",
@@ -97,6 +99,8 @@ INSERT_EVENTS = (
     f"INSERT INTO event(clip, at, name, state, detail) "  # noqa: S608
     f"SELECT {_at(0)}, {_at(1, 'intent_at')}, {_at(2)}, {_at(3)}, {_at(4)} FROM json_each(?)"
 )
+#: All that a run says to the tables.
+STATEMENTS = (SELECT_CLIP, INSERT_CLIP, UPDATE_CLIPS, INSERT_REQUESTS, INSERT_EVENTS, "SELECT k, v FROM meta")
 
 #: Days are told apart for the latest requests only: a cap by the day is about today.
 SUMS = (
@@ -109,11 +113,17 @@ SUMS = (
 )
 
 
-def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
+def connect(path: Path, *, writable: bool, journal: str = "WAL") -> sqlite3.Connection:
     """Open a ledger file; every commit of a writable one survives a power cut.
+
+    Args:
+        path: of the file.
+        writable: False opens it for questions only.
+        journal: WAL, or DELETE where processes can't share memory (see `drive`).
 
     Raises:
         LedgerError: it is damaged, no ledger, or may not be read; nothing is changed.
+        LedgerWriteError: it may not be written.
     """
     try:
         if not writable:
@@ -121,21 +131,33 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         else:
             # Commits run in one worker thread at a time, so the check by thread would only be in the way.
             db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")  # NORMAL loses acknowledged work in a power cut
+            db.execute(f"PRAGMA journal_mode={journal}")
+            # NORMAL loses acknowledged work in a power cut; so does FULL, where a commit is a file that is deleted.
+            db.execute("PRAGMA synchronous=FULL" if journal == "WAL" else "PRAGMA synchronous=EXTRA")
             db.execute("PRAGMA fullfsync=1")  # matters on macOS only
             db.execute("PRAGMA journal_size_limit=16777216")
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
-        if str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")):
-            raise LedgerWriteError(f"{path}: can't be written ({error}); free some disk space and run again") from error
+    except (sqlite3.Error, ValueError) as error:  # a damaged schema's own text is no UTF-8
+        if _kind(error).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")):
+            raise unwritable(path, error) from error
         raise damaged(path, error) from error
     return db
 
 
-def damaged(path: Path, error: sqlite3.Error) -> LedgerError:
+def _kind(error: Exception) -> str:
+    return str(getattr(error, "sqlite_errorname", ""))
+
+
+def unwritable(path: Path, error: Exception) -> BatchgenError:
+    """Tell of a ledger that could not be written: it is damaged, or there is no room or leave."""
+    if _kind(error).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return damaged(path, error)
+    return LedgerWriteError(f"{path}: can't be written ({error}); free some disk space and run again")
+
+
+def damaged(path: Path, fault: object) -> LedgerError:
     """Tell of a ledger that can't be used; nothing of it is changed."""
-    return LedgerError(f"{path}: can't be read as a ledger ({error}); it was left as it is. Restore a copy of it")
+    return LedgerError(f"{path}: can't be read as a ledger ({fault}); it was left as it is. {REMEDY}")
 
 
 def _quoted(path: Path) -> str:
@@ -183,7 +205,7 @@ def clip_of(row: tuple[object, ...]) -> Clip:
     return Clip(
         row=row[0],  # type: ignore[arg-type]
         wanted=wanted,
-        state=State(str(state)),
+        state=state_of(state),
         request=request,
         attempts=attempts,  # type: ignore[arg-type]
         failures=failures,  # type: ignore[arg-type]
@@ -195,6 +217,14 @@ def clip_of(row: tuple[object, ...]) -> Clip:
         flags=flags,  # type: ignore[arg-type]
         unwanted=not is_wanted,
     )
+
+
+def state_of(text: object) -> State:
+    """Read a state. Raises LedgerError for what is none."""
+    try:
+        return State(str(text))
+    except ValueError as error:
+        raise LedgerError(f"the ledger is damaged: it has a clip that is {text!r}. {REMEDY}") from error
 
 
 def wanted_row(wanted: Wanted, name: str) -> tuple[object, ...]:
@@ -216,10 +246,10 @@ def _micro(seconds: float | None) -> int | None:
     return round(seconds * 1e6) if seconds is not None and abs(seconds) < 2**43 else None
 
 
-def write(db: sqlite3.Connection, writes: Iterable[tuple[Clip, Event, float, str]]) -> None:
+def write(db: sqlite3.Connection, writes: Iterable[tuple[Clip, Event, float, str]]) -> int:
     """Write events (clip after it, event, time, price class) and what the clips are after them.
 
-    The caller owns the transaction.
+    The caller owns the transaction. Returns the number of the last event; those before it count down from there.
     """
     clips: dict[int, list[object]] = {}
     requests: dict[tuple[int, int], list[object]] = {}
@@ -231,12 +261,22 @@ def write(db: sqlite3.Connection, writes: Iterable[tuple[Clip, Event, float, str
         clips[clip.row] = [clip.state, *counters, _storable(clip.reason), *file]
         if clip.request is not None:
             requests[clip.row, n] = [clip.row, grade, *_request_row(clip.request)]
-        detail = {name: getattr(event, name) for name in _FIELDS[type(event)]}
-        told = json.dumps({name: value for name, value in detail.items() if value not in _NOTHING})
-        events.append([clip.row, _micro(at), type(event).__name__, clip.state, told])
+        events.append([clip.row, _micro(at), type(event).__name__, clip.state, json.dumps(detail(event))])
     db.execute(UPDATE_CLIPS, (json.dumps(list(clips.values())),))
     db.execute(INSERT_REQUESTS, (json.dumps(list(requests.values())),))
-    db.execute(INSERT_EVENTS, (json.dumps(events),))
+    return db.execute(INSERT_EVENTS, (json.dumps(events),)).lastrowid or 0
+
+
+def detail(event: Event) -> dict[str, object]:
+    """Give what an event says, without what it leaves out."""
+    told = ((name, getattr(event, name)) for name in _FIELDS[type(event)])
+    return {name: value for name, value in told if value not in _NOTHING}
+
+
+def described(wanted: Wanted) -> dict[str, object]:
+    """Give a wanted clip by the names of its fields, without what is not set."""
+    told = ((field.name, getattr(wanted, field.name)) for field in fields(Wanted))
+    return {name: value for name, value in told if value not in _NOTHING}
 
 
 def _request_row(request: Request) -> list[object]:

@@ -22,7 +22,9 @@ from typing import TypeAlias
 from batchgen import failpoints
 from batchgen.clip import AnswerLost, Clip, Event, State, Submitted, Wanted, advance
 from batchgen.errors import IllegalEventError, LedgerError, LedgerWriteError
-from batchgen.ledger import lock, sql
+from batchgen.ledger import drive, lock, sound, sql
+from batchgen.ledger.log import FILE as LOG
+from batchgen.ledger.log import Log
 from batchgen.ledger.reader import FILE, Reader
 from batchgen.ledger.spill import Spill
 from batchgen.money import price_class
@@ -59,15 +61,22 @@ class Ledger(Reader):
     def __init__(self, folder: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._lock = lock.take(folder)
         try:
+            journal = drive.journal(folder)
+            mark = sound.check(folder)
+            clean = sound.untouched(folder, mark)
             # Questions go through a connection of their own: on this one they would see, and wait for, half a commit.
-            self._out = sql.connect(folder / FILE, writable=True)
+            self._out = sql.connect(folder / FILE, writable=True, journal=journal)
             with _told(folder / FILE):
                 failpoints.reach("tables.before", "sqlite")
                 sql.prepare(self._out, folder / FILE)
                 failpoints.reach("tables.after")
             super().__init__(folder)
             with _told(folder):
-                self._spill = Spill(folder / "ledger.spill")
+                self._spill = Spill(folder / sound.SPILL)
+            self._log = Log(folder / LOG)
+            if not clean:
+                self._log.catch_up(self._db)
+            self._newest = self._db.execute("SELECT max(id) FROM clip").fetchone()[0] or 0
             self.live_totals = self.totals()
             self.money = self.wall()
         except sqlite3.DatabaseError as error:
@@ -92,9 +101,12 @@ class Ledger(Reader):
     def close(self) -> None:
         """Let go of the batch; after `settle`, nothing is left to write."""
         self._thread.shutdown(wait=True)
+        with suppress(sqlite3.Error):
+            self._log.wanted(sql.described(clip.wanted) for clip in self._wished_since(self._newest))
         super().close()
         self._out.close()
         self._spill.close()
+        self._log.close(self.path)
         lock.release(self._lock, self.folder)
 
     def now(self) -> float:
@@ -120,8 +132,11 @@ class Ledger(Reader):
 
     def remember(self, key: str, value: str) -> None:
         """Keep one fact of the batch."""
+        if self.meta(key) == value:
+            return
         with _told(self.path), self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
+        self._log.fact(key, value)
 
     async def keep(self, kind: str, facts: Mapping[int, str]) -> None:
         """Remember facts of a kind, by the clips' rows, in place of those of before; on disk when this returns."""
@@ -203,6 +218,11 @@ class Ledger(Reader):
         self._live.pop(after.row, None)
         self._tell(after, event)
 
+    def _wished_since(self, row: int) -> Iterator[Clip]:
+        """Clips that only the ledger wants (re-rolls), newer than a row, to which nothing has happened yet."""
+        query = f"{sql.SELECT_CLIP} WHERE c.reroll_of IS NOT NULL AND c.n = 0 AND c.id > ?"
+        return (sql.clip_of(found) for found in self._db.execute(query, (row,)).fetchall())
+
     # --- the run's questions --------------------------------------------------------------------------
 
     def paid(self) -> list[int]:
@@ -283,13 +303,14 @@ class Ledger(Reader):
 
     def _commit(self, writes: list[_Write]) -> None:
         with self._transaction() as db:
-            sql.write(db, writes)
+            last = sql.write(db, writes)
+        self._log.write(writes, last)
 
     def _committed(self, batch: list[tuple[_Write, asyncio.Future[None]]], done: asyncio.Future[None]) -> None:
         self._commit_runs = None
         error = done.exception()
         if isinstance(error, sqlite3.Error):
-            self.broken = f"{self.path}: can't be written ({error}); free some disk space and run again"
+            self.broken = str(sql.unwritable(self.path, error))
         failure = LedgerWriteError(self.broken) if self.broken else error
         for (clip, event, _, _), durable in batch:
             if failure is not None:
@@ -329,7 +350,7 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise LedgerWriteError(f"{path}: can't be written ({error}); free some disk space and run again") from error
+        raise sql.unwritable(path, error) from error
     except OSError as error:
         raise LedgerWriteError(f"{path}: can't be written ({error.strerror})") from error
 
