@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from batchgen.download import Downloader
 from batchgen.errors import Exit, LedgerWriteError, UsageError
 from batchgen.estimate import PLAN, SANDBOX_ORIGIN, latency_of, look, plan_of, whole_estimate
 from batchgen.flow.brake import Brake
+from batchgen.flow.credits import ASK_S, balance
 from batchgen.flow.doubts import found
 from batchgen.flow.inflight import Places
 from batchgen.flow.runner import Orders, Runner
@@ -31,7 +33,7 @@ from batchgen.flow.tools import Tools
 from batchgen.ledger import Home, Ledger, Observer
 from batchgen.looks import LOOKS
 from batchgen.manifest import Manifest
-from batchgen.money import price_class
+from batchgen.money import MICRO, price_class
 from batchgen.pacer import Pacer
 from batchgen.planning import Plan
 from batchgen.poller import Poller
@@ -99,6 +101,7 @@ class Session:
         self.brake = Brake()
         self.started_at = time.monotonic()
         self.tools: Tools | None = None
+        self._credits_told = False
         self._key = key or Secret(SANDBOX_KEY)
         self._faults = Faults.parse(settings.sandbox_faults) if settings.sandbox else None
         provider = None if settings.sandbox else self._segmind(settings.base_url)
@@ -189,6 +192,14 @@ class Session:
             await self.run()
         return checked, faults, {clip.wanted.name: clip.state for clip in self.ledger.clips()} if faults else {}
 
+    async def credits(self) -> int | None:
+        """Ask for the account's credits, in micro-dollars; None: the service did not say. `run` asks no more then."""
+        self._credits_told = True
+        with suppress(TimeoutError):
+            async with AsyncExitStack() as stack, asyncio.timeout(ASK_S):
+                return await balance(await self._connect(stack))
+        return None
+
     def close(self) -> None:
         """Let go of the batch."""
         self.ledger.close()
@@ -201,7 +212,10 @@ class Session:
             from batchgen.sandbox.server import Sandbox  # a server of its own is no part of a paid run
 
             sandbox = Sandbox(
-                self.folder / "service", latency_s=self.settings.sandbox_latency, faults=self._faults, credits=10_000
+                self.folder / "service",
+                latency_s=self.settings.sandbox_latency,
+                faults=self._faults,
+                credits=Decimal(self.settings.sandbox_credits) / MICRO,
             )
             base_url = await stack.enter_async_context(sandbox)
             log.info("the sandbox answers at %s; nothing is paid for", base_url)
@@ -243,6 +257,7 @@ class Session:
             only=settings.only,
             planned=self._planned(),
             submit=not settings.collect_only,
+            foresee=not self._credits_told,
             resubmit_unconfirmed=settings.resubmit_unconfirmed,
             resubmit_lost=settings.resubmit_lost,
         )

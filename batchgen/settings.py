@@ -60,6 +60,7 @@ class Settings:
     count_polls: bool = True  #: False: the account's rate limit does not count status calls
     sandbox_latency: float = 2.0
     sandbox_faults: str = ""
+    sandbox_credits: int = 10_000 * MICRO  #: in its account before the first job
 
     @property
     def caps(self) -> Caps:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from batchgen.cli import common
-from batchgen.cli.caps import cap_options
+from batchgen.cli.caps import cap_options, usd_amount
 from batchgen.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -81,6 +81,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--sandbox-latency", type=click.FloatRange(0), metavar="SECONDS", help="Seconds a sandbox job runs. [default: 2]"
+)
+@click.option(
+    "--sandbox-credits", callback=usd_amount, metavar="X", help="USD in the sandbox's account, in all. [default: 10000]"
 )
 @click.option(
     "--fault",
@@ -165,6 +168,7 @@ def _confirm(watch: Watch, session: Session, *, yes: bool) -> None:
     Raises:
         UsageError: nobody can be asked, and `--yes` was not given; or the answer was no.
     """
+    from batchgen.flow.credits import shortage
     from batchgen.views.plan import plan_text
 
     if yes:
@@ -173,6 +177,8 @@ def _confirm(watch: Watch, session: Session, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise UsageError(f"{_in_short(plan)}. Nobody is at the terminal to agree: say --yes")
     watch.tell(plan_text(plan, common.width(), ascii=common.plain_ascii()))
+    if text := shortage(asyncio.run(session.credits()), plan.estimate, unpriced=plan.unpriced):
+        watch.tell(f"Warning: {text}")
     if not click.confirm(f"{_in_short(plan)}. Go ahead?", err=True):
         raise UsageError("not agreed: nothing was submitted")
 

@@ -12,6 +12,7 @@ from batchgen import failpoints
 from batchgen.clip import Clip, Event, Released, State
 from batchgen.errors import Exit, LedgerWriteError
 from batchgen.flow.carry import Carrier
+from batchgen.flow.credits import foresee
 from batchgen.flow.doubts import found
 from batchgen.flow.tools import Place, Tools
 from batchgen.looks import LOOKS
@@ -32,6 +33,7 @@ class Orders:
     only: str | None = None  #: a glob of prompt ids or names
     planned: frozenset[int] | None = None  #: rows that may be submitted at all; None: every one
     submit: bool = True  #: False: only collect what is paid for
+    foresee: bool = True  #: look at the account's credits first
     resubmit_unconfirmed: bool = False
     resubmit_lost: bool = False
 
@@ -120,6 +122,8 @@ class Runner:
         chosen = self._chosen(self._tools.ledger.pending())[: self._orders.limit] if self._orders.submit else []
         if self._carrier.submitter.budget.refuses(chosen):
             return
+        if chosen and self._orders.foresee:
+            await foresee(self._tools)
         for row in chosen:
             if not await self._start(clips, row):
                 return

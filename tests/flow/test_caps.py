@@ -198,13 +198,13 @@ def test_a_cap_is_used_in_the_order_of_takes_priority_and_manifest(
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
-def test_a_cheap_clip_does_not_eat_the_cap_while_a_dearer_one_before_it_waits(tmp_path: Path, concurrency: int) -> None:
+def test_a_cheap_clip_does_not_eat_the_cap_while_a_dearer_one_before_it_waits(ram: Path, concurrency: int) -> None:
     """The first holds twice what it costs; when it has settled, the second fits, if nobody has come in between."""
     dear, cheap = "1280*720", "832*480"
     clips = [wanted(0), wanted(1), *(wanted(n, size=cheap) for n in range(2, 8))]
     provider = FakeProvider(cost=lambda params: COST if params["size"] == dear else COST // 10, spread=0.0)
     limits = Limits(cap=3 * COST, by_size={dear: COST, cheap: COST // 10}, submit_concurrency=concurrency)
-    batch = Batch(tmp_path, clips, provider=provider, limits=limits)
+    batch = Batch(ram, clips, provider=provider, limits=limits)
     watched(batch)
     submitted = [params for _, params in provider.posts]
     assert submitted[:2] == [identity_of(clips[0]), identity_of(clips[1])]
@@ -216,18 +216,18 @@ def identity_of(clip: Wanted) -> str:
     return identity(json.loads(clip.params))
 
 
-def test_a_clip_that_has_to_try_again_keeps_its_turn_under_the_cap(tmp_path: Path) -> None:
+def test_a_clip_that_has_to_try_again_keeps_its_turn_under_the_cap(ram: Path) -> None:
     """Between two tries its money is free; it is not the next one's."""
     provider = FakeProvider(post=first("server", "ok", "server"))
-    batch = Batch(tmp_path, 12, provider=provider, limits=Limits(clip_cap=3))
+    batch = Batch(ram, 12, provider=provider, limits=Limits(clip_cap=3))
     watched(batch)
     assert batch.states() == [State.DONE] * 3 + [State.PENDING] * 9
 
 
-def test_a_clip_held_up_by_the_budget_holds_up_no_try_of_another(tmp_path: Path) -> None:
+def test_a_clip_held_up_by_the_budget_holds_up_no_try_of_another(ram: Path) -> None:
     """Eight that wait for room must not hold the eight slots that the one before them needs."""
     provider = FakeProvider(post=lambda params: _once_500(provider, params), spread=0.0)
-    batch = Batch(tmp_path, 40, provider=provider, limits=Limits(cap=10 * COST, submit_concurrency=2, in_flight=40))
+    batch = Batch(ram, 40, provider=provider, limits=Limits(cap=10 * COST, submit_concurrency=2, in_flight=40))
     life = watched(batch)
     assert life.lasted_s < HOUR
     assert batch.states()[:10] == [State.DONE] * 10
@@ -239,11 +239,9 @@ def _once_500(provider: FakeProvider, params: Mapping[str, Any]) -> str:
 
 
 @pytest.mark.parametrize(("orders", "made"), [(Orders(limit=1), {0}), (Orders(only="shot3*"), {3})])
-def test_a_canary_under_a_cap_leaves_the_rest_of_it_to_the_night(
-    tmp_path: Path, orders: Orders, made: set[int]
-) -> None:
+def test_a_canary_under_a_cap_leaves_the_rest_of_it_to_the_night(ram: Path, orders: Orders, made: set[int]) -> None:
     """--limit and --only try one; the run after it spends what is left, in order."""
-    batch = Batch(tmp_path, 6, limits=Limits(clip_cap=3))
+    batch = Batch(ram, 6, limits=Limits(clip_cap=3))
     life = watched(batch, orders)
     assert {n for n, state in enumerate(batch.states()) if state is State.DONE} == made
     assert life.exit is (Exit.STOPPED if orders.limit else None)
@@ -254,10 +252,10 @@ def test_a_canary_under_a_cap_leaves_the_rest_of_it_to_the_night(
 # --- the cap in clips -----------------------------------------------------------------------------------------
 
 
-def test_max_clips_counts_over_all_runs_and_failures_are_free(tmp_path: Path) -> None:
+def test_max_clips_counts_over_all_runs_and_failures_are_free(ram: Path) -> None:
     """Five clips are five that are paid for; a doubt counts, since it may be one."""
     provider = FakeProvider(fate=first("final", "blocked"), post=first("ok", "ok", "ok", "unsure"), look=always("down"))
-    batch = Batch(tmp_path, 12, provider=provider, limits=Limits(clip_cap=5))
+    batch = Batch(ram, 12, provider=provider, limits=Limits(clip_cap=5))
     for _ in range(3):
         life = watched(batch)
     counts = Counter(batch.states())
@@ -270,11 +268,11 @@ def test_max_clips_counts_over_all_runs_and_failures_are_free(tmp_path: Path) ->
 # --- an unknown price -----------------------------------------------------------------------------------------
 
 
-def test_an_unknown_price_among_many_is_refused_before_anything_is_submitted(tmp_path: Path) -> None:
+def test_an_unknown_price_among_many_is_refused_before_anything_is_submitted(ram: Path) -> None:
     """Not at three in the morning, when its turn comes; what is paid for is collected all the same."""
     clips = [*(wanted(n) for n in range(5)), wanted(5, size="832*480")]
     limits = Limits(estimate=None, by_size={"1280*720": COST})
-    batch = Batch(tmp_path, clips, limits=limits)
+    batch = Batch(ram, clips, limits=limits)
     batch.live(Orders(limit=2), kill=Kill("event", 4))
     posts = len(batch.provider.posts)
     batch.limits = replace(limits, cap=100 * COST)
@@ -289,10 +287,10 @@ def test_an_unknown_price_among_many_is_refused_before_anything_is_submitted(tmp
     assert Counter(batch.states())[State.DONE] >= 4
 
 
-def test_an_allowed_unknown_price_is_counted_by_itself_and_learned_from_the_first_charge(tmp_path: Path) -> None:
+def test_an_allowed_unknown_price_is_counted_by_itself_and_learned_from_the_first_charge(ram: Path) -> None:
     """From then on the wall applies."""
     limits = Limits(estimate=None, cap=6 * COST, unknown_ok=True, in_flight=4)
-    batch = Batch(tmp_path, 20, provider=FakeProvider(spread=0.0), limits=limits)
+    batch = Batch(ram, 20, provider=FakeProvider(spread=0.0), limits=limits)
     out: list[int] = []
 
     async def beside(tools: Tools) -> None:
@@ -326,9 +324,9 @@ def at(local: str) -> float:
 
 
 @pytest.mark.usefixtures("berlin")
-def test_a_days_cap_ends_with_the_day_also_when_the_day_has_25_hours(tmp_path: Path) -> None:
+def test_a_days_cap_ends_with_the_day_also_when_the_day_has_25_hours(ram: Path) -> None:
     """Summer time ends on 25 October: 00:10 and 23:40 are one day, though 24 and a half hours apart."""
-    batch = Batch(tmp_path, 12, limits=Limits(day_cap=3 * COST))
+    batch = Batch(ram, 12, limits=Limits(day_cap=3 * COST))
     done = []
     for local in ("2026-10-24 22:00", "2026-10-24 23:30", "2026-10-25 00:10", "2026-10-25 23:40", "2026-10-26 00:00"):
         batch.clock = at(local)
@@ -341,10 +339,10 @@ def test_a_days_cap_ends_with_the_day_also_when_the_day_has_25_hours(tmp_path: P
 
 
 @pytest.mark.usefixtures("berlin")
-def test_a_run_that_still_collects_at_midnight_goes_on_with_the_new_days_money(tmp_path: Path) -> None:
+def test_a_run_that_still_collects_at_midnight_goes_on_with_the_new_days_money(ram: Path) -> None:
     """Nobody has to start it again; a charge that comes in after midnight is yesterday's."""
     provider = FakeProvider(run_s=1200.0, spread=0.0)
-    batch = Batch(tmp_path, 9, provider=provider, limits=Limits(day_cap=4 * COST))
+    batch = Batch(ram, 9, provider=provider, limits=Limits(day_cap=4 * COST))
     batch.clock = at("2026-11-23 23:50")
     life = watched(batch)
     by_day = Counter(_day(job.at) for job in provider.jobs.values())
@@ -354,9 +352,9 @@ def test_a_run_that_still_collects_at_midnight_goes_on_with_the_new_days_money(t
 
 
 @pytest.mark.usefixtures("berlin")
-def test_a_reservation_is_filed_under_the_day_that_it_was_held_against(tmp_path: Path) -> None:
+def test_a_reservation_is_filed_under_the_day_that_it_was_held_against(ram: Path) -> None:
     """A submission at the stroke of midnight is held against one day's cap, and counted on that day."""
-    batch = Batch(tmp_path, 30, provider=FakeProvider(run_s=5.0), limits=Limits(rpm=60, day_cap=8 * COST))
+    batch = Batch(ram, 30, provider=FakeProvider(run_s=5.0), limits=Limits(rpm=60, day_cap=8 * COST))
     batch.clock = at("2026-11-23 23:59:50")
     watched(batch)
     by_day = Counter(_day(job.at - 1) for job in batch.provider.jobs.values())
