@@ -1,0 +1,327 @@
+"""Any batch: edited, run, killed, resumed and given words, in any order and any weather, keeps the promises.
+
+A state machine of hypothesis over a whole batch in virtual time. Each rule is something that a user, the service
+or the machine does; after each of them the promises are held against the service's own books and the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import tempfile
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from any_batch import Books, books_of, reconcile, say
+from batch import Batch, Kill, Life, Limits
+from fakes import COST, FakeDownloads, FakeProvider, Job, content_of, identity, wanted
+from fuzz import fuzz
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from batchgen.clip import Clip, Event, Forgotten, Retried, State
+from batchgen.errors import LockedError
+from batchgen.flow.runner import Orders
+from batchgen.flow.tools import Tools
+from batchgen.ledger import Ledger
+
+SLOTS = 4  # POSTs at once
+POSTS = ["lost", "lost", "unsure", "rate", "rate-30", "unreachable", "server", "refused", "blocked", "key", "credits"]
+FATES = ["transient", "final", "blocked", "no-url", "stuck"]
+GETS = ["server", "rate", "unreachable", "gone", "says ODD", "no link"]
+LOOKS = ["down", "part", "blind"]
+FILES = ["dead", "broken", "trouble", "full"]
+KILLS = st.builds(Kill, st.sampled_from(["event", "arrival", "accept", "rename"]), st.integers(1, 12))
+#: Clips by number and take; the parameters follow from them.
+CLIPS = st.tuples(st.integers(0, 7), st.integers(1, 2))
+WORDS = st.booleans()
+
+
+class Weather:
+    """What comes next, of each kind; good when nothing is left."""
+
+    def __init__(self) -> None:
+        self.left: dict[str, deque[str]] = {kind: deque() for kind in ("post", "fate", "get", "look", "file")}
+
+    def next(self, kind: str, good: str) -> str:
+        """Take the next word of a kind."""
+        return self.left[kind].popleft() if self.left[kind] else good
+
+    def clear(self) -> None:
+        """Let all be well."""
+        for words in self.left.values():
+            words.clear()
+
+
+class AnyBatch(RuleBasedStateMachine):
+    """One batch and the world round it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        memory = Path("/dev/shm")
+        self.root = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None, prefix="batchgen-"))
+        self.weather = Weather()
+        self.ids: set[str] = set()  #: every request id that was ever on disk
+        self.files: set[str] = set()  #: every file that was ever under its final name
+        self.life: Life | None = None
+        self.sound = False
+
+    def teardown(self) -> None:
+        """When all clouds have gone, a run settles everything, and the next one has nothing to pay."""
+        try:
+            if self.sound:
+                self.ends_well()
+        finally:
+            shutil.rmtree(self.root)
+
+    @initialize(
+        clips=st.lists(CLIPS, min_size=1, max_size=6, unique=True),
+        in_flight=st.integers(1, 6),
+        charge=st.sampled_from([COST // 2, COST, 2 * COST, None]),
+        cap=st.none() | st.integers(1, 8),
+        arrivals=st.integers(0, 2**16),
+    )
+    def begin(
+        self, clips: list[tuple[int, int]], in_flight: int, charge: int | None, cap: int | None, arrivals: int
+    ) -> None:
+        dice = random.Random(arrivals)
+        provider = FakeProvider(
+            post_s=dice.choice([0.5, 5.0]), post=self.post, get=self.get,
+            fate=lambda _: self.weather.next("fate", "done"), look=lambda: self.weather.next("look", "ok"),
+            cost=lambda _: charge,
+        )  # fmt: skip
+        downloads = FakeDownloads(meets=lambda _: self.weather.next("file", "ok"))
+        limits = Limits(
+            submit_concurrency=SLOTS, in_flight=in_flight, cap=cap and cap * COST, deadline_s=900.0, give_up_s=1800.0
+        )
+        wishes = [wanted(n, take) for n, take in clips]
+        self.batch = Batch(self.root, wishes, provider=provider, downloads=downloads, limits=limits)
+        self.batch.arrives = lambda: dice.random() < 0.5
+
+    # --- what the service is asked ------------------------------------------------------------------------------
+
+    def post(self, params: Mapping[str, Any]) -> str:
+        asked = identity(params)
+        assert asked in {clip.params for clip in self.batch.wanted}, "what nobody wants was submitted"
+        return self.weather.next("post", "ok")
+
+    def get(self, job: Job | None) -> str:
+        assert job is None or job.request_id in self.batch.request_ids(), "polled before its id was on disk"
+        return self.weather.next("get", "ok")
+
+    # --- the user edits -----------------------------------------------------------------------------------------
+
+    @rule(clip=CLIPS)
+    def add(self, clip: tuple[int, int]) -> None:
+        if wanted(*clip).key not in {known.key for known in self.batch.wanted}:
+            self.batch.wanted.append(wanted(*clip))
+
+    @rule(place=st.integers(0, 7))
+    def remove(self, place: int) -> None:
+        del self.batch.wanted[place : place + 1]
+
+    @rule(place=st.integers(0, 7), clip=CLIPS)
+    def change(self, place: int, clip: tuple[int, int]) -> None:
+        self.remove(place)
+        self.add(clip)
+
+    @rule(seed=st.integers(0, 9))
+    def reorder(self, seed: int) -> None:
+        random.Random(seed).shuffle(self.batch.wanted)
+        self.batch.wanted = [replace(clip, order=n, priority=n % 3) for n, clip in enumerate(self.batch.wanted)]
+
+    @rule(cap=st.none() | st.integers(1, 12))
+    def another_budget(self, cap: int | None) -> None:
+        self.batch.limits = replace(self.batch.limits, cap=cap and cap * COST)
+
+    # --- the world turns ----------------------------------------------------------------------------------------
+
+    @rule(words=st.lists(st.sampled_from(["ok", *POSTS]), max_size=6))
+    def trouble_at_submission(self, words: list[str]) -> None:
+        self.weather.left["post"].extend(words)
+
+    @rule(words=st.lists(st.sampled_from(["done", *FATES]), max_size=6))
+    def jobs_end_badly(self, words: list[str]) -> None:
+        self.weather.left["fate"].extend(words)
+
+    @rule(words=st.lists(st.sampled_from(["ok", *GETS]), max_size=12))
+    def trouble_at_polling(self, words: list[str]) -> None:
+        self.weather.left["get"].extend(words)
+
+    @rule(words=st.lists(st.sampled_from(["ok", *LOOKS]), max_size=6))
+    def trouble_with_the_history(self, words: list[str]) -> None:
+        self.weather.left["look"].extend(words)
+
+    @rule(words=st.lists(st.sampled_from(["ok", *FILES]), max_size=6))
+    def trouble_with_files(self, words: list[str]) -> None:
+        self.weather.left["file"].extend(words)
+
+    @rule()
+    def storm_of_429(self) -> None:
+        self.weather.left["post"].extend(["rate"] * 15)
+
+    @rule(after=st.integers(0, 100), lasts=st.sampled_from([30, 600, 3000]))
+    def outage(self, after: float, lasts: float) -> None:
+        at = self.batch.clock + after
+        self.batch.provider.outages.append((at, at + lasts))
+
+    @rule(lag=st.sampled_from([0.0, 20.0, 3600.0]))
+    def the_history_lags(self, lag: float) -> None:
+        self.batch.provider.history_lag_s = lag
+
+    @rule(keeps=st.sampled_from([50.0, 90.0, 3600.0]))
+    def records_expire_sooner(self, keeps: float) -> None:
+        self.batch.provider.keeps_s = keeps
+
+    @rule(seconds=st.sampled_from([1.0, 60.0, 3000.0, 4000.0, 7300.0, 90_000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.batch.clock += seconds
+
+    # --- the user runs ------------------------------------------------------------------------------------------
+
+    @rule(limit=st.none() | st.integers(0, 3), only=st.sampled_from([None, None, "shot[0-3]"]), submit=WORDS,
+          unconfirmed=WORDS, lost=WORDS)  # fmt: skip
+    def run(self, limit: int | None, only: str | None, submit: bool, unconfirmed: bool, lost: bool) -> None:
+        orders = Orders(limit, only, submit or limit is None, unconfirmed, lost)
+        posted = len(self.batch.provider.posts)
+        self.live(orders)
+        if not orders.submit and not (unconfirmed or lost):
+            assert len(self.batch.provider.posts) == posted
+
+    @rule()
+    def plain_run(self) -> None:
+        self.live(Orders())
+
+    @rule(kill=KILLS, unconfirmed=WORDS, lost=WORDS)
+    def killed_run(self, kill: Kill, unconfirmed: bool, lost: bool) -> None:
+        life = self.live(Orders(resubmit_unconfirmed=unconfirmed, resubmit_lost=lost), kill=kill)
+        cut_off = sum(1 for clip in self.batch.clips().values() if clip.state is State.SUBMITTING)
+        assert cut_off <= (SLOTS if life.killed else 0)
+
+    @rule()
+    def two_runs_at_once(self) -> None:
+        async def second(_tools: Tools) -> None:
+            with pytest.raises(LockedError):
+                Ledger(self.batch.folder)
+
+        self.live(Orders(), beside=second)
+
+    def live(self, orders: Orders, **how: Any) -> Life:
+        """Run once, with an eye on the budget at every event."""
+        batch, beside = self.batch, how.pop("beside", None)
+        ceiling = max(batch.limits.cap or 0, self.exposure())
+
+        async def watch(tools: Tools) -> None:
+            def see(_clip: Clip, _event: Event) -> None:
+                money = tools.ledger.money
+                over.append(money.spent + money.reserved)
+
+            tools.ledger.observers.insert(0, see)
+            if beside:
+                await beside(tools)
+            await asyncio.Event().wait()
+
+        over: list[int] = []
+        life = self.life = batch.live(orders, beside=watch, **how)
+        assert batch.limits.cap is None or max(over, default=0) <= ceiling
+        if life.exit is None and not life.killed and orders == Orders():
+            assert all(state.settled for state in batch.states())
+        return life
+
+    def exposure(self) -> int:
+        """What is spent and reserved on disk."""
+        if not self.known:
+            return 0
+        money = self.batch.money()
+        return money.spent + money.reserved
+
+    # --- the user's words ---------------------------------------------------------------------------------------
+
+    @property
+    def known(self) -> bool:
+        """True once a run has made a ledger."""
+        return (self.batch.folder / "ledger.db").exists()
+
+    @precondition(lambda self: self.known)
+    @rule()
+    def look_into_the_history(self) -> None:
+        posted = len(self.batch.provider.posts)
+        reconcile(self.batch)
+        assert len(self.batch.provider.posts) == posted
+
+    @precondition(lambda self: self.known)
+    @rule(places=st.sets(st.integers(0, 5), min_size=1))
+    def give_up_clips_in_doubt(self, places: set[int]) -> None:
+        say(self.batch, Forgotten("given up"), (State.UNCONFIRMED, State.LOST), places)
+
+    @precondition(lambda self: self.known)
+    @rule(places=st.sets(st.integers(0, 5), min_size=1))
+    def wish_failed_clips_anew(self, places: set[int]) -> None:
+        say(self.batch, Retried(), (State.FAILED, State.BLOCKED), places)
+
+    # --- the promises -------------------------------------------------------------------------------------------
+
+    @invariant()
+    def promises_hold(self) -> None:
+        if not hasattr(self, "batch") or not self.known:
+            return
+        self.sound = False
+        books = books_of(self.batch.folder)
+        self.nothing_is_paid_twice(books)
+        self.nothing_paid_for_is_forgotten(books)
+        self.files_are_whole_and_stay()
+        books.add_up(self.batch, self.life)
+        self.life = None
+        self.sound = True
+
+    def nothing_is_paid_twice(self, books: Books) -> None:
+        for params, times in self.batch.provider.paid().items():
+            assert times <= 1 + books.words[params], f"{params} was paid for {times} times"
+
+    def nothing_paid_for_is_forgotten(self, books: Books) -> None:
+        known = self.batch.request_ids()
+        assert self.ids <= known, f"forgotten: {self.ids - known}"
+        self.ids |= known
+        unknown = Counter(
+            identity(job.params)
+            for job in self.batch.provider.jobs.values()
+            if not job.free and job.request_id not in known
+        )
+        for params, times in unknown.items():
+            assert times <= books.doubts[params], f"{params} was paid for, and nobody knows of it"
+
+    def files_are_whole_and_stay(self) -> None:
+        made = {job.url for job in self.batch.provider.jobs.values()}
+        whole = {content_of(url) for url in made}
+        there = {path.name: path for path in (self.batch.folder / "clips").glob("*.mp4")}
+        assert self.files <= there.keys()
+        assert all(path.read_bytes() in whole for path in there.values())
+        for clip in self.batch.clips().values():
+            if clip.state is State.DONE:
+                assert clip.file
+                assert clip.request
+                assert there[clip.file].read_bytes() == content_of(clip.request.url or "")
+                self.files.add(clip.file)
+
+    def ends_well(self) -> None:
+        self.weather.clear()
+        self.batch.provider.outages.clear()
+        self.batch.provider.history_lag_s = 0.0
+        self.batch.clock += 8000.0
+        for _ in range(2):
+            self.live(Orders())
+            self.promises_hold()
+            assert all(state.settled or state is State.PENDING for state in self.batch.states())
+        posted = len(self.batch.provider.posts)
+        self.live(Orders(resubmit_unconfirmed=False))
+        self.promises_hold()
+        assert len(self.batch.provider.posts) == posted
+
+
+TestAnyBatch = AnyBatch.TestCase
+TestAnyBatch.settings = fuzz(60, stateful_step_count=25)
