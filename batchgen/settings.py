@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -18,6 +19,7 @@ from batchgen.wall import Caps
 
 KEY_VARIABLE = "SEGMIND_API_KEY"
 KEY_FILE_VARIABLE = "SEGMIND_API_KEY_FILE"
+_LONGEST_KEY = 4096
 #: The sandbox has no account to be kind to; a little pace shows the display at work.
 SANDBOX_RPM = 600.0
 SUFFIXES = (".yaml", ".yml")
@@ -119,15 +121,20 @@ def read_config(path: Path | None = None) -> dict[str, Any]:
         config = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: can't be read: {error}") from error
     kinds = {field.name: field.type for field in fields(Settings)}
     for name, value in config.items():
         if name not in CONFIGURABLE:
             raise UsageError(f"{path}: {name} can't be set here; known: {', '.join(sorted(CONFIGURABLE))}")
-        whole = "int" in str(kinds[name])
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value < 0:
-            raise UsageError(f"{path}: {name} must be a {'whole ' if whole else ''}number, 0 or more")
+        whole = "int" in str(kinds[name])  # of places and connections; none would let nothing through
+        least, most = int(whole), sys.maxsize
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int if whole else (int, float))
+            or not least <= value <= most
+        ):
+            raise UsageError(f"{path}: {name} must be a {'whole ' if whole else ''}number, {least} or more")
     return config
 
 
@@ -167,21 +174,25 @@ def find_key(manifest_folder: Path) -> Secret | None:
     """Find the API key: the environment, a key file, or `.env` beside the manifest or in the working folder.
 
     Raises:
-        UsageError: the key file can't be read.
+        UsageError: the key file, or a `.env`, can't be read.
     """
     if key := os.environ.get(KEY_VARIABLE, "").strip():
         return Secret(key)
     if name := os.environ.get(KEY_FILE_VARIABLE, ""):
         try:
-            return Secret(Path(name).expanduser().read_text(encoding="utf-8").strip())
-        except (OSError, ValueError) as error:
+            with Path(name).expanduser().open(encoding="utf-8") as file:  # a pipe is fine, an endless device is not
+                return Secret(file.read(_LONGEST_KEY).strip())
+        except (OSError, ValueError, RuntimeError) as error:
             raise UsageError(f"{KEY_FILE_VARIABLE}: {name} can't be read: {error}") from None
     from dotenv import dotenv_values
 
     for folder in (manifest_folder, Path.cwd()):
         env = folder / ".env"
         if env.is_file():
-            key = (dotenv_values(env, interpolate=False).get(KEY_VARIABLE) or "").strip()
+            try:
+                key = (dotenv_values(env, interpolate=False).get(KEY_VARIABLE) or "").strip()
+            except (OSError, ValueError) as error:
+                raise UsageError(f"{env}: can't be read: {error}") from None
             if key:
                 return Secret(key)
     return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from batchgen.manifest.files import read_bounded
 from batchgen.providers.models.wan_2_5_t2v import AUDIO_BYTES, AUDIO_SECONDS
 
 #: kbit/s of MPEG-1 and MPEG-2/2.5 layer III, by the index in the frame's header.
@@ -87,17 +88,16 @@ def inspect(path: Path) -> Audio:
 
 def _read(path: Path) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > AUDIO_BYTES:
-            raise AudioError(f"the audio {path.name} has {size / 1e6:.1f} MB", "the service takes 15 MB at most")
-        return path.read_bytes()
+        data = read_bounded(path, AUDIO_BYTES)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        if isinstance(error, AudioError):
-            raise
         raise AudioError(
             f"the audio file {path.name} can't be read ({why})", "check its path from the manifest"
         ) from error
+    if data is None:
+        size = path.stat().st_size / 1e6
+        raise AudioError(f"the audio {path.name} has {size:.1f} MB", "the service takes 15 MB at most")
+    return data
 
 
 def _wav_seconds(data: bytes) -> float | None:

@@ -28,6 +28,10 @@ from batchgen.manifest.yaml_strict import Document
 from batchgen.providers.models import find
 
 MAX_CLIPS = 1_000_000
+#: Prompts in their cells; more of them can only be the same mistake again.
+_MAX_FAULTY = 10_000
+#: Of cells with the lines of `exclude` and `include`, each with each.
+_MAX_COMPARED = 5_000_000
 _WORDS = ("id", "prompt", "takes", "seed", "seeds", "priority", "model", "extra")
 #: What a column of a table is taken for where the model is not known.
 _COMMON = frozenset({"prompt", "negative_prompt", "size", "duration", "seed", "audio"})
@@ -105,6 +109,7 @@ class Expander:
         self.files: dict[str, str] = {}
         self._seen: dict[str, Place] = {}
         self._clips = 0
+        self._faulty = 0
 
     def prompts(self) -> Iterator[Prompt]:
         """Yield every prompt with at least one clip that no earlier one has; faults are noted, not raised.
@@ -156,6 +161,10 @@ class Expander:
         matrix = Matrix(shape.model_extra or {}, shape.exclude, shape.include)
         if matrix.size > MAX_CLIPS:
             self._too_many(self.document.place(path))
+        if matrix.size * (len(matrix.exclude) + len(matrix.include)) > _MAX_COMPARED:
+            what = f"{matrix.size:,} cells are too many for so many lines of exclude and include"
+            self.faults.error(self.document.place(path), what, "write the cells that you want into a CSV file")
+            raise TooManyError
         for number, pattern in enumerate(matrix.exclude):
             for name, value in pattern.items():
                 if not any(same(value, known) for known in matrix.axes.get(name, ())):
@@ -204,6 +213,10 @@ class Expander:
         filled, whole = self._fill(values, variables, tell)
         prompt = self._checked(filled, layers, tell)
         if prompt is None or not whole:
+            self._faulty += 1
+            if self._faulty > _MAX_FAULTY:
+                self.faults.error(place, f"over {_MAX_FAULTY:,} prompts can't be used", "mend what is told first")
+                raise TooManyError
             return
         text, model, settings, seeds, priority = prompt
         takes = self._takes(model, text, settings, seeds, place)

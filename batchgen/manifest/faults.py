@@ -79,4 +79,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _fault(place: Place, what: str, mend: str) -> Fault:
-    return Fault(redact(place.file), place.line, place.column, redact(what), redact(mend))
+    return Fault(_plain(place.file), place.line, place.column, _plain(what), _plain(mend))
+
+
+def _plain(text: str) -> str:
+    """Return a text that any output can carry: no key, and no half of a character."""
+    return redact(text).encode("utf-8", "replace").decode()

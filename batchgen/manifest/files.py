@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 
@@ -21,12 +22,12 @@ def read_text(
     place = named_at or Place(file)
     name = f"{path.name}: " if named_at else ""
     try:
-        if path.stat().st_size > limit:
+        raw = read_bounded(path, limit)
+        if raw is None:
             faults.error(
                 place, f"{name}the file is over {limit // 1_000_000} MB", "put long lists in several CSV files"
             )
             return None
-        raw = path.read_bytes()
     except FileNotFoundError:
         faults.error(place, f"{name}there is no such file", "check the name, and the folder that you are in")
     except IsADirectoryError:
@@ -39,6 +40,22 @@ def read_text(
         text = _decode(raw, file, faults)
         return None if text is None else (text, raw)
     return None
+
+
+def read_bounded(path: Path, limit: int) -> bytes | None:
+    """Return a file's bytes; None when there are more than `limit`.
+
+    Raises:
+        OSError: it can't be read, or is a device or a pipe, which may have no end.
+        ValueError: the path holds a NUL.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is a device or a pipe")
+    if path.stat().st_size > limit:
+        return None
+    with path.open("rb") as file:
+        raw = file.read(limit + 1)
+    return raw if len(raw) <= limit else None
 
 
 def _decode(raw: bytes, file: str, faults: Faults) -> str | None:

@@ -14,6 +14,7 @@ from batchgen.manifest.faults import Faults, Place, redact
 from batchgen.manifest.files import is_key_name
 
 MAX_BYTES = 256_000_000
+MAX_COLUMNS = 1_000
 KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt")
 #: Columns that say something about the clip and are no parameters.
 ROW_WORDS = ("id", "prompt", "takes", "seed", "seeds", "priority", "vars", "extra")
@@ -96,6 +97,9 @@ def _table(file: str, text: str, tabs: bool, known: frozenset[str], faults: Faul
             if not any(cell.strip() for cell in cells) or (told and place.line == 1):
                 continue
             if header is None:
+                if len(cells) > MAX_COLUMNS:
+                    faults.error(place, f"the table has over {MAX_COLUMNS:,} columns", "is this the right file?")
+                    return
                 header = _header(cells, place, known, faults)
                 continue
             if len(cells) > len(header) and any(cells[len(header) :]):

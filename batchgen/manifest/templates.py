@@ -12,6 +12,7 @@ from typing import Any
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.exceptions import SecurityError
+from jinja2.filters import do_round
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -20,9 +21,10 @@ from batchgen.manifest.faults import shown
 MAX_OUTPUT = 20_000
 _MAX_COMPILED = 2_000
 _MAX_RANGE = 1_000
+_MAX_PLACES = 300
 _FILTERS = (
     *("abs", "capitalize", "count", "d", "default", "first", "float", "int", "last", "length", "list", "lower"),
-    *("max", "min", "round", "sort", "string", "title", "trim", "unique", "upper", "wordcount"),
+    *("max", "min", "sort", "string", "title", "trim", "unique", "upper", "wordcount"),
 )
 _METHODS = (
     *("capitalize", "casefold", "count", "endswith", "find", "get", "items", "keys", "lower", "lstrip"),
@@ -38,6 +40,11 @@ _NODES = (
 
 
 _SLOT = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
+#: What Jinja2, or the Python that it makes of a text, meets in odd ones besides its own errors.
+_ODD = (
+    *(TypeError, ValueError, ArithmeticError, LookupError, AttributeError, NameError),
+    *(SyntaxError, MemoryError, RecursionError),
+)
 _CONSTANTS = ("true", "false", "none", "True", "False", "None")
 
 
@@ -79,16 +86,16 @@ class Templates:
         except TemplateError as error:
             message = (error.message or str(error)).strip()
             raise TextError(f"{shown(text)}: {message}", _known(values)) from error
-        except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, MemoryError) as error:
-            raise TextError(f"{shown(text)}: {type(error).__name__}: {error}", _known(values)) from error
         except RecursionError as error:
             raise TextError(f"{shown(text)}: too deep", "write it more simply") from error
+        except _ODD as error:
+            raise TextError(f"{shown(text)}: {type(error).__name__}: {error}", _known(values)) from error
 
     def names(self, text: str) -> frozenset[str]:
         """Return the variables that a text asks for; none if it is not sound."""
         try:
             return frozenset(meta.find_undeclared_variables(self._environment.parse(text)))
-        except TemplateError:
+        except (TemplateError, *_ODD):
             return frozenset()
 
     def _compile(self, text: str) -> Template:
@@ -102,6 +109,8 @@ class Templates:
         return found
 
     def _parsed(self, text: str) -> Template | TextError:
+        if len(text) > MAX_OUTPUT:
+            return TextError(f"{shown(text)}: a text to fill in has over {MAX_OUTPUT} characters", "make it shorter")
         try:
             tree = self._environment.parse(text)
             _check(tree, loops=0)
@@ -112,8 +121,10 @@ class Templates:
             line = f" (line {error.lineno} of the text)" if isinstance(error, TemplateSyntaxError) else ""
             what = f"{shown(text)}: {error.message or error}{line}"
             return TextError(what, "write {{ name }}, or {{ '{{' }} for a brace")
-        except RecursionError:
+        except (RecursionError, SyntaxError, MemoryError):
             return TextError(f"{shown(text)}: nested too deep", "write it more simply")
+        except _ODD as error:
+            return TextError(f"{shown(text)}: {error}", "write it more simply")
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -126,6 +137,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.filters = {name: self.filters[name] for name in _FILTERS}
         self.filters["join"] = _join
         self.filters["replace"] = _replace
+        self.filters["round"] = _round
         self.globals = {"range": _range}
 
     def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
@@ -206,6 +218,13 @@ def _replace(value: object, old: str, new: str) -> str:
     if len(text) + (text.count(old)) * len(new) > MAX_OUTPUT:
         raise SecurityError(f"replace makes a text of over {MAX_OUTPUT} characters")
     return text.replace(old, new)
+
+
+def _round(value: float, precision: int = 0, method: str = "common") -> float:
+    """Round as Jinja2 does, to a place that a number can have: it raises ten to that power."""
+    if not -_MAX_PLACES <= precision <= _MAX_PLACES:
+        raise SecurityError(f"round takes {-_MAX_PLACES} to {_MAX_PLACES} places")
+    return do_round(value, precision, method)  # type: ignore[arg-type] # it checks the method itself
 
 
 def _known(values: Mapping[str, Any]) -> str:

@@ -20,6 +20,10 @@ from batchgen.manifest.yaml_words import explain
 #: Aliases may repeat this many values; a "billion laughs" file would repeat 1e9.
 _MAX_REPEATED = 100_000
 _MAX_DEPTH = 100
+#: The parser keeps about a kilobyte for each value.
+_MAX_VALUES = 1_000_000
+#: So many brackets can be nested before the C parser's stack is in danger.
+_MAX_BRACKETS = 5_000
 _TAG = "tag:yaml.org,2002:"
 #: The YAML 1.2 core schema, less octal and hexadecimal numbers: `0123` and `0x10` are ids more often.
 _RESOLVERS = (
@@ -88,7 +92,7 @@ def load_yaml(file: str, text: str, faults: Faults) -> Document:
 
 
 def _compose(file: str, text: str, faults: Faults) -> yaml.Node | None:
-    if _NESTED.search(text) or text.count("[") > 5000:
+    if _NESTED.search(text) or text.count("[") + text.count("{") > _MAX_BRACKETS:
         # The C parser recurses without a limit and would take the process down.
         depth = _depth(text)
         if depth > _MAX_DEPTH:
@@ -101,6 +105,10 @@ def _compose(file: str, text: str, faults: Faults) -> yaml.Node | None:
             return node
         finally:
             loader.dispose()
+    except _TooManyError:
+        what = f"the file has over {_MAX_VALUES:,} values"
+        faults.error(Place(file), what, "put the prompts into a CSV file: - file: shots.csv")
+        return None
     except yaml.YAMLError as error:
         what, mend, line, column = explain(error, text)
         faults.error(Place(file, line, column), what, mend)
@@ -126,9 +134,23 @@ def _loader() -> type[yaml.CSafeLoader]:
     for tag, pattern, firsts in _RESOLVERS:
         for first in firsts:
             resolvers.setdefault(first, []).append((_TAG + tag, re.compile(f"(?:{pattern})\\Z")))
-    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    strict = type("StrictLoader", (base,), {"yaml_implicit_resolvers": resolvers})
-    return cast("type[yaml.CSafeLoader]", strict)
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class StrictLoader(base):  # type: ignore[misc] # mypy knows no class that is chosen at run time
+        yaml_implicit_resolvers = resolvers
+        _values = 0
+
+        def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:  # noqa: ANN401 - as its parent
+            self._values += 1
+            if self._values > _MAX_VALUES:
+                raise _TooManyError
+            return super().resolve(kind, value, implicit)
+
+    return cast("type[yaml.CSafeLoader]", StrictLoader)
+
+
+class _TooManyError(Exception):
+    """The file has more values than memory should be spent on."""
 
 
 class _Builder:

@@ -8,15 +8,15 @@ import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batch import Batch, Life
-from fakes import identity
+from fakes import identity, wanted
 from virtual_time import EPOCH, VirtualTimeLoop
 
-from batchgen.clip import Event, State
-from batchgen.flow.runner import found
+from batchgen.clip import Event, State, Wanted
+from batchgen.flow.doubts import found
 from batchgen.ledger import FILE, Ledger, Reader
 from batchgen.pacer import Pacer
 from batchgen.reconcile import Reconciler
@@ -80,22 +80,37 @@ def say(batch: Batch, event: Event, states: Iterable[State], places: set[int]) -
     _with_ledger(batch, record)
 
 
+def reroll(batch: Batch, place: int, take: int, *, instead: bool) -> list[Wanted]:
+    """Want another take of a clip, or of a failed one in its place, as `reroll` and `retry --new-seed` do."""
+    made: list[Wanted] = []
+
+    async def want(ledger: Ledger) -> None:
+        for clip in list(ledger.clips(wanted=True))[place : place + 1]:
+            one = replace(wanted(clip.wanted.order, take), reroll_of=clip.wanted.reroll_of or clip.key)
+            made.extend(ledger.reroll([one], [clip.key] if instead else []))
+
+    _with_ledger(batch, want)
+    return made
+
+
 def reconcile(batch: Batch) -> None:
     """Hold what is in doubt against the history, as `batchgen reconcile` does."""
 
     async def look(ledger: Ledger) -> None:
         ledger.recover()
         pacer = Pacer(0.0)
-        reconciler = Reconciler(batch.provider, pacer, settle_s=batch.limits.settle_s, taken=ledger.request_ids)
+        reconciler = Reconciler(
+            batch.provider, pacer, settle_s=batch.limits.settle_s, taken=ledger.request_ids, witnesses=ledger.must_show
+        )
         async with asyncio.TaskGroup() as group:
             granting = group.create_task(pacer.run())
             doubtful = list(ledger.clips(State.UNCONFIRMED, State.LOST))
             looked = [doubt async for doubt in reconciler.look(doubtful, ledger.now())]
             granting.cancel()
         for doubt in looked:
-            event = found(doubt, ledger.now(), batch.limits.deadline_s)
-            if event:
-                await ledger.record(doubt.clip, event)
+            clip = doubt.clip
+            for event in found(doubt, ledger.now(), batch.limits.deadline_s):
+                clip = await ledger.record(clip, event)
 
     batch.provider.dead = False
     _with_ledger(batch, look)

@@ -7,46 +7,51 @@ or the machine does; after each of them the promises are held against the servic
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import shutil
 import tempfile
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from any_batch import Books, books_of, reconcile, say
+from any_batch import Books, books_of, reconcile, reroll, say
 from batch import Batch, Kill, Life, Limits
 from fakes import COST, FakeDownloads, FakeProvider, Job, content_of, identity, wanted
 from fuzz import fuzz
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from batchgen.clip import Clip, Event, Forgotten, Retried, State
+from batchgen.clip import Clip, Event, Forgotten, Retried, State, Wanted
 from batchgen.errors import LockedError
 from batchgen.flow.runner import Orders
 from batchgen.flow.tools import Tools
 from batchgen.ledger import Ledger
 
 SLOTS = 4  # POSTs at once
-POSTS = ["lost", "lost", "unsure", "rate", "rate-30", "unreachable", "server", "refused", "blocked", "key", "credits"]
-FATES = ["transient", "final", "blocked", "no-url", "stuck"]
-GETS = ["server", "rate", "unreachable", "gone", "says ODD", "no link"]
-LOOKS = ["down", "part", "blind"]
-FILES = ["dead", "broken", "trouble", "full"]
-KILLS = st.builds(Kill, st.sampled_from(["event", "arrival", "accept", "rename"]), st.integers(1, 12))
-#: Clips by number and take; the parameters follow from them.
-CLIPS = st.tuples(st.integers(0, 7), st.integers(1, 2))
+#: What may come, of each kind; an even choice of these is a bad night, and all promises hold in it.
+WEATHER = {
+    "post": ["ok", "ok", "ok", "lost", "lost", "unsure", "rate-30", "unreachable", "server", "refused", "blocked"],
+    "fate": ["done", "done", "transient", "final", "blocked", "no-url", "stuck"],
+    "get": ["ok", "server", "rate", "unreachable", "gone", "says ODD", "no link"],
+    "look": ["ok", "down", "part", "blind"],
+    "file": ["ok", "dead", "broken", "trouble", "full"],
+}
+KILLS = st.builds(Kill, st.sampled_from(["event", "arrival", "accept", "rename"]), st.integers(1, 5))
 WORDS = st.booleans()
+SEEDS = st.integers(0, 2**16)
+DOUBTS = (State.UNCONFIRMED, State.LOST)
+FAILURES = (State.FAILED, State.BLOCKED)
 
 
 class Weather:
     """What comes next, of each kind; good when nothing is left."""
 
     def __init__(self) -> None:
-        self.left: dict[str, deque[str]] = {kind: deque() for kind in ("post", "fate", "get", "look", "file")}
+        self.left: dict[str, deque[str]] = {kind: deque() for kind in WEATHER}
 
     def next(self, kind: str, good: str) -> str:
         """Take the next word of a kind."""
@@ -56,6 +61,11 @@ class Weather:
         """Let all be well."""
         for words in self.left.values():
             words.clear()
+
+
+def keys_of(clips: Iterable[Wanted]) -> set[str]:
+    """Give the keys of clips."""
+    return {clip.key for clip in clips}
 
 
 class AnyBatch(RuleBasedStateMachine):
@@ -68,7 +78,9 @@ class AnyBatch(RuleBasedStateMachine):
         self.weather = Weather()
         self.ids: set[str] = set()  #: every request id that was ever on disk
         self.files: set[str] = set()  #: every file that was ever under its final name
+        self.rerolls: list[Wanted] = []
         self.life: Life | None = None
+        self.states: Counter[State] = Counter()
         self.sound = False
 
     def teardown(self) -> None:
@@ -80,15 +92,13 @@ class AnyBatch(RuleBasedStateMachine):
             shutil.rmtree(self.root)
 
     @initialize(
-        clips=st.lists(CLIPS, min_size=1, max_size=6, unique=True),
+        clips=st.integers(1, 6),
         in_flight=st.integers(1, 6),
         charge=st.sampled_from([COST // 2, COST, 2 * COST, None]),
-        cap=st.none() | st.integers(1, 8),
-        arrivals=st.integers(0, 2**16),
+        cap=st.none() | st.integers(2, 12),
+        arrivals=SEEDS,
     )
-    def begin(
-        self, clips: list[tuple[int, int]], in_flight: int, charge: int | None, cap: int | None, arrivals: int
-    ) -> None:
+    def begin(self, clips: int, in_flight: int, charge: int | None, cap: int | None, arrivals: int) -> None:
         dice = random.Random(arrivals)
         provider = FakeProvider(
             post_s=dice.choice([0.5, 5.0]), post=self.post, get=self.get,
@@ -99,84 +109,65 @@ class AnyBatch(RuleBasedStateMachine):
         limits = Limits(
             submit_concurrency=SLOTS, in_flight=in_flight, cap=cap and cap * COST, deadline_s=900.0, give_up_s=1800.0
         )
-        wishes = [wanted(n, take) for n, take in clips]
-        self.batch = Batch(self.root, wishes, provider=provider, downloads=downloads, limits=limits)
+        self.batch = Batch(self.root, clips, provider=provider, downloads=downloads, limits=limits)
         self.batch.arrives = lambda: dice.random() < 0.5
 
     # --- what the service is asked ------------------------------------------------------------------------------
 
     def post(self, params: Mapping[str, Any]) -> str:
         asked = identity(params)
-        assert asked in {clip.params for clip in self.batch.wanted}, "what nobody wants was submitted"
+        keys = keys_of(self.batch.wanted)
+        wishes = [*self.batch.wanted, *(take for take in self.rerolls if take.reroll_of in keys)]
+        assert asked in {identity(json.loads(clip.params)) for clip in wishes}, "what nobody wants was submitted"
         return self.weather.next("post", "ok")
 
     def get(self, job: Job | None) -> str:
         assert job is None or job.request_id in self.batch.request_ids(), "polled before its id was on disk"
         return self.weather.next("get", "ok")
 
-    # --- the user edits -----------------------------------------------------------------------------------------
+    # --- the user edits, the world turns --------------------------------------------------------------------------
 
-    @rule(clip=CLIPS)
-    def add(self, clip: tuple[int, int]) -> None:
-        if wanted(*clip).key not in {known.key for known in self.batch.wanted}:
-            self.batch.wanted.append(wanted(*clip))
+    @rule(seed=SEEDS)
+    def edit(self, seed: int) -> None:
+        """Take clips out of the manifest, put others in, and put them in another order."""
+        dice = random.Random(seed)
+        kept = [clip for clip in self.batch.wanted if dice.random() < 0.7]
+        numbers = dice.sample(range(40), dice.randint(1, 6))
+        fresh = [one for one in (wanted(n, dice.randint(1, 2)) for n in numbers) if one.key not in keys_of(kept)]
+        dice.shuffle(wishes := kept + fresh)
+        self.batch.wanted = [replace(clip, order=n, priority=dice.randint(0, 2)) for n, clip in enumerate(wishes)]
 
-    @rule(place=st.integers(0, 7))
-    def remove(self, place: int) -> None:
-        del self.batch.wanted[place : place + 1]
-
-    @rule(place=st.integers(0, 7), clip=CLIPS)
-    def change(self, place: int, clip: tuple[int, int]) -> None:
-        self.remove(place)
-        self.add(clip)
-
-    @rule(seed=st.integers(0, 9))
-    def reorder(self, seed: int) -> None:
-        random.Random(seed).shuffle(self.batch.wanted)
-        self.batch.wanted = [replace(clip, order=n, priority=n % 3) for n, clip in enumerate(self.batch.wanted)]
-
-    @rule(cap=st.none() | st.integers(1, 12))
+    @rule(cap=st.none() | st.none() | st.integers(1, 20))
     def another_budget(self, cap: int | None) -> None:
         self.batch.limits = replace(self.batch.limits, cap=cap and cap * COST)
 
-    # --- the world turns ----------------------------------------------------------------------------------------
+    @rule(seed=SEEDS)
+    def clouds(self, seed: int) -> None:
+        dice = random.Random(seed)
+        for kind, words in WEATHER.items():
+            self.weather.left[kind].extend(dice.choices(words, k=dice.randint(0, 5)))
 
-    @rule(words=st.lists(st.sampled_from(["ok", *POSTS]), max_size=6))
-    def trouble_at_submission(self, words: list[str]) -> None:
-        self.weather.left["post"].extend(words)
-
-    @rule(words=st.lists(st.sampled_from(["done", *FATES]), max_size=6))
-    def jobs_end_badly(self, words: list[str]) -> None:
-        self.weather.left["fate"].extend(words)
-
-    @rule(words=st.lists(st.sampled_from(["ok", *GETS]), max_size=12))
-    def trouble_at_polling(self, words: list[str]) -> None:
-        self.weather.left["get"].extend(words)
-
-    @rule(words=st.lists(st.sampled_from(["ok", *LOOKS]), max_size=6))
-    def trouble_with_the_history(self, words: list[str]) -> None:
-        self.weather.left["look"].extend(words)
-
-    @rule(words=st.lists(st.sampled_from(["ok", *FILES]), max_size=6))
-    def trouble_with_files(self, words: list[str]) -> None:
-        self.weather.left["file"].extend(words)
-
-    @rule()
-    def storm_of_429(self) -> None:
-        self.weather.left["post"].extend(["rate"] * 15)
-
-    @rule(after=st.integers(0, 100), lasts=st.sampled_from([30, 600, 3000]))
-    def outage(self, after: float, lasts: float) -> None:
-        at = self.batch.clock + after
-        self.batch.provider.outages.append((at, at + lasts))
-
-    @rule(lag=st.sampled_from([0.0, 20.0, 3600.0]))
-    def the_history_lags(self, lag: float) -> None:
-        self.batch.provider.history_lag_s = lag
-
-    @rule(keeps=st.sampled_from([50.0, 90.0, 3600.0]))
-    def records_expire_sooner(self, keeps: float) -> None:
-        self.batch.provider.keeps_s = keeps
+    @rule(weather=st.one_of(
+        st.tuples(st.just("outage"), st.sampled_from([30.0, 600.0, 3000.0])),
+        st.tuples(st.just("lag"), st.sampled_from([0.0, 20.0, 3600.0])),
+        st.tuples(st.just("keeps"), st.sampled_from([50.0, 90.0, 3600.0])),
+        st.tuples(st.sampled_from(["storm", "key", "credits"]), st.just(0.0)),
+    ), after=st.integers(0, 100))  # fmt: skip
+    def climate(self, weather: tuple[str, float], after: int) -> None:
+        """An outage, a storm of 429s, a history that lags, records that expire sooner."""
+        kind, seconds = weather
+        provider, at = self.batch.provider, self.batch.clock + after
+        match kind:
+            case "outage":
+                provider.outages.append((at, at + seconds))
+            case "lag":
+                provider.history_lag_s = seconds
+            case "keeps":
+                provider.keeps_s = seconds
+            case "storm":
+                self.weather.left["post"].extend(["rate"] * 15)
+            case _:
+                self.weather.left["post"].append(kind)
 
     @rule(seconds=st.sampled_from([1.0, 60.0, 3000.0, 4000.0, 7300.0, 90_000.0]))
     def time_passes(self, seconds: float) -> None:
@@ -184,10 +175,12 @@ class AnyBatch(RuleBasedStateMachine):
 
     # --- the user runs ------------------------------------------------------------------------------------------
 
-    @rule(limit=st.none() | st.integers(0, 3), only=st.sampled_from([None, None, "shot[0-3]"]), submit=WORDS,
+    @rule(limit=st.none() | st.integers(0, 3), only=st.sampled_from([None, None, "shot[0-4]*"]), submit=WORDS,
           unconfirmed=WORDS, lost=WORDS)  # fmt: skip
     def run(self, limit: int | None, only: str | None, submit: bool, unconfirmed: bool, lost: bool) -> None:
-        orders = Orders(limit, only, submit or limit is None, unconfirmed, lost)
+        orders = Orders(
+            limit, only, submit=submit or limit is None, resubmit_unconfirmed=unconfirmed, resubmit_lost=lost
+        )
         posted = len(self.batch.provider.posts)
         self.live(orders)
         if not orders.submit and not (unconfirmed or lost):
@@ -197,8 +190,11 @@ class AnyBatch(RuleBasedStateMachine):
     def plain_run(self) -> None:
         self.live(Orders())
 
-    @rule(kill=KILLS, unconfirmed=WORDS, lost=WORDS)
-    def killed_run(self, kill: Kill, unconfirmed: bool, lost: bool) -> None:
+    @rule(kill=KILLS, seed=SEEDS, unconfirmed=WORDS, lost=WORDS)
+    def killed_run(self, kill: Kill, seed: int, unconfirmed: bool, lost: bool) -> None:
+        self.edit(seed)  # a run that has nothing to do does not live long enough to be killed
+        if seed % 2:
+            self.clouds(seed)
         life = self.live(Orders(resubmit_unconfirmed=unconfirmed, resubmit_lost=lost), kill=kill)
         cut_off = sum(1 for clip in self.batch.clips().values() if clip.state is State.SUBMITTING)
         assert cut_off <= (SLOTS if life.killed else 0)
@@ -247,36 +243,52 @@ class AnyBatch(RuleBasedStateMachine):
         """True once a run has made a ledger."""
         return (self.batch.folder / "ledger.db").exists()
 
-    @precondition(lambda self: self.known)
+    def some(self, *states: State) -> bool:
+        """True when some clip was last seen in one of these states."""
+        return any(self.states[state] for state in states)
+
+    @precondition(lambda self: self.some(*DOUBTS))
+    @rule(unconfirmed=WORDS, lost=WORDS)
+    def wait_and_say_that_it_may_be_sent_again(self, unconfirmed: bool, lost: bool) -> None:
+        self.batch.clock += 8000.0
+        self.live(Orders(resubmit_unconfirmed=unconfirmed, resubmit_lost=lost))
+
+    @precondition(lambda self: self.some(*DOUBTS))
     @rule()
     def look_into_the_history(self) -> None:
         posted = len(self.batch.provider.posts)
         reconcile(self.batch)
         assert len(self.batch.provider.posts) == posted
 
-    @precondition(lambda self: self.known)
+    @precondition(lambda self: self.some(*DOUBTS))
     @rule(places=st.sets(st.integers(0, 5), min_size=1))
     def give_up_clips_in_doubt(self, places: set[int]) -> None:
-        say(self.batch, Forgotten("given up"), (State.UNCONFIRMED, State.LOST), places)
+        say(self.batch, Forgotten("given up"), DOUBTS, places)
 
-    @precondition(lambda self: self.known)
+    @precondition(lambda self: self.some(*FAILURES))
     @rule(places=st.sets(st.integers(0, 5), min_size=1))
     def wish_failed_clips_anew(self, places: set[int]) -> None:
-        say(self.batch, Retried(), (State.FAILED, State.BLOCKED), places)
+        say(self.batch, Retried(), FAILURES, places)
+
+    @precondition(lambda self: self.known)
+    @rule(place=st.integers(0, 5), instead=WORDS)
+    def want_another_take(self, place: int, instead: bool) -> None:
+        self.rerolls += reroll(self.batch, place, 10 + len(self.rerolls), instead=instead)
 
     # --- the promises -------------------------------------------------------------------------------------------
 
     @invariant()
     def promises_hold(self) -> None:
+        self.sound = False
         if not hasattr(self, "batch") or not self.known:
             return
-        self.sound = False
         books = books_of(self.batch.folder)
         self.nothing_is_paid_twice(books)
         self.nothing_paid_for_is_forgotten(books)
         self.files_are_whole_and_stay()
         books.add_up(self.batch, self.life)
         self.life = None
+        self.states = Counter(clip.state for clip in self.batch.clips().values())
         self.sound = True
 
     def nothing_is_paid_twice(self, books: Books) -> None:
@@ -313,14 +325,14 @@ class AnyBatch(RuleBasedStateMachine):
         self.batch.provider.outages.clear()
         self.batch.provider.history_lag_s = 0.0
         self.batch.clock += 8000.0
-        for _ in range(2):
-            self.live(Orders())
+        self.batch.limits = replace(self.batch.limits, cap=None)
+        posted = -1
+        for _ in range(3):
+            posted = len(self.batch.provider.posts)
+            self.live(Orders(resubmit_unconfirmed=True))
             self.promises_hold()
-            assert all(state.settled or state is State.PENDING for state in self.batch.states())
-        posted = len(self.batch.provider.posts)
-        self.live(Orders(resubmit_unconfirmed=False))
-        self.promises_hold()
         assert len(self.batch.provider.posts) == posted
+        assert not self.some(State.UNCONFIRMED, State.SUBMITTING, State.GENERATING, State.DOWNLOADING)
 
 
 TestAnyBatch = AnyBatch.TestCase
