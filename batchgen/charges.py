@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from statistics import median_low
 
 from batchgen.money import usd
 
+#: What a ledger remembers drifts under: a JSON list of [class, charged, told, by whom, how many charges].
+DRIFTS = "price_drifts"
 #: From so many charges of a price class on, they are believed over what was told.
 ENOUGH = 3
 #: How many of the latest charges of a class count: a new price is learned within half of them.
@@ -78,7 +79,8 @@ class Charges:
         told = table if manifest is None else manifest
         count = self.count(grade)
         if count >= ENOUGH:
-            return Quote(median_low(self._latest[grade]), Source.LEARNED, told, teller, count)
+            middle = sorted(self._latest[grade])[(count - 1) // 2]
+            return Quote(middle, Source.LEARNED, told, teller, count)
         return Quote(told, teller, told, teller, count)
 
 

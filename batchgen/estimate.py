@@ -7,10 +7,12 @@ import shutil
 import sqlite3
 import statistics
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from batchgen.charges import ENOUGH, MEMORY, Charges
 from batchgen.clip import State
@@ -131,19 +133,26 @@ def _span(times: Sequence[float]) -> str:
     return f"{statistics.median(times):.0f} s"
 
 
-def whole_estimate(manifest: Manifest) -> int | None:
-    """What all clips of a manifest are likely to cost; None when one of them has no known price."""
-    prices: dict[tuple[str, str], int | None] = {}
-    total = 0
+def kinds(manifest: Manifest) -> list[tuple[str, dict[str, Any], int]]:
+    """Group a manifest's clips by price class: model and parameters of one of them, and how many there are."""
+    found: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+    counts: Counter[tuple[str, str]] = Counter()
     for clip in manifest.wanted:
         params = json.loads(clip.params)
         cell = (clip.model, price_class(clip.model, params))
-        if cell not in prices:
-            prices[cell] = models.estimate(clip.model, params, manifest.prices)
-        price = prices[cell]
+        found.setdefault(cell, (clip.model, params))
+        counts[cell] += 1
+    return [(*found[cell], count) for cell, count in counts.items()]
+
+
+def whole_estimate(manifest: Manifest) -> int | None:
+    """What all clips of a manifest are likely to cost; None when one of them has no known price."""
+    total = 0
+    for model, params, count in kinds(manifest):
+        price = models.estimate(model, params, manifest.prices)
         if price is None:
             return None
-        total += price
+        total += price * count
     return total
 
 

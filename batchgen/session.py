@@ -19,11 +19,11 @@ from functools import partial
 from pathlib import Path
 
 from batchgen import failpoints, folders, siblings
-from batchgen.charges import MEMORY, Charges
+from batchgen.charges import DRIFTS, MEMORY, Charges
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
 from batchgen.errors import Exit, LedgerWriteError, UsageError
-from batchgen.estimate import PLAN, SANDBOX_ORIGIN, latency_of, look, plan_of, whole_estimate
+from batchgen.estimate import PLAN, SANDBOX_ORIGIN, kinds, latency_of, look, plan_of, whole_estimate
 from batchgen.flow.brake import Brake
 from batchgen.flow.credits import ASK_S, balance
 from batchgen.flow.doubts import found
@@ -119,6 +119,7 @@ class Session:
         self.tariff = Tariff(manifest.prices, Charges.of(self.ledger.charges(MEMORY)))
         self.ledger.observers += [self.tariff.learn, *observers]
         self.estimate = whole_estimate(manifest)
+        self._remember_drifts()
         self._times: dict[str, RunTimes] = {}
         self._learned = self.ledger.run_times(LEARNED)
 
@@ -151,6 +152,7 @@ class Session:
                 await runner.run()
             else:
                 await _alongside(runner.run(), partial(beside, self))
+        self._remember_drifts()
         return Outcome(self._exit_code(), self._stopped(), self.elapsed_s)
 
     async def reconcile(self) -> list[tuple[Doubt, State]]:
@@ -285,6 +287,16 @@ class Session:
         """Remember which saved plan the run is held to: progress on it is its own, what another run does is not."""
         if not self.settings.collect_only and (self.ledger.meta(PLAN) or "") != self.settings.plan_sha256:
             self.ledger.remember(PLAN, self.settings.plan_sha256)
+
+    def _remember_drifts(self) -> None:
+        """Keep for `status`, which reads no manifest, which charges are not what was told."""
+        quotes = self.tariff.drifts((model, params) for model, params, _ in kinds(self.manifest))
+        note = json.dumps(
+            [[grade, quote.each, quote.told, quote.teller, quote.charges] for grade, quote in quotes.items()]
+        )
+        if note != (self.ledger.meta(DRIFTS) or "[]"):
+            with suppress(LedgerWriteError):  # no more than a note
+                self.ledger.remember(DRIFTS, note)
 
     def _remember(self) -> None:
         self.ledger.remember("name", self.manifest.name)

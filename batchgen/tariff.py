@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from batchgen.charges import Charges, Quote, drift_text
@@ -32,6 +32,11 @@ class Tariff:
         """Estimate one clip with these parameters."""
         grade = price_class(model, params)
         return self._charges.quote(grade, manifest=self._prices.of(model, params), table=estimate(model, params))
+
+    def drifts(self, kinds: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Quote]:
+        """Give the quotes, by price class, that are not what was told, of one clip (model, parameters) of each kind."""
+        quotes = {price_class(model, params): self.quote(model, params) for model, params in kinds}
+        return {grade: quote for grade, quote in quotes.items() if quote.drift_percent is not None}
 
     def estimate(self, wanted: Wanted) -> int | None:
         """Give the likely price of one clip, in micro-dollars; None: unknown."""

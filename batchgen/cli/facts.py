@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from batchgen.charges import DRIFTS, Quote, Source
 from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
 from batchgen.ledger.reader import Reader
@@ -27,6 +29,7 @@ def facts_of(
     """Gather what the ledger knows of a batch."""
     totals, money = ledger.totals(), ledger.wall()
     today = money.on(day_of(time.time()))
+    drifts = json.loads(ledger.meta(DRIFTS) or "[]")
     oldest = next(ledger.clips(State.GENERATING), None)
     looks = {row: read(text) for row, text in ledger.kept(LOOKS).items()}
     return Facts(
@@ -46,6 +49,7 @@ def facts_of(
         in_flight_until=_submitted_at(oldest) + RECORD_S if oldest else None,
         live=live,
         unpriced=money.unpriced,
+        drifts=[(row[0], Quote(row[1], Source.LEARNED, row[2], Source(row[3]), row[4])) for row in drifts],
         sandbox=ledger.meta("origin") == SANDBOX_ORIGIN,
         options=options,
     )

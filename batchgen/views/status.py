@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
+from batchgen.charges import Quote, drift_text
 from batchgen.clip import State
 from batchgen.money import usd
 from batchgen.views.doubts import IN_DOUBT, attention, attention_lines, epoch
@@ -61,6 +62,7 @@ class Facts:
     unpriced: int = 0  #: clips that were charged, or may be, an amount that is not known, with nothing reserved
     caps: Caps = NO_CAPS
     today: int = 0  #: spent and reserved by what was submitted today, local time
+    drifts: Sequence[tuple[str, Quote]] = ()  #: price classes whose charges are not what was told
     paid_clips: int = 0  #: submissions that were charged, or may be
     sandbox: bool = False  #: nothing of it was paid for
     options: Sequence[str] = ()  #: what every further command needs, as in `--dir DIR`
@@ -92,6 +94,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "paid_clips": facts.paid_clips,
         "cap_clips": facts.caps.clips,
         "unpriced": facts.unpriced,
+        "price_drifts": [_drift(grade, quote) for grade, quote in facts.drifts],
         "elapsed_s": None if facts.elapsed_s is None else round(facts.elapsed_s, 3),
         "stopped": facts.stopped,
         "clips_dir": facts.clips_dir,
@@ -99,6 +102,18 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "failures": _failures(facts),
         "attention": attention(facts.problems, facts.command, now=now),
         "next": next_commands(facts),
+    }
+
+
+def _drift(grade: str, quote: Quote) -> dict[str, Any]:
+    return {
+        "class": grade,
+        "charged_usd": dollars(quote.each),
+        "told_usd": dollars(quote.told),
+        "told_by": str(quote.teller),
+        "charges": quote.charges,
+        "drift_percent": quote.drift_percent,
+        "text": drift_text(grade, quote),
     }
 
 
@@ -217,6 +232,8 @@ def _bill(obj: Mapping[str, Any], width: int) -> list[str]:
         lines += wrap(f"Submitted {obj['paid_clips']:,} of {plural(obj['cap_clips'], 'clip')}", width)
     if obj["unpriced"]:
         lines += wrap(f"The cost of {plural(obj['unpriced'], 'clip')} is unknown and not in that sum.", width)
+    for drift in obj["price_drifts"]:
+        lines += wrap(f"Price: {one_line(drift['text'])}.", width)
     return lines
 
 

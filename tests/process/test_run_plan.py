@@ -102,7 +102,10 @@ def test_a_learned_price_before_the_start_is_a_move(api: FakeApi, desk: Desk) ->
     """What was agreed to was $0.625 a clip."""
     api.price = lambda _params: 0.8
     desk.manifest(*[f"shot {number}" for number in range(5)])
-    desk.run("--limit", "3").expect(4, done=3, pending=2)
+    (drift,) = desk.run("--limit", "3").expect(4, done=3, pending=2).obj["price_drifts"]
+    assert (drift["class"], drift["told_by"], drift["drift_percent"]) == ("wan-2.5-t2v 1280*720 5", "table", 28)
+    told = " ".join(desk.call("status", "night.yaml").expect(0).stdout.decode().split())
+    assert "is charged $0.80 a clip (median of the last 3), 28 % more than the table's $0.625." in told
     planned = plan(desk)
     assert planned.obj["estimated_usd"] == 1.6
     (price,) = planned.obj["prices"]
