@@ -50,6 +50,33 @@ def test_an_unknown_price_is_never_taken_for_nothing(api: FakeApi, desk: Desk) -
     assert not api.of("stray")
 
 
+@pytest.mark.parametrize("said", ["flag", "manifest"])
+def test_an_unknown_price_goes_out_at_the_users_word(api: FakeApi, desk: Desk, said: str) -> None:
+    """Here to a service that does not know the model either, which is told with what to do."""
+    word = "allow_unknown_price: true" if said == "manifest" else ""
+    desk.manifest("a cat", more=f"model: wan-9\nbudget: {{max_usd: 50, {word}}}")
+    ended = desk.run(*(["--allow-unknown-price"] if said == "flag" else [])).expect(4, pending=1)
+    assert len(api.of("stray")) == 1
+    assert ended.obj["stopped"].startswith("model")
+    assert "check model: in the manifest" in ended.obj["stopped"]
+
+
+def test_caps_by_the_day_and_in_clips_hold_over_runs_and_are_told(api: FakeApi, desk: Desk) -> None:
+    """In the manifest, or by a flag that beats it; `status` shows how much of them is used."""
+    desk.manifest(*TEN, more="budget: {max_usd_per_day: 1.80, max_clips: 5}")
+    for _ in range(2):
+        ended = desk.run("--in-flight", "1").expect(4, done=3, pending=7)
+        assert "after midnight" in ended.obj["stopped"]
+        assert (ended.obj["today_usd"], ended.obj["cap_usd_per_day"]) == (1.5, 1.8)
+    ended = desk.run("--max-usd-per-day", "100").expect(4, done=5, pending=5)
+    assert "5 of 5 clips" in ended.obj["stopped"]
+    told = desk.call("status", "night.yaml").expect(0).stdout.decode()
+    assert "Submitted 5 of 5 clips" in told
+    assert "Today $2.50 of $100.00" in told
+    desk.run("--max-usd-per-day", "100", "--max-clips", "7").expect(4, done=7, pending=3)
+    assert api.posts == 7
+
+
 def test_limit_submits_exactly_so_many_clips(api: FakeApi, desk: Desk) -> None:
     """A first look for little money; without the limit the rest follows."""
     desk.manifest(*TEN[:6])

@@ -11,6 +11,8 @@ import pytest
 
 from batchgen.errors import ManifestError
 from batchgen.manifest import Manifest, json_schema, load, template
+from batchgen.settings import merge
+from batchgen.wall import Caps
 
 Write = Callable[..., Path]
 
@@ -224,6 +226,15 @@ def test_extra_passes_on_unchecked_with_a_warning(write: Write) -> None:
     manifest = load(write("prompts:\n  - {prompt: rain, extra: {watermark: false}}\n"))
     assert sent(manifest)[0]["watermark"] is False
     assert "watermark is passed on unchecked" in str(manifest.warnings[0])
+
+
+def test_caps_are_read_to_the_micro_dollar_and_a_flag_beats_them(write: Write) -> None:
+    """A large cap is a cap too, and a fraction of a micro-dollar is not given away."""
+    budget = "max_usd: 5000000, max_usd_per_day: 1.0000019, max_clips: 7, allow_unknown_price: true"
+    manifest = load(write(f"prompts: [a]\nbudget: {{{budget}}}\n"))
+    assert merge({}, manifest).caps == Caps(5_000_000_000_000, 1_000_001, 7, unknown_ok=True)
+    assert merge({"max_clips": 0, "max_usd": None}, manifest).caps.clips == 0
+    assert merge({}, load(write("prompts: [a]\n"))).caps == Caps()
 
 
 def test_the_parts_that_are_obeyed_elsewhere_are_read(write: Write) -> None:
