@@ -6,6 +6,7 @@ nobody knows is counted, and never added as 0.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -63,9 +64,9 @@ class Line:
     requests: int = 0
     retries: int = 0  #: requests beyond the first of their clip
     rerolls: int = 0  #: requests for further takes that were asked for beside the manifest
-    counts: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
+    counts: Counter[Kind] = field(default_factory=Counter)
     charged: int = 0
-    held: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))  #: still reserved
+    held: Counter[Kind] = field(default_factory=Counter)  #: still reserved
     unknown: int = 0  #: requests that cost, or may cost, an amount that is neither known nor reserved
     estimated: int = 0  #: for what was charged or may be; free failures are no part of it
     unestimated: int = 0  #: those of them without an estimate
@@ -85,7 +86,8 @@ class Line:
         self.rerolls += clip.wanted.reroll_of is not None
         self.counts[kind] += 1
         self.charged += cost
-        self.held[kind] += request.held
+        if request.held:
+            self.held[kind] += request.held
         if kind not in _FREE:
             self.unknown += request.cost is None and not request.held
             self.estimated += request.estimate or 0

@@ -31,6 +31,7 @@ class Known(NamedTuple):
     held: int  #: what is still reserved
     uncharged: int  #: requests that may have cost something, and nothing is reserved for them
     flags: str = ""
+    attempts: int = 0  #: requests that were accepted, or may have been
 
     @property
     def dropped(self) -> bool:

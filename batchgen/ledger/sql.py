@@ -64,7 +64,7 @@ _FREE = ",".join(f"'{outcome}'" for outcome in sorted(FREE))
 SELECT_KNOWN = (
     "SELECT c.key, c.prompt_id, c.take, c.model, c.params, c.name, c.ord, c.priority, c.label, c.reroll_of, "  # noqa: S608
     "c.audio_sha256, c.state, c.n, c.failures, c.refusals, c.reason, r.at, "
-    "coalesce(r.spent, 0), coalesce(r.held, 0), coalesce(r.uncharged, 0), c.flags FROM clip c LEFT JOIN ("
+    "coalesce(r.spent, 0), coalesce(r.held, 0), coalesce(r.uncharged, 0), c.flags, c.attempts FROM clip c LEFT JOIN ("
     "SELECT clip, max(coalesce(submitted_at, intent_at)) AS at, sum(cost) AS spent, sum(held) AS held, "
     f"sum(cost IS NULL AND held = 0 AND outcome NOT IN ({_FREE})) AS uncharged "
     "FROM request GROUP BY clip) r ON r.clip = c.id ORDER BY c.id"

@@ -14,6 +14,7 @@ from batchgen.planning import cost
 from batchgen.planning.changes import edits, grouped
 from batchgen.planning.sorting import Sorted, sort_out
 from batchgen.planning.values import Action, Cause, Choice, Edit, Given, Group, Plan, PlannedClip, Step
+from batchgen.retry import MAX_ATTEMPTS
 
 #: The provider keeps a record this long after submission (seconds).
 RECORD_S = 3600.0
@@ -106,7 +107,7 @@ def _price(found: Sorted, quote: cost.Quoter, *, each_clip: bool) -> _Priced:
         priced.queue.append((grade, quoted))
         known = found.known.get(clip.key)
         _count(priced.tallies.setdefault(action, _Tally()), known, quoted.each)
-        why = known.reason if known else ""
+        why = _so_far(known)
         if (old := found.before.get(clip.key)) is not None:
             priced.edits.append((clip.name, edits(old, clip)))
             why = "; ".join(
@@ -117,6 +118,14 @@ def _price(found: Sorted, quote: cost.Quoter, *, each_clip: bool) -> _Priced:
             priced.clips.append(PlannedClip(clip.name, action, *like, spent=spent, why=why))
     _count_others(priced.tallies, found, priced.till)
     return priced
+
+
+def _so_far(known: Known | None) -> str:
+    """Say which attempt this is, of as many as a clip has without the user's word, and what came of the last one."""
+    if known is None:
+        return ""
+    attempt = f"attempt {known.attempts + 1} of {MAX_ATTEMPTS}" if known.attempts else ""
+    return "; ".join(part for part in (attempt, known.reason) if part)
 
 
 def _counts(sizes: Mapping[Action, int]) -> dict[str, Any]:

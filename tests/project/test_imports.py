@@ -21,7 +21,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "charges": "money",
         "wall": "clip",
         "known": "clip",
-        "planning": "charges clip errors known money wall",
+        "planning": "charges clip errors known money retry wall",
         "retry": "",
         "schedule": "",
         # stands in everyone's way, and knows nobody

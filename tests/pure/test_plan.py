@@ -232,6 +232,8 @@ def test_what_is_tried_again_is_told_apart_from_what_is_new() -> None:
     plan = plan_of([clip(0), clip(1)], [known(0, State.PENDING, reason="worker died")])
     assert counts(plan) == {Action.NEW: 1, Action.AGAIN: 1}
     assert [clip.why for clip in plan.clips if clip.action is Action.AGAIN] == ["worker died"]
+    plan = plan_of([clip(0)], [known(0, State.PENDING, attempts=3)])
+    assert [clip.why for clip in plan.clips] == ["attempt 4 of 5"]
 
 
 def test_failures_are_told_by_cause_and_whether_another_try_may_help() -> None:
