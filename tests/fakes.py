@@ -6,7 +6,6 @@ The service lives in virtual time and outlives the runs: a killed run leaves its
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import random
 import sqlite3
@@ -18,7 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mp4 import box, video
+from fake_files import FakeDownloads as FakeDownloads
+from fake_files import Hook, ok
+from fake_files import content_of as content_of
 from virtual_time import wall
 
 from batchgen.clip import Wanted
@@ -26,14 +27,12 @@ from batchgen.errors import (
     AccountError,
     CallError,
     ClipError,
-    DiskFullError,
     DownloadError,
     NowError,
     UnknownError,
     UnsureError,
 )
 from batchgen.ledger import FILE
-from batchgen.media import Expect, Fetched
 from batchgen.providers.base import (
     Accepted,
     Cause,
@@ -49,7 +48,6 @@ from batchgen.providers.base import (
 
 COST = 625_000
 MODEL = "wan-2.5-t2v"
-Hook = Callable[[], None]
 
 #: What a POST can meet: a word of this table, or "ok", "lost" (accepted, the answer never comes), "unsure".
 TROUBLE: dict[str, Callable[[], CallError]] = {
@@ -120,11 +118,6 @@ def first(*words: str, then: str = "ok") -> Callable[..., str]:
     """A script that says these words one after the other, and then another for ever."""
     left = list(words)
     return lambda *_: left.pop(0) if left else then
-
-
-def ok(*_: object) -> str:
-    """The script without faults."""
-    return "ok"
 
 
 def done(*_: object) -> str:
@@ -363,57 +356,6 @@ def outcome_of(job: Job, now: float) -> Running | Completed | Refused:
         return Refused(f"FAILED: {job.fate}", Cause(job.fate))
     url = None if job.fate in ("no-url", "inline") else job.url
     return Completed(url, job.cost, None, job.starts - job.at, job.ends - job.starts, body="{}" if url is None else "")
-
-
-@dataclass
-class FakeDownloads:
-    """Implements `flow.tools.Downloads`; the script says "ok", "dead", "broken", "trouble" or "full"."""
-
-    takes_s: float = 2.0
-    meets: Callable[[str], str] = ok
-    on_rename: Hook | None = None
-
-    def __post_init__(self) -> None:
-        self.fetched: list[str] = []
-        self.asked: list[str] = []
-        self.dead = False
-
-    async def fetch(
-        self, url: str, target: Path, expect: Expect, finish: Callable[[Path, Fetched], None] | None = None
-    ) -> Fetched:
-        """Write a tiny file under its final name, or do what the script says."""
-        self.asked.append(url)
-        await asyncio.sleep(self.takes_s)
-        if self.dead:
-            await asyncio.get_running_loop().create_future()
-        word = self.meets(url)
-        if word == "full":
-            raise DiskFullError
-        if word != "ok":
-            raise DownloadError(f"{word}: {url}", kind=word)
-        return self._store(url, content_of(url), target, finish)
-
-    async def keep(
-        self, source: Source, target: Path, expect: Expect, finish: Callable[[Path, Fetched], None] | None = None
-    ) -> Fetched:
-        """Write what the source has."""
-        async with source() as pieces:
-            return self._store("own", b"".join([piece async for piece in pieces]), target, finish)
-
-    def _store(self, url: str, content: bytes, target: Path, finish: Callable[[Path, Fetched], None] | None) -> Fetched:
-        fetched = Fetched(len(content), hashlib.sha256(content).hexdigest())
-        target.write_bytes(content)
-        if finish:
-            finish(target, fetched)
-        self.fetched.append(url)
-        if self.on_rename:
-            self.on_rename()
-        return fetched
-
-
-def content_of(url: str) -> bytes:
-    """A whole video of its own for each link."""
-    return video() + box(b"free", url.encode())
 
 
 # --- a disk without room --------------------------------------------------------------------------------------
