@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
@@ -127,7 +128,7 @@ def connect(path: Path, *, writable: bool, journal: str = "WAL") -> sqlite3.Conn
     """
     try:
         if not writable:
-            db = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=5)
+            db = _to_read(path)
         else:
             # Commits run in one worker thread at a time, so the check by thread would only be in the way.
             db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
@@ -141,6 +142,19 @@ def connect(path: Path, *, writable: bool, journal: str = "WAL") -> sqlite3.Conn
         if _kind(error).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")):
             raise unwritable(path, error) from error
         raise damaged(path, error) from error
+    return db
+
+
+def _to_read(path: Path) -> sqlite3.Connection:
+    """Open for questions. What a killed commit left half done is taken back first, which needs leave to write."""
+    db = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=5)
+    try:
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        if _kind(error) != "SQLITE_READONLY_ROLLBACK":
+            raise
+        with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, timeout=5)) as other:
+            other.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return db
 
 

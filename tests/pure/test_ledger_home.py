@@ -23,7 +23,7 @@ from batchgen.clip import (
     Submitted,
 )
 from batchgen.errors import LedgerError, LockedError
-from batchgen.ledger import FILE, Home, Ledger, Reader
+from batchgen.ledger import FILE, Home, Ledger, Reader, sql
 
 START = SubmitStarted(10.0, held=1_250_000)
 DONE: list[Event] = [
@@ -199,3 +199,18 @@ def test_a_released_ledger_is_read_and_resumed(released: Path, tmp_path: Path) -
     assert all(after[clip.key].request_id == clip.request_id for clip in before)
     assert ledger.wall().spent == sum((clip.request.cost or 0) for clip in before if clip.request)
     ledger.close()
+
+
+def test_a_commit_that_was_cut_off_with_a_rollback_journal_is_taken_back(tmp_path: Path) -> None:
+    """Where the log is a file that is deleted (a network drive, or the very first commit), a kill leaves it behind."""
+    (tmp_path / "night").mkdir()
+    with closing(sqlite3.connect(tmp_path / "there", isolation_level=None)) as db:
+        db.executescript(f"BEGIN;{sql.TABLES}PRAGMA user_version={sql.SCHEMA};COMMIT;PRAGMA cache_size=1;BEGIN;")
+        db.executemany("INSERT INTO meta VALUES (?,?)", ((str(n), "x" * 3000) for n in range(50)))
+        for end in ("", "-journal"):
+            (tmp_path / "night" / f"ledger.db{end}").write_bytes((tmp_path / f"there{end}").read_bytes())
+        db.execute("ROLLBACK")
+    with closing(Reader(tmp_path / "night")) as reader:
+        assert (reader.damage(), reader.meta("1")) == ("", None)
+    with closing(Ledger(tmp_path / "night")) as ledger:
+        assert ledger.damage() == ""
