@@ -29,6 +29,7 @@ from batchgen.errors import DownloadError
 from batchgen.folders import Folders
 from batchgen.media import BrokenVideo, Expect, Fetched
 from batchgen.part import Finish, Part, disk
+from batchgen.turns import Turns
 
 __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
 
@@ -86,7 +87,7 @@ class Downloader:
         max_bytes: int = 4 * 2**30,
         backoff_s: float = 1.0,
     ) -> None:
-        self._slots = asyncio.Semaphore(slots)
+        self._slots = Turns(slots)
         self._loopback = loopback
         self._tries = tries
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=stall_s)
@@ -140,7 +141,7 @@ class Downloader:
             if part.noted:
                 await _thread(part.adopt)
             commit = partial(part.commit, expect=expect, finish=finish)
-            return await self._persist(hosts.name(link), part, partial(self._bring, link, part), commit)
+            return await self._persist(hosts.name(link), part, partial(self._bring, link, part), commit, expect.made_at)
         finally:
             part.close()
 
@@ -154,19 +155,24 @@ class Downloader:
         part = Part(target, "", self._folders)
         try:
             commit = partial(part.commit, expect=expect, finish=finish)
-            return await self._persist("the answer", part, partial(self._take, source, part), commit)
+            return await self._persist("the answer", part, partial(self._take, source, part), commit, expect.made_at)
         finally:
             part.close()
 
     async def _persist(
-        self, name: str, part: Part, bring: Callable[[], Awaitable[bytes]], commit: Callable[[bytes], Fetched]
+        self,
+        name: str,
+        part: Part,
+        bring: Callable[[], Awaitable[bytes]],
+        commit: Callable[[bytes], Fetched],
+        made_at: float,
     ) -> Fetched:
-        """Try until the file is there, or there is no sense in it."""
+        """Try until the file is there, or there is no sense in it; of those that wait, the oldest file goes first."""
         failures = broken = 0
         best = part.size
         while True:
             try:
-                async with self._slots:
+                async with self._slots.turn(made_at):
                     return await _thread(partial(commit, await bring()))
             except BrokenVideo as error:
                 part.begin(None, None)

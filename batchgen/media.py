@@ -73,6 +73,7 @@ class Expect:
     bytes: int | None = None
     size: tuple[int, int] | None = None
     seconds: float | None = None
+    made_at: float = 0.0  #: when the service made it, epoch seconds: it deletes files in this order
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Call(IntEnum):
     """
 
     COLLECT = 0
+    HURRY = 5  #: a look at what will soon be known no more
     SUBMIT = 10
     POLL = 20
     HISTORY = 60
@@ -64,7 +65,7 @@ class Pacer:
         self.rate = rpm
         self.pauses_until = 0.0
         self.why_paused = ""
-        self._uncounted = frozenset() if count_polls else frozenset({Call.POLL, Call.COLLECT})
+        self._uncounted = frozenset() if count_polls else frozenset({Call.POLL, Call.HURRY, Call.COLLECT})
         self._dice = dice
         self._queue: list[tuple[float, int, Call, asyncio.Future[int]]] = []
         self._numbers = count(1)
@@ -87,8 +88,10 @@ class Pacer:
         """Say what it does now, for logs and tests."""
         return f"<Pacer {self.rate:g} a minute, {len(self._queue)} waiting>"
 
-    async def grant(self, call: Call) -> int:
+    async def grant(self, call: Call, *, since: float | None = None) -> int:
         """Wait for the right to make one call; returns the number of the grant, to report trouble with.
+
+        `since`, by the loop's clock, is when it was asked for, if that was before: it has waited so long already.
 
         Raises:
             SubmissionStoppedError: `stop_submissions` was called, and this call is a submission.
@@ -100,7 +103,8 @@ class Pacer:
         if free and (self.ceiling or not self._queue) and loop.time() >= self.pauses_until:
             return self._number(loop.time(), call)
         turn: asyncio.Future[int] = loop.create_future()
-        heapq.heappush(self._queue, (loop.time() + call, next(self._numbers), call, turn))
+        asked = loop.time() if since is None else since
+        heapq.heappush(self._queue, (asked + call, next(self._numbers), call, turn))
         self._wake.set()
         return await turn
 
@@ -195,8 +199,13 @@ class Pacer:
         if not self.rate or Call.POLL in self._uncounted:
             return math.inf
         self._forget(asyncio.get_running_loop().time())
-        others = sum(1 for _, call in self._recent if call is not Call.POLL)
+        others = sum(1 for _, call in self._recent if call not in (Call.POLL, Call.HURRY))
         return max(0.0, HEADROOM * self.rate - others)
+
+    @property
+    def looks_per_s(self) -> float:
+        """How many looks a second the rate bears at most; infinite where they are not counted."""
+        return math.inf if not self.rate or Call.POLL in self._uncounted else self.rate * HEADROOM / 60.0
 
     @property
     def calls_last_minute(self) -> int:

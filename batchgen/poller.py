@@ -19,6 +19,7 @@ from typing import Protocol, TypeAlias
 from batchgen.errors import AccountError, CallError, NowError
 from batchgen.pacer import Call, Pacer
 from batchgen.providers.base import Completed, Gone, Outcome, Provider, Refused, Running
+from batchgen.retention import RECORD_S
 from batchgen.retry import delay
 from batchgen.schedule import RunTimes, affordable_looks, next_look
 
@@ -30,6 +31,8 @@ YOUNG_S = 60.0
 LOOKS = 64
 #: Status answers that say COMPLETED, and results that do not agree, are asked again this often.
 RESULT_TRIES = 5
+#: A record that has lived this part of its time is asked for before anything is submitted.
+HURRY_PART = 0.75
 #: A probe looks so long after the submission, or at this part of the typical run time if that is sooner (seconds).
 PROBE_S, PROBE_PART = 8.0, 0.05
 #: Over how long the ends are counted that looks are shared out among (seconds).
@@ -74,6 +77,7 @@ class Wait:
     due: float = 0.0  #: by the loop's clock
     not_before: float = 0.0  #: by the loop's clock
     grant: int = 0  #: the number of the last grant
+    asked: float = 0.0  #: when its turn was asked for, by the loop's clock
     faults: int = 0
     gone: int = 0  #: 404s in a row
     seen: bool = False  #: the service knew it at some look
@@ -118,6 +122,7 @@ class Poller:
         self._ends: deque[float] = deque()
         self._calls = self._planned_for = START_LOOKS
         self._budgeted_at = 0.0
+        self._due: list[tuple[float, int, Wait]] = []  #: due, and not asked about yet; the oldest first
 
     def __repr__(self) -> str:
         """Say how many wait, for logs and tests."""
@@ -133,6 +138,10 @@ class Poller:
         old = sum(1 for wait in self._waiting.values() if wait.submitted_at < born_before)
         return old, len(self._waiting)
 
+    def submitted(self) -> list[float]:
+        """Give when the requests in flight were submitted."""
+        return [wait.submitted_at for wait in self._waiting.values()]
+
     async def wait(self, request_id: str, submitted_at: float, times: RunTimes, *, pause_s: float = 0.0) -> Ended:
         """Wait for the end of a request; the first look comes `pause_s` from now at the earliest.
 
@@ -145,7 +154,10 @@ class Poller:
         heapq.heappush(self._ages, (submitted_at, request_id))
         wait.probe = self._probes is not None and self._probes.wants_probe(len(self._waiting))
         wait.not_before = loop.time() + pause_s
-        self._plan(wait)
+        if pause_s == 0 and self._missed(wait):
+            self._put(wait, 0.0)
+        else:
+            self._plan(wait)
         try:
             return await wait.ended
         finally:
@@ -157,8 +169,8 @@ class Poller:
         async with asyncio.TaskGroup() as looks:
             while True:
                 wait = await self._next_due()
-                await self._looks.acquire()
-                looks.create_task(self._look(wait))
+                heapq.heappush(self._due, (wait.submitted_at, next(self._numbers), wait))
+                looks.create_task(self._turn(self._call(wait)))
 
     def reschedule(self) -> None:
         """Plan all looks anew: a completion has taught us a lot about run times."""
@@ -206,6 +218,11 @@ class Poller:
             return len(self._ends) / ENDS_S
         return len(self._waiting) / max(times.typical, 1e-3)
 
+    def _missed(self, wait: Wait) -> bool:
+        """Tell whether nobody looked when it was time: the run before had ended."""
+        age = self._wall() - wait.submitted_at
+        return age >= YOUNG_S and self.next_age(wait, 0.0) <= age
+
     def _oldest_of(self, times: RunTimes) -> Wait | None:
         return next((wait for wait in self._waiting.values() if wait.times is times), None)
 
@@ -234,6 +251,27 @@ class Poller:
 
     # --- a look ---------------------------------------------------------------------------------------------
 
+    async def _turn(self, call: Call) -> None:
+        """Look at one of those that are due: not the one that waits longest, but the one whose record ends first.
+
+        A result is asked for as if it had waited as long as its look: no other look comes in between.
+        """
+        async with self._looks:
+            asked = asyncio.get_running_loop().time()
+            grant = await self._pacer.grant(call)
+            while self._due:
+                wait = heapq.heappop(self._due)[2]
+                if not wait.ended.done():
+                    wait.grant, wait.asked = grant, asked
+                    await self._look(wait)
+                    return
+
+    def _call(self, wait: Wait) -> Call:
+        """What one more turn is asked for: before submissions, if this one has ended or its record soon will."""
+        if wait.completed is not None:
+            return Call.COLLECT
+        return Call.HURRY if self._wall() - wait.submitted_at >= HURRY_PART * RECORD_S else Call.POLL
+
     async def _look(self, wait: Wait) -> None:
         try:
             outcome = await self._ask(wait)
@@ -244,19 +282,16 @@ class Poller:
         else:
             wait.faults = 0
             self._digest(wait, outcome)
-        finally:
-            self._looks.release()
 
     async def _ask(self, wait: Wait) -> Outcome:
         """Ask for the status, and in the same breath for the result of what has completed."""
         if wait.completed is None:
-            wait.grant = await self._pacer.grant(Call.POLL)
             outcome = await self._provider.status(wait.request_id)
             self._pacer.reached()
             if not isinstance(outcome, Completed):
                 return outcome
             wait.completed, wait.seen = outcome, True
-        wait.grant = await self._pacer.grant(Call.COLLECT)
+            wait.grant = await self._pacer.grant(Call.COLLECT, since=wait.asked)
         outcome = await self._provider.result(wait.request_id)
         self._pacer.reached()
         return _merge(wait.completed, outcome) if isinstance(outcome, Completed) else outcome

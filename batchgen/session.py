@@ -304,6 +304,8 @@ class Session:
         caps = self.settings.caps
         for name, cap in (("cap", caps.usd), ("cap_by_day", caps.usd_per_day), ("cap_clips", caps.clips)):
             self.ledger.remember(name, "" if cap is None else str(cap))
+        looks = Pacer(self.settings.rpm, count_polls=self.settings.count_polls).looks_per_s
+        self.ledger.remember("looks_per_s", repr(looks))
         self.ledger.remember("files", json.dumps(self.manifest.files, sort_keys=True))
 
     # --- what is believed -----------------------------------------------------------------------------------

@@ -12,12 +12,11 @@ from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
 from batchgen.ledger.reader import Reader
 from batchgen.looks import LOOKS, Look, read
+from batchgen.retention import Paid
 from batchgen.views.problem import Problem
 from batchgen.views.status import Facts
 from batchgen.wall import NO_CAPS, Caps, day_of
 
-#: The provider keeps a record this long after submission (seconds).
-RECORD_S = 3600.0
 SANDBOX_ORIGIN = "sandbox"
 _TOLD = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
 
@@ -30,7 +29,8 @@ def facts_of(
     totals, money = ledger.totals(), ledger.wall()
     today = money.on(day_of(time.time()))
     drifts = json.loads(ledger.meta(DRIFTS) or "[]")
-    oldest = next(ledger.clips(State.GENERATING), None)
+    paid = [Paid(*row) for row in ledger.in_hand()]
+    ends = [each.record_until for each in paid if each.state is State.GENERATING]
     looks = {row: read(text) for row, text in ledger.kept(LOOKS).items()}
     return Facts(
         name=ledger.meta("name") or ledger.folder.name,
@@ -46,7 +46,9 @@ def facts_of(
         clips_dir=str(ledger.folder / "clips"),
         problems=[_problem(clip, looks.get(clip.row)) for clip in ledger.clips(*_TOLD, wanted=True)],
         manifest_arg=manifest_arg,
-        in_flight_until=_submitted_at(oldest) + RECORD_S if oldest else None,
+        in_flight_until=min(ends, default=None),
+        paid=paid,
+        looks_per_s=float(ledger.meta("looks_per_s") or "inf"),
         live=live,
         unpriced=money.unpriced,
         drifts=[(row[0], Quote(row[1], Source.LEARNED, row[2], Source(row[3]), row[4])) for row in drifts],

@@ -52,4 +52,4 @@ def note_of(tools: Tools) -> str:
     if tools.waits:
         return f"submissions wait for what is in flight ({tools.waits})"
     left = tools.pacer.pauses_until - asyncio.get_running_loop().time()
-    return f"paused for {left:.0f} s: {tools.pacer.why_paused}" if left > SHORT_S else ""
+    return f"paused for {left:.0f} s: {tools.pacer.why_paused}" if left > SHORT_S else tools.alarm

@@ -43,6 +43,7 @@ class Watch:
         self._failures: deque[tuple[str, str]] = deque(maxlen=5)
         self._done: deque[str] = deque(maxlen=3)
         self._finished = 0
+        self._alarm = ""
         self._told = False  # the object was printed
         self._started = time.monotonic()
 
@@ -97,6 +98,9 @@ class Watch:
         if self._display and session.tools:
             self._display.update(self._frame(session))
         if self._events:
+            if session.tools and session.tools.alarm != self._alarm:
+                self._alarm = session.tools.alarm
+                self._events.note("expiring", alarm=self._alarm)
             self._events.flush()
 
     def _close_display(self) -> None:

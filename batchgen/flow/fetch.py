@@ -191,4 +191,8 @@ def _expect(clip: Clip) -> Expect:
         size = (int(width), int(height))
     with suppress(ValueError, TypeError, KeyError):
         seconds = float(params["duration"])
-    return Expect(bytes=clip.request.file_size if clip.request else None, size=size, seconds=seconds)
+    request = clip.request
+    if request is None:
+        return Expect(size=size, seconds=seconds)
+    made_at = request.completed_at or request.submitted_at or request.intent_at
+    return Expect(bytes=request.file_size, size=size, seconds=seconds, made_at=made_at)

@@ -15,6 +15,7 @@ from batchgen.flow.carry import Carrier
 from batchgen.flow.credits import foresee
 from batchgen.flow.doubts import found
 from batchgen.flow.tools import Place, Tools
+from batchgen.flow.vigil import Vigil
 from batchgen.looks import LOOKS
 from batchgen.providers.base import Completed
 from batchgen.reconcile import Doubt, Reconciler
@@ -46,6 +47,7 @@ class Runner:
         self._reconciler = reconciler
         self._orders = orders
         self._carrier = Carrier(tools)
+        self._vigil = Vigil(tools)
         self._started = 0  # clips that this run submits
 
     def __repr__(self) -> str:
@@ -92,6 +94,7 @@ class Runner:
             timeout = max(0.05, watch if left is None else min(left, watch))
             await asyncio.wait({work, pulled}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             self._watch_outage()
+            self._vigil.look()
 
     def _watch_outage(self) -> None:
         lasted = self._tools.pacer.outage_s

@@ -104,6 +104,7 @@ class Tools:
     fetched: int = 0  #: files that came in this run
     dice: Callable[[], float] = random.random
     news: News = field(default_factory=News)
+    alarm: str = ""  #: what of the paid clips is about to be lost to us, in words
     posts_out: int = 0  #: POSTs that wait for their answer
     at_work: set[int] = field(default_factory=set)  #: rows whose reservation will settle by itself
     waits: str = ""  #: what submissions wait for, in words; "" when they don't

@@ -149,6 +149,15 @@ class Reader:
         )
         return {found for (found,) in self._db.execute(query, (model, since, until))}
 
+    def in_hand(self) -> list[tuple[State, float, float | None]]:
+        """Give what was paid for, or may have been, and is not here (state, submitted, completed), the oldest first."""
+        query = (
+            "SELECT c.state, coalesce(r.submitted_at, r.intent_at) AS at, r.completed_at FROM clip c "
+            "JOIN request r ON r.clip = c.id AND r.n = c.n "
+            "WHERE c.state IN ('submitting', 'unconfirmed', 'generating', 'downloading', 'lost') ORDER BY at"
+        )
+        return [(State(state), at, completed) for state, at, completed in self._db.execute(query)]
+
     def kept(self, kind: str) -> dict[int, str]:
         """Give what `Ledger.keep` wrote last, by the clips' rows."""
         query = "SELECT k, v FROM meta WHERE k > ? AND k < ?"  # ';' follows ':'

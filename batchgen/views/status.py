@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -12,9 +13,11 @@ from typing import Any
 from batchgen.charges import Quote, drift_text
 from batchgen.clip import State
 from batchgen.money import usd
+from batchgen.retention import Paid
 from batchgen.views.doubts import IN_DOUBT, attention, attention_lines, epoch
 from batchgen.views.marks import ASCII, SHOWN, UNICODE, Marks
 from batchgen.views.problem import Problem
+from batchgen.views.retention import retention_lines, retention_object
 from batchgen.views.words import ascii_only, bare_urls, clock, dollars, one_line, pack, plural, span, stamp_utc, wrap
 from batchgen.wall import NO_CAPS, Caps
 
@@ -58,6 +61,8 @@ class Facts:
     problems: Sequence[Problem]
     manifest_arg: str  #: the manifest as the user typed it
     in_flight_until: float | None = None  #: when the first clip in flight can't be collected any more
+    paid: Sequence[Paid] = ()  #: what was paid for, or may have been, and is not here
+    looks_per_s: float = math.inf  #: calls a second that the last run could make
     live: bool = False  #: a run is at work on it
     unpriced: int = 0  #: clips that were charged, or may be, an amount that is not known, with nothing reserved
     caps: Caps = NO_CAPS
@@ -99,6 +104,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "stopped": facts.stopped,
         "clips_dir": facts.clips_dir,
         "collect_before": None if facts.in_flight_until is None else stamp_utc(facts.in_flight_until),
+        "retention": retention_object(facts.paid, now, facts.looks_per_s),
         "failures": _failures(facts),
         "attention": attention(facts.problems, facts.command, now=now),
         "next": next_commands(facts),
@@ -190,6 +196,7 @@ def status_text(
         [*_bill(obj, width), *pack(["Clips are in", obj["clips_dir"]], width, " ")],
         *[_failure_lines(group, marks, width) for group in obj["failures"]],
         *[attention_lines(obj, state, marks, width, tz) for state in IN_DOUBT],
+        [] if obj["live"] else retention_lines(obj["retention"], width),
         _next_lines(obj),
     ]
     text = "\n\n".join("\n".join(lines) for lines in parts if lines)
@@ -216,10 +223,16 @@ def _standing(obj: Mapping[str, Any], width: int, tz: tzinfo | None) -> list[str
     if obj["live"]:
         told.append("A run is at work on it now.")
     elif obj["collect_before"] is not None:
-        paid = sum(obj["state"][state] for state in _IN_FLIGHT)
-        by = clock(epoch(obj["collect_before"]), epoch(obj["at"]), tz)
-        told.append(f"{plural(paid, 'paid clip')} can still be fetched: run again before {by}.")
+        told.append(_still(obj, tz))
     return [line for text in told for line in wrap(text, width)]
+
+
+def _still(obj: Mapping[str, Any], tz: tzinfo | None) -> str:
+    paid = plural(sum(obj["state"][state] for state in _IN_FLIGHT), "paid clip")
+    now, ends = epoch(obj["at"]), epoch(obj["collect_before"])
+    if ends > now:
+        return f"{paid} can still be fetched: run again before {clock(ends, now, tz)}."
+    return f"{paid}: since {clock(ends, now, tz)} their records end; run again, to fetch what the history has of them."
 
 
 def _bill(obj: Mapping[str, Any], width: int) -> list[str]:

@@ -44,23 +44,25 @@ KNOWS: dict[str, frozenset[str]] = {
         "body": "media",
         "folders": "",
         "part": "errors failpoints folders media",
-        "download": "body errors failpoints folders hosts media part retry",
+        "download": "body errors failpoints folders hosts media part retry turns",
         "sidecar": "clip media",
         "verify": "clip errors ledger media",
         "pacer": "errors retry",
-        "poller": "errors pacer providers.base retry schedule",
+        "poller": "errors pacer providers.base retention retry schedule",
         "looks": "",
         "matching": "clip providers.base",
+        "retention": "clip",
+        "turns": "",
         "siblings": "errors ledger",
         "reconcile": "clip errors looks matching pacer providers.base",
         "flow": (
-            "clip errors failpoints ledger looks media money pacer poller providers.base reconcile retry schedule "
-            "sidecar wall"
+            "clip errors failpoints ledger looks media money pacer poller providers.base reconcile retention "
+            "retry schedule sidecar wall"
         ),
         # what people see
         "bill": "clip",
         "audit": "bill clip providers.base",
-        "views": "audit bill charges clip errors ledger looks money planning wall",
+        "views": "audit bill charges clip errors ledger looks money planning retention wall",
         # what a clip is likely to cost
         "tariff": "charges clip money providers.models",
         # joined from the manifest, the ledger and the prices

@@ -12,7 +12,7 @@ from fakes import FakeProvider, Job, always, first
 from virtual_time import EPOCH, wall
 
 from batchgen.errors import AccountError
-from batchgen.pacer import Pacer
+from batchgen.pacer import Call, Pacer
 from batchgen.poller import LOOKS, Ended, Overdue, Poller
 from batchgen.providers.base import Cause, Completed, Gone, Refused
 from batchgen.schedule import RunTimes
@@ -283,3 +283,72 @@ async def test_what_still_queues_is_not_looked_at_before_it_could_end() -> None:
         await at.wait(job)
         assert job.starts - job.at > 200
         assert len(at.provider.calls) - before <= 12
+
+
+# --- in the order of expiry ---------------------------------------------------------------------------------
+
+
+async def _aged(here: World, ages: list[float]) -> list[Job]:
+    """Jobs of these ages, submitted by a run before; all have ended long since."""
+    jobs = [await here.job(seed=n) for n in range(len(ages))]
+    for job, age in zip(jobs, ages, strict=True):
+        job.at, job.ends = wall() - age, wall() - age + 60.0
+    return jobs
+
+
+async def test_of_what_is_due_the_record_that_ends_first_is_asked_for_and_fetched_first() -> None:
+    """Whoever came first to wait is not the one who has least time left."""
+    asked: list[str] = []
+
+    def get(job: Job | None) -> str:
+        asked.append(job.request_id if job else "")
+        return "ok"
+
+    provider = FakeProvider(get=get, keeps_s=1e9)
+    async with world(provider, rpm=6.0) as here:
+        jobs = await _aged(here, [600.0, 3_000.0, 1_800.0, 2_900.0, 700.0])
+        provider.calls.clear()
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(here.wait(job))
+    oldest = sorted(jobs, key=lambda job: job.at)
+    assert asked == [job.request_id for job in oldest for _ in range(2)]  # a look, and the result in the same breath
+
+
+async def test_what_nobody_looked_at_when_it_was_time_is_looked_at_at_once() -> None:
+    """A run resumes after 50 minutes: to wait for the next planned look would be to wait for the end of the record."""
+    provider = FakeProvider(keeps_s=1e9)
+    async with world(provider) as here:
+        [job] = await _aged(here, [3_000.0])
+        began = now()
+        assert isinstance(await here.wait(job), Completed)
+        assert now() - began < 1.0
+
+
+async def test_a_record_near_its_end_goes_before_submissions() -> None:
+    """Young ones wait for a submission that was asked for a moment later; old ones don't."""
+
+    async def grants(age: float) -> list[str]:
+        order: list[str] = []
+
+        def get(_job: Job | None) -> str:
+            order.append("look")
+            return "ok"
+
+        provider = FakeProvider(get=get, keeps_s=1e9)
+        async with world(provider, rpm=6.0) as here:
+            [job] = await _aged(here, [age])
+            await here.pacer.grant(Call.HISTORY)  # the next one is ten seconds away
+
+            async def submit() -> None:
+                await asyncio.sleep(1.0)
+                await here.pacer.grant(Call.SUBMIT)
+                order.append("submit")
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(here.wait(job))
+                group.create_task(submit())
+        return order
+
+    assert (await grants(3_000.0))[:2] == ["look", "look"]
+    assert (await grants(600.0))[0] == "submit"

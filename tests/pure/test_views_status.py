@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from batchgen.clip import State
+from batchgen.retention import Paid
 from batchgen.views.problem import Problem
 from batchgen.views.status import Facts, cause, next_commands, status_object, status_text
-from batchgen.views.words import columns
+from batchgen.views.words import columns, stamp_utc
 from batchgen.wall import Caps
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -133,6 +134,48 @@ def test_unconfirmed_and_lost_clips_are_listed_with_id_and_age() -> None:
     assert lost["request_id"] == "2c7f6e1a-52ab-4c0e-9d0f-1b2c3d4e5f60"
     assert (lost["age_s"], lost["reserved_usd"]) == (13_520, 0.625)
     assert "secret" not in lost["reason"]
+
+
+def test_what_a_later_run_could_still_save_is_told() -> None:
+    """Now, in over an hour, in a day, in eight days; and a run that is at work is not told to hurry."""
+    paid = [*(Paid(State.GENERATING, NOW - 1_800 - n) for n in range(8)), Paid(State.LOST, NOW - 13_520)]
+    facts = replace(FACTS, paid=paid, looks_per_s=1 / 900)
+    obj = status_object(facts, now=NOW)
+    told = obj["retention"]
+    assert (told["too_late"], told["records_end"], told["files_end"]) == (
+        7,
+        stamp_utc(NOW + 1_793),
+        stamp_utc(NOW - 13_520 + 7 * 86_400),
+    )
+    ways = ("after_s", "by_record", "by_history", "in_doubt", "gone")
+    assert [[each[way] for way in ways] for each in told["outlook"]] == [
+        [0, 8, 0, 1, 0],
+        [3_600, 0, 8, 1, 0],
+        [86_400, 0, 8, 1, 0],
+        [691_200, 0, 0, 0, 9],
+    ]
+    text = status_text(obj, 80, tz=ZONE)
+    assert (
+        """
+What a run could still fetch of 9 clips
+  now              8 by their record, 1 if the history has them
+  in over an hour  8 by the account's history, 1 if the history has them
+  in a day         8 by the account's history, 1 if the history has them
+  in eight days    9 gone for good
+  At the pace of the last run 7 records would end before being asked for: run
+  now.
+"""
+        in text
+    )
+    assert "What a run could" not in status_text(status_object(replace(facts, live=True), now=NOW), 80, tz=ZONE)
+    assert status_object(FACTS, now=NOW)["retention"] is None
+
+
+def test_records_that_have_ended_are_not_called_easy_to_fetch() -> None:
+    """An hour after its submission a clip is to be had by the history only."""
+    text = status_text(status_object(replace(FACTS, in_flight_until=NOW - 600), now=NOW), 80, tz=ZONE)
+    assert "run again before" not in text
+    assert "8 paid clips: since 03:02 their records end; run again, to fetch what" in text
 
 
 def test_what_was_given_up_is_not_called_free_and_is_not_retried_by_the_way() -> None:

@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 from filehost import ETAG, LARGE, SMALL, Host, check, cut, downloader, host, quick, served  # noqa: F401
 
-from batchgen.download import Downloader, Fetched
+from batchgen.download import Downloader, Expect, Fetched
 from batchgen.errors import DiskFullError, DownloadError
 from batchgen.part import disk
 
@@ -172,6 +172,21 @@ async def test_slots_bound_the_downloads(host: Host, tmp_path: Path) -> None:
             group.create_task(downloader.fetch(host.url, tmp_path / f"{n}.mp4"))
     assert most == 3
     assert len(list(tmp_path.iterdir())) == 12
+
+
+async def test_of_the_files_that_wait_the_oldest_is_fetched_first(host: Host, tmp_path: Path) -> None:
+    """The service deletes them in this order."""
+    host.script = [served(SMALL)]
+    order: list[str] = []
+    async with Downloader(slots=1, loopback=True) as downloader, asyncio.TaskGroup() as group:
+
+        async def fetch(made_at: float) -> None:
+            await downloader.fetch(host.url, tmp_path / f"{made_at:g}.mp4", Expect(made_at=made_at))
+            order.append(f"{made_at:g}")
+
+        for made_at in (5.0, 4.0, 9.0, 1.0, 3.0):
+            group.create_task(fetch(made_at))
+    assert order == ["5", "1", "3", "4", "9"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

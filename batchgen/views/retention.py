@@ -1,0 +1,62 @@
+"""What a later run could still save of what was paid for, for programs and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from batchgen.clip import State
+from batchgen.retention import Paid, Way, outlook, too_late
+from batchgen.views.words import columns, plural, stamp_utc, wrap
+
+_SAID = {
+    Way.RECORD: "by their record",
+    Way.LINK: "by their link",
+    Way.HISTORY: "by the account's history",
+    Way.DOUBT: "if the history has them",
+    Way.GONE: "gone for good",
+}
+_WHEN = {0: "now", 3600: "in over an hour", 86400: "in a day", 691200: "in eight days"}
+
+
+def retention_object(paid: Sequence[Paid], now: float, looks_per_s: float) -> dict[str, Any] | None:
+    """Give what `status --json` prints of it; None where nothing is paid for and not here.
+
+    Args:
+        paid: clips that were paid for, or may have been, and whose files are not here.
+        now: the time, epoch seconds.
+        looks_per_s: calls a second that a run could make; infinite where they are not counted.
+    """
+    if not paid:
+        return None
+    flying = [each for each in paid if each.state is State.GENERATING]
+    ends = [each.record_until for each in flying if each.record_until > now]
+    return {
+        "records_end": stamp_utc(min(ends)) if ends else None,
+        "files_end": stamp_utc(min(each.file_until for each in paid)),
+        "too_late": too_late((each.submitted_at for each in flying), now, looks_per_s),
+        "outlook": [
+            {"after_s": round(each.after_s), "at": stamp_utc(now + each.after_s)}
+            | {str(way): count for way, count in each.ways.items()}
+            for each in outlook(paid, now)
+        ],
+    }
+
+
+def retention_lines(told: Mapping[str, Any] | None, width: int) -> list[str]:
+    """Say a `retention_object` in lines of `width` columns."""
+    if told is None:
+        return []
+    count = sum(told["outlook"][0][way] for way in Way)
+    lines = [f"What a run could still fetch of {plural(count, 'clip')}"]
+    room = max(columns(text) for text in _WHEN.values())
+    for each in told["outlook"]:
+        ways = ", ".join(f"{each[way]:,} {text}" for way, text in _SAID.items() if each[way])
+        when = _WHEN[each["after_s"]]
+        first, *more = wrap(ways, width - room - 4)
+        lines.append(f"  {when}{' ' * (room - columns(when))}  {first}")
+        lines += [" " * (room + 4) + text for text in more]
+    if told["too_late"]:
+        late = plural(told["too_late"], "record")
+        lines += wrap(f"At the pace of the last run {late} would end before being asked for: run now.", width, "  ")
+    return lines
