@@ -173,9 +173,10 @@ class Poller:
                 looks.create_task(self._turn(self._call(wait)))
 
     def reschedule(self) -> None:
-        """Plan all looks anew: a completion has taught us a lot about run times."""
+        """Plan all looks to come anew: a completion has taught us a lot about run times. What is due stays due."""
+        now = asyncio.get_running_loop().time()
         for wait in list(self._waiting.values()):
-            if wait.due != math.inf and not wait.faults and wait.completed is None:
+            if now < wait.due < math.inf and not wait.faults and wait.completed is None:
                 self._plan(wait)
 
     # --- when -----------------------------------------------------------------------------------------------
