@@ -145,11 +145,11 @@ def kinds(manifest: Manifest) -> list[tuple[str, dict[str, Any], int]]:
     return [(*found[cell], count) for cell, count in counts.items()]
 
 
-def whole_estimate(manifest: Manifest) -> int | None:
-    """What all clips of a manifest are likely to cost; None when one of them has no known price."""
+def whole_estimate(of: Sequence[tuple[str, dict[str, Any], int]], prices: models.Prices) -> int | None:
+    """What all clips of these kinds are likely to cost; None when one of them has no known price."""
     total = 0
-    for model, params, count in kinds(manifest):
-        price = models.estimate(model, params, manifest.prices)
+    for model, params, count in of:
+        price = models.estimate(model, params, prices)
         if price is None:
             return None
         total += price * count

@@ -118,7 +118,8 @@ class Session:
         self.ledger.money.caps = settings.caps
         self.tariff = Tariff(manifest.prices, Charges.of(self.ledger.charges(MEMORY)))
         self.ledger.observers += [self.tariff.learn, *observers]
-        self.estimate = whole_estimate(manifest)
+        self._kinds = kinds(manifest)
+        self.estimate = whole_estimate(self._kinds, manifest.prices)
         self._remember_drifts()
         self._times: dict[str, RunTimes] = {}
         self._learned = self.ledger.run_times(LEARNED)
@@ -290,10 +291,8 @@ class Session:
 
     def _remember_drifts(self) -> None:
         """Keep for `status`, which reads no manifest, which charges are not what was told."""
-        quotes = self.tariff.drifts((model, params) for model, params, _ in kinds(self.manifest))
-        note = json.dumps(
-            [[grade, quote.each, quote.told, quote.teller, quote.charges] for grade, quote in quotes.items()]
-        )
+        quotes = self.tariff.drifts((model, params) for model, params, _ in self._kinds).items()
+        note = json.dumps([[grade, quote.each, quote.told, quote.teller, quote.charges] for grade, quote in quotes])
         if note != (self.ledger.meta(DRIFTS) or "[]"):
             with suppress(LedgerWriteError):  # no more than a note
                 self.ledger.remember(DRIFTS, note)
