@@ -120,7 +120,7 @@ def test_the_model_agrees_with_the_real_disk_when_the_power_stays(
 
 #: name → (what is cut, the syncs that are taken out as text → file, and what must show)
 CONTROLS = {
-    "synchronous=NORMAL": ("load", {'FULL")  # NORMAL': "ledger/sql.py"}, "lost"),
+    "synchronous=NORMAL": ("load", {'synchronous=FULL" if': "ledger/sql.py"}, "lost"),
     "no sync of the file before its rename": (
         "run",
         {"            os.fsync(handle)\n": "part.py", "        os.fsync(writer.fileno())\n": "part.py"},
@@ -137,7 +137,7 @@ CONTROLS = {
 }
 #: What stands in place of such a text, where a gap would be no program.
 INSTEAD = {
-    'FULL")  # NORMAL': 'NORMAL")  #',
+    'synchronous=FULL" if': 'synchronous=NORMAL" if',
     "        sync(each.parent)\n": "        pass\n",
     "self._end)\n        os.fsync(self._file)\n": "self._end)\n",
 }
