@@ -164,6 +164,15 @@ def test_nothing_is_submitted_that_does_not_fit_under_every_cap(
             batch.clock += pause_s
 
 
+@pytest.mark.parametrize("limits", [Limits(clip_cap=2), Limits(cap=4 * COST), Limits(day_cap=4 * COST)])
+def test_those_that_wait_for_the_pacer_together_are_held_against_the_cap_one_by_one(ram: Path, limits: Limits) -> None:
+    """All four fitted when they began to wait for their grant."""
+    batch = Batch(ram, 20, provider=FakeProvider(post_s=8.0), limits=replace(limits, rpm=20, deadline_s=1e6))
+    books = Books(limits.caps)
+    batch.live(Orders(limit=4), beside=books.beside)
+    assert books.submissions >= 2
+
+
 # --- in their order -------------------------------------------------------------------------------------------
 
 
