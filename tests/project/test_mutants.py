@@ -1,23 +1,36 @@
-"""The list of mutants follows the code: a mutant that changes nothing proves nothing."""
+"""The list of mutants fits the tree: what it can't apply any more it does not prove."""
 
 from __future__ import annotations
 
+import ast
 import tomllib
+from functools import cache
+from typing import Any
 
+import pytest
 from source import ROOT
 
-LIST = tomllib.loads((ROOT / "tests" / "mutants" / "mutants.toml").read_text(encoding="utf-8"))["mutant"]
+MUTANTS: list[dict[str, Any]] = tomllib.loads((ROOT / "tests/mutants/mutants.toml").read_text("utf-8"))["mutant"]
 
 
-def test_every_mutant_has_its_text_in_its_file_exactly_once() -> None:
-    """Code that moved on takes its mutants along."""
-    stale = [each["name"] for each in LIST if (ROOT / each["file"]).read_text(encoding="utf-8").count(each["old"]) != 1]
-    assert not stale
+@cache
+def names_in(file: str) -> frozenset[str]:
+    """Name the tests of a file, each under its last name."""
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def test_every_mutant_has_a_name_of_its_own_and_tests_that_exist() -> None:
-    """`bite.py WORD` chooses them by their names."""
-    names = [each["name"] for each in LIST]
-    assert len(names) == len(set(names))
-    tests = {test.split("::")[0] for each in LIST for test in each["tests"]}
-    assert not [test for test in tests if not (ROOT / test).exists()]
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant["name"])
+def test_a_mutant_has_its_text_once_and_its_tests_are_there(mutant: dict[str, Any]) -> None:
+    """A change of the code, or a merge of the list, makes mutants useless without a sound."""
+    assert set(mutant) == {"name", "promise", "file", "old", "new", "tests"}
+    assert (ROOT / mutant["file"]).read_text(encoding="utf-8").count(mutant["old"]) == 1
+    for test in mutant["tests"]:
+        file, _, name = test.partition("::")
+        assert not name or name.partition("[")[0] in names_in(file)
+        assert (ROOT / file).is_file()
+
+
+def test_no_two_mutants_have_one_name() -> None:
+    """`bite.py WORD` chooses by name."""
+    assert len({mutant["name"] for mutant in MUTANTS}) == len(MUTANTS)
