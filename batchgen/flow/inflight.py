@@ -19,6 +19,8 @@ START = 4
 ROOM, ROOM_S = 0.1, 2.0
 #: Queueing above this part of the run time means that the service is full.
 FULL = 0.5
+#: A probe that finds room widens the bound by this factor once something has queued, and doubles it before.
+STEP = 1.25
 
 
 class Places:
@@ -37,6 +39,7 @@ class Places:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._probe_out = False
         self._room = True  # nothing has queued since room was last seen
+        self._queued = False  # something has, at some time: the bound is near where it belongs
 
     def __repr__(self) -> str:
         """Say how many are taken, for logs and tests."""
@@ -79,7 +82,7 @@ class Places:
             self._room = self._room or taken >= self.bound
             self._widen(taken + 1.0)
         elif run and queue_s > FULL * run:
-            self._room = False
+            self._room, self._queued = False, True
             self.bound = max(1.0, min(self.bound, taken - 1.0))
 
     def wants_probe(self, accepted: int) -> bool:
@@ -96,9 +99,9 @@ class Places:
         """Double the bound if a new request was begun at once; leave it at what ends if it has to queue."""
         self._probe_out = False
         if queued:
-            self._room = False
+            self._room, self._queued = False, True
         elif queued is False and self._room:
-            self._widen(self.bound * 2.0)
+            self._widen(self.bound * (STEP if self._queued else 2.0))
 
     def refused(self) -> None:
         """A submission was answered 429: perhaps too many at once."""

@@ -135,6 +135,8 @@ async def test_a_new_request_that_queues_ends_the_doubling_until_there_is_room_a
     places.learn(0.0, 60.0, START)
     await full(places)
     assert places.wants_probe(places.taken)
+    places.probed(queued=False)
+    assert START + 1 < places.bound < 2 * START  # near where it belongs, no more leaps
 
 
 async def test_no_probe_is_wanted_while_places_are_free_or_still_on_their_way() -> None:

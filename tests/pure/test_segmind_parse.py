@@ -42,7 +42,7 @@ def answer(status: int, data: object = None, *, raw: bytes | None = None, **head
 @pytest.mark.parametrize(
     ("status", "data", "expected"),
     [
-        (200, {"status": "QUEUED", "metrics": {"queue_time": "1.5"}}, Running("QUEUED", queue_s=1.5)),
+        (200, {"status": "QUEUED", "metrics": {"queue_time": "1.5"}}, Running("QUEUED", queue_s=1.5, queued=True)),
         (200, {"status": "in-progress"}, Running("in-progress")),
         (200, {"status": "WARMING"}, Running("WARMING", known=False)),
         (200, {"request_id": "x"}, Running("", known=False)),

@@ -182,7 +182,7 @@ async def test_a_body_that_grows_a_thousandfold_fills_neither_memory_nor_disk(ho
     run = [sys.executable, "-c", BOMB, host.url, str(tmp_path / "a.mp4")]
     done = await asyncio.to_thread(subprocess.run, run, capture_output=True, text=True, timeout=60)
     assert "more than 50,000,000 bytes" in done.stderr
-    assert int(done.stdout) < 300
+    assert int(done.stdout) < 600  # one read of 256 KiB may become 256 MiB, and no more are ever held
     assert not list(tmp_path.iterdir())
 
 
