@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import shutil
@@ -18,6 +19,18 @@ from batchgen.errors import UsageError
 
 if TYPE_CHECKING:
     from batchgen.ledger.reader import Reader
+
+
+class Finite(click.FloatRange):
+    """A number that can be counted with: nan and inf are words to Python, and to nobody else."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Read it, and fail as click does."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number to count with.", param, ctx)
+        return number
+
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -18,9 +18,9 @@ from batchgen.cli.caps import cap_options
 @common.folder_option
 @common.sandbox_option
 @cap_options
-@click.option("--rpm", type=click.FloatRange(0), metavar="N", help="API calls a minute; 0: no limit.")
+@click.option("--rpm", type=common.Finite(0), metavar="N", help="API calls a minute; 0: no limit.")
 @click.option("--in-flight", type=click.IntRange(1), metavar="N", help="Clips at the service at once, at most.")
-@click.option("--expect-latency", type=click.FloatRange(0), metavar="SECONDS", help="The model's run time.")
+@click.option("--expect-latency", type=common.Finite(0), metavar="SECONDS", help="The model's run time.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Plan a run that submits at most N clips.")
 @click.option("--only", metavar="ID-GLOB", help="Plan a run of the clips whose id or name fits, as in 'singer*'.")
 @click.option(

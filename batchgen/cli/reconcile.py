@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--history-url", envvar="SEGMIND_HISTORY_URL", hidden=True)
 @click.option(
     "--history-settle",
-    type=click.FloatRange(0),
+    type=common.Finite(0),
     metavar="SECONDS",
     help="How long the history may lag. [default: 7200]",
 )

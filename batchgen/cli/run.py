@@ -43,23 +43,23 @@ if TYPE_CHECKING:
     help="Run exactly what `plan --out FILE` wrote, without asking; or refuse, if the world has moved.",
 )
 @cap_options
-@click.option("--rpm", type=click.FloatRange(0), metavar="N", help="API calls a minute; 0: no limit. [default: 50]")
+@click.option("--rpm", type=common.Finite(0), metavar="N", help="API calls a minute; 0: no limit. [default: 50]")
 @click.option(
     "--in-flight", type=click.IntRange(1), metavar="N", help="Clips at the service at once, at most. [default: 32]"
 )
 @click.option("--downloads", type=click.IntRange(1), metavar="N", help="Downloads at once. [default: 8]")
 @click.option(
-    "--expect-latency", type=click.FloatRange(0), metavar="SECONDS", help="The model's run time, before any was seen."
+    "--expect-latency", type=common.Finite(0), metavar="SECONDS", help="The model's run time, before any was seen."
 )
 @click.option(
-    "--grace", type=click.FloatRange(0), metavar="SECONDS", help="After Ctrl-C, collect for so long. [default: 5]"
+    "--grace", type=common.Finite(0), metavar="SECONDS", help="After Ctrl-C, collect for so long. [default: 5]"
 )
 @click.option("--drain", is_flag=True, default=None, help="After Ctrl-C, collect all that is in flight.")
 @click.option(
-    "--deadline", type=click.FloatRange(1), metavar="SECONDS", help="Give a request up after so long. [default: 3300]"
+    "--deadline", type=common.Finite(1), metavar="SECONDS", help="Give a request up after so long. [default: 3300]"
 )
 @click.option(
-    "--give-up", type=click.FloatRange(0), metavar="SECONDS", help="End the run after such an outage. [default: 7200]"
+    "--give-up", type=common.Finite(0), metavar="SECONDS", help="End the run after such an outage. [default: 7200]"
 )
 @click.option(
     "--resubmit-unconfirmed",
@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--history-settle",
-    type=click.FloatRange(0),
+    type=common.Finite(0),
     metavar="SECONDS",
     help="How long the history may lag. [default: 7200]",
 )
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     "--moved", is_flag=True, default=None, help="The batch's manifest, key or origin has moved; go on with it."
 )
 @click.option(
-    "--sandbox-latency", type=click.FloatRange(0), metavar="SECONDS", help="Seconds a sandbox job runs. [default: 2]"
+    "--sandbox-latency", type=common.Finite(0), metavar="SECONDS", help="Seconds a sandbox job runs. [default: 2]"
 )
 @click.option(
     "--sandbox-credits", callback=usd_amount, metavar="X", help="USD in the sandbox's account, in all. [default: 10000]"
