@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from batch import Batch, Limits, check
+from batch import Batch, Kill, Limits, check
 from fakes import FakeDownloads, FakeProvider, always, first, wanted
 
 from batchgen.clip import Retried, State
@@ -234,6 +234,28 @@ def test_what_is_no_longer_wanted_and_turns_up_is_collected_and_never_resubmitte
     states = {key: clip.state for key, clip in batch.clips().items()}
     assert states == {"k0.1": State.DONE, "k1.1": State.PENDING}
     assert len(provider.posts) == 2
+    check(batch, life)
+
+
+def test_what_was_refused_for_now_and_is_no_longer_wanted_is_never_submitted(tmp_path: Path) -> None:
+    """It waits with a request of its own, so an edit does not take it out of the ledger."""
+    batch = Batch(tmp_path, 1, provider=FakeProvider(post=first("credits")))
+    batch.live()
+    batch.wanted = [wanted(7)]
+    life = batch.live()
+    assert [clip.unwanted for clip in batch.clips().values() if clip.state is State.PENDING] == [True]
+    assert len(batch.provider.posts) == 2
+    check(batch, life)
+
+
+def test_what_is_no_longer_wanted_and_fails_for_now_is_not_tried_again(tmp_path: Path) -> None:
+    """It was in flight at a kill, and is collected: a failure of the service's own would be worth a new try."""
+    batch = Batch(tmp_path, 1, provider=FakeProvider(fate=first("transient")))
+    assert batch.live(kill=Kill("event", 2)).killed
+    batch.wanted = []
+    life = batch.live()
+    assert life.names("k0.1") == ["FailedForNow"]
+    assert len(batch.provider.posts) == 1
     check(batch, life)
 
 
