@@ -48,3 +48,20 @@ async def test_no_more_than_the_slots_are_at_work_and_none_gets_lost() -> None:
             await task
     assert most == 3
     assert repr(turns) == "<Turns: 3 free, 0 waiting>"
+
+
+async def test_a_slot_that_is_handed_to_someone_who_leaves_in_that_moment_is_given_on() -> None:
+    """It would be lost for the whole night."""
+    turns = Turns(1)
+
+    async def work() -> None:
+        async with turns.turn(1.0):
+            raise AssertionError
+
+    async with turns.turn(0.0):
+        task = asyncio.get_running_loop().create_task(work())
+        await asyncio.sleep(0)
+    task.cancel()  # the slot is its own already, and it does not know yet
+    with suppress(asyncio.CancelledError):
+        await task
+    assert repr(turns) == "<Turns: 1 free, 0 waiting>"
