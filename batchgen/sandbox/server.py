@@ -46,7 +46,7 @@ class Sandbox:
         seed: of run times and faults.
         render: whether prompts are rendered; False serves the package's clips, None renders if it can.
         history_lag_s: how long a request takes to show up in the history.
-        port: 0 takes a free one.
+        port: 0 takes the one of last time, or a free one.
         clock: seconds since the epoch.
     """
 
@@ -100,11 +100,24 @@ class Sandbox:
         self._runner = web.AppRunner(_app(self._shop), access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         try:
             await self._runner.setup()
-            await web.TCPSite(self._runner, _HOST, self._port).start()
+            port = await self._listen(self._runner)
         except BaseException:
             await self.stop()
             raise
-        return f"http://{_HOST}:{self._runner.addresses[0][1]}"
+        return f"http://{_HOST}:{port}"
+
+    async def _listen(self, runner: web.AppRunner) -> int:
+        """Listen; unless told otherwise on the port of last time, so that links of then still lead here."""
+        kept = self._options.folder / "port"
+        try:
+            await web.TCPSite(runner, _HOST, self._port or _port_in(kept)).start()
+        except OSError:
+            if self._port:
+                raise
+            await web.TCPSite(runner, _HOST, 0).start()
+        port: int = runner.addresses[0][1]
+        kept.write_text(str(port))
+        return port
 
     async def stop(self) -> None:
         """Stop listening and rendering; what was accepted stays in the folder. May be called twice."""
@@ -126,6 +139,15 @@ class Sandbox:
         if self._shop is None:
             raise RuntimeError("the sandbox is not running")
         return self._shop.books()
+
+
+def _port_in(kept: Path) -> int:
+    """Read the port of last time; 0 where there is none."""
+    try:
+        port = int(kept.read_text())
+    except (OSError, ValueError):
+        return 0
+    return port if 0 < port < 2**16 else 0
 
 
 def _app(shop: Shop) -> web.Application:

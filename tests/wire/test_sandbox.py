@@ -230,6 +230,7 @@ async def test_a_restart_on_another_port_goes_on_with_the_same_ids(http: aiohttp
         done = await submit(http, url)
         first = (await finish(http, url, done))[1]
         pending = [await submit(http, url, seed=n) for n in range(5)]
+    next(tmp_path.rglob("port")).write_text("0")  # as if it were taken
     async with sandbox(tmp_path, latency_s=0.3) as other:
         assert other != url
         again = (await finish(http, other, done))[1]
@@ -313,3 +314,21 @@ class Clock:
 
     def skip(self, seconds: float) -> None:
         self._at += seconds
+
+
+async def test_links_of_before_a_restart_lead_somewhere(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    """A run that resumes would else wait a quarter of an hour for a port on which nobody listens any more."""
+    async with Sandbox(tmp_path) as first:
+        pass
+    async with Sandbox(tmp_path) as second:
+        assert second == first
+        async with Sandbox(tmp_path / "other") as other:
+            assert other != second
+    (tmp_path / "other" / "port").write_text((tmp_path / "port").read_text())
+    async with Sandbox(tmp_path) as second, Sandbox(tmp_path / "other") as other:
+        assert second == first
+        assert other != second  # its port of last time is taken
+    for nonsense in ("", "x", "99999", "-1"):
+        (tmp_path / "port").write_text(nonsense)
+        async with Sandbox(tmp_path) as anew, http.get(anew) as answer:
+            assert answer.status == 200
