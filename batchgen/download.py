@@ -370,7 +370,7 @@ async def _write(part: Part, block: bytes) -> None:
     """Append a block in a thread. `size` moves only when all of it is written."""
     writer = part.writer or await _thread(part.open)
     with disk(part.path):
-        failpoints.reach("block.before", "os")
+        failpoints.reach("block.before")
         await wrap(writer).write(block)
     part.size += len(block)
 

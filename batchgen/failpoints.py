@@ -12,6 +12,8 @@ asks, nothing strikes before `permit` was told that the service is on this machi
     enospc@5        the 5th step that writes fails as on a full disk (`enospc@5+`: all from there on)
     eio@NAME:1      the first write of this name fails as on a broken disk
 
+or several of them with commas between.
+
 `BATCHGEN_FAILPOINT_LOG` names a file that gets one line for each step (`count`) or for what struck.
 """
 
@@ -23,14 +25,23 @@ import re
 import signal
 import sqlite3
 import sys
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
 from batchgen.errors import UsageError
 
+#: Every step, and how it fails as a write ("": it writes nothing, or what it writes has its place already).
+STEPS: Final[Mapping[str, str]] = {
+    "tables.before": "sqlite", "tables.after": "",
+    "commit.before": "sqlite", "commit.after": "sqlite",
+    "spill.before": "", "spill.after": "", "spill.clear": "os",
+    "post.before": "", "post.after": "",
+    "doubt.before": "", "doubt.after": "",
+    "note.before": "os", "block.before": "os", "file.before": "os", "file.after": "", "sidecar.before": "os",
+    "rename.before": "os", "rename.after": "", "folder.before": "os", "folder.after": "",
+}  # fmt: skip
 VARIABLE: Final = "BATCHGEN_FAILPOINT"
 LOG: Final = "BATCHGEN_FAILPOINT_LOG"
 _SPEC: Final = re.compile(r"(kill|enospc|eio)@(?:([a-z.]+):)?([1-9]\d*)(\+?)")
@@ -70,53 +81,57 @@ class Wish:
 
 
 class Failpoints:
-    """Counts the steps of this process and strikes at the one that is wished for."""
+    """Counts the steps of this process and strikes at those that are wished for."""
 
-    def __init__(self, wish: Wish, log: str | None) -> None:
-        self._wish = wish
+    def __init__(self, wishes: Sequence[Wish], log: str | None) -> None:
+        self._wishes = wishes
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if log else None
         self._lock = Lock()
-        self._seen: Counter[str | None] = Counter()
+        self._counts = [0] * len(wishes)
         self.permitted = False
 
-    def reach(self, step: str, fails: str = "") -> None:
-        """Count a step, and strike if it is the one; see the module's `reach`."""
-        if not self.permitted or (self._wish.fault in _ERRNO and not fails):
+    def reach(self, step: str) -> None:
+        """Count a step, and strike if it is one that is wished for; see the module's `reach`."""
+        if not self.permitted:
             return
         with self._lock:
-            self._seen.update((None, step))
-            count = self._seen[self._wish.name] if self._wish.name in {None, step} else 0
-            struck = bool(count) and self._wish.strikes(count)
-            if self._log is not None and (struck or self._wish.fault == "count"):
-                os.write(self._log, f"{self._wish.fault} {step} {'w' if fails else '-'}\n".encode())
+            struck = [wish.fault for i, wish in enumerate(self._wishes) if self._strikes(i, wish, step)]
         if struck:
-            self._strike(fails)
+            _strike(struck[0], step)
 
-    def _strike(self, fails: str) -> None:
-        if self._wish.fault == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if fails == "sqlite":
-            text, name, code = _SQLITE[self._wish.fault]
-            error = sqlite3.OperationalError(text)
-            error.sqlite_errorname, error.sqlite_errorcode = name, code
-            raise error
-        number = _ERRNO[self._wish.fault]
-        raise OSError(number, os.strerror(number))
+    def _strikes(self, number: int, wish: Wish, step: str) -> bool:
+        if wish.name not in {None, step} or (wish.fault in _ERRNO and not STEPS[step]):
+            return False
+        self._counts[number] += 1
+        strikes = wish.strikes(self._counts[number])
+        if self._log is not None and (strikes or wish.fault == "count"):
+            os.write(self._log, f"{wish.fault} {step}\n".encode())
+        return strikes
 
 
-def _nothing(step: str, fails: str = "") -> None:
+def _strike(fault: str, step: str) -> None:
+    if fault == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if STEPS[step] == "sqlite":
+        text, name, code = _SQLITE[fault]
+        error = sqlite3.OperationalError(text)
+        error.sqlite_errorname, error.sqlite_errorcode = name, code
+        raise error
+    raise OSError(_ERRNO[fault], os.strerror(_ERRNO[fault]))
+
+
+def _nothing(step: str) -> None:
     """Pass a step where nothing is asked for."""
 
 
 def _from(environment: Mapping[str, str]) -> Failpoints | None:
     text = environment.get(VARIABLE)
-    return Failpoints(Wish.parse(text), environment.get(LOG)) if text else None
+    return Failpoints([Wish.parse(part) for part in text.split(",")], environment.get(LOG)) if text else None
 
 
 _ARMED: Final = _from(os.environ)
-#: Pass a step: its name, and how it fails as a write ("sqlite", "os"; "": it writes nothing). Call it through the
-#: module, as `failpoints.reach`.
-reach: Final[Callable[..., None]] = _nothing if _ARMED is None else _ARMED.reach
+#: Pass a step, one of `STEPS`. Call it through the module, as `failpoints.reach`.
+reach: Final[Callable[[str], None]] = _nothing if _ARMED is None else _ARMED.reach
 
 
 def permit(*, loopback: bool) -> None:

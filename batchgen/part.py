@@ -135,16 +135,16 @@ class Part:
             fetched = self._checked(tail, expect)
             kept = self._is_there(fetched)
             if finish is not None:
-                failpoints.reach("sidecar.before", "os")
+                failpoints.reach("sidecar.before")
                 finish(self.target, fetched)
             self._drop_note()  # before the rename: nobody looks for it afterwards
-            failpoints.reach("rename.before", "os")
+            failpoints.reach("rename.before")
             if kept:
                 self.path.unlink()
             else:
                 self.path.replace(self.target)
             failpoints.reach("rename.after")
-            failpoints.reach("folder.before", "os")
+            failpoints.reach("folder.before")
             self._folders.sync(self.target.parent)
             failpoints.reach("folder.after")
             return fetched
@@ -200,7 +200,7 @@ class Part:
             left = memoryview(whole)
             while left:
                 left = left[os.write(handle, left) :]
-            failpoints.reach("file.before", "os")
+            failpoints.reach("file.before")
             os.fsync(handle)
             failpoints.reach("file.after")
         finally:
@@ -212,7 +212,7 @@ class Part:
         writer.write(tail)
         writer.flush()
         structure = media.walk(self.path)
-        failpoints.reach("file.before", "os")
+        failpoints.reach("file.before")
         os.fsync(writer.fileno())
         failpoints.reach("file.after")
         writer.close()
@@ -232,7 +232,7 @@ class Part:
             return
         self.noted = True
         note = Note(self._source, self.validator, self.total, _boot_time())
-        failpoints.reach("note.before", "os")
+        failpoints.reach("note.before")
         self.note.write_text(json.dumps(asdict(note)), encoding="utf-8")
 
     def _drop_note(self) -> None:

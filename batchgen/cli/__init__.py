@@ -17,7 +17,7 @@ from batchgen.errors import BatchgenError, Exit, ManifestError
 #: In the order of a batch's life. Each is a module, imported when it is asked for: `--version` answers at once.
 COMMANDS = (
     "init", "check", "plan", "run", "status", "retry", "reroll", "reconcile", "forget", "report", "export",
-    "verify", "doctor", "sandbox", "schema", "completion",
+    "verify", "doctor", "sandbox", "torture", "schema", "completion",
 )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ class Commands(click.RichGroup):
             return super().get_command(ctx, cmd_name)
         module = importlib.import_module(f"batchgen.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
-        if cmd_name != "sandbox":  # whose --rpm and --folder are the service's, not the run's
+        if cmd_name not in {"sandbox", "torture"}:  # whose --rpm and --folder are the service's, not the run's
             command.context_settings.setdefault("auto_envvar_prefix", "BATCHGEN")
         return command
 

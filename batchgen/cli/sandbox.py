@@ -46,6 +46,8 @@ _EPILOG = "\n\n".join(["Faults:", *(f"{name}: {what}" for name, what in Faults.c
     metavar="NAME=DOSE",
     help="What shall go wrong: a rate (0.1, 1.0) or a count (3: the first three times). Repeatable.",
 )
+@click.option("--history-lag", type=click.FloatRange(0), default=0.0, help="Seconds until the history shows a request.")
+@click.option("--clock-skew", type=float, default=0.0, help="Seconds by which the clock that it tells is off.")
 @click.option("--seed", type=int, default=0, help="Of run times and faults.")
 @click.option("--no-render", is_flag=True, help="Serve the package's clips, and render nothing.")
 @click.option("--json", "as_json", is_flag=True, envvar="BATCHGEN_JSON", help="Print one JSON object when it listens.")
@@ -59,6 +61,8 @@ def sandbox(
     rpm: float,
     credits_usd: str,
     faults: tuple[str, ...],
+    history_lag: float,
+    clock_skew: float,
     seed: int,
     no_render: bool,
     as_json: bool,
@@ -76,6 +80,8 @@ def sandbox(
         "credits": _credits(credits_usd),
         "faults": _faults(faults),
         "seed": seed,
+        "history_lag_s": history_lag,
+        "skew_s": clock_skew,
         "render": False if no_render else None,
         "port": port,
     }

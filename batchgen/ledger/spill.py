@@ -53,7 +53,7 @@ class Spill:
     def clear(self) -> None:
         """Forget all, once the ledger has them."""
         if self._end:
-            failpoints.reach("spill.clear", "os")
+            failpoints.reach("spill.clear")
             os.pwrite(self._file, b"\0" * SIZE, 0)
             os.fsync(self._file)
             self._end = 0

@@ -67,7 +67,7 @@ class Ledger(Reader):
             # Questions go through a connection of their own: on this one they would see, and wait for, half a commit.
             self._out = sql.connect(folder / FILE, writable=True, journal=journal)
             with _told(folder / FILE):
-                failpoints.reach("tables.before", "sqlite")
+                failpoints.reach("tables.before")
                 sql.prepare(self._out, folder / FILE)
                 failpoints.reach("tables.after")
             super().__init__(folder)
@@ -190,9 +190,9 @@ class Ledger(Reader):
         self._out.execute("BEGIN IMMEDIATE")
         try:
             yield self._out
-            failpoints.reach("commit.before", "sqlite")
+            failpoints.reach("commit.before")
             self._out.execute("COMMIT")
-            failpoints.reach("commit.after", "sqlite")
+            failpoints.reach("commit.after")
         except BaseException:
             with suppress(sqlite3.Error):
                 self._out.execute("ROLLBACK")

@@ -14,6 +14,7 @@ from typing import Final, Self
 
 from batchgen.errors import UsageError
 
+STRUCK: Final = "struck:"
 _ALIASES: Final = {"429": "rate429", "500": "http500", "502": "http502", "504": "gateway504"}
 
 
@@ -96,7 +97,8 @@ class Dice:
     Args:
         faults: the doses.
         seed: of all draws.
-        chance: counts one more chance of a fault, durably, and gives its number from 1.
+        chance: counts one more chance of a fault, durably, and gives its number from 1; `STRUCK` before the name
+            of a fault counts that it struck.
     """
 
     def __init__(self, faults: Faults, seed: int, chance: Callable[[str], int]) -> None:
@@ -110,9 +112,11 @@ class Dice:
         if not dose:
             return False
         chance = self._chance(name)
-        if isinstance(dose, int):
-            return chance <= dose
-        return random.Random(f"{self._seed}:{name}:{chance}").random() < dose
+        count = isinstance(dose, int)
+        struck = chance <= dose if count else random.Random(f"{self._seed}:{name}:{chance}").random() < dose
+        if struck:
+            self._chance(STRUCK + name)
+        return struck
 
     def first(self, *names: str) -> str | None:
         """Give the first of these faults that strikes; those after it get no chance."""

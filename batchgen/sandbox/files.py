@@ -14,6 +14,9 @@ from batchgen.sandbox.shop import Shop
 from batchgen.sandbox.store import Job
 
 _FAULTS = ("truncated", "garbage", "slow", "stall", "no_length", "no_range", "etag_changes", "redirect")
+#: The counter of requests for a file that carried a key.
+KEY_SEEN = "key at the file host"
+_KEYS = {"x-api-key", "authorization", "cookie"}
 _SLOW_S, _PIECES = 1.5, 30
 _FOR_EVER_S = 86_400.0
 
@@ -30,6 +33,7 @@ class Files:
 
     async def video(self, request: web.Request) -> web.StreamResponse:
         """Give a job's file while it lives; 404 afterwards, 403 by a link that is dead."""
+        self._look_for_keys(request)
         job = self._shop.store.get(request.match_info["id"])
         if job is None or not self._lives(job):
             return mischief.html(404, "404 Not Found")
@@ -41,6 +45,7 @@ class Files:
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """Give an uploaded file."""
+        self._look_for_keys(request)
         path = self._shop.assets / Path(request.match_info["name"]).name
         return web.FileResponse(path) if path.is_file() else mischief.html(404, "404 Not Found")
 
@@ -53,6 +58,11 @@ class Files:
             and now <= ended + self._shop.options.file_ttl_s
             and (self._shop.files / f"{job.request_id}.mp4").is_file()
         )
+
+    def _look_for_keys(self, request: web.Request) -> None:
+        """A file host has no business with a key: one that is sent here is written into the books."""
+        if _KEYS & {name.lower() for name in request.headers}:
+            self._shop.store.chance(KEY_SEEN)
 
     def _fault(self) -> str | None:
         return self._shop.dice.first(*_FAULTS)

@@ -81,9 +81,9 @@ class History:
     async def list(self, request: web.Request) -> web.StreamResponse:
         """Give a page of rows under `data`."""
         self._may_be_down()
-        query = Query.read(request.query, self._shop.now())
-        jobs = [job for job in self._shop.store.between(query.since, query.until) if self._shows(job)]
-        rows = [(job, answers.history_row(job, self._shop.now(), None)) for job in jobs]
+        query, skew = Query.read(request.query, self._shop.told()), self._shop.options.skew_s
+        jobs = self._shop.store.between(query.since - skew, query.until - skew)
+        rows = [(job, answers.history_row(job, self._shop.now(), None)) for job in jobs if self._shows(job)]
         rows = [(job, row) for job, row in rows if _wanted(row, query)]
         rows.sort(key=lambda pair: pair[1][query.sort_by] or 0, reverse=query.descending)
         start = (query.page - 1) * query.per_page
@@ -91,7 +91,9 @@ class History:
         return web.json_response({"data": page})
 
     def _row(self, job: Job, request: web.Request) -> answers.Json:
-        return answers.history_row(job, self._shop.now(), link(self._shop, job, request))
+        row = answers.history_row(job, self._shop.now(), link(self._shop, job, request))
+        at = datetime.fromtimestamp(job.submitted_at + self._shop.options.skew_s, UTC)
+        return row | {"created_at": at.isoformat(timespec="milliseconds")}
 
     def _shows(self, job: Job) -> bool:
         return self._shop.now() >= job.submitted_at + self._shop.options.history_lag_s

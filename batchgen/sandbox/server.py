@@ -6,8 +6,10 @@ import asyncio
 import dataclasses
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from decimal import Decimal
+from email.utils import format_datetime
 from pathlib import Path
 
 from aiohttp import web
@@ -16,7 +18,7 @@ from aiohttp.typedefs import Handler, Middleware
 from batchgen.sandbox import mischief
 from batchgen.sandbox.api import Api
 from batchgen.sandbox.faults import Faults
-from batchgen.sandbox.files import Files
+from batchgen.sandbox.files import KEY_SEEN, Files
 from batchgen.sandbox.history import History
 from batchgen.sandbox.protocol import Refusal
 from batchgen.sandbox.shop import Booking, Options, Shop
@@ -47,6 +49,8 @@ class Sandbox:
         render: whether prompts are rendered; False serves the package's clips, None renders if it can.
         history_lag_s: how long a request takes to show up in the history.
         port: 0 takes the one of last time, or a free one.
+        skew_s: how far the clock is off that it tells (`Date`, times in the history); its own is right.
+        port: 0 takes a free one.
         clock: seconds since the epoch.
     """
 
@@ -66,6 +70,7 @@ class Sandbox:
         seed: int = 0,
         render: bool | None = None,
         history_lag_s: float = 0,
+        skew_s: float = 0,
         port: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -83,6 +88,7 @@ class Sandbox:
             seed=seed,
             render=render,
             history_lag_s=history_lag_s,
+            skew_s=skew_s,
             clock=clock,
         )
         self._port = port
@@ -153,6 +159,8 @@ def _port_in(kept: Path) -> int:
 def _app(shop: Shop) -> web.Application:
     app = web.Application(middlewares=[_errors, _gate(shop)], client_max_size=_MAX_BODY)
     api, history, files = Api(shop), History(shop), Files(shop)
+    if shop.options.skew_s:
+        app.on_response_prepare.append(_dated(shop))
     app.add_routes([*history.routes(), *files.routes(), *_about(shop), *api.routes()])
     return app
 
@@ -164,9 +172,18 @@ def _about(shop: Shop) -> list[web.RouteDef]:
 
     async def books(_request: web.Request) -> web.StreamResponse:
         lines = [dataclasses.asdict(line) | {"charged": float(line.charged)} for line in shop.books()]
-        return web.json_response({"jobs": lines, "charged": sum(line["charged"] for line in lines)})
+        seen = shop.store.counters().get(KEY_SEEN, 0)
+        total = sum(line["charged"] for line in lines)
+        return web.json_response({"jobs": lines, "charged": total, "faults": shop.struck(), "keys_at_files": seen})
 
     return [web.get("/", index), web.get("/sandbox/books", books)]
+
+
+def _dated(shop: Shop) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    async def date(_request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = format_datetime(datetime.fromtimestamp(shop.told(), UTC), usegmt=True)
+
+    return date
 
 
 @web.middleware

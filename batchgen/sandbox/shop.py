@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.sandbox.clips import copy
-from batchgen.sandbox.faults import Dice, Faults
+from batchgen.sandbox.faults import STRUCK, Dice, Faults
 from batchgen.sandbox.protocol import Refusal, read_order
 from batchgen.sandbox.render import render
 from batchgen.sandbox.store import Job, Store
@@ -46,6 +46,7 @@ class Options:
     seed: int = 0
     render: bool | None = None
     history_lag_s: float = 0
+    skew_s: float = 0
     clock: Callable[[], float] = time.time
 
 
@@ -61,6 +62,7 @@ class Booking:
     submitted_at: float
     ended_at: float | None
     error: str | None
+    fates: tuple[str, ...] = ()  #: the faults that are this job's own
 
 
 def dollars(micros: int) -> Decimal:
@@ -91,6 +93,15 @@ class Shop:
     def now(self) -> float:
         """Seconds since the epoch, by the sandbox's clock."""
         return self.options.clock()
+
+    def told(self) -> float:
+        """The clock as it is told in headers and history, which may be wrong."""
+        return self.now() + self.options.skew_s
+
+    def struck(self) -> dict[str, int]:
+        """How often each fault struck, over restarts too."""
+        counters = self.store.counters().items()
+        return {name.removeprefix(STRUCK): seen for name, seen in counters if name.startswith(STRUCK)}
 
     def accept(self, slug: str, params: object) -> Job:
         """Take an order: the job is on disk, queued, and its price reserved, when this returns.
@@ -126,6 +137,7 @@ class Shop:
                 submitted_at=job.submitted_at,
                 ended_at=job.ended_at,
                 error=job.error,
+                fates=tuple(job.fates.split()),
             )
             for job in self.store.all()
         ]

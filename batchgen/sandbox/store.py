@@ -109,6 +109,10 @@ class Store:
         upsert = "INSERT INTO chance VALUES(?, 1) ON CONFLICT(fault) DO UPDATE SET seen = seen + 1 RETURNING seen"
         return int(self._sql(upsert, fault)[0][0])
 
+    def counters(self) -> dict[str, int]:
+        """All counters of chances and strikes, by name."""
+        return {str(name): int(seen) for name, seen in self._sql("SELECT fault, seen FROM chance")}
+
     def unready(self) -> list[Job]:
         """All jobs that still lack their file, in order of acceptance."""
         return self._jobs("WHERE ready_at IS NULL ORDER BY n")

@@ -31,7 +31,8 @@ def test_a_nonsense_wish_is_told_without_a_traceback(tmp_path: Path) -> None:
 
 def test_asked_for_it_kills(tmp_path: Path) -> None:
     """A real SIGKILL: no handler runs, nothing is flushed."""
-    code = "from batchgen import failpoints as f; f.permit(loopback=True); f.reach('a'); f.reach('b'); print('alive')"
+    steps = "[f.reach('post.before') for _ in 'ab']; print(1)"
+    code = f"from batchgen import failpoints as f; f.permit(loopback=True); {steps}"
     environ = {**os.environ, "BATCHGEN_FAILPOINT": "kill@2"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environ)
     assert (done.returncode, done.stdout) == (-9, "")

@@ -65,6 +65,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "views": "audit bill charges clip errors ledger looks money planning retention wall",
         # what a clip is likely to cost
         "tariff": "charges clip money providers.models",
+        # the proof: other processes, and what lies on the disk
+        "torture": "errors failpoints",
         # joined from the manifest, the ledger and the prices
         "estimate": "charges clip errors known ledger manifest money planning providers.models settings tariff wall",
         # plans as files
