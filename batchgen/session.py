@@ -24,6 +24,7 @@ from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
 from batchgen.errors import Exit, LedgerWriteError, UsageError
 from batchgen.estimate import PLAN, SANDBOX_ORIGIN, kinds, latency_of, look, plan_of, whole_estimate
+from batchgen.flow.blind import STRAYS, Blind
 from batchgen.flow.brake import Brake
 from batchgen.flow.credits import ASK_S, balance
 from batchgen.flow.doubts import found
@@ -31,6 +32,7 @@ from batchgen.flow.inflight import Places
 from batchgen.flow.runner import Orders, Runner
 from batchgen.flow.tools import Tools
 from batchgen.ledger import Home, Ledger, Observer
+from batchgen.ledger.recover import BLIND
 from batchgen.looks import LOOKS
 from batchgen.manifest import Manifest
 from batchgen.money import MICRO, price_class
@@ -254,6 +256,7 @@ class Session:
             give_up_s=settings.give_up,
             deadline_s=settings.deadline,
             started_at=ledger.now(),
+            blind=self._blind(provider, pacer),
         )
         orders = Orders(
             limit=settings.limit,
@@ -265,6 +268,16 @@ class Session:
             resubmit_lost=settings.resubmit_lost,
         )
         return Runner(self.tools, self._reconciler(provider, pacer), orders)
+
+    def _blind(self, provider: Provider, pacer: Pacer) -> Blind | None:
+        if not (self.ledger.meta(BLIND) or self.ledger.meta(STRAYS)):
+            return None
+        elsewhere = partial(siblings.request_ids, self.folder, {self.folder.parent, self.manifest.path.parent})
+        settle_s = self.settings.history_settle
+        blind = Blind(self.ledger, provider, pacer, settle_s=settle_s, elsewhere=elsewhere)
+        if self.settings.trust_recovery:
+            blind.trust()
+        return blind
 
     def _reconciler(self, provider: Provider, pacer: Pacer) -> Reconciler:
         beside = {self.folder.parent, self.manifest.path.parent}

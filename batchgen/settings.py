@@ -56,6 +56,7 @@ class Settings:
     resubmit_unconfirmed: bool = False
     resubmit_lost: bool = False
     moved: bool = False
+    trust_recovery: bool = False  #: submit on a rebuilt ledger without asking the history first
     planned: frozenset[str] | None = None  #: keys of the clips that may be submitted; None: all
     plan_sha256: str = ""  #: of the saved plan that the run is held to
     collect_only: bool = False  #: fetch what is paid for, submit nothing

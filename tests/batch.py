@@ -15,6 +15,7 @@ from virtual_time import EPOCH, THREAD_S, VirtualTimeLoop
 
 from batchgen.clip import Clip, Event, State, Wanted
 from batchgen.errors import Exit
+from batchgen.flow.blind import Blind
 from batchgen.flow.brake import Brake
 from batchgen.flow.inflight import Places
 from batchgen.flow.runner import Orders, Runner
@@ -181,6 +182,7 @@ class Batch:
             return ledger.money.worst(price_class(clip.model, params), estimate)
 
         return Tools(
+            blind=Blind(ledger, self.provider, pacer, settle_s=limits.settle_s, elsewhere=set),
             ledger=ledger,
             provider=self.provider,
             pacer=pacer,

@@ -25,7 +25,7 @@ from batchgen.clip import (
 from batchgen.ledger import Home, Ledger
 
 HOME = Home("../night.yaml", "https://api.example", "f1f2f3f4f5f6f7f8")
-AT = 1_800_000_000.0
+AT = 1_700_000_000.0
 START = SubmitStarted(AT, held=1_250_000, estimate=625_000)
 
 

@@ -98,24 +98,27 @@ def _disk(place: Path) -> Iterator[Finding]:
 
 
 def _ledger(folder: Path | None) -> Iterator[Finding]:
-    from batchgen.ledger.reader import Reader
+    """Walk the ledger, hold it against its log, and look at what its drive means for it."""
+    from batchgen.ledger import drive, log, sound
+    from batchgen.ledger.lock import holder
 
     if folder is None:
         return
-    if not Reader.exists(folder):
-        yield Finding("ledger", "ok", f"none yet in {folder}")
-        return
+    if special := drive.of(folder):
+        yield Finding("drive", "warning", str(special))
+    path = folder / sound.FILE
     try:
-        reader = Reader(folder)
-        try:
-            broken = reader.damage()
-        finally:
-            reader.close()
+        if not sound.exists(folder):
+            yield Finding("ledger", "ok", f"none yet in {folder}")
+            return
+        who = holder(folder)
+        sound.check(folder, live=who is not None, deep=True)
     except BatchgenError as error:
         yield Finding("ledger", "error", str(error))
         return
-    damaged = Finding("ledger", "error", f"{reader.path} is damaged: {broken}; it was left as it is: restore a copy")
-    yield damaged if broken else Finding("ledger", "ok", f"{reader.path} is sound")
+    yield Finding("ledger", "ok", f"{path} is sound" + (f", and held by {who}" if who else ""))
+    if not (folder / log.FILE).exists():
+        yield Finding("log", "warning", f"{folder / log.FILE} is missing; the next run writes it anew")
 
 
 async def _account(place: Path, base_url: str | None) -> list[Finding]:

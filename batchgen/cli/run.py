@@ -80,6 +80,12 @@ if TYPE_CHECKING:
     "--moved", is_flag=True, default=None, help="The batch's manifest, key or origin has moved; go on with it."
 )
 @click.option(
+    "--trust-recovery",
+    is_flag=True,
+    default=None,
+    help="After `recover`: submit, though the history could not be asked.",
+)
+@click.option(
     "--sandbox-latency", type=common.Finite(0), metavar="SECONDS", help="Seconds a sandbox job runs. [default: 2]"
 )
 @click.option(

@@ -14,6 +14,7 @@ from batchgen import failpoints
 from batchgen.clip import AnswerLost, Blocked, Clip, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.errors import AccountError, ClipError, Exit, NowError, UnsureError
 from batchgen.flow.account import Account
+from batchgen.flow.blind import StillBlindError
 from batchgen.flow.budget import Budget, Want
 from batchgen.flow.tools import Tools
 from batchgen.flow.trouble import UNSURE_STOP, Trouble
@@ -43,6 +44,8 @@ class Submitter:
 
     async def submit(self, clip: Clip) -> Clip:
         """Send one paid request: grant, reservation and intent in one durable write, POST, id durable."""
+        if (seen := await self._unbeknown(clip)) is not None:
+            return await self._doubted(clip, seen)
         with self.budget.wanting(clip) as want:
             try:
                 params = await self._params(clip)
@@ -57,6 +60,29 @@ class Submitter:
                 self._tools.settled(clip)
                 if event.counts:
                     await self._tools.pause(delay(clip.refusals, dice=self._tools.dice(), base=2.0))
+        return clip
+
+    async def _unbeknown(self, clip: Clip) -> float | None:
+        """Ask whether a request of a time that the ledger lost may be this clip's; stops the run if nobody can say."""
+        if self._tools.blind is None:
+            return None
+        try:
+            return await self._tools.blind.seen(clip)
+        except StillBlindError as error:
+            self._tools.brake.pull(
+                f"recovered: {error}. Nothing is submitted on a rebuilt ledger before that; run again then, or say "
+                "--trust-recovery if you know that nothing was accepted after its last event",
+                Exit.STOPPED,
+            )
+            raise SubmissionStoppedError from error
+
+    async def _doubted(self, clip: Clip, seen: float) -> Clip:
+        """Put a clip in doubt in place of submitting it: the history has what may be its request."""
+        held = self._tools.price(clip.wanted) or 0
+        clip = await self._tools.ledger.record(clip, SubmitStarted(seen, held))
+        clip = await self._tools.ledger.record(clip, AnswerLost("the history has what may be its request"))
+        if self._tools.blind:
+            self._tools.blind.settled(clip)
         return clip
 
     async def _sent(self, clip: Clip, want: Want, params: Mapping[str, Any]) -> tuple[Clip, Event]:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from batchgen.clip import Clip, Generated, Wanted
 from batchgen.errors import AccountError, DiskFullError, Exit, LedgerWriteError, NowError
+from batchgen.flow.blind import Blind
 from batchgen.flow.brake import Brake
 from batchgen.flow.fates import told
 from batchgen.flow.inflight import Places
@@ -107,6 +108,7 @@ class Tools:
     alarm: str = ""  #: what of the paid clips is about to be lost to us, in words
     posts_out: int = 0  #: POSTs that wait for their answer
     at_work: set[int] = field(default_factory=set)  #: rows whose reservation will settle by itself
+    blind: Blind | None = None  #: what a rebuilt ledger must ask before it submits
     waits: str = ""  #: what submissions wait for, in words; "" when they don't
 
     def settled(self, clip: Clip) -> None:

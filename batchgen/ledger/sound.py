@@ -51,12 +51,13 @@ def exists(folder: Path) -> bool:
         raise LedgerError(f"{folder}: can't be looked into ({error.strerror})") from error
 
 
-def check(folder: Path, *, live: bool = False) -> log.Mark:
+def check(folder: Path, *, live: bool = False, deep: bool = False) -> log.Mark:
     """Hold a ledger against what is known of it; gives its log's last mark.
 
     Args:
         folder: the batch folder.
         live: a run is at work on it, which has looked already.
+        deep: walk it, though it seems to be as it was closed.
 
     Raises:
         LedgerError: it is damaged, behind its log, newer than we are, no ledger, or may not be read.
@@ -82,7 +83,7 @@ def check(folder: Path, *, live: bool = False) -> log.Mark:
                     f"{path} is older than its log: {last - newest} events are missing, as from a copy that was "
                     f"brought back or a lost WAL; it was left as it is. {sql.REMEDY}"
                 )
-            fault = "" if live or untouched(folder, mark) else _fault(db)
+            fault = "" if live or (untouched(folder, mark) and not deep) else _fault(db)
         except (sqlite3.Error, ValueError) as error:
             raise sql.damaged(path, error) from error
     if fault:

@@ -56,7 +56,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "siblings": "errors ledger",
         "reconcile": "clip errors looks matching pacer providers.base",
         "flow": (
-            "clip errors failpoints ledger looks media money pacer poller providers.base reconcile retention "
+            "clip errors failpoints ledger looks matching media money pacer poller providers.base reconcile retention "
             "retry schedule sidecar wall"
         ),
         # what people see
