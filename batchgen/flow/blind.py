@@ -75,10 +75,10 @@ class Blind:
                     await self._look()
         return self._strays.get(clip.key)
 
-    def settled(self, clip: Clip) -> None:
+    async def settled(self, clip: Clip) -> None:
         """The clip is in doubt now, and in the ledger's own books."""
         self._strays.pop(clip.key, None)
-        self._ledger.remember(STRAYS, json.dumps(self._strays) if self._strays else "")
+        await self._ledger.note(STRAYS, json.dumps(self._strays) if self._strays else "")
 
     async def _look(self) -> None:
         elsewhere = await asyncio.to_thread(self._elsewhere)
@@ -92,8 +92,8 @@ class Blind:
                 raise StillBlindError(f"{unread} requests in the history don't show what was sent")
             found |= strays((clip for clip in clips if clip.wanted.model == model), rows, self._span["until"])
         log.info("the history was held against the rebuilt ledger: %d clips may have been accepted", len(found))
-        self._ledger.remember(STRAYS, json.dumps(found) if found else "")
-        self._ledger.remember(BLIND, "")
+        await self._ledger.note(STRAYS, json.dumps(found) if found else "")
+        await self._ledger.note(BLIND, "")
         self._span, self._strays = {}, found
 
     async def _read(self, model: str) -> HistoryPage:

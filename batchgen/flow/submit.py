@@ -82,7 +82,7 @@ class Submitter:
         clip = await self._tools.ledger.record(clip, SubmitStarted(seen, held))
         clip = await self._tools.ledger.record(clip, AnswerLost("the history has what may be its request"))
         if self._tools.blind:
-            self._tools.blind.settled(clip)
+            await self._tools.blind.settled(clip)
         return clip
 
     async def _sent(self, clip: Clip, want: Want, params: Mapping[str, Any]) -> tuple[Clip, Event]:

@@ -131,9 +131,16 @@ class Ledger(Reader):
                 self.remember(name, value)
 
     def remember(self, key: str, value: str) -> None:
-        """Keep one fact of the batch."""
-        if self.meta(key) == value:
-            return
+        """Keep one fact of the batch; before a run only, whose commits have a thread of their own (`note`)."""
+        if self.meta(key) != value:
+            self._put(key, value)
+
+    async def note(self, key: str, value: str) -> None:
+        """Keep one fact of the batch while a run is at work; on disk when this returns."""
+        if self.meta(key) != value:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._put, key, value)
+
+    def _put(self, key: str, value: str) -> None:
         with _told(self.path), self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
         self._log.fact(key, value)

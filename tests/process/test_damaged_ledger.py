@@ -1,0 +1,66 @@
+"""The commands on a damaged ledger: one message, nothing changed, nothing submitted; and the worst of recoveries."""
+
+from __future__ import annotations
+
+import pytest
+from command import Desk
+from fake_api import FakeApi
+
+pytestmark = pytest.mark.real_time
+
+
+def ruin(desk: Desk) -> bytes:
+    """Write over a part of each page; the log stays."""
+    path = desk.batch / "ledger.db"
+    data = bytearray(path.read_bytes())
+    for at in range(0, len(data), 4096):
+        data[at : at + 64] = b"?" * 64
+    path.write_bytes(data)
+    return bytes(data)
+
+
+COMMANDS = [
+    ["status", "night.yaml", "--json"],
+    ["plan", "night.yaml"],
+    ["retry", "night.yaml"],
+    ["reconcile", "night.yaml"],
+    ["forget", "night.yaml", "a-cat_1"],
+    ["report", "night.yaml", "--bill"],
+    ["export", "night.yaml"],
+    ["verify", "night.yaml"],
+    ["doctor", "night.yaml"],
+]
+
+
+def test_every_command_tells_damage_in_one_message_and_leaves_it_as_it_is(api: FakeApi, desk: Desk) -> None:
+    """No traceback, no new ledger in its place, exit 2; and `doctor` says what to type."""
+    desk.run().expect(0, done=3)
+    damaged = ruin(desk)
+    for command in [*COMMANDS, desk.paid("--yes", "--json")]:
+        ended = desk.call(*command, env={"SEGMIND_BASE_URL": api.url})
+        told = ended.said + ended.stdout.decode()
+        assert ended.code == 2, (command, told)
+        assert "Traceback" not in told
+        assert "ledger" in told, command
+        assert (desk.batch / "ledger.db").read_bytes() == damaged
+    assert "recover" in desk.call("doctor", "night.yaml", env={"SEGMIND_BASE_URL": api.url}).stdout.decode()
+    assert api.posts == 3
+
+
+@pytest.mark.parametrize("log", ["cut", "gone"])
+def test_what_the_log_lost_is_found_in_the_history(api: FakeApi, desk: Desk, log: str) -> None:
+    """Ledger, events file, sidecars and log are damaged at once; the account still knows."""
+    desk.run().expect(0, done=3)
+    ruin(desk)
+    (desk.batch / "events.jsonl").unlink()
+    for sidecar in (desk.batch / "clips").glob("*.json"):
+        sidecar.unlink()
+    path = desk.batch / "ledger.log"
+    lines = path.read_bytes().splitlines(keepends=True)
+    if log == "cut":
+        path.write_bytes(b"".join(lines[: len(lines) // 3]))
+    else:
+        path.unlink()
+    assert desk.call("recover", "night.yaml", "--yes").code == 0
+    desk.run("--history-settle", "0").expect(0, done=3)
+    assert api.posts == 3
