@@ -209,7 +209,7 @@ class Pacer:
 
     @property
     def calls_last_minute(self) -> int:
-        """How many calls were granted in the last 60 seconds."""
+        """How many calls that count were granted in the last 60 seconds."""
         self._forget(asyncio.get_running_loop().time())
         return len(self._recent)
 
@@ -223,8 +223,9 @@ class Pacer:
     # --- inside -------------------------------------------------------------------------------------------
 
     def _number(self, now: float, call: Call) -> int:
-        self._forget(now)
-        self._recent.append((now, call))
+        if call not in self._uncounted:
+            self._forget(now)
+            self._recent.append((now, call))
         self._granted += 1
         return self._granted
 

@@ -201,6 +201,21 @@ def test_a_released_ledger_is_read_and_resumed(released: Path, tmp_path: Path) -
     ledger.close()
 
 
+def columns(path: Path) -> dict[str, set[tuple[str, str]]]:
+    """Tables, each with the names and types of its columns."""
+    with closing(sqlite3.connect(path)) as db:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {table: {row[1:3] for row in db.execute(f"PRAGMA table_info({table})")} for table in tables}
+
+
+def test_a_ledger_of_every_schema_is_kept_and_the_last_one_is_as_new_ones_are(tmp_path: Path) -> None:
+    """Whoever changes the tables has to raise SCHEMA, and to keep a ledger of before (`tests/data/make_ledger.py`)."""
+    assert {path.stem for path in RELEASED} == {f"schema{n}" for n in range(1, sql.SCHEMA + 1)}
+    Ledger(tmp_path).close()
+    shutil.copy(RELEASED[-1], tmp_path / "kept.db")
+    assert columns(tmp_path / "kept.db") == columns(tmp_path / FILE)
+
+
 def test_a_commit_that_was_cut_off_with_a_rollback_journal_is_taken_back(tmp_path: Path) -> None:
     """Where the log is a file that is deleted (a network drive, or the very first commit), a kill leaves it behind."""
     (tmp_path / "night").mkdir()

@@ -324,3 +324,19 @@ def run(main: Awaitable[None]) -> None:
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(whole())
+
+
+async def test_calls_that_do_not_count_steer_nothing() -> None:
+    """A flood of free looks is no reason to wait for a minute, nor a proof that the rate is used."""
+    async with running(Pacer(60, count_polls=False)) as pacer:
+        for _ in range(300):
+            await pacer.grant(Call.POLL)
+        pacer.limited(await pacer.grant(Call.SUBMIT), 1.0)
+        before = now()
+        await pacer.grant(Call.SUBMIT)
+        assert now() - before < 10.0
+        for _ in range(20):
+            await asyncio.sleep(30)
+            await asyncio.gather(*(pacer.grant(Call.POLL) for _ in range(50)))
+            await pacer.grant(Call.SUBMIT)
+        assert pacer.rate == 30
