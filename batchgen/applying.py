@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from batchgen.errors import UsageError
 from batchgen.estimate import Seen, plan_of
 from batchgen.manifest import Manifest
 from batchgen.planning import Plan
-from batchgen.planning.saved import Basis, Saved, moved, read, save, text_of
+from batchgen.planning.saved import FORMAT, Basis, Saved, moved, read, save, text_of
 from batchgen.settings import Settings
 
 #: The settings that decide what is spent, and where: a plan brings its own.
@@ -24,11 +25,13 @@ SPENDING = (
 
 
 def write_plan(path: Path, plan: Plan, manifest: Manifest, settings: Settings, seen: Seen, folder: Path) -> Saved:
-    """Write a plan to a file, whole or not at all.
+    """Write a plan to a file, whole or not at all. An older plan gives way; any other file is left as it is.
 
     Raises:
-        UsageError: it can't be written there.
+        UsageError: it can't be written there, or something else is there already.
     """
+    if path.exists() and not _is_plan(path):
+        raise UsageError(f"{path} is there already, and is no saved plan: name another file with --out")
     made_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     saved = save(plan, seen.known, _basis(manifest, settings, folder), roots=_roots(manifest), made_at=made_at)
     part = path.with_name(f"{path.name}.part")
@@ -38,6 +41,15 @@ def write_plan(path: Path, plan: Plan, manifest: Manifest, settings: Settings, s
     except OSError as error:
         raise UsageError(f"{path}: the plan can't be written ({error.strerror})") from error
     return saved
+
+
+def _is_plan(path: Path) -> bool:
+    """True for any release's saved plan, even one that was edited."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and value.get("format") == FORMAT
 
 
 def read_plan(path: Path) -> Saved:

@@ -195,3 +195,14 @@ def test_a_plan_goes_to_its_file_whole_or_not_at_all(desk: Desk) -> None:
         told = desk.call("plan", "night.yaml", "--out", "p.plan").expect(0).stdout.decode()
     assert "batchgen run night.yaml --plan p.plan" in told
     assert [path.name for path in desk.folder.glob("p.plan*")] == ["p.plan"]
+
+
+def test_a_plan_never_overwrites_what_is_no_plan(desk: Desk) -> None:
+    """A slip of the fingers (--out night.yaml) must not cost the manifest, and nothing else; an old plan may go."""
+    manifest = desk.folder / "night.yaml"
+    before = manifest.read_bytes()
+    said = desk.call("plan", "night.yaml", "--out", "night.yaml").expect(2).said
+    assert "no saved plan" in said
+    assert manifest.read_bytes() == before
+    for _ in range(2):
+        plan(desk)
