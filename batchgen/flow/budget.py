@@ -109,10 +109,10 @@ class Budget:
         if barrier is Barrier.PRICE:
             return _no_price(want.wanted)
         if barrier is Barrier.CLIPS:
-            return f"{wall.clips:,} of {caps.clips:,} clips were submitted, as the cap says"
+            return f"{wall.clips:,} of {caps.clips:,} clips were submitted, as the cap says; to go on, raise max_clips"
         if barrier is Barrier.TOTAL:
             told = f"{usd(wall.spent)} spent and {usd(wall.reserved)} reserved of {usd(caps.usd)}"
-            return f"{told}; the next clip may cost {price}"
+            return f"{told}; the next clip may cost {price}; to go on, raise max_usd"
         today = wall.on(day_of(now))
         told = f"{usd(today.spent)} spent and {usd(today.reserved)} reserved of {usd(caps.usd_per_day)} for today"
         again = next_day(now)

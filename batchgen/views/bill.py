@@ -113,6 +113,8 @@ def summary_lines(total: Line, width: int, *, cap: int | None = None) -> list[st
         told.append(("Estimated", f"{exact(total.estimated)} for what was charged or may be{more}"))
     if total.counts[Kind.FREE]:
         told.append(("Free", f"{plural(total.counts[Kind.FREE], 'request')} failed or blocked, not charged"))
+    if total.counts[Kind.REFUSED]:
+        told.append(("Refused", f"{plural(total.counts[Kind.REFUSED], 'request')} never accepted, not charged"))
     if total.retries:
         told.append(("Retries", f"{plural(total.retries, 'request')} beyond the first of a clip"))
     told += [

@@ -36,7 +36,7 @@ from batchgen.clip import (
     Submitted,
 )
 from batchgen.ledger import Ledger, Reader
-from batchgen.views.bill import bill_object, bill_text, exact
+from batchgen.views.bill import bill_object, bill_text, exact, summary_lines
 from batchgen.views.words import columns
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -217,3 +217,10 @@ def test_the_object_is_json_and_the_text_bears_ascii(ledger: Path) -> None:
     assert (told["total"]["charged_usd"], told["total"]["unknown"], told["cap_usd"]) == (2.262501, 1, None)
     assert told["lines"][0]["clip"] == "shot0_1"
     assert bill_text(bill, name="nächt", ascii=True, tz=ZONE).isascii()
+
+
+def test_a_refused_request_is_told_in_words() -> None:
+    """It is among the requests of the table, so the lines above must say what became of it."""
+    total = Line()
+    total.counts[Kind.REFUSED] = 2
+    assert any("2 requests never accepted, not charged" in line for line in summary_lines(total, 80))
