@@ -44,7 +44,9 @@ def write_plan(path: Path, plan: Plan, manifest: Manifest, settings: Settings, s
 
 
 def _is_plan(path: Path) -> bool:
-    """True for any release's saved plan, even one that was edited."""
+    """True for any release's saved plan, even one that was edited; a pipe or a device is never read."""
+    if not path.is_file():
+        return False
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):

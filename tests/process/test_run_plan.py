@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -204,5 +205,7 @@ def test_a_plan_never_overwrites_what_is_no_plan(desk: Desk) -> None:
     said = desk.call("plan", "night.yaml", "--out", "night.yaml").expect(2).said
     assert "no saved plan" in said
     assert manifest.read_bytes() == before
+    os.mkfifo(desk.folder / "pipe")
+    assert "no saved plan" in desk.call("plan", "night.yaml", "--out", "pipe").expect(2).said
     for _ in range(2):
         plan(desk)
