@@ -119,6 +119,31 @@ def _ledger(folder: Path | None) -> Iterator[Finding]:
     yield Finding("ledger", "ok", f"{path} is sound" + (f", and held by {who}" if who else ""))
     if not (folder / log.FILE).exists():
         yield Finding("log", "warning", f"{folder / log.FILE} is missing; the next run writes it anew")
+    elif who is None:  # a run writes both, one after the other
+        yield from _agreement(folder)
+
+
+def _agreement(folder: Path) -> Iterator[Finding]:
+    """Hold log and spill file against the ledger."""
+    from batchgen.ledger.agree import compare
+    from batchgen.views.words import plural
+
+    try:
+        found = compare(folder)
+    except (BatchgenError, OSError) as error:
+        yield Finding("log", "warning", f"can't be held against the ledger ({error})")
+        return
+    if found.other:
+        told = f"tells {plural(found.other, 'event')} otherwise than the ledger: one of them was changed"
+        yield Finding("log", "error", f"{told}. Move ledger.db away and `batchgen recover` builds it from the log")
+    elif found.missing or found.damaged:
+        told = f"lacks {plural(found.missing, 'event')}, {plural(found.damaged, 'line')} of it damaged"
+        yield Finding("log", "warning", f"{told}; the ledger has them all")
+    else:
+        yield Finding("log", "ok", f"agrees with the ledger ({plural(found.events, 'event')})")
+    if found.spilled:
+        told = f"{plural(found.spilled, 'request id')} that the ledger could not take; the next run takes them up"
+        yield Finding("spill", "warning", told)
 
 
 async def _account(place: Path, base_url: str | None) -> list[Finding]:

@@ -83,7 +83,7 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> log.Mark:
                     f"{path} is older than its log: {last - newest} events are missing, as from a copy that was "
                     f"brought back or a lost WAL; it was left as it is. {sql.REMEDY}"
                 )
-            fault = "" if live or (untouched(folder, mark) and not deep) else _fault(db)
+            fault = "" if live or (untouched(folder, mark) and not deep) else fault_in(db)
         except (sqlite3.Error, ValueError) as error:
             raise sql.damaged(path, error) from error
     if fault:
@@ -101,9 +101,10 @@ def untouched(folder: Path, mark: log.Mark) -> bool:
     return not wal and (found.st_size, found.st_mtime_ns) == (mark.size, mark.mtime_ns)
 
 
-def _fault(db: sqlite3.Connection) -> str:
+def fault_in(db: sqlite3.Connection, small: int = SMALL) -> str:
+    """Walk a ledger; empty when it is sound, else the first fault in words. Above `small` bytes, the quicker walk."""
     size = db.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()[0]
-    walk = "integrity_check" if size <= SMALL else "quick_check"
+    walk = "integrity_check" if size <= small else "quick_check"
     found = str(db.execute(f"PRAGMA {walk}(1)").fetchone()[0])
     if found != "ok":
         return found.replace("\n", " ")

@@ -18,7 +18,7 @@ from lives import HOME, clips, lead
 from batchgen.cli.facts import facts_of
 from batchgen.clip import State
 from batchgen.errors import BatchgenError, Exit
-from batchgen.ledger import FILE, Ledger, Reader, log
+from batchgen.ledger import FILE, Ledger, Reader, agree, log, sound
 from batchgen.views.status import status_object, status_text
 
 #: Each in a fresh copy; in the ledger, and in the WAL that a kill left.
@@ -198,10 +198,39 @@ def test_another_users_ledger_is_told(file: int, place: int, seen: str) -> None:
             start(Path(name))
 
 
-def test_a_sound_ledger_is_not_walked_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second for 100,000 clips is spent only where there is a reason."""
-    from batchgen.ledger import sound
+def test_a_letter_that_sqlite_does_not_miss_is_seen_by_the_log(folder: Path) -> None:
+    """A request id that was changed would be asked for, and not be found: a paid clip lost."""
+    assert agree.compare(folder) == agree.Agreement(agree.compare(folder).events, 0, 0, 0, 0)
+    data = (folder / FILE).read_bytes()
+    detail = b'{"request_id": "00000000-0000-4000-8000-000000000002"'
+    assert data.count(detail) == 1
+    (folder / FILE).write_bytes(data.replace(detail, detail.replace(b"0002", b"0009")))
+    assert agree.compare(folder).other == 1
+    with (folder / "ledger.spill").open("r+b") as file:
+        file.write(b'{"key": "k", "request_id": "only-here", "at": 1.0}\n')
+    assert agree.compare(folder).spilled == 1
+    log_file = folder / log.FILE
+    log_file.write_bytes(b"".join(log_file.read_bytes().splitlines(keepends=True)[:-6]) + b"torn")
+    assert agree.compare(folder).missing > 0
+    assert agree.compare(folder).damaged == 1
 
+
+@pytest.mark.parametrize("small", [0, sound.SMALL], ids=["a large ledger", "a small one"])
+def test_a_key_that_only_its_index_still_knows_is_damage(folder: Path, small: int) -> None:
+    """The clip would be taken for a new one, and paid for again; the quick walk of a large ledger sees it, too."""
+    data = bytearray((folder / FILE).read_bytes())
+    key = clips()[0].key.encode()
+    assert data.count(key) >= 2  # in its row, and in the index
+    with closing(sqlite3.connect(folder / FILE)) as db:
+        assert not sound.fault_in(db, small)
+    data[data.index(key)] ^= 1
+    (folder / FILE).write_bytes(data)
+    with closing(sqlite3.connect(folder / FILE)) as db:
+        assert sound.fault_in(db, small)
+
+
+def test_a_sound_ledger_is_not_walked_again(folder: Path) -> None:
+    """A second for 100,000 clips is spent only where there is a reason."""
     Ledger(folder).close()
     assert sound.untouched(folder, log.tail(folder / log.FILE)[1])
     os.utime(folder / FILE, (0, 0))
