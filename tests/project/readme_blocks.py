@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,6 +25,8 @@ from batchgen.sandbox.faults import Faults
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
+#: Results that take minutes to make are kept, and shown from there.
+BENCH = ROOT / "tests" / "bench"
 _BLOCK = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _VALUES = {"integer": "N", "integer range": "N", "float": "N", "float range": "N", "directory": "DIR", "path": "DIR"}
 
@@ -123,12 +127,55 @@ def _table(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"| {left} | {right.replace('|', chr(92) + '|')} |" for left, right in lines)
 
 
+def nights() -> str:
+    """Show what simulated nights came to, by our policy and by others, from the results that are kept."""
+    found = json.loads((BENCH / "nights" / "results.json").read_text(encoding="utf-8"))
+    others = ("ours", "oracle", "doubling", "every 5 s", "every 1 s")
+    rows = [_night(name, by, others) for name, by in found["nights"].items()]
+    shapes = [
+        (shape, *(f"{of[key]:.2f}" for key in ("looks", "lag", "of_optimal", "of_fixed", "optimal_of_fixed")))
+        for shape, of in found["shapes"].items()
+    ]
+    shape_head = ("run times", "looks a clip", "mean lag, s", "of the optimum", "of fixed intervals", "the optimum's")
+    head = ("night", *others, "looks a clip", "lag p50 / p95 / p99, s", "429s", "expired")
+    return f"{_wide(head, rows)}\n\n{_wide(shape_head, shapes)}"
+
+
+def _night(name: str, by: dict[str, dict[str, Any]], policies: Iterable[str]) -> tuple[str, ...]:
+    ours = by["ours"]
+    lags = " / ".join(f"{lag:.0f}" for lag in ours["lags"])
+    over = [f"{by[policy]['over']:.2f}" for policy in policies]
+    return (name, *over, f"{ours['looks']:.2f}", lags, str(ours["limited"]), str(ours["expired"]))
+
+
+def torture() -> str:
+    """Show what the last long torture came to, promise by promise."""
+    report = json.loads((BENCH / "torture.json").read_text(encoding="utf-8"))
+    rows = [
+        (each["promise"], each["how"], f"{each['checked']:,}", "held" if each["ok"] else "**broken**")
+        for each in report["promises"]
+    ]
+    pairs, faults = report["combinations"], sum(report["faults"].values())
+    told = (
+        f"The last long one ({report['date']}, seed {report['seed']}): {report['clips']:,} clips, "
+        f"{report['kills']:,} kills, {faults:,} faults in all, {pairs['count']} of {pairs['of']} pairs of fault and step, "
+        f"{report['elapsed_s'] / 60:.0f} minutes."
+    )
+    return f"{told}\n\n{_wide(('promise', 'how it is checked', 'checks', 'result'), rows)}"
+
+
+def _wide(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows))
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "diagram": diagram,
     "commands": commands,
     "faults": faults,
     "modules": modules,
     "conformance": conformance,
+    "nights": nights,
+    "torture": torture,
 }
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ COLOURS = {
     "ours": OURS, "oracle": "#3fb950", "optimal": "#a371f7", "every 1 s": "#f85149", "every 5 s": "#f0883e",
     "doubling": "#d29922",
 }  # fmt: skip
-WIDTH, ROW, LEFT = 860, 22, 190
+WIDTH, ROW, LEFT, EDGE = 860, 22, 190, 170
 
 
 def nights_picture(nights: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
@@ -46,18 +46,16 @@ def looks_picture() -> str:
     top = max(_density(curve, age) for age in ages)
     points = " ".join(f"{_age_x(age):.1f},{150 - 110 * _density(curve, age) / top:.1f}" for age in ages)
     parts = [
-        _text(60, 18, "Run times (log-normal, median 213 s), and when each clip is looked at", weight="bold"),
+        _text(EDGE, 18, "Run times (log-normal, median 213 s), and when each clip is looked at", weight="bold"),
         f'<polyline points="{points}" fill="none" stroke="{INK}" stroke-width="2"/>',
-        _line(60, 150, WIDTH - 20, 150, INK),
+        _line(EDGE, 150, WIDTH - 20, 150, INK),
     ]
     for i, calls in enumerate((2.0, 4.0, 6.0)):
         y = 178 + 26 * i
         looks = times.looks(calls)
-        parts.append(_text(52, y + 4, f"{looks.calls:.1f}", anchor="end"))
+        parts.append(_text(EDGE - 12, y + 4, f"{looks.calls:.1f} looks, mean lag {looks.lag:.0f} s", anchor="end"))
         parts += [_dot(_age_x(age), y, OURS, 4) for age in looks.ages if 90 <= age <= 450]
-        parts.append(_text(WIDTH - 20, y - 8, f"mean lag {looks.lag:.0f} s", anchor="end"))
     parts += [_text(_age_x(age), 258, f"{age} s", anchor="middle") for age in range(100, 451, 50)]
-    parts.append(_text(8, 150, "looks", anchor="start"))
     return _svg(268, parts)
 
 
@@ -66,7 +64,7 @@ def _density(curve: NormalDist, age: float) -> float:
 
 
 def _age_x(age: float) -> float:
-    return 60 + (age - 90) / 360 * (WIDTH - 80)
+    return EDGE + (age - 90) / 360 * (WIDTH - EDGE - 20)
 
 
 def _x(over: float, most: float) -> float:

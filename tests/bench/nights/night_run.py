@@ -94,7 +94,8 @@ async def _night(folder: Path, service: NightService, policy: str, clips: int, i
         ledger.sync(_wanted(clips))
         (folder / "night" / "clips").mkdir()
         pacer = Pacer(service.weather.rpm, count_polls=service.weather.count_polls, dice=lambda: 0.5)
-        places = Places(in_flight) if policy == "ours" else Places(in_flight, start=in_flight)
+        # The others can't find out how many slots there are: they are told.
+        places = Places(in_flight) if policy == "ours" else Places(in_flight, start=service.weather.slots * 3 // 2)
         times = RunTimes(EXPECTED_S)
         poller = _poller(policy, service, pacer, ledger, places)
         tools = Tools(

@@ -6,6 +6,7 @@ Seeds are fixed. What it finds goes to `results.json` and two SVGs beside it; RE
 from __future__ import annotations
 
 import json
+import logging
 import random
 import sys
 from dataclasses import asdict
@@ -42,6 +43,7 @@ NIGHTS: dict[str, tuple[Weather, int]] = {
 
 def main(names: list[str]) -> None:
     """Run the nights whose name holds one of the words, all without any; write what they came to."""
+    logging.disable()
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"nights": {}, "shapes": {}}
     for name, (weather, clips) in NIGHTS.items():
         if names and not any(word in name for word in names):
