@@ -158,8 +158,8 @@ def torture() -> str:
     pairs, faults = report["combinations"], sum(report["faults"].values())
     told = (
         f"The last long one ({report['date']}, seed {report['seed']}): {report['clips']:,} clips, "
-        f"{report['kills']:,} kills, {faults:,} faults in all, {pairs['count']} of {pairs['of']} pairs of fault and step, "
-        f"{report['elapsed_s'] / 60:.0f} minutes."
+        f"{report['kills']:,} kills, {faults:,} faults in all, {pairs['count']} of {pairs['of']} pairs of fault and "
+        f"step, {report['elapsed_s'] / 60:.0f} minutes."
     )
     return f"{told}\n\n{_wide(('promise', 'how it is checked', 'checks', 'result'), rows)}"
 
