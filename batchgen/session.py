@@ -342,7 +342,8 @@ class Session:
             return self.brake.why
         if self._left():
             word = "only" if self.settings.only else "plan" if self.settings.planned is not None else ""
-            return f"{word}: {self._left()} clips were left out, as asked" if word else "not all was collected"
+            counted = "1 clip was" if self._left() == 1 else f"{self._left():,} clips were"
+            return f"{word}: {counted} left out, as asked" if word else "not all was collected"
         return None
 
     def _left(self) -> int:

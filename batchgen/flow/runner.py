@@ -112,7 +112,8 @@ class Runner:
         async with asyncio.TaskGroup() as clips:
             await self._settle_doubts(clips, at_start=False)
         if self._started == self._orders.limit and self._tools.ledger.pending():
-            self._tools.brake.pull(f"limit: {self._started} clips were submitted, as asked", Exit.STOPPED)
+            counted = "1 clip was" if self._started == 1 else f"{self._started:,} clips were"
+            self._tools.brake.pull(f"limit: {counted} submitted, as asked", Exit.STOPPED)
 
     def _carry_paid(self, clips: asyncio.TaskGroup, clip: Clip) -> None:
         generating = clip.state is State.GENERATING

@@ -56,7 +56,8 @@ def audit_lines(audit: Audit, width: int, tz: tzinfo | None = None) -> list[str]
     """Say an audit in lines of `width` columns."""
     lines = wrap(f"Held against the request history: {_verdict(audit)}", width)
     if audit.rows:
-        told = f"{plural(audit.agreed, 'request')} of this batch agree, {exact(audit.agreed_sum)} together"
+        agree = "agrees" if audit.agreed == 1 else "agree"
+        told = f"{plural(audit.agreed, 'request')} of this batch {agree}, {exact(audit.agreed_sum)} together"
         lines += wrap(told, width, "  ")
     if audit.untold:
         lines += wrap(f"for {plural(audit.untold, 'request')} it does not say an amount", width, "  ")
