@@ -59,6 +59,18 @@ def answer(obj: Mapping[str, Any], text: Callable[[], str], *, as_json: bool) ->
     put(json_text(obj) if as_json else text())
 
 
+def agree(what: str, question: str) -> None:
+    """Ask a person; `what` says what is at stake.
+
+    Raises:
+        UsageError: nobody can be asked, or the answer was no.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(f"{what}. Nobody is at the terminal to agree: say --yes")
+    if not click.confirm(f"{what}. {question}", err=True):
+        raise UsageError("not agreed: nothing was changed")
+
+
 def json_text(obj: Mapping[str, Any]) -> str:
     """Write an object as the output can take it."""
     return json.dumps(obj, ensure_ascii=plain_ascii(), indent=2)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
 import rich_click as click
 
 from batchgen.cli import common
-from batchgen.errors import UsageError
 
 
 @click.command("forget")
@@ -39,7 +37,10 @@ def forget(
         chosen = wishes.in_doubt(ledger.clips(), clips)
         held = sum(clip.request.held for clip in chosen if clip.request)
         if not (yes or common.is_sandbox(ledger)):
-            _agree(f"{plural(len(chosen), 'clip')} may have been paid for; {usd(held)} stays reserved in the bill")
+            common.agree(
+                f"{plural(len(chosen), 'clip')} may have been paid for; {usd(held)} stays reserved in the bill",
+                "Give up?",
+            )
 
         async def give_up() -> None:
             for clip in chosen:
@@ -64,15 +65,3 @@ def forget(
         return f"Given up: {names}. {usd(held)} stays reserved for them, since they may have been charged."
 
     common.answer({"schema_version": 1, "forgotten": told}, text, as_json=as_json)
-
-
-def _agree(what: str) -> None:
-    """Ask a person.
-
-    Raises:
-        UsageError: nobody can be asked, or the answer was no.
-    """
-    if not sys.stdin.isatty():
-        raise UsageError(f"{what}. Nobody is at the terminal to agree: say --yes")
-    if not click.confirm(f"{what}. Give up?", err=True):
-        raise UsageError("not agreed: nothing was changed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from batchgen.cli import common
-from batchgen.errors import UsageError
 
 if TYPE_CHECKING:
     from batchgen.ledger.recover import Recovered
@@ -38,7 +36,7 @@ def recover(manifest: str, folder: Path | None, *, sandbox: bool, yes: bool, as_
     if holder(where) is None:  # else the lock says who holds it
         fault = fault_of(where)
         if not yes:
-            _agree(fault)
+            common.agree(fault, "Build a new one and move this one aside?")
     wanted = manifests.load(find_manifest(manifest)).wanted
     done = rebuild(where, wanted)
     following = common.command_line("run", manifest, folder, sandbox=sandbox)
@@ -79,15 +77,3 @@ def _text(done: Recovered, following: str) -> str:
 
 def _iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
-
-
-def _agree(fault: str) -> None:
-    """Ask a person.
-
-    Raises:
-        UsageError: nobody can be asked, or the answer was no.
-    """
-    if not sys.stdin.isatty():
-        raise UsageError(f"{fault}. Nobody is at the terminal to agree to build a new one: say --yes")
-    if not click.confirm(f"{fault}. Build a new one and move this one aside?", err=True):
-        raise UsageError("not agreed: nothing was changed")
