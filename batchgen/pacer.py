@@ -12,7 +12,7 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from itertools import count
 
@@ -58,9 +58,14 @@ class Pacer:
         rpm: calls a minute; 0 takes the limit off (a shared pause still holds).
         count_polls: False when the account's limit does not count status and result calls.
         dice: gives numbers from 0 to 1 for the jitter.
+        before: ages in seconds of calls that were made before it, and are in the minute that the API counts.
+        told: called for each call that is granted and counted.
     """
 
-    def __init__(self, rpm: float, *, count_polls: bool = True, dice: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self, rpm: float, *, count_polls: bool = True, dice: Callable[[], float] = random.random,
+        before: Iterable[float] = (), told: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self.ceiling = rpm
         self.rate = rpm
         self.pauses_until = 0.0
@@ -83,6 +88,8 @@ class Pacer:
         self._grown_at = 0.0
         self._knee = 0.0  #: near the rate that was last refused
         self._recent: deque[tuple[float, Call]] = deque()
+        self._before = deque(sorted(before, reverse=True))  #: ages, and once it runs the loop's times
+        self._told = told
 
     def __repr__(self) -> str:
         """Say what it does now, for logs and tests."""
@@ -111,6 +118,7 @@ class Pacer:
     async def run(self) -> None:
         """Hand out grants until cancelled."""
         self._grown_at = asyncio.get_running_loop().time()
+        self._before = deque(self._grown_at - age for age in self._before)
         if self.ceiling:
             await self._set_rate(self.ceiling, fresh=True)
         while True:
@@ -119,6 +127,7 @@ class Pacer:
                 await self._wake.wait()
             await self._pause_is_over()
             if self._limiter:
+                await self._minute_has_room()
                 await self._limiter.acquire()
                 await self._pause_is_over()
             await self._grow_if_used()
@@ -227,6 +236,8 @@ class Pacer:
             self._forget(now)
             self._recent.append((now, call))
         self._granted += 1
+        if call not in self._uncounted:
+            self._told()
         return self._granted
 
     def _forget(self, now: float) -> None:
@@ -243,6 +254,18 @@ class Pacer:
                     self._scout_out = True
                     self.pause(CAP_S, "the API can't be reached")
                 return
+
+    async def _minute_has_room(self) -> None:
+        """Wait while the calls of before, with ours, fill a minute; once they are over, the limiter is enough."""
+        loop = asyncio.get_running_loop()
+        while self._before:
+            self._forget(loop.time())
+            ours = sum(1 for _, call in self._recent if call not in self._uncounted)
+            if len(self._before) + ours < math.ceil(HEADROOM * self.ceiling):
+                return
+            await asyncio.sleep(self._before[0] + 60.0 - loop.time())
+            while self._before and self._before[0] <= loop.time() - 60.0:
+                self._before.popleft()
 
     async def _pause_is_over(self) -> None:
         loop = asyncio.get_running_loop()

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from batchgen import failpoints, folders, siblings
+from batchgen.beside import alongside
 from batchgen.charges import DRIFTS, MEMORY, Charges
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
@@ -36,6 +37,7 @@ from batchgen.ledger.recover import BLIND
 from batchgen.looks import LOOKS
 from batchgen.manifest import Manifest
 from batchgen.money import MICRO, price_class
+from batchgen.pacebook import Pacebook
 from batchgen.pacer import Pacer
 from batchgen.planning import Plan
 from batchgen.poller import Poller
@@ -103,6 +105,7 @@ class Session:
         self.brake = Brake()
         self.started_at = time.monotonic()
         self.tools: Tools | None = None
+        self.book, self._sharing = Pacebook.none(), False
         self._credits_told = False
         self._key = key or Secret(SANDBOX_KEY)
         self._faults = Faults.parse(settings.sandbox_faults) if settings.sandbox else None
@@ -154,7 +157,7 @@ class Session:
             if beside is None:
                 await runner.run()
             else:
-                await _alongside(runner.run(), partial(beside, self))
+                await alongside(runner.run(), partial(beside, self))
         self._remember_drifts()
         return Outcome(self._exit_code(), self._stopped(), self.elapsed_s)
 
@@ -166,14 +169,15 @@ class Session:
             return []
         async with AsyncExitStack() as stack:
             provider = await self._connect(stack)
-            pacer = Pacer(self.settings.rpm)
+            self.share_pace()
+            pacer = Pacer(self.settings.rpm, before=self.book.before, told=self.book.called)
             reconciler = self._reconciler(provider, pacer)
             looked: list[Doubt] = []
 
             async def look() -> None:
                 looked.extend([doubt async for doubt in reconciler.look(doubtful, self.ledger.now())])
 
-            await _alongside(look(), pacer.run)
+            await alongside(look(), pacer.run)
             settled = []
             for doubt in looked:
                 clip = doubt.clip
@@ -207,7 +211,16 @@ class Session:
 
     def close(self) -> None:
         """Let go of the batch."""
+        self.book.close()
         self.ledger.close()
+
+    def share_pace(self) -> None:
+        """Count the calls of other runs with this key on this machine, and be counted by them."""
+        if not self.settings.sandbox and not self._sharing:
+            self._sharing = True
+            origin, account = self.ledger.meta("origin") or "", account_of(self._key)
+            who = f"process {os.getpid()}, batch {self.folder}"
+            self.book = Pacebook.open(origin, account, who)
 
     # --- joining --------------------------------------------------------------------------------------------
 
@@ -238,7 +251,9 @@ class Session:
 
     def _runner(self, provider: Provider, downloads: Downloader) -> Runner:
         settings, ledger = self.settings, self.ledger
-        pacer = Pacer(settings.rpm, count_polls=settings.count_polls)
+        self.share_pace()
+        book = self.book
+        pacer = Pacer(settings.rpm, count_polls=settings.count_polls, before=book.before, told=book.called)
         places = Places(settings.in_flight)
         self.tools = Tools(
             ledger=ledger,
@@ -371,21 +386,6 @@ def _make(folder: Path) -> None:
         folders.make(folder)
     except OSError as error:
         raise LedgerWriteError(f"{folder}: can't be made ({error.strerror})") from error
-
-
-async def _alongside(work: Awaitable[None], beside: Callable[[], Awaitable[None]]) -> None:
-    """Run `beside` for as long as the work takes."""
-    async with asyncio.TaskGroup() as group:
-        companion = group.create_task(_until_cancelled(beside))
-        try:
-            await work
-        finally:
-            companion.cancel()
-
-
-async def _until_cancelled(beside: Callable[[], Awaitable[None]]) -> None:
-    with suppress(asyncio.CancelledError):
-        await beside()
 
 
 def only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -154,6 +154,7 @@ def _run(
         if saved:  # now that the batch is held, nothing can move any more
             applying.refuse_if_moved(saved, manifest, settings, look(session.ledger), folder)
         watch.attach(session)
+        _share_pace(session, watch)
         if not (saved or _nothing_to_pay(session) or settings.sandbox):
             _confirm(watch, session, yes=yes)
         outcome = asyncio.run(_supervised(session, watch, settings))
@@ -161,6 +162,21 @@ def _run(
     finally:
         session.close()
     return outcome.exit_code
+
+
+def _share_pace(session: Session, watch: Watch) -> None:
+    """Refuse to double the calls of an account unless a pace was named.
+
+    Raises:
+        UsageError: another run of this machine uses the key, and no `--rpm` says how much of the rate is this one's.
+    """
+    session.share_pace()
+    if not (others := "; ".join(session.book.others)):
+        return
+    if not session.settings.rpm_said:
+        message = f"another run uses this API key on this machine: {others}. Wait for it, or share the account's rate: "
+        raise UsageError(message + "say --rpm N here, and mind that the two add up")
+    watch.tell(f"note: another run uses this API key on this machine: {others}. The calls of the two add up")
 
 
 def _nothing_to_pay(session: Session) -> bool:

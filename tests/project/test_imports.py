@@ -47,6 +47,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "download": "body errors failpoints folders hosts media part retry turns",
         "sidecar": "clip media",
         "verify": "clip errors ledger media",
+        "beside": "",
+        "pacebook": "",
         "pacer": "errors retry",
         "poller": "errors pacer providers.base retention retry schedule",
         "looks": "",

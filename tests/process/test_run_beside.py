@@ -1,0 +1,49 @@
+"""Two batches with one key on one machine, and the minute after a killed run."""
+
+from __future__ import annotations
+
+import pytest
+from command import KEY, Desk
+from fake_api import FakeApi
+
+from batchgen.pacebook import Pacebook
+from batchgen.redact import Secret
+from batchgen.session import account_of
+
+pytestmark = pytest.mark.real_time
+
+
+def another(desk: Desk) -> Pacebook:
+    """Be another run of the same account, in the same home."""
+    folder = desk.folder / "home" / ".local" / "state" / "batchgen"
+    return Pacebook.open(desk.url, account_of(Secret(KEY)), "process 77, batch /other", folder=folder)
+
+
+def test_a_second_batch_with_the_key_is_refused_until_it_names_its_pace(api: FakeApi, desk: Desk) -> None:
+    """It says who is at work; `--rpm`, the environment and the manifest are words enough."""
+    book = another(desk)
+    ended = desk.call("run", "night.yaml", "--base-url", desk.url, "--yes").expect(2)
+    assert "process 77, batch /other" in ended.said
+    assert "--rpm" in ended.said
+    assert not api.posts
+    told = desk.run("--limit", "1").expect(4, done=1, pending=2)
+    assert "add up" in told.said
+    desk.call("reconcile", "night.yaml").expect(0)
+    book.close()
+    quiet = desk.call("run", "night.yaml", "--base-url", desk.url, "--yes", "--expect-latency", "0.1").expect(0)
+    assert "add up" not in quiet.said
+
+
+def test_the_calls_of_a_run_are_there_for_the_next(desk: Desk) -> None:
+    """As they are after a kill: nothing is written at the end."""
+    desk.run().expect(0, done=3)
+    book = another(desk)
+    assert len(book.before) >= 6
+    assert max(book.before) < 60.0
+    book.close()
+
+
+def test_a_state_folder_that_cannot_be_written_ends_no_run(desk: Desk) -> None:
+    """A note about pace is not worth a night."""
+    (desk.folder / "file").touch()
+    desk.run(env={"XDG_STATE_HOME": str(desk.folder / "file")}).expect(0, done=3)
