@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import sys
 import time
 from collections import deque
@@ -170,6 +171,9 @@ class Watch:
             yield
         except BatchgenError as error:
             self._error_object(str(error))
+            raise
+        except sqlite3.DatabaseError as error:
+            self._error_object(f"the ledger can't be read ({error})")
             raise
         except (KeyboardInterrupt, SystemExit) as ending:
             if not self._told:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchgen.clip import Clip, State
-from batchgen.errors import AccountError, DiskFullError, LedgerWriteError
+from batchgen.errors import AccountError, DiskFullError, LedgerError, LedgerWriteError
 from batchgen.flow.collect import Collector
 from batchgen.flow.fetch import Fetcher
 from batchgen.flow.submit import Submitter
@@ -39,7 +39,7 @@ class Carrier:
             return  # it stays pending for the next run
         except AccountError as error:
             self._tools.account_trouble(error)
-        except (LedgerWriteError, DiskFullError) as error:
+        except (LedgerError, LedgerWriteError, DiskFullError) as error:
             self._tools.disk_trouble(error)
         finally:
             self._tools.settled(clip)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from batchgen import failpoints
 from batchgen.clip import Clip, Event, Released, State
-from batchgen.errors import Exit, LedgerWriteError
+from batchgen.errors import Exit, LedgerError, LedgerWriteError
 from batchgen.flow.carry import Carrier
 from batchgen.flow.credits import foresee
 from batchgen.flow.doubts import found
@@ -128,9 +128,12 @@ class Runner:
             return
         if chosen and self._orders.foresee:
             await foresee(self._tools)
-        for row in chosen:
-            if not await self._start(clips, row):
-                return
+        try:
+            for row in chosen:
+                if not await self._start(clips, row):
+                    return
+        except LedgerError as error:  # damaged under the run: answers that are on their way are waited for
+            self._tools.disk_trouble(error)
 
     async def _start(self, clips: asyncio.TaskGroup, row: int) -> bool:
         """Take a place and carry the clip; False when nothing more may be submitted."""
@@ -156,16 +159,16 @@ class Runner:
     async def _settle_doubts(self, clips: asyncio.TaskGroup, *, at_start: bool) -> None:
         """Look for unconfirmed and lost clips in the history, and carry on with what is found."""
         ledger = self._tools.ledger
-        doubtful = list(ledger.clips(State.UNCONFIRMED, State.LOST))
-        if not doubtful or self._tools.brake.left_s() is not None:
-            return
         left: dict[int, str] = {}
         try:
+            doubtful = list(ledger.clips(State.UNCONFIRMED, State.LOST))
+            if not doubtful or self._tools.brake.left_s() is not None:
+                return
             async for doubt in self._reconciler.look(doubtful, ledger.now()):
                 if not await self._settle(clips, doubt, at_start=at_start) and doubt.look:
                     left[doubt.clip.row] = doubt.look.text()
             await ledger.keep(LOOKS, left)
-        except LedgerWriteError as error:
+        except (LedgerError, LedgerWriteError) as error:
             self._tools.disk_trouble(error)
 
     async def _settle(self, clips: asyncio.TaskGroup, doubt: Doubt, *, at_start: bool) -> bool:

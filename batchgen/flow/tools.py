@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from batchgen.clip import Clip, Generated, Wanted
-from batchgen.errors import AccountError, DiskFullError, Exit, LedgerWriteError, NowError
+from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, LedgerWriteError, NowError
 from batchgen.flow.blind import Blind
 from batchgen.flow.brake import Brake
 from batchgen.flow.fates import told
@@ -129,7 +129,7 @@ class Tools:
         if error.kind == "rate":
             self.pacer.limited(grant, error.retry_after)
 
-    def disk_trouble(self, error: LedgerWriteError | DiskFullError) -> None:
+    def disk_trouble(self, error: LedgerError | LedgerWriteError | DiskFullError) -> None:
         """Stop the run: nothing can be written. What was paid for is safe."""
         log.error("%s", error)
         self.brake.pull(f"disk: {error}", Exit.STOPPED, grace_s=0.0)

@@ -93,8 +93,11 @@ class Reader:
         if wanted is not None:
             where += f" AND c.wanted = {int(wanted)}"
         query = f"{sql.SELECT_CLIP} WHERE {where} ORDER BY coalesce(r.submitted_at, r.intent_at), c.ord"
-        for row in self._db.execute(query, tuple(str(state) for state in states)):
-            yield sql.clip_of(row)
+        try:
+            for row in self._db.execute(query, tuple(str(state) for state in states)):
+                yield sql.clip_of(row)
+        except sqlite3.DatabaseError as error:
+            raise sql.damaged(self.path, error) from error
 
     def kinds(self) -> list[tuple[int, int]]:
         """Group the clips to be submitted by what their price depends on: (row of one of them, how many)."""

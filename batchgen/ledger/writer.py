@@ -253,7 +253,11 @@ class Ledger(Reader):
 
     def on_disk(self, row: int) -> Clip:
         """Give a clip as it is on disk, without keeping it in mind."""
-        return sql.clip_of(self._db.execute(f"{sql.SELECT_CLIP} WHERE c.id=?", (row,)).fetchone())
+        with _told(self.path):
+            found = self._db.execute(f"{sql.SELECT_CLIP} WHERE c.id=?", (row,)).fetchone()
+        if found is None:
+            raise sql.damaged(self.path, f"its clip {row} is gone")
+        return sql.clip_of(found)
 
     # --- the one way to change a clip -----------------------------------------------------------------
 

@@ -250,3 +250,14 @@ def test_intent_id_and_link_are_on_disk_before_the_step_that_needs_them(ram: Pat
     batch.provider.post, batch.provider.get, batch.downloads.meets = at_post, at_poll, at_download
     check(batch, batch.live())
     assert batch.states() == [State.DONE] * CLIPS
+
+
+@pytest.mark.parametrize("where", ["event", "accept"])
+def test_a_kill_pays_nothing_twice_where_the_ledger_has_a_rollback_journal(ram: Path, where: str) -> None:
+    """On a synchronised folder or a network drive there is no WAL; a kill may leave half a commit's journal behind."""
+    for n in (1, 3, 4, 9, 14):
+        batch = batch_of(ram / "Dropbox" / str(n), "rough")
+        life = batch.live(kill=Kill(where, n))
+        assert not list(batch.folder.glob("*-wal"))
+        check(batch, life)
+        resume_twice(batch)

@@ -156,6 +156,16 @@ def test_a_run_without_one_of_its_syncs_fails_the_proof(name: str, root: Path, t
     assert getattr(result, shows), told(result)
 
 
+@pytest.mark.parametrize("level", ["EXTRA", "FULL"])
+def test_where_there_is_no_wal_only_a_synced_deletion_of_the_journal_commits(level: str, tmp_path: Path) -> None:
+    """On a synchronised folder or a network drive; with FULL, a journal that comes back takes a commit back."""
+    changes = [("ledger/sql.py", '"PRAGMA synchronous=EXTRA"', f'"PRAGMA synchronous={level}"')]
+    tree = changed_tree(tmp_path / "tree", changes)
+    traced = traced_load(tmp_path / "Dropbox", tree=tree)
+    result = cut(traced, tmp_path / "Dropbox", FEW, SEED)
+    assert result.sound == (level == "EXTRA"), told(result)
+
+
 # --- the disk -----------------------------------------------------------------------------------------
 
 

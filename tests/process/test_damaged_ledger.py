@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from command import Desk
 from fake_api import FakeApi
@@ -64,3 +66,31 @@ def test_what_the_log_lost_is_found_in_the_history(api: FakeApi, desk: Desk, log
     assert desk.call("recover", "night.yaml", "--yes").code == 0
     desk.run("--history-settle", "0").expect(0, done=3)
     assert api.posts == 3
+
+
+@pytest.mark.parametrize("damage", ["cut", "wal", "gone"])
+def test_damage_under_a_run_stops_it_and_what_is_paid_for_is_recovered(api: FakeApi, desk: Desk, damage: str) -> None:
+    """No traceback, no submission on a ledger that can't be read; a file that only lost its name is the run's still."""
+    api.run_s = 1.5
+    prompts = [f"shot {number}" for number in range(6)]
+    desk.manifest(*prompts)
+    process = desk.start(*desk.paid("--yes", "--json", "--in-flight", "3"))
+    api.until(lambda: api.posts >= 3)
+    api.until(lambda: (desk.batch / "ledger.log").read_bytes().count(b'"Submitted"') >= 3)
+    ledger, wal = desk.batch / "ledger.db", desk.batch / "ledger.db-wal"
+    if damage == "cut":
+        os.truncate(ledger, 100)
+        os.truncate(wal, 0)
+    elif damage == "wal":
+        wal.write_bytes(wal.read_bytes()[:40] + b"x" * 60_000)
+    else:
+        ledger.unlink()
+        wal.unlink()
+    ended = desk.end(process)
+    assert "Traceback" not in ended.said
+    assert ended.code == (0 if damage == "gone" else 2), ended.said
+    assert damage == "gone" or "ledger" in ended.obj["stopped"]
+    assert desk.call("status", "night.yaml").code == 2
+    assert desk.call("recover", "night.yaml", "--yes").code == 0
+    desk.run("--history-settle", "0").expect(0, done=6)
+    assert api.prompts == dict.fromkeys(prompts, 1)
