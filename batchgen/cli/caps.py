@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
@@ -25,6 +25,17 @@ def usd_amount(ctx: click.Context, param: click.Parameter, value: str | None) ->
     if micro is None:
         raise click.BadParameter(f"{value!r} is no amount of USD, as in 25 or 12.50", param=param)
     return micro
+
+
+def caps_said(given: Mapping[str, Any]) -> list[str]:
+    """Write the caps that a command line named as it would be typed again: they hold for that run only."""
+    said: list[str] = []
+    for name in ("max_usd", "max_usd_per_day"):
+        if (micro := given.get(name)) is not None:
+            said += [f"--{name.replace('_', '-')}", f"{Decimal(micro) / 1_000_000:f}"]
+    if given.get("max_clips") is not None:
+        said += ["--max-clips", str(given["max_clips"])]
+    return [*said, "--allow-unknown-price"] if given.get("allow_unknown_price") else said
 
 
 def cap_options(command: _Command) -> _Command:

@@ -54,6 +54,7 @@ def facts_of(
         drifts=[(row[0], Quote(row[1], Source.LEARNED, row[2], Source(row[3]), row[4])) for row in drifts],
         sandbox=ledger.meta("origin") == SANDBOX_ORIGIN,
         options=options,
+        caps_said=json.loads(ledger.meta("caps_said") or "[]"),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from batchgen.cli import common
-from batchgen.cli.caps import cap_options, usd_amount
+from batchgen.cli.caps import cap_options, caps_said, usd_amount
 from batchgen.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def _run(
 
     path = find_manifest(arg)
     saved = applying.read_plan(plan_file) if plan_file else None
+    said = caps_said(given)
     if saved:
         given = applying.with_its_settings(saved, given)
     watch.folder = folder = (folder or batch_folder(path, sandbox=bool(given["sandbox"]))).absolute()
@@ -151,6 +153,7 @@ def _run(
         applying.refuse_if_moved(saved, manifest, settings, look_in(folder), folder)
     session = Session(manifest, folder, applying.held_to(saved, settings) if saved else settings, key)
     try:
+        session.ledger.remember("caps_said", json.dumps(said))
         if saved:  # now that the batch is held, nothing can move any more
             applying.refuse_if_moved(saved, manifest, settings, look(session.ledger), folder)
         watch.attach(session)

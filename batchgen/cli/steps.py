@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from batchgen import manifest as manifests
+from batchgen.cli import common
 from batchgen.estimate import SANDBOX_ORIGIN
 from batchgen.ledger import Reader
 from batchgen.redact import Redactor
 from batchgen.session import Session
-from batchgen.settings import batch_folder, find_key, find_manifest, merge, read_config
+from batchgen.settings import find_key, find_manifest, merge, read_config
 from batchgen.views.log import setup_logging
 
 
@@ -25,13 +26,13 @@ def opened(arg: str, folder: Path | None, given: Mapping[str, Any], *, verbosity
         UsageError, LockedError, LedgerError: see `Session`.
     """
     path = find_manifest(arg)
-    given = {**given, **_origin(folder or batch_folder(path), given)}
+    where = common.ledger_folder(arg, folder, sandbox=bool(given.get("sandbox"))).absolute()
+    given = {**given, **_origin(where, given)}
     sandbox = bool(given.get("sandbox"))
     key = None if sandbox else find_key(path.parent)
     redact = Redactor([key.get_secret_value()] if key else []).redact
     setup_logging(verbosity, redact, sys.stderr)
     manifest = manifests.load(path)
-    where = (folder or batch_folder(path, sandbox=sandbox)).absolute()
     session = Session(manifest, where, merge(given, manifest, read_config()), key)
     try:
         yield session
@@ -40,7 +41,7 @@ def opened(arg: str, folder: Path | None, given: Mapping[str, Any], *, verbosity
 
 
 def _origin(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    if given.get("base_url") or given.get("sandbox") or not Reader.exists(folder):
+    if given.get("base_url") or given.get("sandbox"):
         return {}
     reader = Reader(folder)
     try:

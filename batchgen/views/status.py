@@ -71,10 +71,12 @@ class Facts:
     paid_clips: int = 0  #: submissions that were charged, or may be
     sandbox: bool = False  #: nothing of it was paid for
     options: Sequence[str] = ()  #: what every further command needs, as in `--dir DIR`
+    caps_said: Sequence[str] = ()  #: options of the last run that hold for that run only, and that spending stops at
 
     def command(self, verb: str, *more: str) -> str:
         """Write a command line about this batch, quoted for a shell."""
-        options = [*(["--sandbox"] if self.sandbox else []), *self.options, *more]
+        said = self.caps_said if verb == "run" else ()
+        options = [*(["--sandbox"] if self.sandbox else []), *self.options, *said, *more]
         return shlex.join(["batchgen", verb, self.manifest_arg, *options])
 
 

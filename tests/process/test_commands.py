@@ -273,3 +273,22 @@ def test_vv_tells_every_call_and_never_the_key(api: FakeApi, desk: Desk) -> None
     ended = desk.call(*desk.paid("--yes", "-vv")).expect(0)
     assert "POST /v2/wan-2.5-t2v: 200" in ended.said
     assert KEY not in ended.said
+
+
+@pytest.mark.parametrize("command", ["reconcile", "verify"])
+def test_a_batch_that_never_ran_is_told_as_such_and_none_is_made(command: str, desk: Desk) -> None:
+    """A mistyped --dir must not be answered with "0 clips in doubt"."""
+    desk.manifest("a cat")
+    assert "no ledger" in desk.call(command, "night.yaml", "--base-url", desk.url).expect(2).said
+    assert not desk.batch.exists()
+
+
+def test_what_to_type_next_keeps_the_caps_that_the_command_line_had(api: FakeApi, desk: Desk) -> None:
+    """They hold for one run: without them the next one would spend without a bound."""
+    desk.manifest("a cat", "a dog", "a fox")
+    ended = desk.run("--max-usd", "1.30", "--max-clips", "9").expect(4)
+    following = "batchgen run night.yaml --max-usd 1.3 --max-clips 9"
+    assert following in ended.obj["next"]
+    assert following in desk.call("status", "night.yaml", "--json").expect(0).obj["next"]
+    assert not any("--max-usd" in line for line in ended.obj["next"] if " run " not in line)
+    assert "batchgen run night.yaml" in desk.run("--limit", "0").obj["next"]
