@@ -13,7 +13,7 @@ import random
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,6 @@ from yarl import URL
 from batchgen import failpoints, hosts, retry
 from batchgen.body import WINDOW_S, TooSlowError, bounded
 from batchgen.errors import DownloadError
-from batchgen.finisher import Finisher, to_the_end
 from batchgen.folders import Folders
 from batchgen.media import BrokenVideo, Expect, Fetched
 from batchgen.part import Finish, Part, disk
@@ -97,7 +96,6 @@ class Downloader:
         self._max_bytes = max_bytes
         self._backoff_s = backoff_s
         self._folders = Folders()
-        self._finisher = Finisher(self._folders)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -138,12 +136,12 @@ class Downloader:
             DiskFullError: the disk is full or can't be written; stop the run, nothing is lost.
         """
         link = hosts.parse(url)
-        part = Part(target, str(link.with_query(None).with_fragment(None)))
+        part = Part(target, str(link.with_query(None).with_fragment(None)), self._folders)
         try:
             if part.noted:
                 await _thread(part.adopt)
-            place = partial(part.place, expect=expect, finish=finish)
-            return await self._persist(hosts.name(link), part, partial(self._bring, link, part), place, expect.made_at)
+            commit = partial(part.commit, expect=expect, finish=finish)
+            return await self._persist(hosts.name(link), part, partial(self._bring, link, part), commit, expect.made_at)
         finally:
             part.close()
 
@@ -154,10 +152,10 @@ class Downloader:
 
         It can't be resumed: each try opens the source anew, whose own errors pass. Else as `fetch`.
         """
-        part = Part(target, "")
+        part = Part(target, "", self._folders)
         try:
-            place = partial(part.place, expect=expect, finish=finish)
-            return await self._persist("the answer", part, partial(self._take, source, part), place, expect.made_at)
+            commit = partial(part.commit, expect=expect, finish=finish)
+            return await self._persist("the answer", part, partial(self._take, source, part), commit, expect.made_at)
         finally:
             part.close()
 
@@ -166,7 +164,7 @@ class Downloader:
         name: str,
         part: Part,
         bring: Callable[[], Awaitable[bytes]],
-        place: Callable[[bytes], Fetched],
+        commit: Callable[[bytes], Fetched],
         made_at: float,
     ) -> Fetched:
         """Try until the file is there, or there is no sense in it; of those that wait, the oldest file goes first."""
@@ -175,8 +173,7 @@ class Downloader:
         while True:
             try:
                 async with self._slots.turn(made_at):
-                    ready = partial(place, await bring())
-                    return await self._finisher.finish(part.target.parent, ready, alone=part.size > 0)
+                    return await _thread(partial(commit, await bring()))
             except BrokenVideo as error:
                 part.begin(None, None)
                 broken += 1
@@ -385,5 +382,13 @@ async def _keep(part: Part, tail: bytes) -> None:
 
 
 async def _thread(call: Callable[[], _T]) -> _T:
-    """Run `call` in a thread, to its end even when cancelled."""
-    return await to_the_end(asyncio.get_running_loop().run_in_executor(None, call))
+    """Run `call` in a thread; when cancelled, wait for its end, so that no file work goes on behind our back."""
+    job = asyncio.get_running_loop().run_in_executor(None, call)
+    try:
+        return await asyncio.shield(job)
+    except asyncio.CancelledError:
+        while not job.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([job])
+        job.exception()  # looked at, so that it is not reported as forgotten
+        raise

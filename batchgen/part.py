@@ -1,8 +1,8 @@
 """The `.part` of a download: what is on disk of it, how it is resumed, and how it gets its final name.
 
 A file has its final name only when it is whole: length, structure, fsync, rename, fsync of the folder, in this
-order; the last step is the finisher's. Beside a `.part` that can be resumed lies a small `.part.json`, the note:
-which address it came from (as a hash), which validator the server gave, and how long it will be.
+order. Beside a `.part` that can be resumed lies a small `.part.json`, the note: which address it came from (as
+a hash), which validator the server gave, and how long it will be.
 
 What touches the disk blocks, and is called from a worker thread.
 """
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from batchgen import failpoints, media
 from batchgen.errors import DiskFullError, DownloadError
+from batchgen.folders import Folders
 from batchgen.media import Expect, Fetched
 
 if TYPE_CHECKING:
@@ -80,8 +81,9 @@ class Part:
         noted: there is a note on disk.
     """
 
-    def __init__(self, target: Path, source: str) -> None:
+    def __init__(self, target: Path, source: str, folders: Folders) -> None:
         self.target = target
+        self._folders = folders
         self.path = target.with_name(target.name + ".part")
         self.note = target.with_name(target.name + ".part.json")
         with disk(self.path):
@@ -116,8 +118,8 @@ class Part:
                 self.writer = HashedWriter(self.path, "ab" if self.size else "wb", self._digest)
         return self.writer
 
-    def place(self, tail: bytes, expect: Expect, finish: Finish | None) -> Fetched:
-        """Write the last bytes, check the whole, and give it its final name; the folder is still to be synced.
+    def commit(self, tail: bytes, expect: Expect, finish: Finish | None) -> Fetched:
+        """Write the last bytes, check the whole, and give it its final name.
 
         Args:
             tail: the bytes that are not on disk yet.
@@ -142,6 +144,9 @@ class Part:
             else:
                 self.path.replace(self.target)
             failpoints.reach("rename.after")
+            failpoints.reach("folder.before")
+            self._folders.sync(self.target.parent)
+            failpoints.reach("folder.after")
             return fetched
 
     def room(self, total: int) -> None:

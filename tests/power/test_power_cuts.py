@@ -128,7 +128,7 @@ CONTROLS = {
     ),
     "no sync of the folder after the rename": (
         "run",
-        {"            self._folders.sync(folder)\n": "finisher.py"},
+        {"            self._folders.sync(self.target.parent)\n": "part.py"},
         "lost",
     ),
     "no sync of a new folder's name": ("load", {"        sync(each.parent)\n": "folders.py"}, "lost"),
