@@ -16,7 +16,7 @@ from batchgen.failpoints import LOG, STEPS, VARIABLE
 from batchgen.torture import evidence, plan
 from batchgen.torture.batch import Batch
 from batchgen.torture.judge import verdict
-from batchgen.torture.plan import MOOD_ROUNDS, MOODS, Round, Wire
+from batchgen.torture.plan import MOODS, Round, Wire
 from batchgen.torture.process import Command, Ended, Service, environment
 from batchgen.torture.proxy import Proxy
 from batchgen.torture.tally import Tally
@@ -52,6 +52,8 @@ class Torture:
         self._home = folder / "home"
         self._batch = Batch(folder)
         self._cap = 0
+        self._mood = ("calm", 0.0)
+        self._rounds = self._under_fire = 0
         self._service = Service(folder / "service", folder, seed)
         self._tally = Tally(secret=f"SG_torture{seed:06d}{'k' * 8}")
         self._command = Command(folder, environment(self._home) | {"SEGMIND_API_KEY": self._tally.secret})
@@ -99,7 +101,8 @@ class Torture:
                 self._tell(f"{act.n + 1} rounds, {self._tally.kills} of {self._kills} kills, {done} clips done")
 
     async def _round(self, act: Round) -> None:
-        if act.n % MOOD_ROUNDS == 0:
+        if (act.mood, act.skew_s) != self._mood:
+            self._mood = act.mood, act.skew_s
             await self._service.stop()
             await self._service.start(MOODS[act.mood], act.skew_s)
             self._tally.faults["clock skewed"] += bool(act.skew_s)
@@ -153,6 +156,7 @@ class Torture:
     async def _look(self, n: int, cap: int, ended: Ended) -> None:
         """Look at what must hold at all times: the cap, and files with their final names."""
         books = await self._service.books()
+        self._rounds, self._under_fire = n + 1, len(books["jobs"])
         charged = sum(evidence.booked(job).charged for job in books["jobs"])
         self._tally.wall(n, charged=charged, cap=cap, told=ended.answer)
         self._tally.half(evidence.half_files(self._batch.clips, self._service.folder, self._tally.sound))
@@ -194,7 +198,9 @@ class Torture:
             "clips": self._batch.wanted,
             "elapsed_s": round(elapsed_s, 1),
             **self._tally.facts(),
+            "rounds": self._rounds,
             "accepted": len(found.booked),
+            "accepted_under_fire": self._under_fire,
             "states": dict(sorted(Counter(kept.state for kept in found.kept).items())),
             "promises": [
                 {"promise": each.name, "how": each.how, "checked": each.checked,

@@ -34,6 +34,9 @@ _OFTEN: Final = ("commit.before", "commit.after", "post.before", "post.after", "
 #: Besides what the plan strikes at: the spill file is only written when a commit has failed.
 _LEAD: Final = {"spill.before": "eio@commit.before:{n}+", "spill.after": "eio@commit.before:{n}+"}
 
+#: Steps that are reached only where the service is in the right mood.
+_NEEDS: Final = {"doubt.": "calm", "note.": "bad files", "block.": "bad files"}
+
 
 @dataclass(frozen=True, slots=True)
 class Wire:
@@ -94,17 +97,17 @@ def rounds(seed: int, steps: Mapping[str, str], *, clips: int, kills: int) -> It
     deck: list[str] = []
     moods: list[str] = []
     mood, skew = "calm", 0.0
-    pace = clips / max(1, 2 * kills)
+    pace = clips / max(1, 1.4 * kills)  # some seven rounds of ten end in a kill
     for n in range(1_000_000):
         if n % MOOD_ROUNDS == 0:
             moods = moods or dice.sample(sorted(MOODS), len(MOODS))
             mood, skew = moods.pop(), dice.choice((0.0, 0.0, -120.0, 120.0))
-        deck = deck or _deck(dice, steps, first=n == 0)
+        deck = deck or [card for hand in _deck(dice, steps, first=n == 0) for card in hand]
         # In one early round nothing strikes but a second run.
         failpoint = deck.pop() if n != _SECOND_RUN else ""
         yield Round(
             n=n,
-            mood=mood,
+            mood=next((needed for step, needed in _NEEDS.items() if f"@{step}" in failpoint), mood),
             skew_s=skew,
             wire=_wire(dice),
             failpoint=failpoint,
@@ -121,19 +124,28 @@ def rounds(seed: int, steps: Mapping[str, str], *, clips: int, kills: int) -> It
         )
 
 
-def _deck(dice: random.Random, steps: Mapping[str, str], *, first: bool) -> list[str]:
-    """Strike once at each step by a kill, once at each write by a full and a broken disk, and as often by the clock."""
-    cards = [_card("kill", step, dice) for step in steps]
-    cards += [_card(fault, step, dice) for step, fails in steps.items() if fails for fault in ("enospc", "eio")]
-    cards += [_card("kill", step, dice) for step in _OFTEN for _ in range(4)] + [""] * 12
-    dice.shuffle(cards)
+def _deck(dice: random.Random, steps: Mapping[str, str], *, first: bool) -> list[list[str]]:
+    """Strike once at each step by a kill, once at each write by a full and a broken disk, and as often by the clock.
+
+    Cards that only bite one after the other are one hand; all are dealt from the end.
+    """
+    hands = [_hand("kill", step, dice) for step in steps]
+    hands += [_hand(fault, step, dice) for step, fails in steps.items() if fails for fault in ("enospc", "eio")]
+    hands += [_hand("kill", step, dice) for step in _OFTEN for _ in range(4)] + [[""]] * 12
+    dice.shuffle(hands)
     if first:  # the tables are made but once
-        cards += ["kill@tables.after:1", "eio@tables.before:1", "enospc@tables.before:1", "kill@tables.before:1"]
-    return cards
+        hands += [["kill@tables.after:1", "eio@tables.before:1", "enospc@tables.before:1", "kill@tables.before:1"]]
+    return hands
+
+
+def _hand(fault: str, step: str, dice: random.Random) -> list[str]:
+    """A spill file is cleared, and a doubt settled, by the run after the one that made it."""
+    before = {"spill.clear": "spill.after", "doubt.before": "post.after", "doubt.after": "post.after"}.get(step)
+    return [_card(fault, step, dice), *([_card("kill", before, dice)] if before else [])]
 
 
 def _card(fault: str, step: str, dice: random.Random) -> str:
-    lead = _LEAD.get(step, "").format(n=dice.randint(12, 14))
+    lead = _LEAD.get(step, "").format(n=dice.randint(9, 13))
     ever = "+" if fault == "enospc" else ""
     return f"{lead}{lead and ','}{fault}@{step}:{_nth(step, dice)}{ever}"
 

@@ -17,7 +17,7 @@ import batchgen
 pytestmark = pytest.mark.real_time
 PACKAGE = Path(batchgen.__file__).parent
 FIELDS = {"schema_version", "ok", "at", "seed", "clips", "elapsed_s", "processes", "kills", "exits", "faults",
-          "combinations", "accepted", "states", "promises", "repeat"}  # fmt: skip
+          "combinations", "rounds", "accepted", "accepted_under_fire", "states", "promises", "repeat"}  # fmt: skip
 
 
 def tortured(folder: Path, *options: str, tree: Path | None = None) -> tuple[int, dict[str, Any], str]:
@@ -58,16 +58,26 @@ MUTANTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("mutant", "seed"), [("resubmit after a lost answer", 998), ("keep half files", 3123)])
-def test_a_broken_program_does_not_pass(ram: Path, mutant: str, seed: int) -> None:
-    """The negative control: a torture that anything survives proves nothing."""
+@pytest.mark.parametrize(
+    ("mutant", "seeds"), [("resubmit after a lost answer", (1099, 866, 4344)), ("keep half files", (1874, 4650, 5894))]
+)
+def test_a_broken_program_does_not_pass(ram: Path, mutant: str, seeds: tuple[int, ...]) -> None:
+    """The negative control: a torture that anything survives proves nothing.
+
+    What is killed in which moment is the scheduler's affair too, so a fault that was not met gets another seed.
+    """
     file, old, new, promise = MUTANTS[mutant]
     shutil.copytree(PACKAGE, ram / "tree" / "batchgen", ignore=shutil.ignore_patterns("__pycache__"))
     path = ram / "tree" / "batchgen" / file
     assert path.read_text().count(old) == 1
     path.write_text(path.read_text().replace(old, new))
-    code, report, said = tortured(ram, "--clips", "10", "--kills", "6", "--seed", str(seed), tree=ram / "tree")
-    assert code == 3, f"{report.get('faults')}\n{said}"
+    for seed in seeds:
+        plan = ("--clips", "10", "--kills", "6", "--seed", str(seed), "--folder", str(seed))
+        code, report, said = tortured(ram, *plan, tree=ram / "tree")
+        assert code in {0, 3}, said
+        if code == 3:
+            break
+    assert code == 3, f"{report['faults']}\n{said}"
     assert promise in broken(report), broken(report)
 
 

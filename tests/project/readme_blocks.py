@@ -157,9 +157,10 @@ def torture() -> str:
     ]
     pairs, faults = report["combinations"], sum(report["faults"].values())
     told = (
-        f"The last long one ({report['date']}, seed {report['seed']}): {report['clips']:,} clips, "
+        f"The last long one ({report['at'][:10]}, seed {report['seed']}): {report['clips']:,} clips, "
         f"{report['kills']:,} kills, {faults:,} faults in all, {pairs['count']} of {pairs['of']} pairs of fault and "
-        f"step, {report['elapsed_s'] / 60:.0f} minutes."
+        f"step, {report['elapsed_s'] / 60:.0f} minutes; {report['accepted_under_fire']} of {report['accepted']} jobs "
+        "were accepted before the calm end."
     )
     return f"{told}\n\n{_wide(('promise', 'how it is checked', 'checks', 'result'), rows)}"
 
