@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,12 @@ class Ended:
         assert "Traceback" not in self.said
         assert not counts or self.counts == counts, f"{self.counts}\n{self.said}"
         return self
+
+
+def _hears_signals() -> None:
+    """A suite that runs under nohup, or in the background, would hand its deaf ears on."""
+    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_DFL)
 
 
 @dataclass
@@ -99,7 +106,7 @@ class Desk:
             **more,
         }
         command = [*wrap, sys.executable, "-m", "batchgen", *args]
-        return subprocess.Popen(command, cwd=self.folder, env=changed, **streams)
+        return subprocess.Popen(command, cwd=self.folder, env=changed, preexec_fn=_hears_signals, **streams)
 
     def end(self, process: subprocess.Popen[bytes]) -> Ended:
         """Wait for a process and take its outputs."""
