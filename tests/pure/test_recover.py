@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,25 @@ def test_an_older_copy_is_brought_up_to_its_log(folder: Path) -> None:
         Ledger(folder)
     recover(folder, clips())
     assert resume(folder)["pending"].request_id == "unknown-to-the-copy"
+
+
+@pytest.mark.parametrize("ended", ["closed", "killed"])
+def test_a_re_roll_that_is_only_wished_for_is_not_lost_with_the_ledger(folder: Path, ram: Path, ended: str) -> None:
+    """No manifest has it; the user's wish is in the log as soon as the batch is let go of, or next taken up."""
+    ledger = Ledger(folder)
+    wish = replace(clips()[0], key="c1-reroll", take=2, name="shot0_2", reroll_of=clips()[0].key)
+    ledger.reroll([wish])
+    killed = ram / "killed"
+    shutil.copytree(folder, killed, ignore=shutil.ignore_patterns("*-shm", ".lock*"))
+    ledger.close()
+    if ended == "killed":
+        Ledger(killed).close()
+    batch = killed if ended == "killed" else folder
+    ruin(batch)
+    recover(batch, clips())
+    with closing(Ledger(batch)) as again:
+        again.sync(clips())
+        assert "shot0_2" in [name for _, _, name in again.pending()]
 
 
 # --- no log, or half of one -----------------------------------------------------------------------------------
