@@ -62,7 +62,7 @@ class Pacebook:
         """Take a seat; without a folder that can be written it goes on without a memory."""
         try:
             return cls._open(_stem(origin, account, folder), who, wall)
-        except (OSError, Timeout, NotImplementedError) as error:
+        except (OSError, NotImplementedError) as error:  # the second is a file system's that knows no locks
             log.info("the calls of other runs can't be counted: %s", error)
             return cls.none()
 

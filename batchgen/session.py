@@ -60,7 +60,6 @@ SANDBOX_KEY = "sandbox"
 #: How many of the latest run times are read from the ledger.
 LEARNED = 2000
 
-Confirm = Callable[[Plan], bool]
 Beside = Callable[["Session"], Awaitable[None]]
 
 
@@ -287,23 +286,24 @@ class Session:
     def _blind(self, provider: Provider, pacer: Pacer) -> Blind | None:
         if not (self.ledger.meta(BLIND) or self.ledger.meta(STRAYS)):
             return None
-        elsewhere = partial(siblings.request_ids, self.folder, {self.folder.parent, self.manifest.path.parent})
         settle_s = self.settings.history_settle
-        blind = Blind(self.ledger, provider, pacer, settle_s=settle_s, elsewhere=elsewhere)
+        blind = Blind(self.ledger, provider, pacer, settle_s=settle_s, elsewhere=self._elsewhere)
         if self.settings.trust_recovery:
             blind.trust()
         return blind
 
     def _reconciler(self, provider: Provider, pacer: Pacer) -> Reconciler:
-        beside = {self.folder.parent, self.manifest.path.parent}
         return Reconciler(
             provider,
             pacer,
             settle_s=self.settings.history_settle,
             taken=self.ledger.request_ids,
-            elsewhere=partial(siblings.request_ids, self.folder, beside),
+            elsewhere=self._elsewhere,
             witnesses=self.ledger.must_show,
         )
+
+    def _elsewhere(self) -> set[str]:
+        return siblings.request_ids(self.folder, {self.folder.parent, self.manifest.path.parent})
 
     def _planned(self) -> frozenset[int] | None:
         """Give the rows of the clips that a saved plan lets this run submit; None: there is no such plan."""

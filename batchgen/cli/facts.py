@@ -59,14 +59,15 @@ def facts_of(
 
 
 def facts_of_folder(
-    folder: Path | None, manifest_arg: str, *, elapsed_s: float | None = None, stopped: str | None = None
-) -> Facts:
+    folder: Path | None, manifest_arg: str, *, elapsed_s: float | None = None, stopped: str | None = None,
+    live: bool = False,
+) -> Facts:  # fmt: skip
     """Gather the same of a folder that may have no ledger, or none that can be read."""
     try:
         if folder is not None and Reader.exists(folder):
             reader = Reader(folder)
             try:
-                return facts_of(reader, manifest_arg, elapsed_s=elapsed_s, stopped=stopped)
+                return facts_of(reader, manifest_arg, elapsed_s=elapsed_s, stopped=stopped, live=live)
             finally:
                 reader.close()
     except BatchgenError:

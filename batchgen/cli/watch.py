@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from batchgen.cli import common
 from batchgen.clip import Blocked, Clip, Downloaded, Event, Failed, Lost
-from batchgen.errors import BatchgenError
+from batchgen.errors import BatchgenError, LockedError
 from batchgen.redact import Redactor, Secret
 from batchgen.views.log import EventLog, setup_logging
 from batchgen.views.progress import Frame, Painter, can_paint
@@ -170,7 +170,7 @@ class Watch:
         try:
             yield
         except BatchgenError as error:
-            self._error_object(str(error))
+            self._error_object(str(error), live=isinstance(error, LockedError))
             raise
         except sqlite3.DatabaseError as error:
             self._error_object(f"the ledger can't be read ({error})")
@@ -186,12 +186,12 @@ class Watch:
             if self._events:
                 self._events.close()
 
-    def _error_object(self, message: str) -> None:
+    def _error_object(self, message: str, *, live: bool = False) -> None:
         if not self._as_json:
             return
         from batchgen.cli.facts import facts_of_folder
         from batchgen.views.status import status_object
 
         elapsed = time.monotonic() - self._started
-        facts = facts_of_folder(self.folder, self._arg, elapsed_s=elapsed, stopped=message)
+        facts = facts_of_folder(self.folder, self._arg, elapsed_s=elapsed, stopped=message, live=live)
         common.put(self._redact(common.json_text(status_object(facts, now=time.time()))))

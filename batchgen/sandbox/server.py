@@ -50,7 +50,6 @@ class Sandbox:
         history_lag_s: how long a request takes to show up in the history.
         port: 0 takes the one of last time, or a free one.
         skew_s: how far the clock is off that it tells (`Date`, times in the history); its own is right.
-        port: 0 takes a free one.
         clock: seconds since the epoch.
     """
 

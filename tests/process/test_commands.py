@@ -221,6 +221,9 @@ def test_what_changes_a_batch_is_refused_beside_a_run(api: FakeApi, desk: Desk) 
     api.until(lambda: gate.held == 3)
     others = [desk.start(*at(desk, command)) for command in ("reconcile", "retry", "verify")]
     assert all(str(process.pid) in desk.end(other).expect(6).said for other in others)
+    second = desk.run().expect(6).obj
+    assert second["live"]
+    assert not second["next"]  # the run that is at work will do it
     gate.open()
     desk.end(process).expect(0)
 

@@ -11,24 +11,12 @@ import pytest
 from fakes import wanted
 from hypothesis import given
 from hypothesis import strategies as st
+from in_doubt import T0, doubt, row
 
-from batchgen.clip import AnswerLost, Clip, SubmitStarted, advance
+from batchgen.clip import Clip
 from batchgen.matching import CLOCK_SKEW_S, LATEST_S, agrees
 from batchgen.matching import match as matched
 from batchgen.providers.base import Completed, HistoryRow
-
-T0 = 1_790_000_000.0
-
-
-def doubt(n: int = 0, *, at: float = T0, sent: Mapping[str, Any] | None = None) -> Clip:
-    text = None if sent is None else json.dumps(sent)
-    clip = advance(Clip(n + 1, wanted(n)), SubmitStarted(at, held=10, sent=text))
-    return advance(clip, AnswerLost("reset"))
-
-
-def row(clip: Clip, request_id: str = "r1", *, at: float | None = T0 + 1, **changes: Any) -> HistoryRow:
-    params = {**json.loads(clip.wanted.params), **changes}
-    return HistoryRow(request_id, clip.wanted.model, Completed("u"), params, at)
 
 
 def match(clips: list[Clip], rows: list[HistoryRow], taken: list[str]) -> dict[int, HistoryRow]:

@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from fakes import FakeProvider, always, wanted
+from in_doubt import T0, doubt, row
 from virtual_time import wall
 
-from batchgen.clip import AnswerLost, Clip, Lost, SubmitStarted, Submitted, advance
+from batchgen.clip import Clip, Lost, SubmitStarted, Submitted, advance
 from batchgen.errors import UnsureError
 from batchgen.looks import read
 from batchgen.matching import CLOCK_SKEW_S
 from batchgen.pacer import Pacer
-from batchgen.providers.base import Completed, HistoryPage, HistoryRow
+from batchgen.providers.base import HistoryPage
 from batchgen.reconcile import Doubt, Reconciler
-
-T0 = 1_790_000_000.0
-
-
-def doubt(n: int = 0, *, at: float = T0, sent: Mapping[str, Any] | None = None) -> Clip:
-    text = None if sent is None else json.dumps(sent)
-    clip = advance(Clip(n + 1, wanted(n)), SubmitStarted(at, held=10, sent=text))
-    return advance(clip, AnswerLost("reset"))
-
-
-def row(clip: Clip, request_id: str = "r1", *, at: float | None = T0 + 1, **changes: Any) -> HistoryRow:
-    params = {**json.loads(clip.wanted.params), **changes}
-    return HistoryRow(request_id, clip.wanted.model, Completed("u"), params, at)
-
 
 # --- reading the history ------------------------------------------------------------------------------------
 
