@@ -8,9 +8,12 @@ Money is counted in whole micro-dollars (1e-6 USD, `int`), times in seconds sinc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from batchgen.errors import IllegalEventError
@@ -32,6 +35,7 @@ from batchgen.events import (
     SubmitStarted,
     Submitted,
 )
+from batchgen.money import price_class
 
 __all__ = [
     "EVENTS",
@@ -103,6 +107,27 @@ class Wanted:
     audio_sha256: str | None = None
     label: str = ""  #: the matrix cell, in words
     reroll_of: str | None = None  #: key of the clip that this one is another take of, at the user's wish
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The parameters by name, read-only."""
+        return _values(self.params)
+
+    @property
+    def grade(self) -> str:
+        """What the price depends on, as far as is known: its price class."""
+        return _grade(self.model, self.params)
+
+
+# Asked for at every step of a clip, so these remember; no more than what is in flight.
+@lru_cache(maxsize=4096)
+def _values(params: str) -> Mapping[str, Any]:
+    return MappingProxyType(json.loads(params))
+
+
+@lru_cache(maxsize=4096)
+def _grade(model: str, params: str) -> str:
+    return price_class(model, _values(params))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,12 +36,11 @@ from batchgen.ledger import Home, Ledger, Observer
 from batchgen.ledger.recover import BLIND
 from batchgen.looks import LOOKS
 from batchgen.manifest import Manifest
-from batchgen.money import MICRO, price_class
+from batchgen.money import MICRO
 from batchgen.pacebook import Pacebook
 from batchgen.pacer import Pacer
 from batchgen.planning import Plan
 from batchgen.poller import Poller
-from batchgen.providers import models
 from batchgen.providers.base import Provider
 from batchgen.providers.segmind import Segmind
 from batchgen.providers.segmind_http import address, is_loopback
@@ -338,10 +337,8 @@ class Session:
     # --- what is believed -----------------------------------------------------------------------------------
 
     def _worst_price(self, wanted: Wanted) -> int | None:
-        params = json.loads(wanted.params)
-        told = self.manifest.prices.of(wanted.model, params)
-        table = models.estimate(wanted.model, params)
-        return self.ledger.money.worst(price_class(wanted.model, params), table, told)
+        told, table = self.tariff.listed(wanted.model, wanted.values)
+        return self.ledger.money.worst(wanted.grade, table, told)
 
     def _run_times(self, grade: str) -> RunTimes:
         if grade not in self._times:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -27,11 +26,19 @@ class Tariff:
         self._prices = prices
         self._charges = charges
         self._told_of: set[str] = set()
+        self._listed: dict[str, tuple[int | None, int | None]] = {}
 
     def quote(self, model: str, params: Mapping[str, Any]) -> Quote:
         """Estimate one clip with these parameters."""
+        manifest, table = self.listed(model, params)
+        return self._charges.quote(price_class(model, params), manifest=manifest, table=table)
+
+    def listed(self, model: str, params: Mapping[str, Any]) -> tuple[int | None, int | None]:
+        """Give what the manifest says and what the model's table does; looked up once for each price class."""
         grade = price_class(model, params)
-        return self._charges.quote(grade, manifest=self._prices.of(model, params), table=estimate(model, params))
+        if grade not in self._listed:
+            self._listed[grade] = self._prices.of(model, params), estimate(model, params)
+        return self._listed[grade]
 
     def drifts(self, kinds: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Quote]:
         """Give the quotes, by price class, that are not what was told, of one clip (model, parameters) of each kind."""
@@ -40,16 +47,15 @@ class Tariff:
 
     def estimate(self, wanted: Wanted) -> int | None:
         """Give the likely price of one clip, in micro-dollars; None: unknown."""
-        return self.quote(wanted.model, json.loads(wanted.params)).each
+        return self.quote(wanted.model, wanted.values).each
 
     def learn(self, clip: Clip, event: Event) -> None:
         """Learn from a charge that is on disk; tell once for each class when it is not what was told."""
         if not isinstance(event, Generated | Lost) or event.cost is None or _renewed(clip, event):
             return
-        params = json.loads(clip.wanted.params)
-        grade = price_class(clip.wanted.model, params)
+        grade = clip.wanted.grade
         self._charges.learn(grade, event.cost)
-        text = drift_text(grade, self.quote(clip.wanted.model, params))
+        text = drift_text(grade, self.quote(clip.wanted.model, clip.wanted.values))
         if text and grade not in self._told_of:
             self._told_of.add(grade)
             log.warning("prices: %s; estimates follow what is charged", text)

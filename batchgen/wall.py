@@ -194,6 +194,8 @@ class Wall(Sums):
 
     def move(self, grade: str, before: Stake, after: Stake) -> None:
         """Book the change of one request."""
+        if before == after:
+            return
         for stake, sign in ((before, -1), (after, 1)):
             if stake is not NO_STAKE:
                 self.book(grade, stake, sign)

@@ -197,6 +197,7 @@ class Batch:
             submit_concurrency=limits.submit_concurrency,
             give_up_s=limits.give_up_s,
             deadline_s=limits.deadline_s,
+            started_at=ledger.now(),
             dice=dice.random,
         )
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from batchgen.clip import Clip, Wanted
 from batchgen.errors import Exit
-from batchgen.flow.tools import Tools, grade
+from batchgen.flow.tools import Tools
 from batchgen.money import usd
 from batchgen.pacer import SubmissionStoppedError
 from batchgen.wall import NOBODY, UNKNOWN, Ahead, Barrier, day_of, next_day
@@ -45,7 +45,7 @@ class Budget:
         """Keep a clip's turn for as long as it is to be submitted."""
         wanted = clip.wanted
         rank = (wanted.take, -wanted.priority, wanted.order, clip.row)
-        want = self._wants[clip.row] = Want(clip.row, rank, wanted, grade(clip))
+        want = self._wants[clip.row] = Want(clip.row, rank, wanted, wanted.grade)
         try:
             yield want
         finally:
@@ -55,8 +55,9 @@ class Budget:
     def barrier(self, want: Want, at: float) -> Barrier | None:
         """Say what keeps it from being submitted at a time (epoch seconds); None: nothing does."""
         wall = self._tools.ledger.money
-        ahead = self._ahead(want) if wall.caps.any else NOBODY
-        return wall.barrier(self._tools.price(want.wanted), day_of(at), ahead)
+        if not wall.caps.any:
+            return None
+        return wall.barrier(self._tools.price(want.wanted), day_of(at), self._ahead(want))
 
     async def room(self, want: Want) -> None:
         """Wait until it fits; what is in flight may cost less than it was reserved for.

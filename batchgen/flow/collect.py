@@ -7,7 +7,7 @@ import math
 
 from batchgen.clip import Blocked, Clip, Event, Failed, FailedForNow, Generated, Lost, State
 from batchgen.errors import NowError, UnknownError
-from batchgen.flow.tools import Place, Tools, filled, generated, grade
+from batchgen.flow.tools import Place, Tools, filled, generated
 from batchgen.pacer import Call
 from batchgen.poller import Overdue
 from batchgen.providers.base import Cause, Completed, Gone, HistoryRow, Refused, Running
@@ -36,7 +36,7 @@ class Collector:
         request = clip.request
         if request is None or request.request_id is None:  # the table forbids it
             raise RuntimeError(clip)
-        times = self._tools.run_times(grade(clip))
+        times = self._tools.run_times(clip.wanted.grade)
         submitted_at = request.submitted_at or request.intent_at
         pause = 0.0
         while True:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
@@ -63,7 +62,7 @@ class Fetcher:
     async def download(self, clip: Clip) -> Clip:
         """Fetch the file; a dead link is asked for again, and is never a reason to pay again."""
         target = self._own_name(clip)
-        if (kept := await asyncio.to_thread(_kept, clip, target)) is not None:
+        if self._from_before(clip) and (kept := await asyncio.to_thread(_kept, clip, target)) is not None:
             return await self._tools.ledger.record(clip, kept)
         patience = _Patience(self._tools)
         renewals = 0
@@ -118,6 +117,11 @@ class Fetcher:
         except NowError as error:
             self._tools.call_trouble(error, grant)
             raise
+
+    def _from_before(self, clip: Clip) -> bool:
+        """Tell whether an earlier run knew the link: it may have been killed in its download."""
+        at = clip.request.completed_at if clip.request else None
+        return at is None or at < self._tools.started_at
 
     def _own_name(self, clip: Clip) -> Path:
         return self._tools.clips_dir / f"{clip.wanted.name}.mp4"
@@ -184,7 +188,7 @@ def _url(clip: Clip) -> str:
 
 
 def _expect(clip: Clip) -> Expect:
-    params = json.loads(clip.wanted.params)
+    params = clip.wanted.values
     size, seconds = None, None
     with suppress(ValueError, TypeError, KeyError, AttributeError):
         width, height = params["size"].split("*")

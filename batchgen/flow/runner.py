@@ -24,6 +24,8 @@ log = logging.getLogger("batchgen.runner")
 
 #: How often the run looks whether an outage has lasted too long (seconds).
 WATCH_S = 5.0
+#: So many clips are read from the ledger at once.
+AHEAD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,11 @@ class Runner:
         if chosen and self._orders.foresee:
             await foresee(self._tools)
         try:
-            for row in chosen:
-                if not await self._start(clips, row):
-                    return
+            for first in range(0, len(chosen), AHEAD):
+                self._tools.ledger.load(chosen[first : first + AHEAD])
+                for row in chosen[first : first + AHEAD]:
+                    if not await self._start(clips, row):
+                        return
         except LedgerError as error:  # damaged under the run: answers that are on their way are waited for
             self._tools.disk_trouble(error)
 

@@ -211,7 +211,7 @@ class Submitter:
 
     async def _params(self, clip: Clip) -> dict[str, Any]:
         """Give the parameters as sent; local audio is uploaded once per content."""
-        params: dict[str, Any] = json.loads(clip.wanted.params)
+        params = dict(clip.wanted.values)
         if clip.wanted.audio_file and clip.wanted.audio_sha256:
             params["audio"] = await self._uploaded(Path(clip.wanted.audio_file), clip.wanted.audio_sha256)
         return params

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
 import random
@@ -21,7 +20,6 @@ from batchgen.flow.fates import told
 from batchgen.flow.inflight import Places
 from batchgen.ledger import Ledger
 from batchgen.media import Expect, Fetched
-from batchgen.money import price_class
 from batchgen.pacer import Pacer
 from batchgen.poller import Poller
 from batchgen.providers.base import Completed, Provider, Source
@@ -160,8 +158,3 @@ def generated(completed: Completed, at: float, request_id: str | None = None) ->
         run_s=completed.run_s,
         request_id=request_id,
     )
-
-
-def grade(clip: Clip) -> str:
-    """Name the clip's price class."""
-    return price_class(clip.wanted.model, json.loads(clip.wanted.params))

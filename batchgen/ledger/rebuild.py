@@ -33,7 +33,6 @@ from batchgen.clip import (
     advance,
 )
 from batchgen.errors import IllegalEventError
-from batchgen.money import price_class
 
 HOLE = "what happened here was lost with the ledger"
 _KINDS = {kind.__name__: kind for kind in EVENTS}
@@ -141,11 +140,6 @@ def rebuild(sources: Sources, manifest: Iterable[Wanted]) -> Rebuilt:
     for clip in list(rebuilt.clips.values()):
         _settle(rebuilt, clip)
     return rebuilt
-
-
-def grade_of(clip: Clip) -> str:
-    """Name the clip's price class."""
-    return price_class(clip.wanted.model, json.loads(clip.wanted.params))
 
 
 def _settle(rebuilt: Rebuilt, clip: Clip) -> None:

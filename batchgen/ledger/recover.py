@@ -132,7 +132,7 @@ def _write(place: Path, rebuilt: rebuild.Rebuilt, facts: dict[str, str]) -> None
         taken: set[str] = set()
         rows = (sql.wanted_row(clip.wanted, _free(clip.wanted, taken)) for clip in rebuilt.clips.values())
         db.executemany(sql.INSERT_CLIP, rows)
-        writes = [(clip, event, at, rebuild.grade_of(clip)) for _, clip, event, at in rebuilt.steps]
+        writes = [(clip, event, at, clip.wanted.grade) for _, clip, event, at in rebuilt.steps]
         for first in range(0, len(writes), _CHUNK):
             sql.write(db, writes[first : first + _CHUNK])
         # Events keep the numbers that the log has them under: it stays true until a new one is begun.

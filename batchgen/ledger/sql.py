@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 
@@ -167,6 +167,17 @@ def unwritable(path: Path, error: Exception) -> BatchgenError:
     if _kind(error).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return damaged(path, error)
     return LedgerWriteError(f"{path}: can't be written ({error}); free some disk space and run again")
+
+
+@contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """Tell in plain words of a ledger that can't be written."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise unwritable(path, error) from error
+    except OSError as error:
+        raise LedgerWriteError(f"{path}: can't be written ({error.strerror})") from error
 
 
 def damaged(path: Path, fault: object) -> LedgerError:

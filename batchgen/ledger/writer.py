@@ -27,11 +27,13 @@ from batchgen.ledger.log import FILE as LOG
 from batchgen.ledger.log import Log
 from batchgen.ledger.reader import FILE, Reader
 from batchgen.ledger.spill import Spill
-from batchgen.money import price_class
 from batchgen.wall import stake_of
 
 log = logging.getLogger("batchgen.ledger")
 
+#: Where several events came during a commit, so long is waited for more that share the next one (seconds): about as
+#: long as a commit takes. PostgreSQL's `commit_delay` and `commit_siblings` do the same.
+GATHER_S = 0.002
 #: Called after an event is on disk, with the clip as it is then.
 Observer: TypeAlias = Callable[[Clip, Event], None]
 _Write: TypeAlias = tuple[Clip, Event, float, str]
@@ -66,12 +68,12 @@ class Ledger(Reader):
             clean = sound.untouched(folder, mark)
             # Questions go through a connection of their own: on this one they would see, and wait for, half a commit.
             self._out = sql.connect(folder / FILE, writable=True, journal=journal)
-            with _told(folder / FILE):
+            with sql.telling(folder / FILE):
                 failpoints.reach("tables.before")
                 sql.prepare(self._out, folder / FILE)
                 failpoints.reach("tables.after")
             super().__init__(folder)
-            with _told(folder):
+            with sql.telling(folder):
                 self._spill = Spill(folder / sound.SPILL)
             self._log = Log(folder / LOG)
             if not clean:
@@ -92,11 +94,15 @@ class Ledger(Reader):
         self._live: dict[int, Clip] = {}
         self._gathered: list[tuple[_Write, asyncio.Future[None]]] = []
         self._commit_runs: asyncio.Future[None] | None = None
+        self._gathers: asyncio.TimerHandle | None = None
 
     async def settle(self) -> None:
         """Wait until all that was recorded is on disk, or could not be written."""
-        while self._commit_runs:
-            await asyncio.wait([self._commit_runs])
+        while self._commit_runs or self._gathers:
+            if self._commit_runs is None:
+                self._start_commit()
+            else:
+                await asyncio.wait([self._commit_runs])
 
     def close(self) -> None:
         """Let go of the batch; after `settle`, nothing is left to write."""
@@ -141,7 +147,7 @@ class Ledger(Reader):
             await asyncio.get_running_loop().run_in_executor(self._thread, self._put, key, value)
 
     def _put(self, key: str, value: str) -> None:
-        with _told(self.path), self._transaction() as db:
+        with sql.telling(self.path), self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
         self._log.fact(key, value)
 
@@ -149,7 +155,7 @@ class Ledger(Reader):
         """Remember facts of a kind, by the clips' rows, in place of those of before; on disk when this returns."""
 
         def replace_all() -> None:
-            with _told(self.path), self._transaction() as db:
+            with sql.telling(self.path), self._transaction() as db:
                 db.execute("DELETE FROM meta WHERE k > ? AND k < ?", (f"{kind}:", f"{kind};"))
                 rows = ((f"{kind}:{row}", text) for row, text in facts.items())
                 db.executemany("INSERT INTO meta VALUES (?,?)", rows)
@@ -162,7 +168,7 @@ class Ledger(Reader):
 
         Clips that are no longer wanted are flagged; only those that were never sent are forgotten.
         """
-        with _told(self.path), self._transaction() as db:
+        with sql.telling(self.path), self._transaction() as db:
             known = dict(db.execute("SELECT key, id FROM clip"))
             db.execute("UPDATE clip SET wanted = 0")
             fresh = [clip for clip in wanted if _keep(db, clip, known.get(clip.key))]
@@ -180,7 +186,7 @@ class Ledger(Reader):
         They are wanted for as long as the manifest has the clip of their `reroll_of`. `instead_of` are the keys of
         failed and blocked clips whose place they take: these are no longer wanted, and stay in the bill.
         """
-        with _told(self.path), self._transaction() as db:
+        with sql.telling(self.path), self._transaction() as db:
             known = {key for (key,) in db.execute("SELECT key FROM clip")}
             taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
             fresh = [replace(take, name=_free_name(take, taken)) for take in takes if take.key not in known]
@@ -207,7 +213,7 @@ class Ledger(Reader):
 
     def recover(self) -> int:
         """Settle what an earlier run left half said; returns how many clips are in doubt by it."""
-        with _told(self.folder):
+        with sql.telling(self.folder):
             for key, request_id, at in self._spill.entries():
                 row = self._db.execute(f"{sql.SELECT_CLIP} WHERE c.key=?", (key,)).fetchone()
                 clip = sql.clip_of(row) if row else None
@@ -251,9 +257,17 @@ class Ledger(Reader):
         """Give a clip as it is now."""
         return self._live.get(row) or self._live.setdefault(row, self.on_disk(row))
 
+    def load(self, rows: Iterable[int]) -> None:
+        """Take some clips in mind in one question to the disk; `clip` gives them at once then."""
+        new = [row for row in rows if row not in self._live]
+        query = f"{sql.SELECT_CLIP} WHERE c.id IN (SELECT value FROM json_each(?))"  # noqa: S608
+        with sql.telling(self.path):
+            clips = map(sql.clip_of, self._db.execute(query, (json.dumps(new),)).fetchall())
+            self._live.update((clip.row, clip) for clip in clips)
+
     def on_disk(self, row: int) -> Clip:
         """Give a clip as it is on disk, without keeping it in mind."""
-        with _told(self.path):
+        with sql.telling(self.path):
             found = self._db.execute(f"{sql.SELECT_CLIP} WHERE c.id=?", (row,)).fetchone()
         if found is None:
             raise sql.damaged(self.path, f"its clip {row} is gone")
@@ -274,7 +288,7 @@ class Ledger(Reader):
         after, write = self._apply(clip, event)
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._gathered.append((write, durable))
-        if self._commit_runs is None:
+        if self._commit_runs is None and self._gathers is None:
             self._start_commit()
         await durable
         if after.state.settled:
@@ -287,13 +301,10 @@ class Ledger(Reader):
             what = type(event).__name__
             raise IllegalEventError(f"clip {clip.wanted.name} is {held.state} by now: {what} comes too late")
         after = advance(clip, event)
-        grade = self._grade(after)
+        grade = after.wanted.grade
         self._book(clip, after, grade)
         self._live[clip.row] = after
         return after, (after, event, self.now(), grade)
-
-    def _grade(self, clip: Clip) -> str:
-        return price_class(clip.wanted.model, json.loads(clip.wanted.params))
 
     def _book(self, before: Clip, after: Clip, grade: str) -> None:
         if not after.unwanted:
@@ -301,12 +312,17 @@ class Ledger(Reader):
             counts[before.state] -= 1
             counts[after.state] += 1
         old, new = before.request, after.request
+        if old is new:
+            return
         same = old is not None and new is not None and old.n == new.n
         self.money.move(grade, stake_of(old if same else None), stake_of(new))
 
     # --- group commit ---------------------------------------------------------------------------------
 
     def _start_commit(self) -> None:
+        if self._gathers is not None:
+            self._gathers.cancel()
+            self._gathers = None
         batch, self._gathered = self._gathered, []
         writes = [write for write, _ in batch]
         self._commit_runs = asyncio.get_running_loop().run_in_executor(self._thread, self._commit, writes)
@@ -328,7 +344,9 @@ class Ledger(Reader):
                 self._save_id(clip, event)
             if not durable.done():
                 durable.set_exception(failure) if failure else durable.set_result(None)
-        if self._gathered:
+        if len(self._gathered) > 1:
+            self._gathers = asyncio.get_running_loop().call_later(GATHER_S, self._start_commit)
+        elif self._gathered:
             self._start_commit()
         if failure is None:
             for (clip, event, _, _), _ in batch:
@@ -353,17 +371,6 @@ class Ledger(Reader):
 def _standing(clip: Clip) -> tuple[State, int, str | None]:
     """What a move is fenced by: the state, and which request it is about."""
     return clip.state, clip.request.n if clip.request else 0, clip.request_id
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Tell in plain words of a ledger that can't be written."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise sql.unwritable(path, error) from error
-    except OSError as error:
-        raise LedgerWriteError(f"{path}: can't be written ({error.strerror})") from error
 
 
 def _keep(db: sqlite3.Connection, clip: Wanted, row: int | None) -> bool:

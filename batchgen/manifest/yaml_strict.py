@@ -20,6 +20,7 @@ from batchgen.manifest.yaml_words import explain
 #: Aliases may repeat this many values; a "billion laughs" file would repeat 1e9.
 _MAX_REPEATED = 100_000
 _MAX_DEPTH = 100
+_TOO_DEEP = f"lists and mappings are nested over {_MAX_DEPTH} deep"
 #: The parser keeps about a kilobyte for each value.
 _MAX_VALUES = 1_000_000
 #: So many brackets can be nested before the C parser's stack is in danger.
@@ -92,12 +93,11 @@ def load_yaml(file: str, text: str, faults: Faults) -> Document:
 
 
 def _compose(file: str, text: str, faults: Faults) -> yaml.Node | None:
-    if _NESTED.search(text) or text.count("[") + text.count("{") > _MAX_BRACKETS:
-        # The C parser recurses without a limit and would take the process down.
-        depth = _depth(text)
-        if depth > _MAX_DEPTH:
-            faults.error(Place(file), f"lists and mappings are nested over {_MAX_DEPTH} deep", "flatten them")
-            return None
+    # Older C parsers recurse without a limit, and would take the process down.
+    brackets = text.count("[") + text.count("{")
+    if (_NESTED.search(text) or brackets > _MAX_BRACKETS) and _depth(text) > _MAX_DEPTH:
+        faults.error(Place(file), _TOO_DEEP, "flatten them")
+        return None
     try:
         loader = _loader()(text)
         try:
@@ -110,6 +110,9 @@ def _compose(file: str, text: str, faults: Faults) -> yaml.Node | None:
         faults.error(Place(file), what, "put the prompts into a CSV file: - file: shots.csv")
         return None
     except yaml.YAMLError as error:
+        if "nesting depth" in str(error):  # newer parsers have a bound of their own
+            faults.error(Place(file), _TOO_DEEP, "flatten them")
+            return None
         what, mend, line, column = explain(error, text)
         faults.error(Place(file, line, column), what, mend)
         return None
@@ -184,7 +187,7 @@ class _Builder:
         self.seen.add(id(node))
         self.repeated += aliased
         if len(self.open) > _MAX_DEPTH:
-            self._error(node, f"lists and mappings are nested over {_MAX_DEPTH} deep", "flatten them")
+            self._error(node, _TOO_DEEP, "flatten them")
             return False
         if id(node) in self.open:
             self._error(node, "an anchor holds itself", "write the value out")

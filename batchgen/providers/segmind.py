@@ -37,6 +37,7 @@ _UPLOAD_HOST: Final = "https://workflows-api.segmind.com"
 _HISTORY_PATH: Final = "/inference-request/request-history"
 _UPLOAD_PATH: Final = "/upload-asset"
 _UPLOAD_TIMEOUT_S: Final = 600.0  #: 20 MB of base64 over a slow line
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+")
 _AUDIO: Final[Mapping[str, str]] = {".wav": "audio/wav", ".mp3": "audio/mpeg"}
 
 
@@ -229,6 +230,8 @@ def _not_sent(what: str, trouble: Trouble) -> NowError | None:
 
 def _segment(text: str) -> str:
     """One segment of a path, percent-encoded; dots alone would climb the tree."""
+    if _PLAIN.fullmatch(text):
+        return text
     quoted = quote(text, safe="")
     return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
 

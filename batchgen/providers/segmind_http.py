@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -22,6 +22,10 @@ from yarl import URL
 
 from batchgen.errors import NowError, UsageError
 from batchgen.providers.segmind_wire import Answer, is_video, plain
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
 BODY_MAX: Final = 1 << 20  #: bytes of an answer that are read
 log = logging.getLogger("batchgen.http")
@@ -50,6 +54,24 @@ class _Attempt:
             self.response.close()
 
 
+#: The exchange that this task is in.
+_exchange: ContextVar[_Attempt] = ContextVar("exchange")
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Marks the exchange as connected: no class of exception tells that as surely.
+
+    So would a trace, but that costs a tenth of an exchange.
+    """
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        _exchange.get().connected = True
+        return connection
+
+
 class Http:
     """The one session for the API. Enter it before use; leaving it closes every connection.
 
@@ -75,16 +97,15 @@ class Http:
         self._connect_timeout_s = connect_timeout_s
         self._trust_env = trust_env
         self._session: aiohttp.ClientSession | None = None
-        self.last_headers: dict[str, str] = {}  #: of the latest answer, lower-case names
+        self.last_headers: Mapping[str, str] = {}  #: of the latest answer
 
     async def __aenter__(self) -> Http:
         self._session = aiohttp.ClientSession(
             # The pacer and the places in flight bound the calls; a pool limit would only hide a wait.
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=_IDLE_S),
+            connector=_Connector(limit=0, ttl_dns_cache=300, keepalive_timeout=_IDLE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._user_agent, "Accept": "application/json"},
             middlewares=(self._guard,),
-            trace_configs=[_connection_trace()],
             trust_env=self._trust_env,
         )
         return self
@@ -99,6 +120,7 @@ class Http:
         if self._session is None:
             raise RuntimeError("the provider is used outside its `async with`")
         attempt = _Attempt()
+        _exchange.set(attempt)
         try:
             async with self._session.request(
                 method,
@@ -107,7 +129,6 @@ class Http:
                 headers={"Content-Type": "application/json"} if body is not None else None,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, connect=min(self._connect_timeout_s, timeout_s)),
                 allow_redirects=False,
-                trace_request_ctx=attempt,
             ) as response:
                 answer = await self._answer(response)
             log.debug("%s %s: %s, %d bytes", method, url.path, answer.status, len(answer.body))
@@ -143,9 +164,8 @@ class Http:
     async def _get(self, url: URL, timeout: aiohttp.ClientTimeout, attempt: _Attempt) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError("the provider is used outside its `async with`")
-        attempt.response = await self._session.get(
-            url, timeout=timeout, allow_redirects=False, trace_request_ctx=attempt
-        )
+        _exchange.set(attempt)
+        attempt.response = await self._session.get(url, timeout=timeout, allow_redirects=False)
         return attempt.response
 
     async def _pieces(self, first: bytes, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -162,18 +182,17 @@ class Http:
     async def _answer(self, response: aiohttp.ClientResponse, first: bytes = b"") -> Answer:
         body = bytearray(first)
         whole = await _drain(response, body)
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        self.last_headers = headers
+        self.last_headers = response.headers
         video = is_video(response.content_type.lower(), bytes(body[:16]))
         kept = bytes(body) if len(body) <= BODY_MAX and not video else b""
-        return Answer(response.status, kept, headers, whole, self._redact, video)
+        return Answer(response.status, kept, response.headers, whole, self._redact, video)
 
 
 async def _drain(response: aiohttp.ClientResponse, into: bytearray) -> bool:
     """Read what comes within bounds, and say whether it came whole: the status line alone is worth keeping."""
     try:
-        async for chunk in response.content.iter_chunked(1 << 16):
-            into += chunk
+        while not response.content.at_eof():
+            into += await response.content.readany()
             if len(into) > BODY_MAX or is_video("", bytes(into[:16])):
                 response.close()
                 return False
@@ -191,18 +210,6 @@ def _guard(key: str, origins: frozenset[URL]) -> Callable[[Any, _Handler], Await
         return await handler(request)
 
     return guard
-
-
-def _connection_trace() -> aiohttp.TraceConfig:
-    """Marks the attempt as connected: no class of exception tells that as surely."""
-
-    async def connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-        context.trace_request_ctx.connected = True
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(connected)
-    trace.on_connection_reuseconn.append(connected)
-    return trace
 
 
 # --- addresses -----------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ def _without_link(body: Mapping[str, Any], say: Say) -> str:
 def _size_of(url: str, body: Mapping[str, Any]) -> int | None:
     """The stated size, if it is stated beside this very link."""
     holders = (mapping(body.get("video")), mapping(body.get("output")))
-    sizes = (file_bytes(each.get("file_size")) for each in holders if find_link(each) == url)
+    sizes = (file_bytes(each["file_size"]) for each in holders if "file_size" in each and find_link(each) == url)
     return next((size for size in sizes if size), None)
 
 

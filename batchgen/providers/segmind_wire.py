@@ -36,7 +36,7 @@ class Answer:
 
     status: int
     body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
+    headers: Mapping[str, str] = field(default_factory=dict)  #: asked for in lower case
     whole: bool = True
     redact: Callable[[str], str] = str
     video: bool = False  #: the body is a video and was not read
@@ -83,8 +83,10 @@ def plain(text: str) -> str:
 def decode(raw: bytes | str) -> Any:  # noqa: ANN401 - JSON is anything
     """JSON of strict UTF-8, of bounded depth; None when it is anything else."""
     try:
-        data = json.loads(raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw)
-        return data if _shallow(data, _DEEPEST) else None
+        text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
+        data = json.loads(text)
+        brackets = text.count("{") + text.count("[")  # where there are few, none can be deep
+        return data if brackets <= _DEEPEST or _shallow(data, _DEEPEST) else None
     except (ValueError, RecursionError):
         return None
 

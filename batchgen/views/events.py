@@ -19,6 +19,8 @@ from batchgen.views.words import bare_urls, stamp_utc
 _MONEY = frozenset({"held", "cost", "spent", "reserved", "cap", "estimate"})
 _SECONDS_A_FLUSH = 1.0
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in EVENTS}
+_LABELS = {name: f"{name}_usd" for name in _MONEY}
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 log = logging.getLogger(__name__)
 
@@ -92,14 +94,15 @@ class EventsFile:
     def _write(self, head: Mapping[str, object], own: Mapping[str, object]) -> None:
         if self._file is None:
             return
-        told = {_label(name): self._told(name, value) for name, value in [*head.items(), *own.items()]}
-        line = {"t": stamp_utc(self._now()), **told, "run": self._run}
+        now = self._now()
+        told = {_LABELS.get(name, name): self._told(name, value) for name, value in own.items()}
+        line = {"t": stamp_utc(now), **head, **told, "run": self._run}
         try:
-            text = self._redact(json.dumps(line, ensure_ascii=False))
+            text = self._redact(_JSON.encode(line))
             self._file.write(text.encode("utf-8", "replace") + b"\n")
         except OSError as error:
             self._give_up(error)
-        if self._now() - self._flushed_at >= _SECONDS_A_FLUSH:
+        if now - self._flushed_at >= _SECONDS_A_FLUSH:
             self.flush()
 
     def _told(self, name: str, value: object) -> object:
@@ -110,14 +113,15 @@ class EventsFile:
         return self._clean(value)
 
     def _clean(self, value: object) -> object:
+        if isinstance(value, str):
+            return bare_urls(value) if "://" in value else value
         if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
             return value
         if isinstance(value, Mapping):
             return {str(key): self._clean(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self._clean(item) for item in value]
-        text = str(value)
-        return bare_urls(text) if "://" in text else text
+        return self._clean(str(value))
 
     def _give_up(self, error: OSError) -> None:
         if self._file is not None:
@@ -125,10 +129,6 @@ class EventsFile:
                 self._file.close()
             self._file = None
         log.warning("%s can't be written (%s); the run goes on without it", self._path.name, error.strerror or error)
-
-
-def _label(name: str) -> str:
-    return f"{name}_usd" if name in _MONEY else name
 
 
 def _is_torn(path: Path) -> bool:

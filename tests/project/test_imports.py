@@ -14,7 +14,7 @@ KNOWS: dict[str, frozenset[str]] = {
     part: frozenset(known.split())
     for part, known in {
         # pure
-        "clip": "errors events",
+        "clip": "errors events money",
         "events": "",
         "errors": "",
         "money": "",
