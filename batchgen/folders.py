@@ -42,6 +42,16 @@ class Folders:
 
     def __init__(self) -> None:
         self._open: dict[Path, int] = {}
+        self._names: dict[tuple[Path, str], set[str]] = {}
+
+    def names(self, folder: Path, ending: str) -> set[str]:
+        """Give the names with an ending that a folder had when it was first asked for. Raises OSError.
+
+        One look in place of one for each file: whoever makes or removes such a file keeps the set right.
+        """
+        if (folder, ending) not in self._names:
+            self._names[folder, ending] = {name for name in os.listdir(folder) if name.endswith(ending)}  # noqa: PTH208
+        return self._names[folder, ending]
 
     def sync(self, folder: Path) -> None:
         """Sync one; a no-op where the system has no such thing."""

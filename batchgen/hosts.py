@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.request import getproxies
 
@@ -128,6 +129,7 @@ def _fits(ip: _Address, *, loopback: bool) -> bool:
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or special)
 
 
+@lru_cache(maxsize=64)  # the same few hosts all night
 def _parsed(text: str) -> _Address | None:
     try:
         ip = ipaddress.ip_address(text.partition("%")[0])
