@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from batchgen.planning import Plan
     from batchgen.session import Outcome, Session
     from batchgen.settings import Settings
+
+#: Objects that are made before the collector looks for rings among them; the usual 700 are a single clip's.
+GARBAGE = 20_000
 
 
 @click.command("run")
@@ -160,6 +164,8 @@ def _run(
         _share_pace(session, watch)
         if not (saved or _nothing_to_pay(session) or settings.sandbox):
             _confirm(watch, session, yes=yes)
+        gc.freeze()  # what is loaded by now stays: the collector need not walk over it again and again
+        gc.set_threshold(GARBAGE)
         outcome = asyncio.run(_supervised(session, watch, settings))
         watch.finish(outcome)
     finally:
