@@ -179,6 +179,19 @@ async def test_settle_waits_for_what_nobody_waits_for_any_more(ledger: Ledger) -
         assert next(beside.clips(State.SUBMITTING)).row == 2
 
 
+async def test_settle_does_not_wait_for_others_to_share_a_commit(ledger: Ledger) -> None:
+    """What gathers for the next commit when all is cancelled is written, and none of it is forgotten."""
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(live(ledger, row, START)) for row in range(1, 4)]
+    await tasks[0]  # its commit is over; the other two came meanwhile, and gather
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await ledger.settle()
+    with closing(Reader(ledger.folder)) as beside:
+        assert {clip.row for clip in beside.clips(State.SUBMITTING)} == {1, 2, 3}
+
+
 # --- fences -------------------------------------------------------------------------------------------------
 
 
