@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchgen.clip import Clip, State
+from batchgen.clip import FREE, Clip, State
 from batchgen.errors import LedgerError
 from batchgen.known import Known
 from batchgen.ledger import sound, sql
 from batchgen.ledger.lock import holder
 from batchgen.ledger.sound import FILE
-from batchgen.wall import NO_CAPS, Caps, Sums, Wall
+from batchgen.wall import NO_CAPS, Caps, Sums, Wall, day_of
 
 __all__ = ["FILE", "Reader", "Totals"]
 
@@ -78,11 +78,14 @@ class Reader:
         return totals
 
     def wall(self, caps: Caps = NO_CAPS) -> Wall:
-        """Give what was spent, what is reserved, and the highest charges, per price class; and the latest days."""
+        """Give what was spent, what is reserved, and the highest charges, per price class; and that of each day."""
         wall = Wall(caps=caps)
-        for grade, day, held, opened, spent, top, clips, unpriced in self._db.execute(sql.SUMS):
+        for grade, quarter, outcome, held, spent, top, clips, opened, unpriced in self._db.execute(sql.SUMS):
+            live, day = outcome not in FREE, _day(quarter)
             for sums in (wall, wall.days.setdefault(day, Sums())) if day else (wall,):
-                sums.add(grade, spent=spent, clips=clips, held=held, opened=opened, unpriced=unpriced)
+                sums.add(
+                    grade, spent=spent, clips=live * clips, held=held, opened=live * opened, unpriced=live * unpriced
+                )
             if top:
                 wall.seen[grade] = max(top, wall.seen.get(grade, 0))
         return wall
@@ -178,3 +181,11 @@ class Reader:
             if seconds is not None:
                 found.setdefault(grade, []).insert(0, seconds)
         return found
+
+
+def _day(quarter: int) -> str:
+    """Name the day of a quarter of an hour; empty for one that no calendar has, as a damaged time may be."""
+    try:
+        return day_of(quarter * sql.QUARTER_S)
+    except (ValueError, OverflowError, OSError):
+        return ""

@@ -168,15 +168,24 @@ class Ledger(Reader):
 
         Clips that are no longer wanted are flagged; only those that were never sent are forgotten.
         """
+        fresh = {clip.key: clip for clip in wanted}
+        keys = frozenset(fresh)
         with sql.telling(self.path), self._transaction() as db:
-            known = dict(db.execute("SELECT key, id FROM clip"))
-            db.execute("UPDATE clip SET wanted = 0")
-            fresh = [clip for clip in wanted if _keep(db, clip, known.get(clip.key))]
-            db.execute(sql.WANT_REROLLS)
-            db.execute(sql.UNWANT_REPLACED)
+            # In memory, and only what differs is written: a manifest of 100,000 clips that is as it was writes nothing.
+            changes = []
+            for key, row, reroll_of, *before, replaced in db.execute(sql.SELECT_WISHES):
+                clip = fresh.pop(key, None)
+                # Re-rolls are wanted for as long as their root is.
+                wish = int(not replaced and (clip is not None or reroll_of in keys))
+                after = [wish, *(_told_of(clip) if clip else before[1:])]
+                if after != before:
+                    changes.append((*after, row))
+            db.executemany(sql.UPDATE_WISHES, changes)
             db.execute("DELETE FROM clip WHERE wanted = 0 AND state = 'pending' AND n = 0")
-            taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
-            db.executemany(sql.INSERT_CLIP, (sql.wanted_row(clip, _free_name(clip, taken)) for clip in fresh))
+            if fresh:
+                taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
+                rows = (sql.wanted_row(clip, _free_name(clip, taken)) for clip in fresh.values())
+                db.executemany(sql.INSERT_CLIP, rows)
         self.live_totals = self.totals()
         return len(fresh)
 
@@ -373,15 +382,9 @@ def _standing(clip: Clip) -> tuple[State, int, str | None]:
     return clip.state, clip.request.n if clip.request else 0, clip.request_id
 
 
-def _keep(db: sqlite3.Connection, clip: Wanted, row: int | None) -> bool:
-    """Flag a known clip as wanted; True when it is new."""
-    if row is None:
-        return True
-    db.execute(
-        "UPDATE clip SET wanted=1, prompt_id=?, take=?, ord=?, priority=?, audio_file=?, label=? WHERE id=?",
-        (clip.prompt_id, clip.take, clip.order, clip.priority, clip.audio_file, clip.label, row),
-    )
-    return False
+def _told_of(clip: Wanted) -> tuple[object, ...]:
+    """Give what a manifest may say otherwise of a clip that stays the same."""
+    return clip.prompt_id, clip.take, clip.order, clip.priority, clip.audio_file, clip.label
 
 
 def _free_name(clip: Wanted, taken: set[str]) -> str:

@@ -48,7 +48,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=64)
     options = parser.parse_args()
     seconds = asyncio.run(run(options.base, options.clips, options.folder, options.workers))
-    print(json.dumps({"seconds": seconds, "per_s": options.clips / seconds}))
+    made = len(list(options.folder.iterdir()))
+    print(json.dumps({"seconds": seconds, "per_s": options.clips / seconds, "made": made}))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ def application(video: bytes, latency_s: float) -> web.Application:
         await request.read()
         request_id = f"job-{next(numbers)}"
         jobs[request_id] = time.monotonic()
-        return web.json_response({"request_id": request_id, "status": "QUEUED"})
+        urls = {"status_url": f"/v2/requests/{request_id}/status", "response_url": f"/v2/requests/{request_id}"}
+        here = {name: f"http://{request.host}{path}" for name, path in urls.items()}
+        return web.json_response({"request_id": request_id, "status": "QUEUED", **here})
 
     async def status(request: web.Request) -> web.Response:
         job = request.match_info["id"]

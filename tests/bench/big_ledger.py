@@ -1,0 +1,87 @@
+"""A batch of any size that is done but for its last few clips, made at once: `big_ledger.py FOLDER CLIPS [OPEN]`.
+
+The rows are those that a run would have left (a request and four events a clip, the log caught up), but no run
+takes hours for them: they are copied from one clip that lived through the ledger's own `record`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from batchgen.clip import Clip, Downloaded, Generated, State, SubmitStarted, Submitted
+from batchgen.ledger import FILE, Home, Ledger
+from batchgen.manifest import load
+from batchgen.redact import Secret
+from batchgen.session import account_of
+
+COST = 625_000
+KEY = "SG_0123456789abcdef"
+#: Of every done clip as of the first; what must differ has its number in it.
+_LIVES = """
+UPDATE clip SET state = 'done', n = 1, attempts = 1, file = name || '.mp4', bytes = 3000000,
+  sha256 = printf('%064x', id) WHERE id > 1 AND id <= :done;
+INSERT INTO request SELECT c.id, r.n, r.grade, r.intent_at + c.id / 10.0, r.held, 'job-old-' || c.id,
+  r.submitted_at + c.id / 10.0, r.completed_at + c.id / 10.0, r.cost, r.url || c.id, r.file_size, r.queue_s, r.run_s,
+  r.outcome, r.sent, r.estimate FROM clip c, request r WHERE r.clip = 1 AND c.id > 1 AND c.id <= :done;
+INSERT INTO event(clip, at, name, state, detail) SELECT c.id, e.at + c.id / 10.0, e.name, e.state,
+  replace(e.detail, 'job-old-1', 'job-old-' || c.id) FROM clip c, event e
+  WHERE e.clip = 1 AND c.id > 1 AND c.id <= :done;
+"""
+
+
+def manifest(folder: Path, clips: int) -> Path:
+    """Write a manifest of so many prompts in a CSV file."""
+    with (folder / "shots.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["prompt"])
+        rows.writerows([f"clip number {number} on a hill at dawn"] for number in range(clips))
+    path = folder / "bench.yaml"
+    path.write_text("prompts:\n  - file: shots.csv\n")
+    return path
+
+
+def fill(path: Path, origin: str, left: int = 10) -> Path:
+    """Make the batch folder of a manifest, with all of its clips done but the last `left`; gives the folder."""
+    folder = path.with_suffix("")
+    found = load(path)
+    ledger = Ledger(folder)
+    try:
+        ledger.bind(Home(os.path.relpath(path, folder), origin, account_of(Secret(KEY))))
+        ledger.remember("name", found.name)
+        ledger.sync(found.wanted)
+        asyncio.run(_live(ledger))
+    finally:
+        ledger.close()
+    with closing(sqlite3.connect(folder / FILE)) as db, db:
+        for statement in _LIVES.split(";")[:-1]:
+            db.execute(statement, {"done": len(found.wanted) - left})
+    Ledger(folder).close()  # catches the log up, and marks the ledger as closed
+    return folder
+
+
+async def _live(ledger: Ledger) -> None:
+    clip: Clip = ledger.clip(1)
+    now = ledger.now() - 86_400.0
+    for event in (
+        SubmitStarted(now, held=2 * COST, estimate=COST),
+        Submitted("job-old-1", now + 0.01),
+        # As short as the local service's: else the next run waits for as long as it has learned that a clip takes.
+        Generated("http://127.0.0.1:9/files/old.mp4", now + 0.02, COST, 3_000_000, 0.0, 0.01),
+        Downloaded(f"{clip.wanted.name}.mp4", 3_000_000, "0" * 64),
+    ):
+        clip = await ledger.record(clip, event)
+    assert clip.state is State.DONE
+
+
+if __name__ == "__main__":
+    where, clips = Path(sys.argv[1]), int(sys.argv[2])
+    where.mkdir(parents=True, exist_ok=True)
+    made = fill(manifest(where, clips), sys.argv[4], int(sys.argv[3]))
+    print(json.dumps({"folder": str(made), "bytes": (made / FILE).stat().st_size}))
