@@ -56,7 +56,7 @@ def stamp(at: float, tz: tzinfo | None = None) -> str:
 
 def stamp_utc(at: float) -> str:
     """Write a moment (epoch seconds) as ISO-8601 UTC with milliseconds: "2026-11-22T02:12:00.123Z"."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def clock(at: float, now: float, tz: tzinfo | None = None) -> str:
