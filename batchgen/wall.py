@@ -25,10 +25,13 @@ def day_of(at: float, tz: tzinfo | None = None) -> str:
     return datetime.fromtimestamp(at, tz).date().isoformat()
 
 
-def next_day(at: float, tz: tzinfo | None = None) -> datetime:
-    """Give the moment at which the calendar day after that of `at` begins, whatever is done to the clocks."""
+def next_day(at: float, tz: tzinfo | None = None, *, days: int = 1) -> datetime:
+    """Give the moment at which the calendar day after that of `at` begins, whatever is done to the clocks.
+
+    `days` 0 gives that at which the day of `at` itself began.
+    """
     here = datetime.fromtimestamp(at, tz)
-    midnight = datetime.combine(here.date() + timedelta(days=1), time(), tz)
+    midnight = datetime.combine(here.date() + timedelta(days=days), time(), tz)
     # Where the clocks jump over midnight, the day begins at what the zone calls that moment.
     return midnight.astimezone(UTC).astimezone(tz)
 

@@ -15,7 +15,7 @@ from batchgen.looks import LOOKS, Look, read
 from batchgen.retention import Paid
 from batchgen.views.problem import Problem
 from batchgen.views.status import Facts
-from batchgen.wall import NO_CAPS, Caps, day_of
+from batchgen.wall import NO_CAPS, Caps
 
 SANDBOX_ORIGIN = "sandbox"
 _TOLD = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
@@ -26,8 +26,7 @@ def facts_of(
     caps: Caps = NO_CAPS, live: bool = False, options: Sequence[str] = (),
 ) -> Facts:  # fmt: skip
     """Gather what the ledger knows of a batch."""
-    totals, money = ledger.totals(), ledger.wall()
-    today = money.on(day_of(time.time()))
+    totals, money = ledger.totals(), ledger.spending(time.time())
     drifts = json.loads(ledger.meta(DRIFTS) or "[]")
     paid = [Paid(*row) for row in ledger.in_hand()]
     ends = [each.record_until for each in paid if each.state is State.GENERATING]
@@ -40,7 +39,7 @@ def facts_of(
         reserved=money.reserved,
         caps=caps,
         paid_clips=money.clips,
-        today=today.spent + today.reserved,
+        today=money.today,
         elapsed_s=elapsed_s,
         stopped=stopped,
         clips_dir=str(ledger.folder / "clips"),

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from batchgen.clip import FREE, Clip, State
 from batchgen.errors import LedgerError
@@ -13,7 +14,7 @@ from batchgen.known import Known
 from batchgen.ledger import sound, sql
 from batchgen.ledger.lock import holder
 from batchgen.ledger.sound import FILE
-from batchgen.wall import NO_CAPS, Caps, Sums, Wall, day_of
+from batchgen.wall import NO_CAPS, Caps, Sums, Wall, day_of, next_day
 
 __all__ = ["FILE", "Reader", "Totals"]
 
@@ -24,6 +25,16 @@ class Totals:
 
     counts: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
     unwanted: int = 0
+
+
+class Spending(NamedTuple):
+    """What all requests add up to, in micro-dollars: `Wall` without its price classes."""
+
+    spent: int
+    reserved: int
+    clips: int  #: submissions that were charged, or may be
+    unpriced: int  #: of these, those whose cost is not known, and for which nothing is reserved
+    today: int  #: spent and reserved by what was submitted on the day that was asked for
 
 
 class Reader:
@@ -89,6 +100,11 @@ class Reader:
             if top:
                 wall.seen[grade] = max(top, wall.seen.get(grade, 0))
         return wall
+
+    def spending(self, now: float) -> Spending:
+        """Give what was spent and is reserved, in all and on the calendar day of `now`."""
+        day = (next_day(now, days=0).timestamp(), next_day(now).timestamp())
+        return Spending(*self._db.execute(sql.TOTAL, day).fetchone())
 
     def clips(self, *states: State, wanted: bool | None = None) -> Iterator[Clip]:
         """Give the clips in these states (all, if none is named), the oldest request first."""

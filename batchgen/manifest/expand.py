@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from batchgen.manifest.audio import Audio
 from batchgen.manifest.faults import Faults, Place
 from batchgen.manifest.files import read_text, scan_secrets
-from batchgen.manifest.keys import canonical, key_of
+from batchgen.manifest.keys import key_of_text
 from batchgen.manifest.matrix import Cell, Matrix, same
 from batchgen.manifest.names import clean_id, slug
 from batchgen.manifest.params import Params, Problem, Settings, text_problems
@@ -314,14 +314,15 @@ class Expander:
         if self._clips > MAX_CLIPS:
             self._too_many(place)
         takes = []
+        asked, sent = settings.frames()
         for number, seed in enumerate(seeds, 1):
-            key = key_of(model, {**settings.asked, "prompt": text, "seed": seed})
+            key = key_of_text(model, asked.text(text, seed))
             other = self._seen.setdefault(key, place)
             if other is not place:
                 what = f"this is the same clip as {other}"
                 self.faults.warn(place, what, "it is made once; change the prompt or the seed for another")
                 continue
-            takes.append(Take(number, seed, key, canonical({**settings.sent, "prompt": text, "seed": seed})))
+            takes.append(Take(number, seed, key, sent.text(text, seed)))
         return takes
 
     def _given_id(self, values: Mapping[str, Any], tell: Callable[[Problem], None]) -> str | None:

@@ -30,5 +30,34 @@ def key_of(model: str, asked: Mapping[str, Any]) -> str:
     `asked` is what the user asked for, normalised, the seed included, the model's built-in defaults left
     out, and local audio as "sha256:…" of its content.
     """
-    text = canonical({"model": model, "params": asked})
+    return key_of_text(model, canonical(asked))
+
+
+def key_of_text(model: str, asked: str) -> str:
+    """Return the key of a clip whose parameters have this canonical text."""
+    text = f'{{"model":{_ENCODER.encode(model)},"params":{asked}}}'
     return f"{VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+class Frame:
+    """The canonical text of parameters in which only prompt and seed change: what is round them is written once.
+
+    Of 100,000 clips most are alike in all else, and their texts are a quarter of the time that a manifest takes.
+
+    Raises:
+        ValueError: as `canonical` does.
+    """
+
+    __slots__ = ("_after", "_before", "_between")
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        names = sorted({*params} - {"prompt", "seed"})
+        texts = {name: canonical({name: params[name]})[1:-1] for name in names}
+        self._before = "{" + "".join(f"{texts[name]}," for name in names if name < "prompt") + '"prompt":'
+        between = (f",{texts[name]}" for name in names if "prompt" < name < "seed")
+        self._between = "".join(between) + ',"seed":'
+        self._after = "".join(f",{texts[name]}" for name in names if name > "seed") + "}"
+
+    def text(self, prompt: str, seed: int) -> str:
+        """Return what `canonical` says of these parameters with a prompt and a seed."""
+        return f"{self._before}{_ENCODER.encode(prompt)}{self._between}{seed:d}{self._after}"

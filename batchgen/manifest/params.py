@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from batchgen.manifest.audio import Audio, AudioError, check_url, inspect, is_url
 from batchgen.manifest.faults import did_you_mean, shown
-from batchgen.manifest.keys import canonical
+from batchgen.manifest.keys import Frame, canonical
 from batchgen.providers.models import Model, find
 
 
@@ -34,6 +34,13 @@ class Settings:
     asked: dict[str, Any] = field(default_factory=dict)  #: built-in defaults left out; local audio by content
     audio: Audio | None = None
     problems: list[Problem] = field(default_factory=list)
+    _frames: tuple[Frame, Frame] | None = None
+
+    def frames(self) -> tuple[Frame, Frame]:
+        """Give the texts of what was asked for, and of what is sent, but for prompt and seed; ask when it is sound."""
+        if self._frames is None:
+            self._frames = Frame(self.asked), Frame(self.sent)
+        return self._frames
 
 
 class Params:

@@ -1,4 +1,4 @@
-"""A batch of any size that is done but for its last few clips, made at once: `big_ledger.py FOLDER CLIPS [OPEN]`.
+"""A batch of any size that is done but for its last few clips, made at once: `big_ledger.py MANIFEST ORIGIN LEFT`.
 
 The rows are those that a run would have left (a request and four events a clip, the log caught up), but no run
 takes hours for them: they are copied from one clip that lived through the ledger's own `record`.
@@ -7,13 +7,13 @@ takes hours for them: they are copied from one clip that lived through the ledge
 from __future__ import annotations
 
 import asyncio
-import csv
-import json
 import os
 import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
+
+from tools import KEY
 
 from batchgen.clip import Clip, Downloaded, Generated, State, SubmitStarted, Submitted
 from batchgen.ledger import FILE, Home, Ledger
@@ -22,7 +22,6 @@ from batchgen.redact import Secret
 from batchgen.session import account_of
 
 COST = 625_000
-KEY = "SG_0123456789abcdef"
 #: Of every done clip as of the first; what must differ has its number in it.
 _LIVES = """
 UPDATE clip SET state = 'done', n = 1, attempts = 1, file = name || '.mp4', bytes = 3000000,
@@ -36,18 +35,7 @@ INSERT INTO event(clip, at, name, state, detail) SELECT c.id, e.at + c.id / 10.0
 """
 
 
-def manifest(folder: Path, clips: int) -> Path:
-    """Write a manifest of so many prompts in a CSV file."""
-    with (folder / "shots.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["prompt"])
-        rows.writerows([f"clip number {number} on a hill at dawn"] for number in range(clips))
-    path = folder / "bench.yaml"
-    path.write_text("prompts:\n  - file: shots.csv\n")
-    return path
-
-
-def fill(path: Path, origin: str, left: int = 10) -> Path:
+def fill(path: Path, origin: str, left: int) -> Path:
     """Make the batch folder of a manifest, with all of its clips done but the last `left`; gives the folder."""
     folder = path.with_suffix("")
     found = load(path)
@@ -81,7 +69,4 @@ async def _live(ledger: Ledger) -> None:
 
 
 if __name__ == "__main__":
-    where, clips = Path(sys.argv[1]), int(sys.argv[2])
-    where.mkdir(parents=True, exist_ok=True)
-    made = fill(manifest(where, clips), sys.argv[4], int(sys.argv[3]))
-    print(json.dumps({"folder": str(made), "bytes": (made / FILE).stat().st_size}))
+    print(fill(Path(sys.argv[1]).absolute(), sys.argv[2], int(sys.argv[3])))

@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from big_ledger import fill, manifest
-from tools import Done, batchgen, environment, paid, run, service
+from tools import Done, batchgen, big_batch, environment, manifest, paid, run, service
 
 SIZES = (1_000, 10_000, 100_000)
 #: Of a large batch, this many are left to be made.
@@ -46,9 +45,9 @@ def flat(rounds: int = 3) -> dict[str, Any]:
 
 
 def _at(folder: Path, clips: int, base: str, rounds: int) -> dict[str, dict[str, float]]:
-    path = manifest(folder, clips)
+    manifest(folder, clips)
     found = {"plan": _middle([batchgen("plan", "bench.yaml", "--json", cwd=folder) for _ in range(rounds)])}
-    kept = fill(path, base, LEFT).rename(folder / "kept")
+    kept = big_batch(folder, clips, base, LEFT).rename(folder / "kept")
     resumes = []
     for _ in range(rounds):
         shutil.copytree(kept, folder / "bench", copy_function=_copy)
@@ -104,7 +103,7 @@ def beside(left: int = 6_000, calls: int = 9) -> dict[str, Any]:
     for clips in (left, SIZES[-1]):
         with tempfile.TemporaryDirectory() as name, service() as base:
             folder = Path(name)
-            fill(manifest(folder, clips), base, left)
+            big_batch(folder, clips, base, left)
             command = [sys.executable, "-m", "batchgen", *paid(base)]
             with (folder / "out").open("w") as out:
                 process = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=out)

@@ -11,8 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from big_ledger import manifest
-from tools import batchgen, paid, script, service
+from tools import batchgen, manifest, paid, script, service
 
 #: What is synced, by the end of its path; the first that fits counts.
 KINDS = {
@@ -22,6 +21,7 @@ KINDS = {
     "spill file": r"ledger\.spill$",
     "video": r"\.mp4\.part$",
     "folder of the videos": r"/clips$",
+    "folder of the batch": r"/bench$",
     "other": r"",
 }
 #: A first run warms the service, the page cache and the bytecode, and is not counted.

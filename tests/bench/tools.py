@@ -1,7 +1,11 @@
-"""What the figures share: the command with a home of its own, the local service, and what a process cost."""
+"""What the figures share: the command with a home of its own, the local service, and what a process cost.
+
+It imports nothing of batchgen: a process begins with the peak memory of the one that started it.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -15,8 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from big_ledger import KEY
-
+KEY = "SG_0123456789abcdef"
 HERE = Path(__file__).parent
 RESULTS = HERE / "figures.json"
 
@@ -38,6 +41,25 @@ class Done:
         assert self.code == 0, self.out + self.err
         told: dict[str, Any] = json.loads(self.out)
         return told
+
+
+def manifest(folder: Path, clips: int) -> Path:
+    """Write a manifest of so many prompts in a CSV file."""
+    with (folder / "shots.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["prompt"])
+        rows.writerows([f"clip number {number} on a hill at dawn"] for number in range(clips))
+    path = folder / "bench.yaml"
+    path.write_text("prompts:\n  - file: shots.csv\n")
+    return path
+
+
+def big_batch(folder: Path, clips: int, origin: str, left: int) -> Path:
+    """Make a batch of so many clips, of which the last ones are left to be made; gives the batch folder."""
+    path = manifest(folder, clips)
+    done = script("big_ledger.py", str(path), origin, str(left), cwd=folder)
+    assert done.code == 0, done.err
+    return Path(done.out.strip())
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ import click
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a command, too
 
+import readme_figures
 from conformance_table import GROUPS
 
 from batchgen.cli import COMMANDS, cli
@@ -165,6 +166,14 @@ def torture() -> str:
     return f"{told}\n\n{_wide(('promise', 'how it is checked', 'checks', 'result'), rows)}"
 
 
+def figures() -> str:
+    """Show what the figures of raw speed and size came to, from the results that are kept."""
+    found = json.loads((BENCH / "figures.json").read_text(encoding="utf-8"))
+    table = _wide(("figure", "wanted", "seen"), readme_figures.rows(found))
+    days = sorted({each["at"] for each in found.values()})
+    return f"Seen {' to '.join(dict.fromkeys((days[0], days[-1])))}, on 2 noisy cores.\n\n{table}"
+
+
 def _wide(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows))
 
@@ -177,6 +186,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "conformance": conformance,
     "nights": nights,
     "torture": torture,
+    "figures": figures,
 }
 
 if __name__ == "__main__":

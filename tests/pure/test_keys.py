@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from batchgen.manifest.keys import key_of
+from batchgen.manifest.keys import Frame, canonical, key_of, key_of_text
 from batchgen.manifest.takes import TakesError, derive_seed, seeds_of
 
 
@@ -21,6 +23,20 @@ def test_golden_keys_are_the_same_in_every_release() -> None:
     }
     assert key_of("wan-2.5-t2v", {"prompt": "rain", "seed": 7}) == "c1-2577e0f97d0fc82c00d3e120a29736b4"
     assert key_of("wan-2.5-t2v", asked) == "c1-33ef11800f34ce77130b544ea1641ca1"
+
+
+_NAMES = st.sampled_from(
+    ["audio", "duration", "prompt", "prompts", "q", "seed", "seeds", "size", "a\u00e9", "\U0001f3ac"]
+)
+_VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+
+
+@given(st.dictionaries(_NAMES, _VALUES | st.lists(_VALUES)), st.text(), st.integers(0, 2**31 - 1))
+def test_a_text_that_is_put_together_is_the_canonical_one(params: dict[str, object], prompt: str, seed: int) -> None:
+    """The key, and what is sent, come of it: a letter more would buy every clip again."""
+    whole = {**params, "prompt": prompt, "seed": seed}
+    assert Frame(params).text(prompt, seed) == canonical(whole)
+    assert key_of_text("m", Frame(params).text(prompt, seed)) == key_of("m", whole)
 
 
 def test_golden_seeds_are_the_same_in_every_release() -> None:

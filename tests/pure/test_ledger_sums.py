@@ -53,6 +53,20 @@ async def test_the_sums_of_a_ledger_that_is_opened_again_are_those_of_the_run(tm
         assert reader.wall().on(day_of(NOON - 5 * DAY_S)).unpriced == 1
 
 
+async def test_what_status_says_is_what_the_wall_has(tmp_path: Path) -> None:
+    """The one adds up without price classes, since it is asked beside a run; neither may know another truth."""
+    (await filled(tmp_path)).close()
+    with closing(Reader(tmp_path)) as reader:
+        wall = reader.wall()
+        for days in (0, 1, -5, -40, -3):
+            today = wall.on(day_of(NOON + days * DAY_S))
+            expected = (wall.spent, wall.reserved, wall.clips, wall.unpriced, today.spent + today.reserved)
+            assert reader.spending(NOON + days * DAY_S) == expected
+        assert wall.spent
+        assert wall.reserved
+        assert wall.unpriced
+
+
 async def test_a_time_that_no_calendar_has_is_in_the_total_and_in_no_day(tmp_path: Path) -> None:
     """A damaged one must not keep `status` from telling the rest."""
     (await filled(tmp_path)).close()
