@@ -23,9 +23,10 @@ from batchgen.flow.runner import Orders, Runner
 from batchgen.flow.tools import Tools
 from batchgen.ledger import Ledger
 from batchgen.media import Expect, Fetched
-from batchgen.pacer import HEADROOM, Pacer
+from batchgen.pacer import Pacer
 from batchgen.poller import Poller
 from batchgen.providers.base import Source
+from batchgen.rate import HEADROOM
 from batchgen.reconcile import Reconciler
 from batchgen.schedule import RunTimes
 
