@@ -48,6 +48,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "sidecar": "clip media",
         "verify": "clip errors ledger media",
         "beside": "",
+        "lessons": "pacebook",
+        "pace": "flow lessons pacebook pacer settings",
         "pacebook": "",
         "line": "",
         "pacer": "errors line rate retry",
