@@ -42,7 +42,7 @@ class Pace:
         settings, known = self._settings, self._lessons.known
         if 0 < known.rpm < settings.rpm:
             self.notes.append(
-                f"starting at {known.rpm:.3g} of {settings.rpm:g} calls a minute, which the account bore "
+                f"starting at {round(known.rpm, 1):g} of {settings.rpm:g} calls a minute, which the account bore "
                 f"{_ago(known.rpm_at)}; it grows while it is used, and --rpm {settings.rpm:g} starts at all of it"
             )
         return Pacer(

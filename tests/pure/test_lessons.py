@@ -109,12 +109,12 @@ def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None
 
 async def test_a_run_starts_where_the_last_one_stood_and_says_so(tmp_path: Path) -> None:
     """In one line, with the way to override it."""
-    lessons(tmp_path).rate(32.0, 60.0, 120.0)
-    of = pace(lessons(tmp_path))
-    assert of.pacer().rate == 32
+    lessons(tmp_path).rate(1234.56, 1500.0, 2000.0)
+    of = pace(lessons(tmp_path), rpm=2000.0)
+    assert of.pacer().rate == 1234.56
     (note,) = of.notes
-    assert "32 of 120 calls a minute" in note
-    assert "--rpm 120" in note
+    assert "1234.6 of 2000 calls a minute" in note
+    assert "--rpm 2000" in note
 
 
 async def test_an_explicit_rate_wins_and_resets_what_is_remembered(tmp_path: Path) -> None:
