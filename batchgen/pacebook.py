@@ -61,7 +61,7 @@ class Pacebook:
     ) -> Pacebook:
         """Take a seat; without a folder that can be written it goes on without a memory."""
         try:
-            return cls._open(_stem(origin, account, folder), who, wall)
+            return cls._open(stem(origin, account, folder), who, wall)
         except (OSError, NotImplementedError) as error:  # the second is a file system's that knows no locks
             log.info("the calls of other runs can't be counted: %s", error)
             return cls.none()
@@ -103,7 +103,8 @@ class Pacebook:
             self._seat = None
 
 
-def _stem(origin: str, account: str, folder: Path | None) -> Path:
+def stem(origin: str, account: str, folder: Path | None = None) -> Path:
+    """Name what is kept of an account: files of this name, each with an ending of its own."""
     from platformdirs import user_state_path
 
     name = hashlib.sha256(f"{origin} {account}".encode()).hexdigest()[:16]

@@ -1,54 +1,45 @@
 """The one limiter that every call to the API's origin asks first; downloads never do.
 
 Grants are handed out by one task: the limiter innermost (spaced, never a burst: `AsyncLimiter(rpm, 60)` lets
-nearly twice the rate through in a minute), a queue by urgency round it, and one pause that all share when
-the API says 429 or can't be reached.
+nearly twice the rate through in a minute), a line by urgency round it (`line.py`), and one pause that all share when
+the API says 429 or can't be reached. The rate is what is configured, or what was learned from 429s (`rate.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
-from enum import IntEnum
-from itertools import count
+from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
 
+from batchgen.line import Call, Line
+from batchgen.rate import HEADROOM, Rate
 from batchgen.retry import CAP_S, delay
 
-#: The configured rate is used up to this part, so that jitter on the way never makes it too much.
-HEADROOM = 0.95
-#: After half a minute without a 429 in which the rate was really used, it grows: half of the way back to this part
-#: of the rate that was refused, or to the calls that were in the minute; from there on by GROWTH of the ceiling every
-#: five minutes. So does TCP Cubic (Ha, Rhee and Xu, 2008): soon near what held, slowly beyond it.
-KNEE = 0.93
-GROWTH = 0.02
-GROWTH_EVERY_S, PROBE_EVERY_S = 30.0, 300.0
-SLOWEST_RPM = 1.0
+__all__ = ["Call", "Pacer", "SubmissionStoppedError"]
+
 #: After so long without a 429, the next one is the first of its kind again (seconds).
 FORGET_S = 120.0
-
-
-class Call(IntEnum):
-    """What a call is for; the value is its head start in the queue: seconds that others wait longer.
-
-    A call is served in the order of (time of asking + its value): what is about to expire goes first, and
-    whoever waits long enough is served all the same, so that no class starves.
-    """
-
-    COLLECT = 0
-    HURRY = 5  #: a look at what will soon be known no more
-    SUBMIT = 10
-    POLL = 20
-    HISTORY = 60
+#: Calls that are kept beyond their minute, for the answers that come late.
+LATE = 64
 
 
 class SubmissionStoppedError(Exception):
     """No further submission is granted: the run is ending."""
+
+
+@dataclass(slots=True)
+class Granted:
+    """A call that counts: when it was granted by the loop's clock, its number, what for, and if it was answered 429."""
+
+    at: float
+    number: int
+    call: Call
+    refused: bool = False
 
 
 class Pacer:
@@ -60,24 +51,24 @@ class Pacer:
         dice: gives numbers from 0 to 1 for the jitter.
         before: ages in seconds of calls that were made before it, and are in the minute that the API counts.
         told: called for each call that is granted and counted.
+        start: the rate and the knee that an earlier run learned; None: it starts at `rpm`.
+        learned: called with rate and knee each time that they change.
     """
 
     def __init__(
         self, rpm: float, *, count_polls: bool = True, dice: Callable[[], float] = random.random,
         before: Iterable[float] = (), told: Callable[[], None] = lambda: None,
+        start: tuple[float, float] | None = None, learned: Callable[[float, float], None] = lambda _rpm, _knee: None,
     ) -> None:  # fmt: skip
-        self.ceiling = rpm
-        self.rate = rpm
+        self._rate = Rate(rpm, start=start)
         self.pauses_until = 0.0
         self.why_paused = ""
         self._uncounted = frozenset() if count_polls else frozenset({Call.POLL, Call.HURRY, Call.COLLECT})
         self._dice = dice
-        self._queue: list[tuple[float, int, Call, asyncio.Future[int]]] = []
-        self._numbers = count(1)
+        self._line = Line()
         self._granted = 0
         self._last_cut = 0
         self._cuts = 0
-        self._cut_at = -math.inf
         self._refused_at = -math.inf
         self._outage_since: float | None = None
         self._outage_tries = 0
@@ -85,15 +76,15 @@ class Pacer:
         self._wake = asyncio.Event()
         self._submissions_open = True
         self._limiter: AsyncLimiter | None = None
-        self._grown_at = 0.0
-        self._knee = 0.0  #: near the rate that was last refused
-        self._recent: deque[tuple[float, Call]] = deque()
-        self._before = deque(sorted(before, reverse=True))  #: ages, and once it runs the loop's times
+        self._recent: deque[Granted] = deque()
+        self._gone: deque[Granted] = deque(maxlen=LATE)  #: but was in the minute of a call that is answered late
+        self._before = sorted(before, reverse=True)
         self._told = told
+        self._learned = learned
 
     def __repr__(self) -> str:
         """Say what it does now, for logs and tests."""
-        return f"<Pacer {self.rate:g} a minute, {len(self._queue)} waiting>"
+        return f"<Pacer {self.rate:g} a minute, {len(self._line)} waiting>"
 
     async def grant(self, call: Call, *, since: float | None = None) -> int:
         """Wait for the right to make one call; returns the number of the grant, to report trouble with.
@@ -107,29 +98,30 @@ class Pacer:
         if call is Call.SUBMIT and not self._submissions_open:
             raise SubmissionStoppedError
         free = not self.ceiling or call in self._uncounted
-        if free and (self.ceiling or not self._queue) and loop.time() >= self.pauses_until:
+        if free and (self.ceiling or not self._line) and loop.time() >= self.pauses_until:
             return self._number(loop.time(), call)
-        turn: asyncio.Future[int] = loop.create_future()
-        asked = loop.time() if since is None else since
-        heapq.heappush(self._queue, (asked + call, next(self._numbers), call, turn))
+        turn = self._line.join(call, loop.time() if since is None else since)
         self._wake.set()
         return await turn
 
     async def run(self) -> None:
         """Hand out grants until cancelled."""
-        self._grown_at = asyncio.get_running_loop().time()
-        self._before = deque(self._grown_at - age for age in self._before)
+        now = asyncio.get_running_loop().time()
+        self._rate.begin(now)
+        self._recent.extendleft(Granted(now - age, 0, Call.COLLECT) for age in reversed(self._before))
         if self.ceiling:
-            await self._set_rate(self.ceiling, fresh=True)
+            await self._set_limiter(fresh=True)
         while True:
-            while not self._queue:
+            while not self._line:
                 self._wake.clear()
                 await self._wake.wait()
             await self._pause_is_over()
-            if self._limiter:
-                await self._minute_has_room()
-                await self._limiter.acquire()
-                await self._pause_is_over()
+            self._serve_uncounted()
+            if not self._line:
+                continue
+            if self.ceiling:
+                await self._spaced()
+                self._serve_uncounted()
             await self._grow_if_used()
             self._serve_one()
 
@@ -140,29 +132,37 @@ class Pacer:
         now = asyncio.get_running_loop().time()
         if now - self._refused_at > FORGET_S:
             self._cuts = 0
+        held = self._held(grant)
         if grant > self._last_cut:
             self._refused_at, self._last_cut = now, self._granted
             self._cuts += 1
-            if self.ceiling and now >= self._cut_at + 60.0:
-                self._halve(now)
-        self.pause(max(self._window_s(now), self._delay(retry_after)), "the API asked us to slow down")
+            if self._rate.refused(now, held):
+                self._limiter = None
+                self._learned(self._rate.rpm, self._rate.knee)
+        self.pause(max(self._drained_s(now), self._delay(retry_after)), "the API asked us to slow down")
+        self._rate.begin(self.pauses_until)
 
-    def _halve(self, now: float) -> None:
-        """Refusals of the minute that follows are of the same burst: its calls still fill the API's window."""
-        self._forget(now)
-        self._knee = min(KNEE * self.rate, float(len(self._recent)) or self.rate)
-        self.rate = max(SLOWEST_RPM, self.rate / 2)
-        self._cut_at = self._grown_at = now
-        self._limiter = None
+    def _held(self, grant: int) -> int:
+        """Count what the API let through in the minute before that call was refused."""
+        call = next((call for call in reversed(self._recent) if call.number == grant), None)
+        if call is None:  # it does not count, as far as we were told
+            return self._let_through
+        call.refused = True
+        calls = (*self._gone, *self._recent)
+        return sum(not each.refused and each.number < grant and each.at > call.at - 60.0 for each in calls)
 
     def _delay(self, retry_after: float | None) -> float:
         return delay(self._cuts, hint=retry_after, dice=self._dice(), base=2.0)
 
-    def _window_s(self, now: float) -> float:
-        """Seconds until the last minute holds no more calls than the rate lets through: sooner would be in vain."""
+    def _drained_s(self, now: float) -> float:
+        """Seconds until the last minute has room again; half of it, and so on, for each refusal in a row."""
+        return self._room_in(now, self._rate.in_a_minute // 2 ** min(self._cuts - 1, 10)) if self.ceiling else 0.0
+
+    def _room_in(self, now: float, most: int) -> float:
+        """Seconds until the last minute holds fewer calls than that (or none)."""
         self._forget(now)
-        over = len(self._recent) - math.floor(HEADROOM * self.rate)
-        return self._recent[over - 1][0] + 60.0 - now if self.ceiling and over > 0 else 0.0
+        over = len(self._recent) - max(0, most - 1)
+        return self._recent[over - 1].at + 60.0 - now if over > 0 else 0.0
 
     def unreachable(self) -> None:
         """A call never reached the API: all wait, and then one goes first to see."""
@@ -196,6 +196,16 @@ class Pacer:
     # --- what the run asks --------------------------------------------------------------------------------
 
     @property
+    def ceiling(self) -> float:
+        """Calls a minute at most; 0: no limit."""
+        return self._rate.ceiling
+
+    @property
+    def rate(self) -> float:
+        """Calls a minute that it grants now; 0: no limit."""
+        return self._rate.rpm
+
+    @property
     def outage_s(self) -> float:
         """For how long the API has been out of reach, in seconds; 0 when it is not."""
         if self._outage_since is None:
@@ -208,7 +218,7 @@ class Pacer:
         if not self.rate or Call.POLL in self._uncounted:
             return math.inf
         self._forget(asyncio.get_running_loop().time())
-        others = sum(1 for _, call in self._recent if call not in (Call.POLL, Call.HURRY))
+        others = sum(each.call not in (Call.POLL, Call.HURRY) for each in self._recent)
         return max(0.0, HEADROOM * self.rate - others)
 
     @property
@@ -218,54 +228,62 @@ class Pacer:
 
     @property
     def calls_last_minute(self) -> int:
-        """How many calls that count were granted in the last 60 seconds."""
+        """How many calls that count were made in the last 60 seconds, those of runs before this one among them."""
         self._forget(asyncio.get_running_loop().time())
         return len(self._recent)
 
     def stop_submissions(self) -> None:
         """Refuse submissions from now on, also those that wait for their grant."""
         self._submissions_open = False
-        for _, _, call, turn in self._queue:
-            if call is Call.SUBMIT and not turn.done():
-                turn.set_exception(SubmissionStoppedError())
+        for waiting in self._line.take({Call.SUBMIT}):
+            waiting.turn.set_exception(SubmissionStoppedError())
 
     # --- inside -------------------------------------------------------------------------------------------
 
     def _number(self, now: float, call: Call) -> int:
-        if call not in self._uncounted:
-            self._forget(now)
-            self._recent.append((now, call))
         self._granted += 1
         if call not in self._uncounted:
+            self._forget(now)
+            self._recent.append(Granted(now, self._granted, call))
             self._told()
         return self._granted
 
     def _forget(self, now: float) -> None:
-        while self._recent and self._recent[0][0] <= now - 60.0:
-            self._recent.popleft()
+        while self._recent and self._recent[0].at <= now - 60.0:
+            self._gone.append(self._recent.popleft())
+
+    @property
+    def _let_through(self) -> int:
+        return sum(not each.refused for each in self._recent)
+
+    def _serve_uncounted(self) -> None:
+        """Serve all that the rate is no matter of: they waited for the end of a pause alone."""
+        if not self.ceiling or not self._uncounted or self._outage_since is not None:
+            return
+        now = asyncio.get_running_loop().time()
+        for waiting in self._line.take(self._uncounted):
+            waiting.turn.set_result(self._number(now, waiting.call))
 
     def _serve_one(self) -> None:
-        while self._queue:
-            _, _, call, turn = heapq.heappop(self._queue)
-            if not turn.done():  # its asker may have been cancelled, or stopped
-                now = asyncio.get_running_loop().time()
-                turn.set_result(self._number(now, call))
-                if self._outage_since is not None:  # one goes first; `reached` lets the others follow
-                    self._scout_out = True
-                    self.pause(CAP_S, "the API can't be reached")
-                return
+        if waiting := self._line.next():
+            waiting.turn.set_result(self._number(asyncio.get_running_loop().time(), waiting.call))
+            if self._outage_since is not None:  # one goes first; `reached` lets the others follow
+                self._scout_out = True
+                self.pause(CAP_S, "the API can't be reached")
+
+    async def _spaced(self) -> None:
+        """Wait until one more call fits the rate; a 429 that comes meanwhile is waited for, too."""
+        await self._minute_has_room()
+        await self._pause_is_over()
+        if self._limiter:
+            await self._limiter.acquire()
+        await self._pause_is_over()
 
     async def _minute_has_room(self) -> None:
-        """Wait while the calls of before, with ours, fill a minute; once they are over, the limiter is enough."""
+        """Wait while the last minute is full: by the calls of runs before this one, or by those of a higher rate."""
         loop = asyncio.get_running_loop()
-        while self._before:
-            self._forget(loop.time())
-            ours = sum(1 for _, call in self._recent if call not in self._uncounted)
-            if len(self._before) + ours < math.ceil(HEADROOM * self.ceiling):
-                return
-            await asyncio.sleep(self._before[0] + 60.0 - loop.time())
-            while self._before and self._before[0] <= loop.time() - 60.0:
-                self._before.popleft()
+        while (wait := self._room_in(loop.time(), self._rate.in_a_minute)) > 0:  # noqa: ASYNC110 - time, not an event
+            await asyncio.sleep(wait)
 
     async def _pause_is_over(self) -> None:
         loop = asyncio.get_running_loop()
@@ -277,21 +295,15 @@ class Pacer:
             except TimeoutError:
                 continue
         if self.ceiling and self._limiter is None:
-            await self._set_rate(self.rate)
+            await self._set_limiter()
 
     async def _grow_if_used(self) -> None:
-        now = asyncio.get_running_loop().time()
-        patience = GROWTH_EVERY_S if self.rate < self._knee - 1.0 else PROBE_EVERY_S
-        if now - self._grown_at < patience or self.rate >= self.ceiling:
-            return
-        self._grown_at = now
-        if len(self._recent) >= HEADROOM * self.rate * 0.8:
-            step = max((self._knee - self.rate) / 2, GROWTH * self.ceiling)
-            await self._set_rate(min(self.ceiling, self.rate + step))
+        if self._rate.grow(asyncio.get_running_loop().time(), self._let_through):
+            self._learned(self._rate.rpm, self._rate.knee)
+            await self._set_limiter()
 
-    async def _set_rate(self, rpm: float, *, fresh: bool = False) -> None:
+    async def _set_limiter(self, *, fresh: bool = False) -> None:
         # Changing max_rate of an AsyncLimiter leaves its rate as it was; only a new one has the new rate.
-        self.rate = rpm
-        self._limiter = AsyncLimiter(1, 60.0 / (HEADROOM * rpm))
+        self._limiter = AsyncLimiter(1, 60.0 / (HEADROOM * self.rate))
         if not fresh:
             await self._limiter.acquire()  # a new one would let a call through at once

@@ -29,7 +29,6 @@ from batchgen.flow.blind import STRAYS, Blind
 from batchgen.flow.brake import Brake
 from batchgen.flow.credits import ASK_S, balance
 from batchgen.flow.doubts import found
-from batchgen.flow.inflight import Places
 from batchgen.flow.runner import Orders, Runner
 from batchgen.flow.tools import Tools
 from batchgen.ledger import Home, Ledger, Observer
@@ -37,7 +36,7 @@ from batchgen.ledger.recover import BLIND
 from batchgen.looks import LOOKS
 from batchgen.manifest import Manifest
 from batchgen.money import MICRO
-from batchgen.pacebook import Pacebook
+from batchgen.pace import Pace
 from batchgen.pacer import Pacer
 from batchgen.planning import Plan
 from batchgen.poller import Poller
@@ -103,7 +102,7 @@ class Session:
         self.brake = Brake()
         self.started_at = time.monotonic()
         self.tools: Tools | None = None
-        self.book, self._sharing = Pacebook.none(), False
+        self.pace, self._sharing = Pace(settings), False
         self._credits_told = False
         self._key = key or Secret(SANDBOX_KEY)
         self._faults = Faults.parse(settings.sandbox_faults) if settings.sandbox else None
@@ -168,7 +167,7 @@ class Session:
         async with AsyncExitStack() as stack:
             provider = await self._connect(stack)
             self.share_pace()
-            pacer = Pacer(self.settings.rpm, before=self.book.before, told=self.book.called)
+            pacer = self.pace.pacer()
             reconciler = self._reconciler(provider, pacer)
             looked: list[Doubt] = []
 
@@ -209,7 +208,7 @@ class Session:
 
     def close(self) -> None:
         """Let go of the batch."""
-        self.book.close()
+        self.pace.close()
         self.ledger.close()
 
     def share_pace(self) -> None:
@@ -218,7 +217,7 @@ class Session:
             self._sharing = True
             origin, account = self.ledger.meta("origin") or "", account_of(self._key)
             who = f"process {os.getpid()}, batch {self.folder}"
-            self.book = Pacebook.open(origin, account, who)
+            self.pace = Pace.shared(self.settings, origin, account, who)
 
     # --- joining --------------------------------------------------------------------------------------------
 
@@ -250,9 +249,9 @@ class Session:
     def _runner(self, provider: Provider, downloads: Downloader) -> Runner:
         settings, ledger = self.settings, self.ledger
         self.share_pace()
-        book = self.book
-        pacer = Pacer(settings.rpm, count_polls=settings.count_polls, before=book.before, told=book.called)
-        places = Places(settings.in_flight)
+        pacer = self.pace.pacer()
+        grades = [price_class(model, params) for model, params, _ in self._kinds]
+        places = self.pace.places(max((self._run_times(grade).typical for grade in grades), default=0.0))
         self.tools = Tools(
             ledger=ledger,
             provider=provider,

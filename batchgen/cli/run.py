@@ -180,7 +180,7 @@ def _share_pace(session: Session, watch: Watch) -> None:
         UsageError: another run of this machine uses the key, and no `--rpm` says how much of the rate is this one's.
     """
     session.share_pace()
-    if not (others := "; ".join(session.book.others)):
+    if not (others := "; ".join(session.pace.others)):
         return
     if not session.settings.rpm_said:
         message = f"another run uses this API key on this machine: {others}. Wait for it, or share the account's rate: "

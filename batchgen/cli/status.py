@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from batchgen.cli import common
 from batchgen.errors import BatchgenError
+
+if TYPE_CHECKING:
+    from batchgen.ledger.reader import Reader
 
 
 @click.command("status")
@@ -17,7 +21,8 @@ from batchgen.errors import BatchgenError
 @common.folder_option
 @common.sandbox_option
 @common.json_option
-def status(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json: bool) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Also what was learned: run times, looks, pace of the account.")
+def status(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json: bool, verbose: bool) -> None:
     """Show how a batch stands: counts, money, what failed and why, and what to type next.
 
     Works beside a live run. Without a manifest it lists every batch under jobs/.
@@ -26,10 +31,10 @@ def status(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json:
     from batchgen.views.status import status_object
 
     if manifest is None and folder is None:
-        _list_all(as_json=as_json)
+        _list_all(as_json=as_json, verbose=verbose)
         return
     try:
-        _show(manifest, folder, sandbox=sandbox, as_json=as_json)
+        _show(manifest, folder, sandbox=sandbox, as_json=as_json, verbose=verbose)
     except BatchgenError as error:
         if as_json:
             facts = facts_of_folder(None, manifest or str(folder), stopped=str(error))
@@ -37,34 +42,42 @@ def status(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json:
         raise
 
 
-def _show(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json: bool) -> None:
-    from batchgen.views.status import status_object, status_text
+def _show(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json: bool, verbose: bool) -> None:
+    from batchgen.views.status import status_text
 
     where = common.ledger_folder(manifest or "", folder, sandbox=sandbox)
-    obj = status_object(
-        _facts(where, manifest or where.name, ("--dir", str(folder)) if folder else ()), now=time.time()
-    )
+    obj = _object(where, manifest or where.name, ("--dir", str(folder)) if folder else (), verbose=verbose)
     common.answer(obj, lambda: status_text(obj, common.width(), ascii=common.plain_ascii()), as_json=as_json)
 
 
-def _facts(folder: Path, arg: str, options: Sequence[str] = ()):  # type: ignore[no-untyped-def] # noqa: ANN202 - imported late
+def _object(folder: Path, arg: str, options: Sequence[str] = (), *, verbose: bool) -> dict[str, Any]:
     from batchgen.cli.facts import facts_of
     from batchgen.ledger.lock import holder
     from batchgen.ledger.reader import Reader
+    from batchgen.views.status import status_object
 
+    now = time.time()
     reader = Reader(folder)
     try:
-        return facts_of(reader, arg, live=holder(folder) is not None, caps=reader.caps(), options=options)
+        facts = facts_of(reader, arg, live=holder(folder) is not None, caps=reader.caps(), options=options)
+        return status_object(facts, now=now) | (_learned(reader, now) if verbose else {})
     finally:
         reader.close()
 
 
-def _list_all(*, as_json: bool) -> None:
+def _learned(reader: Reader, now: float) -> dict[str, Any]:
+    from batchgen.cli.learned import learned_of
+    from batchgen.views.learned import learned_object
+
+    return {"learned": learned_object(learned_of(reader, now))}
+
+
+def _list_all(*, as_json: bool, verbose: bool) -> None:
     from batchgen.ledger.reader import FILE
-    from batchgen.views.status import status_object, status_text
+    from batchgen.views.status import status_text
 
     found = sorted(path.parent for path in Path("jobs").glob(f"*/{FILE}"))
-    objects = [status_object(_facts(folder, folder.name.removesuffix(".sandbox")), now=time.time()) for folder in found]
+    objects = [_object(folder, folder.name.removesuffix(".sandbox"), verbose=verbose) for folder in found]
     if as_json:
         common.put(common.json_text({"schema_version": 1, "batches": objects}))
         return

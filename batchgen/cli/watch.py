@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sqlite3
 import sys
@@ -23,6 +24,8 @@ from batchgen.views.progress import Frame, Painter, can_paint
 if TYPE_CHECKING:
     from batchgen.session import Outcome, Session
     from batchgen.views.events import EventsFile
+
+log = logging.getLogger("batchgen.watch")
 
 FRAME_S = 0.5
 
@@ -76,6 +79,9 @@ class Watch:
         self._open_display(session)
         if self._events:
             self._events.note("started", name=session.manifest.name, wanted=len(session.manifest.wanted))
+            for text in session.pace.notes:
+                self._events.note("pace", text=text)
+                log.info("%s", text)
         try:
             while True:
                 self._repaint(session)

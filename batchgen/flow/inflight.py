@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 START = 4
 #: Queueing below this part of the run time (or below this many seconds) means that there is room.
@@ -28,10 +29,13 @@ class Places:
 
     Args:
         ceiling: never more than this many at once.
-        start: the bound before anything was learned.
+        start: the bound before anything was learned by this run.
+        learned: called with the bound each time that it was learned anew.
     """
 
-    def __init__(self, ceiling: int, *, start: int = START) -> None:
+    def __init__(
+        self, ceiling: int, *, start: int = START, learned: Callable[[float], None] = lambda _bound: None,
+    ) -> None:  # fmt: skip
         self.ceiling = max(1, ceiling)
         self.bound = float(min(start, self.ceiling))
         self.taken = 0
@@ -40,6 +44,7 @@ class Places:
         self._probe_out = False
         self._room = True  # nothing has queued since room was last seen
         self._queued = False  # something has, at some time: the bound is near where it belongs
+        self._learned = learned
 
     def __repr__(self) -> str:
         """Say how many are taken, for logs and tests."""
@@ -84,6 +89,7 @@ class Places:
         elif run and queue_s > FULL * run:
             self._room, self._queued = False, True
             self.bound = max(1.0, min(self.bound, taken - 1.0))
+            self._learned(self.bound)
 
     def wants_probe(self, accepted: int) -> bool:
         """Tell whether an early look at the newest of so many accepted requests could widen the bound.
@@ -109,6 +115,7 @@ class Places:
 
     def _widen(self, bound: float) -> None:
         self.bound = max(self.bound, min(float(self.ceiling), bound))
+        self._learned(self.bound)
         self._hand_out()
 
     def _hand_out(self) -> None:

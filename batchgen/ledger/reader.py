@@ -198,6 +198,17 @@ class Reader:
                 found.setdefault(grade, []).insert(0, seconds)
         return found
 
+    def run_parts(self, limit: int) -> dict[str, list[tuple[float, float | None]]]:
+        """Give the latest run times per price class as the service told them: at work, and in the queue before."""
+        query = (
+            "SELECT grade, run_s, queue_s FROM request WHERE outcome = 'charged' AND run_s IS NOT NULL "
+            "AND completed_at > submitted_at ORDER BY completed_at DESC LIMIT ?"
+        )
+        found: dict[str, list[tuple[float, float | None]]] = {}
+        for grade, run_s, queue_s in self._db.execute(query, (limit,)):
+            found.setdefault(grade, []).insert(0, (run_s, queue_s))
+        return found
+
 
 def _day(quarter: int) -> str:
     """Name the day of a quarter of an hour; empty for one that no calendar has, as a damaged time may be."""

@@ -15,6 +15,7 @@ from batchgen.clip import State
 from batchgen.money import usd
 from batchgen.retention import Paid
 from batchgen.views.doubts import IN_DOUBT, attention, attention_lines, epoch
+from batchgen.views.learned import learned_lines
 from batchgen.views.marks import ASCII, SHOWN, UNICODE, Marks
 from batchgen.views.problem import Problem
 from batchgen.views.retention import retention_lines, retention_object
@@ -199,6 +200,7 @@ def status_text(
         *[_failure_lines(group, marks, width) for group in obj["failures"]],
         *[attention_lines(obj, state, marks, width, tz) for state in IN_DOUBT],
         [] if obj["live"] else retention_lines(obj["retention"], width),
+        learned_lines(obj.get("learned"), width),
         _next_lines(obj),
     ]
     text = "\n\n".join("\n".join(lines) for lines in parts if lines)

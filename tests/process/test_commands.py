@@ -92,6 +92,19 @@ def test_status_of_nothing_is_exit_2(desk: Desk) -> None:
     assert "batchgen run" in ended.said
 
 
+def test_status_tells_more_when_it_is_asked_to(desk: Desk) -> None:
+    """What was learned: how long clips take, when the next is looked at, what the account bears."""
+    desk.run().expect(0)
+    (each,) = desk.call("status", "night.yaml", "--json", "-v").expect(0).obj["learned"]["classes"]
+    assert each["clips"] == 3
+    assert each["looks"]["ages_s"]
+    assert b"What was learned" in desk.call("status", "night.yaml", "-v").expect(0).stdout
+    assert b"What was learned" not in desk.call("status", "night.yaml").expect(0).stdout
+    assert "learned" not in desk.call("status", "night.yaml", "--json").expect(0).obj
+    (batch,) = desk.call("status", "--json", "-v", "--dir", "night").expect(0).obj["learned"]["classes"]
+    assert batch == each
+
+
 def test_status_imports_nothing_heavy(desk: Desk) -> None:
     """It is typed every few minutes all night: no aiohttp, pydantic, jinja2, yaml or PyAV for it."""
     desk.run("--limit", "0").expect(4)
@@ -100,7 +113,7 @@ def test_status_imports_nothing_heavy(desk: Desk) -> None:
         "try: batchgen.cli.main()\n"
         "finally: print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)\n"
     )
-    for args in (["status", "night.yaml"], ["--version"]):
+    for args in (["status", "night.yaml"], ["status", "night.yaml", "-v"], ["--version"]):
         ended = subprocess.run(
             [sys.executable, "-c", program, *args],
             cwd=desk.folder,

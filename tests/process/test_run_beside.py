@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from command import KEY, Desk
 from fake_api import FakeApi
+from mischief import first, says
 
 from batchgen.pacebook import Pacebook
 from batchgen.redact import Secret
@@ -41,6 +42,21 @@ def test_the_calls_of_a_run_are_there_for_the_next(desk: Desk) -> None:
     assert len(book.before) >= 6
     assert max(book.before) < 60.0
     book.close()
+
+
+def test_a_rate_that_was_refused_is_the_next_run_s_start(api: FakeApi, desk: Desk) -> None:
+    """It says so, and how to override it; an explicit rate wins, and ends the memory."""
+    start = ["run", "night.yaml", "--base-url", desk.url, "--yes", "--expect-latency", "0.1"]
+    desk.manifest("a cat", "a dog", more="limits: {rpm: 1200}")
+    api.scripts["submit"] = first(1, says(429, "too many requests", headers={"Retry-After": "1"}))
+    assert "starting at" not in desk.call(*start).expect(0).said
+    desk.manifest("a cat", "a dog", "an owl", more="limits: {rpm: 1200}")
+    again = desk.call(*start).expect(0)
+    assert "starting at 600 of 1200 calls a minute" in again.said
+    assert "--rpm 1200" in again.said
+    assert '"pace"' in (desk.batch / "events.jsonl").read_text()
+    assert "starting at" not in desk.call(*start, env={"BATCHGEN_RPM": "1100"}).expect(0).said
+    assert "starting at" not in desk.call(*start).expect(0).said
 
 
 def test_a_state_folder_that_cannot_be_written_ends_no_run(desk: Desk) -> None:

@@ -5,13 +5,45 @@ from __future__ import annotations
 import asyncio
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from fakes import wanted
 
 from batchgen.cli.facts import facts_of
-from batchgen.clip import AnswerLost, SubmitStarted
-from batchgen.ledger import Ledger
+from batchgen.cli.learned import learned_of
+from batchgen.clip import AnswerLost, Generated, SubmitStarted, Submitted
+from batchgen.ledger import Home, Ledger
+from batchgen.lessons import Lessons
 from batchgen.looks import LOOKS, Look
+
+
+def test_what_was_learned_is_by_class_with_the_looks_that_it_leads_to(tmp_path: Path, monkeypatch: Any) -> None:
+    """Run times of the ledger, the pace of the account; few looks where the calls are few."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    Lessons.of("https://api.example", "a1", wall=lambda: 1000.0).rate(32.0, 60.0, 120.0)
+    Lessons.of("https://api.example", "a1", wall=lambda: 1500.0).places(40.0, 400)
+    with closing(Ledger(tmp_path)) as ledger:
+        ledger.sync([wanted(n) for n in range(20)])
+        ledger.bind(Home("night.yaml", "https://api.example", "a1"))
+        ledger.remember("looks_per_s", repr(0.95 * 120 / 60))
+
+        async def lives() -> None:
+            for n in range(20):
+                clip = await ledger.record(ledger.clip(n + 1), SubmitStarted(100.0))
+                clip = await ledger.record(clip, Submitted(f"r{n}", 100.0))
+                done = Generated("https://x/y.mp4", 400.0, 625_000, None, queue_s=10.0 + n, run_s=200.0 + n)
+                await ledger.record(clip, done)
+
+        asyncio.run(lives())
+        learned = learned_of(ledger, 4600.0)
+        (each,) = learned.classes
+        assert (learned.rate, learned.in_flight) == ((32.0, 3600.0), (40.0, 3100.0))
+        assert (min(each.run), max(each.queue), len(each.run)) == (200.0, 29.0, 20)
+        assert each.ages[0] > 190
+        assert each.looks < 2
+        ledger.remember("looks_per_s", "inf")
+        Lessons.of("https://api.example", "a1", wall=lambda: 4600.0).forget_rate()
+        assert learned_of(ledger, 4600.0).classes[0].looks > 3
 
 
 def test_a_doubt_has_the_look_at_its_own_request_only(tmp_path: Path) -> None:

@@ -176,19 +176,83 @@ async def test_the_rate_never_falls_to_nothing() -> None:
 
 
 async def test_a_rate_in_use_grows_back_to_the_ceiling_and_no_further() -> None:
-    """Additive increase; a minute that did not use the rate proves nothing."""
+    """A minute that did not use the rate proves nothing; one that did leads near what was refused, and slowly on."""
     times: list[float] = []
     async with running(Pacer(60)) as pacer:
+        await asking(pacer, [], Call.SUBMIT, now() + 60)
         pacer.limited(await pacer.grant(Call.SUBMIT), 1.0)
         assert pacer.rate == 30
         await asyncio.sleep(3600)
         await pacer.grant(Call.SUBMIT)
         assert pacer.rate == 30
+        await asking(pacer, times, Call.SUBMIT, now() + 120)
+        assert 55 < pacer.rate < 56
+        await asking(pacer, times, Call.SUBMIT, now() + 400)
+        assert 56 < pacer.rate < 58
         await asking(pacer, times, Call.SUBMIT, now() + 7200)
-        assert 50 < pacer.rate < 60
-        await asking(pacer, times, Call.SUBMIT, now() + 20_000)
         assert pacer.rate == 60
     assert most_in_a_minute(times) <= 60
+
+
+async def test_after_a_429_no_minute_holds_more_than_the_one_that_was_refused_let_through() -> None:
+    """The window is still full of what was too much; a second refusal would be in vain."""
+    times: list[float] = []
+    refused = []
+    async with running(Pacer(120, dice=lambda: 0.0)) as pacer:
+        while now() < 3600:
+            grant = await pacer.grant(Call.SUBMIT)
+            if sum(at > now() - 60.0 for at in times) >= 40:
+                refused.append(now())
+                pacer.limited(grant, None)
+            else:
+                times.append(now())
+    assert len(refused) <= 6
+    assert len(times) >= 0.92 * 40 * 60
+
+
+async def test_a_429_that_comes_while_a_call_waits_for_room_is_waited_for() -> None:
+    """The limiter is a new one then."""
+    async with running(Pacer(10, before=[1.0] * 10, dice=lambda: 0.0)) as pacer:
+        waiting = asyncio.get_running_loop().create_task(pacer.grant(Call.SUBMIT))
+        await asyncio.sleep(10)
+        pacer.limited(0, 100.0)
+        await waiting
+        assert now() >= 110.0
+
+
+async def test_looks_that_do_not_count_take_no_turn_after_a_pause() -> None:
+    """They waited for its end, not for the rate."""
+    async with running(Pacer(6, count_polls=False, dice=lambda: 0.0)) as pacer:
+        pacer.limited(await pacer.grant(Call.SUBMIT), 30.0)
+        looks = [asyncio.ensure_future(pacer.grant(Call.POLL)) for _ in range(100)]
+        await asyncio.sleep(31)
+        assert all(look.done() for look in looks)
+        await pacer.grant(Call.SUBMIT)
+        assert now() < 60.0
+
+
+async def test_looks_get_all_of_the_rate_while_no_submission_waits_and_the_other_way_round() -> None:
+    """Work-conserving: nothing idles while somebody waits."""
+    for call in Call:
+        times: list[float] = []
+        async with running(Pacer(60)) as pacer:
+            begun = now()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(5):
+                    group.create_task(asking(pacer, times, call, begun + 600))
+        assert len(times) >= 0.94 * 600
+
+
+async def test_looks_and_submissions_take_turns_however_many_of_one_wait() -> None:
+    """A crowd that ends together would hold submissions back, and the next crowd would end together, too."""
+    async with running(Pacer(60)) as pacer:
+        crowd = [asyncio.ensure_future(asking(pacer, [], Call.POLL, 1e9)) for _ in range(200)]
+        await asyncio.sleep(300)
+        times: list[float] = []
+        await asking(pacer, times, Call.SUBMIT, now() + 120)
+        assert len(times) >= 55
+        for task in crowd:
+            task.cancel()
 
 
 async def test_stopped_submissions_are_refused_also_those_in_the_queue() -> None:

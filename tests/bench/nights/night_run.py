@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from night_policies import OraclePoller, Rule, RulePoller, doubling, every, optimal
@@ -22,12 +23,16 @@ from batchgen.flow.inflight import Places
 from batchgen.flow.runner import Orders, Runner
 from batchgen.flow.tools import Tools
 from batchgen.ledger import Ledger
+from batchgen.lessons import Lessons
 from batchgen.media import Expect, Fetched
-from batchgen.pacer import HEADROOM, Pacer
+from batchgen.pace import Pace
+from batchgen.pacer import Pacer
 from batchgen.poller import Poller
 from batchgen.providers.base import Source
+from batchgen.rate import HEADROOM
 from batchgen.reconcile import Reconciler
 from batchgen.schedule import RunTimes
+from batchgen.settings import Settings
 
 #: The published mean of the model, whatever the night brings.
 EXPECTED_S = 213.0
@@ -78,24 +83,41 @@ class Shelf:
         raise NotImplementedError
 
 
-def simulate(weather: Weather, policy: str, clips: int, *, in_flight: int = 400) -> Night:
-    """Run one night to its end."""
+def simulate(
+    weather: Weather, policy: str, clips: int, *, in_flight: int = 400, lessons: Lessons | None = None
+) -> Night:
+    """Run one night to its end; `lessons` are what nights before it learned, and take in what it learns."""
     service = NightService(weather)
     began = time.perf_counter()
     with _folder() as folder, asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        makespan = runner.run(_night(folder, service, policy, clips, in_flight))
+        makespan = runner.run(_night(folder, service, policy, clips, in_flight, lessons or Lessons(None)))
     return _summed(service, policy, clips, makespan, time.perf_counter() - began)
 
 
-async def _night(folder: Path, service: NightService, policy: str, clips: int, in_flight: int) -> float:
+def simulate_second(weather: Weather, policy: str, clips: int) -> Night:
+    """Run a night, and another one of the same weather after it; gives the second."""
+    lessons = Lessons(None)
+    simulate(weather, policy, clips, lessons=lessons)
+    return simulate(weather, policy, clips, lessons=lessons)
+
+
+async def _night(
+    folder: Path, service: NightService, policy: str, clips: int, in_flight: int, lessons: Lessons
+) -> float:
     loop = asyncio.get_running_loop()
     ledger = Ledger(folder / "night", wall_clock=lambda: EPOCH + loop.time())
     try:
         ledger.sync(_wanted(clips))
         (folder / "night" / "clips").mkdir()
-        pacer = Pacer(service.weather.rpm, count_polls=service.weather.count_polls, dice=lambda: 0.5)
+        rpm, known = service.weather.rpm, lessons.known
+        pacer = Pacer(
+            rpm, count_polls=service.weather.count_polls, dice=lambda: 0.5,
+            start=(known.rpm, known.knee) if known.rpm else None, learned=partial(lessons.rate, ceiling=rpm),
+        )  # fmt: skip
         # The others can't find out how many slots there are: they are told.
-        places = Places(in_flight) if policy == "ours" else Places(in_flight, start=service.weather.slots * 3 // 2)
+        told = Places(in_flight, start=service.weather.slots * 3 // 2)
+        ours = Pace(Settings(in_flight=in_flight), lessons=lessons).places(EXPECTED_S)
+        places = ours if policy == "ours" else told
         times = RunTimes(EXPECTED_S)
         poller = _poller(policy, service, pacer, ledger, places)
         tools = Tools(

@@ -44,6 +44,7 @@ class Weather:
     run: Draw = USUAL
     rpm: float = 50.0  #: published, and what batchgen is told
     hidden_rpm: float | None = None  #: what really holds, where that is less
+    calendar: bool = False  #: counted by minutes of the clock, not in any 60 s
     count_polls: bool = True
     drift: float = 0.0  #: how much longer runs are after ten hours, as a part
     diurnal: float = 0.0  #: by how much the busiest hour slows down
@@ -154,7 +155,8 @@ class NightService:
         limit = self.weather.hidden_rpm or self.weather.rpm
         if not counts or not limit:
             return
-        while self._minute and self._minute[0] <= now - 60.0:
+        begin = now // 60.0 * 60.0 if self.weather.calendar else now - 60.0
+        while self._minute and self._minute[0] <= begin:
             self._minute.popleft()
         if len(self._minute) >= limit:
             self.limited += 1

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parents[1])]
 
 from night_pictures import looks_picture, nights_picture  # noqa: E402
-from night_run import POLICIES, Night, simulate  # noqa: E402
+from night_run import POLICIES, Night, simulate, simulate_second  # noqa: E402
 from night_service import Weather, log_normal  # noqa: E402
 from run_times import SHAPES, fewest_looks, fixed_interval, frontier, known, spent  # noqa: E402
 
@@ -35,10 +35,13 @@ NIGHTS: dict[str, tuple[Weather, int]] = {
     "others' bursts": (Weather(bursts=((900, 25, 1200), (4000, 30, 900), (8000, 20, 1800))), 2000),
     "an outage of 20 min": (Weather(outage=(1500, 2700)), 2000),
     "120 RPM said, 60 held": (Weather(rpm=120, hidden_rpm=60, slots=80), 2000),
+    "60 held, the night after": (Weather(rpm=120, hidden_rpm=60, slots=80), 2000),
     "few slots": (Weather(slots=6), 300),
     "wide run times": (Weather(run=log_normal(213.0, 0.5)), 1000),
     "15-minute jobs": (Weather(run=log_normal(900.0, 0.3), slots=20), 300),
 }
+#: These come after a night of the same weather, and start from what it learned.
+SECOND = frozenset({"60 held, the night after"})
 
 
 def main(names: list[str]) -> None:
@@ -50,7 +53,7 @@ def main(names: list[str]) -> None:
             continue
         kept["nights"][name] = {}
         for policy in POLICIES:
-            night = simulate(weather, policy, clips)
+            night = (simulate_second if name in SECOND else simulate)(weather, policy, clips)
             kept["nights"][name][policy] = asdict(night) | {"over": night.over}
             print(f"{name:28} {policy:10} {in_short(night)}", flush=True)
     kept["nights"] = {name: kept["nights"][name] for name in NIGHTS if name in kept["nights"]}

@@ -1,0 +1,50 @@
+"""What `status -v` adds: the run times in the ledger, the looks that follow from them, and what the account bears."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from batchgen.cli.facts import SANDBOX_ORIGIN
+from batchgen.ledger.reader import Reader
+from batchgen.lessons import Known, Lessons
+from batchgen.providers import models
+from batchgen.rate import HEADROOM
+from batchgen.schedule import MEMORY, RunTimes, affordable_looks
+from batchgen.views.learned import Learned, Taught
+
+#: A clip's calls beside its looks: submission and result.
+OTHER_CALLS = 2
+
+
+def learned_of(ledger: Reader, now: float) -> Learned:
+    """Gather it, as the next run would start with it."""
+    origin, account = ledger.meta("origin") or "", ledger.meta("account") or ""
+    known = Known() if origin == SANDBOX_ORIGIN else Lessons.of(origin, account, wall=lambda: now).known
+    totals, parts = ledger.run_times(MEMORY), ledger.run_parts(MEMORY)
+    per_s = float(ledger.meta("looks_per_s") or "inf")
+    if known.rpm:
+        per_s = min(per_s, HEADROOM * known.rpm / 60.0)
+    return Learned(
+        [_taught(name, totals[name], parts.get(name, ()), per_s, known.places) for name in sorted(totals)],
+        (known.rpm, now - known.rpm_at) if known.rpm else None,
+        (known.places, now - known.places_at) if known.places else None,
+    )
+
+
+def _taught(
+    name: str, seconds: Sequence[float], parts: Sequence[tuple[float, float | None]], per_s: float, places: float
+) -> Taught:
+    model = models.find(name.split(" ", 1)[0])
+    times = RunTimes(model.mean_latency_s if model else sorted(seconds)[len(seconds) // 2])
+    for each in seconds:
+        times.learn(each)
+    ends = min(max(places, 1.0) / times.typical, per_s / (OTHER_CALLS + 1))
+    looks = times.looks(affordable_looks(per_s - OTHER_CALLS * ends, ends))
+    return Taught(
+        name,
+        run=[run for run, _ in parts],
+        queue=[queue for _, queue in parts if queue is not None],
+        ages=looks.ages,
+        looks=looks.calls,
+        lag=looks.lag,
+    )

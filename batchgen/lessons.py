@@ -1,0 +1,116 @@
+"""What this machine learned of an account, for the next night: the rate of calls that it bears, and clips in flight.
+
+One small file for each origin and account in the user's state folder, beside the calls of the last minute
+(`pacebook.py`) and not in a ledger: another batch has another ledger and the same account. It is written whenever
+something was learned, so that a killed run leaves it, too; without a sync, since to lose it costs one 429.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from batchgen.pacebook import stem
+
+log = logging.getLogger("batchgen.lessons")
+
+#: What is older is forgotten (seconds): a night, and the weekend between two nights. A limit that still holds then
+#: costs one 429 to learn anew; one that came of an incident is no reason for more than the first half hour of a night.
+KEPT_S = 3 * 86_400.0
+#: A bound in flight is written again once it differs by this part: it moves with every clip.
+DIFFERS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was learned; a number is 0 where nothing was. Calls a minute, clips, and epoch seconds."""
+
+    rpm: float = 0.0  #: where the rate stood, below what was configured
+    knee: float = 0.0  #: near the rate that was last refused
+    rpm_at: float = 0.0
+    places: float = 0.0  #: clips that were in flight at once without a long queue
+    places_at: float = 0.0
+
+    def fresh(self, now: float) -> Known:
+        """Forget what is too old; what a clock that was put back has put into the future ages as well."""
+        rate = {} if abs(now - self.rpm_at) <= KEPT_S else {"rpm": 0.0, "knee": 0.0, "rpm_at": 0.0}
+        places = {} if abs(now - self.places_at) <= KEPT_S else {"places": 0.0, "places_at": 0.0}
+        return replace(self, **rate, **places)
+
+
+class Lessons:
+    """What is known of one account, and what is learned of it now.
+
+    Args:
+        path: its file; None keeps nothing.
+        wall: gives epoch seconds.
+    """
+
+    def __init__(self, path: Path | None, wall: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._wall = wall
+        self.known = _read(path).fresh(wall()) if path else Known()
+
+    def __repr__(self) -> str:
+        """Say what is known, for logs."""
+        return f"<Lessons {self.known}>"
+
+    @classmethod
+    def of(
+        cls, origin: str, account: str, *, folder: Path | None = None, wall: Callable[[], float] = time.time
+    ) -> Lessons:
+        """Give those of an account, by its fingerprint."""
+        return cls(stem(origin, account, folder).with_suffix(".learned"), wall)
+
+    def rate(self, rpm: float, knee: float, ceiling: float) -> None:
+        """Keep where the rate stands; a rate that came up to what is configured is nothing to remember."""
+        if rpm < ceiling:
+            self._keep(rpm=rpm, knee=knee, rpm_at=self._wall())
+        elif self.known.rpm:
+            self.forget_rate()
+
+    def forget_rate(self) -> None:
+        """Start the next run at what is configured."""
+        if self.known.rpm:
+            self._keep(rpm=0.0, knee=0.0, rpm_at=0.0)
+
+    def places(self, bound: float, ceiling: int) -> None:
+        """Keep how many clips may be in flight; a bound that only the ceiling holds down says nothing against more."""
+        held_down = bound >= ceiling and self.known.places >= ceiling
+        if not held_down and abs(bound - self.known.places) > DIFFERS * bound:
+            self._keep(places=float(int(bound)), places_at=self._wall())
+
+    def _keep(self, **learned: float) -> None:
+        self.known = replace(self.known, **learned)
+        if self._path is None:
+            return
+        part = self._path.with_suffix(f".{os.getpid()}.part")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps(asdict(self.known)) + "\n", encoding="ascii")
+            part.replace(self._path)
+        except OSError as error:
+            log.debug("what was learned of the pace can't be kept: %s", error)
+            self._path = None
+
+
+def _read(path: Path) -> Known:
+    try:
+        found = json.loads(path.read_bytes())
+        return Known(**{name: _number(found, name) for name in asdict(Known())})
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return Known()
+
+
+def _number(found: Mapping[str, Any], name: str) -> float:
+    value = float(found[name])
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(name)
+    return value

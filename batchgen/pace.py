@@ -1,0 +1,83 @@
+"""The pace of one run, joined: what is configured, what other runs with the key do, and what nights before learned."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from batchgen.flow.inflight import START, Places
+from batchgen.lessons import Lessons
+from batchgen.pacebook import Pacebook
+from batchgen.pacer import Pacer
+from batchgen.settings import Settings
+
+
+class Pace:
+    """Makes the pacer and the places of a run. Without a book and lessons it knows nothing and keeps nothing."""
+
+    def __init__(self, settings: Settings, book: Pacebook | None = None, lessons: Lessons | None = None) -> None:
+        self._settings = settings
+        self._book = book or Pacebook.none()
+        self._lessons = lessons or Lessons(None)
+        if settings.rpm_given:
+            self._lessons.forget_rate()
+        self.notes: list[str] = []  #: what of this run's pace is by memory, a line each, and how to override it
+
+    def __repr__(self) -> str:
+        """Say what it holds, for logs."""
+        return f"<Pace {self._book}, {self._lessons}>"
+
+    @classmethod
+    def shared(cls, settings: Settings, origin: str, account: str, who: str) -> Pace:
+        """Count the calls of other runs with this account on this machine, be counted by them, and learn of them."""
+        return cls(settings, Pacebook.open(origin, account, who), Lessons.of(origin, account))
+
+    @property
+    def others(self) -> list[str]:
+        """Who else is at work with the account, in words."""
+        return self._book.others
+
+    def pacer(self) -> Pacer:
+        """Make the pacer: it starts where the last run stood, if that is below what is configured."""
+        settings, known = self._settings, self._lessons.known
+        if 0 < known.rpm < settings.rpm:
+            self.notes.append(
+                f"starting at {round(known.rpm, 1):g} of {settings.rpm:g} calls a minute, which the account bore "
+                f"{_ago(known.rpm_at)}; it grows while it is used, and --rpm {settings.rpm:g} starts at all of it"
+            )
+        return Pacer(
+            settings.rpm,
+            count_polls=settings.count_polls,
+            before=self._book.before,
+            told=self._book.called,
+            start=(known.rpm, known.knee) if known.rpm else None,
+            learned=partial(self._lessons.rate, ceiling=settings.rpm),
+        )
+
+    def places(self, longest_s: float) -> Places:
+        """Make the places in flight, from as many as the last run learned.
+
+        `longest_s` is how long the slowest of the clips is likely to run. Never so many at first that the last of
+        them, were the service down to `START` at a time tonight, would end past the deadline: a record dies soon after.
+        """
+        settings = self._settings
+        safe = START * settings.deadline / max(longest_s, 1.0)
+        known = self._lessons.known
+        start = int(min(known.places, safe, settings.in_flight))
+        learned = partial(self._lessons.places, ceiling=settings.in_flight)
+        if start <= START:
+            return Places(settings.in_flight, learned=learned)
+        self.notes.append(
+            f"starting with up to {start} clips in flight, for which the service had room {_ago(known.places_at)}; "
+            f"it follows the queue, and --in-flight N is the most"
+        )
+        return Places(settings.in_flight, start=start, learned=learned)
+
+    def close(self) -> None:
+        """Let go."""
+        self._book.close()
+
+
+def _ago(at: float) -> str:
+    hours = max(0.0, time.time() - at) / 3600
+    return f"{hours:.0f} h ago" if hours >= 1 else f"{hours * 60:.0f} min ago"

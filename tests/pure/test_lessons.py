@@ -1,0 +1,194 @@
+"""What was learned of an account lasts for the next night, not for weeks, and is nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from test_pacer import asking, now, run, running
+
+from batchgen.flow.inflight import START
+from batchgen.lessons import KEPT_S, Known, Lessons
+from batchgen.pace import Pace
+from batchgen.pacer import Call, Pacer
+from batchgen.settings import Settings
+
+ORIGIN, ACCOUNT = "https://api.example", "a1"
+
+
+class Wall:
+    """A clock that is put where a test wants it."""
+
+    at = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def lessons(folder: Path, wall: Wall | None = None, account: str = ACCOUNT, origin: str = ORIGIN) -> Lessons:
+    return Lessons.of(origin, account, folder=folder, wall=wall or Wall())
+
+
+def pace(of: Lessons, **settings: object) -> Pace:
+    return Pace(Settings(**{"rpm": 120.0, **settings}), lessons=of)  # type: ignore[arg-type]
+
+
+def test_what_one_run_learned_the_next_one_knows(tmp_path: Path) -> None:
+    """Of this account and origin, and of no other."""
+    lessons(tmp_path).rate(32.0, 60.0, 120.0)
+    lessons(tmp_path).places(24.0, 32)
+    assert lessons(tmp_path).known == Known(32.0, 60.0, 1_000_000.0, 24.0, 1_000_000.0)
+    assert lessons(tmp_path, account="b2").known == Known()
+    assert lessons(tmp_path, origin="https://else.example").known == Known()
+
+
+def test_it_is_forgotten_after_some_days(tmp_path: Path) -> None:
+    """A limit that came of an incident must not hold nights down for weeks; a clock of nonsense neither."""
+    wall = Wall()
+    lessons(tmp_path, wall).rate(32.0, 60.0, 120.0)
+    wall.at += KEPT_S / 2
+    lessons(tmp_path, wall).places(24.0, 32)
+    wall.at += KEPT_S / 2 + 1
+    assert lessons(tmp_path, wall).known == Known(places=24.0, places_at=1_000_000.0 + KEPT_S / 2)
+    wall.at -= 30 * KEPT_S
+    assert lessons(tmp_path, wall).known == Known()
+
+
+def test_a_rate_that_came_up_to_what_is_configured_is_forgotten(tmp_path: Path) -> None:
+    """There is no limit any more."""
+    lessons(tmp_path).rate(32.0, 60.0, 120.0)
+    lessons(tmp_path).rate(120.0, 60.0, 120.0)
+    assert lessons(tmp_path).known == Known()
+
+
+def test_a_bound_that_only_the_ceiling_holds_down_says_nothing_against_more(tmp_path: Path) -> None:
+    """A small batch must not make the next night start small."""
+    book = lessons(tmp_path)
+    book.places(80.0, 400)
+    book.places(8.0, 8)
+    assert book.known.places == 80
+    book.places(6.0, 8)
+    assert book.known.places == 6
+
+
+def test_a_bound_is_not_written_for_each_clip(tmp_path: Path) -> None:
+    """It moves with every one of them."""
+    book = lessons(tmp_path)
+    book.places(80.0, 400)
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    book.places(83.0, 400)
+    assert not list(tmp_path.iterdir())
+    book.places(100.0, 400)
+    assert json.loads(file.read_text())["places"] == 100
+
+
+@pytest.mark.parametrize("junk", [b"", b"{", b"[]", b"{}", b"\xff" * 99, b'{"rpm": 1e999, "knee": NaN}', b"[" * 9999])
+def test_a_file_of_nonsense_is_no_reason_not_to_run(tmp_path: Path, junk: bytes) -> None:
+    """It is a note; it is written anew."""
+    lessons(tmp_path).places(24.0, 32)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(junk)
+    assert lessons(tmp_path).known == Known()
+    for bad in ({"rpm": -1}, {"rpm": "x"}, {"places": float("inf")}, {"knee": None}):
+        file.write_text(json.dumps({"rpm": 1, "knee": 1, "rpm_at": 1e6, "places": 1, "places_at": 1e6, **bad}))
+        assert lessons(tmp_path).known == Known()
+    lessons(tmp_path).rate(32.0, 60.0, 120.0)
+    assert lessons(tmp_path).known.rpm == 32
+
+
+def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    """A read-only home must not end a night."""
+    (tmp_path / "file").touch()
+    book = lessons(tmp_path / "file")
+    book.rate(32.0, 60.0, 120.0)
+    assert book.known.rpm == 32
+
+
+async def test_a_run_starts_where_the_last_one_stood_and_says_so(tmp_path: Path) -> None:
+    """In one line, with the way to override it."""
+    lessons(tmp_path).rate(1234.56, 1500.0, 2000.0)
+    of = pace(lessons(tmp_path), rpm=2000.0)
+    assert of.pacer().rate == 1234.56
+    (note,) = of.notes
+    assert "1234.6 of 2000 calls a minute" in note
+    assert "--rpm 2000" in note
+
+
+async def test_an_explicit_rate_wins_and_resets_what_is_remembered(tmp_path: Path) -> None:
+    """By flag or environment; what the manifest says is the ceiling, and memory lowers the start only."""
+    lessons(tmp_path).rate(32.0, 60.0, 120.0)
+    slow = pace(lessons(tmp_path), rpm=20.0)
+    assert (slow.pacer().rate, slow.notes) == (20, [])
+    given = pace(lessons(tmp_path), rpm_given=True)
+    assert (given.pacer().rate, given.notes) == (120, [])
+    assert lessons(tmp_path).known.rpm == 0
+
+
+async def test_the_sandbox_remembers_nothing(tmp_path: Path) -> None:
+    """Its account is nobody's."""
+    of = Pace(Settings(sandbox=True, rpm=600.0))
+    async with running(of.pacer()) as pacer:
+        pacer.limited(await pacer.grant(Call.SUBMIT), 1.0)
+    of.places(213.0).learn(0.0, 60.0, START)
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_run_starts_with_as_many_in_flight_as_were_learned(tmp_path: Path) -> None:
+    """Under its own ceiling; never so many that they would run out of their hour at a few at a time."""
+    book = lessons(tmp_path)
+    book.places(40.0, 400)
+    assert pace(book, in_flight=400).places(213.0).bound == 40
+    assert pace(book, in_flight=8).places(213.0).bound == 8
+    assert pace(book, in_flight=400, deadline=3300.0).places(900.0).bound == 14
+    assert pace(lessons(tmp_path, account="new"), in_flight=400).places(213.0).bound == START
+    book.places(2.0, 400)
+    assert pace(book, in_flight=400).places(213.0).bound == START
+
+
+def test_a_429_is_on_disk_before_the_next_call_and_so_is_the_way_back(tmp_path: Path) -> None:
+    """A run that is killed has learned, too."""
+    seen: list[float] = []
+
+    async def night() -> None:
+        of = pace(lessons(tmp_path))
+        async with running(of.pacer()) as pacer:
+            await asking(pacer, [], Call.SUBMIT, now() + 60)
+            pacer.limited(await pacer.grant(Call.SUBMIT), None)
+            seen.append(lessons(tmp_path).known.rpm)
+            await asking(pacer, [], Call.SUBMIT, now() + 120)
+            seen.append(lessons(tmp_path).known.rpm)
+
+    run(night())
+    assert seen == [60.0, pytest.approx(111.6)]
+
+
+def test_the_second_night_meets_a_hidden_limit_fewer_times_than_the_first(tmp_path: Path) -> None:
+    """And still finds out when it is gone."""
+
+    async def night(of: Pace, limit: int, seconds: float) -> tuple[int, Pacer]:
+        times: list[float] = []
+        refused = 0
+        async with running(of.pacer()) as pacer:
+            end = now() + seconds
+            while now() < end:
+                grant = await pacer.grant(Call.SUBMIT)
+                if sum(at > now() - 60.0 for at in times[-limit:]) >= limit:
+                    refused += 1
+                    pacer.limited(grant, None)
+                else:
+                    times.append(now())
+        return refused, pacer
+
+    async def nights() -> None:
+        first, _ = await night(pace(lessons(tmp_path)), 40, 1200)
+        second, _ = await night(pace(lessons(tmp_path)), 40, 290)
+        third, pacer = await night(pace(lessons(tmp_path)), 1000, 4 * 3600)
+        await asyncio.sleep(0)
+        assert (first >= 1, second, third) == (True, 0, 0)
+        assert pacer.rate == 120
+        assert lessons(tmp_path).known.rpm == 0
+
+    run(nights())

@@ -1,0 +1,137 @@
+"""The rate that an account bears: halved by a refusal, soon near what held, slowly beyond it."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchgen.rate import BACK_S, HEADROOM, MINUTE_S, PROBE_AT_MOST_S, PROBE_EVERY_S, SLOWEST_RPM, Rate
+
+
+def steady(rate: Rate, limit: float, *, until: float, begin: float = 0.0) -> tuple[float, list[float]]:
+    """Call at the rate all the time under a limit in any 60 s; gives the calls let through, and when it was refused."""
+    calls, refused, at = 0.0, [], begin
+    rate.begin(begin)
+    while at < until:
+        at += 1.0
+        sent = HEADROOM * rate.rpm
+        if sent > limit:
+            refused.append(at)
+            rate.refused(at, int(limit))
+        calls += min(sent, limit) / 60.0
+        rate.grow(at, int(min(sent, limit)))
+    return calls, refused
+
+
+def test_a_refusal_halves_it_once_a_minute() -> None:
+    """Those that follow are of the same burst."""
+    rate = Rate(120)
+    assert rate.refused(10.0, 60)
+    assert not rate.refused(10.0 + MINUTE_S - 1, 60)
+    assert rate.rpm == 60
+    assert rate.refused(10.0 + MINUTE_S, 60)
+    assert rate.rpm == 30
+
+
+def test_it_never_falls_to_nothing_and_no_limit_stays_none() -> None:
+    """A night at one call a minute is still a night."""
+    rate, free = Rate(50), Rate(0)
+    for n in range(20):
+        rate.refused(100.0 * n, 1)
+        assert not free.refused(100.0 * n, 1)
+    assert rate.rpm == SLOWEST_RPM
+    assert free.rpm == 0
+
+
+def test_the_way_back_is_one_step_to_what_the_refused_minute_let_through() -> None:
+    """Half a minute later, and only if the rate was used."""
+    rate = Rate(120)
+    rate.refused(0.0, 60)
+    assert not rate.grow(BACK_S - 1, 60)
+    assert not rate.grow(BACK_S, 5)
+    assert rate.rpm == 60
+    rate = Rate(100)
+    rate.refused(0.0, 80)
+    assert not rate.grow(BACK_S, 20)
+    assert rate.grow(2 * BACK_S, 60)
+    assert rate.rpm == 80
+
+
+def test_the_way_back_never_leads_to_what_was_refused() -> None:
+    """Whatever the minute before let through: a service may count in another way than we do."""
+    rate = Rate(100)
+    rate.refused(0.0, 99)
+    rate.grow(BACK_S, 60)
+    assert rate.rpm == 93
+
+
+def test_beyond_the_knee_it_grows_by_small_steps_that_widen_and_never_past_the_ceiling() -> None:
+    """From half of it within the hour, if nothing is refused."""
+    rate = Rate(100)
+    rate.refused(0.0, 50)
+    seen = []
+    for n in range(1, 20):
+        if rate.grow(n * PROBE_EVERY_S, int(rate.rpm)):
+            seen.append(rate.rpm)
+    assert seen[:4] == [52, 56, 64, 72]
+    assert seen[-1] == 100
+    assert len(seen) * PROBE_EVERY_S <= 3600
+
+
+def test_a_limit_that_is_met_at_one_place_is_left_alone_for_longer_and_longer() -> None:
+    """Each 429 costs calls; a limit that stays deserves no knocking every ten minutes."""
+    calls, refused = steady(Rate(120), 60, until=8 * 3600.0)
+    assert len(refused) <= 14
+    assert calls >= HEADROOM * 60 * 8 * 60 * 0.99
+    gaps = [after - before for before, after in pairwise(refused)]
+    assert gaps[-1] <= 2 * PROBE_AT_MOST_S
+
+
+def test_a_limit_that_is_gone_is_found_to_be_gone() -> None:
+    """An incident of an hour does not hold the rest of the night down."""
+    rate = Rate(120)
+    steady(rate, 30, until=3600.0)
+    steady(rate, 1000, begin=3600.0, until=3 * 3600.0)
+    assert rate.rpm == 120
+
+
+def test_a_minute_that_held_much_more_than_the_knee_shows_that_it_was_none() -> None:
+    """A 429 out of the blue, with hardly a call made, says nothing of where the limit lies."""
+    rate = Rate(120)
+    rate.refused(0.0, 3)
+    rate.grow(PROBE_EVERY_S, 57)
+    rate.grow(PROBE_EVERY_S + BACK_S, 57)
+    assert rate.rpm == pytest.approx(0.93 * 120)
+
+
+def test_a_run_starts_where_the_last_one_stood_and_grows_from_there() -> None:
+    """As after a 429 of its own."""
+    rate = Rate(120, start=(32.0, 60.0))
+    assert rate.rpm == 32
+    rate.begin(0.0)
+    rate.grow(BACK_S, 31)
+    assert rate.rpm == 60
+    rate.grow(BACK_S + PROBE_EVERY_S, 57)
+    assert 60 < rate.rpm < 64
+
+
+def test_what_was_learned_is_never_more_than_what_is_configured() -> None:
+    """The manifest's limit stays the ceiling."""
+    rate = Rate(50, start=(60.0, 62.0))
+    assert (rate.rpm, rate.knee, rate.in_a_minute) == (50, 0, 48)
+    assert Rate(50, start=(0.0, math.inf)).rpm == SLOWEST_RPM
+
+
+@given(st.floats(1, 1000), st.lists(st.tuples(st.booleans(), st.floats(0, 400), st.integers(0, 1000)), max_size=60))
+def test_it_stays_between_the_slowest_and_the_ceiling(ceiling: float, script: list[tuple[bool, float, int]]) -> None:
+    """Whatever happens."""
+    rate, at = Rate(ceiling), 0.0
+    for refused, wait, held in script:
+        at += wait
+        (rate.refused if refused else rate.grow)(at, held)
+        assert min(ceiling, SLOWEST_RPM) <= rate.rpm <= ceiling
+        assert rate.in_a_minute <= ceiling + 1
