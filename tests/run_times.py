@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from statistics import fmean
 
-from batchgen.schedule import Belief, Looks, best_looks
+from batchgen.belief import Belief
+from batchgen.schedule import Looks, best_looks
 
 SHAPES: dict[str, Callable[[random.Random], float]] = {
     "narrow": lambda dice: dice.lognormvariate(math.log(213), 0.1),
@@ -20,7 +21,12 @@ SHAPES: dict[str, Callable[[random.Random], float]] = {
     "uniform": lambda dice: dice.uniform(120, 300),
     "memoryless": lambda dice: dice.expovariate(1 / 213),
     "heavy tail": lambda dice: 150 * dice.paretovariate(3),
+    "three modes": lambda dice: dice.lognormvariate(math.log(dice.choices((60, 180, 420), (3, 4, 3))[0]), 0.08),
+    "a tenth is slow": lambda dice: dice.lognormvariate(math.log(150 if dice.random() < 0.9 else 450), 0.1),
+    "retries": lambda dice: dice.lognormvariate(math.log(180), 0.1) if dice.random() < 0.8 else dice.uniform(200, 800),
 }
+#: The part of lags that a bound on lag may let pass.
+LATE = 0.05
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,8 @@ def _fill(low: float, high: float) -> int:
 
 
 def frontier(truth: Belief) -> list[Looks]:
-    """The best schedules there are, by growing lag."""
-    return sorted((best_looks(truth, 10 ** (x / 4)) for x in range(-24, 2)), key=lambda looks: looks.lag)
+    """The best schedules there are for the mean lag, by growing lag."""
+    return sorted((best_looks(truth, 10 ** (x / 4), slow=0.0) for x in range(-24, 2)), key=lambda looks: looks.lag)
 
 
 def fewest_looks(best: Sequence[Looks], lag: float) -> float:
@@ -66,6 +72,38 @@ def fewest_looks(best: Sequence[Looks], lag: float) -> float:
             part = (lag - nosy.lag) / (patient.lag - nosy.lag)
             return nosy.calls + part * (patient.calls - nosy.calls)
     return best[0].calls if lag < best[0].lag else best[-1].calls
+
+
+def fewest_within(truth: Belief, bound: float, late: float = LATE) -> float:
+    """The fewest looks a clip by which at most this part lags by more than a bound: a quantile of the lag.
+
+    Looks + price × part that is late is minimised exactly; between the two schedules round the part that is
+    allowed, a coin chooses, so that no schedule that keeps the bound takes fewer.
+    """
+    low, high = 1e-3, 1e6
+    strict, loose = _within(truth, bound, high), _within(truth, bound, low)
+    for _ in range(24):
+        found = _within(truth, bound, price := math.sqrt(low * high))
+        low, high = (low, price) if found[1] <= late else (price, high)
+        strict, loose = (found, loose) if found[1] <= late else (strict, found)
+    if loose[1] <= max(late, strict[1]):
+        return min(strict[0], loose[0])
+    return strict[0] + (late - strict[1]) / (loose[1] - strict[1]) * (loose[0] - strict[0])
+
+
+def _within(truth: Belief, bound: float, price: float) -> tuple[float, float]:
+    """Looks a clip, and the part that is late, of the schedule that minimises looks + price × that part."""
+    n = len(truth.ages)
+    ended = [0.0, *accumulate(truth.mass)]
+    overdue = [0.0, *(ended[bisect_left(truth.centre, age - bound)] for age in truth.ages)]
+    cost, looks, late, far = [0.0] * (n + 1), [0.0] * (n + 1), [0.0] * (n + 1), n
+    for j in range(n - 1, -1, -1):
+        whole = [cost[k] + price * max(0.0, overdue[k] - ended[j]) for k in range(j + 1, far + 1)]
+        far = j + 1 + whole.index(min(whole))
+        cost[j] = min(whole) + 1.0 - ended[j]
+        looks[j] = looks[far] + 1.0 - ended[j]
+        late[j] = late[far] + max(0.0, overdue[far] - ended[j])
+    return looks[0], late[0]
 
 
 def fixed_interval(ends: list[float], p95: float) -> float:

@@ -20,12 +20,20 @@ def test_a_night_takes_hardly_longer_than_rate_and_slots_set() -> None:
     assert night.limited == 0
 
 
-def test_where_calls_are_scarce_they_go_to_submissions() -> None:
-    """Each wasted look is a clip less."""
-    night = simulate(Weather(rpm=5), "ours", 60)
+@pytest.mark.parametrize("rpm", [5, 20])
+def test_where_calls_are_scarce_they_go_to_submissions(rpm: int) -> None:
+    """Each wasted look is a clip less: scarce is where the slots could take more than the rate lets be submitted."""
+    night = simulate(Weather(rpm=rpm), "ours", 12 * rpm)
     harmless(night)
     assert night.looks <= 1.5
     assert night.over <= 1.05
+
+
+def test_calls_are_scarce_too_where_the_rate_is_high_and_the_slots_are_many() -> None:
+    """It is not the rate that says so, but who could use it."""
+    night = simulate(Weather(rpm=60, slots=120), "ours", 720)
+    harmless(night)
+    assert night.looks <= 1.5
 
 
 def test_calls_that_nobody_needs_buy_a_short_lag() -> None:

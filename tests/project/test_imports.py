@@ -23,7 +23,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "known": "clip",
         "planning": "charges clip errors known money retry wall",
         "retry": "",
-        "schedule": "",
+        "belief": "",
+        "schedule": "belief",
         # stands in everyone's way, and knows nobody
         "failpoints": "errors",
         # the user's files
