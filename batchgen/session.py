@@ -35,7 +35,7 @@ from batchgen.ledger import Home, Ledger, Observer
 from batchgen.ledger.recover import BLIND
 from batchgen.looks import LOOKS
 from batchgen.manifest import Manifest
-from batchgen.money import MICRO
+from batchgen.money import MICRO, price_class
 from batchgen.pace import Pace
 from batchgen.pacer import Pacer
 from batchgen.planning import Plan
