@@ -13,22 +13,22 @@ import random
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias, TypeVar
 
 import aiohttp
-from aiofiles.threadpool import wrap
 from yarl import URL
 
-from batchgen import failpoints, hosts, retry
+from batchgen import hosts, retry
+from batchgen.blocks import Blocks, ended
 from batchgen.body import WINDOW_S, TooSlowError, bounded
 from batchgen.errors import DownloadError
 from batchgen.folders import Folders
 from batchgen.media import BrokenVideo, Expect, Fetched
-from batchgen.part import Finish, Part, disk
+from batchgen.part import Finish, Part
 from batchgen.turns import Turns
 
 __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
@@ -36,8 +36,11 @@ __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
 _T = TypeVar("_T")
 _Source: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
-#: One trip to a thread costs about as much as writing this many bytes; smaller bodies are written in one go.
-BLOCK = 256 * 2**10
+#: A try that brought so many bytes more than any before it was a step forward.
+STEP = 256 * 2**10
+#: Bytes that are freed once, so that glibc keeps what is freed (mallopt(3), "dynamic mmap threshold"). Else each
+#: piece received goes back to the system, and the next is faulted in page by page: a fifth of a download's CPU.
+REUSED = 8 * 2**20
 #: Before so much is written the disk is asked whether it has room (bytes).
 ROOMY = 64 * 2**20
 #: A file that is broken so many times, fetched from the start each time, is the provider's own fault.
@@ -96,9 +99,12 @@ class Downloader:
         self._max_bytes = max_bytes
         self._backoff_s = backoff_s
         self._folders = Folders()
+        self._writes = asyncio.TaskGroup()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        bytes(REUSED)
+        await self._writes.__aenter__()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0, ttl_dns_cache=300, resolver=hosts.PublicResolver(loopback=self._loopback)
@@ -114,6 +120,7 @@ class Downloader:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._writes.__aexit__(None, None, None)  # each was waited for by its own download
         self._folders.close()
         if self._session is not None:
             await self._session.close()
@@ -182,7 +189,7 @@ class Downloader:
                     raise DownloadError(f"{name} is no whole video: {error}", kind="broken") from error
                 wait = retry.delay(broken, dice=random.random(), base=self._backoff_s)
             except _Trouble as error:
-                failures = 1 if part.size >= best + BLOCK else failures + 1
+                failures = 1 if part.size >= best + STEP else failures + 1
                 best = max(best, part.size)
                 if failures >= self._tries:
                     raise DownloadError(f"{name}: {error} ({failures} tries)", kind="trouble") from error
@@ -206,11 +213,7 @@ class Downloader:
             _settle(answer, part)
             if part.total is not None and part.total - part.size >= ROOMY:
                 await _thread(partial(part.room, min(part.total, self._max_bytes)))
-            tail = await self._stream(answer.content.iter_any(), part)
-        if part.total is not None and part.size + len(tail) < part.total:
-            await _keep(part, tail)
-            raise _Trouble("cut short")
-        return tail
+            return await self._stream(answer.content.iter_any(), part)
 
     async def _take(self, source: _Source, part: Part) -> bytes:
         """Bring all bytes of a source, as `_bring` does."""
@@ -244,21 +247,20 @@ class Downloader:
         limit = self._max_bytes if part.total is None else part.total
         if limit > self._max_bytes:
             raise BrokenVideo(f"{limit:,} bytes, more than the {self._max_bytes:,} that are allowed")
-        buffer = bytearray()
+        blocks = Blocks(part, self._writes)
         try:
             async with aclosing(bounded(pieces, most=limit - part.size, window_s=self._window_s)) as body:
                 async for piece in body:
-                    buffer += piece
-                    if len(buffer) >= BLOCK:
-                        await _write(part, bytes(buffer))
-                        buffer.clear()
-        except (aiohttp.ClientError, TimeoutError, ConnectionError):
-            await _keep(part, bytes(buffer))
+                    await blocks.add(piece)
+            return _whole(part, await blocks.rest())
+        except (aiohttp.ClientError, TimeoutError, ConnectionError, _Trouble):
+            await blocks.keep()
             raise
         except TooSlowError as error:
-            await _keep(part, bytes(buffer))
+            await blocks.keep()
             raise _Trouble(str(error)) from error
-        return bytes(buffer)
+        finally:
+            await blocks.settle()
 
 
 async def _bare(
@@ -322,6 +324,13 @@ def _settle_unsatisfied(answer: aiohttp.ClientResponse, part: Part) -> None:
         raise _Trouble("HTTP 416: the file has changed")
 
 
+def _whole(part: Part, tail: bytes) -> bytes:
+    """Let the last bytes pass, if nothing is missing."""
+    if part.total is not None and part.size + len(tail) < part.total:
+        raise _Trouble("cut short")
+    return tail
+
+
 def _content_range(answer: aiohttp.ClientResponse) -> tuple[int | None, int | None]:
     """Give first byte and total length, each None where it is not told."""
     match = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
@@ -366,29 +375,6 @@ def _words(error: BaseException) -> str:
 # --- threads ------------------------------------------------------------------------------------------
 
 
-async def _write(part: Part, block: bytes) -> None:
-    """Append a block in a thread. `size` moves only when all of it is written."""
-    writer = part.writer or await _thread(part.open)
-    with disk(part.path):
-        failpoints.reach("block.before")
-        await wrap(writer).write(block)
-    part.size += len(block)
-
-
-async def _keep(part: Part, tail: bytes) -> None:
-    """Write what came before the body broke off, where the next try can go on from it."""
-    if tail and part.validator is not None:
-        await _write(part, tail)
-
-
 async def _thread(call: Callable[[], _T]) -> _T:
     """Run `call` in a thread; when cancelled, wait for its end, so that no file work goes on behind our back."""
-    job = asyncio.get_running_loop().run_in_executor(None, call)
-    try:
-        return await asyncio.shield(job)
-    except asyncio.CancelledError:
-        while not job.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([job])
-        job.exception()  # looked at, so that it is not reported as forgotten
-        raise
+    return await ended(asyncio.get_running_loop().run_in_executor(None, call))
