@@ -18,8 +18,9 @@ from batchgen.part import Part, disk
 _T = TypeVar("_T")
 
 #: Bytes of a block; what is shorter is kept in memory, and written by the trip that checks it. With two of them, and
-#: what aiohttp holds (512 KiB), a download never has more than 3 MiB in memory. Larger ones fall out of the caches.
-BLOCK = 2**20
+#: what aiohttp holds (512 KiB), a download has some 2 MiB in memory. Larger ones save trips to the thread, and cost
+#: more than that where eight downloads drive each other out of the processor's caches.
+BLOCK = 512 * 2**10
 
 
 class Blocks:

@@ -16,7 +16,7 @@ from batchgen.download import Downloader, Fetched
 Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SMALL = video(40_000)
-LARGE = video(bytes(range(256)) * 8_192)  # 2 MiB: eight blocks
+LARGE = video(bytes(range(256)) * 8_192)  # 2 MiB: four blocks
 ETAG = '"v1"'
 
 

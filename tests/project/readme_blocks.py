@@ -180,6 +180,24 @@ def figures() -> str:
     return f"Seen {' to '.join(dict.fromkeys((days[0], days[-1])))}, on 2 noisy cores.\n\n{table}"
 
 
+def downloads() -> str:
+    """Show what downloads came to beside other programs, from the results that are kept."""
+    found = json.loads((BENCH / "downloads.json").read_text(encoding="utf-8"))
+    names = {"one": "one of 1 GB", "many": "64 of 16 MB, 8 at once"}
+    rows = [
+        (names[contest], name, f"{of['seconds']:.2f}", f"{of['cpu_s']:.2f}", f"{of['ratio']:.2f}")
+        for contest in names
+        for name, of in found[contest].items()
+    ]
+    others = max(each["others"] for contest in names for of in found[contest].values() for each in of["rounds"])
+    told = (
+        f"Medians of {found['rounds']} rounds by turns ({found['at'][:10]}, {found['cores']} processor cores, of which "
+        f"other programs had up to {others:.0%}); the last column is theirs over ours, round by round: above 1, ours "
+        "is faster."
+    )
+    return f"{told}\n\n{_wide(('files', 'by', 'seconds', 'CPU seconds', 'its time over ours'), rows)}"
+
+
 def _wide(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows))
 
@@ -193,6 +211,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "nights": nights,
     "torture": torture,
     "figures": figures,
+    "downloads": downloads,
 }
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from aiohttp import web
 from filehost import ETAG, LARGE, Host, check, cut, downloader, host, quick, served  # noqa: F401
 from mp4 import video
 
+from batchgen import part as part_module
 from batchgen.blocks import BLOCK, Blocks
 from batchgen.download import Downloader
 from batchgen.errors import DiskFullError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.real_time
 
 #: More blocks than can be in memory.
-LONG = video(random.Random(1).randbytes(5 * BLOCK + 12_345))
+LONG = video(random.Random(1).randbytes(10 * BLOCK + 12_345))
 
 
 class Disk:
@@ -143,11 +144,11 @@ async def test_a_write_that_fails_in_flight_is_told_by_the_next_call(disk: Disk,
     assert part.path.read_bytes() == LONG[:BLOCK]
 
 
-@pytest.mark.parametrize("number", [1, 3, 5])
+@pytest.mark.parametrize("number", [1, 3, 6])
 async def test_a_download_goes_on_behind_what_the_disk_took_before_it_failed(
     host: Host, disk: Disk, tmp_path: Path, number: int
 ) -> None:
-    """The last block fails with the body all there: the error is told, no name is given, and the next run resumes."""
+    """Whichever block it was: the error is told, no name is given, and the next run resumes."""
     host.script, disk.failing = [served(LONG)], {number: errno.EIO}
     async with quick() as downloader:
         with pytest.raises(DiskFullError, match="Nothing is lost"):
@@ -159,9 +160,30 @@ async def test_a_download_goes_on_behind_what_the_disk_took_before_it_failed(
     assert [asked for asked, _ in host.ranges()] == [None, f"bytes={had}-" if had else None]
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no such advice")
+async def test_the_disk_is_set_to_work_while_a_long_file_comes(
+    host: Host, downloader: Downloader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every byte is told once, from where a resumed file goes on; advice that is refused is no trouble."""
+    told: list[tuple[int, int]] = []
+
+    def refused(_fd: int, offset: int, length: int, _advice: int) -> None:
+        told.append((offset, length))
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "posix_fadvise", refused)
+    monkeypatch.setattr(part_module, "AHEAD", 2 * BLOCK)
+    host.script = [cut(LONG, 1_000_000), served(LONG)]
+    check(await downloader.fetch(host.url, tmp_path / "a.mp4"), tmp_path / "a.mp4", LONG)
+    ends = [offset + length for offset, length in told]
+    assert [offset for offset, _ in told] == [0, *ends[:-1]]
+    assert len(told) >= 2 and ends[-1] >= len(LONG) - 3 * BLOCK
+    assert min(length for _, length in told) >= 2 * BLOCK
+
+
 async def test_a_cancelled_download_waits_for_its_write(host: Host, disk: Disk, tmp_path: Path) -> None:
     """A file closed under a writing thread, or written behind the back of the next try, would be a torn one."""
-    host.script = [cut(LARGE, 1_500_000, hold=30), served(LARGE)]
+    host.script = [cut(LARGE, BLOCK + 300_000, hold=30), served(LARGE)]
     disk.open.clear()
     async with asyncio.timeout(10), quick() as downloader, asyncio.TaskGroup() as group:
         task = group.create_task(downloader.fetch(host.url, tmp_path / "a.mp4"))
@@ -185,7 +207,7 @@ async def test_a_body_that_breaks_under_a_write_is_resumed_at_its_end(
     """The block in flight counts, and what came behind it is kept, too."""
 
     async def breaking(request: web.Request) -> web.StreamResponse:
-        answer = await cut(LARGE, 1_500_000, hold=0.2)(request)
+        answer = await cut(LARGE, BLOCK + 300_000, hold=0.2)(request)
         disk.story.append("broken off")
         asyncio.get_running_loop().call_later(0.1, disk.open.set)
         return answer
@@ -193,7 +215,7 @@ async def test_a_body_that_breaks_under_a_write_is_resumed_at_its_end(
     host.script = [breaking, served(LARGE)]
     disk.open.clear()
     check(await downloader.fetch(host.url, tmp_path / "a.mp4"), tmp_path / "a.mp4", LARGE)
-    assert host.ranges() == [(None, None), ("bytes=1500000-", ETAG)]
+    assert host.ranges() == [(None, None), (f"bytes={BLOCK + 300_000}-", ETAG)]
     assert disk.story[:2] == ["broken off", "written"]
 
 
