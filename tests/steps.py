@@ -19,8 +19,10 @@ from fake_api import Answer, Call, FakeApi
 from mischief import accepted_but, drop
 from warm import Warm
 
+from batchgen.blocks import BLOCK
+
 PROMPTS = ("a cat", "a dog", "an owl")
-LONG = 300 * 2**10  #: more than one block
+LONG = BLOCK + 40 * 2**10  #: more than one block
 _QUICK = ("--rpm", "0", "--expect-latency", "0.01", "--in-flight", "1", "--yes", "--json")
 
 
