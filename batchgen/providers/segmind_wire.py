@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -83,7 +84,7 @@ def plain(text: str) -> str:
 def decode(raw: bytes | str) -> Any:  # noqa: ANN401 - JSON is anything
     """JSON of strict UTF-8, of bounded depth; None when it is anything else."""
     try:
-        text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
+        text = raw.removeprefix(BOM_UTF8).decode() if isinstance(raw, bytes) else raw
         data = json.loads(text)
         brackets = text.count("{") + text.count("[")  # where there are few, none can be deep
         return data if brackets <= _DEEPEST or _shallow(data, _DEEPEST) else None
