@@ -37,10 +37,11 @@ HURRY_PART = 0.75
 PROBE_S, PROBE_PART = 8.0, 0.05
 #: Over how long the ends are counted that looks are shared out among (seconds).
 ENDS_S = 120.0
-#: How often the looks a clip are reckoned anew (seconds), how slowly they follow (as a part of the typical run
-#: time: clips that were submitted together end together, which is no reason to look away and then to stare),
-#: and the change that is worth planning all looks anew.
-BUDGET_EVERY_S, FOLLOWS, REPLAN = 10.0, 1.0, 1.25
+#: How often the looks a clip are reckoned anew (seconds), how slowly they follow upwards and downwards (as parts of
+#: the typical run time: clips that were submitted together end together, which is no reason to look away and then to
+#: stare; but where calls get short, what looks take is taken from submissions), and the change that is worth planning
+#: all looks anew.
+BUDGET_EVERY_S, FOLLOWS_UP, FOLLOWS_DOWN, REPLAN = 10.0, 0.5, 0.25, 1.25
 START_LOOKS = 2.0
 
 
@@ -203,7 +204,8 @@ class Poller:
         if times is None or now < self._budgeted_at + BUDGET_EVERY_S:
             return
         target = affordable_looks(self._pacer.spare_for_looks / 60.0, self._ends_per_s(times))
-        weight = min(1.0, (now - self._budgeted_at) / max(BUDGET_EVERY_S, times.typical * FOLLOWS))
+        follows = times.typical * (FOLLOWS_DOWN if target < self._calls else FOLLOWS_UP)
+        weight = min(1.0, (now - self._budgeted_at) / max(BUDGET_EVERY_S, follows))
         self._budgeted_at = now
         self._calls += weight * (target - self._calls)
         if not self._planned_for / REPLAN < self._calls < self._planned_for * REPLAN:

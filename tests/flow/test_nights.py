@@ -36,6 +36,13 @@ def test_calls_are_scarce_too_where_the_rate_is_high_and_the_slots_are_many() ->
     assert night.looks <= 1.5
 
 
+def test_looks_give_way_when_calls_get_short() -> None:
+    """While no long job had ended calls were to spare; then all end, and submissions need each of them."""
+    night = simulate(Weather(slots=400, run=log_normal(900.0, 0.3)), "ours", 1500)
+    harmless(night)
+    assert night.looks <= 1.5
+
+
 def test_calls_that_nobody_needs_buy_a_short_lag() -> None:
     """The rate is paid for."""
     night = simulate(Weather(rpm=1000, slots=40), "ours", 300)
