@@ -55,9 +55,19 @@ def throughput(clips: int = 10_000, rounds: int = 3) -> dict[str, Any]:
     return {"clips": clips, **ratios, **cpu, "rounds": found}
 
 
-def _ours(base: str, clips: int, folder: Path) -> dict[str, float]:
+def waiting(clips: int = 1000, latency_s: float = 1.0) -> dict[str, Any]:
+    """Ours and the vendor's SDK with jobs that take a second, as no real one takes less: a thread waits for each."""
+    with tempfile.TemporaryDirectory() as everything, service(latency_s) as base:
+        ours = _ours(base, clips, _made(Path(everything) / "ours"), "--expect-latency", str(latency_s))
+        sdk = _sdk(base, clips, _made(Path(everything) / "sdk"))
+    ratio = ours["per_s"] / sdk["per_s"]
+    print(f"waiting, {clips:,} clips of {latency_s:g} s: ours {ours['per_s']:.0f} jobs/s, {ratio:.1f} x the SDK")
+    return {"clips": clips, "latency_s": latency_s, "ours": ours, "sdk": sdk, "of_sdk": ratio}
+
+
+def _ours(base: str, clips: int, folder: Path, *more: str) -> dict[str, float]:
     manifest(folder, clips)
-    done = batchgen(*paid(base), cwd=folder)
+    done = batchgen(*paid(base, *more), cwd=folder)
     told = done.json
     assert told["state"]["done"] == clips, done.out + done.err
     assert len(list((folder / "bench" / "clips").glob("*.mp4"))) == clips

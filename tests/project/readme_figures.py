@@ -12,8 +12,8 @@ _LARGE, _MIDDLE, _SMALL = "100000", "10000", "1000"
 
 def rows(found: Mapping[str, Any]) -> Iterator[Row]:
     """Give the rows of what was taken."""
-    for name, of in (("throughput", _speed), ("fsync", _syncs), ("flat", _sizes), ("memory", _memory),
-                     ("beside", _beside), ("start", _starts)):  # fmt: skip
+    for name, of in (("throughput", _speed), ("waiting", _waiting), ("fsync", _syncs), ("flat", _sizes),
+                     ("memory", _memory), ("beside", _beside), ("start", _starts)):  # fmt: skip
         if name in found:
             yield from of(found[name])
 
@@ -24,6 +24,11 @@ def _speed(found: Mapping[str, Any]) -> Iterator[Row]:
     yield f"jobs/s, {clips}, of the SDK's in 32 threads (median of {rounds})", "≥ 3", f"{found['of_sdk']:.2f}"
     cpu = [f"{found[f'cpu_ms_{name}']:.2f}" for name in ("ours", "bare", "sdk")]
     yield "CPU ms a job: ours / bare loop / SDK", "", " / ".join(cpu)
+
+
+def _waiting(found: Mapping[str, Any]) -> Iterator[Row]:
+    figure = f"jobs/s, {found['clips']:,} clips of {found['latency_s']:g} s each, of the SDK's in 32 threads"
+    yield figure, "≥ 3", f"{found['of_sdk']:.1f} ({found['ours']['per_s']:.0f} beside {found['sdk']['per_s']:.0f})"
 
 
 def _syncs(found: Mapping[str, Any]) -> Iterator[Row]:
