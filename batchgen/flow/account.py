@@ -84,6 +84,8 @@ class Account:
 
     def accepted(self, want: Want) -> None:
         """A submission was accepted: if it was the trial, the trouble is over."""
+        if self._trouble is not None and self._trial != want.row:
+            return  # it had left before the refusal, and says nothing of what comes after
         self._careful = max(0, self._careful - 1)
         if self._trial == want.row:
             log.info("the service accepts submissions again")
