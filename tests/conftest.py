@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from fakes import wanted
 from virtual_time import VirtualTimeLoop
+
+from batchgen.ledger import Ledger
 
 pytest_plugins = ["desk_fixtures"]
 
@@ -47,3 +50,12 @@ def ram(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """A ledger of five wanted clips to which nothing has happened yet."""
+    opened = Ledger(tmp_path / "night", wall_clock=lambda: 100.0)
+    opened.sync(wanted(n) for n in range(5))
+    yield opened
+    opened.close()

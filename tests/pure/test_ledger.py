@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -55,14 +54,6 @@ LIVES: dict[type[Event], list[Event]] = {
     Retried: [START, Failed("422"), Retried()],
     FileMissing: [START, Submitted("r1", 10.0), GENERATED, Downloaded("shot.mp4", 3, "ab"), FileMissing("gone")],
 }
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "night", wall_clock=lambda: 100.0)
-    opened.sync(wanted(n) for n in range(5))
-    yield opened
-    opened.close()
 
 
 async def live(ledger: Ledger, row: int, *events: Event) -> Clip:

@@ -34,14 +34,6 @@ DONE: list[Event] = [
 ]
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "night", wall_clock=lambda: 100.0)
-    opened.sync(wanted(n) for n in range(5))
-    yield opened
-    opened.close()
-
-
 async def live(ledger: Ledger, row: int, *events: Event) -> Clip:
     clip = ledger.clip(row)
     for event in events:

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
 from fakes import wanted
 
 from batchgen.clip import AnswerLost, Clip, Failed, SubmitStarted
 from batchgen.ledger import FILE, Ledger
 
 START = SubmitStarted(10.0, held=7)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "night", wall_clock=lambda: 100.0)
-    opened.sync(wanted(n) for n in range(5))
-    yield opened
-    opened.close()
 
 
 async def submitted(ledger: Ledger, row: int) -> None:
