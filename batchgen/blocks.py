@@ -1,6 +1,6 @@
-"""The bytes of a body on their way to its `.part`: one block is hashed and written in a thread while the next fills.
+"""The bytes of a body on their way to its `.part`: one block is hashed and written in threads while the next fills.
 
-So network, processor and disk work at once, and a file costs a trip to a thread for every block and no more.
+So network, processor and disk work at once, and a file costs two trips to a thread for every block and no more.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Blocks:
     def __init__(self, part: Part, group: asyncio.TaskGroup) -> None:
         self._part = part
         self._group = group
-        self._filling = bytearray()
+        self._filling: list[bytes] = []  # as they came: to join them would cost as much as to receive them
+        self._filled = 0
         self._flight: asyncio.Task[DiskFullError | DownloadError | None] | None = None
 
     async def add(self, piece: bytes) -> None:
@@ -45,14 +46,15 @@ class Blocks:
         Raises:
             DiskFullError, DownloadError: the disk did not take an earlier block.
         """
-        self._filling += piece
-        if len(self._filling) >= BLOCK:
+        self._filling.append(piece)
+        self._filled += len(piece)
+        if self._filled >= BLOCK:
             await self._send()
 
     async def rest(self) -> bytes:
         """Wait until all whole blocks are written; gives what is less than one. Raises as `add`."""
         await self.settle()
-        return bytes(self._filling)
+        return b"".join(self._filling)
 
     async def keep(self) -> None:
         """Write what came before the body broke off, where the next try can go on from it. Raises as `add`."""
@@ -70,19 +72,24 @@ class Blocks:
 
     async def _send(self) -> None:
         await self.settle()
-        block, self._filling = self._filling, bytearray()
-        self._flight = self._group.create_task(self._write(block))
+        block, size = self._filling, self._filled
+        self._filling, self._filled = [], 0
+        self._flight = self._group.create_task(self._write(block, size))
 
-    async def _write(self, block: bytearray) -> DiskFullError | DownloadError | None:
+    async def _write(self, block: list[bytes], size: int) -> DiskFullError | DownloadError | None:
         part = self._part
         try:
             writer = part.writer or await asyncio.to_thread(part.open)
             with disk(part.path):
                 failpoints.reach("block.before")
-                await wrap(writer).write(block)
+                hashing = asyncio.get_running_loop().run_in_executor(None, part.hash, block)
+                try:
+                    await wrap(writer).writelines(block)
+                finally:
+                    await hashing
         except (DiskFullError, DownloadError) as error:
             return error
-        part.size += len(block)
+        part.size += size
         return None
 
 

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,21 +56,19 @@ class Note:
     boot: float
 
 
-class HashedWriter(io.BufferedWriter):
-    """An open `.part` that hashes what is written in the same trip to the thread.
+class PartWriter(io.BufferedWriter):
+    """An open `.part`, which sets the disk to work before the file ends.
 
     Closing waits for a write that another thread is in (the buffer's own lock), so that a cancelled download
     never has its file closed under a writing thread.
     """
 
-    def __init__(self, path: Path, mode: str, digest: hashlib._Hash) -> None:
+    def __init__(self, path: Path, mode: str) -> None:
         super().__init__(io.FileIO(path, mode))
-        self._digest = digest
         self._begun = self.tell()
 
     def write(self, block: ReadableBuffer, /) -> int:
-        """Hash and write all of `block`; the disk is set to work on what it was given so far, now and then."""
-        self._digest.update(block)
+        """Write all of `block`; the disk is set to work on what it was given so far, now and then."""
         written = super().write(block)
         if self.tell() - self._begun >= AHEAD:
             self._begin_sync()
@@ -102,7 +100,7 @@ class Part:
         with disk(self.path):
             self._notes = folders.names(target.parent, _NOTE)
         self._source = hashlib.sha256(source.encode()).hexdigest()
-        self.writer: HashedWriter | None = None
+        self.writer: PartWriter | None = None
         self.begin(None, None)
 
     @property
@@ -127,14 +125,19 @@ class Part:
             self._digest = hashlib.file_digest(file, "sha256")
             self.size, self.validator, self.total = file.tell(), note.validator, note.total
 
-    def open(self, *, note: bool = True) -> HashedWriter:
+    def open(self, *, note: bool = True) -> PartWriter:
         """Open the `.part` behind its good bytes; its note first, so that it never lies beside a stale one."""
         if self.writer is None:
             with disk(self.path):
                 if not self.size:
                     self._write_note(note)
-                self.writer = HashedWriter(self.path, "ab" if self.size else "wb", self._digest)
+                self.writer = PartWriter(self.path, "ab" if self.size else "wb")
         return self.writer
+
+    def hash(self, block: Iterable[bytes]) -> None:
+        """Take in the next bytes of the file: those that are being written, in a thread of its own."""
+        for piece in block:
+            self._digest.update(piece)
 
     def commit(self, tail: bytes, expect: Expect, finish: Finish | None) -> Fetched:
         """Write the last bytes, check the whole, and give it its final name.
@@ -227,6 +230,7 @@ class Part:
 
     def _large(self, tail: bytes) -> media.Structure:
         writer = self.open(note=False)
+        self._digest.update(tail)
         writer.write(tail)
         writer.flush()
         structure = media.walk(self.path)

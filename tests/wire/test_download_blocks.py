@@ -8,7 +8,7 @@ import errno
 import os
 import random
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from batchgen.download import Downloader
 from batchgen.errors import DiskFullError
 from batchgen.folders import Folders
 from batchgen.media import Expect
-from batchgen.part import HashedWriter, Part
+from batchgen.part import Part, PartWriter
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -66,15 +66,14 @@ class Disk:
 
 @pytest.fixture
 async def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    disk, write = Disk(), HashedWriter.write
+    disk, writelines = Disk(), PartWriter.writelines
 
-    def held(self: HashedWriter, block: ReadableBuffer) -> int:
+    def held(self: PartWriter, block: Iterable[ReadableBuffer]) -> None:
         disk.before()
-        written = write(self, block)
+        writelines(self, block)
         disk.after()
-        return written
 
-    monkeypatch.setattr(HashedWriter, "write", held)
+    monkeypatch.setattr(PartWriter, "writelines", held)
     return disk
 
 
@@ -129,6 +128,28 @@ async def test_whatever_the_pieces_are_the_file_and_its_hash_are_of_the_whole(pa
         at += size
     fetched = part.commit(await blocks.rest(), Expect(), None)
     check(fetched, part.target, LONG)
+
+
+async def test_a_block_counts_once_it_is_hashed_as_well(
+    part: Part, blocks: Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hash has to meet the bytes in their order, however long the disk took before."""
+    gate, hash_ = threading.Event(), Part.hash
+
+    def held(self: Part, block: Iterable[bytes]) -> None:
+        gate.wait(5)
+        hash_(self, block)
+
+    monkeypatch.setattr(Part, "hash", held)
+    await blocks.add(LONG[:BLOCK])
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        rest = group.create_task(blocks.rest())
+        while not part.path.exists() or part.path.stat().st_size < BLOCK:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert (rest.done(), part.size) == (False, 0)
+        gate.set()
+    assert part.size == BLOCK
 
 
 async def test_a_write_that_fails_in_flight_is_told_by_the_next_call(disk: Disk, part: Part, blocks: Blocks) -> None:
