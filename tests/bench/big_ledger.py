@@ -18,8 +18,7 @@ from tools import KEY
 from batchgen.clip import Clip, Downloaded, Generated, State, SubmitStarted, Submitted
 from batchgen.ledger import FILE, Home, Ledger
 from batchgen.manifest import load
-from batchgen.redact import Secret
-from batchgen.session import account_of
+from batchgen.redact import Secret, account_of
 
 COST = 625_000
 #: Of every done clip as of the first; what must differ has its number in it.
