@@ -22,6 +22,7 @@ from batchgen.events import (
     AnswerLost,
     Blocked,
     Downloaded,
+    Ending,
     Event,
     Failed,
     FailedForNow,
@@ -44,6 +45,7 @@ __all__ = [
     "Blocked",
     "Clip",
     "Downloaded",
+    "Ending",
     "Event",
     "Failed",
     "FailedForNow",
@@ -148,6 +150,7 @@ class Request:
     outcome: str = "open"  #: open, refused, failed, charged, unsure, lost, absent, forgotten
     sent: str | None = None  #: JSON as sent, where it differs from the clip's params (uploaded audio)
     estimate: int | None = None  #: what it was likely to cost when it was submitted
+    looks: int | None = None  #: status calls made for it; None: not known in full
 
     @property
     def free(self) -> bool:
@@ -284,13 +287,13 @@ def _unsure(clip: Clip, state: State, event: AnswerLost) -> Clip:
 
 
 def _ended_free(clip: Clip, state: State, event: Failed | Blocked) -> Clip:
-    request = replace(_last(clip), held=0, outcome="failed")
+    request = replace(_last(clip), held=0, outcome="failed", looks=_looks(clip, event))
     flags = (TRANSIENT if event.transient else FINAL) if isinstance(event, Failed) else ""
     return replace(clip, state=state, request=request, reason=event.reason, flags=flags)
 
 
 def _failed_for_now(clip: Clip, state: State, event: FailedForNow) -> Clip:
-    request = replace(_last(clip), held=0, outcome="failed")
+    request = replace(_last(clip), held=0, outcome="failed", looks=_looks(clip, event))
     return replace(clip, state=state, request=request, failures=clip.failures + 1, reason=event.reason)
 
 
@@ -309,6 +312,7 @@ def _generated(clip: Clip, state: State, event: Generated) -> Clip:
         queue_s=event.queue_s if event.queue_s is not None else last.queue_s,
         run_s=event.run_s if event.run_s is not None else last.run_s,
         outcome="charged",
+        looks=_looks(clip, event),
     )
     return replace(clip, state=state, request=request, attempts=max(clip.attempts, last.n), reason="")
 
@@ -316,7 +320,8 @@ def _generated(clip: Clip, state: State, event: Generated) -> Clip:
 def _lost(clip: Clip, state: State, event: Lost) -> Clip:
     last = _last(clip)
     cost = last.cost if event.cost is None else event.cost
-    request = replace(last, cost=cost, held=last.held if cost is None else 0, outcome="lost")
+    held = last.held if cost is None else 0
+    request = replace(last, cost=cost, held=held, outcome="lost", looks=_looks(clip, event))
     return replace(clip, state=state, request=request, reason=event.reason)
 
 
@@ -343,6 +348,11 @@ def _retried(clip: Clip, state: State, _event: Retried) -> Clip:
 
 def _file_missing(clip: Clip, state: State, event: FileMissing) -> Clip:
     return replace(clip, state=state, file=None, bytes=None, sha256=None, reason=event.reason)
+
+
+def _looks(clip: Clip, event: Ending) -> int | None:
+    """Only the end of a wait tells them; a renewed link, or what the history says later, takes none of them away."""
+    return _last(clip).looks if event.looks is None else event.looks
 
 
 def _last(clip: Clip) -> Request:

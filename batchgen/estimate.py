@@ -16,14 +16,17 @@ from typing import Any
 
 from batchgen.charges import ENOUGH, MEMORY, Charges
 from batchgen.clip import State
-from batchgen.errors import BatchgenError
+from batchgen.errors import BatchgenError, UsageError
 from batchgen.known import Known
 from batchgen.ledger.reader import FILE, Reader
+from batchgen.lessons import Lessons
 from batchgen.manifest import Manifest
 from batchgen.money import price_class
 from batchgen.planning import Choice, Given, Plan, make_plan
 from batchgen.providers import models
-from batchgen.settings import Settings
+from batchgen.redact import account_of
+from batchgen.settings import Settings, find_key
+from batchgen.start import Start, start_of
 from batchgen.tariff import Tariff
 from batchgen.wall import Wall, day_of
 
@@ -56,12 +59,14 @@ class Seen:
     charges: Mapping[str, Sequence[int]] = field(default_factory=dict)  #: the latest per price class
     run_times: Mapping[str, Sequence[float]] = field(default_factory=dict)
     plan: str = ""  #: sha256 of the saved plan that the last run was held to
+    account: str = ""  #: fingerprint of the key that it was made with
 
 
 def look(ledger: Reader) -> Seen:
     """Ask a ledger all that a plan needs."""
     times = ledger.run_times(RUN_TIMES)
-    return Seen(list(ledger.known()), ledger.wall(), ledger.charges(MEMORY), times, ledger.meta(PLAN) or "")
+    plan, account = ledger.meta(PLAN) or "", ledger.meta("account") or ""
+    return Seen(list(ledger.known()), ledger.wall(), ledger.charges(MEMORY), times, plan, account)
 
 
 def look_in(folder: Path) -> Seen:
@@ -77,7 +82,31 @@ def look_in(folder: Path) -> Seen:
 
 def plan_folder(manifest: Manifest, settings: Settings, folder: Path, *, each_clip: bool = False) -> Plan:
     """Hold a manifest against the ledger in a batch folder, if there is one; writes nothing."""
-    return plan_of(manifest, settings, look_in(folder), folder=folder, each_clip=each_clip)
+    seen = look_in(folder)
+    start = start_in(manifest, settings, seen)
+    return plan_of(manifest, settings, seen, folder=folder, each_clip=each_clip, start=start)
+
+
+def start_in(manifest: Manifest, settings: Settings, seen: Seen) -> Start:
+    """Say at which pace a run would start, by what this machine remembers of the account; writes nothing.
+
+    The account is that of the key; where there is none, that of the ledger. Without both nothing is remembered.
+    """
+    now, account = time.time(), "" if settings.sandbox else seen.account
+    if not settings.sandbox:
+        with suppress(UsageError):  # a key that can't be read is a run's trouble
+            account = account_of(key) if (key := find_key(manifest.path.parent)) else account
+    lessons = Lessons.of(_origin(settings.base_url), account) if account else Lessons(None)
+    return start_of(settings, lessons.known, now)
+
+
+def _origin(base_url: str) -> str:
+    """Give the origin of an address as a run writes it down; of one that is none, nothing."""
+    from yarl import URL
+
+    with suppress(ValueError):
+        return str(URL(base_url).origin())
+    return ""
 
 
 def plan_of(
@@ -87,14 +116,21 @@ def plan_of(
     *,
     folder: Path | None = None,
     each_clip: bool = False,
+    start: Start | None = None,
 ) -> Plan:
-    """Hold a manifest against what a ledger knew; reads nothing but the free disk space and sibling ledgers."""
+    """Hold a manifest against what a ledger knew; reads nothing but the free disk space and sibling ledgers.
+
+    `start` is the pace to reckon with; None: as configured.
+    """
+    start = start or Start(settings.rpm, settings.in_flight)
     tariff = Tariff(manifest.prices, Charges.of(seen.charges))
     latency_s, time_source = _latency(manifest, settings, seen)
     given = Given(
         name=manifest.name,
-        rpm=settings.rpm or None,
-        in_flight=settings.in_flight,
+        rpm=start.rpm or None,
+        in_flight=start.in_flight,
+        rpm_note=start.rpm_note,
+        in_flight_note=start.in_flight_note,
         latency_s=latency_s,
         time_source=time_source,
         wall=replace(seen.wall, caps=settings.caps),

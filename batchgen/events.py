@@ -48,6 +48,7 @@ class Failed:
 
     reason: str
     transient: bool = False
+    looks: int | None = None  #: as of `Generated`
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Blocked:
     """Stopped by the provider's content rules, free of charge."""
 
     reason: str
+    looks: int | None = None  #: as of `Generated`
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class FailedForNow:
     """FAILED for a transient cause, free, with attempts left."""
 
     reason: str
+    looks: int | None = None  #: as of `Generated`
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class Generated:
     queue_s: float | None = None
     run_s: float | None = None
     request_id: str | None = None  #: set when history found it
+    looks: int | None = None  #: status calls that it took; None: not known, since an earlier run made some of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class Lost:
 
     reason: str
     cost: int | None = None
+    looks: int | None = None  #: as of `Generated`
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +145,5 @@ Event: TypeAlias = (
     | FileMissing
 )
 EVENTS: tuple[type[Event], ...] = get_args(Event)
+#: What ends the wait for a request.
+Ending: TypeAlias = Generated | Failed | Blocked | FailedForNow | Lost

@@ -10,6 +10,7 @@ from batchgen.lessons import Lessons
 from batchgen.pacebook import Pacebook
 from batchgen.pacer import Pacer
 from batchgen.settings import Settings
+from batchgen.start import Start, ago, start_of
 
 
 class Pace:
@@ -37,14 +38,17 @@ class Pace:
         """Who else is at work with the account, in words."""
         return self._book.others
 
+    @property
+    def start(self) -> Start:
+        """Where a run starts, as its plan reckons."""
+        return start_of(self._settings, self._lessons.known, time.time())
+
     def pacer(self) -> Pacer:
         """Make the pacer: it starts where the last run stood, if that is below what is configured."""
         settings, known = self._settings, self._lessons.known
-        if 0 < known.rpm < settings.rpm:
-            self.notes.append(
-                f"starting at {round(known.rpm, 1):g} of {settings.rpm:g} calls a minute, which the account bore "
-                f"{_ago(known.rpm_at)}; it grows while it is used, and --rpm {settings.rpm:g} starts at all of it"
-            )
+        if note := self.start.rpm_note:
+            more = f"it grows while it is used, and --rpm {settings.rpm:g} starts at all of it"
+            self.notes.append(f"starting {note}; {more}")
         return Pacer(
             settings.rpm,
             count_polls=settings.count_polls,
@@ -64,20 +68,18 @@ class Pace:
         safe = START * settings.deadline / max(longest_s, 1.0)
         known = self._lessons.known
         start = int(min(known.places, safe, settings.in_flight))
-        learned = partial(self._lessons.places, ceiling=settings.in_flight)
+        full = bool(self.start.in_flight_note)
         if start <= START:
-            return Places(settings.in_flight, learned=learned)
+            return Places(settings.in_flight, full=full, learned=self._learned)
         self.notes.append(
-            f"starting with up to {start} clips in flight, for which the service had room {_ago(known.places_at)}; "
-            f"it follows the queue, and --in-flight N is the most"
+            f"starting with up to {start} clips in flight, for which the service had room "
+            f"{ago(time.time() - known.places_at)}; it follows the queue, and --in-flight N is the most"
         )
-        return Places(settings.in_flight, start=start, learned=learned)
+        return Places(settings.in_flight, start=start, full=full, learned=self._learned)
+
+    def _learned(self, bound: float, full: bool) -> None:
+        self._lessons.places(bound, self._settings.in_flight, full=full)
 
     def close(self) -> None:
         """Let go."""
         self._book.close()
-
-
-def _ago(at: float) -> str:
-    hours = max(0.0, time.time() - at) / 3600
-    return f"{hours:.0f} h ago" if hours >= 1 else f"{hours * 60:.0f} min ago"

@@ -10,7 +10,7 @@ import heapq
 import logging
 import math
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -124,6 +124,7 @@ class Poller:
         self._calls = self._planned_for = START_LOOKS
         self._budgeted_at = 0.0
         self._due: list[tuple[float, int, Wait]] = []  #: due, and not asked about yet; the oldest first
+        self._made: Counter[str] = Counter()  #: status calls by request id
 
     def __repr__(self) -> str:
         """Say how many wait, for logs and tests."""
@@ -164,6 +165,10 @@ class Poller:
         finally:
             self._waiting.pop(request_id, None)
             self._probed(wait, queued=None)
+
+    def looked(self, request_id: str) -> int:
+        """Give how many status calls were made for a request since this was last asked, answered or not."""
+        return self._made.pop(request_id, 0)
 
     async def run(self) -> None:
         """Look at what is due until cancelled."""
@@ -289,6 +294,7 @@ class Poller:
     async def _ask(self, wait: Wait) -> Outcome:
         """Ask for the status, and in the same breath for the result of what has completed."""
         if wait.completed is None:
+            self._made[wait.request_id] += 1
             outcome = await self._provider.status(wait.request_id)
             self._pacer.reached()
             if not isinstance(outcome, Completed):

@@ -6,7 +6,6 @@ The command line and the Python API both go through `Session`; neither joins par
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 import os
@@ -44,7 +43,7 @@ from batchgen.providers.base import Provider
 from batchgen.providers.segmind import Segmind
 from batchgen.providers.segmind_http import address, is_loopback
 from batchgen.reconcile import Doubt, Reconciler
-from batchgen.redact import Secret
+from batchgen.redact import Secret, account_of
 from batchgen.sandbox.faults import Faults
 from batchgen.schedule import RunTimes
 from batchgen.settings import Settings
@@ -137,7 +136,7 @@ class Session:
 
     def plan(self) -> Plan:
         """Hold the manifest against the ledger."""
-        return plan_of(self.manifest, self.settings, look(self.ledger), folder=self.folder)
+        return plan_of(self.manifest, self.settings, look(self.ledger), folder=self.folder, start=self.pace.start)
 
     async def run(self, beside: Beside | None = None) -> Outcome:
         """Run until all is settled or the brake is pulled. `beside` runs alongside, and is cancelled at the end.
@@ -370,11 +369,6 @@ class Session:
         if counts[State.UNCONFIRMED] or counts[State.LOST]:
             return Exit.WANTS_WORD
         return Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK
-
-
-def account_of(key: Secret) -> str:
-    """Tell accounts apart without telling the key."""
-    return hashlib.sha256(b"batchgen account " + key.get_secret_value().encode()).hexdigest()[:16]
 
 
 def _make(folder: Path) -> None:

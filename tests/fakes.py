@@ -157,6 +157,7 @@ class FakeProvider:
         self.jobs: dict[str, Job] = {}
         self.posts: list[tuple[float, str]] = []  #: when each POST came, and what for
         self.calls: list[float] = []  #: when each call that counts came
+        self.status_calls: Counter[str] = Counter()  #: by request id
         self.limited = 0
         self.most_posts = 0
         self.refused: list[float] = []  #: when a POST was refused for the account's sake
@@ -205,6 +206,7 @@ class FakeProvider:
 
     async def status(self, request_id: str) -> Outcome:
         """Say how far a job is."""
+        self.status_calls[request_id] += 1
         outcome = await self._ask(request_id)
         return Completed() if isinstance(outcome, Completed) else outcome
 

@@ -16,8 +16,8 @@ from batchgen.ledger.lock import holder
 from batchgen.pacer import Call, Pacer
 from batchgen.providers.base import HistoryPage, Provider
 from batchgen.providers.segmind import Segmind
-from batchgen.redact import Secret
-from batchgen.session import SANDBOX_KEY, account_of
+from batchgen.redact import Secret, account_of
+from batchgen.session import SANDBOX_KEY
 from batchgen.settings import Settings, find_key, merge, read_config
 
 

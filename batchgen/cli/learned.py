@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from batchgen.cli.facts import SANDBOX_ORIGIN
 from batchgen.ledger.reader import Reader
@@ -20,12 +21,15 @@ def learned_of(ledger: Reader, now: float) -> Learned:
     """Gather it, as the next run would start with it."""
     origin, account = ledger.meta("origin") or "", ledger.meta("account") or ""
     known = Known() if origin == SANDBOX_ORIGIN else Lessons.of(origin, account, wall=lambda: now).known
-    totals, parts = ledger.run_times(MEMORY), ledger.run_parts(MEMORY)
+    totals, parts, made = ledger.run_times(MEMORY), ledger.run_parts(MEMORY), ledger.looks_made()
     per_s = float(ledger.meta("looks_per_s") or "inf")
     if known.rpm:
         per_s = min(per_s, HEADROOM * known.rpm / 60.0)
     return Learned(
-        [_taught(name, totals[name], parts.get(name, ()), per_s, known.places) for name in sorted(totals)],
+        [
+            replace(_taught(name, totals[name], parts.get(name, ()), per_s, known.places), made=made.get(name, (0, 0)))
+            for name in sorted(totals)
+        ],
         (known.rpm, now - known.rpm_at) if known.rpm else None,
         (known.places, now - known.places_at) if known.places else None,
     )

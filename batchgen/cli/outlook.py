@@ -29,8 +29,9 @@ def time_left(session: Session, finished: int) -> float | None:
         return left * session.elapsed_s / finished
     tools = session.tools
     latency = max((latency_of(clip.model, session.settings) for clip in session.manifest.wanted[:1]), default=None)
-    in_flight = tools.places.ceiling if tools else session.settings.in_flight
-    return time_needed(left, rpm=session.settings.rpm or None, in_flight=in_flight, latency_s=latency)
+    start = session.pace.start
+    rpm, in_flight = (tools.pacer.rate, tools.places.expected) if tools else (start.rpm, start.in_flight)
+    return time_needed(left, rpm=rpm or None, in_flight=in_flight, latency_s=latency)
 
 
 def cost_left(session: Session) -> int | None:

@@ -52,7 +52,7 @@ def plan(
     """
     from batchgen import manifest as manifests
     from batchgen.applying import write_plan
-    from batchgen.estimate import look_in, plan_of
+    from batchgen.estimate import look_in, plan_of, start_in
     from batchgen.settings import batch_folder, find_manifest, merge, read_config
     from batchgen.views.plan import plan_object, plan_text
 
@@ -63,7 +63,7 @@ def plan(
     settings = merge({**given, "sandbox": sandbox or None}, read, read_config())
     where = (folder or batch_folder(path, sandbox=sandbox)).absolute()
     seen = look_in(where)
-    made = plan_of(read, settings, seen, folder=where, each_clip=verbose)
+    made = plan_of(read, settings, seen, folder=where, each_clip=verbose, start=start_in(read, settings, seen))
     obj, told = plan_object(made), ""
     if out:
         saved = write_plan(out, made, read, settings, seen, where)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 
-from batchgen.clip import Blocked, Clip, Event, Failed, FailedForNow, Generated, Lost, State
+from batchgen.clip import Blocked, Clip, Ending, Failed, FailedForNow, Generated, Lost, State
 from batchgen.errors import NowError, UnknownError
 from batchgen.flow.tools import Place, Tools, filled, generated
 from batchgen.pacer import Call
@@ -32,7 +33,10 @@ class Collector:
         self._tools = tools
 
     async def collect(self, clip: Clip, place: Place) -> Clip:
-        """Wait for the end of the request; cost and link are on disk when this returns."""
+        """Wait for the end of the request; cost and link are on disk when this returns.
+
+        With them goes how often it was looked at, unless an earlier run, which was killed or stopped, had begun to.
+        """
         request = clip.request
         if request is None or request.request_id is None:  # the table forbids it
             raise RuntimeError(clip)
@@ -47,11 +51,14 @@ class Collector:
             pause = ONLY_HISTORY_S if self._age(clip) >= YOUNG_S else YOUNG_PAUSE_S
         if isinstance(event, Generated) and isinstance(ended, Completed) and ended.url:
             self._learn(event, submitted_at, times, place)
+        looks = self._tools.poller.looked(request.request_id)
+        if submitted_at >= self._tools.started_at:
+            event = replace(event, looks=looks)
         clip = await self._tools.ledger.record(clip, event)
         self._tools.settled(clip)
         return clip
 
-    async def _event_of(self, clip: Clip, ended: Completed | Refused | Gone | Overdue) -> Event | None:
+    async def _event_of(self, clip: Clip, ended: Completed | Refused | Gone | Overdue) -> Ending | None:
         """What the end means for the clip; None: it may well be running, ask again."""
         if isinstance(ended, Refused):
             return refused(clip, ended)
@@ -115,7 +122,7 @@ class Collector:
             self._tools.poller.reschedule()
 
 
-def refused(clip: Clip, outcome: Refused) -> Event:
+def refused(clip: Clip, outcome: Refused) -> Ending:
     """Turn a FAILED into the clip's fate: blocked, tried again while that is free, or failed."""
     if outcome.cause is Cause.BLOCKED:
         return Blocked(outcome.reason)

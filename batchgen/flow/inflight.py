@@ -30,12 +30,18 @@ class Places:
     Args:
         ceiling: never more than this many at once.
         start: the bound before anything was learned by this run.
-        learned: called with the bound each time that it was learned anew.
+        full: an earlier run saw that more than it have to queue.
+        learned: called with the bound, and whether more were seen to queue, each time that it was learned anew.
     """
 
     def __init__(
-        self, ceiling: int, *, start: int = START, learned: Callable[[float], None] = lambda _bound: None,
-    ) -> None:  # fmt: skip
+        self,
+        ceiling: int,
+        *,
+        start: int = START,
+        full: bool = False,
+        learned: Callable[[float, bool], None] = lambda _bound, _full: None,
+    ) -> None:
         self.ceiling = max(1, ceiling)
         self.bound = float(min(start, self.ceiling))
         self.taken = 0
@@ -44,11 +50,17 @@ class Places:
         self._probe_out = False
         self._room = True  # nothing has queued since room was last seen
         self._queued = False  # something has, at some time: the bound is near where it belongs
+        self._full = full
         self._learned = learned
 
     def __repr__(self) -> str:
         """Say how many are taken, for logs and tests."""
         return f"<Places {self.taken} of {int(self.bound)} taken>"
+
+    @property
+    def expected(self) -> int:
+        """How many to reckon with: the bound if more have to queue, else the ceiling, since it grows within minutes."""
+        return int(self.bound) if self._full or self._queued else self.ceiling
 
     async def take(self) -> None:
         """Wait for a place and take it."""
@@ -89,7 +101,7 @@ class Places:
         elif run and queue_s > FULL * run:
             self._room, self._queued = False, True
             self.bound = max(1.0, min(self.bound, taken - 1.0))
-            self._learned(self.bound)
+            self._learned(self.bound, True)
 
     def wants_probe(self, accepted: int) -> bool:
         """Tell whether an early look at the newest of so many accepted requests could widen the bound.
@@ -106,6 +118,7 @@ class Places:
         self._probe_out = False
         if queued:
             self._room, self._queued = False, True
+            self._learned(self.bound, True)
         elif queued is False and self._room:
             self._widen(self.bound * (STEP if self._queued else 2.0))
 
@@ -115,7 +128,7 @@ class Places:
 
     def _widen(self, bound: float) -> None:
         self.bound = max(self.bound, min(float(self.ceiling), bound))
-        self._learned(self.bound)
+        self._learned(self.bound, self._queued)
         self._hand_out()
 
     def _hand_out(self) -> None:

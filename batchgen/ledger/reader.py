@@ -209,6 +209,14 @@ class Reader:
             found.setdefault(grade, []).insert(0, (run_s, queue_s))
         return found
 
+    def looks_made(self) -> dict[str, tuple[int, int]]:
+        """Give by price class the status calls that were made, for failed requests too, and how many clips came of it.
+
+        Left out are requests whose wait an earlier run had begun: what that run looked at was not written down.
+        """
+        query = "SELECT grade, sum(looks), sum(outcome = 'charged') FROM request WHERE looks IS NOT NULL GROUP BY grade"
+        return {grade: (looks, clips) for grade, looks, clips in self._db.execute(query)}
+
 
 def _day(quarter: int) -> str:
     """Name the day of a quarter of an hour; empty for one that no calendar has, as a damaged time may be."""

@@ -26,8 +26,8 @@ _TYPES = {
     "clip": {"integer": "n attempts failures refusals take ord priority wanted", "integer null": "bytes",
              "text": "key prompt_id model params name label reason flags",
              "text null": "audio_file audio_sha256 file sha256 reroll_of"},
-    "request": {"integer": "clip n held", "integer null": "cost file_size estimate", "real": "intent_at",
-                "real null": "submitted_at completed_at queue_s run_s", "text": "grade outcome",
+    "request": {"integer": "clip n held", "integer null": "cost file_size estimate looks",
+                "real": "intent_at", "real null": "submitted_at completed_at queue_s run_s", "text": "grade outcome",
                 "text null": "request_id url sent"},
 }  # fmt: skip
 #: What SQLite lets stand, and our code relies on, as queries that must find nothing.

@@ -16,12 +16,13 @@ from batchgen.clip import EVENTS, FREE, REPLACED, Clip, Event, Request, State, W
 from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
-SCHEMA = 2
+SCHEMA = 3
 #: What a ledger that can't be used leaves to type.
 REMEDY = "`batchgen recover` with this manifest builds a new one; `batchgen doctor` looks"
 #: From version n to n + 1: SQL, run in one transaction. Released ledgers are kept under tests.
 MIGRATIONS: dict[int, str] = {
     1: "ALTER TABLE clip ADD COLUMN reroll_of TEXT; ALTER TABLE request ADD COLUMN estimate INTEGER;",
+    2: "ALTER TABLE request ADD COLUMN looks INTEGER;",
 }
 
 TABLES = """
@@ -41,7 +42,7 @@ CREATE TABLE request(
   clip INTEGER NOT NULL REFERENCES clip(id), n INTEGER NOT NULL, grade TEXT NOT NULL,
   intent_at REAL NOT NULL, held INTEGER NOT NULL, request_id TEXT, submitted_at REAL, completed_at REAL,
   cost INTEGER, url TEXT, file_size INTEGER, queue_s REAL, run_s REAL, outcome TEXT NOT NULL, sent TEXT,
-  estimate INTEGER,
+  estimate INTEGER, looks INTEGER,
   PRIMARY KEY(clip, n)) WITHOUT ROWID;
 CREATE INDEX request_id ON request(request_id) WHERE request_id IS NOT NULL;
 CREATE TABLE event(seq INTEGER PRIMARY KEY, clip INTEGER NOT NULL, at REAL NOT NULL, name TEXT NOT NULL,

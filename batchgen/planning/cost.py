@@ -99,9 +99,17 @@ def time_needed(clips: int, *, rpm: float | None, in_flight: int, latency_s: flo
         return 0.0
     if latency_s is None:
         return None
-    by_calls = clips * CALLS_PER_CLIP * 60 / rpm if rpm else 0.0
-    by_places = clips * latency_s / max(1, in_flight)
-    return max(by_calls, by_places) + latency_s
+    return clips * max(_call_s(rpm), latency_s / max(1, in_flight)) + latency_s
+
+
+def bound_by_places(*, rpm: float | None, in_flight: int, latency_s: float | None) -> bool:
+    """Tell whether the places in flight hold the clips up longer than the calls do."""
+    return latency_s is not None and latency_s / max(1, in_flight) > _call_s(rpm)
+
+
+def _call_s(rpm: float | None) -> float:
+    """How long the calls of one clip take, in seconds."""
+    return CALLS_PER_CLIP * 60 / rpm if rpm else 0.0
 
 
 def disk(groups: Iterable[Group]) -> int | None:

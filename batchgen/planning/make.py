@@ -87,6 +87,7 @@ def make_plan(
         steps=steps,
         changes=grouped(priced.edits),
         time_source=given.time_source,
+        **_pace(given),
         free_bytes=given.free_bytes,
         collect_until=_collect_until(found),
         submit=[clip.key for clip, _ in found.submit],
@@ -158,6 +159,17 @@ def _costs(groups: list[Group]) -> dict[str, Any]:
 
 def _seconds(clips: int, given: Given) -> float | None:
     return cost.time_needed(clips, rpm=given.rpm, in_flight=given.in_flight, latency_s=given.latency_s)
+
+
+def _pace(given: Given) -> dict[str, Any]:
+    """Say what the time is reckoned with; the clips in flight are worth a word only if they hold it up."""
+    by_places = cost.bound_by_places(rpm=given.rpm, in_flight=given.in_flight, latency_s=given.latency_s)
+    notes = (given.rpm_note, given.in_flight_note if by_places else "")
+    return {
+        "rpm": given.rpm,
+        "most_in_flight": given.in_flight,
+        "pace_source": ", and ".join(note for note in notes if note),
+    }
 
 
 # --- each kind ------------------------------------------------------------------------------------------

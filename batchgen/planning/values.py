@@ -53,6 +53,8 @@ class Given:
     name: str = ""
     rpm: float | None = None  #: API calls a minute; None or 0: no limit
     in_flight: int = 1  #: clips at the service at once
+    rpm_note: str = ""  #: why it is not what is configured, in words
+    in_flight_note: str = ""  #: likewise
     latency_s: float | None = None  #: from submission to a clip; None: unknown, and so is the time
     time_source: str = ""  #: where that is known from, in words
     wall: Wall = field(default_factory=Wall)  #: what was spent and is reserved, and the caps
@@ -163,6 +165,9 @@ class Plan:
     reach: int | None = None  #: how many of what this run submits the caps are enough for; None: there is no cap
     barrier: Barrier | None = None  #: what stops the next one
     time_source: str = ""  #: where the run time of one clip is known from, in words
+    rpm: float | None = None  #: calls a minute that the time is reckoned with; None: no limit
+    most_in_flight: int = 1  #: clips at the service at once, likewise
+    pace_source: str = ""  #: what of these was learned before, in words; "" where they are as configured
     free_bytes: int | None = None
     collect_until: float | None = None  #: epoch seconds, when the first record of what is in flight goes
     submit: Sequence[str] = ()  #: keys of the clips that this run submits, in its order

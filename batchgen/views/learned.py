@@ -22,6 +22,7 @@ class Taught:
     ages: Sequence[float]  #: of a fresh clip, at which it would be looked at
     looks: float  #: expected, a clip
     lag: float  #: expected, from the end to the look that sees it
+    made: tuple[int, int] = (0, 0)  #: looks that were made, and at how many clips in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ def _class(taught: Taught) -> dict[str, Any]:
             "ages_s": [round(age, 1) for age in taught.ages],
             "a_clip": round(taught.looks, 2),
             "lag_s": round(taught.lag, 1),
+            "made_a_clip": round(taught.made[0] / taught.made[1], 2) if taught.made[1] else None,
+            "made_clips": taught.made[1],
         },
     }
 
@@ -90,11 +93,13 @@ def _ran(each: Mapping[str, Any]) -> str:
 
 def _looked_at(each: Mapping[str, Any]) -> str:
     looks = each["looks"]
+    made = looks["made_a_clip"]
+    so_far = "" if made is None else f" So far it took {made:.1f} looks a clip ({plural(looks['made_clips'], 'clip')})."
     ages = ", ".join(_short(age) for age in looks["ages_s"][:_NAMED])
     later = ", and later" if len(looks["ages_s"]) > _NAMED else ""
     return (
         f"The next one is looked at {looks['a_clip']:.1f} times, {span(looks['lag_s'])} after its end: "
-        f"at {ages} s{later}, as long as it runs."
+        f"at {ages} s{later}, as long as it runs.{so_far}"
     )
 
 

@@ -49,6 +49,9 @@ def plan_object(plan: Plan) -> dict[str, Any]:
         "prices": [_price(grade, quote) for grade, quote in plan.quotes.items()],
         "estimated_s": None if plan.seconds is None else round(plan.seconds),
         "time_source": plan.time_source,
+        "rpm": plan.rpm,
+        "most_in_flight": plan.most_in_flight,
+        "pace_source": plan.pace_source,
         "estimated_bytes": plan.bytes,
         "free_bytes": plan.free_bytes,
         "spent_usd": dollars(plan.spent),
@@ -227,7 +230,8 @@ def _sources(plan: Plan) -> list[str]:
 def _time(plan: Plan) -> str:
     if plan.seconds is None:
         return "unknown"
-    return span(plan.seconds) + (f" ({plan.time_source})" if plan.time_source and plan.seconds else "")
+    sources = "; ".join(text for text in (plan.time_source, plan.pace_source) if text)
+    return span(plan.seconds) + (f" ({sources})" if sources and plan.seconds else "")
 
 
 def _disk(plan: Plan) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from virtual_time import wall
 
 from batchgen.clip import Failed, Generated, Lost, State
 from batchgen.flow.tools import filled
+from batchgen.ledger import Reader
 from batchgen.providers.base import Completed
 from batchgen.retry import FREE_RETRIES, SUBMIT_TRIES
 
@@ -30,6 +32,18 @@ def test_a_transient_failure_is_free_and_tried_again_at_most_twice(tmp_path: Pat
     assert len(provider.posts) == min(times, FREE_RETRIES) + 1
     assert batch.money().reserved == 0
     check(batch, life)
+
+
+def test_the_looks_at_a_request_are_written_with_its_end(tmp_path: Path) -> None:
+    """Those at one that failed, too: they are calls that the clip took."""
+    provider = FakeProvider(fate=first("transient", "final"), get=first("ok", "server", "ok"))
+    batch = Batch(tmp_path, 6, provider=provider)
+    batch.live()
+    with closing(Reader(batch.folder)) as reader:
+        ((looks, clips),) = reader.looks_made().values()
+        by_request = {clip.request_id: clip.request.looks for clip, _ in reader.requests() if clip.request}
+    assert (looks, clips) == (provider.status_calls.total(), 5)
+    assert by_request == provider.status_calls
 
 
 @pytest.mark.parametrize(("fate", "state"), [("final", State.FAILED), ("blocked", State.BLOCKED)])

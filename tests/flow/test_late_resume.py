@@ -119,3 +119,13 @@ def test_no_warning_where_nothing_is_in_danger(tmp_path: Path, caplog: pytest.Lo
         life = batch.live()
     assert not [record for record in caplog.records if record.name == "batchgen.vigil"]
     assert life.tools.alarm == ""
+
+
+def test_the_looks_of_a_wait_that_a_killed_run_had_begun_are_not_known(tmp_path: Path) -> None:
+    """It may have looked any number of times: to count this run's alone would make its clips look cheap."""
+    batch = cut_off(tmp_path, [MINUTE, MINUTE], rpm=60.0, pending=3)
+    batch.live()
+    looks = [clip.request.looks for clip in batch.clips().values() if clip.request]
+    assert looks[:2] == [None, None]
+    assert all(looks[2:])
+    assert len(looks) == 5

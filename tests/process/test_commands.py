@@ -98,6 +98,10 @@ def test_status_tells_more_when_it_is_asked_to(desk: Desk) -> None:
     (each,) = desk.call("status", "night.yaml", "--json", "-v").expect(0).obj["learned"]["classes"]
     assert each["clips"] == 3
     assert each["looks"]["ages_s"]
+    ends = [json.loads(text) for text in (desk.batch / "events.jsonl").read_text().splitlines() if "Generated" in text]
+    looks = [end["looks"] for end in ends]
+    assert (each["looks"]["made_clips"], min(looks) >= 1) == (3, True)
+    assert each["looks"]["made_a_clip"] == round(sum(looks) / 3, 2)
     assert b"What was learned" in desk.call("status", "night.yaml", "-v").expect(0).stdout
     assert b"What was learned" not in desk.call("status", "night.yaml").expect(0).stdout
     assert "learned" not in desk.call("status", "night.yaml", "--json").expect(0).obj

@@ -8,8 +8,7 @@ from fake_api import FakeApi
 from mischief import first, says
 
 from batchgen.pacebook import Pacebook
-from batchgen.redact import Secret
-from batchgen.session import account_of
+from batchgen.redact import Secret, account_of
 
 pytestmark = pytest.mark.real_time
 

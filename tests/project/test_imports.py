@@ -51,7 +51,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "verify": "clip errors ledger media",
         "beside": "",
         "lessons": "pacebook",
-        "pace": "flow lessons pacebook pacer settings",
+        "start": "lessons settings",
+        "pace": "flow lessons pacebook pacer settings start",
         "pacebook": "",
         "line": "",
         "pacer": "errors line rate retry",
@@ -76,7 +77,10 @@ KNOWS: dict[str, frozenset[str]] = {
         # the proof: other processes, and what lies on the disk
         "torture": "errors failpoints",
         # joined from the manifest, the ledger and the prices
-        "estimate": "charges clip errors known ledger manifest money planning providers.models settings tariff wall",
+        "estimate": (
+            "charges clip errors known ledger lessons manifest money planning providers.models redact settings start "
+            "tariff wall"
+        ),
         # plans as files
         "applying": "errors estimate manifest planning settings",
     }.items()

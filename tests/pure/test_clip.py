@@ -168,6 +168,26 @@ def test_a_renewed_link_keeps_what_was_known() -> None:
     assert (request.queue_s, request.run_s, request.held) == (1.0, 59.0, 0)
 
 
+@pytest.mark.parametrize("kind", [Generated, Failed, Blocked, FailedForNow, Lost])
+def test_the_end_of_a_wait_tells_its_looks(kind: type[Event]) -> None:
+    """However it ends."""
+    start = life(SAMPLES[SubmitStarted], SAMPLES[Submitted])
+    assert start.request
+    assert start.request.looks is None
+    ended = advance(start, replace(SAMPLES[kind], looks=3))  # type: ignore[arg-type]
+    assert ended.request
+    assert ended.request.looks == 3
+
+
+@pytest.mark.parametrize("later", [Generated, Lost])
+def test_what_comes_after_the_end_of_a_wait_takes_no_looks_away(later: type[Event]) -> None:
+    """A renewed link, or a file that can't be fetched."""
+    made = replace(SAMPLES[Generated], looks=3)  # type: ignore[arg-type]
+    request = advance(life(SAMPLES[SubmitStarted], SAMPLES[Submitted], made), SAMPLES[later]).request
+    assert request
+    assert request.looks == 3
+
+
 def test_only_accepted_or_doubtful_requests_are_attempts() -> None:
     """429s and refused connections don't use up a clip's tries."""
     clip = life(SAMPLES[SubmitStarted], SAMPLES[SubmitDeferred], SAMPLES[SubmitStarted], SAMPLES[SubmitDeferred])

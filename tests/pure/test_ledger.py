@@ -37,7 +37,7 @@ from batchgen.errors import IllegalEventError, LedgerWriteError
 from batchgen.ledger import Ledger, Reader
 
 START = SubmitStarted(10.0, held=1_250_000)
-GENERATED = Generated("https://files.example/r1", 70.0, 625_000, 9, 1.0, 59.0)
+GENERATED = Generated("https://files.example/r1", 70.0, 625_000, 9, 1.0, 59.0, looks=4)
 LIVES: dict[type[Event], list[Event]] = {
     SubmitStarted: [SubmitStarted(10.5, held=7, sent='{"audio":"u"}')],
     Submitted: [START, Submitted("r1", 10.0)],
@@ -332,6 +332,17 @@ async def test_run_times_are_learned_from_the_ledger_the_oldest_first(ledger: Le
         await live(ledger, row, START, Submitted(f"r{row}", 10.0), done)
     assert ledger.run_times(10) == {f"{MODEL} 1280*720 5": [51.0, 52.0]}
     assert ledger.run_times(1) == {f"{MODEL} 1280*720 5": [52.0]}
+
+
+async def test_looks_are_counted_with_those_at_what_failed_and_without_what_is_not_known(ledger: Ledger) -> None:
+    """What a clip really took of a scarce rate; what a killed run looked at was not written down, and is no 0."""
+    await live(ledger, 1, START, Submitted("r1", 10.0), FailedForNow("worker died", looks=3))
+    grade = f"{MODEL} 1280*720 5"
+    assert ledger.looks_made() == {grade: (3, 0)}
+    await live(ledger, 1, START, Submitted("r2", 10.0), GENERATED, replace(GENERATED, url="new", looks=None))
+    await live(ledger, 2, START, Submitted("r3", 10.0), replace(GENERATED, looks=None))
+    await live(ledger, 3, START, Submitted("r4", 10.0), replace(GENERATED, looks=1), Lost("its file is broken"))
+    assert ledger.looks_made() == {grade: (8, 1)}
 
 
 async def test_what_a_plan_asks_for_is_told_of_every_clip_with_all_that_it_cost(ledger: Ledger) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 from test_pacer import asking, now, run, running
 
 from batchgen.flow.inflight import START
@@ -14,6 +16,7 @@ from batchgen.lessons import KEPT_S, Known, Lessons
 from batchgen.pace import Pace
 from batchgen.pacer import Call, Pacer
 from batchgen.settings import Settings
+from batchgen.start import Start, start_of
 
 ORIGIN, ACCOUNT = "https://api.example", "a1"
 
@@ -60,7 +63,7 @@ def test_a_rate_that_came_up_to_what_is_configured_is_forgotten(tmp_path: Path) 
     """There is no limit any more."""
     lessons(tmp_path).rate(32.0, 60.0, 120.0)
     lessons(tmp_path).rate(120.0, 60.0, 120.0)
-    assert lessons(tmp_path).known == Known()
+    assert lessons(tmp_path).known == Known(rpm_at=1_000_000.0)
 
 
 def test_a_bound_that_only_the_ceiling_holds_down_says_nothing_against_more(tmp_path: Path) -> None:
@@ -77,10 +80,10 @@ def test_a_bound_is_not_written_for_each_clip(tmp_path: Path) -> None:
     """It moves with every one of them."""
     book = lessons(tmp_path)
     book.places(80.0, 400)
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.learned")
     file.unlink()
     book.places(83.0, 400)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("*.learned"))
     book.places(100.0, 400)
     assert json.loads(file.read_text())["places"] == 100
 
@@ -89,7 +92,7 @@ def test_a_bound_is_not_written_for_each_clip(tmp_path: Path) -> None:
 def test_a_file_of_nonsense_is_no_reason_not_to_run(tmp_path: Path, junk: bytes) -> None:
     """It is a note; it is written anew."""
     lessons(tmp_path).places(24.0, 32)
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.learned")
     file.write_bytes(junk)
     assert lessons(tmp_path).known == Known()
     for bad in ({"rpm": -1}, {"rpm": "x"}, {"places": float("inf")}, {"knee": None}):
@@ -105,6 +108,106 @@ def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None
     book = lessons(tmp_path / "file")
     book.rate(32.0, 60.0, 120.0)
     assert book.known.rpm == 32
+
+
+def test_two_runs_of_an_account_keep_what_the_other_one_learned(tmp_path: Path) -> None:
+    """A write is about what this run learned; of all else the newest word stays."""
+    wall = Wall()
+    lessons(tmp_path, wall).rate(90.0, 95.0, 120.0)
+    one, other = lessons(tmp_path, wall), lessons(tmp_path, wall)
+    wall.at += 60
+    one.rate(32.0, 60.0, 120.0)
+    other.places(24.0, 32)
+    assert lessons(tmp_path, wall).known == Known(32.0, 60.0, wall.at, 24.0, wall.at)
+    wall.at += 60
+    one.places(12.0, 32, full=True)
+    other.rate(50.0, 55.0, 120.0)
+    assert lessons(tmp_path, wall).known == Known(50.0, 55.0, wall.at, 12.0, wall.at, 1.0)
+
+
+def test_a_memory_that_one_run_ended_is_not_brought_back_by_the_other(tmp_path: Path) -> None:
+    """An explicit rate, or one that came up to all of it: the other run still has the old one in mind."""
+    wall = Wall()
+    lessons(tmp_path, wall).rate(32.0, 60.0, 120.0)
+    one, other = lessons(tmp_path, wall), lessons(tmp_path, wall)
+    wall.at += 60
+    one.forget_rate()
+    other.places(24.0, 32)
+    assert lessons(tmp_path, wall).known.rpm == 0
+    wall.at += 60
+    other.rate(20.0, 25.0, 120.0)
+    assert lessons(tmp_path, wall).known.rpm == 20
+
+
+def test_a_time_to_come_does_not_outdo_what_is_learned_now(tmp_path: Path) -> None:
+    """The other run's clock was ahead, or ours was put back."""
+    wall, ahead = Wall(), Wall()
+    ahead.at += KEPT_S / 2
+    lessons(tmp_path, ahead).rate(90.0, 95.0, 120.0)
+    lessons(tmp_path, wall).rate(32.0, 60.0, 120.0)
+    assert lessons(tmp_path, wall).known == Known(32.0, 60.0, wall.at)
+
+
+def test_what_another_run_held_up_is_kept_with_the_next_write(tmp_path: Path) -> None:
+    """One that was stopped with the file in its hand must not hold this one up, nor cost it what it learned."""
+    wall = Wall()
+    book = lessons(tmp_path, wall)
+    book.places(24.0, 32)
+    (file,) = tmp_path.glob("*.learned")
+    with FileLock(file.with_suffix(".lock")):
+        book.rate(32.0, 60.0, 120.0)
+    assert lessons(tmp_path, wall).known.rpm == 0
+    book.places(12.0, 32)
+    assert lessons(tmp_path, wall).known == Known(32.0, 60.0, wall.at, 12.0, wall.at)
+
+
+def test_a_bound_beyond_which_clips_queue_is_told_from_one_that_was_never_met(tmp_path: Path) -> None:
+    """The first is what the service has room for, the second what a small batch needed."""
+    book = lessons(tmp_path)
+    of = pace(book)
+    places = of.places(213.0)
+    places.learn(0.0, 60.0, 8)
+    assert (lessons(tmp_path).known.places, lessons(tmp_path).known.full) == (9, 0)
+    places.probed(queued=True)
+    assert (lessons(tmp_path).known.places, lessons(tmp_path).known.full) == (9, 1)
+    places.learn(50.0, 60.0, 7)
+    assert (lessons(tmp_path).known.places, lessons(tmp_path).known.full) == (6, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "known", "rpm", "in_flight", "notes"),
+    [
+        ({}, Known(60.0, 70.0, -9 * 3600.0), 60, 32,
+         ("at 60 of 120 calls a minute, which the account bore 9 h ago", "")),
+        ({"rpm_given": True}, Known(60.0, 70.0, 0.0), 120, 32, ("", "")),
+        ({"rpm": 50.0}, Known(60.0, 70.0, 0.0), 50, 32, ("", "")),
+        ({"rpm": 0.0}, Known(60.0, 70.0, 0.0), 0, 32, ("", "")),
+        ({}, Known(rpm_at=5.0), 120, 32, ("", "")),
+        ({}, Known(places=10.0, places_at=-600.0), 120, 32, ("", "")),
+        ({}, Known(places=10.0, places_at=-600.0, full=1.0), 120, 10,
+         ("", "with 10 clips in flight, since more had to queue 10 min ago")),
+        ({"in_flight": 8}, Known(places=10.0, full=1.0), 120, 8, ("", "")),
+    ],
+)  # fmt: skip
+def test_a_start_is_as_configured_or_as_the_account_bore(
+    settings: dict[str, Any], known: Known, rpm: float, in_flight: int, notes: tuple[str, str]
+) -> None:
+    """What a plan reckons with, and says."""
+    start = start_of(Settings(**{"rpm": 120.0, **settings}), known, 0.0)
+    assert start == Start(rpm, in_flight, *notes)
+
+
+def test_places_are_reckoned_with_as_far_as_they_are_known_to_hold_up(tmp_path: Path) -> None:
+    """At the start of a night by memory, later by what was seen."""
+    assert pace(lessons(tmp_path)).places(213.0).expected == 32
+    lessons(tmp_path).places(10.0, 32, full=True)
+    of = pace(lessons(tmp_path)).places(213.0)
+    assert of.expected == 10
+    of.learn(0.0, 60.0, 14)
+    assert of.expected == 15
+    free = pace(lessons(tmp_path, account="new")).places(213.0)
+    free.learn(50.0, 60.0, 4)
+    assert free.expected == 3
 
 
 async def test_a_run_starts_where_the_last_one_stood_and_says_so(tmp_path: Path) -> None:

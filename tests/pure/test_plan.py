@@ -155,6 +155,20 @@ def test_the_time_is_bound_by_calls_or_by_places(
     assert time_needed(clips, rpm=rpm, in_flight=in_flight, latency_s=latency) == seconds
 
 
+def test_a_plan_says_what_of_its_pace_was_learned() -> None:
+    """The clips in flight only where they, and not the calls, hold the run up."""
+    notes: dict[str, Any] = {"rpm_note": "at 60 of 120 calls", "in_flight_note": "with 10 clips in flight"}
+    calls = plan_of([clip(n) for n in range(100)], rpm=60, in_flight=60, **notes)
+    assert (calls.seconds, calls.rpm, calls.most_in_flight) == (100 * 4 + 212, 60, 60)
+    assert calls.pace_source == "at 60 of 120 calls"
+    places = plan_of([clip(n) for n in range(100)], rpm=60, in_flight=10, **notes)
+    assert (places.rpm, places.most_in_flight) == (60, 10)
+    assert places.seconds == pytest.approx(100 * 21.2 + 212)
+    assert places.pace_source == "at 60 of 120 calls, and with 10 clips in flight"
+    assert plan_of([clip(0)], rpm=60, in_flight=10, in_flight_note="with 10").pace_source == "with 10"
+    assert plan_of([clip(0)], latency_s=None, in_flight_note="with 10").pace_source == ""
+
+
 # --- what is done with each, and why --------------------------------------------------------------------
 
 

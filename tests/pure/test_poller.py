@@ -77,6 +77,16 @@ async def test_it_is_seen_soon_after_it_happened_in_few_looks() -> None:
     assert len(at.provider.calls) < 20
 
 
+async def test_every_look_is_counted_whatever_came_of_it() -> None:
+    """Each is a call of a scarce rate: also the one that met a fault; the result is none of them."""
+    async with world(FakeProvider(get=first("server", "ok", "server"))) as at:
+        one, other = await at.job(), await at.job(seed=2)
+        await asyncio.gather(at.wait(one), at.wait(other))
+        for job in (one, other):
+            assert at.poller.looked(job.request_id) == at.provider.status_calls[job.request_id] > 1
+            assert at.poller.looked(job.request_id) == 0
+
+
 async def test_hundreds_wait_at_once_within_the_rate() -> None:
     """One task over a heap, not a loop for each."""
     async with world(FakeProvider(spread=0.5), rpm=600) as at, asyncio.TaskGroup() as group:

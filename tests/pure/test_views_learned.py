@@ -18,6 +18,7 @@ LEARNED = Learned(
         Taught(
             "wan-2.5-t2v 1280*720 5", run=[150.0 + n for n in range(100)], queue=[n / 4 for n in range(100)],
             ages=[171.2, 190.0, 214.4, 255.9, 400.0], looks=2.31, lag=11.26,
+            made=(221, 90),
         ),
         Taught("wan-2.5-t2v 720*1280 10", run=[1501.0], queue=[], ages=[1501.0, 1820.0], looks=1.12, lag=40.0),
     ],
@@ -34,8 +35,11 @@ def test_the_object_has_all_of_it_in_numbers() -> None:
     first, second = obj["classes"]
     assert first["run_s"] == {"p10": 160, "p50": 200, "p90": 240}
     assert first["queue_s"] == {"p10": 2.5, "p50": 12.5, "p90": 22.5}
-    assert first["looks"] == {"ages_s": [171.2, 190, 214.4, 255.9, 400], "a_clip": 2.31, "lag_s": 11.3}
+    ages = [171.2, 190, 214.4, 255.9, 400]
+    made = {"made_a_clip": 2.46, "made_clips": 90}
+    assert first["looks"] == {"ages_s": ages, "a_clip": 2.31, "lag_s": 11.3, **made}
     assert (second["clips"], second["queue_s"]) == (1, None)
+    assert (second["looks"]["made_a_clip"], second["looks"]["made_clips"]) == (None, 0)
     assert json.loads(json.dumps(obj)) == obj
 
 

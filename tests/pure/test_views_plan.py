@@ -95,6 +95,16 @@ def test_the_plan_is_told_as_in_the_golden_text(name: str, width: int, ascii_onl
     assert text_of(a_plan(), width, ascii=ascii_only) + "\n" == (GOLDEN / f"{name}.txt").read_text("utf-8")
 
 
+def test_a_pace_that_was_learned_is_told_where_the_time_is() -> None:
+    """A time that is twice what was configured wants a reason."""
+    slow = replace(a_plan(), rpm=60.0, most_in_flight=10, pace_source="at 60 of 120 calls a minute, since so it is")
+    assert "200 s each; at 60 of 120 calls a minute, since so it is)" in text_of(slow, 200)
+    bare = replace(slow, time_source="")
+    assert "(at 60 of 120 calls a minute, since so it is)" in text_of(bare, 200)
+    obj = plan_object(slow)
+    assert (obj["rpm"], obj["most_in_flight"], obj["pace_source"]) == (60.0, 10, slow.pace_source)
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("ascii_only", [False, True])
 def test_no_line_is_wider_than_asked(width: int, ascii_only: bool) -> None:
