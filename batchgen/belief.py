@@ -22,7 +22,7 @@ from statistics import fmean
 #: Spread of run times before any was seen (sigma of the log).
 PRIOR_SIGMA = 0.25
 #: After how many more clips one counts half.
-HALF_LIFE = 40
+HALF_LIFE = 38
 #: From this many clips on, their own spread says how wide they are smoothed; and how narrow at least (of the log).
 ENOUGH = 5
 NARROWEST = 0.02

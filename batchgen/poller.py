@@ -13,7 +13,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import Protocol, TypeAlias
 
 from batchgen.errors import AccountError, CallError, NowError
@@ -21,7 +21,7 @@ from batchgen.pacer import Call, Pacer
 from batchgen.providers.base import Completed, Gone, Outcome, Provider, Refused, Running
 from batchgen.retention import RECORD_S
 from batchgen.retry import delay
-from batchgen.schedule import RunTimes, affordable_looks, next_look
+from batchgen.schedule import SCOUTS, RunTimes, affordable_looks, next_look
 
 log = logging.getLogger("batchgen.poller")
 
@@ -37,6 +37,8 @@ HURRY_PART = 0.75
 PROBE_S, PROBE_PART = 8.0, 0.05
 #: Over how long the ends are counted that looks are shared out among (seconds).
 ENDS_S = 120.0
+#: For run times up to this, what calls were spare in the last minute tells how many will be (seconds).
+SOON_S = 300.0
 #: How often the looks a clip are reckoned anew (seconds), how slowly they follow upwards and downwards (as parts of
 #: the typical run time: clips that were submitted together end together, which is no reason to look away and then to
 #: stare; but where calls get short, what looks take is taken from submissions), and the change that is worth planning
@@ -161,10 +163,13 @@ class Poller:
         else:
             self._plan(wait)
         try:
-            return await wait.ended
+            ended = await wait.ended
         finally:
             self._waiting.pop(request_id, None)
             self._probed(wait, queued=None)
+        if not times.count:  # another one looks for all in its place
+            self.reschedule()
+        return ended
 
     def looked(self, request_id: str) -> int:
         """Give how many status calls were made for a request since this was last asked, answered or not."""
@@ -175,7 +180,9 @@ class Poller:
         async with asyncio.TaskGroup() as looks:
             while True:
                 wait = await self._next_due()
-                heapq.heappush(self._due, (wait.submitted_at, next(self._numbers), wait))
+                # A probe that waits behind all that is due would tell too late whether there is room for more.
+                before = -math.inf if wait.probe else wait.submitted_at
+                heapq.heappush(self._due, (before, next(self._numbers), wait))
                 looks.create_task(self._turn(self._call(wait)))
 
     def reschedule(self) -> None:
@@ -195,8 +202,7 @@ class Poller:
 
     def next_age(self, wait: Wait, age: float) -> float:
         """Give the age at which to look next: all policy is here (seconds since the submission)."""
-        first = wait.times.count > 0 or self._oldest_of(wait.times) is wait
-        look = next_look(age, wait.times, calls=self._calls, first=first)
+        look = next_look(age, wait.times, calls=self._calls, older=self._older(wait))
         look = max(look, wait.queued_s + wait.times.quickest)
         if wait.probe:
             look = min(look, age + min(PROBE_S, PROBE_PART * wait.times.typical))
@@ -208,7 +214,8 @@ class Poller:
         times = next((wait.times for wait in self._waiting.values()), None)
         if times is None or now < self._budgeted_at + BUDGET_EVERY_S:
             return
-        target = affordable_looks(self._pacer.spare_for_looks / 60.0, self._ends_per_s(times))
+        ends = self._ends_per_s(times)
+        target = affordable_looks(self._spare_per_s(times, ends), ends)
         follows = times.typical * (FOLLOWS_DOWN if target < self._calls else FOLLOWS_UP)
         weight = min(1.0, (now - self._budgeted_at) / max(BUDGET_EVERY_S, follows))
         self._budgeted_at = now
@@ -217,22 +224,38 @@ class Poller:
             self._planned_for = self._calls
             self.reschedule()
 
+    def _spare_per_s(self, times: RunTimes, ends: float) -> float:
+        """How many calls a second are left when looks that are planned now come due: about a run time from now.
+
+        What the last minute left tells it of short jobs. Where they are long it may be a lull: each clip that ends
+        will take a result and a submission.
+        """
+        lately = self._pacer.spare_for_looks / 60.0
+        soon = min(1.0, SOON_S / max(times.typical, 1e-3))
+        return lately if soon == 1.0 else soon * lately + (1.0 - soon) * min(lately, self._pacer.looks_per_s - 2 * ends)
+
     def _ends_per_s(self, times: RunTimes) -> float:
-        """How many clips end in a second: as seen lately, or by Little's law before enough were seen."""
+        """How many clips end in a second: as seen lately or by Little's law, whichever is more.
+
+        Long jobs end in waves. Between two of them few end, and what is spare then can't be kept for the next one.
+        """
         now = asyncio.get_running_loop().time()
         while self._ends and self._ends[0] < now - ENDS_S:
             self._ends.popleft()
-        if len(self._ends) >= 3:
-            return len(self._ends) / ENDS_S
-        return len(self._waiting) / max(times.typical, 1e-3)
+        in_flight_s = max(times.typical + times.looks(self._calls).lag, 1e-3)
+        return max(len(self._ends) / ENDS_S, len(self._waiting) / in_flight_s)
 
     def _missed(self, wait: Wait) -> bool:
-        """Tell whether nobody looked when it was time: the run before had ended."""
+        """Tell whether nobody looked when it was time, or may have been: the run before had ended."""
         age = self._wall() - wait.submitted_at
-        return age >= YOUNG_S and self.next_age(wait, 0.0) <= age
+        return age >= YOUNG_S and (not wait.times.count or self.next_age(wait, 0.0) <= age)
 
-    def _oldest_of(self, times: RunTimes) -> Wait | None:
-        return next((wait for wait in self._waiting.values() if wait.times is times), None)
+    def _older(self, wait: Wait) -> int:
+        """Count those of its class that went before it, up to `SCOUTS`, while it matters."""
+        if wait.times.count >= SCOUTS:
+            return SCOUTS
+        alike = (each for each in self._waiting.values() if each.times is wait.times)
+        return next((n for n, each in enumerate(islice(alike, SCOUTS)) if each is wait), SCOUTS)
 
     def _put(self, wait: Wait, seconds: float) -> None:
         wait.due = asyncio.get_running_loop().time() + seconds

@@ -9,9 +9,11 @@ with T the time to the end, S(t) the share still running at age t, and looks at 
 
 `best_looks` minimises looks + u + `SLOW` × u² exactly, by dynamic programming over a grid of ages, where u is the
 lag × lag_price: the lag in looks that it is worth. The mean lag is what a place in flight is held up by; the square
-makes a lag of twenty looks count twice, which cuts the 95th percentile of the lag by up to a tenth for hardly a look
-more, and forgives a belief that is a little wrong. Looks that are chosen for the 95th percentile alone would cut it by
-a fifth, but they let the last twentieth lie for minutes, and cost up to a sixth more at the same mean lag.
+makes a lag of seven looks count twice, which spares up to a tenth of the looks that the same 95th percentile of the lag
+takes, for a twentieth more at most at the same mean. A square that weighs more spares a twentieth again where run times
+stay as they are; but where they grow it looks too early, and costs a sixth more than the best looks for the same mean.
+Looks that are chosen for the 95th percentile alone would let the last twentieth lie for minutes, and cost up to a sixth
+more, too.
 
 Nothing is spent on the early ages in which nothing ends, looks are dense where many end at once, and sparse in the
 tail; where every age is alike (memoryless), they are at equal distances, and no schedule is better. The price of lag
@@ -20,8 +22,9 @@ which is where submissions and results leave less than a look and a half for eac
 place that lag holds up costs less than a call.
 
 T is believed to be what was seen lately (`belief.py`). All clips of a class share one belief: each end teaches all
-that wait. Before anything was seen, the first of them is looked at early too, because an expectation can be wrong by
-a hundredfold.
+that wait. Before anything was seen an expectation can be wrong by a hundredfold: so the first of them is looked at
+early too, and until a few have ended, the oldest few look for all. Four hundred jobs that take eight times as long as
+was expected would else all be looked at each minute, in vain.
 """
 
 from __future__ import annotations
@@ -36,16 +39,21 @@ from batchgen.belief import ENOUGH, Belief, believe
 
 #: How many of the latest run times are remembered.
 MEMORY = 240
-#: Looks a clip, at least and at most: fewer would leave paid clips lying near their hour, more would only be nosy.
-FEWEST_LOOKS, MOST_LOOKS = 1.06, 6.0
+#: Looks a clip that are planned, at least and at most. Fewer would let calls go by while paid clips lie: where calls
+#: are short, looks wait for their turns anyhow, and hardly one in thirty is too early then. More would only be nosy.
+FEWEST_LOOKS, MOST_LOOKS = 1.25, 6.0
 MIN_STEP_S = 0.05
 #: Beyond all that was seen, the next look is this part of the age away, a minute at most.
 TAIL = 0.08
 TAIL_CAP_S = 60.0
 #: Early looks at the first request of a class of which nothing is known, as parts of the expected mean.
 COLD_LOOKS = (0.02, 0.06, 0.15, 0.35)
+#: So many, the oldest of a class, are looked at often until so many have ended. The others wait for the first end, but
+#: no longer than half of the hour that a record lives (seconds); from then on each look is this part of the age away.
+SCOUTS = 5
+UNTOLD_S, UNTOLD_STEP = 1800.0, 0.25
 #: What the square of a lag adds to it, both in looks.
-SLOW = 0.05
+SLOW = 0.15
 #: How near a schedule is to come to so many looks, as a part of them.
 NEAR = 0.02
 
@@ -128,22 +136,25 @@ class RunTimes:
         return self._belief
 
 
-def next_look(age: float, times: RunTimes, *, calls: float = MOST_LOOKS, first: bool = True) -> float:
+def next_look(age: float, times: RunTimes, *, calls: float = MOST_LOOKS, older: int = 0) -> float:
     """Give the age (seconds since submission) at which to look next, later than `age`.
 
     Args:
         age: how old the request is now.
         times: run times of its class.
         calls: looks a clip that can be afforded, see `affordable_looks`.
-        first: whether no older request of its class waits: it goes first to see how long they take.
+        older: how many older requests of its class wait: while little is known, the oldest ones look for all.
     """
-    if times.expected <= 0 and not times.count:
+    if not times.count and older >= SCOUTS:
+        return max(UNTOLD_S, (1.0 + UNTOLD_STEP) * age)
+    if not times.count and times.expected <= 0:
         return age + max(MIN_STEP_S, TAIL * age)
-    if first and times.count == 0:
+    if not times.count and not older:
         early = next((times.expected * part for part in COLD_LOOKS if times.expected * part > age), None)
         if early is not None:
             return max(early, age + MIN_STEP_S)
-    ages = times.looks(calls).ages
+    scout = times.count < SCOUTS and older < SCOUTS
+    ages = times.looks(MOST_LOOKS if scout else calls).ages
     later = bisect_right(ages, age + MIN_STEP_S)
     if later < len(ages):
         return ages[later]

@@ -43,6 +43,14 @@ def test_looks_give_way_when_calls_get_short() -> None:
     assert night.looks <= 1.5
 
 
+def test_calls_are_not_spent_on_long_jobs_while_nothing_is_known_of_them() -> None:
+    """Four hundred that run for half an hour: an expectation of minutes must not have each looked at each minute."""
+    night = simulate(Weather(rpm=40, slots=400, run=log_normal(1800.0, 0.15)), "ours", 1200)
+    harmless(night)
+    assert night.looks <= 1.5
+    assert night.over <= 1.25
+
+
 def test_calls_that_nobody_needs_buy_a_short_lag() -> None:
     """The rate is paid for."""
     night = simulate(Weather(rpm=1000, slots=40), "ours", 300)

@@ -13,9 +13,9 @@ from virtual_time import EPOCH, wall
 
 from batchgen.errors import AccountError
 from batchgen.pacer import Call, Pacer
-from batchgen.poller import LOOKS, Ended, Overdue, Poller
+from batchgen.poller import LOOKS, Ended, Overdue, Poller, Probes
 from batchgen.providers.base import Cause, Completed, Gone, Refused
-from batchgen.schedule import RunTimes
+from batchgen.schedule import SCOUTS, UNTOLD_S, RunTimes
 
 PARAMS = {"prompt": "x", "seed": 1}
 
@@ -40,9 +40,11 @@ class World:
 
 
 @asynccontextmanager
-async def world(provider: FakeProvider, *, rpm: float = 0.0, deadline_s: float = 3300.0) -> AsyncIterator[World]:
+async def world(
+    provider: FakeProvider, *, rpm: float = 0.0, deadline_s: float = 3300.0, probes: Probes | None = None
+) -> AsyncIterator[World]:
     pacer = Pacer(rpm)
-    poller = Poller(provider, pacer, deadline_s=deadline_s, wall_clock=wall)
+    poller = Poller(provider, pacer, deadline_s=deadline_s, wall_clock=wall, probes=probes)
     tasks = [asyncio.get_running_loop().create_task(each) for each in (pacer.run(), poller.run())]
     try:
         async with asyncio.timeout(100_000):
@@ -261,6 +263,8 @@ async def test_looks_at_once_are_bounded() -> None:
 
     provider._ask = counted  # type: ignore[method-assign,assignment]
     async with world(provider) as at, asyncio.TaskGroup() as group:
+        for _ in range(SCOUTS):
+            at.times.learn(1.0)  # else few would look for all
         for n in range(LOOKS + 40):
             group.create_task(at.wait(await at.job(seed=n)))
     assert most == LOOKS
@@ -278,6 +282,42 @@ async def test_what_was_learned_moves_the_looks_of_those_that_wait() -> None:
         at.poller.reschedule()
         await waiting
         assert now() < 10.0
+
+
+async def test_while_nothing_is_known_few_look_for_all_and_their_end_moves_the_looks_of_all() -> None:
+    """Each of forty would else be looked at again and again: they run for far longer than was expected."""
+    in_vain: set[str] = set()
+
+    def get(job: Job | None) -> str:
+        if job and wall() < job.ends:
+            in_vain.add(job.request_id)
+        return "ok"
+
+    async with world(FakeProvider(run_s=1500.0, spread=0.0, get=get)) as at:
+        jobs = [await at.job(seed=n) for n in range(40)]
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(_taught(at, job))
+        assert wall() < jobs[-1].ends + 120.0
+    assert {job.request_id for job in jobs[:SCOUTS]} <= in_vain
+    assert len(in_vain) <= 2 * SCOUTS
+
+
+async def _taught(at: World, job: Job) -> None:
+    """Wait for it, and learn from its end as a run does."""
+    await at.wait(job)
+    at.times.learn(job.ends - job.at)
+    at.poller.reschedule()
+
+
+async def test_where_those_that_look_for_all_end_without_telling_anything_the_next_ones_do() -> None:
+    """Blocked prompts end within seconds, and say nothing of how long a clip takes."""
+    fates = first(*["blocked"] * SCOUTS, then="done")
+    async with world(FakeProvider(run_s=60.0, spread=0.0, slots=40, fate=fates)) as at:
+        async with asyncio.TaskGroup() as group:
+            for n in range(3 * SCOUTS):
+                group.create_task(at.wait(await at.job(seed=n)))
+        assert now() < UNTOLD_S / 2
 
 
 async def test_what_still_queues_is_not_looked_at_before_it_could_end() -> None:
@@ -323,6 +363,36 @@ async def test_of_what_is_due_the_record_that_ends_first_is_asked_for_and_fetche
                 group.create_task(here.wait(job))
     oldest = sorted(jobs, key=lambda job: job.at)
     assert asked == [job.request_id for job in oldest for _ in range(2)]  # a look, and the result in the same breath
+
+
+class Curious:
+    """Implements `poller.Probes`: wants a probe of the request that makes so many."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+
+    def wants_probe(self, accepted: int) -> bool:
+        """Tell whether it is that one."""
+        return accepted == self._at
+
+    def probed(self, *, queued: bool | None) -> None:
+        """Nothing follows from it here."""
+
+
+async def test_a_probe_does_not_wait_behind_all_that_is_due() -> None:
+    """Whether there is room for more would be known when the slots have long stood idle."""
+    asked: list[str] = []
+
+    def get(job: Job | None) -> str:
+        asked.append(job.request_id if job else "")
+        return "ok"
+
+    async with world(FakeProvider(get=get, keeps_s=1e9), rpm=6.0, probes=Curious(12)) as here:
+        jobs = await _aged(here, [600.0] * 11)
+        async with asyncio.TaskGroup() as group:
+            for job in [*jobs, newest := await here.job()]:
+                group.create_task(here.wait(job))
+    assert newest.request_id in asked[:6]
 
 
 async def test_what_nobody_looked_at_when_it_was_time_is_looked_at_at_once() -> None:

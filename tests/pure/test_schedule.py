@@ -21,7 +21,9 @@ from batchgen.schedule import (
     MIN_STEP_S,
     MOST_LOOKS,
     NEAR,
+    SCOUTS,
     TAIL_CAP_S,
+    UNTOLD_S,
     Looks,
     RunTimes,
     affordable_looks,
@@ -40,10 +42,10 @@ def learned(values: list[float], expected: float = 213.0) -> RunTimes:
     return times
 
 
-def looks(times: RunTimes, until: float, *, first: bool = True) -> list[float]:
+def looks(times: RunTimes, until: float, *, calls: float = MOST_LOOKS, older: int = 0) -> list[float]:
     found, age = [], 0.0
     while age < until:
-        age = next_look(age, times, first=first)
+        age = next_look(age, times, calls=calls, older=older)
         found.append(age)
     return found
 
@@ -264,7 +266,26 @@ def test_a_cold_start_looks_early_because_an_expectation_can_be_wrong() -> None:
     """A sandbox of four seconds must not wait for three minutes; one scout is enough for all."""
     found = looks(RunTimes(213.0), 213.0)
     assert found[:4] == [213.0 * part for part in COLD_LOOKS]
-    assert looks(RunTimes(213.0), 213.0, first=False)[0] > 100.0
+    assert looks(RunTimes(213.0), 213.0, older=1)[0] > 100.0
+
+
+def test_while_nothing_is_known_the_oldest_few_look_for_all() -> None:
+    """Hundreds of jobs that run for half an hour would be looked at each minute, by an expectation of minutes."""
+    for expected in (0.0, 213.0):
+        times = RunTimes(expected)
+        assert looks(times, 1800.0, older=SCOUTS - 1)[0] < 300.0
+        rest = looks(times, 3500.0, older=SCOUTS)
+        assert rest[0] == UNTOLD_S  # were the oldest ones stuck, half of the hour is left
+        assert 2 <= len(rest) <= 4
+
+
+def test_scouts_see_the_first_ends_soon_however_scarce_calls_are() -> None:
+    """What they tell moves the looks of all."""
+    few = learned([1800.0] * (SCOUTS - 1))
+    scouts = [looks(few, 1800.0, calls=FEWEST_LOOKS, older=older)[-1] for older in (0, SCOUTS - 1)]
+    assert max(scouts) < 1900.0 < looks(few, 1800.0, calls=FEWEST_LOOKS, older=SCOUTS)[-1]
+    few.learn(1800.0)
+    assert len({looks(few, 1800.0, calls=FEWEST_LOOKS, older=older)[-1] for older in (0, SCOUTS)}) == 1
 
 
 def test_the_tail_is_never_more_than_a_minute_apart() -> None:

@@ -49,6 +49,8 @@ NIGHTS: dict[str, tuple[Weather, int]] = {
     "few slots": (Weather(slots=6), 300),
     "wide run times": (Weather(run=log_normal(213.0, 0.5)), 1000),
     "15-minute jobs": (Weather(run=log_normal(900.0, 0.3), slots=20), 300),
+    "50 RPM, 400 × 30-minute jobs": (Weather(run=log_normal(1800.0, 0.15), slots=400), 2000),
+    "40 RPM, 400 × 30-minute jobs": (Weather(rpm=40, run=log_normal(1800.0, 0.15), slots=400), 2000),
 }
 #: These come after a night of the same weather, and start from what it learned.
 SECOND = frozenset({"60 held, the night after"})
