@@ -4,9 +4,9 @@ A YAML manifest of prompts goes through a paid service; checked MP4s and an hone
 pays twice, never loses a paid clip, and a run that was killed anywhere goes on with `run`.
 
 Reading order: `clip` (states, events, the table), `manifest` (YAML → clips), `ledger` (the state file),
-`session` (how a run is joined), `flow` (runner, and one clip's life: submit → collect → fetch), `pacer` and
-`poller` with `schedule` (when what is asked), `providers` (the service), `download` and `media` (the checked
-file), `reconcile` (what is in doubt), `views` and `cli` (what people see), `sandbox` (the stand-in service).
+`session` (how a run is joined), `flow` (runner, and one clip's life: submit → collect → fetch), `pacing` and
+`polling` (when what is asked), `providers` (the service), `download` and `media` (the checked file), `history` (what
+is in doubt), `spending` (what it costs), `views` and `cli` (what people see), `sandbox` (the stand-in service).
 
 The public API is `load`, `plan` and `run` (see `batchgen.api`); it is imported on first use.
 """

@@ -14,21 +14,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from batchgen.charges import ENOUGH, MEMORY, Charges
 from batchgen.clip import State
 from batchgen.errors import BatchgenError, UsageError
 from batchgen.known import Known
 from batchgen.ledger.reader import FILE, Reader
-from batchgen.lessons import Lessons
 from batchgen.manifest import Manifest
 from batchgen.money import price_class
+from batchgen.pacing.lessons import Lessons
+from batchgen.pacing.start import Start, start_of
 from batchgen.planning import Choice, Given, Plan, make_plan
 from batchgen.providers import models
 from batchgen.redact import account_of
 from batchgen.settings import Settings, find_key
-from batchgen.start import Start, start_of
-from batchgen.tariff import Tariff
-from batchgen.wall import Wall, day_of
+from batchgen.spending.charges import ENOUGH, MEMORY, Charges
+from batchgen.spending.tariff import Tariff
+from batchgen.spending.wall import Wall, day_of
 
 #: What the sandbox's batch belongs to, whatever its port.
 SANDBOX_ORIGIN = "sandbox"

@@ -17,9 +17,8 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from batchgen import failpoints, folders, siblings
+from batchgen import failpoints, folders
 from batchgen.beside import alongside
-from batchgen.charges import DRIFTS, MEMORY, Charges
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
 from batchgen.errors import Exit, LedgerWriteError, UsageError
@@ -30,24 +29,26 @@ from batchgen.flow.credits import ASK_S, balance
 from batchgen.flow.doubts import found
 from batchgen.flow.runner import Orders, Runner
 from batchgen.flow.tools import Tools
+from batchgen.history import siblings
+from batchgen.history.looks import LOOKS
+from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.ledger import Home, Ledger, Observer
 from batchgen.ledger.recover import BLIND
-from batchgen.looks import LOOKS
 from batchgen.manifest import Manifest
 from batchgen.money import MICRO, price_class
-from batchgen.pace import Pace
-from batchgen.pacer import Pacer
+from batchgen.pacing.pace import Pace
+from batchgen.pacing.pacer import Pacer
 from batchgen.planning import Plan
-from batchgen.poller import Poller
+from batchgen.polling.poller import Poller
+from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Provider
 from batchgen.providers.segmind import Segmind
 from batchgen.providers.segmind_http import address, is_loopback
-from batchgen.reconcile import Doubt, Reconciler
 from batchgen.redact import Secret, account_of
 from batchgen.sandbox.faults import Faults
-from batchgen.schedule import RunTimes
 from batchgen.settings import Settings
-from batchgen.tariff import Tariff
+from batchgen.spending.charges import DRIFTS, MEMORY, Charges
+from batchgen.spending.tariff import Tariff
 from batchgen.verify import check_files
 
 log = logging.getLogger("batchgen.session")

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from batchgen.errors import UsageError
 from batchgen.money import MICRO
 from batchgen.redact import Secret
-from batchgen.wall import Caps
+from batchgen.spending.wall import Caps
 
 KEY_VARIABLE = "SEGMIND_API_KEY"
 KEY_FILE_VARIABLE = "SEGMIND_API_KEY_FILE"

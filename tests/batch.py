@@ -17,16 +17,16 @@ from batchgen.clip import Clip, Event, State, Wanted
 from batchgen.errors import Exit
 from batchgen.flow.blind import Blind
 from batchgen.flow.brake import Brake
-from batchgen.flow.inflight import Places
 from batchgen.flow.runner import Orders, Runner
 from batchgen.flow.tools import Tools
+from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import Ledger, Reader
 from batchgen.money import price_class
-from batchgen.pacer import Pacer
-from batchgen.poller import Poller
-from batchgen.reconcile import Reconciler
-from batchgen.schedule import RunTimes
-from batchgen.wall import Caps, Wall
+from batchgen.pacing.pacer import Pacer
+from batchgen.pacing.places import Places
+from batchgen.polling.poller import Poller
+from batchgen.polling.schedule import RunTimes
+from batchgen.spending.wall import Caps, Wall
 
 #: No night lasts longer; a run that does hangs.
 NIGHT_S = 24 * 3600.0

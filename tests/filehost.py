@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from mp4 import video
 
-from batchgen.download import Downloader, Fetched
+from batchgen.download.downloader import Downloader, Fetched
 
 Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from statistics import fmean
 
-from batchgen.belief import Belief
-from batchgen.schedule import Looks, best_looks
+from batchgen.polling.belief import Belief
+from batchgen.polling.schedule import Looks, best_looks
 
 SHAPES: dict[str, Callable[[random.Random], float]] = {
     "narrow": lambda dice: dice.lognormvariate(math.log(213), 0.1),

@@ -19,7 +19,7 @@ from fake_api import Answer, Call, FakeApi
 from mischief import accepted_but, drop
 from warm import Warm
 
-from batchgen.blocks import BLOCK
+from batchgen.download.blocks import BLOCK
 
 PROMPTS = ("a cat", "a dog", "an owl")
 LONG = BLOCK + 40 * 2**10  #: more than one block

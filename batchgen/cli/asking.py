@@ -9,16 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from batchgen.audit import Read
 from batchgen.errors import BatchgenError, CallError, UsageError
 from batchgen.ledger import Reader
 from batchgen.ledger.lock import holder
-from batchgen.pacer import Call, Pacer
+from batchgen.pacing.pacer import Call, Pacer
 from batchgen.providers.base import HistoryPage, Provider
 from batchgen.providers.segmind import Segmind
 from batchgen.redact import Secret, account_of
 from batchgen.session import SANDBOX_KEY
 from batchgen.settings import Settings, find_key, merge, read_config
+from batchgen.spending.audit import Read
 
 
 def read_history(reader: Reader, models: Iterable[str], span: tuple[float, float], given: Mapping[str, Any]) -> Read:

@@ -7,15 +7,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from batchgen.charges import DRIFTS, Quote, Source
 from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
+from batchgen.history.looks import LOOKS, Look, read
 from batchgen.ledger.reader import Reader
-from batchgen.looks import LOOKS, Look, read
 from batchgen.retention import Paid
+from batchgen.spending.charges import DRIFTS, Quote, Source
+from batchgen.spending.wall import NO_CAPS, Caps
 from batchgen.views.problem import Problem
 from batchgen.views.status import Facts
-from batchgen.wall import NO_CAPS, Caps
 
 SANDBOX_ORIGIN = "sandbox"
 _TOLD = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)

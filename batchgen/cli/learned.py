@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from batchgen.cli.facts import SANDBOX_ORIGIN
 from batchgen.ledger.reader import Reader
-from batchgen.lessons import Known, Lessons
+from batchgen.pacing.lessons import Known, Lessons
+from batchgen.pacing.rate import HEADROOM
+from batchgen.polling.schedule import MEMORY, RunTimes, affordable_looks
 from batchgen.providers import models
-from batchgen.rate import HEADROOM
-from batchgen.schedule import MEMORY, RunTimes, affordable_looks
 from batchgen.views.learned import Learned, Taught
 
 #: A clip's calls beside its looks: submission and result.

@@ -13,7 +13,7 @@ from batchgen.cli import common
 
 if TYPE_CHECKING:
     from batchgen.clip import State
-    from batchgen.reconcile import Doubt
+    from batchgen.history.reconcile import Doubt
 
 
 @click.command("reconcile")

@@ -11,9 +11,9 @@ import rich_click as click
 from batchgen.cli import common
 
 if TYPE_CHECKING:
-    from batchgen.audit import Audit
-    from batchgen.bill import Bill
     from batchgen.ledger.reader import Reader
+    from batchgen.spending.audit import Audit
+    from batchgen.spending.bill import Bill
 
 _BY = ("clip", "prompt", "cell", "day", "model", "take")
 
@@ -86,9 +86,9 @@ def _bill(reader: Reader, by: str, asked: dict[str, Any] | None, arg: str, *, as
 
 def _audited(reader: Reader, asked: dict[str, Any], arg: str) -> Audit:
     """Hold every request against the history of its model; a batch that never submitted has nothing to hold."""
-    from batchgen import siblings
-    from batchgen.audit import Read, hold, period
     from batchgen.cli.asking import read_history
+    from batchgen.history import siblings
+    from batchgen.spending.audit import Read, hold, period
 
     clips = [clip for clip, _ in reader.requests()]
     span = period(clips)
@@ -101,7 +101,7 @@ def _audited(reader: Reader, asked: dict[str, Any], arg: str) -> Audit:
 
 def made_by(reader: Reader, by: str) -> Bill:
     """Add up every request of a ledger."""
-    from batchgen.bill import By, make_bill
+    from batchgen.spending.bill import By, make_bill
 
     return make_bill((clip for clip, _ in reader.requests()), By(by))
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from batchgen.charges import MEMORY, Charges
 from batchgen.clip import Wanted
 from batchgen.errors import UsageError
 from batchgen.ledger import Ledger
 from batchgen.manifest import Prices, load, rerolls
 from batchgen.money import usd
 from batchgen.settings import find_manifest
-from batchgen.tariff import Tariff
+from batchgen.spending.charges import MEMORY, Charges
+from batchgen.spending.tariff import Tariff
 from batchgen.views.words import dollars, plural
 
 

@@ -14,7 +14,7 @@ from batchgen.errors import AccountError
 from batchgen.flow.budget import Rank, Want
 from batchgen.flow.fates import Hope, hope_of, told
 from batchgen.flow.tools import Tools
-from batchgen.pacer import SubmissionStoppedError
+from batchgen.pacing.pacer import SubmissionStoppedError
 from batchgen.retry import delay
 
 log = logging.getLogger("batchgen.account")

@@ -17,12 +17,12 @@ from functools import partial
 
 from batchgen.clip import Clip
 from batchgen.errors import CallError
+from batchgen.history.matching import CLOCK_SKEW_S, LATEST_S, canonical, could_be, sent_params
+from batchgen.history.reconcile import utc
 from batchgen.ledger import Ledger
 from batchgen.ledger.recover import BLIND
-from batchgen.matching import CLOCK_SKEW_S, LATEST_S, canonical, could_be, sent_params
-from batchgen.pacer import Call, Pacer
+from batchgen.pacing.pacer import Call, Pacer
 from batchgen.providers.base import HistoryPage, HistoryRow, Provider
-from batchgen.reconcile import utc
 
 log = logging.getLogger("batchgen.blind")
 

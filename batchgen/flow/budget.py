@@ -11,8 +11,8 @@ from batchgen.clip import Clip, Wanted
 from batchgen.errors import Exit
 from batchgen.flow.tools import Tools
 from batchgen.money import usd
-from batchgen.pacer import SubmissionStoppedError
-from batchgen.wall import NOBODY, UNKNOWN, Ahead, Barrier, day_of, next_day
+from batchgen.pacing.pacer import SubmissionStoppedError
+from batchgen.spending.wall import NOBODY, UNKNOWN, Ahead, Barrier, day_of, next_day
 
 #: First takes of all prompts, then by priority, then in the manifest's order; the row tells equals apart.
 Rank: TypeAlias = tuple[int, int, int, int]

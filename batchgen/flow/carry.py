@@ -8,7 +8,7 @@ from batchgen.flow.collect import Collector
 from batchgen.flow.fetch import Fetcher
 from batchgen.flow.submit import Submitter
 from batchgen.flow.tools import Place, Tools
-from batchgen.pacer import SubmissionStoppedError
+from batchgen.pacing.pacer import SubmissionStoppedError
 
 
 class Carrier:

@@ -9,11 +9,11 @@ from dataclasses import replace
 from batchgen.clip import Blocked, Clip, Ending, Failed, FailedForNow, Generated, Lost, State
 from batchgen.errors import NowError, UnknownError
 from batchgen.flow.tools import Place, Tools, filled, generated
-from batchgen.pacer import Call
-from batchgen.poller import Overdue
+from batchgen.pacing.pacer import Call
+from batchgen.polling.poller import Overdue
+from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Cause, Completed, Gone, HistoryRow, Refused, Running
 from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS, delay
-from batchgen.schedule import RunTimes
 
 log = logging.getLogger("batchgen.collect")
 

@@ -8,7 +8,7 @@ import logging
 from batchgen.errors import CallError
 from batchgen.flow.tools import Tools
 from batchgen.money import usd
-from batchgen.pacer import Call
+from batchgen.pacing.pacer import Call
 from batchgen.providers.base import Provider
 
 log = logging.getLogger("batchgen.credits")

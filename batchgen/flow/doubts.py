@@ -5,8 +5,8 @@ from __future__ import annotations
 from batchgen.clip import Clip, Event, State, Submitted, advance
 from batchgen.flow.collect import refused
 from batchgen.flow.tools import generated
+from batchgen.history.reconcile import Doubt
 from batchgen.providers.base import Completed, HistoryRow, Running
-from batchgen.reconcile import Doubt
 
 
 def found(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:

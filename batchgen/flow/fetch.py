@@ -15,7 +15,7 @@ from batchgen.clip import Clip, Downloaded, Generated, Lost
 from batchgen.errors import DownloadError, NowError, UnknownError
 from batchgen.flow.tools import Tools, generated
 from batchgen.media import Expect, Fetched
-from batchgen.pacer import Call, SubmissionStoppedError
+from batchgen.pacing.pacer import Call, SubmissionStoppedError
 from batchgen.providers.base import Completed, Source
 from batchgen.retry import delay
 

@@ -16,9 +16,9 @@ from batchgen.flow.credits import foresee
 from batchgen.flow.doubts import found
 from batchgen.flow.tools import Place, Tools
 from batchgen.flow.vigil import Vigil
-from batchgen.looks import LOOKS
+from batchgen.history.looks import LOOKS
+from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.providers.base import Completed
-from batchgen.reconcile import Doubt, Reconciler
 
 log = logging.getLogger("batchgen.runner")
 

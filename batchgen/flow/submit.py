@@ -18,7 +18,7 @@ from batchgen.flow.blind import StillBlindError
 from batchgen.flow.budget import Budget, Want
 from batchgen.flow.tools import Tools
 from batchgen.flow.trouble import UNSURE_STOP, Trouble
-from batchgen.pacer import Call, SubmissionStoppedError
+from batchgen.pacing.pacer import Call, SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
 
 log = logging.getLogger("batchgen.submit")

@@ -17,13 +17,13 @@ from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, Ledg
 from batchgen.flow.blind import Blind
 from batchgen.flow.brake import Brake
 from batchgen.flow.fates import told
-from batchgen.flow.inflight import Places
 from batchgen.ledger import Ledger
 from batchgen.media import Expect, Fetched
-from batchgen.pacer import Pacer
-from batchgen.poller import Poller
+from batchgen.pacing.pacer import Pacer
+from batchgen.pacing.places import Places
+from batchgen.polling.poller import Poller
+from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Completed, Provider, Source
-from batchgen.schedule import RunTimes
 
 log = logging.getLogger("batchgen.run")
 

@@ -14,7 +14,7 @@ from batchgen.known import Known
 from batchgen.ledger import sound, sql
 from batchgen.ledger.lock import holder
 from batchgen.ledger.sound import FILE
-from batchgen.wall import NO_CAPS, Caps, Sums, Wall, day_of, next_day
+from batchgen.spending.wall import NO_CAPS, Caps, Sums, Wall, day_of, next_day
 
 __all__ = ["FILE", "Reader", "Totals"]
 

@@ -27,7 +27,7 @@ from batchgen.ledger.log import FILE as LOG
 from batchgen.ledger.log import Log
 from batchgen.ledger.reader import FILE, Reader
 from batchgen.ledger.spill import Spill
-from batchgen.wall import stake_of
+from batchgen.spending.wall import stake_of
 
 log = logging.getLogger("batchgen.ledger")
 

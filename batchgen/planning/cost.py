@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, TypeAlias
 
-from batchgen.charges import Quote, Source, drift_text
 from batchgen.money import price_class, usd
 from batchgen.planning.values import Group, Plan
-from batchgen.wall import Barrier, Sums, Wall
+from batchgen.spending.charges import Quote, Source, drift_text
+from batchgen.spending.wall import Barrier, Sums, Wall
 
 #: API calls that one clip takes as a rule: submit, two looks, result.
 CALLS_PER_CLIP = 4

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from batchgen.charges import Quote
 from batchgen.clip import State, Wanted
 from batchgen.known import Known
 from batchgen.planning import cost
@@ -15,6 +14,7 @@ from batchgen.planning.changes import edits, grouped
 from batchgen.planning.sorting import Sorted, sort_out
 from batchgen.planning.values import Action, Cause, Choice, Edit, Given, Group, Plan, PlannedClip, Step
 from batchgen.retry import MAX_ATTEMPTS
+from batchgen.spending.charges import Quote
 
 #: The provider keeps a record this long after submission (seconds).
 RECORD_S = 3600.0

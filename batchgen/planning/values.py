@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from batchgen.charges import Quote
-from batchgen.wall import NO_CAPS, Barrier, Caps, Wall
+from batchgen.spending.charges import Quote
+from batchgen.spending.wall import NO_CAPS, Barrier, Caps, Wall
 
 
 class Action(StrEnum):

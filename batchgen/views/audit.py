@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
-from batchgen.audit import Audit, Item
+from batchgen.spending.audit import Audit, Item
 from batchgen.views.bill import dollar_number, exact
 from batchgen.views.words import one_line, plural, stamp, stamp_utc, wrap
 

@@ -7,8 +7,8 @@ from datetime import tzinfo
 from decimal import Decimal
 from typing import Any, overload
 
-from batchgen.bill import Bill, By, Kind, Line
 from batchgen.money import MICRO
+from batchgen.spending.bill import Bill, By, Kind, Line
 from batchgen.views.words import ascii_only, columns, fit, one_line, plural, stamp, stamp_utc, wrap
 
 _LABEL = 14

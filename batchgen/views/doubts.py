@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from batchgen.clip import State
-from batchgen.looks import Look
+from batchgen.history.looks import Look
 from batchgen.money import usd
 from batchgen.views.marks import Marks
 from batchgen.views.problem import Problem

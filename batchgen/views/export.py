@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from batchgen.bill import kind_of
 from batchgen.clip import Clip, Request
 from batchgen.money import MICRO
+from batchgen.spending.bill import kind_of
 from batchgen.views.words import bare_urls, stamp_utc
 
 #: What a column holds; "usd" is a Decimal with 6 places, "time" a datetime in UTC, "seconds" a float.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import Any
 
-from batchgen.charges import Quote, Source
 from batchgen.money import usd
 from batchgen.planning import Action, Change, Group, Plan, PlannedClip, Step
+from batchgen.spending.charges import Quote, Source
 from batchgen.views.plan_steps import clip_lines, step_lines
 from batchgen.views.words import (
     ascii_only,

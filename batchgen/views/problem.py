@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from batchgen.clip import State
-from batchgen.looks import Look
+from batchgen.history.looks import Look
 
 
 @dataclass(frozen=True, slots=True)

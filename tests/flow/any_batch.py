@@ -17,9 +17,9 @@ from virtual_time import EPOCH, VirtualTimeLoop
 
 from batchgen.clip import Event, State, Wanted
 from batchgen.flow.doubts import found
+from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import FILE, Ledger, Reader
-from batchgen.pacer import Pacer
-from batchgen.reconcile import Reconciler
+from batchgen.pacing.pacer import Pacer
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from batchgen.clip import Clip, Event, State, SubmitStarted, Wanted
 from batchgen.errors import Exit
 from batchgen.flow.runner import Orders
 from batchgen.flow.tools import Tools
-from batchgen.wall import Caps
+from batchgen.spending.wall import Caps
 
 FREE = ("refused", "failed", "absent")
 HOUR = 3600.0

@@ -14,8 +14,8 @@ from fakes import FakeDownloads, FakeProvider, always, first, wanted
 
 from batchgen.clip import Retried, State
 from batchgen.flow.runner import Orders
+from batchgen.history.looks import LOOKS, Look, read
 from batchgen.ledger import Ledger, Reader
-from batchgen.looks import LOOKS, Look, read
 
 UNCONFIRMED = Orders(resubmit_unconfirmed=True)
 LOST = Orders(resubmit_lost=True)

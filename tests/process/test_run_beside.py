@@ -7,7 +7,7 @@ from command import KEY, Desk
 from fake_api import FakeApi
 from mischief import first, says
 
-from batchgen.pacebook import Pacebook
+from batchgen.pacing.pacebook import Pacebook
 from batchgen.redact import Secret, account_of
 
 pytestmark = pytest.mark.real_time

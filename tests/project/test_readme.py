@@ -13,14 +13,14 @@ from readme_blocks import BLOCKS, README, ROOT, blocks_in, command, fresh, visib
 
 import batchgen
 from batchgen import settings
-from batchgen.audit import Audit, Item
-from batchgen.bill import By, make_bill
-from batchgen.charges import Quote, Source
 from batchgen.cli import COMMANDS, cli
 from batchgen.clip import State
 from batchgen.errors import Exit
 from batchgen.planning import Given, make_plan
 from batchgen.sandbox.faults import Faults
+from batchgen.spending.audit import Audit, Item
+from batchgen.spending.bill import By, make_bill
+from batchgen.spending.charges import Quote, Source
 from batchgen.views.audit import audit_object
 from batchgen.views.bill import bill_object
 from batchgen.views.export import columns

@@ -9,9 +9,9 @@ from fakes import wanted
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.audit import Audit, Read, hold, period
 from batchgen.clip import Clip, Request, State
 from batchgen.providers.base import Completed, HistoryRow, Refused, Running
+from batchgen.spending.audit import Audit, Read, hold, period
 from batchgen.views.audit import audit_lines, audit_object
 from batchgen.views.words import columns
 

@@ -16,7 +16,6 @@ from fakes import wanted
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.bill import By, Kind, Line, kind_of, make_bill
 from batchgen.clip import (
     AnswerLost,
     Blocked,
@@ -36,6 +35,7 @@ from batchgen.clip import (
     Submitted,
 )
 from batchgen.ledger import Ledger, Reader
+from batchgen.spending.bill import By, Kind, Line, kind_of, make_bill
 from batchgen.views.bill import bill_object, bill_text, exact, summary_lines
 from batchgen.views.words import columns
 

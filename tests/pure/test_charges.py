@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.charges import Charges, Quote, Source, drift_text
+from batchgen.spending.charges import Charges, Quote, Source, drift_text
 
 GRADE = "wan-2.5-t2v 1280*720 5"
 TABLE = 625_000

@@ -12,9 +12,9 @@ from fakes import wanted
 from batchgen.cli.facts import facts_of
 from batchgen.cli.learned import learned_of
 from batchgen.clip import AnswerLost, Generated, SubmitStarted, Submitted
+from batchgen.history.looks import LOOKS, Look
 from batchgen.ledger import Home, Ledger
-from batchgen.lessons import Lessons
-from batchgen.looks import LOOKS, Look
+from batchgen.pacing.lessons import Lessons
 
 
 def test_what_was_learned_is_by_class_with_the_looks_that_it_leads_to(tmp_path: Path, monkeypatch: Any) -> None:

@@ -11,7 +11,7 @@ from fakes import wanted
 
 from batchgen.clip import AnswerLost, Event, Failed, Forgotten, Generated, Lost, SubmitStarted, Submitted
 from batchgen.ledger import FILE, Ledger, Reader
-from batchgen.wall import Wall, day_of
+from batchgen.spending.wall import Wall, day_of
 
 DAY_S = 86_400.0
 NOON = 1_795_003_200.0

@@ -11,12 +11,12 @@ import pytest
 from filelock import FileLock
 from test_pacer import asking, now, run, running
 
-from batchgen.flow.inflight import START
-from batchgen.lessons import KEPT_S, Known, Lessons
-from batchgen.pace import Pace
-from batchgen.pacer import Call, Pacer
+from batchgen.pacing.lessons import KEPT_S, Known, Lessons
+from batchgen.pacing.pace import Pace
+from batchgen.pacing.pacer import Call, Pacer
+from batchgen.pacing.places import START
+from batchgen.pacing.start import Start, start_of
 from batchgen.settings import Settings
-from batchgen.start import Start, start_of
 
 ORIGIN, ACCOUNT = "https://api.example", "a1"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchgen.line import Call, Line
+from batchgen.pacing.line import Call, Line
 
 
 def order(line: Line) -> list[Call]:

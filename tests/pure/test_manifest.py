@@ -12,7 +12,7 @@ import pytest
 from batchgen.errors import ManifestError
 from batchgen.manifest import Manifest, json_schema, load, template
 from batchgen.settings import merge
-from batchgen.wall import Caps
+from batchgen.spending.wall import Caps
 
 Write = Callable[..., Path]
 

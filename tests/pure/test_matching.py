@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from in_doubt import T0, doubt, row
 
 from batchgen.clip import Clip
-from batchgen.matching import CLOCK_SKEW_S, LATEST_S, agrees
-from batchgen.matching import match as matched
+from batchgen.history.matching import CLOCK_SKEW_S, LATEST_S, agrees
+from batchgen.history.matching import match as matched
 from batchgen.providers.base import Completed, HistoryRow
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from batchgen.cli.outlook import time_left
 from batchgen.clip import State
-from batchgen.lessons import Lessons
-from batchgen.pace import Pace
+from batchgen.pacing.lessons import Lessons
+from batchgen.pacing.pace import Pace
 from batchgen.settings import Settings
 
 

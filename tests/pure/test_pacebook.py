@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_pacer import asking, most_in_a_minute, now, run, running
 
-from batchgen.pacebook import Pacebook
-from batchgen.pacer import Call, Pacer
+from batchgen.pacing.pacebook import Pacebook
+from batchgen.pacing.pacer import Call, Pacer
 
 ORIGIN, ACCOUNT = "https://api.example", "a1"
 

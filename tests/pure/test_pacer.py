@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_time import VirtualTimeLoop
 
-from batchgen.pacer import Call, Pacer, SubmissionStoppedError
+from batchgen.pacing.pacer import Call, Pacer, SubmissionStoppedError
 
 
 def now() -> float:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchgen.charges import Quote, Source
 from batchgen.clip import State, Wanted
 from batchgen.known import Known
 from batchgen.planning import Action, Choice, Given, Plan, make_plan, time_needed
 from batchgen.planning.cost import reach
-from batchgen.wall import Barrier, Caps, Sums, Wall
+from batchgen.spending.charges import Quote, Source
+from batchgen.spending.wall import Barrier, Caps, Sums, Wall
 
 MODEL = "wan-2.5-t2v"
 

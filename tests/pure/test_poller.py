@@ -12,10 +12,10 @@ from fakes import FakeProvider, Job, always, first
 from virtual_time import EPOCH, wall
 
 from batchgen.errors import AccountError
-from batchgen.pacer import Call, Pacer
-from batchgen.poller import LOOKS, Ended, Overdue, Poller, Probes
+from batchgen.pacing.pacer import Call, Pacer
+from batchgen.polling.poller import LOOKS, Ended, Overdue, Poller, Probes
+from batchgen.polling.schedule import SCOUTS, UNTOLD_S, RunTimes
 from batchgen.providers.base import Cause, Completed, Gone, Refused
-from batchgen.schedule import SCOUTS, UNTOLD_S, RunTimes
 
 PARAMS = {"prompt": "x", "seed": 1}
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.rate import BACK_S, HEADROOM, MINUTE_S, PROBE_AT_MOST_S, PROBE_EVERY_S, SLOWEST_RPM, Rate
+from batchgen.pacing.rate import BACK_S, HEADROOM, MINUTE_S, PROBE_AT_MOST_S, PROBE_EVERY_S, SLOWEST_RPM, Rate
 
 
 def steady(rate: Rate, limit: float, *, until: float, begin: float = 0.0) -> tuple[float, list[float]]:

@@ -16,11 +16,11 @@ from virtual_time import wall
 
 from batchgen.clip import Clip, Lost, SubmitStarted, Submitted, advance
 from batchgen.errors import UnsureError
-from batchgen.looks import read
-from batchgen.matching import CLOCK_SKEW_S
-from batchgen.pacer import Pacer
+from batchgen.history.looks import read
+from batchgen.history.matching import CLOCK_SKEW_S
+from batchgen.history.reconcile import Doubt, Reconciler
+from batchgen.pacing.pacer import Pacer
 from batchgen.providers.base import HistoryPage
-from batchgen.reconcile import Doubt, Reconciler
 
 # --- reading the history ------------------------------------------------------------------------------------
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.charges import Quote, Source
 from batchgen.clip import State, Wanted
 from batchgen.errors import UsageError
 from batchgen.known import Known
 from batchgen.planning import Choice, Given, Plan, make_plan
 from batchgen.planning.saved import Basis, Saved, moved, read, save, text_of
+from batchgen.spending.charges import Quote, Source
 
 BASIS = Basis(
     manifest="a" * 64,

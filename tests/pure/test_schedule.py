@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_times import SHAPES, Spent, fewest_looks, fewest_within, fixed_interval, frontier, known, spent
 
-from batchgen.belief import ENOUGH, Belief, believe
-from batchgen.schedule import (
+from batchgen.polling.belief import ENOUGH, Belief, believe
+from batchgen.polling.schedule import (
     COLD_LOOKS,
     FEWEST_LOOKS,
     MEMORY,

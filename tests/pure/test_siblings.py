@@ -11,8 +11,8 @@ import pytest
 from fakes import wanted
 
 from batchgen.clip import SubmitStarted, Submitted
+from batchgen.history.siblings import request_ids
 from batchgen.ledger import FILE, Home, Ledger
-from batchgen.siblings import request_ids
 
 
 def batch(folder: Path, *ids: str, origin: str = "https://a", account: str = "me") -> Path:

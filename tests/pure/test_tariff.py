@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from batchgen.charges import Charges, Source
 from batchgen.clip import Clip, Event, Generated, Lost, SubmitStarted, Submitted, Wanted, advance
 from batchgen.providers.models import Prices
-from batchgen.tariff import Tariff
+from batchgen.spending.charges import Charges, Source
+from batchgen.spending.tariff import Tariff
 
 PARAMS = {"prompt": "x", "size": "1280*720", "duration": 5, "seed": 1}
 WANTED = Wanted("k", "p", 1, "wan-2.5-t2v", json.dumps(PARAMS), "clip")

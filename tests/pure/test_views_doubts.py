@@ -7,7 +7,7 @@ from datetime import timedelta, timezone
 from typing import Any
 
 from batchgen.clip import State
-from batchgen.looks import Candidate, Look, Rival
+from batchgen.history.looks import Candidate, Look, Rival
 from batchgen.views.doubts import attention, doubt_lines
 from batchgen.views.problem import Problem
 from batchgen.views.words import columns

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from batchgen.charges import Quote, Source
 from batchgen.clip import State, Wanted
 from batchgen.known import Known
 from batchgen.planning import Choice, Given, Plan, make_plan
+from batchgen.spending.charges import Quote, Source
+from batchgen.spending.wall import NO_CAPS, Caps, Wall
 from batchgen.views.plan import plan_object, plan_text
 from batchgen.views.words import columns
-from batchgen.wall import NO_CAPS, Caps, Wall
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW = 1_795_485_600.0

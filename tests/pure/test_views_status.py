@@ -11,10 +11,10 @@ import pytest
 
 from batchgen.clip import State
 from batchgen.retention import Paid
+from batchgen.spending.wall import Caps
 from batchgen.views.problem import Problem
 from batchgen.views.status import Facts, cause, next_commands, status_object, status_text
 from batchgen.views.words import columns, stamp_utc
-from batchgen.wall import Caps
 
 GOLDEN = Path(__file__).parent / "golden"
 ZONE = timezone(timedelta(hours=1))

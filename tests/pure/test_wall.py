@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.clip import Request
-from batchgen.wall import (
+from batchgen.spending.wall import (
     NO_CAPS,
     NO_STAKE,
     UNSEEN_FACTOR,

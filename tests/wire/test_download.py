@@ -9,7 +9,7 @@ from aiohttp import web
 from filehost import ETAG, LARGE, SMALL, Host, Reply, check, chunked, cut, downloader, host, plain, quick, served  # noqa: F401
 from mp4 import video
 
-from batchgen.download import Downloader, Expect, _hint
+from batchgen.download.downloader import Downloader, Expect, _hint
 from batchgen.errors import DownloadError
 
 pytestmark = pytest.mark.real_time

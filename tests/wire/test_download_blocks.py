@@ -17,13 +17,13 @@ from aiohttp import web
 from filehost import ETAG, LARGE, Host, check, cut, downloader, host, quick, served  # noqa: F401
 from mp4 import video
 
-from batchgen import part as part_module
-from batchgen.blocks import BLOCK, Blocks
 from batchgen.download import Downloader
+from batchgen.download import part as part_module
+from batchgen.download.blocks import BLOCK, Blocks
+from batchgen.download.part import Part, PartWriter
 from batchgen.errors import DiskFullError
 from batchgen.folders import Folders
 from batchgen.media import Expect
-from batchgen.part import Part, PartWriter
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

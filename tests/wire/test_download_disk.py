@@ -16,9 +16,9 @@ import pytest
 from aiohttp import web
 from filehost import ETAG, LARGE, SMALL, Host, check, cut, downloader, host, quick, served  # noqa: F401
 
-from batchgen.download import Downloader, Expect, Fetched
+from batchgen.download.downloader import Downloader, Expect, Fetched
+from batchgen.download.part import disk
 from batchgen.errors import DiskFullError, DownloadError
-from batchgen.part import disk
 
 pytestmark = pytest.mark.real_time
 

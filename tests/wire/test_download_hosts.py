@@ -10,8 +10,7 @@ from aiohttp.resolver import ThreadedResolver
 from filehost import SMALL, Host, check, downloader, host, plain, served  # noqa: F401
 from yarl import URL
 
-from batchgen import hosts
-from batchgen.download import Downloader
+from batchgen.download import Downloader, hosts
 from batchgen.errors import DownloadError
 
 pytestmark = pytest.mark.real_time

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from statistics import NormalDist
 from typing import Any
 
-from batchgen.schedule import RunTimes
+from batchgen.polling.schedule import RunTimes
 
 INK, GRID, OURS = "#6e7781", "#8c959f44", "#2f81f7"
 COLOURS = {

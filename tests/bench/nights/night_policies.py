@@ -9,8 +9,8 @@ from night_service import NightService, Weather
 from run_times import frontier, known
 from virtual_time import EPOCH
 
-from batchgen.poller import Poller, Wait
-from batchgen.schedule import Looks
+from batchgen.polling.poller import Poller, Wait
+from batchgen.polling.schedule import Looks
 
 #: Age → the age of the next look.
 Rule = Callable[[float], float]

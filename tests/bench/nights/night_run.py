@@ -19,19 +19,19 @@ from virtual_time import EPOCH, VirtualTimeLoop
 
 from batchgen.clip import Wanted
 from batchgen.flow.brake import Brake
-from batchgen.flow.inflight import Places
 from batchgen.flow.runner import Orders, Runner
 from batchgen.flow.tools import Tools
+from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import Ledger
-from batchgen.lessons import Lessons
 from batchgen.media import Expect, Fetched
-from batchgen.pace import Pace
-from batchgen.pacer import Pacer
-from batchgen.poller import Poller
+from batchgen.pacing.lessons import Lessons
+from batchgen.pacing.pace import Pace
+from batchgen.pacing.pacer import Pacer
+from batchgen.pacing.places import Places
+from batchgen.pacing.rate import HEADROOM
+from batchgen.polling.poller import Poller
+from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Source
-from batchgen.rate import HEADROOM
-from batchgen.reconcile import Reconciler
-from batchgen.schedule import RunTimes
 from batchgen.settings import Settings
 
 #: The published mean of the model, whatever the night brings.

@@ -30,7 +30,7 @@ from run_times import (  # noqa: E402
     spent,
 )
 
-from batchgen.schedule import MEMORY, RunTimes  # noqa: E402
+from batchgen.polling.schedule import MEMORY, RunTimes  # noqa: E402
 
 RESULTS = HERE / "results.json"
 #: What a night is like, in words → the weather, and how many clips.

@@ -10,20 +10,21 @@ import heapq
 import logging
 import math
 import random
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count, islice
 from typing import Protocol, TypeAlias
 
 from batchgen.errors import AccountError, CallError, NowError
-from batchgen.pacer import Call, Pacer
+from batchgen.pacing.pacer import Call, Pacer
+from batchgen.polling.allowance import FOLLOW_EVERY_S, Allowance
+from batchgen.polling.schedule import SCOUTS, RunTimes, next_look
 from batchgen.providers.base import Completed, Gone, Outcome, Provider, Refused, Running
 from batchgen.retention import RECORD_S
 from batchgen.retry import delay
-from batchgen.schedule import SCOUTS, RunTimes, affordable_looks, next_look
 
-log = logging.getLogger("batchgen.poller")
+log = logging.getLogger("batchgen.polling.poller")
 
 #: A new request may not be known everywhere at once: 404s this young are no news (seconds).
 YOUNG_S = 60.0
@@ -35,16 +36,6 @@ RESULT_TRIES = 5
 HURRY_PART = 0.75
 #: A probe looks so long after the submission, or at this part of the typical run time if that is sooner (seconds).
 PROBE_S, PROBE_PART = 8.0, 0.05
-#: Over how long the ends are counted that looks are shared out among (seconds).
-ENDS_S = 120.0
-#: For run times up to this, what calls were spare in the last minute tells how many will be (seconds).
-SOON_S = 300.0
-#: How often the looks a clip are reckoned anew (seconds), how slowly they follow upwards and downwards (as parts of
-#: the typical run time: clips that were submitted together end together, which is no reason to look away and then to
-#: stare; but where calls get short, what looks take is taken from submissions), and the change that is worth planning
-#: all looks anew.
-BUDGET_EVERY_S, FOLLOWS_UP, FOLLOWS_DOWN, REPLAN = 10.0, 0.5, 0.25, 1.25
-START_LOOKS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +113,7 @@ class Poller:
         self._waiting: dict[str, Wait] = {}
         self._ages: list[tuple[float, str]] = []
         self._looks = asyncio.Semaphore(LOOKS)
-        self._ends: deque[float] = deque()
-        self._calls = self._planned_for = START_LOOKS
-        self._budgeted_at = 0.0
+        self._allowance = Allowance(pacer)
         self._due: list[tuple[float, int, Wait]] = []  #: due, and not asked about yet; the oldest first
         self._made: Counter[str] = Counter()  #: status calls by request id
 
@@ -202,48 +191,18 @@ class Poller:
 
     def next_age(self, wait: Wait, age: float) -> float:
         """Give the age at which to look next: all policy is here (seconds since the submission)."""
-        look = next_look(age, wait.times, calls=self._calls, older=self._older(wait))
+        look = next_look(age, wait.times, calls=self._allowance.looks, older=self._older(wait))
         look = max(look, wait.queued_s + wait.times.quickest)
         if wait.probe:
             look = min(look, age + min(PROBE_S, PROBE_PART * wait.times.typical))
         return look
 
-    def _budget(self) -> None:
-        """Follow, slowly, how many looks a clip can be afforded; plan anew when it is another matter."""
-        now = asyncio.get_running_loop().time()
+    def _follow(self) -> None:
+        """Plan all looks anew when another number of them can be afforded."""
         times = next((wait.times for wait in self._waiting.values()), None)
-        if times is None or now < self._budgeted_at + BUDGET_EVERY_S:
-            return
-        ends = self._ends_per_s(times)
-        target = affordable_looks(self._spare_per_s(times, ends), ends)
-        follows = times.typical * (FOLLOWS_DOWN if target < self._calls else FOLLOWS_UP)
-        weight = min(1.0, (now - self._budgeted_at) / max(BUDGET_EVERY_S, follows))
-        self._budgeted_at = now
-        self._calls += weight * (target - self._calls)
-        if not self._planned_for / REPLAN < self._calls < self._planned_for * REPLAN:
-            self._planned_for = self._calls
-            self.reschedule()
-
-    def _spare_per_s(self, times: RunTimes, ends: float) -> float:
-        """How many calls a second are left when looks that are planned now come due: about a run time from now.
-
-        What the last minute left tells it of short jobs. Where they are long it may be a lull: each clip that ends
-        will take a result and a submission.
-        """
-        lately = self._pacer.spare_for_looks / 60.0
-        soon = min(1.0, SOON_S / max(times.typical, 1e-3))
-        return lately if soon == 1.0 else soon * lately + (1.0 - soon) * min(lately, self._pacer.looks_per_s - 2 * ends)
-
-    def _ends_per_s(self, times: RunTimes) -> float:
-        """How many clips end in a second: as seen lately or by Little's law, whichever is more.
-
-        Long jobs end in waves. Between two of them few end, and what is spare then can't be kept for the next one.
-        """
         now = asyncio.get_running_loop().time()
-        while self._ends and self._ends[0] < now - ENDS_S:
-            self._ends.popleft()
-        in_flight_s = max(times.typical + times.looks(self._calls).lag, 1e-3)
-        return max(len(self._ends) / ENDS_S, len(self._waiting) / in_flight_s)
+        if times is not None and self._allowance.follow(now, times, len(self._waiting)):
+            self.reschedule()
 
     def _missed(self, wait: Wait) -> bool:
         """Tell whether nobody looked when it was time, or may have been: the run before had ended."""
@@ -268,14 +227,14 @@ class Poller:
             self._changed.clear()
             while self._heap and (self._heap[0][2].due != self._heap[0][0] or self._heap[0][2].ended.done()):
                 heapq.heappop(self._heap)
-            self._budget()
+            self._follow()
             left = self._heap[0][0] - loop.time() if self._heap else None
             if left is not None and left <= 0:
                 wait = heapq.heappop(self._heap)[2]
                 wait.due = math.inf  # being looked at
                 return wait
             try:
-                async with asyncio.timeout(left if left is None else min(left, BUDGET_EVERY_S)):
+                async with asyncio.timeout(left if left is None else min(left, FOLLOW_EVERY_S)):
                     await self._changed.wait()
             except TimeoutError:
                 continue
@@ -336,7 +295,7 @@ class Poller:
         last_try = wait.result_tries + 1 >= RESULT_TRIES
         linked = isinstance(outcome, Completed) and (outcome.url or last_try)
         if isinstance(outcome, Refused) or gone or linked:
-            self._ends.append(asyncio.get_running_loop().time())
+            self._allowance.ended(asyncio.get_running_loop().time())
             _end(wait, outcome)
         elif age >= self._deadline_s:
             _end(wait, Overdue(wait.last))

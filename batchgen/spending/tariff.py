@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from batchgen.charges import Charges, Quote, drift_text
 from batchgen.clip import Clip, Event, Generated, Lost, Wanted
 from batchgen.money import price_class
 from batchgen.providers.models import Prices, estimate
+from batchgen.spending.charges import Charges, Quote, drift_text
 
 log = logging.getLogger("batchgen.prices")
 

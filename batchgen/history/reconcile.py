@@ -15,12 +15,12 @@ from functools import partial
 
 from batchgen.clip import Clip
 from batchgen.errors import CallError
-from batchgen.looks import Candidate, Look, Rival
-from batchgen.matching import CLOCK_SKEW_S, LATEST_S, Matching, could_be, left_at, match
-from batchgen.pacer import Call, Pacer
+from batchgen.history.looks import Candidate, Look, Rival
+from batchgen.history.matching import CLOCK_SKEW_S, LATEST_S, Matching, could_be, left_at, match
+from batchgen.pacing.pacer import Call, Pacer
 from batchgen.providers.base import Completed, HistoryPage, HistoryRow, Provider, Refused
 
-log = logging.getLogger("batchgen.reconcile")
+log = logging.getLogger("batchgen.history.reconcile")
 
 #: A request this young may be missing in a history that was read a moment ago (seconds).
 FRESH_S = 60.0

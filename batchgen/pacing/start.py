@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchgen.lessons import Known
+from batchgen.pacing.lessons import Known
 from batchgen.settings import Settings
 
 

@@ -12,8 +12,8 @@ from typing import TypeVar
 from aiofiles.threadpool import wrap
 
 from batchgen import failpoints
+from batchgen.download.part import Part, disk
 from batchgen.errors import DiskFullError, DownloadError
-from batchgen.part import Part, disk
 
 _T = TypeVar("_T")
 

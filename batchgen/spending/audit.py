@@ -9,9 +9,9 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from batchgen.bill import Kind, kind_of, submitted_at
 from batchgen.clip import Clip
 from batchgen.providers.base import HistoryRow, Refused
+from batchgen.spending.bill import Kind, kind_of, submitted_at
 
 #: Our clock and the service's may differ, and an answer takes its time: a request may be dated so much off (seconds).
 CLOCK_SLACK_S = 900.0

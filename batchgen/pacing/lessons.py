@@ -21,9 +21,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from batchgen.pacebook import stem
+from batchgen.pacing.pacebook import stem
 
-log = logging.getLogger("batchgen.lessons")
+log = logging.getLogger("batchgen.pacing.lessons")
 
 #: What is older is forgotten (seconds): a night, and the weekend between two nights. A limit that still holds then
 #: costs one 429 to learn anew; one that came of an incident is no reason for more than the first half hour of a night.

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 
 
-class Turns:
+class Slots:
     """A bound on how many are at work at once; the one with the smallest number has the next turn."""
 
     def __init__(self, slots: int) -> None:
@@ -19,7 +19,7 @@ class Turns:
 
     def __repr__(self) -> str:
         """Say how many wait, for logs and tests."""
-        return f"<Turns: {self._free} free, {len(self._waiting)} waiting>"
+        return f"<Slots: {self._free} free, {len(self._waiting)} waiting>"
 
     @asynccontextmanager
     async def turn(self, urgency: float) -> AsyncIterator[None]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-log = logging.getLogger("batchgen.pacebook")
+log = logging.getLogger("batchgen.pacing.pacebook")
 
 MINUTE_S = 60.0
 #: Runs of one account at once that have a file; those beyond go on without.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from batchgen.turns import Turns
+from batchgen.download.slots import Slots
 
 
 async def test_the_most_urgent_who_waits_is_next() -> None:
     """And of equal ones, who came first."""
-    turns, order = Turns(1), list[str]()
+    turns, order = Slots(1), list[str]()
 
     async def work(name: str, urgency: float) -> None:
         async with turns.turn(urgency):
@@ -26,7 +26,7 @@ async def test_the_most_urgent_who_waits_is_next() -> None:
 
 async def test_no_more_than_the_slots_are_at_work_and_none_gets_lost() -> None:
     """Whoever is cancelled, waiting or in the very moment of getting the slot, gives it on."""
-    turns, at_work, most = Turns(3), 0, 0
+    turns, at_work, most = Slots(3), 0, 0
 
     async def work(urgency: float) -> None:
         nonlocal at_work, most
@@ -47,12 +47,12 @@ async def test_no_more_than_the_slots_are_at_work_and_none_gets_lost() -> None:
         with suppress(asyncio.CancelledError):
             await task
     assert most == 3
-    assert repr(turns) == "<Turns: 3 free, 0 waiting>"
+    assert repr(turns) == "<Slots: 3 free, 0 waiting>"
 
 
 async def test_a_slot_that_is_handed_to_someone_who_leaves_in_that_moment_is_given_on() -> None:
     """It would be lost for the whole night."""
-    turns = Turns(1)
+    turns = Slots(1)
 
     async def work() -> None:
         async with turns.turn(1.0):
@@ -64,4 +64,4 @@ async def test_a_slot_that_is_handed_to_someone_who_leaves_in_that_moment_is_giv
     task.cancel()  # the slot is its own already, and it does not know yet
     with suppress(asyncio.CancelledError):
         await task
-    assert repr(turns) == "<Turns: 1 free, 0 waiting>"
+    assert repr(turns) == "<Slots: 1 free, 0 waiting>"

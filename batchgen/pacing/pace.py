@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from batchgen.flow.inflight import START, Places
-from batchgen.lessons import Lessons
-from batchgen.pacebook import Pacebook
-from batchgen.pacer import Pacer
+from batchgen.pacing.lessons import Lessons
+from batchgen.pacing.pacebook import Pacebook
+from batchgen.pacing.pacer import Pacer
+from batchgen.pacing.places import START, Places
+from batchgen.pacing.start import Start, ago, start_of
 from batchgen.settings import Settings
-from batchgen.start import Start, ago, start_of
 
 
 class Pace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from batchgen.flow.inflight import START, Places
+from batchgen.pacing.places import START, Places
 
 
 async def take(places: Places, times: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from batchgen.errors import BatchgenError
 from batchgen.ledger import FILE, Reader
 
-log = logging.getLogger("batchgen.siblings")
+log = logging.getLogger("batchgen.history.siblings")
 
 
 def request_ids(folder: Path, beside: Iterable[Path]) -> set[str]:

@@ -22,14 +22,15 @@ from typing import Self, TypeAlias, TypeVar
 import aiohttp
 from yarl import URL
 
-from batchgen import hosts, retry
-from batchgen.blocks import Blocks, ended
-from batchgen.body import WINDOW_S, TooSlowError, bounded
+from batchgen import retry
+from batchgen.download import hosts
+from batchgen.download.blocks import Blocks, ended
+from batchgen.download.body import WINDOW_S, TooSlowError, bounded
+from batchgen.download.part import Finish, Part
+from batchgen.download.slots import Slots
 from batchgen.errors import DownloadError
 from batchgen.folders import Folders
 from batchgen.media import BrokenVideo, Expect, Fetched
-from batchgen.part import Finish, Part
-from batchgen.turns import Turns
 
 __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
 
@@ -90,7 +91,7 @@ class Downloader:
         max_bytes: int = 4 * 2**30,
         backoff_s: float = 1.0,
     ) -> None:
-        self._slots = Turns(slots)
+        self._slots = Slots(slots)
         self._loopback = loopback
         self._tries = tries
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=stall_s)

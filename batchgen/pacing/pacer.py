@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
 
-from batchgen.line import Call, Line
-from batchgen.rate import HEADROOM, Rate
+from batchgen.pacing.line import Call, Line
+from batchgen.pacing.rate import HEADROOM, Rate
 from batchgen.retry import CAP_S, delay
 
 __all__ = ["Call", "Pacer", "SubmissionStoppedError"]

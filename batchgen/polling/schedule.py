@@ -35,7 +35,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
-from batchgen.belief import ENOUGH, Belief, believe
+from batchgen.polling.belief import ENOUGH, Belief, believe
 
 #: How many of the latest run times are remembered.
 MEMORY = 240
