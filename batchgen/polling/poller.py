@@ -1,6 +1,7 @@
 """The one poller: a single task over a heap of due times for all requests in flight; workers await it.
 
-A fault while polling is never the job's failure: it is asked again, until the deadline ends the wait.
+A fault while polling is never the job's failure: it is asked again, until the deadline ends the wait, and a few
+times more while the record still lives or the job is known to have completed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ log = logging.getLogger("batchgen.polling.poller")
 YOUNG_S = 60.0
 #: Looks at once; more would only wait for each other.
 LOOKS = 64
-#: Status answers that say COMPLETED, and results that do not agree, are asked again this often.
+#: Status answers that say COMPLETED, and results that do not agree, are asked again this often; so are looks that
+#: meet a fault past the deadline.
 RESULT_TRIES = 5
 #: A record that has lived this part of its time is asked for before anything is submitted.
 HURRY_PART = 0.75
@@ -73,6 +75,7 @@ class Wait:
     grant: int = 0  #: the number of the last grant
     asked: float = 0.0  #: when its turn was asked for, by the loop's clock
     faults: int = 0
+    late_faults: int = 0  #: past the deadline
     gone: int = 0  #: 404s in a row
     seen: bool = False  #: the service knew it at some look
     last: str = "nothing"
@@ -297,19 +300,19 @@ class Poller:
         if isinstance(outcome, Refused) or gone or linked:
             self._allowance.ended(asyncio.get_running_loop().time())
             _end(wait, outcome)
-        elif age >= self._deadline_s:
-            _end(wait, Overdue(wait.last))
         elif wait.completed is not None:  # COMPLETED, and the result does not agree yet
             wait.result_tries += 1
             if wait.result_tries >= RESULT_TRIES:
                 _end(wait, wait.completed)
             else:
                 self._put(wait, delay(wait.result_tries))
+        elif age >= self._deadline_s:
+            _end(wait, Overdue(_word(outcome)))
         else:
             self._still_running(wait, outcome)
 
     def _still_running(self, wait: Wait, outcome: Outcome) -> None:
-        word = outcome.word if isinstance(outcome, Running) else "not found yet"
+        word = _word(outcome)
         if isinstance(outcome, Running) and outcome.known:
             self._probed(wait, queued=outcome.queued)
             wait.queued_s = self._wall() - wait.submitted_at if outcome.queued else wait.queued_s
@@ -335,10 +338,28 @@ class Poller:
             if isinstance(error, NowError) and error.kind == "rate":
                 self._pacer.limited(wait.grant, hint)
         log.debug("request %s: %s", wait.request_id, error)
-        if self._wall() - wait.submitted_at >= self._deadline_s and not self._pacer.outage_s:
-            _end(wait, Overdue(f"no answer ({error})"))
+        if self._is_last(wait, error):
+            _end(wait, wait.completed or Overdue(f"no answer ({error})"))
         else:
             self._put(wait, delay(wait.faults, hint=hint, dice=random.random()))
+
+    def _is_last(self, wait: Wait, error: CallError) -> bool:
+        """Tell whether a fault ends the wait: not before the deadline, nor while the API can't be reached.
+
+        Past the deadline the record has minutes left, and what has completed is paid for: a few faults end neither,
+        and a refusal as too many says nothing of the job.
+        """
+        age = self._wall() - wait.submitted_at
+        kind = error.kind if isinstance(error, NowError) else ""
+        lives = age < RECORD_S
+        if age < self._deadline_s or kind == "unreachable" or (kind == "rate" and lives):
+            return False
+        wait.late_faults += 1
+        return wait.late_faults >= RESULT_TRIES or not (lives or wait.completed)
+
+
+def _word(outcome: Outcome) -> str:
+    return outcome.word if isinstance(outcome, Running) else "not found yet"
 
 
 def _end(wait: Wait, news: Outcome | Overdue | AccountError) -> None:
