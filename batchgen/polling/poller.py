@@ -18,6 +18,7 @@ from itertools import count, islice
 from typing import Protocol, TypeAlias
 
 from batchgen.errors import AccountError, CallError, NowError
+from batchgen.pacing.answers import Answers
 from batchgen.pacing.pacer import Call, Pacer
 from batchgen.polling.allowance import FOLLOW_EVERY_S, Allowance
 from batchgen.polling.schedule import SCOUTS, RunTimes, next_look
@@ -94,6 +95,9 @@ class Poller:
         deadline_s: seconds after submission, by the wall, at which a wait ends.
         wall_clock: epoch seconds.
         probes: who learns from early looks.
+
+    Attributes:
+        answers: what came of its calls; all others of the run report there, too.
     """
 
     def __init__(
@@ -107,6 +111,7 @@ class Poller:
     ) -> None:
         self._provider = provider
         self._pacer = pacer
+        self.answers = Answers(pacer)
         self._deadline_s = deadline_s
         self._wall = wall_clock
         self._probes = probes
@@ -281,13 +286,13 @@ class Poller:
         if wait.completed is None:
             self._made[wait.request_id] += 1
             outcome = await self._provider.status(wait.request_id)
-            self._pacer.reached()
+            self.answers.came()
             if not isinstance(outcome, Completed):
                 return outcome
             wait.completed, wait.seen = outcome, True
             wait.grant = await self._pacer.grant(Call.COLLECT, since=wait.asked)
         outcome = await self._provider.result(wait.request_id)
-        self._pacer.reached()
+        self.answers.came()
         return _merge(wait.completed, outcome) if isinstance(outcome, Completed) else outcome
 
     def _digest(self, wait: Wait, outcome: Outcome) -> None:
@@ -331,12 +336,7 @@ class Poller:
         """Ask again later: what went wrong is about now, not about the job."""
         wait.faults += 1
         hint = error.retry_after if isinstance(error, NowError) else None
-        if isinstance(error, NowError) and error.kind == "unreachable":
-            self._pacer.unreachable()
-        else:
-            self._pacer.reached()
-            if isinstance(error, NowError) and error.kind == "rate":
-                self._pacer.limited(wait.grant, hint)
+        self.answers.trouble(error, wait.grant)
         log.debug("request %s: %s", wait.request_id, error)
         if self._is_last(wait, error):
             _end(wait, wait.completed or Overdue(f"no answer ({error})"))
