@@ -1,7 +1,11 @@
-"""What came of the calls, told to the pacer: the one way in which all who call the service report."""
+"""What came of the calls, told to the pacer: the one way in which all who call the service report.
+
+It knows, too, for how long calls have been refused as too many and none was answered.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -25,9 +29,17 @@ class Answers:
 
     def __init__(self, pacer: Pacer) -> None:
         self._pacer = pacer
+        self._refused_since: float | None = None
+        self._refused_at = 0.0
+
+    @property
+    def refused_s(self) -> float:
+        """Seconds from the first refusal as too many to the latest one, with no call answered in between."""
+        return 0.0 if self._refused_since is None else self._refused_at - self._refused_since
 
     def came(self) -> None:
         """A call was answered, whatever with; what was too much is for `trouble`."""
+        self._refused_since = None
         self._pacer.reached()
 
     def trouble(self, error: CallError, grant: int) -> None:
@@ -38,6 +50,9 @@ class Answers:
             return
         self._pacer.reached()
         if isinstance(error, NowError) and kind == "rate":
+            self._refused_at = asyncio.get_running_loop().time()
+            if self._refused_since is None:
+                self._refused_since = self._refused_at
             self._pacer.limited(grant, error.retry_after)
 
     @asynccontextmanager

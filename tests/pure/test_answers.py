@@ -127,3 +127,45 @@ async def test_no_other_trouble_is_insisted_on(error: CallError) -> None:
         with pytest.raises(type(error)):
             await Answers(pacer).insisting(Call.HISTORY, read)
     assert asked == 1
+
+
+# --- nothing but refusals ------------------------------------------------------------------------------------
+
+
+async def refused(answers: Answers, *at: float) -> None:
+    """Refuse calls at these moments."""
+    for moment in at:
+        await asyncio.sleep(moment - now())
+        answers.trouble(NowError("429", kind="rate"), 0)
+
+
+async def test_how_long_every_call_was_refused_is_known() -> None:
+    """From the first one to the latest one: what was not asked was not refused."""
+    answers = Answers(Pacer(0))
+    assert answers.refused_s == 0.0
+    await refused(answers, 100.0)
+    await asyncio.sleep(10_000.0)
+    assert answers.refused_s == 0.0
+    await refused(answers, 20_000.0, 20_500.0)
+    assert answers.refused_s == pytest.approx(20_400.0, abs=1.0)
+
+
+async def test_one_call_that_is_answered_starts_the_count_anew() -> None:
+    """The API lets something through, and the rate will find out how much."""
+    answers = Answers(Pacer(0))
+    await refused(answers, 0.0, 5_000.0)
+    answers.came()
+    assert answers.refused_s == 0.0
+    await refused(answers, 6_000.0, 7_000.0)
+    assert answers.refused_s == pytest.approx(1_000.0, abs=1.0)
+
+
+@pytest.mark.parametrize("error", [NowError("503", kind="server"), NowError("refused", kind="unreachable")])
+async def test_trouble_of_another_kind_is_no_answer(error: NowError) -> None:
+    """A gateway that fails now and then must not keep a run alive that nobody ever answers."""
+    answers = Answers(Pacer(0))
+    answers.trouble(error, 0)
+    await refused(answers, 1_000.0)
+    answers.trouble(error, 0)
+    await refused(answers, 3_000.0)
+    assert answers.refused_s == pytest.approx(2_000.0, abs=1.0)
