@@ -129,6 +129,7 @@ class Submitter:
         except NowError as error:
             return self._not_now(clip, error, grant)
         except AccountError as error:
+            self._tools.answers.trouble(error, grant)
             self._account.refused(want, error, alone=alone)
             return SubmitDeferred(str(error))
         except UnsureError as error:
