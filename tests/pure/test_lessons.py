@@ -230,6 +230,19 @@ async def test_an_explicit_rate_wins_and_resets_what_is_remembered(tmp_path: Pat
     assert lessons(tmp_path).known.rpm == 0
 
 
+async def test_what_only_asks_takes_a_small_part_of_the_rate_beside_a_run(tmp_path: Path) -> None:
+    """And what was asked before there was a pacer is counted."""
+    of = pace(lessons(tmp_path), rpm=50.0)
+    of.step_back()
+    assert of.pacer().rate == 5
+    of = pace(lessons(tmp_path), rpm=1.0)
+    of.called()
+    async with running(of.pacer()) as pacer:
+        began = asyncio.get_running_loop().time()
+        await pacer.grant(Call.SUBMIT)
+        assert asyncio.get_running_loop().time() - began > 55
+
+
 async def test_the_sandbox_remembers_nothing(tmp_path: Path) -> None:
     """Its account is nobody's."""
     of = Pace(Settings(sandbox=True, rpm=600.0))
