@@ -113,9 +113,11 @@ class Collector:
         watched = max(0.0, event.at - submitted_at)
         queue = None if event.queue_s is None else min(event.queue_s, watched)
         run = watched - (queue or 0.0) if event.run_s is None else min(event.run_s, watched)
-        self._tools.places.learn(queue, run, place.taken)
-        if event.run_s is None and submitted_at < self._tools.started_at:
-            return  # it ended while nobody looked
+        unseen = event.run_s is None and submitted_at < self._tools.started_at  # it ended while nobody looked
+        took = run if queue is not None else None if unseen else watched
+        self._tools.places.learn(queue, took, place.taken, era=place.era)
+        if unseen:
+            return
         before = times.typical
         times.learn(min(watched, run + (queue or 0.0)), run if queue is not None else None)
         if times.count <= 5 or not math.isclose(before, times.typical, rel_tol=0.1):
