@@ -74,12 +74,12 @@ class Pace:
         start = int(min(known.places, safe, settings.in_flight))
         full = bool(self.start.in_flight_note)
         if start <= START:
-            return Places(settings.in_flight, full=full, learned=self._learned)
+            return Places(settings.in_flight, full=full, safe_s=settings.deadline / 2, learned=self._learned)
         self.notes.append(
             f"starting with up to {start} clips in flight, for which the service had room "
             f"{ago(time.time() - known.places_at)}; it follows the queue, and --in-flight N is the most"
         )
-        return Places(settings.in_flight, start=start, full=full, learned=self._learned)
+        return Places(settings.in_flight, start=start, full=full, safe_s=settings.deadline / 2, learned=self._learned)
 
     def _learned(self, bound: float, full: bool) -> None:
         self._lessons.places(bound, self._settings.in_flight, full=full)
