@@ -69,7 +69,8 @@ def run(
         settings: any of `batchgen.settings.Settings`, as in `max_usd=25_000_000` (micro-dollars), `rpm=50`.
 
     Raises:
-        UsageError, LockedError, LedgerError: on entering.
+        UsageError, LockedError, LedgerError: on entering. The first one also when another run of this machine has the
+            key, and no `rpm` says how much of the account's rate is this one's.
     """
     merged = merge({**settings, "sandbox": sandbox or None}, manifest)
     secret = Secret(key) if key else None if sandbox else find_key(manifest.path.parent)
@@ -102,7 +103,13 @@ class Run:
         return self._outcome
 
     async def __aenter__(self) -> Run:
-        session = self._session = Session(*self._given)
+        session = Session(*self._given)
+        try:
+            session.share_pace()
+        except BaseException:
+            session.close()
+            raise
+        self._session = session
         session.ledger.observers.append(lambda clip, event: self._news.put_nowait(Happened(clip, event)))
         await self._group.__aenter__()
         self._group.create_task(self._work(session))

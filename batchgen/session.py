@@ -166,7 +166,7 @@ class Session:
             return []
         async with AsyncExitStack() as stack:
             provider = await self._connect(stack)
-            self.share_pace()
+            self.share_pace(submits=False)
             pacer = self.pace.pacer()
             reconciler = self._reconciler(provider, pacer)
             looked: list[Doubt] = []
@@ -201,6 +201,7 @@ class Session:
     async def credits(self) -> int | None:
         """Ask for the account's credits, in micro-dollars; None: the service did not say. `run` asks no more then."""
         self._credits_told = True
+        self.pace.called()
         with suppress(TimeoutError):
             async with AsyncExitStack() as stack, asyncio.timeout(ASK_S):
                 return await balance(await self._connect(stack))
@@ -211,13 +212,23 @@ class Session:
         self.pace.close()
         self.ledger.close()
 
-    def share_pace(self) -> None:
-        """Count the calls of other runs with this key on this machine, and be counted by them."""
-        if not self.settings.sandbox and not self._sharing:
-            self._sharing = True
-            origin, account = self.ledger.meta("origin") or "", account_of(self._key)
-            who = f"process {os.getpid()}, batch {self.folder}"
-            self.pace = Pace.shared(self.settings, origin, account, who)
+    def share_pace(self, *, submits: bool = True) -> None:
+        """Count the calls of other runs with this key on this machine, and be counted by them.
+
+        Raises:
+            UsageError: another one is at work, this one `submits`, and no `--rpm` says how much of the rate is its own.
+        """
+        if self.settings.sandbox or self._sharing:
+            return
+        self._sharing = True
+        origin, account = self.ledger.meta("origin") or "", account_of(self._key)
+        self.pace = Pace.shared(self.settings, origin, account, f"process {os.getpid()}, batch {self.folder}")
+        if not self.pace.others or self.settings.rpm_given:
+            return
+        if submits:
+            message = f"another run uses this API key on this machine: {'; '.join(self.pace.others)}. Wait for it, or"
+            raise UsageError(f"{message} share the account's rate: say --rpm N here, and mind that the two add up")
+        self.pace.step_back()
 
     # --- joining --------------------------------------------------------------------------------------------
 
@@ -248,7 +259,7 @@ class Session:
 
     def _runner(self, provider: Provider, downloads: Downloader) -> Runner:
         settings, ledger = self.settings, self.ledger
-        self.share_pace()
+        self.share_pace(submits=not settings.collect_only)
         pacer = self.pace.pacer()
         grades = [price_class(model, params) for model, params, _ in self._kinds]
         places = self.pace.places(max((self._run_times(grade).typical for grade in grades), default=0.0))
@@ -331,6 +342,7 @@ class Session:
             self.ledger.remember(name, "" if cap is None else str(cap))
         looks = Pacer(self.settings.rpm, count_polls=self.settings.count_polls).looks_per_s
         self.ledger.remember("looks_per_s", repr(looks))
+        self.ledger.remember("rpm", repr(self.settings.rpm))
         self.ledger.remember("files", json.dumps(self.manifest.files, sort_keys=True))
 
     # --- what is believed -----------------------------------------------------------------------------------

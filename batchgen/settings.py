@@ -38,8 +38,7 @@ class Settings:
     history_url: str | None = None
     upload_url: str | None = None
     rpm: float = 50.0  #: 0 takes the limit off
-    rpm_said: bool = False  #: by flag, environment or manifest: it may be beside another run's
-    rpm_given: bool = False  #: by flag or environment: the run starts at it, whatever was learned
+    rpm_given: bool = False  #: by flag or environment: it is this run's own, whatever was learned, and beside another's
     in_flight: int = 32  #: ceiling
     downloads: int = 8
     submit_concurrency: int = 8
@@ -97,9 +96,7 @@ def merge(given: Mapping[str, Any], manifest: Said | None, config: Mapping[str, 
         settings = replace(settings, **{name: value for name, value in limits.items() if value is not None})
         budget: dict[str, Any] = {name: getattr(manifest.budget, name) for name in _BUDGET}
         settings = replace(settings, **{name: _cap(value) for name, value in budget.items() if value is not None})
-    rpm_given = given.get("rpm") is not None
-    said = rpm_given or (manifest is not None and manifest.limits.rpm is not None)
-    settings = replace(settings, rpm_said=said, rpm_given=rpm_given)
+    settings = replace(settings, rpm_given=given.get("rpm") is not None)
     return replace(settings, **{name: value for name, value in given.items() if value is not None})
 
 

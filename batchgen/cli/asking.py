@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from batchgen.errors import BatchgenError, CallError, UsageError
 from batchgen.ledger import Reader
 from batchgen.ledger.lock import holder
 from batchgen.pacing.answers import Answers
+from batchgen.pacing.pace import Pace
 from batchgen.pacing.pacer import Call, Pacer
 from batchgen.providers.base import HistoryPage, Provider
 from batchgen.providers.segmind import Segmind
@@ -45,7 +48,7 @@ async def _read(reader: Reader, models: list[str], span: tuple[float, float], gi
     why = ""
     async with AsyncExitStack() as stack:
         provider = await _connect(stack, reader, settings, key, given)
-        pacer = Pacer(settings.rpm)
+        pacer = _pacer(stack, reader, settings, account_of(key))
         async with asyncio.TaskGroup() as group:
             pacing = group.create_task(pacer.run())
             try:
@@ -59,6 +62,19 @@ async def _read(reader: Reader, models: list[str], span: tuple[float, float], gi
     if why or all(page.whole for page in pages):
         return Read(rows, not why, why)
     return Read(rows, why="the request history could not be read whole")
+
+
+def _pacer(stack: AsyncExitStack, reader: Reader, settings: Settings, account: str) -> Pacer:
+    """Make the pacer of the account, at the rate of the batch's last run, or a small part of it beside a run."""
+    if settings.sandbox:
+        return Pacer(settings.rpm)
+    settings = replace(settings, rpm=float(reader.meta("rpm") or settings.rpm))
+    who = f"process {os.getpid()}, report of {reader.folder}"
+    pace = Pace.shared(settings, reader.meta("origin") or "", account, who)
+    stack.callback(pace.close)
+    if pace.others:
+        pace.step_back()
+    return pace.pacer()
 
 
 async def _of_model(provider: Provider, pacer: Pacer, model: str, span: tuple[float, float]) -> HistoryPage:

@@ -177,18 +177,10 @@ def _run(
 
 
 def _share_pace(session: Session, watch: Watch) -> None:
-    """Refuse to double the calls of an account unless a pace was named.
-
-    Raises:
-        UsageError: another run of this machine uses the key, and no `--rpm` says how much of the rate is this one's.
-    """
+    """Say who else uses the account's rate. Raises UsageError as `Session.share_pace` does."""
     session.share_pace()
-    if not (others := "; ".join(session.pace.others)):
-        return
-    if not session.settings.rpm_said:
-        message = f"another run uses this API key on this machine: {others}. Wait for it, or share the account's rate: "
-        raise UsageError(message + "say --rpm N here, and mind that the two add up")
-    watch.tell(f"note: another run uses this API key on this machine: {others}. The calls of the two add up")
+    if others := "; ".join(session.pace.others):
+        watch.tell(f"note: another run uses this API key on this machine: {others}. The calls of the two add up")
 
 
 def _nothing_to_pay(session: Session) -> bool:

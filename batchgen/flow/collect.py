@@ -44,8 +44,11 @@ class Collector:
             if event is not None:
                 break
             pause = ONLY_HISTORY_S if self._age(clip) >= YOUNG_S else YOUNG_PAUSE_S
+        queued_s = self._tools.poller.queued_s(request.request_id)
         if isinstance(event, Generated) and isinstance(ended, Completed) and ended.url:
-            self._learn(event, submitted_at, times, place)
+            self._learn(event, submitted_at, times, place, queued_s)
+        elif isinstance(ended, Overdue):  # its place is free, and what made it late may be a queue
+            self._tools.places.learn(None, self._age(clip), place.taken, seen_s=queued_s, era=place.era)
         looks = self._tools.poller.looked(request.request_id)
         if submitted_at >= self._tools.started_at:
             event = replace(event, looks=looks)
@@ -93,14 +96,16 @@ class Collector:
         young = isinstance(ended, Gone) and self._age(clip) < YOUNG_S
         return await self._recall.row(clip, patient=not linked and not young, waits=place.give_back)
 
-    def _learn(self, event: Generated, submitted_at: float, times: RunTimes, place: Place) -> None:
+    def _learn(self, event: Generated, submitted_at: float, times: RunTimes, place: Place, queued_s: float) -> None:
         """Learn how long it took; what the service says of it is believed as far as our own clock bears it out."""
         watched = max(0.0, event.at - submitted_at)
         queue = None if event.queue_s is None else min(event.queue_s, watched)
         run = watched - (queue or 0.0) if event.run_s is None else min(event.run_s, watched)
-        self._tools.places.learn(queue, run, place.taken)
-        if event.run_s is None and submitted_at < self._tools.started_at:
-            return  # it ended while nobody looked
+        unseen = event.run_s is None and submitted_at < self._tools.started_at  # it ended while nobody looked
+        took = run if queue is not None else None if unseen else watched
+        self._tools.places.learn(queue, took, place.taken, seen_s=queued_s, era=place.era)
+        if unseen:
+            return
         before = times.typical
         times.learn(min(watched, run + (queue or 0.0)), run if queue is not None else None)
         if times.count <= 5 or not math.isclose(before, times.typical, rel_tol=0.1):

@@ -70,10 +70,11 @@ class Place:
     places: Places
     held: bool = True
     taken: int = field(init=False)  #: how many were taken when it was, this one included
+    era: int = field(init=False)  #: of the places, when it was taken
 
     def __post_init__(self) -> None:
         """Note how full it was."""
-        self.taken = self.places.taken
+        self.taken, self.era = self.places.taken, self.places.era
 
     def give_back(self) -> None:
         """Give it back, if it was not yet."""

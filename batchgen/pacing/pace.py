@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 
 from batchgen.pacing.lessons import Lessons
@@ -11,6 +12,9 @@ from batchgen.pacing.pacer import Pacer
 from batchgen.pacing.places import START, Places
 from batchgen.pacing.start import Start, ago, start_of
 from batchgen.settings import Settings
+
+#: The part of the rate that a command beside a run takes, which only asks.
+BESIDE = 0.1
 
 
 class Pace:
@@ -70,15 +74,24 @@ class Pace:
         start = int(min(known.places, safe, settings.in_flight))
         full = bool(self.start.in_flight_note)
         if start <= START:
-            return Places(settings.in_flight, full=full, learned=self._learned)
+            return Places(settings.in_flight, full=full, safe_s=settings.deadline / 2, learned=self._learned)
         self.notes.append(
             f"starting with up to {start} clips in flight, for which the service had room "
             f"{ago(time.time() - known.places_at)}; it follows the queue, and --in-flight N is the most"
         )
-        return Places(settings.in_flight, start=start, full=full, learned=self._learned)
+        return Places(settings.in_flight, start=start, full=full, safe_s=settings.deadline / 2, learned=self._learned)
 
     def _learned(self, bound: float, full: bool) -> None:
         self._lessons.places(bound, self._settings.in_flight, full=full)
+
+    def step_back(self) -> None:
+        """Take a small part of the rate: what only asks shall not slow down a run at work, which takes all of it."""
+        self._settings = replace(self._settings, rpm=BESIDE * self._settings.rpm)
+
+    def called(self) -> None:
+        """Count a call that was made before there is a pacer."""
+        self._book.before.append(0.0)
+        self._book.called()
 
     def close(self) -> None:
         """Let go."""

@@ -124,6 +124,7 @@ class Poller:
         self._allowance = Allowance(pacer)
         self._due: list[tuple[float, int, Wait]] = []  #: due, and not asked about yet; the oldest first
         self._made: Counter[str] = Counter()  #: status calls by request id
+        self._queued: dict[str, float] = {}  #: the age at which each was last seen to queue
 
     def __repr__(self) -> str:
         """Say how many wait, for logs and tests."""
@@ -171,6 +172,10 @@ class Poller:
     def looked(self, request_id: str) -> int:
         """Give how many status calls were made for a request since this was last asked, answered or not."""
         return self._made.pop(request_id, 0)
+
+    def queued_s(self, request_id: str) -> float:
+        """Give the age at which a request was last seen to queue since this was last asked, in seconds; 0: never."""
+        return self._queued.pop(request_id, 0.0)
 
     async def run(self) -> None:
         """Look at what is due until cancelled."""
@@ -320,7 +325,8 @@ class Poller:
         word = _word(outcome)
         if isinstance(outcome, Running) and outcome.known:
             self._probed(wait, queued=outcome.queued)
-            wait.queued_s = self._wall() - wait.submitted_at if outcome.queued else wait.queued_s
+            if outcome.queued:
+                self._queued[wait.request_id] = wait.queued_s = self._wall() - wait.submitted_at
         wait.seen = wait.seen or isinstance(outcome, Running)
         if isinstance(outcome, Running) and not outcome.known and word != wait.last:
             log.warning("request %s is in the unknown state %r: waiting on", wait.request_id, word)

@@ -31,8 +31,8 @@ WARM = 300
 def throughput(clips: int = 10_000, rounds: int = 3) -> dict[str, Any]:
     """Ours, the bare loop and the vendor's SDK in turn against one service; ratios pair by pair."""
     found: list[dict[str, dict[str, float]]] = []
-    # Nothing is deleted before the end: for half a minute ext4 walks round every inode that was just freed, and
-    # a new file costs milliseconds in place of microseconds.
+    # Nothing is deleted before the end: for minutes ext4 walks round every inode that was just freed, and each new file
+    # costs up to milliseconds. Ours makes two for the one of the others.
     with tempfile.TemporaryDirectory() as everything, service() as base:
         for contender in CONTENDERS.values():
             contender(base, WARM, _made(Path(everything) / f"warm-{contender.__name__}"))

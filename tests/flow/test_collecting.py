@@ -46,6 +46,16 @@ def test_the_looks_at_a_request_are_written_with_its_end(tmp_path: Path) -> None
     assert by_request == provider.status_calls
 
 
+@pytest.mark.parametrize(("run_s", "lost"), [(1500.0, 1), (2000.0, 2)])
+def test_who_ran_out_of_the_deadline_in_a_queue_does_not_make_room_for_the_next_one(
+    tmp_path: Path, run_s: float, lost: int
+) -> None:
+    """It queues there still: whoever takes its place would run out of the deadline, too."""
+    batch = Batch(tmp_path, 14, provider=FakeProvider(slots=1, run_s=run_s))
+    batch.live()
+    assert Counter(batch.states()) == {State.DONE: 14 - lost, State.LOST: lost}
+
+
 @pytest.mark.parametrize(("fate", "state"), [("final", State.FAILED), ("blocked", State.BLOCKED)])
 def test_a_failure_for_good_is_the_clips_own_and_free(tmp_path: Path, fate: str, state: State) -> None:
     """One bad clip never stops the night, and is never tried again by itself."""

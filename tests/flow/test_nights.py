@@ -88,3 +88,25 @@ def test_a_full_service_is_not_filled_further() -> None:
     harmless(night)
     assert night.queued <= 200.0
     assert night.over <= 1.05
+
+
+@pytest.mark.parametrize("others_s", [30.0, 120.0])
+def test_a_queue_that_is_not_ours_does_not_stop_the_night(others_s: float) -> None:
+    """Fewer in flight would wait there just as long: 200 clips took 18 hours, one after the other."""
+    night = simulate(Weather(slots=400, others_s=others_s), "ours", 200, in_flight=32)
+    harmless(night)
+    assert night.makespan <= 4000.0
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_a_service_that_tells_no_queue_time_is_not_filled_beyond_the_hour(slots: int) -> None:
+    """What waits there runs out of it: of 100 clips 71 were lost."""
+    night = simulate(Weather(slots=slots, told=False), "ours", 60, in_flight=32)
+    harmless(night)
+    assert night.over <= 1.1
+
+
+def test_a_service_that_shrinks_in_the_night_is_not_sent_more_than_it_can_do() -> None:
+    """All but what was in flight at that minute is collected: nothing that was submitted since runs out of its hour."""
+    night = simulate(Weather(bursts=((600.0, 38, 12 * 3600.0),)), "ours", 150, in_flight=32)
+    assert night.expired <= 4

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 from command import KEY, Desk
 from fake_api import FakeApi
 from mischief import first, says
 
+import batchgen
+from batchgen.errors import UsageError
 from batchgen.pacing.pacebook import Pacebook
 from batchgen.redact import Secret, account_of
 
@@ -20,8 +25,9 @@ def another(desk: Desk) -> Pacebook:
 
 
 def test_a_second_batch_with_the_key_is_refused_until_it_names_its_pace(api: FakeApi, desk: Desk) -> None:
-    """It says who is at work; `--rpm`, the environment and the manifest are words enough."""
+    """It says who is at work. The manifest's word is not enough: it is of the account, and the other run has it too."""
     book = another(desk)
+    desk.manifest("a cat", "a dog", "an owl", more="limits: {rpm: 1200}")
     ended = desk.call("run", "night.yaml", "--base-url", desk.url, "--yes").expect(2)
     assert "process 77, batch /other" in ended.said
     assert "--rpm" in ended.said
@@ -32,6 +38,39 @@ def test_a_second_batch_with_the_key_is_refused_until_it_names_its_pace(api: Fak
     book.close()
     quiet = desk.call("run", "night.yaml", "--base-url", desk.url, "--yes", "--expect-latency", "0.1").expect(0)
     assert "add up" not in quiet.said
+
+
+def test_a_second_run_from_python_is_refused_as_well(api: FakeApi, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On entering, before anything is sent; and the batch is free again."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(desk.folder / "home" / ".local" / "state"))
+    book = another(desk)
+    entered: list[batchgen.Run] = []
+
+    async def night(**settings: Any) -> int:
+        manifest = batchgen.load(desk.folder / "night.yaml")
+        async with batchgen.run(manifest, key=KEY, base_url=desk.url, expect_latency=0.1, **settings) as run:
+            entered.append(run)
+            async for _ in run:
+                pass
+        return run.outcome.exit_code
+
+    with pytest.raises(UsageError, match="process 77, batch /other"):
+        asyncio.run(night())
+    assert not entered and not api.posts
+    assert asyncio.run(night(rpm=1200)) == 0
+    book.close()
+
+
+def test_an_audit_is_counted_with_the_account_s_calls(desk: Desk) -> None:
+    """It asks the same service with the same key: the run that comes after it knows of that."""
+    desk.run().expect(0, done=3)
+    book = another(desk)
+    calls = len(book.before)
+    book.close()
+    desk.call("report", "night.yaml", "--audit", "--json").expect(0)
+    book = another(desk)
+    assert len(book.before) > calls
+    book.close()
 
 
 def test_the_calls_of_a_run_are_there_for_the_next(desk: Desk) -> None:

@@ -170,7 +170,8 @@ def test_a_bound_beyond_which_clips_queue_is_told_from_one_that_was_never_met(tm
     assert (lessons(tmp_path).known.places, lessons(tmp_path).known.full) == (9, 0)
     places.probed(queued=True)
     assert (lessons(tmp_path).known.places, lessons(tmp_path).known.full) == (9, 1)
-    places.learn(50.0, 60.0, 7)
+    for _ in range(4):
+        places.learn(50.0, 60.0, 7)
     assert (lessons(tmp_path).known.places, lessons(tmp_path).known.full) == (6, 1)
 
 
@@ -206,7 +207,8 @@ def test_places_are_reckoned_with_as_far_as_they_are_known_to_hold_up(tmp_path: 
     of.learn(0.0, 60.0, 14)
     assert of.expected == 15
     free = pace(lessons(tmp_path, account="new")).places(213.0)
-    free.learn(50.0, 60.0, 4)
+    for _ in range(3):
+        free.learn(50.0, 60.0, 4)
     assert free.expected == 3
 
 
@@ -228,6 +230,19 @@ async def test_an_explicit_rate_wins_and_resets_what_is_remembered(tmp_path: Pat
     given = pace(lessons(tmp_path), rpm_given=True)
     assert (given.pacer().rate, given.notes) == (120, [])
     assert lessons(tmp_path).known.rpm == 0
+
+
+async def test_what_only_asks_takes_a_small_part_of_the_rate_beside_a_run(tmp_path: Path) -> None:
+    """And what was asked before there was a pacer is counted."""
+    of = pace(lessons(tmp_path), rpm=50.0)
+    of.step_back()
+    assert of.pacer().rate == 5
+    of = pace(lessons(tmp_path), rpm=1.0)
+    of.called()
+    async with running(of.pacer()) as pacer:
+        began = asyncio.get_running_loop().time()
+        await pacer.grant(Call.SUBMIT)
+        assert asyncio.get_running_loop().time() - began > 55
 
 
 async def test_the_sandbox_remembers_nothing(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ async def test_the_time_left_is_reckoned_with_the_rate_and_the_places_of_now(tmp
     lessons.places(10.0, 32, full=True)
     known = session(Pace(settings, lessons=lessons), settings, left=100)
     assert time_left(known, 0) == 100 * 6 + 60
-    known.tools.places.learn(50.0, 60.0, 6)
+    for _ in range(3):
+        known.tools.places.learn(50.0, 60.0, 6)
     assert time_left(known, 0) == 100 * 12 + 60
     assert time_left(known, 20) == 100 * 600 / 20
     known.tools = None

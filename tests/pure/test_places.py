@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+
+import pytest
 
 from batchgen.pacing.places import START, Places
+from batchgen.pacing.queueing import LATEST
+
+RUN_S = 60.0
 
 
 async def take(places: Places, times: int) -> None:
@@ -82,6 +88,23 @@ async def test_a_waiter_that_was_cancelled_costs_no_place() -> None:
     assert places.taken == 1
 
 
+def nights(places: Places, queue_of: Callable[[int], float], rounds: int = 30, *, told: bool = True) -> list[int]:
+    """Have a few end at the bound, again and again; gives the bounds that there were."""
+    bounds = []
+    for _ in range(rounds):
+        n, era = int(places.bound), places.era
+        bounds.append(n)
+        for _ in range(LATEST):
+            queue = queue_of(n)
+            places.learn(queue if told else None, RUN_S if told else RUN_S + queue, n, era=era)
+    return bounds
+
+
+def slots(count: int, base: float = 0.0) -> Callable[[int], float]:
+    """A service that works at so many of ours at once; the others queue, by Little's law."""
+    return lambda n: base + RUN_S * max(0.0, n / count - 1.0)
+
+
 async def test_room_is_used_and_a_full_queue_is_left() -> None:
     """More in a full queue would only wait there."""
     places = Places(32)
@@ -89,9 +112,74 @@ async def test_room_is_used_and_a_full_queue_is_left() -> None:
     assert places.bound == START + 1
     places.learn(20.0, 60.0, START + 1)  # neither room nor full
     assert places.bound == START + 1
-    for taken in range(START + 1, 0, -1):
-        places.learn(59.0, 60.0, taken)
-    assert places.bound == 1
+    for _ in range(LATEST):
+        places.learn(59.0, 60.0, START + 1, era=0)
+    assert places.bound == START
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("count", [1, 2, 6, 20])
+def test_the_bound_comes_to_what_the_service_has_room_for(count: int, told: bool) -> None:
+    """From too many in flight; where it does not tell how long they queued, to what takes three times as long."""
+    places = Places(32, start=32)
+    for n in range(1, 33):  # the first ones go in one after the other, and some are begun at once
+        queue = RUN_S * ((n - 1) // count)
+        places.learn(queue if told else None, RUN_S if told else RUN_S + queue, n, era=0)
+    bounds = nights(places, slots(count), told=told)[10:]
+    assert max(bounds) <= (max(1.6 * count, count + 1) if told else max(3 * count, START))
+    assert min(bounds) >= count
+
+
+def test_a_queue_that_is_not_ours_is_no_reason_for_fewer() -> None:
+    """It is there with one in flight, too; others' load would take the night down to one at a time."""
+    places = Places(32)
+    places.probed(queued=True)
+    for n in range(1, START + 1):
+        places.learn(120.0, RUN_S, n, era=0)
+    bounds = nights(places, lambda _: 120.0, 5)
+    assert min(bounds) >= START
+    assert bounds[-1] == 32
+    assert places.expected == 32
+
+
+def test_a_queue_that_does_not_get_shorter_with_fewer_is_not_ours() -> None:
+    """Others' load may come, and go, in the midst of the night."""
+    places = Places(32, start=32)
+    assert set(nights(places, lambda _: 0.0)) == {32}
+    rising = nights(places, lambda _: 90.0)
+    assert START <= min(rising) < 32
+    assert set(rising[5:]) == {32}
+    assert set(nights(places, lambda _: 0.0)) == {32}
+    assert max(nights(places, slots(8))[10:]) <= 13  # what others queued has been forgotten
+
+
+def test_of_others_queue_and_ours_only_ours_counts() -> None:
+    """Both at once."""
+    places = Places(32, start=32)
+    bounds = nights(places, slots(8, base=40.0), 60)[20:]
+    assert min(bounds) >= 8
+    assert max(bounds) <= 20
+
+
+def test_others_load_never_hides_more_than_can_be_collected() -> None:
+    """Were all slots but these taken, twice as many would take twice as long."""
+    places = Places(32, safe_s=1800.0)
+    for n in range(1, START + 1):
+        places.learn(900.0, 600.0, n)
+    assert int(places.bound) == 4  # which take 1,500 s
+    quick = Places(32, safe_s=3600.0)
+    for n in range(1, START + 1):
+        quick.learn(900.0, 600.0, n)
+    assert int(quick.bound) == 8
+
+
+def test_a_service_that_shrinks_is_followed_at_once() -> None:
+    """By one fewer in each generation, clips would be lost that were submitted long after."""
+    places = Places(32, start=32)
+    nights(places, lambda _: 0.0, 3)
+    for behind in range(1, 6):  # one slot is left, and they end one by one
+        places.learn(behind * RUN_S, RUN_S, 32, era=0)
+    assert places.bound <= 12
 
 
 async def test_late_news_neither_widens_nor_narrows_twice() -> None:
@@ -101,10 +189,19 @@ async def test_late_news_neither_widens_nor_narrows_twice() -> None:
         places.learn(0.0, 60.0, START)
     assert places.bound == START + 1
     for _ in range(100):
-        places.learn(59.0, 60.0, START)
+        places.learn(59.0, 60.0, START, era=0)
     assert places.bound == START - 1
-    places.learn(0.0, 60.0, START - 2)
+    places.learn(0.0, 60.0, START, era=0)
     assert places.bound == START - 1
+
+
+async def test_an_odd_one_says_nothing() -> None:
+    """One that had to queue among many that did not is others' bad luck, not a full service."""
+    places = Places(32)
+    for _ in range(10):
+        places.learn(0.0, 60.0, START)
+    places.learn(500.0, 60.0, START)
+    assert places.bound == START + 1
 
 
 async def full(places: Places) -> asyncio.Task[None]:
@@ -149,6 +246,43 @@ async def test_no_probe_is_wanted_while_places_are_free_or_still_on_their_way() 
     places.probed(queued=None)
     assert places.bound == START
     assert places.wants_probe(START)
+
+
+async def test_a_new_request_that_is_begun_at_once_ends_the_doubt() -> None:
+    """The service was full for a while; the next that ends at fewer places is a run time away."""
+    places = Places(32, start=32)
+    for _ in range(LATEST):
+        places.learn(RUN_S, RUN_S, 32)
+    narrowed = places.bound
+    assert narrowed < 32
+    await full(places)
+    assert places.wants_probe(places.taken)
+    places.probed(queued=False)
+    assert places.bound > narrowed
+
+
+async def test_no_probe_is_wanted_that_could_not_tell() -> None:
+    """Others' queue is all that it would see; and a service that never says QUEUED is none to ask."""
+    loaded = Places(32)
+    for n in range(1, START + 1):
+        loaded.learn(120.0, RUN_S, n)
+    await full(loaded)
+    assert not loaded.wants_probe(loaded.taken)
+    for seen_s, wants in ((0.0, False), (30.0, True)):
+        silent = Places(32, start=32)
+        for n in range(1, 33):
+            silent.learn(None, RUN_S * n, n, era=0, seen_s=seen_s)
+        await full(silent)
+        assert silent.bound < 32
+        assert silent.wants_probe(silent.taken) is wants
+
+
+async def test_what_a_look_saw_queueing_counts_as_a_queue() -> None:
+    """A service that tells no queue time may still have said QUEUED."""
+    places = Places(32, start=32)
+    for _ in range(LATEST):
+        places.learn(None, 400.0, 32, seen_s=300.0)
+    assert places.bound < 32
 
 
 async def test_a_service_that_tells_no_queue_time_is_trusted_up_to_the_ceiling() -> None:

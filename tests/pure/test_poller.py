@@ -395,6 +395,19 @@ async def test_a_probe_does_not_wait_behind_all_that_is_due() -> None:
     assert newest.request_id in asked[:6]
 
 
+async def test_what_was_seen_to_queue_is_told_once() -> None:
+    """A service that tells no queue time in the end may have said it on the way."""
+    async with world(FakeProvider(slots=1)) as here:
+        jobs = [await here.job() for _ in range(3)]
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(here.wait(job))
+        first, _, third = (here.poller.queued_s(job.request_id) for job in jobs)
+        assert first == 0.0
+        assert 0.0 < third <= jobs[2].starts - jobs[2].at
+        assert here.poller.queued_s(jobs[2].request_id) == 0.0
+
+
 async def test_what_nobody_looked_at_when_it_was_time_is_looked_at_at_once() -> None:
     """A run resumes after 50 minutes: to wait for the next planned look would be to wait for the end of the record."""
     provider = FakeProvider(keeps_s=1e9)

@@ -49,6 +49,8 @@ class Weather:
     drift: float = 0.0  #: how much longer runs are after ten hours, as a part
     diurnal: float = 0.0  #: by how much the busiest hour slows down
     bursts: tuple[tuple[float, int, float], ...] = ()  #: (when, slots that others take, for how long)
+    others_s: float = 0.0  #: what each job waits for others', however few of ours there are
+    told: bool = True  #: how long each was queued and ran
     outage: tuple[float, float] | None = None  #: (from, to): nothing is reached
     seed: int = 1
 
@@ -87,7 +89,7 @@ class Slots:
         starts = max(at, heapq.heappop(self._free_at))
         ends = starts + self._weather.run(self._dice) * self._weather.slowness(starts)
         heapq.heappush(self._free_at, ends)
-        return starts, ends
+        return starts + self._weather.others_s, ends + self._weather.others_s
 
 
 @dataclass
@@ -145,7 +147,8 @@ class NightService:
             queued = now < job.starts
             return Running("QUEUED" if queued else "PROCESSING", queued=queued)
         url = f"https://files.example/{request_id}.mp4"
-        return Completed(url, COST, None, job.starts - job.at, job.ends - job.starts)
+        told = (job.starts - job.at, job.ends - job.starts) if self.weather.told else (None, None)
+        return Completed(url, COST, None, *told)
 
     def _counted(self, *, counts: bool) -> None:
         now = asyncio.get_running_loop().time()

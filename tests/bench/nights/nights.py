@@ -47,6 +47,8 @@ NIGHTS: dict[str, tuple[Weather, int]] = {
     "120 RPM said, 60 held": (Weather(rpm=120, hidden_rpm=60, slots=80), 2000),
     "60 held, the night after": (Weather(rpm=120, hidden_rpm=60, slots=80), 2000),
     "few slots": (Weather(slots=6), 300),
+    "2 slots, no queue time told": (Weather(slots=2, told=False), 100),
+    "2 min of others' queue": (Weather(slots=400, others_s=120), 1000),
     "wide run times": (Weather(run=log_normal(213.0, 0.5)), 1000),
     "15-minute jobs": (Weather(run=log_normal(900.0, 0.3), slots=20), 300),
     "50 RPM, 400 × 30-minute jobs": (Weather(run=log_normal(1800.0, 0.15), slots=400), 2000),
