@@ -148,8 +148,8 @@ class Pacer:
         if call is None:  # it does not count, as far as we were told
             return self._let_through
         call.refused = True
-        calls = (*self._gone, *self._recent)
-        return sum(not each.refused and each.number < grant and each.at > call.at - 60.0 for each in calls)
+        calls, since = (*self._gone, *self._recent), max(call.at - 60.0, self._rate.cut_at)
+        return sum(not each.refused and each.number < grant and each.at > since for each in calls)
 
     def _delay(self, retry_after: float | None) -> float:
         return delay(self._cuts, hint=retry_after, dice=self._dice(), base=2.0)
@@ -298,7 +298,8 @@ class Pacer:
             await self._set_limiter()
 
     async def _grow_if_used(self) -> None:
-        if self._rate.grow(asyncio.get_running_loop().time(), self._let_through):
+        now = asyncio.get_running_loop().time()
+        if self._rate.due(now) and self._rate.grow(now, self._let_through + 1):
             self._learned(self._rate.rpm, self._rate.knee)
             await self._set_limiter()
 

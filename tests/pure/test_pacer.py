@@ -194,6 +194,50 @@ async def test_a_rate_in_use_grows_back_to_the_ceiling_and_no_further() -> None:
     assert most_in_a_minute(times) <= 60
 
 
+@pytest.mark.parametrize("storm_s", [300, 600])
+async def test_a_storm_of_429s_does_not_hold_the_night_down(storm_s: float) -> None:
+    """However slow it got: at one a minute, every call is a minute that was used."""
+    pacer = Pacer(50, dice=lambda: 0.5)
+
+    async def work() -> None:
+        while True:
+            grant = await pacer.grant(Call.SUBMIT)
+            if now() < storm_s:
+                pacer.limited(grant, None)
+
+    async with running(pacer), asyncio.TaskGroup() as group:
+        workers = [group.create_task(work()) for _ in range(8)]
+        await asyncio.sleep(storm_s)
+        assert pacer.rate < 2
+        await asyncio.sleep(15 * 60.0)
+        assert pacer.rate > 46
+        await asyncio.sleep(15 * 60.0)
+        assert pacer.rate == 50
+        for worker in workers:
+            worker.cancel()
+
+
+async def test_a_call_let_through_before_the_storm_tells_nothing_of_the_storm() -> None:
+    """A refusal that took a minute to come looks back beyond the one before it."""
+    async with running(Pacer(60, dice=lambda: 0.0)) as pacer:
+        await asking(pacer, [], Call.SUBMIT, now() + 60)
+        pacer.limited(await pacer.grant(Call.SUBMIT), 0.0)
+        slow = await pacer.grant(Call.SUBMIT)
+        await asyncio.sleep(60)
+        pacer.limited(slow, 0.0)
+        assert pacer.rate == 15
+        await asking(pacer, [], Call.SUBMIT, now() + 180)
+        assert pacer.rate == pytest.approx(0.93 * 60)
+
+
+@pytest.mark.parametrize("start", [(1.0, 0.93), (4.0, 4.0)])
+async def test_a_night_that_starts_very_slow_grows_too(start: tuple[float, float]) -> None:
+    """By memory; an older release learned such rates."""
+    async with running(Pacer(50, start=start)) as pacer:
+        await asking(pacer, [], Call.SUBMIT, 45 * 60.0)
+        assert pacer.rate == 50
+
+
 async def test_after_a_429_no_minute_holds_more_than_the_one_that_was_refused_let_through() -> None:
     """The window is still full of what was too much; a second refusal would be in vain."""
     times: list[float] = []

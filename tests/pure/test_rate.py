@@ -23,7 +23,7 @@ def steady(rate: Rate, limit: float, *, until: float, begin: float = 0.0) -> tup
             refused.append(at)
             rate.refused(at, int(limit))
         calls += min(sent, limit) / 60.0
-        rate.grow(at, int(min(sent, limit)))
+        rate.grow(at, int(min(sent, limit)) + 1)
     return calls, refused
 
 
@@ -61,6 +61,40 @@ def test_the_way_back_is_one_step_to_what_the_refused_minute_let_through() -> No
     assert rate.rpm == 80
 
 
+def test_an_hour_of_refusals_does_not_move_the_knee_and_the_way_back_doubles() -> None:
+    """A minute of which nothing was let through is no limit that a pace could keep."""
+    rate, at = Rate(50), 0.0
+    rate.refused(at, 47)
+    for at in range(60, 3600, 60):
+        rate.refused(float(at), 0)
+    assert (rate.rpm, rate.knee) == (1, 46.5)
+    seen = [rate.rpm for n in range(1, 9) if rate.grow(at + n * BACK_S, math.ceil(HEADROOM * rate.rpm))]
+    assert seen == [2, 4, 8, 16, 32, 46.5]
+
+
+def test_a_knee_of_long_ago_is_none_when_the_rate_was_above_it() -> None:
+    """An idle hour, and the first call after it is refused."""
+    rate = Rate(50, start=(40.0, 4.0))
+    rate.refused(0.0, 0)
+    assert rate.knee == pytest.approx(0.93 * 40)
+
+
+@pytest.mark.parametrize("rpm", [1.0, 1.56, 2.0, 4.0])
+def test_however_slow_it_is_it_comes_up_again(rpm: float) -> None:
+    """All that is between two of so few calls is the call that is next."""
+    rate = Rate(50, start=(rpm, 0.93 * rpm))
+    steady(rate, 1000, until=45 * 60.0)
+    assert rate.rpm == 50
+
+
+def test_a_minute_that_was_not_used_costs_no_time() -> None:
+    """The first one that is used after the wait proves as much as one that ended with it."""
+    rate = Rate(100)
+    rate.refused(0.0, 50)
+    assert not rate.grow(PROBE_EVERY_S, 10)
+    assert rate.grow(PROBE_EVERY_S + 1.0, 48)
+
+
 def test_the_way_back_never_leads_to_what_was_refused() -> None:
     """Whatever the minute before let through: a service may count in another way than we do."""
     rate = Rate(100)
@@ -70,16 +104,14 @@ def test_the_way_back_never_leads_to_what_was_refused() -> None:
 
 
 def test_beyond_the_knee_it_grows_by_small_steps_that_widen_and_never_past_the_ceiling() -> None:
-    """From half of it within the hour, if nothing is refused."""
+    """From half of it within half an hour, if nothing is refused."""
     rate = Rate(100)
     rate.refused(0.0, 50)
     seen = []
     for n in range(1, 20):
         if rate.grow(n * PROBE_EVERY_S, int(rate.rpm)):
             seen.append(rate.rpm)
-    assert seen[:4] == [52, 56, 64, 72]
-    assert seen[-1] == 100
-    assert len(seen) * PROBE_EVERY_S <= 3600
+    assert seen == [52, 56, 64, 80, 93, 100]
 
 
 def test_a_limit_that_is_met_at_one_place_is_left_alone_for_longer_and_longer() -> None:
