@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from aiolimiter import AsyncLimiter
 
 from batchgen.pacing.line import Call, Line
-from batchgen.pacing.rate import HEADROOM, Rate
+from batchgen.pacing.rate import Rate
 from batchgen.retry import CAP_S, delay
 
 __all__ = ["Call", "Pacer", "SubmissionStoppedError"]
@@ -219,12 +219,12 @@ class Pacer:
             return math.inf
         self._forget(asyncio.get_running_loop().time())
         others = sum(each.call not in (Call.POLL, Call.HURRY) for each in self._recent)
-        return max(0.0, HEADROOM * self.rate - others)
+        return max(0.0, self._rate.usable - others)
 
     @property
     def looks_per_s(self) -> float:
         """How many looks a second the rate bears at most; infinite where they are not counted."""
-        return math.inf if not self.rate or Call.POLL in self._uncounted else self.rate * HEADROOM / 60.0
+        return math.inf if not self.rate or Call.POLL in self._uncounted else self._rate.usable / 60.0
 
     @property
     def calls_last_minute(self) -> int:
@@ -305,6 +305,6 @@ class Pacer:
 
     async def _set_limiter(self, *, fresh: bool = False) -> None:
         # Changing max_rate of an AsyncLimiter leaves its rate as it was; only a new one has the new rate.
-        self._limiter = AsyncLimiter(1, 60.0 / (HEADROOM * self.rate))
+        self._limiter = AsyncLimiter(1, 60.0 / self._rate.usable)
         if not fresh:
             await self._limiter.acquire()  # a new one would let a call through at once

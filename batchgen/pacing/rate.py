@@ -32,7 +32,7 @@ MINUTE_S = 60.0
 
 
 class Rate:
-    """Calls a minute that are asked for now: `rpm`, between `SLOWEST_RPM` and the ceiling.
+    """Calls a minute that are asked for now: `rpm`, between `SLOWEST_RPM` (or less, if so configured) and the ceiling.
 
     Args:
         ceiling: what was configured; 0: there is no limit, and nothing is ever halved.
@@ -41,6 +41,7 @@ class Rate:
 
     def __init__(self, ceiling: float, *, start: tuple[float, float] | None = None) -> None:
         self.ceiling = ceiling
+        self._whole = float(math.floor(ceiling)) if ceiling >= 1.0 else ceiling
         rpm, knee = start or (ceiling, 0.0)
         self.rpm = min(ceiling, max(SLOWEST_RPM, rpm)) if ceiling else 0.0
         self.knee = min(ceiling, knee) if self.rpm < ceiling else 0.0  #: near what was last refused; 0: nothing was
@@ -55,9 +56,14 @@ class Rate:
         return f"<Rate {self.rpm:g} of {self.ceiling:g}, knee {self.knee:g}>"
 
     @property
+    def usable(self) -> float:
+        """Calls a minute that are made at most: in 60 s of a rate of 5.3 there is no room for a sixth one."""
+        return HEADROOM * min(self.rpm, self._whole)
+
+    @property
     def in_a_minute(self) -> int:
         """How many calls any minute may hold: also the one in which the rate was halved."""
-        return math.ceil(HEADROOM * max(self.rpm, self.knee))
+        return min(max(1, math.floor(self._whole)), math.ceil(HEADROOM * max(self.rpm, self.knee)))
 
     def begin(self, at: float) -> None:
         """Count the time without a refusal from now on."""
@@ -73,7 +79,7 @@ class Rate:
         if held or self.knee < self.rpm:
             self._locate(min(KNEE * self.rpm, held or self.rpm))
         self._step = GROWTH * self.ceiling
-        self.rpm = max(SLOWEST_RPM, self.rpm / 2)
+        self.rpm = max(min(SLOWEST_RPM, self.ceiling), self.rpm / 2)
         self.cut_at = self._still_since = at
         return True
 

@@ -46,7 +46,7 @@ async def asking(pacer: Pacer, times: list[float], call: Call, until: float) -> 
         times.append(now())
 
 
-@pytest.mark.parametrize("rpm", [1, 2, 5, 10, 50, 59.5, 120, 1000])
+@pytest.mark.parametrize("rpm", [1, 1.5, 2, 2.5, 5, 5.3, 10, 50, 59.5, 120, 1000])
 async def test_no_minute_sees_more_than_the_rate(rpm: float) -> None:
     """`AsyncLimiter(rpm, 60)` lets nearly twice the rate through in its first minute."""
     times: list[float] = []
@@ -54,7 +54,21 @@ async def test_no_minute_sees_more_than_the_rate(rpm: float) -> None:
         for call in (Call.SUBMIT, Call.POLL, Call.COLLECT, Call.SUBMIT):
             group.create_task(asking(pacer, times, call, 300.0))
     assert most_in_a_minute(times) <= rpm
-    assert len(times) >= 0.9 * rpm * 5
+    assert len(times) >= 0.9 * int(rpm) * 5
+
+
+async def test_a_rate_below_one_a_minute_is_kept_and_no_429_speeds_it_up() -> None:
+    """Half a call a minute: one in two minutes."""
+    times: list[float] = []
+    async with running(Pacer(0.5, dice=lambda: 0.0)) as pacer:
+        await asking(pacer, times, Call.SUBMIT, now() + 1200)
+        for _ in range(3):
+            pacer.limited(await pacer.grant(Call.SUBMIT), 0.0)
+            times.append(now())
+            assert pacer.rate == 0.5
+        await asking(pacer, times, Call.SUBMIT, now() + 1200)
+    assert min(after - before for before, after in itertools.pairwise(times)) >= 120.0
+    assert len(times) >= 20
 
 
 async def test_an_idle_hour_saves_up_no_burst() -> None:
