@@ -77,6 +77,7 @@ class Pacer:
         self._submissions_open = True
         self._limiter: AsyncLimiter | None = None
         self._recent: deque[Granted] = deque()
+        self._let_through = 0  #: of those: they are not counted anew at each grant
         self._gone: deque[Granted] = deque(maxlen=LATE)  #: but was in the minute of a call that is answered late
         self._before = sorted(before, reverse=True)
         self._told = told
@@ -109,6 +110,7 @@ class Pacer:
         now = asyncio.get_running_loop().time()
         self._rate.begin(now)
         self._recent.extendleft(Granted(now - age, 0, Call.COLLECT) for age in reversed(self._before))
+        self._let_through += len(self._before)
         if self.ceiling:
             await self._set_limiter(fresh=True)
         while True:
@@ -147,6 +149,7 @@ class Pacer:
         call = next((call for call in reversed(self._recent) if call.number == grant), None)
         if call is None:  # it does not count, as far as we were told
             return self._let_through
+        self._let_through -= not call.refused
         call.refused = True
         calls, since = (*self._gone, *self._recent), max(call.at - 60.0, self._rate.cut_at)
         return sum(not each.refused and each.number < grant and each.at > since for each in calls)
@@ -245,16 +248,14 @@ class Pacer:
         if call not in self._uncounted:
             self._forget(now)
             self._recent.append(Granted(now, self._granted, call))
+            self._let_through += 1
             self._told()
         return self._granted
 
     def _forget(self, now: float) -> None:
         while self._recent and self._recent[0].at <= now - 60.0:
+            self._let_through -= not self._recent[0].refused
             self._gone.append(self._recent.popleft())
-
-    @property
-    def _let_through(self) -> int:
-        return sum(not each.refused for each in self._recent)
 
     def _serve_uncounted(self) -> None:
         """Serve all that the rate is no matter of: they waited for the end of a pause alone."""
@@ -299,6 +300,7 @@ class Pacer:
 
     async def _grow_if_used(self) -> None:
         now = asyncio.get_running_loop().time()
+        self._forget(now)
         if self._rate.due(now) and self._rate.grow(now, self._let_through + 1):
             self._learned(self._rate.rpm, self._rate.knee)
             await self._set_limiter()

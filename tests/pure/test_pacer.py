@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_time import VirtualTimeLoop
 
-from batchgen.pacing.pacer import Call, Pacer, SubmissionStoppedError
+from batchgen.pacing.pacer import Call, Granted, Pacer, SubmissionStoppedError
 
 
 def now() -> float:
@@ -392,6 +393,38 @@ async def test_a_scout_that_never_returns_does_not_stop_the_night() -> None:
         start = now()
         await pacer.grant(Call.SUBMIT)
         assert now() - start <= 61.0
+
+
+async def test_a_grant_costs_the_same_however_many_calls_the_minute_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 100,000 a minute, to walk over all of them for each grant would burn a core."""
+
+    class Minute(deque[Granted]):
+        def __iter__(self) -> Iterator[Granted]:
+            raise AssertionError("walked over the minute")
+
+    pacer = Pacer(60_000, start=(6000.0, 6000.0))
+    monkeypatch.setattr(pacer, "_recent", Minute())
+    async with running(pacer):
+        await asking(pacer, [], Call.SUBMIT, now() + 60)
+        assert pacer.rate == 6000
+        await asyncio.sleep(300)
+        await asking(pacer, [], Call.SUBMIT, now() + 60)
+        assert pacer.rate > 6000
+    assert pacer.calls_last_minute > 5000
+
+
+async def test_calls_that_were_refused_prove_nothing_once_or_twice() -> None:
+    """Thirty of a burst: neither is the rate in use for ever after, nor never again."""
+    async with running(Pacer(60, dice=lambda: 0.0)) as pacer:
+        for grant in [await pacer.grant(Call.POLL) for _ in range(30)]:
+            pacer.limited(grant, 0.0)
+            pacer.limited(grant, 0.0)
+        for _ in range(60):
+            await asyncio.sleep(60)
+            await pacer.grant(Call.POLL)
+        assert pacer.rate == 30
+        await asking(pacer, [], Call.SUBMIT, now() + 120)
+        assert pacer.rate == pytest.approx(0.93 * 60)
 
 
 async def test_calls_of_the_last_minute_are_counted() -> None:
