@@ -61,8 +61,8 @@ class Pacer:
         start: tuple[float, float] | None = None, learned: Callable[[float, float], None] = lambda _rpm, _knee: None,
     ) -> None:  # fmt: skip
         self._rate = Rate(rpm, start=start)
-        self.pauses_until = 0.0
-        self.why_paused = ""
+        self._refused_until = 0.0
+        self._outage_until = 0.0
         self._uncounted = frozenset() if count_polls else frozenset({Call.POLL, Call.HURRY, Call.COLLECT})
         self._dice = dice
         self._line = Line()
@@ -141,8 +141,11 @@ class Pacer:
             if self._rate.refused(now, held):
                 self._limiter = None
                 self._learned(self._rate.rpm, self._rate.knee)
-        self.pause(max(self._drained_s(now), self._delay(retry_after)), "the API asked us to slow down")
-        self._rate.begin(self.pauses_until)
+        self._pause(max(self._drained_s(now), self._delay(retry_after)))
+        self._rate.begin(self._refused_until)
+
+    def _pause(self, seconds: float) -> None:
+        self._refused_until = max(self._refused_until, asyncio.get_running_loop().time() + seconds)
 
     def _held(self, grant: int) -> int:
         """Count what the API let through in the minute before that call was refused."""
@@ -172,31 +175,35 @@ class Pacer:
         now = asyncio.get_running_loop().time()
         if self._outage_since is None:
             self._outage_since = now
-        if self._scout_out or now >= self.pauses_until:
+        if self._scout_out or now >= self._outage_until:
             self._scout_out = False
             self._outage_tries += 1
-            self.pauses_until = now
-            self.pause(delay(self._outage_tries, dice=0.5 + self._dice() / 2), "the API can't be reached")
+            self._outage_until = now + delay(self._outage_tries, dice=0.5 + self._dice() / 2)
             self._wake.set()
 
     def reached(self) -> None:
-        """A call was answered: an outage is over, and refusals for being too quick count anew."""
+        """A call was answered: an outage is over. A pause that a 429 asked for is not: an answer is no leave."""
         if self._outage_since is not None:
             self._outage_since, self._outage_tries, self._scout_out = None, 0, False
-            self.pauses_until = 0.0
+            self._outage_until = 0.0
             self._wake.set()
 
     def accepted(self) -> None:
         """A submission was accepted: the next 429 is the first of its kind again."""
         self._cuts = 0
 
-    def pause(self, seconds: float, why: str) -> None:
-        """Let all wait for some seconds, or go on waiting if they wait longer already."""
-        until = asyncio.get_running_loop().time() + seconds
-        if until > self.pauses_until:
-            self.pauses_until, self.why_paused = until, why
-
     # --- what the run asks --------------------------------------------------------------------------------
+
+    @property
+    def pauses_until(self) -> float:
+        """Until when nothing is granted, by the loop's clock."""
+        return max(self._refused_until, self._outage_until)
+
+    @property
+    def why_paused(self) -> str:
+        """What the pause is for, in words."""
+        refused = self._refused_until >= self._outage_until
+        return "the API asked us to slow down" if refused else "the API can't be reached"
 
     @property
     def ceiling(self) -> float:
@@ -270,7 +277,7 @@ class Pacer:
             waiting.turn.set_result(self._number(asyncio.get_running_loop().time(), waiting.call))
             if self._outage_since is not None:  # one goes first; `reached` lets the others follow
                 self._scout_out = True
-                self.pause(CAP_S, "the API can't be reached")
+                self._outage_until = asyncio.get_running_loop().time() + CAP_S
 
     async def _spaced(self) -> None:
         """Wait until one more call fits the rate; a 429 that comes meanwhile is waited for, too."""

@@ -149,6 +149,34 @@ async def test_a_429_lets_all_wait_as_long_as_the_server_asks() -> None:
             assert now() - start >= 45.0
 
 
+async def test_an_answer_in_an_outage_does_not_end_what_a_429_asked_for() -> None:
+    """Three calls are out: one is told to wait, one is cut off, and one is answered."""
+    async with running(Pacer(50, dice=lambda: 0.5)) as pacer:
+        pacer.limited(await pacer.grant(Call.POLL), 100.0)
+        told = now()
+        pacer.unreachable()
+        pacer.reached()
+        assert pacer.why_paused == "the API asked us to slow down"
+        await pacer.grant(Call.POLL)
+        assert now() >= told + 100.0
+
+
+async def test_an_outage_in_a_pause_is_told_as_such_when_the_pause_is_over() -> None:
+    """And one goes first all the same."""
+    got: list[float] = []
+    async with running(Pacer(600, dice=lambda: 0.5)) as pacer:
+        pacer.limited(await pacer.grant(Call.POLL), 10.0)
+        pacer.unreachable()
+        crowd = [asyncio.ensure_future(asking(pacer, got, Call.POLL, 1e9)) for _ in range(5)]
+        await asyncio.sleep(20)
+        assert (len(got), pacer.why_paused) == (1, "the API can't be reached")
+        pacer.reached()
+        await asyncio.sleep(2)
+        assert len(got) > 5
+        for task in crowd:
+            task.cancel()
+
+
 async def test_a_429_without_a_hint_waits_longer_each_time() -> None:
     """Exponential, with full jitter."""
     waits = []
