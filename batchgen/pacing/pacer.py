@@ -12,6 +12,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
@@ -73,7 +74,8 @@ class Pacer:
         self._outage_since: float | None = None
         self._outage_tries = 0
         self._scout_out = False
-        self._wake = asyncio.Event()
+        self._wake = asyncio.Event()  #: somebody waits in the line
+        self._shortened = asyncio.Event()  #: a pause ends sooner than it was to
         self._submissions_open = True
         self._limiter: AsyncLimiter | None = None
         self._recent: deque[Granted] = deque()
@@ -98,8 +100,10 @@ class Pacer:
         loop = asyncio.get_running_loop()
         if call is Call.SUBMIT and not self._submissions_open:
             raise SubmissionStoppedError
-        free = not self.ceiling or call in self._uncounted
-        if free and (self.ceiling or not self._line) and loop.time() >= self.pauses_until:
+        if self.ceiling and call in self._uncounted:
+            await self._pause_is_over()
+            return self._number(loop.time(), call)
+        if not self.ceiling and not self._line and loop.time() >= self.pauses_until:
             return self._number(loop.time(), call)
         turn = self._line.join(call, loop.time() if since is None else since)
         self._wake.set()
@@ -118,13 +122,11 @@ class Pacer:
                 self._wake.clear()
                 await self._wake.wait()
             await self._pause_is_over()
-            self._serve_uncounted()
             if not self._line:
                 continue
             if self.ceiling:
                 await self._spaced()
-                self._serve_uncounted()
-            await self._grow_if_used()
+                await self._grow_if_used()
             self._serve_one()
 
     # --- what the callers report ------------------------------------------------------------------------
@@ -179,14 +181,14 @@ class Pacer:
             self._scout_out = False
             self._outage_tries += 1
             self._outage_until = now + delay(self._outage_tries, dice=0.5 + self._dice() / 2)
-            self._wake.set()
+            self._shortened.set()
 
     def reached(self) -> None:
         """A call was answered: an outage is over. A pause that a 429 asked for is not: an answer is no leave."""
         if self._outage_since is not None:
             self._outage_since, self._outage_tries, self._scout_out = None, 0, False
             self._outage_until = 0.0
-            self._wake.set()
+            self._shortened.set()
 
     def accepted(self) -> None:
         """A submission was accepted: the next 429 is the first of its kind again."""
@@ -257,6 +259,9 @@ class Pacer:
             self._recent.append(Granted(now, self._granted, call))
             self._let_through += 1
             self._told()
+        if self._outage_since is not None:  # one goes first; `reached` lets the others follow
+            self._scout_out = True
+            self._outage_until = now + CAP_S
         return self._granted
 
     def _forget(self, now: float) -> None:
@@ -264,25 +269,16 @@ class Pacer:
             self._let_through -= not self._recent[0].refused
             self._gone.append(self._recent.popleft())
 
-    def _serve_uncounted(self) -> None:
-        """Serve all that the rate is no matter of: they waited for the end of a pause alone."""
-        if not self.ceiling or not self._uncounted or self._outage_since is not None:
-            return
-        now = asyncio.get_running_loop().time()
-        for waiting in self._line.take(self._uncounted):
-            waiting.turn.set_result(self._number(now, waiting.call))
-
     def _serve_one(self) -> None:
         if waiting := self._line.next():
             waiting.turn.set_result(self._number(asyncio.get_running_loop().time(), waiting.call))
-            if self._outage_since is not None:  # one goes first; `reached` lets the others follow
-                self._scout_out = True
-                self._outage_until = asyncio.get_running_loop().time() + CAP_S
 
     async def _spaced(self) -> None:
         """Wait until one more call fits the rate; a 429 that comes meanwhile is waited for, too."""
         await self._minute_has_room()
         await self._pause_is_over()
+        if self._limiter is None:
+            await self._set_limiter()
         if self._limiter:
             await self._limiter.acquire()
         await self._pause_is_over()
@@ -296,14 +292,10 @@ class Pacer:
     async def _pause_is_over(self) -> None:
         loop = asyncio.get_running_loop()
         while (left := self.pauses_until - loop.time()) > 0:
-            self._wake.clear()
-            try:
+            self._shortened.clear()
+            with suppress(TimeoutError):
                 async with asyncio.timeout(left):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
-        if self.ceiling and self._limiter is None:
-            await self._set_limiter()
+                    await self._shortened.wait()
 
     async def _grow_if_used(self) -> None:
         now = asyncio.get_running_loop().time()

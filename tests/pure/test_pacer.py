@@ -318,6 +318,34 @@ async def test_looks_that_do_not_count_take_no_turn_after_a_pause() -> None:
         assert now() < 60.0
 
 
+async def test_a_look_that_does_not_count_waits_for_the_end_of_a_pause_and_no_longer() -> None:
+    """Also when it came while a submission waited for the rate, a minute of it."""
+    async with running(Pacer(1, count_polls=False, dice=lambda: 0.0)) as pacer:
+        await pacer.grant(Call.SUBMIT)
+        waiting = asyncio.ensure_future(pacer.grant(Call.SUBMIT))
+        await asyncio.sleep(3)
+        pacer.limited(0, 5.0)
+        start = now()
+        await pacer.grant(Call.HURRY)
+        assert now() - start == pytest.approx(5.0, abs=0.01)
+        assert not waiting.done()
+        await waiting
+
+
+async def test_looks_that_do_not_count_send_one_to_see_in_an_outage() -> None:
+    """A hundred that all knock at once are an attack, whatever their limit."""
+    async with running(Pacer(50, count_polls=False, dice=lambda: 0.5)) as pacer:
+        pacer.unreachable()
+        crowd = [asyncio.ensure_future(pacer.grant(Call.POLL)) for _ in range(100)]
+        for gone in (1, 2):
+            await asyncio.sleep(5)
+            assert sum(look.done() for look in crowd) == gone
+            pacer.unreachable()
+        pacer.reached()
+        await asyncio.sleep(1)
+        assert all(look.done() for look in crowd)
+
+
 async def test_looks_get_all_of_the_rate_while_no_submission_waits_and_the_other_way_round() -> None:
     """Work-conserving: nothing idles while somebody waits."""
     for call in Call:
