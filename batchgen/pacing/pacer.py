@@ -8,6 +8,7 @@ the API says 429 or can't be reached. The rate is what is configured, or what wa
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 from collections import deque
@@ -21,10 +22,14 @@ from batchgen.pacing.line import Call, Line
 from batchgen.pacing.rate import Rate
 from batchgen.retry import CAP_S, delay
 
+log = logging.getLogger("batchgen.pacing.pacer")
+
 __all__ = ["Call", "Pacer", "SubmissionStoppedError"]
 
 #: After so long without a 429, the next one is the first of its kind again (seconds).
 FORGET_S = 120.0
+#: Calls that are said not to count, and are refused as too many twice in so long, do count (seconds).
+DOUBT_S = 600.0
 #: Calls that are kept beyond their minute, for the answers that come late.
 LATE = 64
 
@@ -48,7 +53,7 @@ class Pacer:
 
     Args:
         rpm: calls a minute; 0 takes the limit off (a shared pause still holds).
-        count_polls: False when the account's limit does not count status and result calls.
+        count_polls: False when the account's limit does not count status and result calls, as long as none is refused.
         dice: gives numbers from 0 to 1 for the jitter.
         before: ages in seconds of calls that were made before it, and are in the minute that the API counts.
         told: called for each call that is granted and counted.
@@ -71,6 +76,7 @@ class Pacer:
         self._last_cut = 0
         self._cuts = 0
         self._refused_at = -math.inf
+        self._free_refused_at = -math.inf
         self._outage_since: float | None = None
         self._outage_tries = 0
         self._scout_out = False
@@ -92,6 +98,8 @@ class Pacer:
     async def grant(self, call: Call, *, since: float | None = None) -> int:
         """Wait for the right to make one call; returns the number of the grant, to report trouble with.
 
+        It is negative for a call that does not count.
+
         `since`, by the loop's clock, is when it was asked for, if that was before: it has waited so long already.
 
         Raises:
@@ -100,9 +108,10 @@ class Pacer:
         loop = asyncio.get_running_loop()
         if call is Call.SUBMIT and not self._submissions_open:
             raise SubmissionStoppedError
-        if self.ceiling and call in self._uncounted:
+        while self.ceiling and call in self._uncounted:  # a pause may teach that it counts
+            if loop.time() >= self.pauses_until:
+                return self._number(loop.time(), call)
             await self._pause_is_over()
-            return self._number(loop.time(), call)
         if not self.ceiling and not self._line and loop.time() >= self.pauses_until:
             return self._number(loop.time(), call)
         turn = self._line.join(call, loop.time() if since is None else since)
@@ -132,27 +141,47 @@ class Pacer:
     # --- what the callers report ------------------------------------------------------------------------
 
     def limited(self, grant: int, retry_after: float | None) -> None:
-        """A call was answered 429: all wait, and the rate is halved once for each minute that was too full."""
+        """A call was answered 429: all wait, and the rate is halved once for each minute that was too full.
+
+        A call that does not count is no reason to halve what it is no part of; if it happens again, it does count.
+        """
         now = asyncio.get_running_loop().time()
         if now - self._refused_at > FORGET_S:
             self._cuts = 0
         held = self._held(grant)
-        if grant > self._last_cut:
+        anew = abs(grant) > self._last_cut
+        if anew:
             self._refused_at, self._last_cut = now, self._granted
             self._cuts += 1
-            if self._rate.refused(now, held):
-                self._limiter = None
-                self._learned(self._rate.rpm, self._rate.knee)
-        self._pause(max(self._drained_s(now), self._delay(retry_after)))
+        if grant < 0:
+            self._pause(now, self._delay(retry_after))
+            self._doubt_uncounted(now, anew=anew)
+            return
+        if anew and self._rate.refused(now, held):
+            self._limiter = None
+            self._learned(self._rate.rpm, self._rate.knee)
+        self._pause(now, max(self._drained_s(now), self._delay(retry_after)))
+
+    def _pause(self, now: float, seconds: float) -> None:
+        self._refused_until = max(self._refused_until, now + seconds)
         self._rate.begin(self._refused_until)
 
-    def _pause(self, seconds: float) -> None:
-        self._refused_until = max(self._refused_until, asyncio.get_running_loop().time() + seconds)
+    def _doubt_uncounted(self, now: float, *, anew: bool) -> None:
+        """Count them after all, once refusals of two pauses show that the service does."""
+        if not (anew and self.ceiling and self._uncounted):
+            return
+        if now - self._free_refused_at <= DOUBT_S:
+            self._uncounted = frozenset()
+            log.warning(
+                "the service refuses status calls as too many (429), although limits.count_polls is false: "
+                "for the rest of this run they count"
+            )
+        self._free_refused_at = now
 
     def _held(self, grant: int) -> int:
         """Count what the API let through in the minute before that call was refused."""
         call = next((call for call in reversed(self._recent) if call.number == grant), None)
-        if call is None:  # it does not count, as far as we were told
+        if call is None:
             return self._let_through
         self._let_through -= not call.refused
         call.refused = True
@@ -254,7 +283,8 @@ class Pacer:
 
     def _number(self, now: float, call: Call) -> int:
         self._granted += 1
-        if call not in self._uncounted:
+        free = call in self._uncounted
+        if not free:
             self._forget(now)
             self._recent.append(Granted(now, self._granted, call))
             self._let_through += 1
@@ -262,7 +292,7 @@ class Pacer:
         if self._outage_since is not None:  # one goes first; `reached` lets the others follow
             self._scout_out = True
             self._outage_until = now + CAP_S
-        return self._granted
+        return -self._granted if free else self._granted
 
     def _forget(self, now: float) -> None:
         while self._recent and self._recent[0].at <= now - 60.0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -344,6 +345,68 @@ async def test_looks_that_do_not_count_send_one_to_see_in_an_outage() -> None:
         pacer.reached()
         await asyncio.sleep(1)
         assert all(look.done() for look in crowd)
+
+
+async def test_a_refused_look_that_does_not_count_lets_all_wait_and_halves_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One is an accident, and so is one an hour; a burst is one."""
+    async with running(Pacer(50, count_polls=False, dice=lambda: 1.0)) as pacer:
+        for _ in range(5):
+            for look in [await pacer.grant(Call.POLL) for _ in range(8)]:
+                pacer.limited(look, 7.0)
+            start = now()
+            await pacer.grant(Call.SUBMIT)
+            assert now() - start >= 7.0
+            assert (pacer.rate, pacer.looks_per_s) == (50, math.inf)
+            await asyncio.sleep(3600)
+    assert not caplog.records
+
+
+async def test_looks_that_are_refused_again_and_again_count_after_all(caplog: pytest.LogCaptureFixture) -> None:
+    """It is said once; submissions are not slowed down to nothing for what looks do."""
+    times: list[float] = []
+    refused: list[float] = []
+    submits: list[float] = []
+    pacer = Pacer(50, count_polls=False, dice=lambda: 0.5)
+
+    async def look() -> None:
+        while True:
+            grant = await pacer.grant(Call.POLL)
+            await asyncio.sleep(0.1)
+            if sum(at > now() - 60.0 for at in times[-20:]) >= 20:
+                refused.append(now())
+                pacer.limited(grant, None)
+            else:
+                times.append(now())
+            await asyncio.sleep(5)
+
+    async with running(pacer), asyncio.TaskGroup() as group:
+        tasks = [group.create_task(look()) for _ in range(32)]
+        tasks.append(group.create_task(asking(pacer, submits, Call.SUBMIT, 1e9)))
+        await asyncio.sleep(2 * 3600.0)
+        for task in tasks:
+            task.cancel()
+    assert len(caplog.records) == 1
+    assert "count_polls" in caplog.text
+    assert len([at for at in refused if at > 600.0]) <= 20
+    assert len(times) >= 0.8 * 20 * 120
+    assert len(submits) >= 0.8 * 20 * 120
+
+
+async def test_a_look_that_waits_out_the_pause_in_which_it_began_to_count_waits_for_the_rate(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A crowd of them is not let through as if nothing had been learned."""
+    async with running(Pacer(6, count_polls=False, dice=lambda: 0.0)) as pacer:
+        pacer.limited(await pacer.grant(Call.POLL), 5.0)
+        pacer.limited(await pacer.grant(Call.POLL), 5.0)
+        crowd = [asyncio.ensure_future(pacer.grant(Call.POLL)) for _ in range(20)]
+        await asyncio.sleep(60)
+        assert 4 <= sum(each.done() for each in crowd) <= 6
+        for each in crowd:
+            each.cancel()
+    assert caplog.records
 
 
 async def test_looks_get_all_of_the_rate_while_no_submission_waits_and_the_other_way_round() -> None:
