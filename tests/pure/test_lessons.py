@@ -268,6 +268,42 @@ def test_a_429_is_on_disk_before_the_next_call_and_so_is_the_way_back(tmp_path: 
     assert seen == [60.0, pytest.approx(111.6)]
 
 
+def test_the_run_says_when_the_rate_falls_and_when_it_is_back(tmp_path: Path) -> None:
+    """One line each; the steps between are no news."""
+    of = pace(lessons(tmp_path))
+
+    async def night() -> None:
+        async with running(of.pacer()) as pacer:
+            await asking(pacer, [], Call.SUBMIT, now() + 60)
+            for grant in [await pacer.grant(Call.SUBMIT) for _ in range(3)]:
+                pacer.limited(grant, None)
+            assert len(of.notes) == 1
+            await asking(pacer, [], Call.SUBMIT, now() + 7200)
+
+    run(night())
+    fell, back = of.notes
+    assert "429" in fell
+    assert "60 of 120 calls a minute" in fell
+    assert "back at all of the 120 calls a minute" in back
+
+
+def test_a_night_that_starts_low_by_memory_says_when_it_is_at_all_of_it(tmp_path: Path) -> None:
+    """And a fall from there is one, too."""
+    lessons(tmp_path).rate(60.0, 60.0, 120.0)
+    of = pace(lessons(tmp_path))
+
+    async def night() -> None:
+        async with running(of.pacer()) as pacer:
+            pacer.limited(await pacer.grant(Call.SUBMIT), None)
+            await asking(pacer, [], Call.SUBMIT, now() + 3 * 3600)
+
+    run(night())
+    starts, fell, back = of.notes
+    assert "starting at 60 of 120" in starts
+    assert "30 of 120 calls a minute" in fell
+    assert "back at all of the 120" in back
+
+
 def test_the_second_night_meets_a_hidden_limit_fewer_times_than_the_first(tmp_path: Path) -> None:
     """And still finds out when it is gone."""
 
