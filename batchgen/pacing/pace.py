@@ -60,7 +60,7 @@ class Pace:
             learned=self._learned_rate,
         )
 
-    def _learned_rate(self, rpm: float, knee: float) -> None:
+    def _learned_rate(self, rpm: float, knee: float, bore: float) -> None:
         """Keep it, and say when it fell and when it is whole again; the steps between are no news."""
         asked = self._settings.rpm
         if rpm < self._rpm:
@@ -69,7 +69,7 @@ class Pace:
         elif self._rpm < asked <= rpm:
             self.notes.append(f"the pace is back at all of the {asked:g} calls a minute")
         self._rpm = rpm
-        self._lessons.rate(rpm, knee, asked)
+        self._lessons.rate(rpm, knee, bore, ceiling=asked)
 
     def places(self, longest_s: float) -> Places:
         """Make the places in flight, from as many as the last run learned.

@@ -58,13 +58,14 @@ class Pacer:
         before: ages in seconds of calls that were made before it, and are in the minute that the API counts.
         told: called for each call that is granted and counted.
         start: the rate and the knee that an earlier run learned; None: it starts at `rpm`.
-        learned: called with rate and knee each time that they change.
+        learned: called with the rate, the knee, and the rate that a whole minute showed to hold, when one changes.
     """
 
     def __init__(
         self, rpm: float, *, count_polls: bool = True, dice: Callable[[], float] = random.random,
         before: Iterable[float] = (), told: Callable[[], None] = lambda: None,
-        start: tuple[float, float] | None = None, learned: Callable[[float, float], None] = lambda _rpm, _knee: None,
+        start: tuple[float, float] | None = None,
+        learned: Callable[[float, float, float], None] = lambda _rpm, _knee, _bore: None,
     ) -> None:  # fmt: skip
         self._rate = Rate(rpm, start=start)
         self._refused_until = 0.0
@@ -159,7 +160,7 @@ class Pacer:
             return
         if anew and self._rate.refused(now, held):
             self._limiter = None
-            self._learned(self._rate.rpm, self._rate.knee)
+            self._keep_rate()
         self._pause(now, max(self._drained_s(now), self._delay(retry_after)))
 
     def _pause(self, now: float, seconds: float) -> None:
@@ -330,9 +331,15 @@ class Pacer:
     async def _grow_if_used(self) -> None:
         now = asyncio.get_running_loop().time()
         self._forget(now)
-        if self._rate.due(now) and self._rate.grow(now, self._let_through + 1):
-            self._learned(self._rate.rpm, self._rate.knee)
+        bore = self._rate.bore
+        grew = self._rate.grow(now, self._let_through + 1)
+        if grew or self._rate.bore != bore:
+            self._keep_rate()
+        if grew:
             await self._set_limiter()
+
+    def _keep_rate(self) -> None:
+        self._learned(self._rate.rpm, self._rate.knee, self._rate.bore)
 
     async def _set_limiter(self, *, fresh: bool = False) -> None:
         # Changing max_rate of an AsyncLimiter leaves its rate as it was; only a new one has the new rate.

@@ -45,6 +45,7 @@ class Rate:
         rpm, knee = start or (ceiling, 0.0)
         self.rpm = min(ceiling, max(SLOWEST_RPM, rpm)) if ceiling else 0.0
         self.knee = min(ceiling, knee) if self.rpm < ceiling else 0.0  #: near what was last refused; 0: nothing was
+        self.bore = 0.0  #: the rate that was last in use for a whole minute, below the ceiling; 0: none since a refusal
         self.cut_at = -math.inf  #: when it was last halved
         self._still_since = 0.0
         self._patience = PROBE_EVERY_S
@@ -78,7 +79,7 @@ class Rate:
             return False
         if held or self.knee < self.rpm:
             self._locate(min(KNEE * self.rpm, held or self.rpm))
-        self._step = GROWTH * self.ceiling
+        self._step, self.bore = GROWTH * self.ceiling, 0.0
         self.rpm = max(min(SLOWEST_RPM, self.ceiling), self.rpm / 2)
         self.cut_at = self._still_since = at
         return True
@@ -87,10 +88,6 @@ class Rate:
         again = abs(knee - self.knee) <= NEAR * knee
         self._patience = min(PROBE_AT_MOST_S, 2 * self._patience) if again else PROBE_EVERY_S
         self._refused, self.knee = self.rpm, knee
-
-    def due(self, at: float) -> bool:
-        """Tell if it is time for a step up, should the rate be used."""
-        return self.rpm < self.ceiling and at - self._still_since >= self._wait_s
 
     @property
     def _wait_s(self) -> float:
@@ -108,7 +105,12 @@ class Rate:
         `held` is how many calls of the last minute were let through, and the one that is next. A minute that did not
         use the rate is no reason to wait longer: the first one that does proves as much.
         """
-        if not self.due(at) or held < USED * HEADROOM * self.rpm:
+        still_s = at - self._still_since
+        if self.rpm >= self.ceiling or held < USED * self.usable:
+            return False
+        if still_s >= MINUTE_S:
+            self.bore = self.rpm
+        if still_s < self._wait_s:
             return False
         self._still_since = at
         if self._below:

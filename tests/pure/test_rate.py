@@ -87,6 +87,15 @@ def test_however_slow_it_is_it_comes_up_again(rpm: float) -> None:
     assert rate.rpm == 50
 
 
+def test_a_fraction_of_a_call_is_no_reason_to_stay_low() -> None:
+    """Of a rate of 1.9, one call a minute can be used."""
+    rate = Rate(1.9)
+    rate.refused(0.0, 1)
+    for at in range(60, 6 * 3600, 60):
+        rate.grow(float(at), 1)
+    assert rate.rpm == 1.9
+
+
 def test_a_minute_that_was_not_used_costs_no_time() -> None:
     """The first one that is used after the wait proves as much as one that ended with it."""
     rate = Rate(100)
