@@ -131,7 +131,7 @@ class Pacer:
             while not self._line:
                 self._wake.clear()
                 await self._wake.wait()
-            await self._pause_is_over()
+            await self._resumed()
             if not self._line:
                 continue
             if self.ceiling:
@@ -307,18 +307,22 @@ class Pacer:
     async def _spaced(self) -> None:
         """Wait until one more call fits the rate; a 429 that comes meanwhile is waited for, too."""
         await self._minute_has_room()
-        await self._pause_is_over()
-        if self._limiter is None:
-            await self._set_limiter()
+        await self._resumed()
         if self._limiter:
             await self._limiter.acquire()
-        await self._pause_is_over()
+        await self._resumed()
 
     async def _minute_has_room(self) -> None:
         """Wait while the last minute is full: by the calls of runs before this one, or by those of a higher rate."""
         loop = asyncio.get_running_loop()
         while (wait := self._room_in(loop.time(), self._rate.in_a_minute)) > 0:  # noqa: ASYNC110 - time, not an event
             await asyncio.sleep(wait)
+
+    async def _resumed(self) -> None:
+        """Wait out the pause; a new rate is kept from its end on."""
+        await self._pause_is_over()
+        if self.ceiling and self._limiter is None:
+            await self._set_limiter()
 
     async def _pause_is_over(self) -> None:
         loop = asyncio.get_running_loop()
