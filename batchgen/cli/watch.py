@@ -48,6 +48,7 @@ class Watch:
         self._done: deque[str] = deque(maxlen=3)
         self._finished = 0
         self._alarm = ""
+        self._paces_told = 0
         self._told = False  # the object was printed
         self._started = time.monotonic()
 
@@ -79,9 +80,6 @@ class Watch:
         self._open_display(session)
         if self._events:
             self._events.note("started", name=session.manifest.name, wanted=len(session.manifest.wanted))
-            for text in session.pace.notes:
-                self._events.note("pace", text=text)
-                log.info("%s", text)
         try:
             while True:
                 self._repaint(session)
@@ -108,7 +106,14 @@ class Watch:
             if session.tools and session.tools.alarm != self._alarm:
                 self._alarm = session.tools.alarm
                 self._events.note("expiring", alarm=self._alarm)
+            self._tell_pace(session, self._events)
             self._events.flush()
+
+    def _tell_pace(self, session: Session, events: EventsFile) -> None:
+        for text in session.pace.notes[self._paces_told :]:
+            self._paces_told += 1
+            events.note("pace", text=text)
+            log.info("%s", text)
 
     def _close_display(self) -> None:
         if self._display:
@@ -140,6 +145,7 @@ class Watch:
             elapsed_s=session.elapsed_s,
             eta_s=time_left(session, self._finished),
             rpm=tools.pacer.rate or None,
+            rpm_asked=tools.pacer.ceiling or None,
             calls_last_minute=tools.pacer.calls_last_minute,
             in_flight=tools.places.taken,
             in_flight_limit=int(tools.places.bound),

@@ -44,12 +44,18 @@ class Known:
     places: float = 0.0  #: clips that were in flight at once without a long queue
     places_at: float = 0.0
     full: float = 0.0  #: 1: more clips than `places` had to queue; 0: as far as was seen, there was room for more
+    bore: float = 0.0  #: the rate that was last in use for a whole minute, none of its calls refused
 
     def fresh(self, now: float) -> Known:
         """Forget what is too old; what a clock that was put back has put into the future ages as well."""
         rate = {} if abs(now - self.rpm_at) <= KEPT_S else dict.fromkeys(_RATE, 0.0)
         places = {} if abs(now - self.places_at) <= KEPT_S else dict.fromkeys(_PLACES, 0.0)
         return replace(self, **rate, **places)
+
+    @property
+    def borne(self) -> bool:
+        """True when a whole minute showed that the rate holds; else refusals led to it, and it was not tried yet."""
+        return self.bore >= self.rpm > 0
 
     def or_newer(self, other: Known, now: float) -> Known:
         """Give the newest of both, rate and places each by itself; a time to come counts as now, and ours wins then."""
@@ -58,7 +64,7 @@ class Known:
         return replace(self, **{name: getattr(other, name) for name in (*rate, *places)})
 
 
-_RATE = ("rpm", "knee", "rpm_at")
+_RATE = ("rpm", "knee", "bore", "rpm_at")
 _PLACES = ("places", "full", "places_at")
 
 
@@ -86,17 +92,17 @@ class Lessons:
         """Give those of an account, by its fingerprint."""
         return cls(stem(origin, account, folder).with_suffix(".learned"), wall)
 
-    def rate(self, rpm: float, knee: float, ceiling: float) -> None:
+    def rate(self, rpm: float, knee: float, bore: float = 0.0, *, ceiling: float) -> None:
         """Keep where the rate stands; a rate that came up to what is configured is nothing to remember."""
         if rpm < ceiling:
-            self._keep(rpm=rpm, knee=knee, rpm_at=self._wall())
+            self._keep(rpm=rpm, knee=knee, bore=bore, rpm_at=self._wall())
         elif self.known.rpm:
             self.forget_rate()
 
     def forget_rate(self) -> None:
         """Start the next run at what is configured."""
         if self.known.rpm:
-            self._keep(rpm=0.0, knee=0.0, rpm_at=self._wall())
+            self._keep(rpm=0.0, knee=0.0, bore=0.0, rpm_at=self._wall())
 
     def places(self, bound: float, ceiling: int, *, full: bool = False) -> None:
         """Keep how many clips may be in flight; a bound that only the ceiling holds down says nothing against more.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from functools import partial
 
 from batchgen.pacing.lessons import Lessons
 from batchgen.pacing.pacebook import Pacebook
@@ -26,7 +25,9 @@ class Pace:
         self._lessons = lessons or Lessons(None)
         if settings.rpm_given:
             self._lessons.forget_rate()
-        self.notes: list[str] = []  #: what of this run's pace is by memory, a line each, and how to override it
+        #: A line each: what of this run's pace is by memory, and how to override it; later, what refusals made of it.
+        self.notes: list[str] = []
+        self._rpm = settings.rpm
 
     def __repr__(self) -> str:
         """Say what it holds, for logs."""
@@ -53,14 +54,26 @@ class Pace:
         if note := self.start.rpm_note:
             more = f"it grows while it is used, and --rpm {settings.rpm:g} starts at all of it"
             self.notes.append(f"starting {note}; {more}")
+        self._rpm = self.start.rpm
         return Pacer(
             settings.rpm,
             count_polls=settings.count_polls,
             before=self._book.before,
             told=self._book.called,
             start=(known.rpm, known.knee) if known.rpm else None,
-            learned=partial(self._lessons.rate, ceiling=settings.rpm),
+            learned=self._learned_rate,
         )
+
+    def _learned_rate(self, rpm: float, knee: float, bore: float) -> None:
+        """Keep it, and say when it fell and when it is whole again; the steps between are no news."""
+        asked = self._settings.rpm
+        if rpm < self._rpm:
+            now = f"{round(rpm, 1):g} of {asked:g} calls a minute from now on"
+            self.notes.append(f"the service refuses calls as too many (429): {now}; it goes back up while it is used")
+        elif self._rpm < asked <= rpm:
+            self.notes.append(f"the pace is back at all of the {asked:g} calls a minute")
+        self._rpm = rpm
+        self._lessons.rate(rpm, knee, bore, ceiling=asked)
 
     def places(self, longest_s: float) -> Places:
         """Make the places in flight, from as many as the last run learned.
@@ -85,8 +98,11 @@ class Pace:
         self._lessons.places(bound, self._settings.in_flight, full=full)
 
     def step_back(self) -> None:
-        """Take a small part of the rate: what only asks shall not slow down a run at work, which takes all of it."""
-        self._settings = replace(self._settings, rpm=BESIDE * self._settings.rpm)
+        """Take a small part of the rate: what only asks shall not slow down a run at work, which takes all of it.
+
+        What is learned at such a rate says nothing of the account's, and is not kept.
+        """
+        self._settings, self._lessons = replace(self._settings, rpm=BESIDE * self._settings.rpm), Lessons(None)
 
     def called(self) -> None:
         """Count a call that was made before there is a pacer."""

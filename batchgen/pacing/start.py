@@ -32,8 +32,9 @@ def start_of(settings: Settings, known: Known, now: float) -> Start:
     rpm, places = settings.rpm, settings.in_flight
     rpm_note = in_flight_note = ""
     if not settings.rpm_given and 0 < known.rpm < rpm:
-        bore = f"which the account bore {ago(now - known.rpm_at)}"
-        rpm, rpm_note = known.rpm, f"at {round(known.rpm, 1):g} of {rpm:g} calls a minute, {bore}"
+        why = "which the account bore" if known.borne else "to which it was slowed after refusals"
+        told = f"at {round(known.rpm, 1):g} of {rpm:g} calls a minute"
+        rpm, rpm_note = known.rpm, f"{told}, {why} {ago(now - known.rpm_at)}"
     if known.full and 1 <= known.places < places:
         queued = f"since more had to queue {ago(now - known.places_at)}"
         places, in_flight_note = int(known.places), f"with {int(known.places)} clips in flight, {queued}"

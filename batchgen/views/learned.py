@@ -32,13 +32,14 @@ class Learned:
     classes: Sequence[Taught]
     rate: tuple[float, float] | None = None  #: calls a minute, below what was configured
     in_flight: tuple[float, float] | None = None
+    borne: bool = False  #: a whole minute at that rate was; else refusals led to it, and it was not tried yet
 
 
 def learned_object(learned: Learned) -> dict[str, Any]:
     """Give the field `learned` of the status object."""
     rate, places = learned.rate, learned.in_flight
     return {
-        "rate": None if rate is None else {"rpm": round(rate[0], 1), "age_s": round(rate[1])},
+        "rate": None if rate is None else {"rpm": round(rate[0], 1), "age_s": round(rate[1]), "borne": learned.borne},
         "in_flight": None if places is None else {"clips": int(places[0]), "age_s": round(places[1])},
         "classes": [_class(taught) for taught in learned.classes],
     }
@@ -80,9 +81,12 @@ def learned_lines(obj: Mapping[str, Any] | None, width: int) -> list[str]:
 
 def _pace(obj: Mapping[str, Any]) -> str:
     rate, places = obj["rate"], obj["in_flight"]
-    calls = f"{rate['rpm']:g} calls a minute ({span(rate['age_s'])} ago)" if rate else "all the calls asked of it"
     clips = f"; up to {plural(places['clips'], 'clip')} in flight ({span(places['age_s'])} ago)" if places else ""
-    return f"The account bore {calls}{clips}."
+    if rate is None:
+        return f"The account bore all the calls asked of it{clips}."
+    calls = f"{rate['rpm']:g} calls a minute"
+    bore = f"The account bore {calls}" if rate["borne"] else f"Slowed to {calls} after refusals"
+    return f"{bore} ({span(rate['age_s'])} ago){clips}."
 
 
 def _ran(each: Mapping[str, Any]) -> str:

@@ -42,6 +42,7 @@ class Frame:
     failures: Sequence[tuple[str, str]] = ()  #: the last ones: name, reason
     done_last: Sequence[str] = ()
     at: float = field(default_factory=time.time)  #: when it was taken, epoch seconds
+    rpm_asked: float | None = None  #: what was configured, where refusals may have lowered the limit
 
     def of(self, state: State) -> int:
         """How many wanted clips are in a state."""
@@ -201,12 +202,19 @@ def _time(frame: Frame, tz: tzinfo | None) -> list[str]:
 
 
 def _pace(frame: Frame) -> list[str]:
-    limit = f" (limit {frame.rpm:g})" if frame.rpm else ""
     told = [
         f"{frame.in_flight:,} of {frame.in_flight_limit:,} places in flight",
-        f"{plural(frame.calls_last_minute, 'call')} in the last minute{limit}",
+        f"{plural(frame.calls_last_minute, 'call')} in the last minute{_limit(frame)}",
     ]
     return told if frame.queue_s is None else [*told, f"queue at the service {span(frame.queue_s)}"]
+
+
+def _limit(frame: Frame) -> str:
+    if not frame.rpm:
+        return ""
+    if frame.rpm_asked and frame.rpm < frame.rpm_asked:
+        return f" ({round(frame.rpm, 1):g} of {frame.rpm_asked:g} after refusals)"
+    return f" (limit {frame.rpm:g})"
 
 
 def _tail(frame: Frame, marks: Marks) -> list[str]:

@@ -17,13 +17,15 @@ What each comes to is kept in figures.json beside this file; README's table is m
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 from sizes import beside, flat, memory, start
 from speed import fsync, throughput, waiting
 from tools import keep
 
 #: Throughput comes first: the files that the others delete would slow down all that it makes (see there).
-FIGURES = {
+FIGURES: dict[str, Callable[..., dict[str, Any]]] = {
     "throughput": throughput, "start": start, "fsync": fsync, "memory": memory, "beside": beside, "flat": flat,
     "waiting": waiting,
 }  # fmt: skip

@@ -12,7 +12,7 @@ from mischief import first, says
 pytestmark = pytest.mark.real_time
 
 PACE = "limits: {rpm: 1200}"
-BORE = "at 600 of 1200 calls a minute, which the account bore 0 min ago"
+SLOW = "at 600 of 1200 calls a minute, to which it was slowed after refusals 0 min ago"
 
 
 @pytest.fixture
@@ -37,21 +37,21 @@ def standing(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}
 
 
-def test_a_plan_reckons_with_the_rate_that_the_account_bore(refused: Desk) -> None:
+def test_a_plan_reckons_with_the_rate_that_the_account_was_slowed_to(refused: Desk) -> None:
     """With the key, and by the ledger without one; not after an explicit rate. It leaves what is remembered alone."""
     home = refused.folder / "home"
     before = standing(home)
     no_key = {"SEGMIND_API_KEY": None}
-    assert plan_at(refused) == (600, 12, BORE)
-    assert plan_at(refused, env=no_key) == (600, 12, BORE)
-    assert plan_at(refused, env={**no_key, "SEGMIND_API_KEY_FILE": "/nowhere"}) == (600, 12, BORE)
-    assert plan_at(refused, name="other.yaml") == (600, 12, BORE)
+    assert plan_at(refused) == (600, 12, SLOW)
+    assert plan_at(refused, env=no_key) == (600, 12, SLOW)
+    assert plan_at(refused, env={**no_key, "SEGMIND_API_KEY_FILE": "/nowhere"}) == (600, 12, SLOW)
+    assert plan_at(refused, name="other.yaml") == (600, 12, SLOW)
     assert plan_at(refused, name="other.yaml", env=no_key) == (1200, 6, "")
     assert plan_at(refused, "--rpm", "1200") == (1200, 6, "")
     assert plan_at(refused, env={"SEGMIND_API_KEY": "SG_another"}) == (1200, 6, "")
     assert plan_at(refused, "--sandbox")[2] == ""
     told = refused.call("plan", "night.yaml", "--base-url", refused.url).expect(0).stdout.decode()
-    assert BORE in " ".join(told.split())
+    assert SLOW in " ".join(told.split())
     assert standing(home) == before
 
 

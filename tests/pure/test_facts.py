@@ -20,7 +20,7 @@ from batchgen.pacing.lessons import Lessons
 def test_what_was_learned_is_by_class_with_the_looks_that_it_leads_to(tmp_path: Path, monkeypatch: Any) -> None:
     """Run times of the ledger, the pace of the account; few looks where the calls are few."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    Lessons.of("https://api.example", "a1", wall=lambda: 1000.0).rate(32.0, 60.0, 120.0)
+    Lessons.of("https://api.example", "a1", wall=lambda: 1000.0).rate(32.0, 60.0, ceiling=120.0)
     Lessons.of("https://api.example", "a1", wall=lambda: 1500.0).places(40.0, 400)
     with closing(Ledger(tmp_path)) as ledger:
         ledger.sync([wanted(n) for n in range(20)])

@@ -40,7 +40,7 @@ def pace(of: Lessons, **settings: object) -> Pace:
 
 def test_what_one_run_learned_the_next_one_knows(tmp_path: Path) -> None:
     """Of this account and origin, and of no other."""
-    lessons(tmp_path).rate(32.0, 60.0, 120.0)
+    lessons(tmp_path).rate(32.0, 60.0, ceiling=120.0)
     lessons(tmp_path).places(24.0, 32)
     assert lessons(tmp_path).known == Known(32.0, 60.0, 1_000_000.0, 24.0, 1_000_000.0)
     assert lessons(tmp_path, account="b2").known == Known()
@@ -50,7 +50,7 @@ def test_what_one_run_learned_the_next_one_knows(tmp_path: Path) -> None:
 def test_it_is_forgotten_after_some_days(tmp_path: Path) -> None:
     """A limit that came of an incident must not hold nights down for weeks; a clock of nonsense neither."""
     wall = Wall()
-    lessons(tmp_path, wall).rate(32.0, 60.0, 120.0)
+    lessons(tmp_path, wall).rate(32.0, 60.0, ceiling=120.0)
     wall.at += KEPT_S / 2
     lessons(tmp_path, wall).places(24.0, 32)
     wall.at += KEPT_S / 2 + 1
@@ -59,10 +59,39 @@ def test_it_is_forgotten_after_some_days(tmp_path: Path) -> None:
     assert lessons(tmp_path, wall).known == Known()
 
 
+def test_a_file_of_an_older_release_says_nothing_of_what_held(tmp_path: Path) -> None:
+    """What it does say is taken."""
+    lessons(tmp_path).rate(32.0, 60.0, 32.0, ceiling=120.0)
+    assert lessons(tmp_path).known.borne
+    (file,) = tmp_path.glob("*.learned")
+    old = json.loads(file.read_text())
+    del old["bore"]
+    file.write_text(json.dumps(old))
+    assert lessons(tmp_path).known == Known(32.0, 60.0, 1_000_000.0)
+    assert not lessons(tmp_path).known.borne
+
+
+async def test_a_rate_is_said_to_hold_once_a_whole_minute_of_it_did(tmp_path: Path) -> None:
+    """Right after a cut nothing was tried; the real limit may be far below."""
+    of = pace(lessons(tmp_path))
+    async with running(of.pacer()) as pacer:
+        await asking(pacer, [], Call.SUBMIT, now() + 60)
+        pacer.limited(await pacer.grant(Call.SUBMIT), None)
+        assert not lessons(tmp_path).known.borne
+        await asking(pacer, [], Call.SUBMIT, now() + 70)
+        assert lessons(tmp_path).known.rpm == pytest.approx(111.6)
+        assert not lessons(tmp_path).known.borne
+        await asking(pacer, [], Call.SUBMIT, now() + 60)
+        assert lessons(tmp_path).known.rpm == pytest.approx(111.6)
+        assert lessons(tmp_path).known.borne
+        pacer.limited(await pacer.grant(Call.SUBMIT), None)
+        assert not lessons(tmp_path).known.borne
+
+
 def test_a_rate_that_came_up_to_what_is_configured_is_forgotten(tmp_path: Path) -> None:
     """There is no limit any more."""
-    lessons(tmp_path).rate(32.0, 60.0, 120.0)
-    lessons(tmp_path).rate(120.0, 60.0, 120.0)
+    lessons(tmp_path).rate(32.0, 60.0, ceiling=120.0)
+    lessons(tmp_path).rate(120.0, 60.0, ceiling=120.0)
     assert lessons(tmp_path).known == Known(rpm_at=1_000_000.0)
 
 
@@ -98,7 +127,7 @@ def test_a_file_of_nonsense_is_no_reason_not_to_run(tmp_path: Path, junk: bytes)
     for bad in ({"rpm": -1}, {"rpm": "x"}, {"places": float("inf")}, {"knee": None}):
         file.write_text(json.dumps({"rpm": 1, "knee": 1, "rpm_at": 1e6, "places": 1, "places_at": 1e6, **bad}))
         assert lessons(tmp_path).known == Known()
-    lessons(tmp_path).rate(32.0, 60.0, 120.0)
+    lessons(tmp_path).rate(32.0, 60.0, ceiling=120.0)
     assert lessons(tmp_path).known.rpm == 32
 
 
@@ -106,36 +135,36 @@ def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None
     """A read-only home must not end a night."""
     (tmp_path / "file").touch()
     book = lessons(tmp_path / "file")
-    book.rate(32.0, 60.0, 120.0)
+    book.rate(32.0, 60.0, ceiling=120.0)
     assert book.known.rpm == 32
 
 
 def test_two_runs_of_an_account_keep_what_the_other_one_learned(tmp_path: Path) -> None:
     """A write is about what this run learned; of all else the newest word stays."""
     wall = Wall()
-    lessons(tmp_path, wall).rate(90.0, 95.0, 120.0)
+    lessons(tmp_path, wall).rate(90.0, 95.0, ceiling=120.0)
     one, other = lessons(tmp_path, wall), lessons(tmp_path, wall)
     wall.at += 60
-    one.rate(32.0, 60.0, 120.0)
+    one.rate(32.0, 60.0, ceiling=120.0)
     other.places(24.0, 32)
     assert lessons(tmp_path, wall).known == Known(32.0, 60.0, wall.at, 24.0, wall.at)
     wall.at += 60
     one.places(12.0, 32, full=True)
-    other.rate(50.0, 55.0, 120.0)
+    other.rate(50.0, 55.0, ceiling=120.0)
     assert lessons(tmp_path, wall).known == Known(50.0, 55.0, wall.at, 12.0, wall.at, 1.0)
 
 
 def test_a_memory_that_one_run_ended_is_not_brought_back_by_the_other(tmp_path: Path) -> None:
     """An explicit rate, or one that came up to all of it: the other run still has the old one in mind."""
     wall = Wall()
-    lessons(tmp_path, wall).rate(32.0, 60.0, 120.0)
+    lessons(tmp_path, wall).rate(32.0, 60.0, ceiling=120.0)
     one, other = lessons(tmp_path, wall), lessons(tmp_path, wall)
     wall.at += 60
     one.forget_rate()
     other.places(24.0, 32)
     assert lessons(tmp_path, wall).known.rpm == 0
     wall.at += 60
-    other.rate(20.0, 25.0, 120.0)
+    other.rate(20.0, 25.0, ceiling=120.0)
     assert lessons(tmp_path, wall).known.rpm == 20
 
 
@@ -143,8 +172,8 @@ def test_a_time_to_come_does_not_outdo_what_is_learned_now(tmp_path: Path) -> No
     """The other run's clock was ahead, or ours was put back."""
     wall, ahead = Wall(), Wall()
     ahead.at += KEPT_S / 2
-    lessons(tmp_path, ahead).rate(90.0, 95.0, 120.0)
-    lessons(tmp_path, wall).rate(32.0, 60.0, 120.0)
+    lessons(tmp_path, ahead).rate(90.0, 95.0, ceiling=120.0)
+    lessons(tmp_path, wall).rate(32.0, 60.0, ceiling=120.0)
     assert lessons(tmp_path, wall).known == Known(32.0, 60.0, wall.at)
 
 
@@ -155,7 +184,7 @@ def test_what_another_run_held_up_is_kept_with_the_next_write(tmp_path: Path) ->
     book.places(24.0, 32)
     (file,) = tmp_path.glob("*.learned")
     with FileLock(file.with_suffix(".lock")):
-        book.rate(32.0, 60.0, 120.0)
+        book.rate(32.0, 60.0, ceiling=120.0)
     assert lessons(tmp_path, wall).known.rpm == 0
     book.places(12.0, 32)
     assert lessons(tmp_path, wall).known == Known(32.0, 60.0, wall.at, 12.0, wall.at)
@@ -179,7 +208,11 @@ def test_a_bound_beyond_which_clips_queue_is_told_from_one_that_was_never_met(tm
     ("settings", "known", "rpm", "in_flight", "notes"),
     [
         ({}, Known(60.0, 70.0, -9 * 3600.0), 60, 32,
+         ("at 60 of 120 calls a minute, to which it was slowed after refusals 9 h ago", "")),
+        ({}, Known(60.0, 70.0, -9 * 3600.0, bore=60.0), 60, 32,
          ("at 60 of 120 calls a minute, which the account bore 9 h ago", "")),
+        ({}, Known(64.0, 70.0, -9 * 3600.0, bore=60.0), 64, 32,
+         ("at 64 of 120 calls a minute, to which it was slowed after refusals 9 h ago", "")),
         ({"rpm_given": True}, Known(60.0, 70.0, 0.0), 120, 32, ("", "")),
         ({"rpm": 50.0}, Known(60.0, 70.0, 0.0), 50, 32, ("", "")),
         ({"rpm": 0.0}, Known(60.0, 70.0, 0.0), 0, 32, ("", "")),
@@ -214,7 +247,7 @@ def test_places_are_reckoned_with_as_far_as_they_are_known_to_hold_up(tmp_path: 
 
 async def test_a_run_starts_where_the_last_one_stood_and_says_so(tmp_path: Path) -> None:
     """In one line, with the way to override it."""
-    lessons(tmp_path).rate(1234.56, 1500.0, 2000.0)
+    lessons(tmp_path).rate(1234.56, 1500.0, ceiling=2000.0)
     of = pace(lessons(tmp_path), rpm=2000.0)
     assert of.pacer().rate == 1234.56
     (note,) = of.notes
@@ -224,7 +257,7 @@ async def test_a_run_starts_where_the_last_one_stood_and_says_so(tmp_path: Path)
 
 async def test_an_explicit_rate_wins_and_resets_what_is_remembered(tmp_path: Path) -> None:
     """By flag or environment; what the manifest says is the ceiling, and memory lowers the start only."""
-    lessons(tmp_path).rate(32.0, 60.0, 120.0)
+    lessons(tmp_path).rate(32.0, 60.0, ceiling=120.0)
     slow = pace(lessons(tmp_path), rpm=20.0)
     assert (slow.pacer().rate, slow.notes) == (20, [])
     given = pace(lessons(tmp_path), rpm_given=True)
@@ -236,7 +269,10 @@ async def test_what_only_asks_takes_a_small_part_of_the_rate_beside_a_run(tmp_pa
     """And what was asked before there was a pacer is counted."""
     of = pace(lessons(tmp_path), rpm=50.0)
     of.step_back()
-    assert of.pacer().rate == 5
+    async with running(of.pacer()) as pacer:
+        assert pacer.rate == 5
+        pacer.limited(await pacer.grant(Call.HISTORY), 1.0)
+    assert lessons(tmp_path).known.rpm == 0
     of = pace(lessons(tmp_path), rpm=1.0)
     of.called()
     async with running(of.pacer()) as pacer:
@@ -281,6 +317,42 @@ def test_a_429_is_on_disk_before_the_next_call_and_so_is_the_way_back(tmp_path: 
 
     run(night())
     assert seen == [60.0, pytest.approx(111.6)]
+
+
+def test_the_run_says_when_the_rate_falls_and_when_it_is_back(tmp_path: Path) -> None:
+    """One line each; the steps between are no news."""
+    of = pace(lessons(tmp_path))
+
+    async def night() -> None:
+        async with running(of.pacer()) as pacer:
+            await asking(pacer, [], Call.SUBMIT, now() + 60)
+            for grant in [await pacer.grant(Call.SUBMIT) for _ in range(3)]:
+                pacer.limited(grant, None)
+            assert len(of.notes) == 1
+            await asking(pacer, [], Call.SUBMIT, now() + 7200)
+
+    run(night())
+    fell, back = of.notes
+    assert "429" in fell
+    assert "60 of 120 calls a minute" in fell
+    assert "back at all of the 120 calls a minute" in back
+
+
+def test_a_night_that_starts_low_by_memory_says_when_it_is_at_all_of_it(tmp_path: Path) -> None:
+    """And a fall from there is one, too."""
+    lessons(tmp_path).rate(60.0, 60.0, ceiling=120.0)
+    of = pace(lessons(tmp_path))
+
+    async def night() -> None:
+        async with running(of.pacer()) as pacer:
+            pacer.limited(await pacer.grant(Call.SUBMIT), None)
+            await asking(pacer, [], Call.SUBMIT, now() + 3 * 3600)
+
+    run(night())
+    starts, fell, back = of.notes
+    assert "starting at 60 of 120" in starts
+    assert "30 of 120 calls a minute" in fell
+    assert "back at all of the 120" in back
 
 
 def test_the_second_night_meets_a_hidden_limit_fewer_times_than_the_first(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ async def test_the_time_left_is_reckoned_with_the_rate_and_the_places_of_now(tmp
     settings = Settings(rpm=120.0, expect_latency=60.0)
     assert time_left(session(Pace(settings), settings, left=100), 0) == 100 * 2 + 60
     lessons = Lessons(tmp_path / "x.learned")
-    lessons.rate(60.0, 70.0, 120.0)
+    lessons.rate(60.0, 70.0, ceiling=120.0)
     assert time_left(session(Pace(settings, lessons=lessons), settings, left=100), 0) == 100 * 4 + 60
     lessons.places(10.0, 32, full=True)
     known = session(Pace(settings, lessons=lessons), settings, left=100)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_time import VirtualTimeLoop
 
-from batchgen.pacing.pacer import Call, Pacer, SubmissionStoppedError
+from batchgen.pacing.pacer import Call, Granted, Pacer, SubmissionStoppedError
 
 
 def now() -> float:
@@ -46,7 +48,7 @@ async def asking(pacer: Pacer, times: list[float], call: Call, until: float) -> 
         times.append(now())
 
 
-@pytest.mark.parametrize("rpm", [1, 2, 5, 10, 50, 59.5, 120, 1000])
+@pytest.mark.parametrize("rpm", [1, 1.5, 2, 2.5, 5, 5.3, 10, 50, 59.5, 120, 1000])
 async def test_no_minute_sees_more_than_the_rate(rpm: float) -> None:
     """`AsyncLimiter(rpm, 60)` lets nearly twice the rate through in its first minute."""
     times: list[float] = []
@@ -54,7 +56,21 @@ async def test_no_minute_sees_more_than_the_rate(rpm: float) -> None:
         for call in (Call.SUBMIT, Call.POLL, Call.COLLECT, Call.SUBMIT):
             group.create_task(asking(pacer, times, call, 300.0))
     assert most_in_a_minute(times) <= rpm
-    assert len(times) >= 0.9 * rpm * 5
+    assert len(times) >= 0.9 * int(rpm) * 5
+
+
+async def test_a_rate_below_one_a_minute_is_kept_and_no_429_speeds_it_up() -> None:
+    """Half a call a minute: one in two minutes."""
+    times: list[float] = []
+    async with running(Pacer(0.5, dice=lambda: 0.0)) as pacer:
+        await asking(pacer, times, Call.SUBMIT, now() + 1200)
+        for _ in range(3):
+            pacer.limited(await pacer.grant(Call.SUBMIT), 0.0)
+            times.append(now())
+            assert pacer.rate == 0.5
+        await asking(pacer, times, Call.SUBMIT, now() + 1200)
+    assert min(after - before for before, after in itertools.pairwise(times)) >= 120.0
+    assert len(times) >= 20
 
 
 async def test_an_idle_hour_saves_up_no_burst() -> None:
@@ -134,6 +150,34 @@ async def test_a_429_lets_all_wait_as_long_as_the_server_asks() -> None:
             assert now() - start >= 45.0
 
 
+async def test_an_answer_in_an_outage_does_not_end_what_a_429_asked_for() -> None:
+    """Three calls are out: one is told to wait, one is cut off, and one is answered."""
+    async with running(Pacer(50, dice=lambda: 0.5)) as pacer:
+        pacer.limited(await pacer.grant(Call.POLL), 100.0)
+        told = now()
+        pacer.unreachable()
+        pacer.reached()
+        assert pacer.why_paused == "the API asked us to slow down"
+        await pacer.grant(Call.POLL)
+        assert now() >= told + 100.0
+
+
+async def test_an_outage_in_a_pause_is_told_as_such_when_the_pause_is_over() -> None:
+    """And one goes first all the same."""
+    got: list[float] = []
+    async with running(Pacer(600, dice=lambda: 0.5)) as pacer:
+        pacer.limited(await pacer.grant(Call.POLL), 10.0)
+        pacer.unreachable()
+        crowd = [asyncio.ensure_future(asking(pacer, got, Call.POLL, 1e9)) for _ in range(5)]
+        await asyncio.sleep(20)
+        assert (len(got), pacer.why_paused) == (1, "the API can't be reached")
+        pacer.reached()
+        await asyncio.sleep(2)
+        assert len(got) > 5
+        for task in crowd:
+            task.cancel()
+
+
 async def test_a_429_without_a_hint_waits_longer_each_time() -> None:
     """Exponential, with full jitter."""
     waits = []
@@ -194,6 +238,50 @@ async def test_a_rate_in_use_grows_back_to_the_ceiling_and_no_further() -> None:
     assert most_in_a_minute(times) <= 60
 
 
+@pytest.mark.parametrize("storm_s", [300, 600])
+async def test_a_storm_of_429s_does_not_hold_the_night_down(storm_s: float) -> None:
+    """However slow it got: at one a minute, every call is a minute that was used."""
+    pacer = Pacer(50, dice=lambda: 0.5)
+
+    async def work() -> None:
+        while True:
+            grant = await pacer.grant(Call.SUBMIT)
+            if now() < storm_s:
+                pacer.limited(grant, None)
+
+    async with running(pacer), asyncio.TaskGroup() as group:
+        workers = [group.create_task(work()) for _ in range(8)]
+        await asyncio.sleep(storm_s)
+        assert pacer.rate < 2
+        await asyncio.sleep(15 * 60.0)
+        assert pacer.rate > 46
+        await asyncio.sleep(15 * 60.0)
+        assert pacer.rate == 50
+        for worker in workers:
+            worker.cancel()
+
+
+async def test_a_call_let_through_before_the_storm_tells_nothing_of_the_storm() -> None:
+    """A refusal that took a minute to come looks back beyond the one before it."""
+    async with running(Pacer(60, dice=lambda: 0.0)) as pacer:
+        await asking(pacer, [], Call.SUBMIT, now() + 60)
+        pacer.limited(await pacer.grant(Call.SUBMIT), 0.0)
+        slow = await pacer.grant(Call.SUBMIT)
+        await asyncio.sleep(60)
+        pacer.limited(slow, 0.0)
+        assert pacer.rate == 15
+        await asking(pacer, [], Call.SUBMIT, now() + 180)
+        assert pacer.rate == pytest.approx(0.93 * 60)
+
+
+@pytest.mark.parametrize("start", [(1.0, 0.93), (4.0, 4.0)])
+async def test_a_night_that_starts_very_slow_grows_too(start: tuple[float, float]) -> None:
+    """By memory; an older release learned such rates."""
+    async with running(Pacer(50, start=start)) as pacer:
+        await asking(pacer, [], Call.SUBMIT, 45 * 60.0)
+        assert pacer.rate == 50
+
+
 async def test_after_a_429_no_minute_holds_more_than_the_one_that_was_refused_let_through() -> None:
     """The window is still full of what was too much; a second refusal would be in vain."""
     times: list[float] = []
@@ -229,6 +317,96 @@ async def test_looks_that_do_not_count_take_no_turn_after_a_pause() -> None:
         assert all(look.done() for look in looks)
         await pacer.grant(Call.SUBMIT)
         assert now() < 60.0
+
+
+async def test_a_look_that_does_not_count_waits_for_the_end_of_a_pause_and_no_longer() -> None:
+    """Also when it came while a submission waited for the rate, a minute of it."""
+    async with running(Pacer(1, count_polls=False, dice=lambda: 0.0)) as pacer:
+        await pacer.grant(Call.SUBMIT)
+        waiting = asyncio.ensure_future(pacer.grant(Call.SUBMIT))
+        await asyncio.sleep(3)
+        pacer.limited(0, 5.0)
+        start = now()
+        await pacer.grant(Call.HURRY)
+        assert now() - start == pytest.approx(5.0, abs=0.01)
+        assert not waiting.done()
+        await waiting
+
+
+async def test_looks_that_do_not_count_send_one_to_see_in_an_outage() -> None:
+    """A hundred that all knock at once are an attack, whatever their limit."""
+    async with running(Pacer(50, count_polls=False, dice=lambda: 0.5)) as pacer:
+        pacer.unreachable()
+        crowd = [asyncio.ensure_future(pacer.grant(Call.POLL)) for _ in range(100)]
+        for gone in (1, 2):
+            await asyncio.sleep(5)
+            assert sum(look.done() for look in crowd) == gone
+            pacer.unreachable()
+        pacer.reached()
+        await asyncio.sleep(1)
+        assert all(look.done() for look in crowd)
+
+
+async def test_a_refused_look_that_does_not_count_lets_all_wait_and_halves_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One is an accident, and so is one an hour; a burst is one."""
+    async with running(Pacer(50, count_polls=False, dice=lambda: 1.0)) as pacer:
+        for _ in range(5):
+            for look in [await pacer.grant(Call.POLL) for _ in range(8)]:
+                pacer.limited(look, 7.0)
+            start = now()
+            await pacer.grant(Call.SUBMIT)
+            assert now() - start >= 7.0
+            assert (pacer.rate, pacer.looks_per_s) == (50, math.inf)
+            await asyncio.sleep(3600)
+    assert not caplog.records
+
+
+async def test_looks_that_are_refused_again_and_again_count_after_all(caplog: pytest.LogCaptureFixture) -> None:
+    """It is said once; submissions are not slowed down to nothing for what looks do."""
+    times: list[float] = []
+    refused: list[float] = []
+    submits: list[float] = []
+    pacer = Pacer(50, count_polls=False, dice=lambda: 0.5)
+
+    async def look() -> None:
+        while True:
+            grant = await pacer.grant(Call.POLL)
+            await asyncio.sleep(0.1)
+            if sum(at > now() - 60.0 for at in times[-20:]) >= 20:
+                refused.append(now())
+                pacer.limited(grant, None)
+            else:
+                times.append(now())
+            await asyncio.sleep(5)
+
+    async with running(pacer), asyncio.TaskGroup() as group:
+        tasks = [group.create_task(look()) for _ in range(32)]
+        tasks.append(group.create_task(asking(pacer, submits, Call.SUBMIT, 1e9)))
+        await asyncio.sleep(2 * 3600.0)
+        for task in tasks:
+            task.cancel()
+    assert len(caplog.records) == 1
+    assert "count_polls" in caplog.text
+    assert len([at for at in refused if at > 600.0]) <= 20
+    assert len(times) >= 0.8 * 20 * 120
+    assert len(submits) >= 0.8 * 20 * 120
+
+
+async def test_a_look_that_waits_out_the_pause_in_which_it_began_to_count_waits_for_the_rate(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A crowd of them is not let through as if nothing had been learned."""
+    async with running(Pacer(6, count_polls=False, dice=lambda: 0.0)) as pacer:
+        pacer.limited(await pacer.grant(Call.POLL), 5.0)
+        pacer.limited(await pacer.grant(Call.POLL), 5.0)
+        crowd = [asyncio.ensure_future(pacer.grant(Call.POLL)) for _ in range(20)]
+        await asyncio.sleep(60)
+        assert 4 <= sum(each.done() for each in crowd) <= 6
+        for each in crowd:
+            each.cancel()
+    assert caplog.records
 
 
 async def test_looks_get_all_of_the_rate_while_no_submission_waits_and_the_other_way_round() -> None:
@@ -334,6 +512,38 @@ async def test_a_scout_that_never_returns_does_not_stop_the_night() -> None:
         start = now()
         await pacer.grant(Call.SUBMIT)
         assert now() - start <= 61.0
+
+
+async def test_a_grant_costs_the_same_however_many_calls_the_minute_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 100,000 a minute, to walk over all of them for each grant would burn a core."""
+
+    class Minute(deque[Granted]):
+        def __iter__(self) -> Iterator[Granted]:
+            raise AssertionError("walked over the minute")
+
+    pacer = Pacer(60_000, start=(6000.0, 6000.0))
+    monkeypatch.setattr(pacer, "_recent", Minute())
+    async with running(pacer):
+        await asking(pacer, [], Call.SUBMIT, now() + 60)
+        assert pacer.rate == 6000
+        await asyncio.sleep(300)
+        await asking(pacer, [], Call.SUBMIT, now() + 60)
+        assert pacer.rate > 6000
+    assert pacer.calls_last_minute > 5000
+
+
+async def test_calls_that_were_refused_prove_nothing_once_or_twice() -> None:
+    """Thirty of a burst: neither is the rate in use for ever after, nor never again."""
+    async with running(Pacer(60, dice=lambda: 0.0)) as pacer:
+        for grant in [await pacer.grant(Call.POLL) for _ in range(30)]:
+            pacer.limited(grant, 0.0)
+            pacer.limited(grant, 0.0)
+        for _ in range(60):
+            await asyncio.sleep(60)
+            await pacer.grant(Call.POLL)
+        assert pacer.rate == 30
+        await asking(pacer, [], Call.SUBMIT, now() + 120)
+        assert pacer.rate == pytest.approx(0.93 * 60)
 
 
 async def test_calls_of_the_last_minute_are_counted() -> None:

@@ -24,13 +24,14 @@ LEARNED = Learned(
     ],
     rate=(58.04, 9 * 3600.0),
     in_flight=(40.0, 8 * 3600.0 + 1200),
+    borne=True,
 )  # fmt: skip
 
 
 def test_the_object_has_all_of_it_in_numbers() -> None:
     """Documented fields, as JSON takes them."""
     obj = learned_object(LEARNED)
-    assert obj["rate"] == {"rpm": 58.0, "age_s": 32_400}
+    assert obj["rate"] == {"rpm": 58.0, "age_s": 32_400, "borne": True}
     assert obj["in_flight"] == {"clips": 40, "age_s": 30_000}
     first, second = obj["classes"]
     assert first["run_s"] == {"p10": 160, "p50": 200, "p90": 240}
@@ -57,6 +58,13 @@ def test_a_long_schedule_is_cut_for_people_alone() -> None:
     obj = learned_object(Learned([many]))
     assert len(obj["classes"][0]["looks"]["ages_s"]) == 40
     assert "0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2 s, and later" in " ".join(" ".join(learned_lines(obj, 80)).split())
+
+
+def test_a_rate_that_was_not_tried_is_not_said_to_hold() -> None:
+    """Refusals led to it a minute ago; the real limit may be far below."""
+    text = " ".join(learned_lines(learned_object(Learned([], rate=(25.0, 60.0), in_flight=(9.0, 60.0))), 200))
+    assert "Slowed to 25 calls a minute after refusals (60 s ago); up to 9 clips in flight" in " ".join(text.split())
+    assert "bore" not in text
 
 
 def test_nothing_learned_is_said_and_nothing_asked_for_is_not() -> None:

@@ -128,6 +128,12 @@ def test_an_end_on_another_day_names_the_day() -> None:
     assert "Tue 02:12" in "\n".join(frame_lines(replace(FRAME, eta_s=2 * 86400 - 3600), 80, tz=ZONE))
 
 
+def test_a_rate_that_refusals_lowered_says_so() -> None:
+    """A bare limit of 25 where 50 were asked for would be a riddle."""
+    for asked, told in ((50.0, "(25.2 of 50 after refusals)"), (25.17, "(limit 25.17)"), (None, "(limit 25.17)")):
+        assert told in "\n".join(frame_lines(replace(FRAME, rpm=25.17, rpm_asked=asked), 100))
+
+
 def test_the_heartbeat_says_the_run_in_one_line() -> None:
     """It is what a log of a night is skimmed for."""
     calm = replace(FRAME, counts={State.DONE: 142, State.FAILED: 6, State.PENDING: 52}, unpriced=0, note="")
