@@ -142,7 +142,7 @@ class FakeProvider:
     post: Callable[[Mapping[str, Any]], str] = ok
     fate: Callable[[Mapping[str, Any]], str] = done
     get: Callable[[Job | None], str] = ok
-    look: Callable[[], str] = ok  #: the history: "ok", "down", "part", "blind", "never"
+    look: Callable[[], str] = ok  #: the history: "ok", "down", "part", "blind", "never", or trouble
     uploads: Callable[[], str] = ok
     cost: Callable[[Mapping[str, Any]], int | None] = lambda _: COST
     credits: int | None = None  #: of the account; None: more than anyone could spend
@@ -248,6 +248,8 @@ class FakeProvider:
         self._counted()
         word = self.look()
         await self._takes(self.get_s if word != "never" else 1e6)
+        if word in TROUBLE:
+            raise trouble(word)
         if word == "down":
             raise UnknownError("the history answers 502")
         seen = wall() - self.history_lag_s

@@ -14,6 +14,7 @@ from typing import Any
 from batchgen.errors import BatchgenError, CallError, UsageError
 from batchgen.ledger import Reader
 from batchgen.ledger.lock import holder
+from batchgen.pacing.answers import Answers
 from batchgen.pacing.pace import Pace
 from batchgen.pacing.pacer import Call, Pacer
 from batchgen.providers.base import HistoryPage, Provider
@@ -77,7 +78,7 @@ def _pacer(stack: AsyncExitStack, reader: Reader, settings: Settings, account: s
 
 
 async def _of_model(provider: Provider, pacer: Pacer, model: str, span: tuple[float, float]) -> HistoryPage:
-    return await provider.history(model, *span, partial(pacer.grant, Call.HISTORY))
+    return await Answers(pacer).insisting(Call.HISTORY, partial(provider.history, model, *span))
 
 
 def _key(reader: Reader) -> Secret:

@@ -64,7 +64,10 @@ GARBAGE = 20_000
     "--deadline", type=common.Finite(1), metavar="SECONDS", help="Give a request up after so long. [default: 3300]"
 )
 @click.option(
-    "--give-up", type=common.Finite(0), metavar="SECONDS", help="End the run after such an outage. [default: 7200]"
+    "--give-up",
+    type=common.Finite(0),
+    metavar="SECONDS",
+    help="End the run after such an outage, or refusals of every call. [default: 7200]",
 )
 @click.option(
     "--resubmit-unconfirmed",

@@ -21,6 +21,7 @@ from batchgen.history.matching import CLOCK_SKEW_S, LATEST_S, canonical, could_b
 from batchgen.history.reconcile import utc
 from batchgen.ledger import Ledger
 from batchgen.ledger.recover import BLIND
+from batchgen.pacing.answers import Answers
 from batchgen.pacing.pacer import Call, Pacer
 from batchgen.providers.base import HistoryPage, HistoryRow, Provider
 
@@ -40,7 +41,7 @@ class Blind:
     Args:
         ledger: of the batch.
         provider: whose history.
-        pacer: asked before every call.
+        pacer: asked before every call, and told what came of it.
         settle_s: how long the history may lag (seconds).
         elsewhere: gives the request ids of other batches; called in a thread.
     """
@@ -50,7 +51,7 @@ class Blind:
     ) -> None:
         self._ledger = ledger
         self._provider = provider
-        self._pacer = pacer
+        self._answers = Answers(pacer)
         self._settle_s = settle_s
         self._elsewhere = elsewhere
         self._one_look = asyncio.Lock()
@@ -101,7 +102,7 @@ class Blind:
         since, until = self._span["since"] - CLOCK_SKEW_S, self._span["until"] + LATEST_S
         known = self._ledger.must_show(model, since, until)
         try:
-            page = await self._provider.history(model, since, until, partial(self._pacer.grant, Call.HISTORY))
+            page = await self._answers.insisting(Call.HISTORY, partial(self._provider.history, model, since, until))
         except CallError as error:
             raise StillBlindError(f"the request history could not be read: {error}") from error
         if not page.whole or page.server_time is None:

@@ -6,6 +6,7 @@ from batchgen.clip import Clip, State
 from batchgen.errors import AccountError, DiskFullError, LedgerError, LedgerWriteError
 from batchgen.flow.collect import Collector
 from batchgen.flow.fetch import Fetcher
+from batchgen.flow.recall import Recall
 from batchgen.flow.submit import Submitter
 from batchgen.flow.tools import Place, Tools
 from batchgen.pacing.pacer import SubmissionStoppedError
@@ -17,8 +18,9 @@ class Carrier:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self.submitter = Submitter(tools)
-        self._collector = Collector(tools)
-        self._fetcher = Fetcher(tools)
+        recall = Recall(tools)
+        self._collector = Collector(tools, recall)
+        self._fetcher = Fetcher(tools, recall)
 
     async def carry(self, clip: Clip, place: Place) -> None:
         """See one clip through, from whatever state it is in."""

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import replace
 
 from batchgen.clip import Blocked, Clip, Ending, Failed, FailedForNow, Generated, Lost, State
-from batchgen.errors import NowError, UnknownError
+from batchgen.flow.recall import Recall, Silence
 from batchgen.flow.tools import Place, Tools, filled, generated
-from batchgen.pacing.pacer import Call
-from batchgen.polling.poller import Overdue
+from batchgen.polling.poller import Ended, Overdue
 from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Cause, Completed, Gone, HistoryRow, Refused, Running
-from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS, delay
-
-log = logging.getLogger("batchgen.collect")
+from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS
 
 #: A new request may not be known everywhere at once: 404s this young are no end (seconds).
 YOUNG_S = 60.0
 YOUNG_PAUSE_S = 5.0
-#: How often the history is asked for one request before its silence counts.
-HISTORY_TRIES = 4
 #: How long to wait before a request that only the history knows as running is asked for again (seconds).
 ONLY_HISTORY_S = 60.0
 
@@ -29,8 +23,9 @@ ONLY_HISTORY_S = 60.0
 class Collector:
     """Waits for requests to end and says what their end means."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, recall: Recall) -> None:
         self._tools = tools
+        self._recall = recall
 
     async def collect(self, clip: Clip, place: Place) -> Clip:
         """Wait for the end of the request; cost and link are on disk when this returns.
@@ -45,7 +40,7 @@ class Collector:
         pause = 0.0
         while True:
             ended = await self._tools.poller.wait(request.request_id, submitted_at, times, pause_s=pause)
-            event = await self._event_of(clip, ended)
+            event = await self._event_of(clip, ended, place)
             if event is not None:
                 break
             pause = ONLY_HISTORY_S if self._age(clip) >= YOUNG_S else YOUNG_PAUSE_S
@@ -61,13 +56,14 @@ class Collector:
         self._tools.settled(clip)
         return clip
 
-    async def _event_of(self, clip: Clip, ended: Completed | Refused | Gone | Overdue) -> Ending | None:
+    async def _event_of(self, clip: Clip, ended: Ended, place: Place) -> Ending | None:
         """What the end means for the clip; None: it may well be running, ask again."""
         if isinstance(ended, Refused):
             return refused(clip, ended)
         if isinstance(ended, Completed) and ended.url and self._tools.provider.video(ended.url) is None:
             return generated(ended, self._tools.ledger.now())
-        row = await self._in_history(clip)
+        told = await self._in_history(clip, ended, place)
+        row = None if isinstance(told, Silence) else told
         if row is not None and isinstance(row.outcome, Completed) and row.outcome.url:
             known = ended if isinstance(ended, Completed) else Completed()
             return generated(filled(row.outcome, known), self._tools.ledger.now())
@@ -79,13 +75,7 @@ class Collector:
             return refused(clip, row.outcome)
         if isinstance(ended, Gone) and self._may_run(clip, row):
             return None
-        if isinstance(ended, Completed):
-            said = f": {ended.body}" if ended.body else ""
-            return Lost(f"COMPLETED, but the service named no file{said}", cost=ended.cost)
-        if isinstance(ended, Gone):
-            cost = row.outcome.cost if row is not None and isinstance(row.outcome, Completed) else None
-            return Lost("the service keeps no record of it any more, and its history has no file", cost=cost)
-        return Lost(f"past the deadline, the service still said: {ended.last}")
+        return lost(ended, told)
 
     def _may_run(self, clip: Clip, row: HistoryRow | None) -> bool:
         """A 404 is no end while the history says that it runs, nor while it is too young to be known everywhere."""
@@ -97,19 +87,14 @@ class Collector:
         at = (request.submitted_at or request.intent_at) if request else 0.0
         return self._tools.ledger.now() - at
 
-    async def _in_history(self, clip: Clip) -> HistoryRow | None:
-        """Look the request up by its id in the account's history; a bad minute of it is waited out."""
-        for attempt in range(1, HISTORY_TRIES + 1):
-            grant = await self._tools.pacer.grant(Call.HISTORY)
-            try:
-                return await self._tools.provider.lookup(clip.request_id or "")
-            except UnknownError as error:
-                log.warning("%s: the request history gave no answer: %s", clip.wanted.name, error)
-            except NowError as error:
-                self._tools.call_trouble(error, grant)
-            if attempt < HISTORY_TRIES:
-                await self._tools.pause(delay(attempt, dice=self._tools.dice(), base=2.0))
-        return None
+    async def _in_history(self, clip: Clip, ended: Ended, place: Place) -> HistoryRow | Silence | None:
+        """Look the request up by its id in the account's history, patiently where nobody else can tell.
+
+        An answer that is the video must be fetched before its record ends, and a young request is asked for again.
+        """
+        linked = isinstance(ended, Completed) and ended.url
+        young = isinstance(ended, Gone) and self._age(clip) < YOUNG_S
+        return await self._recall.row(clip, patient=not linked and not young, waits=place.give_back)
 
     def _learn(self, event: Generated, submitted_at: float, times: RunTimes, place: Place, queued_s: float) -> None:
         """Learn how long it took; what the service says of it is believed as far as our own clock bears it out."""
@@ -125,6 +110,21 @@ class Collector:
         times.learn(min(watched, run + (queue or 0.0)), run if queue is not None else None)
         if times.count <= 5 or not math.isclose(before, times.typical, rel_tol=0.1):
             self._tools.poller.reschedule()
+
+
+def lost(ended: Ended, told: HistoryRow | Silence | None) -> Lost:
+    """Say why a file is not to be had, as far as is known; that the history was silent is no absence in it."""
+    row = told.outcome if isinstance(told, HistoryRow) else None
+    costs = [each.cost for each in (ended, row) if isinstance(each, Completed)]
+    silent = f"its history gave no answer: {told.why}" if isinstance(told, Silence) else ""
+    if isinstance(ended, Gone):
+        why = f"the service keeps no record of it any more, and {silent or 'its history has no file'}"
+    elif isinstance(ended, Overdue):
+        why = f"past the deadline, the service still said: {ended.last}" + (silent and f"; {silent}")
+    else:
+        said = f": {ended.body}" if isinstance(ended, Completed) and ended.body else ""
+        why = f"COMPLETED, but the service named no file{said}" + (silent and f"; {silent}")
+    return Lost(why, cost=next((cost for cost in costs if cost is not None), None))
 
 
 def refused(clip: Clip, outcome: Refused) -> Ending:

@@ -24,9 +24,13 @@ async def foresee(tools: Tools) -> None:
         return
     try:
         async with asyncio.timeout(ASK_S):
-            await tools.pacer.grant(Call.HISTORY)
-            credits_left = await balance(tools.provider)
+            async with tools.answers.asking(Call.HISTORY) as turn:
+                await turn()
+                credits_left = await tools.provider.balance()
     except TimeoutError:
+        return
+    except CallError as error:
+        _not_told(error)
         return
     if text := shortage(credits_left, need, unpriced=unpriced):
         log.warning("%s", text)
@@ -37,8 +41,12 @@ async def balance(provider: Provider) -> int | None:
     try:
         return await provider.balance()
     except CallError as error:
-        log.info("the account's credits are not known: %s", error)
+        _not_told(error)
         return None
+
+
+def _not_told(error: CallError) -> None:
+    log.info("the account's credits are not known: %s", error)
 
 
 def shortage(credits_left: int | None, need: int | None, *, unpriced: int = 0) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from batchgen import media, sidecar
 from batchgen.clip import Clip, Downloaded, Generated, Lost
-from batchgen.errors import DownloadError, NowError, UnknownError
+from batchgen.errors import DownloadError, NowError
+from batchgen.flow.recall import Recall, Silence
 from batchgen.flow.tools import Tools, generated
 from batchgen.media import Expect, Fetched
 from batchgen.pacing.pacer import Call, SubmissionStoppedError
@@ -56,8 +57,9 @@ class _Patience:
 class Fetcher:
     """Fetches files, and renews their links where they are dead."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, recall: Recall) -> None:
         self._tools = tools
+        self._recall = recall
 
     async def download(self, clip: Clip) -> Clip:
         """Fetch the file; a dead link is asked for again, and is never a reason to pay again."""
@@ -112,7 +114,7 @@ class Fetcher:
         grant = await self._tools.pacer.grant(Call.COLLECT)
         try:
             async with own() as pieces:
-                self._tools.pacer.reached()
+                self._tools.answers.came()
                 yield pieces
         except NowError as error:
             self._tools.call_trouble(error, grant)
@@ -139,7 +141,7 @@ class Fetcher:
             return None
         completed = await self._result(clip.request_id)
         if completed is None or self._tools.provider.video(completed.url or "") is not None:
-            completed = await self._history(clip.request_id) or completed
+            completed = await self._history(clip) or completed
         return generated(completed, self._tools.ledger.now()) if completed else None
 
     async def _result(self, request_id: str) -> Completed | None:
@@ -149,15 +151,13 @@ class Fetcher:
         except NowError as error:
             self._tools.call_trouble(error, grant)
             raise
-        self._tools.pacer.reached()
+        self._tools.answers.came()
         return outcome if isinstance(outcome, Completed) and outcome.url else None
 
-    async def _history(self, request_id: str) -> Completed | None:
-        await self._tools.pacer.grant(Call.HISTORY)
-        try:
-            row = await self._tools.provider.lookup(request_id)
-        except UnknownError as error:
-            raise NowError(str(error), kind="server") from None
+    async def _history(self, clip: Clip) -> Completed | None:
+        row = await self._recall.row(clip, patient=False)
+        if isinstance(row, Silence):
+            raise NowError(row.why, kind="server")
         return row.outcome if row and isinstance(row.outcome, Completed) and row.outcome.url else None
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from batchgen import failpoints
 from batchgen.clip import Clip, Event, Released, State
 from batchgen.errors import Exit, LedgerError, LedgerWriteError
+from batchgen.flow.brake import span
 from batchgen.flow.carry import Carrier
 from batchgen.flow.credits import foresee
 from batchgen.flow.doubts import found
@@ -22,7 +23,7 @@ from batchgen.providers.base import Completed
 
 log = logging.getLogger("batchgen.runner")
 
-#: How often the run looks whether an outage has lasted too long (seconds).
+#: How often the run looks whether an outage, or refusals of every call, have lasted too long (seconds).
 WATCH_S = 5.0
 #: So many clips are read from the ledger at once.
 AHEAD = 64
@@ -95,13 +96,18 @@ class Runner:
             watch = min(WATCH_S, self._tools.give_up_s)
             timeout = max(0.05, watch if left is None else min(left, watch))
             await asyncio.wait({work, pulled}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            self._watch_outage()
+            self._watch_the_api()
             self._vigil.look()
 
-    def _watch_outage(self) -> None:
-        lasted = self._tools.pacer.outage_s
-        if lasted and lasted >= self._tools.give_up_s:
-            self._tools.brake.pull(f"outage: the API was out of reach for {lasted:.0f} s", Exit.STOPPED, grace_s=0.0)
+    def _watch_the_api(self) -> None:
+        away, refused = self._tools.pacer.outage_s, self._tools.answers.refused_s
+        why = ""
+        if away and away >= self._tools.give_up_s:
+            why = f"outage: the API was out of reach for {away:.0f} s"
+        elif refused and refused >= self._tools.give_up_s:
+            why = f"outage: the API has refused every call as too many for {span(refused)}: run again later"
+        if why:  # and what is in flight can't be asked for, either: the next run collects it
+            self._tools.brake.pull(why, Exit.STOPPED, grace_s=0.0)
 
     # --- the work -------------------------------------------------------------------------------------------
 

@@ -124,16 +124,17 @@ class Submitter:
         try:
             accepted = await self._tools.provider.submit(clip.wanted.model, params)
         except ClipError as error:
-            self._tools.pacer.reached()
+            self._tools.answers.came()
             return Blocked(str(error)) if error.blocked else Failed(str(error))
         except NowError as error:
             return self._not_now(clip, error, grant)
         except AccountError as error:
+            self._tools.answers.trouble(error, grant)
             self._account.refused(want, error, alone=alone)
             return SubmitDeferred(str(error))
         except UnsureError as error:
             return self._unsure(error)
-        self._tools.pacer.reached()
+        self._tools.answers.came()
         self._tools.pacer.accepted()
         self._trouble.over()
         self._account.accepted(want)
@@ -225,7 +226,7 @@ class Submitter:
                 grant = await self._tools.pacer.grant(Call.SUBMIT)
                 try:
                     self._uploads[sha256] = await self._tools.provider.upload(path)
-                    self._tools.pacer.reached()
+                    self._tools.answers.came()
                 except NowError as error:
                     log.warning("upload: %s", error)
                     self._tools.call_trouble(error, grant)

@@ -19,6 +19,7 @@ from batchgen.flow.brake import Brake
 from batchgen.flow.fates import told
 from batchgen.ledger import Ledger
 from batchgen.media import Expect, Fetched
+from batchgen.pacing.answers import Answers
 from batchgen.pacing.pacer import Pacer
 from batchgen.pacing.places import Places
 from batchgen.polling.poller import Poller
@@ -110,6 +111,11 @@ class Tools:
     blind: Blind | None = None  #: what a rebuilt ledger must ask before it submits
     waits: str = ""  #: what submissions wait for, in words; "" when they don't
 
+    @property
+    def answers(self) -> Answers:
+        """Where all calls report what came of them."""
+        return self.poller.answers
+
     def settled(self, clip: Clip) -> None:
         """The clip's reservation is settled, or no longer ours to wait for."""
         self.at_work.discard(clip.row)
@@ -121,12 +127,7 @@ class Tools:
 
     def call_trouble(self, error: NowError, grant: int) -> None:
         """Let the pacer know what a call met."""
-        if error.kind == "unreachable":
-            self.pacer.unreachable()
-            return
-        self.pacer.reached()
-        if error.kind == "rate":
-            self.pacer.limited(grant, error.retry_after)
+        self.answers.trouble(error, grant)
 
     def disk_trouble(self, error: LedgerError | LedgerWriteError | DiskFullError) -> None:
         """Stop the run: nothing can be written. What was paid for is safe."""

@@ -17,6 +17,7 @@ from batchgen.clip import Clip
 from batchgen.errors import CallError
 from batchgen.history.looks import Candidate, Look, Rival
 from batchgen.history.matching import CLOCK_SKEW_S, LATEST_S, Matching, could_be, left_at, match
+from batchgen.pacing.answers import Answers, Turn
 from batchgen.pacing.pacer import Call, Pacer
 from batchgen.providers.base import Completed, HistoryPage, HistoryRow, Provider, Refused
 
@@ -90,7 +91,7 @@ class Reconciler:
 
     Args:
         provider: whose history.
-        pacer: asked before every call.
+        pacer: asked before every call, and told what came of it.
         settle_s: how old a request must be before its absence counts, in seconds; the history may lag.
         taken: gives the request ids that the ledger knows, as of now.
         elsewhere: gives those of other batches; called in a thread.
@@ -108,7 +109,7 @@ class Reconciler:
         witnesses: Witnesses = lambda _model, _since, _until: set(),
     ) -> None:
         self._provider = provider
-        self._pacer = pacer
+        self._answers = Answers(pacer)
         self._settle_s = settle_s
         self._taken = taken
         self._elsewhere = elsewhere
@@ -142,16 +143,20 @@ class Reconciler:
         # Asked for before the history is read: what is accepted meanwhile need not be in it.
         known = self._witnesses(model, since, min(until, now - self._settle_s) - FRESH_S)
         try:
-            page = await self._provider.history(model, since, until, partial(self._pacer.grant, Call.HISTORY))
+            page = await self._answers.insisting(Call.HISTORY, partial(self._provider.history, model, since, until))
         except CallError as error:
             return _Window(since, until, _NOWHERE, f"the request history could not be read: {error}", now)
         return _Window(since, until, page, "", now, len(known - {row.request_id for row in page.rows}))
 
     async def _by_id(self, clip: Clip, window: _Window) -> Doubt:
         """Ask for one request that the window did not show."""
+
+        async def ask(turn: Turn) -> HistoryRow | None:
+            await turn()
+            return await self._provider.lookup(clip.request_id or "")
+
         try:
-            await self._pacer.grant(Call.HISTORY)
-            row = await self._provider.lookup(clip.request_id or "")
+            row = await self._answers.insisting(Call.HISTORY, ask)
         except CallError as error:
             note = f"the request history could not be asked: {error}"
             return Doubt(clip, note=note, look=self._look(clip, window, note))

@@ -1,6 +1,7 @@
 """The one poller: a single task over a heap of due times for all requests in flight; workers await it.
 
-A fault while polling is never the job's failure: it is asked again, until the deadline ends the wait.
+A fault while polling is never the job's failure: it is asked again, until the deadline ends the wait, and a few
+times more while the record still lives or the job is known to have completed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from itertools import count, islice
 from typing import Protocol, TypeAlias
 
 from batchgen.errors import AccountError, CallError, NowError
+from batchgen.pacing.answers import Answers
 from batchgen.pacing.pacer import Call, Pacer
 from batchgen.polling.allowance import FOLLOW_EVERY_S, Allowance
 from batchgen.polling.schedule import SCOUTS, RunTimes, next_look
@@ -30,7 +32,8 @@ log = logging.getLogger("batchgen.polling.poller")
 YOUNG_S = 60.0
 #: Looks at once; more would only wait for each other.
 LOOKS = 64
-#: Status answers that say COMPLETED, and results that do not agree, are asked again this often.
+#: Status answers that say COMPLETED, and results that do not agree, are asked again this often; so are looks that
+#: meet a fault past the deadline.
 RESULT_TRIES = 5
 #: A record that has lived this part of its time is asked for before anything is submitted.
 HURRY_PART = 0.75
@@ -73,6 +76,7 @@ class Wait:
     grant: int = 0  #: the number of the last grant
     asked: float = 0.0  #: when its turn was asked for, by the loop's clock
     faults: int = 0
+    late_faults: int = 0  #: past the deadline
     gone: int = 0  #: 404s in a row
     seen: bool = False  #: the service knew it at some look
     last: str = "nothing"
@@ -91,6 +95,9 @@ class Poller:
         deadline_s: seconds after submission, by the wall, at which a wait ends.
         wall_clock: epoch seconds.
         probes: who learns from early looks.
+
+    Attributes:
+        answers: what came of its calls; all others of the run report there, too.
     """
 
     def __init__(
@@ -104,6 +111,7 @@ class Poller:
     ) -> None:
         self._provider = provider
         self._pacer = pacer
+        self.answers = Answers(pacer)
         self._deadline_s = deadline_s
         self._wall = wall_clock
         self._probes = probes
@@ -283,13 +291,13 @@ class Poller:
         if wait.completed is None:
             self._made[wait.request_id] += 1
             outcome = await self._provider.status(wait.request_id)
-            self._pacer.reached()
+            self.answers.came()
             if not isinstance(outcome, Completed):
                 return outcome
             wait.completed, wait.seen = outcome, True
             wait.grant = await self._pacer.grant(Call.COLLECT, since=wait.asked)
         outcome = await self._provider.result(wait.request_id)
-        self._pacer.reached()
+        self.answers.came()
         return _merge(wait.completed, outcome) if isinstance(outcome, Completed) else outcome
 
     def _digest(self, wait: Wait, outcome: Outcome) -> None:
@@ -302,19 +310,19 @@ class Poller:
         if isinstance(outcome, Refused) or gone or linked:
             self._allowance.ended(asyncio.get_running_loop().time())
             _end(wait, outcome)
-        elif age >= self._deadline_s:
-            _end(wait, Overdue(wait.last))
         elif wait.completed is not None:  # COMPLETED, and the result does not agree yet
             wait.result_tries += 1
             if wait.result_tries >= RESULT_TRIES:
                 _end(wait, wait.completed)
             else:
                 self._put(wait, delay(wait.result_tries))
+        elif age >= self._deadline_s:
+            _end(wait, Overdue(_word(outcome)))
         else:
             self._still_running(wait, outcome)
 
     def _still_running(self, wait: Wait, outcome: Outcome) -> None:
-        word = outcome.word if isinstance(outcome, Running) else "not found yet"
+        word = _word(outcome)
         if isinstance(outcome, Running) and outcome.known:
             self._probed(wait, queued=outcome.queued)
             if outcome.queued:
@@ -334,17 +342,30 @@ class Poller:
         """Ask again later: what went wrong is about now, not about the job."""
         wait.faults += 1
         hint = error.retry_after if isinstance(error, NowError) else None
-        if isinstance(error, NowError) and error.kind == "unreachable":
-            self._pacer.unreachable()
-        else:
-            self._pacer.reached()
-            if isinstance(error, NowError) and error.kind == "rate":
-                self._pacer.limited(wait.grant, hint)
+        self.answers.trouble(error, wait.grant)
         log.debug("request %s: %s", wait.request_id, error)
-        if self._wall() - wait.submitted_at >= self._deadline_s and not self._pacer.outage_s:
-            _end(wait, Overdue(f"no answer ({error})"))
+        if self._is_last(wait, error):
+            _end(wait, wait.completed or Overdue(f"no answer ({error})"))
         else:
             self._put(wait, delay(wait.faults, hint=hint, dice=random.random()))
+
+    def _is_last(self, wait: Wait, error: CallError) -> bool:
+        """Tell whether a fault ends the wait: not before the deadline, nor while the API can't be reached.
+
+        Past the deadline the record has minutes left, and what has completed is paid for: a few faults end neither,
+        and a refusal as too many says nothing of the job.
+        """
+        age = self._wall() - wait.submitted_at
+        kind = error.kind if isinstance(error, NowError) else ""
+        lives = age < RECORD_S
+        if age < self._deadline_s or kind == "unreachable" or (kind == "rate" and lives):
+            return False
+        wait.late_faults += 1
+        return wait.late_faults >= RESULT_TRIES or not (lives or wait.completed)
+
+
+def _word(outcome: Outcome) -> str:
+    return outcome.word if isinstance(outcome, Running) else "not found yet"
 
 
 def _end(wait: Wait, news: Outcome | Overdue | AccountError) -> None:

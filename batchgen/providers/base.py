@@ -132,7 +132,8 @@ class Provider(Protocol):
         """Find one request of any age by its id; None: the history answered and has no such row.
 
         Raises:
-            UnknownError: the history could not be asked, refused, or answered in another shape.
+            NowError: the call was one too many ("rate"), or never left this machine ("unreachable").
+            UnknownError: no answer, a refusal, or an answer in another shape: nothing may be concluded.
         """
         ...
 
@@ -141,7 +142,7 @@ class Provider(Protocol):
     ) -> HistoryPage:
         """All requests for `model` in a window (epoch seconds); `pace` is awaited before every call.
 
-        Raises UnknownError as `lookup` does.
+        Raises as `lookup` does.
         """
         ...
 

@@ -24,7 +24,7 @@ from yarl import URL
 from batchgen import __version__
 from batchgen.errors import ClipError, DownloadError, NowError, UnknownError, UnsureError, UsageError
 from batchgen.providers.base import Accepted, Gone, HistoryPage, HistoryRow, Outcome, Source
-from batchgen.providers.segmind_errors import get_error, server_time, submit_error, upload_error
+from batchgen.providers.segmind_errors import get_error, server_time, submit_error, too_many, upload_error
 from batchgen.providers.segmind_history import read_history, row_of
 from batchgen.providers.segmind_http import Http, Trouble, address, is_loopback
 from batchgen.providers.segmind_jobs import read_inline, read_outcome
@@ -208,7 +208,10 @@ class Segmind:
     async def _ask_history(self, url: URL) -> Answer:
         answer = await self._http.ask("GET", url, timeout_s=self._get_timeout_s)
         if isinstance(answer, Trouble):
-            raise UnknownError(f"request history: no answer: {answer.text}")
+            unsent = _not_sent("request history", answer)
+            raise unsent or UnknownError(f"request history: no answer: {answer.text}")
+        if refusal := too_many("request history", answer, time.time()):
+            raise refusal
         return answer
 
     def _at(self, *segments: str) -> URL:

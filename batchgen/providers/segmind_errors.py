@@ -78,6 +78,12 @@ def get_error(what: str, answer: Answer, now: float) -> NowError | AccountError:
     return NowError(text, kind=kind, status=status, retry_after=retry_after(answer.headers, now))
 
 
+def too_many(what: str, answer: Answer, now: float) -> NowError | None:
+    """Give the error of an answer that refuses a call as one too many; None for every other answer."""
+    error = None if answer.ok else get_error(what, answer, now)
+    return error if isinstance(error, NowError) and error.kind == "rate" else None
+
+
 def upload_error(answer: Answer, now: float) -> CallError:
     """Classify a refused upload: it costs nothing, so what is unsure may be sent again."""
     error = submit_error(answer, now)

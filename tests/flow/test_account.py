@@ -239,3 +239,21 @@ def test_ctrl_c_ends_the_wait_for_the_account(ram: Path) -> None:
     assert life.exit is Exit.INTERRUPTED
     assert life.lasted_s < 110
     check(batch, life)
+
+
+def test_a_refusal_for_the_accounts_sake_is_the_end_of_an_outage(tmp_path: Path) -> None:
+    """It is an answer: were it not told, all would wait a minute for the one that had gone to see."""
+    words: list[str] = []
+
+    def post(_: object) -> str:
+        out = asyncio.get_running_loop().time() < 200.0
+        words.append("unreachable" if out else "throttled" if "throttled" not in words else "ok")
+        return words[-1]
+
+    provider = FakeProvider(post=post)
+    batch = Batch(tmp_path, 2, provider=provider)
+    life = batch.live()
+    met = words.index("throttled")
+    assert provider.posts[met + 1][0] - provider.posts[met][0] < 40.0
+    assert batch.states() == [State.DONE] * 2
+    check(batch, life)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from fakes import COST, FakeDownloads, FakeProvider, always, first, freed, full,
 
 from batchgen.clip import State
 from batchgen.errors import Exit
+from batchgen.flow.recall import LONGEST_S
 from batchgen.flow.runner import Orders
 from batchgen.flow.tools import Tools
 from batchgen.flow.trouble import UNSURE_STOP
@@ -250,6 +252,53 @@ def test_an_outage_longer_than_giving_up_ends_the_run_resumable(tmp_path: Path) 
     batch.clock = 20_000
     life = batch.live()
     assert batch.states() == [State.DONE] * 30
+    check(batch, life)
+
+
+def refusing(provider: FakeProvider, *spans: tuple[float, float]) -> None:
+    """Let it refuse every call as too many in these times."""
+
+    def word(*_: object) -> str:
+        now = asyncio.get_running_loop().time()
+        return "rate" if any(since <= now < until for since, until in spans) else "ok"
+
+    provider.post = provider.get = provider.look = word
+
+
+@pytest.mark.parametrize("give_up_s", [3600.0, 7200.0])
+def test_refusals_without_end_end_the_run_resumable(tmp_path: Path, give_up_s: float) -> None:
+    """Nothing but 429s: it says so, nothing is lost though the records end meanwhile, and the next run goes on."""
+    provider = FakeProvider(run_s=210.0)
+    refusing(provider, (100.0, 30_000.0))
+    batch = Batch(tmp_path, 30, provider=provider, limits=Limits(give_up_s=give_up_s))
+    life = batch.live()
+    assert life.exit is Exit.STOPPED
+    hours = f"{give_up_s / 3600:g}"
+    assert re.fullmatch(
+        rf"outage: the API has refused every call as too many for {hours}(\.1|\.2)? h: run again later", life.why
+    )
+    # Seen at the next refusal: once only the history is asked, these are minutes apart.
+    assert 100.0 + give_up_s <= life.lasted_s < 100.0 + give_up_s + 1.1 * LONGEST_S
+    counts = Counter(batch.states())
+    assert counts[State.GENERATING] == len(provider.jobs) > 0
+    assert counts[State.GENERATING] + counts[State.PENDING] == 30
+    assert batch.money().reserved == 2 * COST * len(provider.jobs)
+    check(batch, life)
+    batch.clock = 30_000.0
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 30
+    assert len(provider.jobs) == 30
+    check(batch, life)
+
+
+def test_refusals_that_let_one_call_through_are_borne(tmp_path: Path) -> None:
+    """The count starts anew with each answer, and the run goes on by itself."""
+    provider = FakeProvider(run_s=210.0, keeps_s=1e9)
+    refusing(provider, (100.0, 3_500.0), (3_900.0, 7_400.0))
+    batch = Batch(tmp_path, 30, provider=provider, limits=Limits(give_up_s=3_600.0))
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 30
+    assert life.exit is None
     check(batch, life)
 
 

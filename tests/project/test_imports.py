@@ -62,6 +62,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "pacing.queueing": "",
         "pacing.places": "pacing.queueing",
         "pacing.pacer": "errors pacing.line pacing.rate retry",
+        "pacing.answers": "errors pacing.pacer",
         "pacing.pacebook": "",
         "pacing.lessons": "pacing.pacebook",
         "pacing.start": "pacing.lessons settings",
@@ -70,16 +71,18 @@ KNOWS: dict[str, frozenset[str]] = {
         "polling.belief": "",
         "polling.schedule": "polling.belief",
         "polling.allowance": "pacing.pacer polling.schedule",
-        "polling.poller": "errors pacing.pacer polling.allowance polling.schedule providers.base retention retry",
+        "polling.poller": (
+            "errors pacing.answers pacing.pacer polling.allowance polling.schedule providers.base retention retry"
+        ),
         "history": "",
         "history.looks": "",
         "history.matching": "clip providers.base",
-        "history.reconcile": "clip errors history.looks history.matching pacing.pacer providers.base",
+        "history.reconcile": ("clip errors history.looks history.matching pacing.answers pacing.pacer providers.base"),
         "history.siblings": "errors ledger",
         "retention": "clip",
         "flow": (
-            "clip errors failpoints history.looks history.matching history.reconcile ledger media money pacing.pacer "
-            "pacing.places polling providers.base retention retry sidecar spending.wall"
+            "clip errors failpoints history.looks history.matching history.reconcile ledger media money pacing.answers "
+            "pacing.pacer pacing.places polling providers.base retention retry sidecar spending.wall"
         ),
         # what people see
         "views": "clip errors history.looks ledger money planning retention spending",

@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
-from fakes import FakeProvider, Job, always, first
+from fakes import COST, FakeProvider, Job, always, first
 from virtual_time import EPOCH, wall
 
 from batchgen.errors import AccountError
 from batchgen.pacing.pacer import Call, Pacer
-from batchgen.polling.poller import LOOKS, Ended, Overdue, Poller, Probes
+from batchgen.polling.poller import LOOKS, RESULT_TRIES, Ended, Overdue, Poller, Probes
 from batchgen.polling.schedule import SCOUTS, UNTOLD_S, RunTimes
-from batchgen.providers.base import Cause, Completed, Gone, Refused
+from batchgen.providers.base import Cause, Completed, Gone, Refused, Running
 
 PARAMS = {"prompt": "x", "seed": 1}
 
@@ -445,3 +445,74 @@ async def test_a_record_near_its_end_goes_before_submissions() -> None:
 
     assert (await grants(3_000.0))[:2] == ["look", "look"]
     assert (await grants(600.0))[0] == "submit"
+
+
+# --- past the deadline --------------------------------------------------------------------------------------
+
+LATE_S = 56 * 60.0
+
+
+@pytest.mark.parametrize("fault", ["server", "rate", "rate-30", "unreachable"])
+async def test_a_fault_past_the_deadline_ends_no_wait_whose_record_still_lives(fault: str) -> None:
+    """A run that resumes after 56 minutes has four left: one bad answer must not throw them away."""
+    async with world(FakeProvider(get=first(fault))) as at:
+        [job] = await _aged(at, [LATE_S])
+        ended = await at.wait(job)
+        assert now() < 240.0
+    assert isinstance(ended, Completed)
+    assert (ended.url, ended.cost) == (job.url, job.cost)
+
+
+@pytest.mark.parametrize("word", ["server", "rate", "unreachable", "says PROCESSING", "no link"])
+@pytest.mark.parametrize("age_s", [LATE_S, 3_599.97])
+async def test_a_result_that_fails_once_past_the_deadline_is_asked_for_again(word: str, age_s: float) -> None:
+    """It is known to have completed, and paid for; its record ends in a moment, or in minutes."""
+    async with world(FakeProvider(get=first("ok", word), keeps_s=1e9)) as at:
+        [job] = await _aged(at, [age_s])
+        ended = await at.wait(job)
+    assert isinstance(ended, Completed)
+    assert (ended.url, ended.cost) == (job.url, job.cost)
+
+
+@pytest.mark.parametrize("word", ["server", "says PROCESSING"])
+async def test_what_completed_ends_so_with_its_cost_though_its_result_never_comes(word: str) -> None:
+    """Not as a job of which nothing is known: its cost is on the bill."""
+    provider = FakeProvider(get=first("ok", then=word), keeps_s=1e9)
+
+    async def status(_: str) -> Completed | Running:
+        outcome = await provider._ask(job.request_id)
+        return Completed(cost=COST) if isinstance(outcome, Completed) else Running("PROCESSING")
+
+    provider.status = status  # type: ignore[method-assign,assignment]
+    async with world(provider) as at:
+        [job] = await _aged(at, [59.9 * 60.0])
+        ended = await at.wait(job)
+        assert now() < 120.0
+    assert ended == Completed(cost=COST)
+    assert len(provider.calls) == 2 + RESULT_TRIES
+
+
+async def test_faults_without_end_past_the_deadline_end_the_wait() -> None:
+    """Others wait for its place; the history is asked then."""
+    async with world(FakeProvider(get=always("server"), keeps_s=1e9)) as at:
+        [job] = await _aged(at, [LATE_S])
+        ended = await at.wait(job)
+        assert now() < 120.0
+    assert isinstance(ended, Overdue)
+    assert at.poller.looked(job.request_id) == RESULT_TRIES
+
+
+async def test_refusals_for_being_too_quick_end_no_wait_before_the_record_does() -> None:
+    """They say nothing of the job; after the hour they end it."""
+    async with world(FakeProvider(get=always("rate"), keeps_s=1e9)) as at:
+        [job] = await _aged(at, [LATE_S])
+        ended = await at.wait(job)
+        assert now() >= 240.0
+    assert isinstance(ended, Overdue)
+
+
+async def test_the_state_at_the_deadline_is_the_one_that_was_seen_last() -> None:
+    """A run that resumes past the deadline has seen no other: 'nothing' would be untrue."""
+    async with world(FakeProvider(get=always("says WARMING_UP"), keeps_s=1e9)) as at:
+        [job] = await _aged(at, [LATE_S])
+        assert await at.wait(job) == Overdue("WARMING_UP")

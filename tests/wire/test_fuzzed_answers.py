@@ -36,8 +36,8 @@ MAY: dict[str, tuple[tuple[type, ...], tuple[type[CallError], ...]]] = {
     "submit": ((Accepted,), (ClipError, NowError, AccountError, UnsureError)),
     "status": (OUTCOMES, GET_ERRORS),
     "result": (OUTCOMES, GET_ERRORS),
-    "lookup": ((HistoryRow, type(None)), (UnknownError,)),
-    "history": ((HistoryPage,), (UnknownError,)),
+    "lookup": ((HistoryRow, type(None)), (NowError, UnknownError)),
+    "history": ((HistoryPage,), (NowError, UnknownError)),
     "upload": ((str,), (NowError, ClipError, AccountError)),
     "balance": ((int,), GET_ERRORS),
 }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from scripted_service import KEY, MP4, Handler, answering, drop, provider, raw_server, serving
 
-from batchgen.errors import AccountError, CallError, ClipError, DownloadError, NowError
+from batchgen.errors import AccountError, CallError, ClipError, DownloadError, NowError, UnknownError
+from batchgen.pacing.answers import Answers
+from batchgen.pacing.pacer import Call, Pacer
 from batchgen.providers.base import Completed, Gone, Running
 
 pytestmark = pytest.mark.real_time
@@ -231,3 +235,46 @@ async def test_the_wait_of_a_429_comes_with_the_error() -> None:
             with pytest.raises(NowError) as caught:
                 await call
             assert (caught.value.kind, caught.value.retry_after) == ("rate", 7.0)
+
+
+@pytest.mark.parametrize(("status", "text"), [(429, "rate_limit_exceeded"), (403, "too many requests, slow down")])
+async def test_a_history_that_refuses_for_being_too_quick_says_so_and_for_how_long(status: int, text: str) -> None:
+    """It is no broken history: the account is asked to wait, as by any other call."""
+    reply = answering({"error": text}, status, headers={"Retry-After": "90"})
+    async with serving(reply) as server, provider(server.url) as segmind:
+        for call in (segmind.lookup("x"), segmind.history("m", 0.0, 1.0)):
+            with pytest.raises(NowError) as caught:
+                await call
+            assert (caught.value.kind, caught.value.retry_after) == ("rate", 90.0)
+        assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("status", [401, 403, 500, 502])
+async def test_a_history_that_is_closed_or_broken_is_no_refusal_for_being_too_quick(status: int) -> None:
+    """To wait would not open it; nothing may be concluded."""
+    async with serving(answering({"error": "forbidden"}, status)) as server, provider(server.url) as segmind:
+        for call in (segmind.lookup("x"), segmind.history("m", 0.0, 1.0)):
+            with pytest.raises(UnknownError):
+                await call
+
+
+async def test_two_pages_and_a_refusal_are_told_with_the_third_grant() -> None:
+    """Loopback to pacer: the rate is halved, the hint is obeyed, and the reading begins anew."""
+    queries: list[str] = []
+
+    async def reply(request: web.Request) -> web.StreamResponse:
+        queries.append(request.query["page"])
+        if len(queries) == 3:
+            return web.json_response({"error": "slow down"}, status=429, headers={"Retry-After": "1"})
+        page = int(request.query["page"])
+        ids = [f"p{page}-{n}" for n in range(100 if page < 3 else 0)]
+        return web.json_response({"data": [{"request_id": each, "model_status": "COMPLETED"} for each in ids]})
+
+    pacer = Pacer(60_000, dice=lambda: 0.0)
+    pacing = asyncio.get_running_loop().create_task(pacer.run())
+    async with serving(reply) as server, provider(server.url) as segmind:
+        page = await Answers(pacer).insisting(Call.HISTORY, partial(segmind.history, "m", 0.0, 1.0))
+    pacing.cancel()
+    assert queries == ["1", "2", "3", "1", "2", "3"]
+    assert (len(page.rows), page.whole) == (200, True)
+    assert pacer.rate < 60_000
