@@ -123,12 +123,15 @@ CONTROLS = {
     "synchronous=NORMAL": ("load", {'synchronous=FULL" if': "ledger/sql.py"}, "lost"),
     "no sync of the file before its rename": (
         "run",
-        {"            os.fsync(handle)\n": "part.py", "        os.fsync(writer.fileno())\n": "part.py"},
+        {
+            "            os.fsync(handle)\n": "download/part.py",
+            "        os.fsync(writer.fileno())\n": "download/part.py",
+        },
         "torn",
     ),
     "no sync of the folder after the rename": (
         "run",
-        {"            self._folders.sync(self.target.parent)\n": "part.py"},
+        {"            self._folders.sync(self.target.parent)\n": "download/part.py"},
         "lost",
     ),
     "no sync of a new folder's name": ("load", {"        sync(each.parent)\n": "folders.py"}, "lost"),

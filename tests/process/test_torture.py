@@ -53,7 +53,7 @@ MUTANTS = {
         "flow/submit.py", "        return AnswerLost(str(error))", "        return SubmitDeferred(str(error))",
         "never pays twice"),
     "keep half files": (
-        "part.py", "= media.walk(whole)\n", "= media.Structure(len(whole), None, None)\n",
+        "download/part.py", "= media.walk(whole)\n", "= media.Structure(len(whole), None, None)\n",
         "a file with its final name is whole"),
 }  # fmt: skip
 
