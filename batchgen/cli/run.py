@@ -211,7 +211,8 @@ def _confirm(watch: Watch, session: Session, *, yes: bool) -> None:
 
 def _in_short(plan: Plan) -> str:
     from batchgen.money import usd
-    from batchgen.views.words import plural, span
+    from batchgen.span import span
+    from batchgen.views.words import plural
 
     price = f"about {usd(plan.estimate)} (estimated)" if plan.estimate is not None else "at an unknown price"
     if plan.estimate is not None and plan.unpriced:

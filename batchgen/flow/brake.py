@@ -51,10 +51,3 @@ class Brake:
         if self._changed is None or self._changed.done():
             self._changed = asyncio.get_running_loop().create_future()
         return self._changed
-
-
-def span(seconds: float) -> str:
-    """Write how long something lasted, as people say it. Pure."""
-    if seconds < 60.0:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60.0:.0f} min" if seconds < 3600.0 else f"{round(seconds / 3600.0, 1):g} h"

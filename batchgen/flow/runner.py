@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from batchgen import failpoints
 from batchgen.clip import Clip, Event, Released, State
 from batchgen.errors import Exit, LedgerError, LedgerWriteError
-from batchgen.flow.brake import span
 from batchgen.flow.carry import Carrier
 from batchgen.flow.credits import foresee
 from batchgen.flow.doubts import found
@@ -20,6 +19,7 @@ from batchgen.flow.vigil import Vigil
 from batchgen.history.looks import LOOKS
 from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.providers.base import Completed
+from batchgen.span import span
 
 log = logging.getLogger("batchgen.runner")
 
@@ -103,7 +103,7 @@ class Runner:
         away, refused = self._tools.pacer.outage_s, self._tools.answers.refused_s
         why = ""
         if away and away >= self._tools.give_up_s:
-            why = f"outage: the API was out of reach for {away:.0f} s"
+            why = f"outage: the API was out of reach for {span(away)}"
         elif refused and refused >= self._tools.give_up_s:
             why = f"outage: the API has refused every call as too many for {span(refused)}: run again later"
         if why:  # and what is in flight can't be asked for, either: the next run collects it

@@ -10,9 +10,10 @@ from typing import Any
 from batchgen.clip import State
 from batchgen.history.looks import Look
 from batchgen.money import usd
+from batchgen.span import span
 from batchgen.views.marks import Marks
 from batchgen.views.problem import Problem
-from batchgen.views.words import bare_urls, clock, columns, dollars, one_line, plural, span, stamp, stamp_utc, wrap
+from batchgen.views.words import bare_urls, clock, columns, dollars, one_line, plural, stamp, stamp_utc, wrap
 
 IN_DOUBT = (State.UNCONFIRMED, State.LOST)
 _MEANING = {

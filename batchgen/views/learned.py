@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchgen.views.words import one_line, plural, span, wrap
+from batchgen.span import span
+from batchgen.views.words import one_line, plural, wrap
 
 #: Ages of looks that a person is told; a program gets all.
 _NAMED = 8

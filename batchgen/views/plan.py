@@ -7,6 +7,7 @@ from typing import Any
 
 from batchgen.money import usd
 from batchgen.planning import Action, Change, Group, Plan, PlannedClip, Step
+from batchgen.span import span
 from batchgen.spending.charges import Quote, Source
 from batchgen.views.plan_steps import clip_lines, step_lines
 from batchgen.views.words import (
@@ -18,7 +19,6 @@ from batchgen.views.words import (
     one_line,
     plural,
     size,
-    span,
     stamp_utc,
     under,
     wrap,

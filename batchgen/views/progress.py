@@ -10,9 +10,10 @@ from typing import TextIO, cast
 
 from batchgen.clip import State
 from batchgen.money import usd
+from batchgen.span import span
 from batchgen.views.lines import Lines, is_terminal, speaks_utf8
 from batchgen.views.marks import ASCII, SHOWN, UNICODE, Marks
-from batchgen.views.words import ascii_only, clock, columns, fit, one_line, pack, plural, span
+from batchgen.views.words import ascii_only, clock, columns, fit, one_line, pack, plural
 
 _WORKING = (State.DOWNLOADING, State.GENERATING, State.SUBMITTING)
 _TROUBLE = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)

@@ -13,6 +13,7 @@ from typing import Any
 from batchgen.clip import State
 from batchgen.money import usd
 from batchgen.retention import Paid
+from batchgen.span import span
 from batchgen.spending.charges import Quote, drift_text
 from batchgen.spending.wall import NO_CAPS, Caps
 from batchgen.views.doubts import IN_DOUBT, attention, attention_lines, epoch
@@ -20,7 +21,7 @@ from batchgen.views.learned import learned_lines
 from batchgen.views.marks import ASCII, SHOWN, UNICODE, Marks
 from batchgen.views.problem import Problem
 from batchgen.views.retention import retention_lines, retention_object
-from batchgen.views.words import ascii_only, bare_urls, clock, dollars, one_line, pack, plural, span, stamp_utc, wrap
+from batchgen.views.words import ascii_only, bare_urls, clock, dollars, one_line, pack, plural, stamp_utc, wrap
 
 SCHEMA_VERSION = 1
 _CLIPS_NAMED = 10

@@ -274,9 +274,8 @@ def test_refusals_without_end_end_the_run_resumable(tmp_path: Path, give_up_s: f
     life = batch.live()
     assert life.exit is Exit.STOPPED
     hours = f"{give_up_s / 3600:g}"
-    assert re.fullmatch(
-        rf"outage: the API has refused every call as too many for {hours}(\.1|\.2)? h: run again later", life.why
-    )
+    told = rf"outage: the API has refused every call as too many for {hours} h (0\d|1\d) min: run again later"
+    assert re.fullmatch(told, life.why)
     # Seen at the next refusal: once only the history is asked, these are minutes apart.
     assert 100.0 + give_up_s <= life.lasted_s < 100.0 + give_up_s + 1.1 * LONGEST_S
     counts = Counter(batch.states())

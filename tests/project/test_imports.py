@@ -29,6 +29,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "known": "clip",
         "planning": "clip errors known money retry spending.charges spending.wall",
         "retry": "",
+        "span": "",
         # stands in everyone's way, and knows nobody
         "failpoints": "errors",
         # the user's files
@@ -82,10 +83,10 @@ KNOWS: dict[str, frozenset[str]] = {
         "retention": "clip",
         "flow": (
             "clip errors failpoints history.looks history.matching history.reconcile ledger media money pacing.answers "
-            "pacing.pacer pacing.places polling providers.base retention retry sidecar spending.wall"
+            "pacing.pacer pacing.places polling providers.base retention retry sidecar span spending.wall"
         ),
         # what people see
-        "views": "clip errors history.looks ledger money planning retention spending",
+        "views": "clip errors history.looks ledger money planning retention span spending",
         # the proof: other processes, and what lies on the disk
         "torture": "errors failpoints",
         # joined from the manifest, the ledger and the prices

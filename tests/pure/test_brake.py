@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from batchgen.errors import Exit
-from batchgen.flow.brake import Brake, span
+from batchgen.flow.brake import Brake
 
 
 async def test_an_untouched_brake_leaves_all_the_time() -> None:
@@ -77,12 +77,3 @@ async def test_each_pull_wakes_who_waits_for_the_next_one() -> None:
     assert not two.done()
     brake.pull("b", Exit.STOPPED, grace_s=1.0)
     assert two.done()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(59.4, "59 s"), (60.0, "1 min"), (1_800.0, "30 min"), (3_600.0, "1 h"), (7_205.0, "2 h"), (9_000.0, "2.5 h")],
-)
-def test_a_time_is_told_as_people_say_it(seconds: float, words: str) -> None:
-    """7205 s is no number for three in the morning."""
-    assert span(seconds) == words

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchgen.span import span
 from batchgen.views import words
 
 
@@ -27,7 +28,7 @@ from batchgen.views import words
 )
 def test_a_length_of_time_reads_well(seconds: float, text: str) -> None:
     """ "3 hours" for 2 h 32 min is what a package would say."""
-    assert words.span(seconds) == text
+    assert span(seconds) == text
 
 
 @pytest.mark.parametrize(
