@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from batchgen.clip import Wanted
+from batchgen.manifest.errors import FaultList, Position
 from batchgen.manifest.expand import Prompt, Take
-from batchgen.manifest.faults import Faults, Place
 from batchgen.manifest.keys import canonical
-from batchgen.manifest.names import hash6, safe_name, slug
 from batchgen.manifest.schema import DEFAULT_NAME
 from batchgen.manifest.templates import Templates, TextError
 
 
 def wanted_clips(
-    prompts: Sequence[Prompt], template: str, place: Place, templates: Templates, faults: Faults
+    prompts: Sequence[Prompt], template: str, place: Position, templates: Templates, faults: FaultList
 ) -> list[Wanted]:
     """Return every clip under its id and name, in order; ids and names that collide are noted.
 
@@ -34,7 +36,7 @@ def wanted_clips(
         return []  # names are made of ids: they would only collide again
     name_of = _plain_name if template == DEFAULT_NAME else _filler(template, place, templates, faults)
     wanted: list[Wanted] = []
-    taken: dict[str, tuple[Place, str]] = {}
+    taken: dict[str, tuple[Position, str]] = {}
     for prompt, prompt_id in zip(prompts, ids, strict=True):
         for take in prompt.takes:
             name = safe_name(name_of(prompt, prompt_id, take))
@@ -49,9 +51,9 @@ def wanted_clips(
 def names_of(
     prompts: Sequence[Prompt],
     template: str,
-    place: Place,
+    place: Position,
     templates: Templates,
-    faults: Faults,
+    faults: FaultList,
     more: Mapping[str, Sequence[Take]],
 ) -> dict[str, str]:
     """Return the names of further takes by their keys; `more` has them by the key of a take that the prompts have."""
@@ -83,7 +85,7 @@ def _wanted(prompt: Prompt, prompt_id: str, take: Take, name: str, order: int) -
 # --- ids ------------------------------------------------------------------------------------------------
 
 
-def _ids(prompts: Sequence[Prompt], faults: Faults) -> list[str]:
+def _ids(prompts: Sequence[Prompt], faults: FaultList) -> list[str]:
     """Return the prompts' ids: a given one as it is, else its first words, longer where those are not its own.
 
     All prompts whose words collide get a hash, the first too, so that an id never depends on the order.
@@ -99,8 +101,8 @@ def _ids(prompts: Sequence[Prompt], faults: Faults) -> list[str]:
     return ids
 
 
-def _tell_twice(prompts: Sequence[Prompt], ids: Sequence[str], faults: Faults) -> None:
-    first: dict[str, Place] = {}
+def _tell_twice(prompts: Sequence[Prompt], ids: Sequence[str], faults: FaultList) -> None:
+    first: dict[str, Position] = {}
     for prompt, prompt_id in zip(prompts, ids, strict=True):
         other = first.setdefault(prompt_id.casefold(), prompt.place)
         if other is not prompt.place:
@@ -127,7 +129,9 @@ def _plain_name(_prompt: Prompt, prompt_id: str, take: Take) -> str:
     return f"{prompt_id}_{take.number}"
 
 
-def _filler(template: str, place: Place, templates: Templates, faults: Faults) -> Callable[[Prompt, str, Take], str]:
+def _filler(
+    template: str, place: Position, templates: Templates, faults: FaultList
+) -> Callable[[Prompt, str, Take], str]:
     def fill(prompt: Prompt, prompt_id: str, take: Take) -> str:
         try:
             return templates.fill(template, {**prompt.values, **dict(_facts(prompt, prompt_id, take))})
@@ -148,3 +152,61 @@ def _facts(prompt: Prompt, prompt_id: str, take: Take) -> Iterator[tuple[str, An
     yield "duration", params.get("duration", "")
     yield "model", prompt.model
     yield "key", take.key.partition("-")[2][:8]
+
+
+MAX_BYTES = 200
+_FORBIDDEN = frozenset('/\\:*?"<>|')
+#: Control and format characters (right-to-left marks, joiners, tags), halves of emoji, line and paragraph ends.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: A clip of such a name would have its sidecar where the note of another clip's `.part` is.
+_NOTE = ".mp4.part"
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_ .-]{0,150}[A-Za-z0-9_-]")
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?= *(?:\.|\Z))", re.IGNORECASE)
+
+
+def safe_name(text: str) -> str:
+    """Return the text as one file or folder name that is legal on Linux, macOS and Windows, never empty.
+
+    No separators, control or unseen characters, no dot first, no dot or space last, no device name, Unicode NFC,
+    at most 200 bytes of UTF-8: what is longer is cut and ends in a hash of the whole.
+    """
+    name = text if _PLAIN.fullmatch(text) else _cleaned(text)
+    if _RESERVED.match(name):
+        name = f"_{name}"
+    if name.casefold().endswith(_NOTE):
+        name += "_"
+    encoded = name.encode()
+    if len(encoded) <= MAX_BYTES:
+        return name
+    tail = "~" + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
+    return encoded[: MAX_BYTES - len(tail)].decode(errors="ignore").rstrip(". ") + tail
+
+
+def slug(text: str, limit: int = 40) -> str:
+    """Return the text's first words as part of an id: letters, digits, `.`, `_`, `-`; "" if it has none."""
+    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFC", text[: 4 * limit]).lower())
+    kept = ""
+    for word in words:
+        longer = f"{kept}-{word}" if kept else word[:limit]
+        if len(longer) > limit:
+            break
+        kept = longer
+    return kept
+
+
+def clean_id(text: str) -> str:
+    """Return an id that was given with only letters, digits, `.`, `_`, `-` and spaces; "" if nothing is left."""
+    plain = unicodedata.normalize("NFC", text.strip())
+    return re.sub(r"[^\w. -]+", "-", plain).strip("- .")
+
+
+def hash6(text: str) -> str:
+    """Return six hex digits that tell texts apart whose first words are alike."""
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def _cleaned(text: str) -> str:
+    known = unicodedata.normalize("NFC", text)
+    plain = "".join("_" if char in _FORBIDDEN or unicodedata.category(char) in _UNSEEN else char for char in known)
+    # A name that is nothing but dots would be a folder's own name, or its parent's.
+    return plain.lstrip(". ").rstrip(". ") or "_"
