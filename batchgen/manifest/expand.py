@@ -18,8 +18,8 @@ from batchgen.manifest.errors import FaultList, Position
 from batchgen.manifest.files import read_text, scan_secrets
 from batchgen.manifest.keys import key_of_text
 from batchgen.manifest.matrix import Cell, Matrix, same
-from batchgen.manifest.naming import clean_id, slug
 from batchgen.manifest.parameters import ParameterProblem, Parameters, ParameterSet, text_problems
+from batchgen.manifest.safe_names import clean_id, slug
 from batchgen.manifest.schema import ManifestShape, MatrixShape
 from batchgen.manifest.seeds import TakesError, seeds_of
 from batchgen.manifest.tables import MAX_BYTES, ROW_WORDS, Row, read_rows

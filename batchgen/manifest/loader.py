@@ -14,7 +14,8 @@ from batchgen.manifest.errors import FaultList
 from batchgen.manifest.expand import Expander, TooManyError
 from batchgen.manifest.files import read_text, scan_secrets
 from batchgen.manifest.model import BudgetLimits, Limits, Manifest, Window
-from batchgen.manifest.naming import safe_name, wanted_clips
+from batchgen.manifest.naming import wanted_clips
+from batchgen.manifest.safe_names import safe_name
 from batchgen.manifest.schema import ManifestShape
 from batchgen.manifest.schema_check import check_shape
 from batchgen.manifest.yaml_loader import Document, load_yaml

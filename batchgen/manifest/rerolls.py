@@ -14,7 +14,8 @@ from batchgen.manifest.errors import FaultList
 from batchgen.manifest.expand import Expander, Take, TooManyError
 from batchgen.manifest.keys import canonical, key_of
 from batchgen.manifest.loader import opened
-from batchgen.manifest.naming import names_of, safe_name
+from batchgen.manifest.naming import names_of
+from batchgen.manifest.safe_names import safe_name
 from batchgen.manifest.seeds import SEEDS, derive_seed
 from batchgen.providers.models import find
 

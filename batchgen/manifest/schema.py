@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from batchgen.manifest.audio import is_loopback
 from batchgen.manifest.errors import shown
-from batchgen.manifest.naming import safe_name
+from batchgen.manifest.safe_names import safe_name
 
 DEFAULT_MODEL = "wan-2.5-t2v"
 DEFAULT_NAME = "{{ id }}_{{ take }}"

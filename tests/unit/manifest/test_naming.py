@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchgen.files import sidecar
 from batchgen.manifest import load
-from batchgen.manifest.naming import safe_name
+from batchgen.manifest.safe_names import safe_name
 
 PIECES = [
     *(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from batchgen.manifest import load
 from batchgen.manifest.audio import AudioError, check_url, inspect
 from batchgen.manifest.matrix import Matrix
-from batchgen.manifest.naming import MAX_BYTES, clean_id, safe_name, slug
+from batchgen.manifest.safe_names import MAX_BYTES, clean_id, safe_name, slug
 from batchgen.manifest.templates import Templates, TextError
 from batchgen.providers.models import Prices, estimate, find
 
