@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,12 +57,13 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Applied:
-    """A changed file: its path in the package, its tree, and the definition that was changed, before and after."""
+    """A changed file: its path in the package, its tree, and what was changed in it, before and after."""
 
     path: Path
     tree: ast.Module
     before: ast.AST
     after: ast.AST
+    line: int
 
     @property
     def source(self) -> str:
@@ -69,8 +72,13 @@ class Applied:
 
     def differs(self) -> bool:
         """Say whether the code means something else than before. Raises SyntaxError when it is none."""
-        compile(ast.fix_missing_locations(self.tree), str(self.path), "exec")
+        whole = [top for top in self.tree.body if top.end_lineno and top.lineno <= self.line <= top.end_lineno]
+        compile(ast.fix_missing_locations(ast.Module(whole, [])), str(self.path), "exec")
         return ast.dump(self.before) != ast.dump(self.after)
+
+    def new_names(self) -> set[str]:
+        """Return the names and attributes that the definition did not use before."""
+        return {name for name in _used(self.after) - _used(self.before) if not name.startswith("__")}
 
 
 class Package:
@@ -93,6 +101,19 @@ class Package:
             for path, tree in self.trees.items()
             for name, node in _named(tree, "")
         ]
+
+    @cached_property
+    def _by_last_name(self) -> dict[str, list[Definition]]:
+        found: defaultdict[str, list[Definition]] = defaultdict(list)
+        for each in self.definitions:
+            found[each.name.rpartition(".")[2]].append(each)
+        return found
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Return every word of the code that may be a name."""
+        texts = [(self.root / path).read_text(encoding="utf-8") for path in self.trees]
+        return frozenset(word for text in texts for word in re.findall(r"\w+", text))
 
     def module(self, name: str) -> Path:
         """Return the path of the one module of this name; its last parts are enough, as long as they are exact."""
@@ -124,40 +145,44 @@ class Package:
             constant.value = match.string[: match.start()] + anchor.replace + match.string[match.end() :]
         else:
             snippets.find(anchor.find, twin)[0].put(anchor.replace)
-        return Applied(found.path, tree, found.node, twin)
+        return Applied(found.path, tree, found.node, twin, found.node.lineno)
 
     def _candidates(self, where: str) -> Iterator[list[Definition]]:
         """Yield what `where` may mean, the most exact meaning first."""
         module, _, name = where.rpartition(":")
-        last = name.rpartition(".")[2]
         meanings: list[Callable[[Definition], bool]] = [
             lambda each: each.name == name and each.is_in(module),
             lambda each: each.name == name,
-            lambda each: each.name.rpartition(".")[2] == last and each.is_in(module),
-            lambda each: each.name.rpartition(".")[2] == last,
+            lambda each: each.is_in(module),
+            lambda _: True,
         ]
         for means in meanings if module else meanings[1::2]:
-            yield [each for each in self.definitions if means(each)]
+            yield [each for each in self._by_last_name.get(name.rpartition(".")[2], []) if means(each)]
 
     def _nearest(self, anchor: Anchor) -> str:
-        """Say where the code went, or what looks most like it."""
-        named = next((found for found in self._candidates(anchor.where) if found), [])
+        """Say where the code went, or which names and lines look most like it."""
         moved = [each.where for each in self.definitions if _count(anchor, each.node)]
         innermost = [where for where in moved if not any(other.startswith(f"{where}.") for other in moved)]
         if innermost:
             return f"{anchor.where} does not hold the code; it is in {', '.join(innermost[:5])}"
+        module, _, _ = anchor.where.rpartition(":")
+        named = next((found for found in self._candidates(anchor.where) if found), [])
+        said = f"{anchor.where} does not hold {' '.join(anchor.find.split())!r}; nearest:"
         if not named:
             names = [each.where for each in self.definitions] + [each.name for each in self.definitions]
             near = difflib.get_close_matches(anchor.where, names, 5, 0.5)
-            return f"nothing is named {anchor.where}; nearest: {', '.join(near) or 'none'}"
+            said = f"nothing is named {anchor.where}; nearest: {', '.join(near) or 'none'}"
+            named = [each for each in self.definitions if module and each.is_in(module)]
+        return "\n    ".join([said, *self._nearest_lines(anchor, named)])
+
+    def _nearest_lines(self, anchor: Anchor, named: list[Definition]) -> list[str]:
         lines = {
             f"{self.root.name}/{each.path}:{line}: {text}"
             for each in named
             for line, text in _lines(each.node, anchor.text)
         }
         wanted = " ".join(anchor.find.split())
-        near = sorted(lines, key=lambda line: -_likeness(wanted, line.partition(": ")[2]))[:3]
-        return f"{anchor.where} does not hold {wanted!r}; nearest:\n    " + "\n    ".join(near)
+        return sorted(lines, key=lambda line: -_likeness(wanted, line.partition(": ")[2]))[:3]
 
 
 def module_of(path: Path) -> str:
@@ -184,6 +209,11 @@ def _count(anchor: Anchor, node: ast.AST) -> int:
         return len(snippets.in_texts(anchor.find, node) if anchor.text else snippets.find(anchor.find, node))
     except SyntaxError as error:
         raise AnchorError(f"`find` is no Python ({error.msg}): {anchor.find}") from error
+
+
+def _used(node: ast.AST) -> set[str]:
+    names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    return names | {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
 
 
 def _lines(node: ast.AST, text: bool) -> Iterator[tuple[int, str]]:

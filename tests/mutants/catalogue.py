@@ -8,6 +8,7 @@ name alone (`test_wall.py`, `test_wall.py::test_x`): they are found wherever the
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from anchors import Anchor, AnchorError, Applied, Package
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = Path(__file__).with_name("promises")
+BUILTINS = frozenset(dir(builtins))
 FIELDS = frozenset({"name", "where", "find", "replace", "tests"})
 
 
@@ -100,8 +102,11 @@ def faults(mutants: Iterable[Mutant], package: Package) -> Iterator[str]:
         try:
             for test in mutant.tests:
                 path_of(test)
-            if not mutant.apply(package).differs():
+            applied = mutant.apply(package)
+            if not applied.differs():
                 yield f"{said}it changes nothing"
+            if unknown := applied.new_names() - package.words - BUILTINS:
+                yield f"{said}the package has no {', '.join(sorted(unknown))}: it would crash, which any test notices"
         except (AnchorError, CatalogueError, SyntaxError) as error:
             yield f"{said}{error}"
 

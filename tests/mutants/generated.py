@@ -77,7 +77,8 @@ class Generated:
         tree = ast.parse((package.root / self.path).read_text(encoding="utf-8"))
         slip = list(slips(tree))[self.number]
         slip.make()
-        return Applied(self.path, tree, package.trees[self.path], tree)
+        line = getattr(slip.parent, "lineno", 1)
+        return Applied(self.path, tree, package.trees[self.path], tree, line)
 
 
 def generate(package: Package) -> list[Generated]:

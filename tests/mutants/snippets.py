@@ -77,7 +77,7 @@ def find(snippet: str, tree: ast.AST) -> list[Hit]:
             pattern = _parsed(snippet, kind)
         except _OtherKindError:
             continue
-        if hits := list(_hits(pattern, tree, kind)):
+        if pattern and (hits := list(_hits(pattern, tree, kind))):
             return hits
     return []
 
@@ -128,10 +128,13 @@ def _keyword(text: str) -> Sequence[ast.AST]:
 
 def _hits(pattern: Sequence[ast.AST], tree: ast.AST, kind: str) -> Iterator[Hit]:
     """Try a pattern at every node; one of several statements at every run of as many."""
+    first = type(pattern[0])
     for parent in ast.walk(tree):
         for name, value in ast.iter_fields(parent):
             row = value if isinstance(value, list) else [value]
             for start in range(len(row) - len(pattern) + 1):
+                if type(row[start]) is not first and first is not ast.Name:
+                    continue
                 bound: dict[str, ast.AST] = {}
                 stop = start + len(pattern)
                 if all(_fits(a, b, bound, kind) for a, b in zip(pattern, row[start:stop], strict=True)):
