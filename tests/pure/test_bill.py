@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from fakes import wanted
+from golden import golden
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +40,6 @@ from batchgen.spending.bill import By, Kind, Line, kind_of, make_bill
 from batchgen.views.bill import bill_object, bill_text, exact, summary_lines
 from batchgen.views.words import columns
 
-GOLDEN = Path(__file__).parent / "golden"
 ZONE = timezone(timedelta(hours=1))
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 
@@ -207,7 +207,7 @@ def test_the_text_is_as_in_the_golden_file(ledger: Path, width: int, by: By) -> 
     """It is what the producer is shown."""
     text = bill_text(make_bill(requests(ledger), by, ZONE), width, name="night", cap=50_000_000, tz=ZONE)
     assert max(columns(line) for line in text.splitlines()) <= width
-    assert text + "\n" == (GOLDEN / f"bill_{by}_{width}.txt").read_text("utf-8")
+    assert text + "\n" == golden(f"bill_{by}_{width}.txt", text + "\n")
 
 
 def test_the_object_is_json_and_the_text_bears_ascii(ledger: Path) -> None:

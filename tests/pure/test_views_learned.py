@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
+from golden import golden
 from test_views_status import CLEAN, NOW
 
 from batchgen.views.learned import Learned, Taught, learned_lines, learned_object
 from batchgen.views.status import status_object, status_text
 from batchgen.views.words import columns
 
-GOLDEN = Path(__file__).parent / "golden"
 LEARNED = Learned(
     [
         Taught(
@@ -48,7 +47,7 @@ def test_the_object_has_all_of_it_in_numbers() -> None:
 def test_the_text_is_as_in_the_golden_file(width: int) -> None:
     """Within its width."""
     text = status_text(status_object(CLEAN, now=NOW) | {"learned": learned_object(LEARNED)}, width)
-    assert text + "\n" == (GOLDEN / f"status_learned_{width}.txt").read_text("utf-8")
+    assert text + "\n" == golden(f"status_learned_{width}.txt", text + "\n")
     assert all(columns(line) <= width for line in text.splitlines())
 
 

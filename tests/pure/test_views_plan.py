@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC
-from pathlib import Path
 from typing import Any
 
 import pytest
+from golden import golden
 
 from batchgen.clip import State, Wanted
 from batchgen.known import Known
@@ -20,7 +20,6 @@ from batchgen.spending.wall import NO_CAPS, Caps, Wall
 from batchgen.views.plan import plan_object, plan_text
 from batchgen.views.words import columns
 
-GOLDEN = Path(__file__).parent / "golden"
 NOW = 1_795_485_600.0
 MODEL = "wan-2.5-t2v"
 LONG = "A courier on a Kestrel bike crosses Tokyo at {} while the rain falls on all the lights"
@@ -92,7 +91,8 @@ def text_of(plan: Plan, width: int, **how: bool) -> str:
 )
 def test_the_plan_is_told_as_in_the_golden_text(name: str, width: int, ascii_only: bool) -> None:
     """It is what a person says yes to."""
-    assert text_of(a_plan(), width, ascii=ascii_only) + "\n" == (GOLDEN / f"{name}.txt").read_text("utf-8")
+    text = text_of(a_plan(), width, ascii=ascii_only) + "\n"
+    assert text == golden(f"{name}.txt", text)
 
 
 def test_a_pace_that_was_learned_is_told_where_the_time_is() -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from datetime import timedelta, timezone
-from pathlib import Path
 
 import pytest
+from golden import golden
 
 from batchgen.clip import State
 from batchgen.views.progress import Frame, Painter, can_paint, frame_lines, heartbeat_text
 from batchgen.views.words import columns
 
-GOLDEN = Path(__file__).parent / "golden"
 ZONE = timezone(timedelta(hours=1))
 FRAME = Frame(
     name="shibuya-night",
@@ -78,14 +77,15 @@ class HungUp(Terminal):
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_frame_is_drawn_as_in_the_golden_text(width: int) -> None:
     """The display is the product's face: a change of it is made on purpose."""
-    assert "\n".join(frame_lines(FRAME, width, tz=ZONE)) + "\n" == (GOLDEN / f"frame_{width}.txt").read_text("utf-8")
+    text = "\n".join(frame_lines(FRAME, width, tz=ZONE)) + "\n"
+    assert text == golden(f"frame_{width}.txt", text)
 
 
 def test_an_ascii_frame_is_drawn_as_in_the_golden_text() -> None:
     """Not every terminal can show ✓; none of the words may go missing there."""
     text = "\n".join(frame_lines(FRAME, 80, ascii=True, tz=ZONE)) + "\n"
     assert text.isascii()
-    assert text == (GOLDEN / "frame_80_ascii.txt").read_text("utf-8")
+    assert text == golden("frame_80_ascii.txt", text)
 
 
 @pytest.mark.parametrize("width", [20, 33, 60, 80, 120, 300])
