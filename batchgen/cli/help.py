@@ -25,7 +25,10 @@ TOPICS = (
 )  # fmt: skip
 #: Longer lines are hard to read, however wide the terminal is.
 MAX_WIDTH = 100
-_LINK = re.compile(r"\[([^\]]+)\]\((\w+)\.md\)")
+_TOPIC_LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<topic>\w+)\.md\)")
+#: Into the repository, which a reader of the installed manual may not have.
+_PICTURE = re.compile(r"!\[[^\]]*\]\([^)]+\)\n*")
+_FILE_LINK = re.compile(r"\[([^\]]+)\]\(\.\./[^)]+\)")
 
 
 def topic_text(topic: str) -> str:
@@ -102,14 +105,23 @@ def _show(text: str) -> None:
 
 
 def render(text: str, width: int, *, colour: bool) -> str:
-    """Format Markdown for a terminal of `width` columns; links to other topics become the command that shows them."""
+    """Format Markdown for a terminal of `width` columns."""
     import io
 
     from rich.console import Console
     from rich.markdown import Markdown
 
     out = io.StringIO()
-    linked = _LINK.sub(r"\1 (`batchgen help \2`)", text)
     console = Console(file=out, width=width, force_terminal=colour, color_system="standard" if colour else None)
-    console.print(Markdown(linked, hyperlinks=False))
+    console.print(Markdown(_without_links(text), hyperlinks=False))
     return out.getvalue()
+
+
+def _without_links(text: str) -> str:
+    """Replace links: to a topic by the command that shows it, to a file of the repository by its name."""
+
+    def command(link: re.Match[str]) -> str:
+        shown = f"`batchgen help {link['topic']}`"
+        return shown if link["text"] == link["topic"] else f"{link['text']} ({shown})"
+
+    return _FILE_LINK.sub(r"\1", _TOPIC_LINK.sub(command, _PICTURE.sub("", text)))

@@ -126,6 +126,13 @@ def test_a_topic_has_a_title_a_summary_and_a_link_from_the_first_page(topic: str
     assert f"](batchgen/docs/{topic}.md)" in TEXT
 
 
+@pytest.mark.parametrize("topic", TOPICS)
+def test_code_of_a_topic_fits_on_a_terminal(topic: str) -> None:
+    """A line that is broken at 80 columns can't be read as YAML, nor copied."""
+    blocks = re.findall(r"(?ms)^```\w*\n(.*?)^```$", topic_text(topic))
+    assert not [line for block in blocks for line in block.splitlines() if len(line) > 78]
+
+
 @pytest.fixture(scope="module")
 def helps() -> dict[str, str]:
     """Return what `--help` of every command says, without colour, 100 columns wide."""
