@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from doc_blocks import (
@@ -186,6 +188,24 @@ def test_every_environment_variable_is_explained() -> None:
         for name in {settings.KEY_VARIABLE, settings.KEY_FILE_VARIABLE, *own, *settings.CONFIGURABLE}
         if f"`{name}`" not in said
     ]
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """List every command line that a document shows, with the document's name; `\\` continues a line."""
+    shown = re.compile(r"(?m)(?:`|^ *(?:\$ )?|bin/)batchgen ([a-z]+\b[^`\n]*)")
+    texts = {path.name: path.read_text("utf-8").replace("\\\n", " ") for path in DOCUMENTS}
+    return sorted({(name, found[1]) for name, text in texts.items() for found in shown.finditer(text)})
+
+
+@pytest.mark.parametrize(("document", "line"), shown_commands())
+def test_every_command_that_is_shown_is_understood(document: str, line: str) -> None:
+    """A command that is copied from a document must not be answered with "no such option"."""
+    del document
+    name, *words = shlex.split(re.split(r" && | \\\\?\| ", line)[0].rstrip(" &"))
+    assert name in COMMANDS
+    if not words or "--help" in words or words[0].isupper() or any("…" in word for word in words):
+        return
+    command(name).make_context(name, words, parent=click.Context(cli))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
