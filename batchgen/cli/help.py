@@ -32,9 +32,7 @@ _FILE_LINK = re.compile(r"\[([^\]]+)\]\(\.\./[^)]+\)")
 
 
 def topic_text(topic: str) -> str:
-    """Return a topic's Markdown. Raises KeyError if there is no such topic."""
-    if topic not in TOPICS:
-        raise KeyError(topic)
+    """Return the Markdown of a topic, one of `TOPICS`."""
     return files("batchgen").joinpath("docs", f"{topic}.md").read_text(encoding="utf-8")
 
 
@@ -87,7 +85,7 @@ def _names(ctx: click.Context) -> tuple[str, ...]:
 
 
 def _unknown(topic: str, names: tuple[str, ...]) -> str:
-    near = get_close_matches(topic, names, n=3, cutoff=0.5)
+    near = get_close_matches(topic, names, n=3)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     return f"there is no help topic {topic!r}: {hint}`batchgen help` lists the topics"
 

@@ -26,6 +26,7 @@ from doc_blocks import (
 )
 
 import batchgen
+from batchgen import manifest as manifests
 from batchgen import settings
 from batchgen.cli import COMMANDS, cli
 from batchgen.cli.help import TOPICS, summary, topic_text
@@ -278,6 +279,17 @@ def test_every_example_is_explained() -> None:
     shown = {file.name for file in (ROOT / "examples").iterdir() if file.suffix in {".yaml", ".py"}}
     assert not [name for name in shown if f"(examples/{name})" not in TEXT]
     assert not [name for name in shown if f"(../../examples/{name})" not in topic_text("manifest")]
+
+
+@pytest.mark.parametrize(("text", "clips"), [(TEXT, 7), (topic_text("manifest"), 10)], ids=["README", "manifest"])
+def test_the_manifest_that_is_shown_has_no_faults(text: str, clips: int, tmp_path: Path) -> None:
+    """It is what people copy first."""
+    (shown,) = re.findall(r"(?ms)^```yaml\n(.*?)^```$", text)
+    (tmp_path / "night.yaml").write_text(shown, encoding="utf-8")
+    (tmp_path / "shots.csv").write_text("prompt,duration\nA boat leaves the harbour,10\n", encoding="utf-8")
+    manifest = manifests.load(tmp_path / "night.yaml")
+    assert manifest.warnings == []
+    assert len(manifest.wanted) == clips
 
 
 def test_every_folder_of_tests_is_explained() -> None:
