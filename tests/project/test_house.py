@@ -95,7 +95,7 @@ def test_no_error_is_swallowed_whole() -> None:
 
 
 def test_every_module_says_what_it_is() -> None:
-    """The first line is its single responsibility; README's table is made of them."""
+    """The first line is its single responsibility; CONTRIBUTING's map is made of them."""
     silent = [path for path, tree in trees().items() if not (ast.get_docstring(tree) or "").strip()]
     assert not silent
 
