@@ -17,7 +17,7 @@ from batchgen.errors import BatchgenError, Exit, ManifestError
 #: In the order of a batch's life. Each is a module, imported when it is asked for: `--version` answers at once.
 COMMANDS = (
     "init", "check", "plan", "run", "status", "retry", "reroll", "reconcile", "forget", "recover", "report", "export",
-    "verify", "doctor", "sandbox", "torture", "schema", "completion",
+    "verify", "doctor", "sandbox", "torture", "schema", "completion", "help",
 )  # fmt: skip
 
 

@@ -170,8 +170,12 @@ def test_the_core_does_not_name_the_service() -> None:
 @pytest.mark.real_time
 @pytest.mark.parametrize(
     "module",
-    ["batchgen", "batchgen.cli", "batchgen.cli.commands.status", "batchgen.clip", "batchgen.errors", "batchgen.ledger"],
-)
+    [
+        "batchgen", "batchgen.cli", "batchgen.cli.commands.help", "batchgen.cli.commands.status", "batchgen.clip",
+        "batchgen.errors",
+        "batchgen.ledger",
+    ],
+)  # fmt: skip
 def test_what_answers_at_once_imports_nothing_heavy(module: str) -> None:
     """`--version`, completion and `status` answer in about 100 ms."""
     code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
