@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -64,30 +64,34 @@ class Ledger(Reader):
 
     def __init__(self, folder: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._lock = lock.take(folder)
+        opened = ExitStack()  # closed when a later step fails: nobody else can
+        opened.callback(lock.release, self._lock, folder)
         try:
             journal = filesystem.journal(folder)
             mark = integrity.check(folder)
             clean = integrity.untouched(folder, mark)
             # Questions go through a connection of their own: on this one they would see, and wait for, half a commit.
             self._out = schema.connect(folder / FILE, writable=True, journal=journal)
+            opened.callback(self._out.close)
             with schema.telling(folder / FILE):
                 failpoints.reach("tables.before")
                 schema.prepare(self._out, folder / FILE)
                 failpoints.reach("tables.after")
             super().__init__(folder)
+            opened.callback(super().close)
             with schema.telling(folder):
                 self._spill = Spill(folder / integrity.SPILL)
+            opened.callback(self._spill.close)
             self._log = Journal(folder / LOG)
             if not clean:
                 self._log.catch_up(self._db)
             self._newest = self._db.execute("SELECT max(id) FROM clip").fetchone()[0] or 0
             self.live_totals = self.totals()
             self.money = self.wall()
-        except sqlite3.DatabaseError as error:
-            lock.release(self._lock, folder)
-            raise schema.damaged(folder / FILE, error) from error
-        except BaseException:
-            lock.release(self._lock, folder)
+        except BaseException as error:
+            opened.close()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise schema.damaged(folder / FILE, error) from error
             raise
         self._wall_clock = wall_clock
         self.observers: list[Observer] = []
