@@ -394,11 +394,3 @@ def _make(folder: Path) -> None:
         durable.make(folder)
     except OSError as error:
         raise LedgerWriteError(f"{folder}: can't be made ({error.strerror})") from error
-
-
-def only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Give the one error that a nest of task groups holds, or the group when there are several."""
-    inner: BaseException = group
-    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
-        inner = inner.exceptions[0]
-    return inner

@@ -29,7 +29,7 @@ Price: TypeAlias = int | Mapping[str, int]
 class Model:
     """A model whose parameters and prices are known.
 
-    `schema_module` names the module whose `Params` is the pydantic schema; it is imported on first use.
+    `schema_module` names the module whose `SCHEMA` is the pydantic schema; it is imported on first use.
     """
 
     slug: str
@@ -44,7 +44,7 @@ class Model:
     @property
     def schema(self) -> type[BaseModel]:
         """The pydantic schema of its parameters (imports pydantic)."""
-        params: type[BaseModel] = import_module(self.schema_module).Params
+        params: type[BaseModel] = import_module(self.schema_module).SCHEMA
         return params
 
 
