@@ -1,4 +1,7 @@
-"""What `retry` and `reroll` share: the names of new takes by the manifest's template, and what they may cost."""
+"""New takes for `retry` and `reroll`: their names by the manifest's template, and what they may cost.
+
+Short because it is only what the two commands share.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from batchgen.views.text import dollars, plural
 def under_names(ledger: Ledger, arg: str, takes: list[Wanted]) -> tuple[list[Wanted], PriceBook]:
     """Give the takes under the names of the manifest's template, and what clips are likely to cost.
 
-    A manifest that is gone, or can't be read for now, is no reason to refuse: names and prices are then plain ones.
+    A manifest that is gone or can't be read is no reason to refuse: names and prices are then plain ones.
     """
     try:
         path = _manifest_of(ledger, arg)
@@ -43,8 +46,8 @@ def cost_of(takes: Iterable[Wanted], tariff: PriceBook) -> dict[str, Any]:
     return {"estimated_usd": dollars(total), "unpriced": len(each) - len(known)}
 
 
-def told_cost(cost: Mapping[str, Any]) -> str:
-    """Say a `cost_of` in words."""
+def cost_text(cost: Mapping[str, Any]) -> str:
+    """Say a `cost_of` in words: "about $1.25 (estimated)"."""
     if cost["estimated_usd"] is None:
         return "at an unknown price"
     more = f" and {plural(cost['unpriced'], 'clip')} of unknown price" if cost["unpriced"] else ""

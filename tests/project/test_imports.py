@@ -100,7 +100,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "torture": "errors failpoints",
         "views": (
             "billing.audit billing.bill billing.budget billing.prices clip errors events history.report "
-            "ledger money planning retention wording"
+            "ledger money planning polling.schedule providers.models ratelimit.adaptive_rate ratelimit.memory "
+            "retention wording"
         ),
         "wording": "",
     }.items()

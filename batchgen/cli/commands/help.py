@@ -15,7 +15,7 @@ from importlib.resources import files
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli import output
 from batchgen.errors import UsageError
 
 #: In the order in which a newcomer needs them.
@@ -58,7 +58,7 @@ def help(ctx: click.Context, topic: str | None) -> None:  # noqa: A001 - the com
     shows the command.
     """
     if topic is None:
-        common.put(contents(min(common.width(), MAX_WIDTH)))
+        output.put(contents(min(output.width(), MAX_WIDTH)))
     elif topic in TOPICS:
         _show(topic_text(topic))
     elif topic in _names(ctx):
@@ -93,11 +93,11 @@ def _unknown(topic: str, names: tuple[str, ...]) -> str:
 def _show(text: str) -> None:
     """Print Markdown: formatted on a terminal, through a pager if it is longer than the screen; else as it is."""
     if not sys.stdout.isatty():
-        common.put(text.rstrip("\n"))
+        output.put(text.rstrip("\n"))
         return
-    formatted = render(text, min(common.width(), MAX_WIDTH), colour=common.coloured())
+    formatted = render(text, min(output.width(), MAX_WIDTH), colour=output.coloured())
     if formatted.count("\n") < shutil.get_terminal_size((80, 24)).lines:
-        common.put(formatted.rstrip("\n"))
+        output.put(formatted.rstrip("\n"))
     else:
         click.echo_via_pager(formatted)
 

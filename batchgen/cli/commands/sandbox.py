@@ -12,7 +12,7 @@ from typing import Any
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli.options import Finite
 from batchgen.errors import Exit, UsageError
 from batchgen.sandbox.faults import Faults
 
@@ -25,16 +25,16 @@ _EPILOG = "\n\n".join(["Faults:", *(f"{name}: {what}" for name, what in Faults.c
     "--folder", type=click.Path(path_type=Path), default=Path("sandbox"), show_default=True, help="Where its jobs live."
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free one.")
-@click.option("--latency", type=common.Finite(0), default=2.0, show_default=True, help="Seconds a job runs.")
+@click.option("--latency", type=Finite(0), default=2.0, show_default=True, help="Seconds a job runs.")
 @click.option("--slots", type=click.IntRange(1), default=4, show_default=True, help="Jobs that run at once.")
 @click.option(
     "--record-ttl",
-    type=common.Finite(0),
+    type=Finite(0),
     default=3600.0,
     show_default=True,
     help="Seconds after submission that status and result are kept.",
 )
-@click.option("--rpm", type=common.Finite(0), default=0.0, help="Calls a minute before 429; 0 is no limit.")
+@click.option("--rpm", type=Finite(0), default=0.0, help="Calls a minute before 429; 0 is no limit.")
 @click.option(
     "--credits", "credits_usd", envvar="BATCHGEN_CREDITS", default="100", show_default=True, help="USD in the account."
 )

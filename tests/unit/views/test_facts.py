@@ -9,7 +9,7 @@ from typing import Any
 
 from fakes import wanted
 
-from batchgen.cli.learned import learned_of
+from batchgen.views.learned_facts import learned_of
 from batchgen.events import AnswerLost, Generated, SubmitStarted, Submitted
 from batchgen.history.report import LOOKS, HistoryCheck
 from batchgen.ledger import Home, Ledger
