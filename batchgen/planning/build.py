@@ -12,8 +12,9 @@ from batchgen.clip import ClipSummary, State, Wanted
 from batchgen.planning import cost
 from batchgen.planning.classify import Sorted, sort_out
 from batchgen.planning.diff import edits, grouped
-from batchgen.planning.model import Action, Choice, Edit, Given, Group, Plan, PlannedClip, Reason, Step
+from batchgen.planning.model import Action, Edit, Given, Group, Plan, PlannedClip, Reason, Step
 from batchgen.retry import MAX_ATTEMPTS
+from batchgen.selection import Selection
 
 #: The provider keeps a record this long after submission (seconds).
 RECORD_S = 3600.0
@@ -56,7 +57,7 @@ def make_plan(
     *,
     quote: cost.Quoter,
     given: Given,
-    choice: Choice | None = None,
+    selection: Selection | None = None,
     each_clip: bool = False,
 ) -> Plan:
     """Hold wanted clips (each once) against all clips of the ledger, those no longer wanted too.
@@ -66,10 +67,10 @@ def make_plan(
         known: the ledger's clips, in the order in which they came.
         quote: estimates one clip.
         given: money, pace, disk.
-        choice: what of it the run is to do.
+        selection: what of it the run is to do.
         each_clip: name every clip in `Plan.clips`, too.
     """
-    found = sort_out(wanted, known, choice or Choice())
+    found = sort_out(wanted, known, selection or Selection())
     priced = _price(found, quote, each_clip=each_clip)
     steps = [_step(action, priced.tallies[action]) for action in Action if action in priced.tallies]
     sizes = {step.action: step.count for step in steps}

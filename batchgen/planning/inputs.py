@@ -22,11 +22,12 @@ from batchgen.errors import BatchgenError, UsageError
 from batchgen.ledger.reader import FILE, Reader
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
-from batchgen.planning import Choice, Given, Plan, make_plan
+from batchgen.planning import Given, Plan, make_plan
 from batchgen.providers import models
 from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.start import Start, start_of
 from batchgen.redact import account_of
+from batchgen.selection import Selection
 from batchgen.settings import Settings, find_key
 
 #: What the sandbox's batch belongs to, whatever its port.
@@ -138,8 +139,23 @@ def plan_of(
         price_source=_price_source(manifest),
         warnings=_bought_already(manifest, seen, folder, sandbox=settings.sandbox),
     )
-    choice = Choice(settings.only, settings.limit, settings.resubmit_unconfirmed, settings.resubmit_lost)
-    return make_plan(manifest.wanted, seen.known, quote=tariff.quote, given=given, choice=choice, each_clip=each_clip)
+    return make_plan(
+        manifest.wanted,
+        seen.known,
+        quote=tariff.quote,
+        given=given,
+        selection=_selection(settings),
+        each_clip=each_clip,
+    )
+
+
+def _selection(settings: Settings) -> Selection:
+    return Selection(
+        limit=settings.limit,
+        only=settings.only,
+        resubmit_unconfirmed=settings.resubmit_unconfirmed,
+        resubmit_lost=settings.resubmit_lost,
+    )
 
 
 def _price_source(manifest: Manifest) -> str:

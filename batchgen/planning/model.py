@@ -36,16 +36,6 @@ class Action(StrEnum):
 _SUBMITS = frozenset({Action.NEW, Action.CHANGED, Action.REROLL, Action.AGAIN})
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What of the batch a run is to do, as its options say."""
-
-    only: str | None = None  #: globs of prompt ids or names, with commas between
-    limit: int | None = None  #: submit at most so many
-    resubmit_unconfirmed: bool = False
-    resubmit_lost: bool = False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
     """What a plan takes as it is: money, pace and disk, known elsewhere."""

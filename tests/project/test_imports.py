@@ -50,17 +50,19 @@ KNOWS: dict[str, frozenset[str]] = {
         "money": "",
         "planning": "planning.build planning.cost planning.model",
         "planning.apply": "errors manifest planning planning.inputs planning.saved settings",
-        "planning.build": "billing.prices clip planning.classify planning.cost planning.diff planning.model retry",
-        "planning.classify": "clip planning.model",
+        "planning.build": (
+            "billing.prices clip planning.classify planning.cost planning.diff planning.model retry selection"
+        ),
+        "planning.classify": "clip planning.model selection",
         "planning.cost": "billing.budget billing.prices money planning.model",
         "planning.diff": "clip planning.model",
         "planning.inputs": (
             "billing.budget billing.prices billing.tariff clip errors ledger manifest money planning "
-            "providers.models ratelimit.memory ratelimit.start redact settings"
+            "providers.models ratelimit.memory ratelimit.start redact selection settings"
         ),
         "planning.model": "billing.budget billing.prices",
+        "planning.retakes": "clip errors manifest retry selection",
         "planning.saved": "clip errors money planning.model",
-        "planning.selection": "clip errors manifest retry",
         "polling": "",
         "polling.allowance": "polling.schedule ratelimit.limiter",
         "polling.belief": "",
@@ -95,6 +97,7 @@ KNOWS: dict[str, frozenset[str]] = {
             "ratelimit.answers ratelimit.concurrency ratelimit.limiter retention retry states wording"
         ),
         "sandbox": "errors",
+        "selection": "",
         "settings": "billing.budget errors money redact",
         "states": "clip errors events",
         "torture": "errors failpoints",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from batchgen.errors import UsageError
 if TYPE_CHECKING:
     from batchgen.clip import Clip
     from batchgen.ledger import Ledger
-    from batchgen.planning.selection import Retake
+    from batchgen.planning.retakes import Retake
 
 
 @click.command("retry")
@@ -53,7 +52,7 @@ def retry(
     Without more, those that failed by the service's own trouble; what only a change can mend is left and told.
     """
     from batchgen.ledger import Ledger
-    from batchgen.planning.selection import Retake
+    from batchgen.planning.retakes import Retake
     from batchgen.retry import MAX_ATTEMPTS
 
     if new_seed and not blocked:
@@ -73,10 +72,12 @@ def _retried(ledger: Ledger, arg: str, again: Retake, only: str | None, *, new_s
     from batchgen.cli.retakes import cost_of, under_names
     from batchgen.clip import State
     from batchgen.events import Retried
-    from batchgen.planning.selection import rerolls, why_not
+    from batchgen.planning.retakes import rerolls, why_not
+    from batchgen.selection import matches
 
     states = (State.FAILED, State.BLOCKED) if again.blocked else (State.FAILED,)
-    chosen = [clip for clip in ledger.clips(*states, wanted=True) if _fits(clip, only)]
+    failed = ledger.clips(*states, wanted=True)
+    chosen = [clip for clip in failed if matches(only, clip.wanted.prompt_id, clip.wanted.name)]
     anew = [clip for clip in chosen if new_seed and clip.state is State.BLOCKED]
     left = {
         clip.row: why for clip in chosen if clip not in anew and (why := why_not(clip, again, by_name=only is not None))
@@ -100,11 +101,6 @@ def _retried(ledger: Ledger, arg: str, again: Retake, only: str | None, *, new_s
         "left": _left(chosen, left),
         **cost_of([*(clip.wanted for clip in back), *fresh], tariff),
     }
-
-
-def _fits(clip: Clip, only: str | None) -> bool:
-    names = (clip.wanted.prompt_id, clip.wanted.name)
-    return only is None or any(fnmatch.fnmatchcase(name, only) for name in names)
 
 
 def _left(chosen: Sequence[Clip], why: dict[int, str]) -> list[dict[str, Any]]:
