@@ -44,7 +44,7 @@ class Model:
     @property
     def schema(self) -> type[BaseModel]:
         """The pydantic schema of its parameters (imports pydantic)."""
-        params: type[BaseModel] = import_module(self.schema_module).Params
+        params: type[BaseModel] = import_module(self.schema_module).SCHEMA
         return params
 
 
