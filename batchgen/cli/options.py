@@ -29,10 +29,12 @@ def usd_amount(ctx: click.Context, param: click.Parameter, value: str | None) ->
 
 def caps_said(given: Mapping[str, Any]) -> list[str]:
     """Write the caps that a command line named as it would be typed again: they hold for that run only."""
+    from batchgen.money import decimal_usd
+
     said: list[str] = []
     for name in ("max_usd", "max_usd_per_day"):
         if (micro := given.get(name)) is not None:
-            said += [f"--{name.replace('_', '-')}", f"{Decimal(micro) / 1_000_000:f}"]
+            said += [f"--{name.replace('_', '-')}", f"{decimal_usd(micro):f}"]
     if given.get("max_clips") is not None:
         said += ["--max-clips", str(given["max_clips"])]
     return [*said, "--allow-unknown-price"] if given.get("allow_unknown_price") else said

@@ -13,7 +13,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from batchgen.history.report import LOOKS
 from batchgen.ledger import Home, Ledger, Observer
 from batchgen.ledger.recovery.rebuild import BLIND
 from batchgen.manifest import Manifest
-from batchgen.money import MICRO, price_class_of
+from batchgen.money import decimal_usd, price_class_of
 from batchgen.planning import Plan
 from batchgen.planning.inputs import PLAN, SANDBOX_ORIGIN, kinds, latency_of, plan_of, snapshot, whole_estimate
 from batchgen.polling.poller import Poller
@@ -242,7 +241,7 @@ class Session:
                 self.folder / "service",
                 latency_s=self.settings.sandbox_latency,
                 faults=self._faults,
-                credits=Decimal(self.settings.sandbox_credits) / MICRO,
+                credits=decimal_usd(self.settings.sandbox_credits),
             )
             base_url = await stack.enter_async_context(sandbox)
             log.info("the sandbox answers at %s; nothing is paid for", base_url)

@@ -13,7 +13,7 @@ from typing import Any
 from batchgen.billing.budget import NO_CAPS, Caps
 from batchgen.billing.prices import Quote, drift_text
 from batchgen.clip import State
-from batchgen.money import usd
+from batchgen.money import micro_of, usd
 from batchgen.retention import Paid
 from batchgen.views.doubts import IN_DOUBT, ClipProblem, attention, attention_lines, epoch
 from batchgen.views.learned import learned_lines
@@ -294,4 +294,4 @@ def _next_lines(obj: Mapping[str, Any]) -> list[str]:
 
 
 def _usd(dollars_: float | None) -> str:
-    return usd(None if dollars_ is None else round(dollars_ * 1_000_000))
+    return usd(None if dollars_ is None else micro_of(dollars_))
