@@ -10,8 +10,7 @@ from typing import Any
 
 from batchgen import manifest as manifests
 from batchgen.cli import common
-from batchgen.ledger import Reader
-from batchgen.planning.inputs import SANDBOX_ORIGIN
+from batchgen.ledger import SANDBOX_ORIGIN, Reader
 from batchgen.redact import Redactor
 from batchgen.runner.session import Session
 from batchgen.settings import find_key, find_manifest, merge, read_config

@@ -19,7 +19,8 @@ from batchgen.billing.prices import ENOUGH, MEMORY, ChargeHistory
 from batchgen.billing.tariff import PriceBook
 from batchgen.clip import ClipSummary, State
 from batchgen.errors import BatchgenError, UsageError
-from batchgen.ledger.reader import FILE, Reader
+from batchgen.history import other_batches
+from batchgen.ledger import SANDBOX_ORIGIN, Reader
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
 from batchgen.planning import Given, Plan, make_plan
@@ -30,13 +31,11 @@ from batchgen.redact import account_of
 from batchgen.selection import Selection
 from batchgen.settings import Settings, find_key
 
-#: What the sandbox's batch belongs to, whatever its port.
-SANDBOX_ORIGIN = "sandbox"
 #: What is believed of a model that nobody has told anything of (seconds).
 UNKNOWN_LATENCY_S = 120.0
 #: What a ledger remembers the saved plan of its last run under.
 PLAN = "plan"
-#: How many of the latest run times a plan reads from the ledger.
+#: How many of the latest run times of the ledger a run and a plan learn from.
 RUN_TIMES = 2000
 
 
@@ -214,14 +213,13 @@ def _bought_already(manifest: Manifest, seen: LedgerSnapshot, folder: Path | Non
     states = {clip.key: clip.state for clip in seen.known}
     new = {clip.key for clip in manifest.wanted if states.get(clip.key, State.PENDING) is State.PENDING}
     told = []
-    for ledger in sorted(manifest.path.parent.glob(f"*/{FILE}")) if new and not sandbox else ():
-        if ledger.parent == folder:
-            continue
+    jobs = manifest.path.parent
+    for other in other_batches.batches(folder or jobs, [jobs]) if new and not sandbox else ():
         with suppress(BatchgenError, sqlite3.Error, OSError):
-            reader = Reader(ledger.parent)
+            reader = Reader(other)
             done = {key for key, state in reader.states().items() if state is State.DONE}
             if new & done and reader.meta("origin") != SANDBOX_ORIGIN:
-                told.append(f"{len(new & done)} of the new clips are done already in {ledger.parent.name}/")
+                told.append(f"{len(new & done)} of the new clips are done already in {other.name}/")
             reader.close()
     return told
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from batchgen.billing.budget import NO_CAPS, Budget, Cap, Caps
 from batchgen.billing.prices import Quote
+from batchgen.retention import RECORD_S
 
 
 class Action(StrEnum):
@@ -50,6 +51,7 @@ class Given:
     wall: Budget = field(default_factory=Budget)  #: what was spent and is reserved, and the caps
     day: str = ""  #: today, as `wall.day_of` names it
     free_bytes: int | None = None  #: what the disk has left
+    record_s: float = RECORD_S  #: how long after a submission the provider keeps its record
     price_source: str = ""
     warnings: Sequence[str] = ()  #: found elsewhere; the plan's own come after them
 

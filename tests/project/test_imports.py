@@ -51,16 +51,16 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning": "planning.build planning.cost planning.model",
         "planning.apply": "errors manifest planning planning.inputs planning.saved settings",
         "planning.build": (
-            "billing.prices clip planning.classify planning.cost planning.diff planning.model retry selection"
+            "billing.prices clip planning.classify planning.cost planning.diff planning.model retry selection wording"
         ),
         "planning.classify": "clip planning.model selection",
         "planning.cost": "billing.budget billing.prices money planning.model",
         "planning.diff": "clip planning.model",
         "planning.inputs": (
-            "billing.budget billing.prices billing.tariff clip errors ledger manifest money planning "
-            "providers.models ratelimit.memory ratelimit.start redact selection settings"
+            "billing.budget billing.prices billing.tariff clip errors history.other_batches ledger manifest money "
+            "planning providers.models ratelimit.memory ratelimit.start redact selection settings"
         ),
-        "planning.model": "billing.budget billing.prices",
+        "planning.model": "billing.budget billing.prices retention",
         "planning.retakes": "clip errors manifest retry selection",
         "planning.saved": "clip errors money planning.model",
         "polling": "",
@@ -74,7 +74,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "providers": "",
         "providers.base": "",
         "providers.models": "money",
-        "providers.segmind": "batchgen errors money providers.base redact",
+        "providers.segmind": "batchgen errors money providers.base redact retry",
         "ratelimit": "",
         "ratelimit.adaptive_rate": "",
         "ratelimit.answers": "errors ratelimit.limiter",
