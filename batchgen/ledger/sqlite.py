@@ -21,7 +21,7 @@ from typing import TypeAlias
 
 from batchgen import failpoints
 from batchgen.billing.budget import entry_of
-from batchgen.clip import Clip, State, Wanted
+from batchgen.clip import Clip, State, Wanted, free_name
 from batchgen.errors import IllegalEventError, LedgerError, LedgerWriteError
 from batchgen.events import AnswerLost, Event, Submitted
 from batchgen.ledger import filesystem, integrity, lock, schema
@@ -190,7 +190,7 @@ class Ledger(Reader):
             db.execute("DELETE FROM clip WHERE wanted = 0 AND state = 'pending' AND n = 0")
             if fresh:
                 taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
-                rows = (schema.wanted_row(clip, _free_name(clip, taken)) for clip in fresh.values())
+                rows = (schema.wanted_row(clip, free_name(clip, taken)) for clip in fresh.values())
                 db.executemany(schema.INSERT_CLIP, rows)
         self.live_totals = self.totals()
         return len(fresh)
@@ -204,7 +204,7 @@ class Ledger(Reader):
         with schema.telling(self.path), self._transaction() as db:
             known = {key for (key,) in db.execute("SELECT key FROM clip")}
             taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
-            fresh = [replace(take, name=_free_name(take, taken)) for take in takes if take.key not in known]
+            fresh = [replace(take, name=free_name(take, taken)) for take in takes if take.key not in known]
             db.executemany(schema.INSERT_CLIP, (schema.wanted_row(take, take.name) for take in fresh))
             db.executemany(schema.MARK_REPLACED, ((key,) for key in instead_of))
             db.execute(schema.UNWANT_REPLACED)
@@ -391,12 +391,3 @@ def _standing(clip: Clip) -> tuple[State, int, str | None]:
 def _told_of(clip: Wanted) -> tuple[object, ...]:
     """Give what a manifest may say otherwise of a clip that stays the same."""
     return clip.prompt_id, clip.take, clip.order, clip.priority, clip.audio_file, clip.label
-
-
-def _free_name(clip: Wanted, taken: set[str]) -> str:
-    """Give a name that no other clip of the ledger has: a paid file is never overwritten."""
-    name = clip.name
-    if name.casefold() in taken:
-        name = f"{clip.name}~{clip.key[-8:]}"
-    taken.add(name.casefold())
-    return name

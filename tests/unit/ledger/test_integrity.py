@@ -246,7 +246,7 @@ def test_a_ledger_that_is_refused_is_closed(folder: Path, opens: type[Reader], v
             db.execute(f"PRAGMA user_version={version}")
     else:
         (folder / FILE).write_bytes(b"no database" * 1000)
-    before = os.listdir("/dev/fd")
+    before = sorted(Path("/dev/fd").iterdir())
     with pytest.raises(BatchgenError):
         opens(folder)
-    assert os.listdir("/dev/fd") == before
+    assert sorted(Path("/dev/fd").iterdir()) == before
