@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a comma
 import doc_figures
 from conformance_table import GROUPS
 
-from batchgen.cli import COMMANDS, cli
+from batchgen.cli import cli
+from batchgen.cli.overview import COMMANDS
 from batchgen.clip import State
 from batchgen.sandbox.faults import Faults
 from batchgen.states import NEXT

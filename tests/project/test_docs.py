@@ -31,8 +31,9 @@ from batchgen import settings
 from batchgen.billing.audit import Audit, Item
 from batchgen.billing.bill import By, make_bill
 from batchgen.billing.prices import PriceSource, Quote
-from batchgen.cli import COMMANDS, cli
+from batchgen.cli import cli
 from batchgen.cli.commands.help import TOPICS, summary, topic_text
+from batchgen.cli.overview import COMMANDS
 from batchgen.clip import State
 from batchgen.errors import Exit
 from batchgen.planning import Given, make_plan
