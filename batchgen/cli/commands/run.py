@@ -184,7 +184,7 @@ def _run(
     settings = merge(given, manifest, read_config())
     if saved:
         apply.refuse_if_moved(saved, manifest, settings, snapshot_in(folder), folder)
-    session = Session(manifest, folder, apply.held_to(saved, settings) if saved else settings, key)
+    session = Session.open(manifest, folder, apply.held_to(saved, settings) if saved else settings, key)
     try:
         session.ledger.remember("caps_said", json.dumps(said))
         if saved:  # now that the batch is held, nothing can move any more
