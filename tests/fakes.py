@@ -23,7 +23,18 @@ from fake_files import content_of as content_of
 from virtual_time import wall
 
 from batchgen.clip import Wanted
-from batchgen.errors import AccountError, CallError, ClipError, DownloadError, NowError, UnknownError, UnsureError
+from batchgen.errors import (
+    AccountError,
+    AccountProblem,
+    CallError,
+    ClipError,
+    DeadLink,
+    RateLimited,
+    ServerError,
+    UnknownError,
+    Unreachable,
+    UnsureError,
+)
 from batchgen.ledger import FILE
 from batchgen.providers.base import (
     Accepted,
@@ -43,20 +54,20 @@ MODEL = "wan-2.5-t2v"
 
 #: What a POST can meet: a word of this table, or "ok", "lost" (accepted, the answer never comes), "unsure".
 TROUBLE: dict[str, Callable[[], CallError]] = {
-    "rate": lambda: NowError("429", kind="rate", status=429),
-    "rate-30": lambda: NowError("429", kind="rate", status=429, retry_after=30.0),
-    "unreachable": lambda: NowError("connection refused", kind="unreachable"),
-    "server": lambda: NowError("500 internal error", kind="server", status=500),
+    "rate": lambda: RateLimited("429", status=429),
+    "rate-30": lambda: RateLimited("429", status=429, retry_after=30.0),
+    "unreachable": lambda: Unreachable("connection refused"),
+    "server": lambda: ServerError("500 internal error", status=500),
     "refused": lambda: ClipError("422 seed must be a number", status=422),
     "blocked": lambda: ClipError("content policy", status=422, blocked=True),
     "unsure": lambda: UnsureError("504 gateway time-out", status=504),
-    "key": lambda: AccountError("401 invalid key", reason="key", status=401, collects=False),
-    "credits": lambda: AccountError("406 insufficient credits", reason="credits", status=406),
-    "spend": lambda: AccountError("406 team spend limit", reason="spend-limit", status=406),
-    "throttled": lambda: AccountError("403 try again later", reason="throttled", status=403),
-    "forbidden": lambda: AccountError("403 not allowed", reason="forbidden", status=403),
-    "model": lambda: AccountError("404 no such model", reason="model", status=404),
-    "retired": lambda: AccountError("410 retired", reason="retired", status=410),
+    "key": lambda: AccountError("401 invalid key", AccountProblem.KEY, status=401, collects=False),
+    "credits": lambda: AccountError("406 insufficient credits", AccountProblem.CREDITS, status=406),
+    "spend": lambda: AccountError("406 team spend limit", AccountProblem.SPEND_LIMIT, status=406),
+    "throttled": lambda: AccountError("403 try again later", AccountProblem.THROTTLED, status=403),
+    "forbidden": lambda: AccountError("403 not allowed", AccountProblem.FORBIDDEN, status=403),
+    "model": lambda: AccountError("404 no such model", AccountProblem.MODEL, status=404),
+    "retired": lambda: AccountError("410 retired", AccountProblem.RETIRED, status=410),
 }
 
 
@@ -216,7 +227,7 @@ class FakeProvider:
     async def _watch(self, request_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
         outcome = await self.result(request_id)
         if not isinstance(outcome, Completed):
-            raise DownloadError("no video any more", kind="dead")
+            raise DeadLink("no video any more")
 
         async def pieces() -> AsyncIterator[bytes]:
             yield content_of(f"own:{request_id}")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import Protocol, TypeAlias
 
-from batchgen.errors import AccountError, CallError, NowError
+from batchgen.errors import AccountError, CallError, RateLimited, TryAgain, Unreachable
 from batchgen.polling.allowance import FOLLOW_EVERY_S, Allowance
 from batchgen.polling.schedule import SCOUTS, RunTimes, next_look
 from batchgen.providers.base import Completed, Gone, Outcome, Provider, Refused, Running
@@ -341,7 +341,7 @@ class Poller:
     def _fault(self, wait: Wait, error: CallError) -> None:
         """Ask again later: what went wrong is about now, not about the job."""
         wait.faults += 1
-        hint = error.retry_after if isinstance(error, NowError) else None
+        hint = error.retry_after if isinstance(error, TryAgain) else None
         self.answers.trouble(error, wait.grant)
         log.debug("request %s: %s", wait.request_id, error)
         if self._is_last(wait, error):
@@ -356,9 +356,8 @@ class Poller:
         and a refusal as too many says nothing of the job.
         """
         age = self._wall() - wait.submitted_at
-        kind = error.kind if isinstance(error, NowError) else ""
         lives = age < RECORD_S
-        if age < self._deadline_s or kind == "unreachable" or (kind == "rate" and lives):
+        if age < self._deadline_s or isinstance(error, Unreachable) or (isinstance(error, RateLimited) and lives):
             return False
         wait.late_faults += 1
         return wait.late_faults >= RESULT_TRIES or not (lives or wait.completed)

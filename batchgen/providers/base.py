@@ -107,13 +107,13 @@ class Provider(Protocol):
         """POST one paid job.
 
         Raises:
-            ClipError: refused for good.  NowError: surely not accepted.
+            ClipError: refused for good.  TryAgain: surely not accepted.
             AccountError: the batch must pause.  UnsureError: it may have been accepted.
         """
         ...
 
     async def status(self, request_id: str) -> Outcome:
-        """Ask how far a job is. Raises NowError (ask again) or AccountError; never UnsureError."""
+        """Ask how far a job is. Raises TryAgain (ask again) or AccountError; never UnsureError."""
         ...
 
     async def result(self, request_id: str) -> Outcome:
@@ -124,7 +124,7 @@ class Provider(Protocol):
         """Give what opens a link that is the service's own answer; None: it is a file's, and free to all.
 
         Only the service's own `result` makes such a link: it answered with the video in place of one. Opening it is
-        a call as any other, and raises as `result` does, or DownloadError "dead" when there is no video any more.
+        a call as any other, and raises as `result` does, or DeadLink when there is no video any more.
         """
         ...
 
@@ -132,7 +132,7 @@ class Provider(Protocol):
         """Find one request of any age by its id; None: the history answered and has no such row.
 
         Raises:
-            NowError: the call was one too many ("rate"), or never left this machine ("unreachable").
+            RateLimited: the call was one too many.  Unreachable: it never left this machine.
             UnknownError: no answer, a refusal, or an answer in another shape: nothing may be concluded.
         """
         ...
@@ -147,9 +147,9 @@ class Provider(Protocol):
         ...
 
     async def upload(self, path: Path) -> str:
-        """Upload a local audio file and return its URL. Raises NowError, ClipError or AccountError."""
+        """Upload a local audio file and return its URL. Raises TryAgain, ClipError or AccountError."""
         ...
 
     async def balance(self) -> int:
-        """Credits of the account in micro-dollars. Raises NowError or AccountError."""
+        """Credits of the account in micro-dollars. Raises TryAgain or AccountError."""
         ...

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from batchgen.errors import CallError, NowError
+from batchgen.errors import CallError, RateLimited, Unreachable
 from batchgen.ratelimit.limiter import Call, Pacer
 
 #: How often calls that are refused as too many are made in all, where no one else waits for an end.
@@ -44,12 +44,11 @@ class Answers:
 
     def trouble(self, error: CallError, grant: int) -> None:
         """A call of that grant gave no answer, or was refused: an outage, a 429, or an answer all the same."""
-        kind = error.kind if isinstance(error, NowError) else ""
-        if kind == "unreachable":
+        if isinstance(error, Unreachable):
             self._pacer.unreachable()
             return
         self._pacer.reached()
-        if isinstance(error, NowError) and kind == "rate":
+        if isinstance(error, RateLimited):
             self._refused_at = asyncio.get_running_loop().time()
             if self._refused_since is None:
                 self._refused_since = self._refused_at
@@ -88,7 +87,7 @@ class Answers:
             try:
                 async with self.asking(call) as turn:
                     return await ask(turn)
-            except NowError as error:
+            except RateLimited:
                 tries += 1
-                if error.kind != "rate" or tries >= TRIES:
+                if tries >= TRIES:
                     raise

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from batchgen.clip import Clip, Wanted
-from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, LedgerWriteError, NowError
+from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, LedgerWriteError, TryAgain
 from batchgen.events import Generated
 from batchgen.files.mp4 import Expect, Fetched
 from batchgen.ledger import Ledger
@@ -23,7 +23,6 @@ from batchgen.providers.base import Completed, Provider, Source
 from batchgen.ratelimit.answers import Answers
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
 from batchgen.ratelimit.limiter import Pacer
-from batchgen.runner.account_advice import advice
 from batchgen.runner.recovery_check import RecoveryCheck
 from batchgen.runner.shutdown import Shutdown
 
@@ -126,7 +125,7 @@ class RunContext:
         """Wait before another try; the shutdown cuts it short."""
         await asyncio.wait({self.shutdown.next_request()}, timeout=seconds)
 
-    def call_trouble(self, error: NowError, grant: int) -> None:
+    def call_trouble(self, error: TryAgain, grant: int) -> None:
         """Let the pacer know what a call met."""
         self.answers.trouble(error, grant)
 
@@ -137,7 +136,7 @@ class RunContext:
 
     def account_trouble(self, error: AccountError) -> None:
         """Stop submitting; what is in flight is collected if the account still lets us."""
-        self.shutdown.request(advice(error), Exit.STOPPED, grace_s=math.inf if error.collects else 0.0)
+        self.shutdown.request(error.explained, Exit.STOPPED, grace_s=math.inf if error.collects else 0.0)
 
 
 def filled(completed: Completed, known: Completed) -> Completed:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from batchgen.clip import Clip
-from batchgen.errors import DownloadError, NowError
+from batchgen.errors import DownloadError, NameTaken, ServerError, TransferFailed, TryAgain
 from batchgen.events import Downloaded, Generated, Lost
 from batchgen.files import mp4, sidecar
 from batchgen.files.mp4 import Expect, Fetched
@@ -75,10 +75,10 @@ class Fetcher:
                 break
             except DownloadError as error:
                 log.warning("%s: %s", clip.wanted.name, error)
-                if error.kind == "refused" and target.exists() and target == self._own_name(clip):
+                if isinstance(error, NameTaken) and target == self._own_name(clip):
                     # A stranger's file has the name: it is never overwritten, and the clip gets another one.
                     target = target.with_name(f"{clip.wanted.name}~{clip.key[-8:]}.mp4")
-                elif error.kind == "trouble":
+                elif isinstance(error, TransferFailed):
                     await patience.wait(error)
                 elif renewals >= RENEWALS:
                     return await self._lost(clip, error)
@@ -87,7 +87,7 @@ class Fetcher:
                     await self._tools.pause(delay(renewals, dice=self._tools.dice(), base=2.0))
                     try:
                         renewed = await self._renewed(clip)
-                    except NowError as silence:
+                    except TryAgain as silence:
                         renewals -= 1
                         await patience.wait(silence)
                         continue
@@ -106,8 +106,8 @@ class Fetcher:
             return await self._tools.downloads.fetch(_url(clip), target, expect, finish)
         try:
             return await self._tools.downloads.keep(partial(self._granted, own), target, expect, finish)
-        except NowError as error:
-            raise DownloadError(str(error), kind="trouble") from None
+        except TryAgain as error:
+            raise TransferFailed(str(error)) from None
 
     @asynccontextmanager
     async def _granted(self, own: Source) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -117,7 +117,7 @@ class Fetcher:
             async with own() as pieces:
                 self._tools.answers.came()
                 yield pieces
-        except NowError as error:
+        except TryAgain as error:
             self._tools.call_trouble(error, grant)
             raise
 
@@ -136,7 +136,7 @@ class Fetcher:
         """Ask for the link again: the result first, then the history; None when both say that there is none.
 
         Raises:
-            NowError: one of them gave no answer, so nothing may be concluded.
+            TryAgain: one of them gave no answer, so nothing may be concluded.
         """
         if clip.request_id is None:
             return None
@@ -149,7 +149,7 @@ class Fetcher:
         grant = await self._tools.pacer.grant(Call.COLLECT)
         try:
             outcome = await self._tools.provider.result(request_id)
-        except NowError as error:
+        except TryAgain as error:
             self._tools.call_trouble(error, grant)
             raise
         self._tools.answers.came()
@@ -158,7 +158,7 @@ class Fetcher:
     async def _history(self, clip: Clip) -> Completed | None:
         row = await self._recall.row(clip, patient=False)
         if isinstance(row, NoAnswer):
-            raise NowError(row.why, kind="server")
+            raise ServerError(row.why)
         return row.outcome if row and isinstance(row.outcome, Completed) and row.outcome.url else None
 
 

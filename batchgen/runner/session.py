@@ -385,7 +385,7 @@ class Session:
         if self.shutdown.exit is not None or self._left():
             return Exit.STOPPED
         if counts[State.UNCONFIRMED] or counts[State.LOST]:
-            return Exit.WANTS_WORD
+            return Exit.NEEDS_DECISION
         return Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from batchgen import failpoints
 from batchgen.clip import Clip
-from batchgen.errors import AccountError, ClipError, Exit, NowError, UnsureError
+from batchgen.errors import AccountError, ClipError, Exit, RateLimited, ServerError, TryAgain, UnsureError
 from batchgen.events import AnswerLost, Blocked, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.ratelimit.limiter import Call, SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
@@ -127,7 +127,7 @@ class Submitter:
         except ClipError as error:
             self._tools.answers.came()
             return Blocked(str(error)) if error.blocked else Failed(str(error))
-        except NowError as error:
+        except TryAgain as error:
             return self._not_now(clip, error, grant)
         except AccountError as error:
             self._tools.answers.trouble(error, grant)
@@ -141,12 +141,12 @@ class Submitter:
         self._account.accepted(want)
         return Submitted(accepted.request_id, at)
 
-    def _not_now(self, clip: Clip, error: NowError, grant: int) -> Event:
+    def _not_now(self, clip: Clip, error: TryAgain, grant: int) -> Event:
         """Surely not accepted: what that means for this clip, and for all others."""
         self._tools.call_trouble(error, grant)
-        if error.kind == "rate":
+        if isinstance(error, RateLimited):
             self._tools.places.refused()
-        if error.kind != "server":
+        if not isinstance(error, ServerError):
             return SubmitDeferred(str(error))
         if self._trouble.met_500(clip.row, asyncio.get_running_loop().time()):
             return SubmitDeferred(f"{error} (as for other clips: the service is in trouble)")
@@ -228,10 +228,10 @@ class Submitter:
                 try:
                     self._uploads[sha256] = await self._tools.provider.upload(path)
                     self._tools.answers.came()
-                except NowError as error:
+                except TryAgain as error:
                     log.warning("upload: %s", error)
                     self._tools.call_trouble(error, grant)
-                    refusals += error.kind == "server"
+                    refusals += isinstance(error, ServerError)
                     if refusals >= SUBMIT_TRIES:
                         raise ClipError(f"{error} ({SUBMIT_TRIES} tries)") from None
                     await self._tools.pause(delay(refusals or 1, hint=error.retry_after, dice=self._tools.dice()))

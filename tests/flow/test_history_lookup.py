@@ -14,7 +14,7 @@ from fakes import COST, FakeDownloads, FakeProvider, Job, always, first
 from test_recovery_check import lose
 
 from batchgen.clip import State
-from batchgen.errors import NowError
+from batchgen.errors import RateLimited
 from batchgen.events import Lost
 from batchgen.polling.poller import Overdue
 from batchgen.providers.base import Completed, Gone, HistoryRow
@@ -205,7 +205,7 @@ def _refusing(word: str) -> Callable[[], Coroutine[Any, Any, int]]:
     async def balance() -> int:
         if words() == "ok":
             return 10**10
-        raise NowError("429", kind="rate", status=429, retry_after=30.0)
+        raise RateLimited("429", status=429, retry_after=30.0)
 
     return balance
 

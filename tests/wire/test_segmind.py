@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from scripted_service import KEY, MP4, answering, provider, raw_server, serving
 
-from batchgen.errors import CallError, NowError, UnknownError, UnsureError, UsageError
+from batchgen.errors import CallError, TryAgain, UnknownError, UnsureError, UsageError
 from batchgen.providers.base import Accepted, Provider
 from batchgen.providers.segmind.client import Segmind
 from batchgen.redact import Secret
@@ -55,7 +55,7 @@ async def test_the_key_goes_to_no_other_origin_and_not_after_a_redirect() -> Non
             with pytest.raises(UnsureError):
                 await segmind.submit("m", {})
             for call in (segmind.status, segmind.result):
-                with pytest.raises(NowError):
+                with pytest.raises(TryAgain):
                     await call("x")
             with pytest.raises(UnknownError):
                 await segmind.lookup("x")

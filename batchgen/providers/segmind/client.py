@@ -22,7 +22,16 @@ from urllib.parse import quote
 from yarl import URL
 
 from batchgen import __version__
-from batchgen.errors import ClipError, DownloadError, NowError, UnknownError, UnsureError, UsageError
+from batchgen.errors import (
+    ClipError,
+    DeadLink,
+    ServerError,
+    TryAgain,
+    UnknownError,
+    Unreachable,
+    UnsureError,
+    UsageError,
+)
 from batchgen.providers.base import Accepted, Gone, HistoryPage, HistoryRow, Outcome, Source
 from batchgen.providers.segmind.errors import get_error, server_time, submit_error, too_many, upload_error
 from batchgen.providers.segmind.history import read_history, row_of
@@ -139,11 +148,11 @@ class Segmind:
     async def _open(self, url: URL) -> AsyncIterator[AsyncIterator[bytes]]:
         async with self._http.open(url, timeout_s=self._get_timeout_s) as opened:
             if isinstance(opened, ExchangeFailed):
-                raise _not_sent("result", opened) or NowError(f"result: no answer: {opened.text}", kind="server")
+                raise _not_sent("result", opened) or ServerError(f"result: no answer: {opened.text}")
             if not isinstance(opened, Answer):
                 yield opened
             elif opened.ok or opened.status == 404:
-                raise DownloadError(f"result: no video (any more): HTTP {opened.status}", kind="dead")
+                raise DeadLink(f"result: no video (any more): HTTP {opened.status}")
             else:
                 raise get_error("result", opened, time.time())
 
@@ -168,12 +177,12 @@ class Segmind:
         body = await asyncio.to_thread(_data_url_body, path)
         answer = await self._http.ask("POST", self._upload, body=body, timeout_s=_UPLOAD_TIMEOUT_S)
         if isinstance(answer, ExchangeFailed):
-            raise _not_sent("upload", answer) or NowError(f"upload: no answer: {answer.text}", kind="server")
+            raise _not_sent("upload", answer) or ServerError(f"upload: no answer: {answer.text}")
         if not answer.ok:
             raise upload_error(answer, time.time())
         link = find_link(answer.data())
         if link is None:
-            raise NowError(f"upload: no URL in the answer: {answer.told()}", kind="server", status=answer.status)
+            raise ServerError(f"upload: no URL in the answer: {answer.told()}", status=answer.status)
         return link
 
     async def lookup(self, request_id: str) -> HistoryRow | None:
@@ -202,7 +211,7 @@ class Segmind:
     async def _get(self, what: str, url: URL) -> Answer:
         answer = await self._http.ask("GET", url, timeout_s=self._get_timeout_s)
         if isinstance(answer, ExchangeFailed):
-            raise _not_sent(what, answer) or NowError(f"{what}: no answer: {answer.text}", kind="server")
+            raise _not_sent(what, answer) or ServerError(f"{what}: no answer: {answer.text}")
         return answer
 
     async def _ask_history(self, url: URL) -> Answer:
@@ -227,8 +236,8 @@ def _job(what: str, answer: Answer, *, links: bool = True) -> Outcome:
     raise get_error(what, answer, time.time())
 
 
-def _not_sent(what: str, trouble: ExchangeFailed) -> NowError | None:
-    return None if trouble.sent else NowError(f"{what}: can't connect: {trouble.text}", kind="unreachable")
+def _not_sent(what: str, trouble: ExchangeFailed) -> TryAgain | None:
+    return None if trouble.sent else Unreachable(f"{what}: can't connect: {trouble.text}")
 
 
 def _segment(text: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from virtual_time import wall
 
-from batchgen.errors import NowError
+from batchgen.errors import RateLimited, Unreachable
 from batchgen.providers.base import Accepted, Completed, Gone, HistoryPage, HistoryRow, Outcome, Running, Source
 
 COST = 625_000
@@ -153,7 +153,7 @@ class NightService:
     def _counted(self, *, counts: bool) -> None:
         now = asyncio.get_running_loop().time()
         if self.weather.outage and self.weather.outage[0] <= now < self.weather.outage[1]:
-            raise NowError("connection refused", kind="unreachable")
+            raise Unreachable("connection refused")
         self.calls += 1
         limit = self.weather.hidden_rpm or self.weather.rpm
         if not counts or not limit:
@@ -163,7 +163,7 @@ class NightService:
             self._minute.popleft()
         if len(self._minute) >= limit:
             self.limited += 1
-            raise NowError("429", kind="rate", status=429)
+            raise RateLimited("429", status=429)
         self._minute.append(now)
 
     def video(self, url: str) -> Source | None:

@@ -7,11 +7,20 @@ import asyncio
 import pytest
 from test_limiter import now, running
 
-from batchgen.errors import AccountError, CallError, NowError, UnknownError
+from batchgen.errors import (
+    AccountError,
+    AccountProblem,
+    CallError,
+    RateLimited,
+    ServerError,
+    TryAgain,
+    UnknownError,
+    Unreachable,
+)
 from batchgen.ratelimit.answers import TRIES, Answers, Turn
 from batchgen.ratelimit.limiter import Call, Pacer
 
-REFUSED = NowError("429", kind="rate", status=429, retry_after=90.0)
+REFUSED = RateLimited("429", status=429, retry_after=90.0)
 
 
 async def fails(answers: Answers, error: CallError) -> None:
@@ -36,7 +45,7 @@ async def test_the_refusal_is_told_with_the_grant_of_the_call_that_met_it() -> N
     told: list[int] = []
     async with running(pacer := Pacer(600)):
         pacer.limited = lambda grant, _: told.append(grant)  # type: ignore[method-assign,assignment]
-        with pytest.raises(NowError):
+        with pytest.raises(TryAgain):
             async with Answers(pacer).asking(Call.HISTORY) as turn:
                 grants = [await turn() for _ in range(3)]
                 raise REFUSED
@@ -46,7 +55,7 @@ async def test_the_refusal_is_told_with_the_grant_of_the_call_that_met_it() -> N
 async def test_what_never_left_is_an_outage() -> None:
     """All wait, and one goes to see."""
     async with running(Pacer(0)) as pacer:
-        await fails(Answers(pacer), NowError("refused connection", kind="unreachable"))
+        await fails(Answers(pacer), Unreachable("refused connection"))
         await asyncio.sleep(1.0)
         assert pacer.outage_s > 0
 
@@ -56,8 +65,8 @@ async def test_any_answer_to_the_call_that_went_first_ends_an_outage_for_all(end
     """Were the one who went to see to keep it to himself, all would wait for another minute."""
     errors = {
         "no history": UnknownError("502"),
-        "the account's trouble": AccountError("403", reason="forbidden"),
-        "a refusal": NowError("429", kind="rate", retry_after=0.0),
+        "the account's trouble": AccountError("403", AccountProblem.FORBIDDEN),
+        "a refusal": RateLimited("429", retry_after=0.0),
     }
     async with running(Pacer(0, dice=lambda: 0.0)) as pacer:
         answers = Answers(pacer)
@@ -99,20 +108,20 @@ async def test_a_reading_that_was_refused_is_begun_anew_after_the_pause(refusals
             pages += 1
             if page == 1 and left:
                 left -= 1
-                raise NowError("429", kind="rate", retry_after=30.0)
+                raise RateLimited("429", retry_after=30.0)
         return "whole"
 
     async with running(Pacer(0, dice=lambda: 0.0)) as pacer:
         if gives:
             assert await Answers(pacer).insisting(Call.HISTORY, read) == "whole"
         else:
-            with pytest.raises(NowError):
+            with pytest.raises(TryAgain):
                 await Answers(pacer).insisting(Call.HISTORY, read)
         assert pages == 2 * refusals + 3 * gives
         assert now() >= 30.0 * (refusals - (not gives))
 
 
-@pytest.mark.parametrize("error", [NowError("refused", kind="unreachable"), UnknownError("403")])
+@pytest.mark.parametrize("error", [Unreachable("refused"), UnknownError("403")])
 async def test_no_other_trouble_is_insisted_on(error: CallError) -> None:
     """An outage is waited out by those who have nothing else to do."""
     asked = 0
@@ -136,7 +145,7 @@ async def refused(answers: Answers, *at: float) -> None:
     """Refuse calls at these moments."""
     for moment in at:
         await asyncio.sleep(moment - now())
-        answers.trouble(NowError("429", kind="rate"), 0)
+        answers.trouble(RateLimited("429"), 0)
 
 
 async def test_how_long_every_call_was_refused_is_known() -> None:
@@ -160,8 +169,8 @@ async def test_one_call_that_is_answered_starts_the_count_anew() -> None:
     assert answers.refused_s == pytest.approx(1_000.0, abs=1.0)
 
 
-@pytest.mark.parametrize("error", [NowError("503", kind="server"), NowError("refused", kind="unreachable")])
-async def test_trouble_of_another_kind_is_no_answer(error: NowError) -> None:
+@pytest.mark.parametrize("error", [ServerError("503"), Unreachable("refused")])
+async def test_trouble_of_another_kind_is_no_answer(error: TryAgain) -> None:
     """A gateway that fails now and then must not keep a run alive that nobody ever answers."""
     answers = Answers(Pacer(0))
     answers.trouble(error, 0)
