@@ -38,10 +38,12 @@ from batchgen.errors import (
 from batchgen.ledger import FILE
 from batchgen.providers.base import (
     Accepted,
+    Capabilities,
     Cause,
     Completed,
     Gone,
     HistoryPage,
+    HistoryReader,
     HistoryRow,
     Outcome,
     Refused,
@@ -129,6 +131,27 @@ def done(*_: object) -> str:
 
 
 @dataclass
+class OnePage:
+    """Implements `HistoryReader` for a window that one call shows whole."""
+
+    ask: Callable[[], Awaitable[HistoryPage]]
+    shown: HistoryPage | None = None
+
+    @property
+    def ended(self) -> bool:
+        """True once it was asked."""
+        return self.shown is not None
+
+    async def read(self) -> None:
+        """Ask."""
+        self.shown = await self.ask()
+
+    def page(self) -> HistoryPage:
+        """Give what was shown."""
+        return self.shown or HistoryPage(whole=False)
+
+
+@dataclass
 class FakeProvider:
     """Implements `providers.base.Provider`; scripts are called with the parameters or the job."""
 
@@ -155,9 +178,11 @@ class FakeProvider:
     on_accept: Hook | None = None
     name: str = "fake"
     origin: str = "https://fake.example"
+    capabilities: Capabilities = field(default_factory=Capabilities)
 
     def __post_init__(self) -> None:
         self.jobs: dict[str, Job] = {}
+        self.keys: list[str] = []  #: of the POSTs
         self.posts: list[tuple[float, str]] = []  #: when each POST came, and what for
         self.calls: list[float] = []  #: when each call that counts came
         self.status_calls: Counter[str] = Counter()  #: by request id
@@ -172,9 +197,10 @@ class FakeProvider:
 
     # --- the protocol ---------------------------------------------------------------------------------------
 
-    async def submit(self, model: str, params: Mapping[str, Any]) -> Accepted:
+    async def submit(self, model: str, params: Mapping[str, Any], key: str = "") -> Accepted:
         """Accept a job, or do what the script says."""
         await self._alive()
+        self.keys.append(key)
         self.posts.append((asyncio.get_running_loop().time(), identity(params)))
         self._posts_out += 1
         self.most_posts = max(self.most_posts, self._posts_out)
@@ -236,17 +262,17 @@ class FakeProvider:
 
     async def lookup(self, request_id: str) -> HistoryRow | None:
         """Find one request in the history."""
-        page = await self.history(MODEL, 0.0, float("inf"))
+        page = await self.window(MODEL, 0.0, float("inf"))
         if not page.whole:
             raise UnknownError("the history answers in pieces")
         return next((row for row in page.rows if row.request_id == request_id), None)
 
-    async def history(
-        self, model: str, since: float, until: float, pace: Callable[[], Awaitable[object]] | None = None
-    ) -> HistoryPage:
+    def history(self, model: str, since: float, until: float) -> HistoryReader:
+        """Show the window on one page."""
+        return OnePage(partial(self.window, model, since, until))
+
+    async def window(self, model: str, since: float, until: float) -> HistoryPage:
         """Show the window, with the service's own spelling and defaults."""
-        if pace is not None:
-            await pace()
         await self._alive()
         self._counted()
         word = self.look()

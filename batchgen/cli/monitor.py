@@ -134,6 +134,7 @@ class RunMonitor:
 
         tools, ledger = session.tools, session.ledger
         assert tools is not None  # noqa: S101 - the caller looked
+        pace = tools.pacer.snapshot()
         return Frame(
             name=session.manifest.name,
             counts=ledger.live_totals.counts,
@@ -145,9 +146,9 @@ class RunMonitor:
             unpriced=ledger.money.unpriced,
             elapsed_s=session.elapsed_s,
             eta_s=time_left(session, self._finished),
-            rpm=tools.pacer.rate or None,
-            rpm_asked=tools.pacer.ceiling or None,
-            calls_last_minute=tools.pacer.calls_last_minute,
+            rpm=pace.rpm or None,
+            rpm_asked=pace.ceiling or None,
+            calls_last_minute=pace.calls_last_minute,
             in_flight=tools.places.taken,
             in_flight_limit=int(tools.places.bound),
             queue_s=tools.places.queue_s,

@@ -30,7 +30,7 @@ def time_left(session: Session, finished: int) -> float | None:
     tools = session.tools
     latency = max((latency_of(clip.model, session.settings) for clip in session.manifest.wanted[:1]), default=None)
     start = session.pace.start
-    rpm, in_flight = (tools.pacer.rate, tools.places.expected) if tools else (start.rpm, start.in_flight)
+    rpm, in_flight = (tools.pacer.snapshot().rpm, tools.places.expected) if tools else (start.rpm, start.in_flight)
     return time_needed(left, rpm=rpm or None, in_flight=in_flight, latency_s=latency)
 
 
@@ -52,5 +52,6 @@ def note_of(tools: RunContext) -> str:
         return f"stopping ({tools.shutdown.why}): collecting {paid} paid clips"
     if tools.waits:
         return f"submissions wait for what is in flight ({tools.waits})"
-    left = tools.pacer.pauses_until - asyncio.get_running_loop().time()
-    return f"paused for {left:.0f} s: {tools.pacer.why_paused}" if left > SHORT_S else tools.alarm
+    pace = tools.pacer.snapshot()
+    left = pace.paused_until - asyncio.get_running_loop().time()
+    return f"paused for {left:.0f} s: {pace.why_paused}" if left > SHORT_S else tools.alarm

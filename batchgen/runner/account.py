@@ -11,7 +11,7 @@ import logging
 import math
 
 from batchgen.errors import AccountError, EndedBy
-from batchgen.ratelimit.limiter import SubmissionStoppedError
+from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.retry import delay
 from batchgen.runner.budget_gate import Candidate, Rank
 from batchgen.runner.context import RunContext

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from batchgen.clip import Clip
@@ -15,8 +14,8 @@ from batchgen.errors import DownloadError, NameTaken, ServerError, TransferFaile
 from batchgen.events import Downloaded, Generated, Lost
 from batchgen.files import mp4, sidecar
 from batchgen.files.mp4 import Expect, Fetched
-from batchgen.providers.base import Completed, Source
-from batchgen.ratelimit.limiter import Call, SubmissionStoppedError
+from batchgen.providers.base import Completed
+from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.retry import delay
 from batchgen.runner.context import RunContext, generated
 from batchgen.runner.history_lookup import HistoryLookup, NoAnswer
@@ -105,21 +104,9 @@ class Fetcher:
         if own is None:
             return await self._tools.downloads.fetch(_url(clip), target, expect, finish)
         try:
-            return await self._tools.downloads.keep(partial(self._granted, own), target, expect, finish)
+            return await self._tools.downloads.keep(own, target, expect, finish)
         except TryAgain as error:
             raise TransferFailed(str(error)) from None
-
-    @asynccontextmanager
-    async def _granted(self, own: Source) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Ask the pacer first, as for every call to the service."""
-        grant = await self._tools.pacer.grant(Call.COLLECT)
-        try:
-            async with own() as pieces:
-                self._tools.answers.came()
-                yield pieces
-        except TryAgain as error:
-            self._tools.call_trouble(error, grant)
-            raise
 
     def _from_before(self, clip: Clip) -> bool:
         """Tell whether an earlier run knew the link: it may have been killed in its download."""
@@ -146,13 +133,7 @@ class Fetcher:
         return generated(completed, self._tools.ledger.now()) if completed else None
 
     async def _result(self, request_id: str) -> Completed | None:
-        grant = await self._tools.pacer.grant(Call.COLLECT)
-        try:
-            outcome = await self._tools.provider.result(request_id)
-        except TryAgain as error:
-            self._tools.call_trouble(error, grant)
-            raise
-        self._tools.answers.came()
+        outcome = await self._tools.provider.result(request_id)
         return outcome if isinstance(outcome, Completed) and outcome.url else None
 
     async def _history(self, clip: Clip) -> Completed | None:

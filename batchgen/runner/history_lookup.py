@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from batchgen.clip import Clip
 from batchgen.errors import TryAgain, UnknownError
 from batchgen.providers.base import HistoryRow
-from batchgen.ratelimit.limiter import Call
 from batchgen.retry import delay
 from batchgen.runner.context import RunContext
 
@@ -91,9 +90,7 @@ class HistoryLookup:
 
     async def _ask(self, clip: Clip) -> HistoryRow | None:
         try:
-            async with self._tools.answers.asking(Call.HISTORY) as turn:
-                await turn()
-                row = await self._tools.provider.lookup(clip.request_id or "")
+            row = await self._tools.provider.lookup(clip.request_id or "")
         except TryAgain as error:
             self._refused(error)
             raise

@@ -22,6 +22,7 @@ from conformance_table import CASES, GROUPS, NEVER
 
 from batchgen.errors import AccountError, CallError, ClipError, TryAgain, UsageError
 from batchgen.providers.base import Accepted, Completed, Gone, HistoryPage, HistoryRow, Refused, Running
+from batchgen.providers.paced import read_whole
 from batchgen.providers.segmind.client import Segmind
 from batchgen.providers.segmind.parse import find_link
 from batchgen.redact import Secret
@@ -120,7 +121,7 @@ async def play(segmind: Segmind, line: dict[str, Any], tmp_path: Path) -> object
             case _, ["upload-asset"]:
                 return await segmind.upload(audio(tmp_path, "hook.mp3"))
             case _, ["inference-request", "request-history" | "generations"]:
-                return await segmind.history("wan-2.5-t2v", 1_795_000_000, 1_795_000_000)
+                return await read_whole(segmind.history("wan-2.5-t2v", 1_795_000_000, 1_795_000_000))
             case _, ["inference-request", "request-history", request_id]:
                 return await segmind.lookup(request_id)
     except CallError as error:

@@ -24,6 +24,7 @@ from scripted_service import KEY, provider, raw_server, serving
 
 from batchgen.errors import AccountError, CallError, ClipError, TryAgain, UnknownError, UnsureError
 from batchgen.providers.base import Accepted, Completed, Gone, HistoryPage, HistoryRow, Refused, Running
+from batchgen.providers.paced import read_whole
 from batchgen.providers.segmind.client import Segmind
 from batchgen.providers.segmind.parse import Answer
 
@@ -58,7 +59,7 @@ async def asked(segmind: Segmind, call: str, wav: Path) -> object:
         "status": lambda: segmind.status("x"),
         "result": lambda: segmind.result("x"),
         "lookup": lambda: segmind.lookup("x"),
-        "history": lambda: segmind.history("m", 1_795_000_000, 1_795_003_600),
+        "history": lambda: read_whole(segmind.history("m", 1_795_000_000, 1_795_003_600)),
         "upload": lambda: segmind.upload(wav),
         "balance": segmind.balance,
     }

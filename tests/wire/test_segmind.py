@@ -23,7 +23,7 @@ async def test_a_submission_is_one_post_of_the_flat_parameters() -> None:
     """The body is compact UTF-8, as the vendor's own client sends it."""
     async with serving(answering({"request_id": "abc"})) as server, provider(server.url) as segmind:
         checked: Provider = segmind
-        assert await checked.submit("wan-2.5-t2v", {"prompt": "café 雨", "seed": 7}) == Accepted("abc")
+        assert await checked.submit("wan-2.5-t2v", {"prompt": "café 雨", "seed": 7}, "key") == Accepted("abc")
         (request,) = server.seen
         assert (request.method, request.path) == ("POST", "/v2/wan-2.5-t2v")
         assert request.headers["Content-Type"] == "application/json"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,8 +23,8 @@ from batchgen.errors import (
     UnknownError,
 )
 from batchgen.providers.base import Completed, Gone, Running
-from batchgen.ratelimit.answers import Answers
-from batchgen.ratelimit.limiter import Call, Pacer
+from batchgen.providers.paced import PacedProvider, read_whole, whole_history
+from batchgen.ratelimit.limiter import LocalPacer
 
 pytestmark = pytest.mark.real_time
 
@@ -151,7 +150,7 @@ async def test_the_history_is_asked_in_days_and_pages() -> None:
         return web.json_response({"data": [row] if request.query["page"] == "1" else []})
 
     async with serving(reply) as server, provider(server.url) as segmind:
-        page = await segmind.history("m", 1_795_000_000, 1_795_003_600)
+        page = await read_whole(segmind.history("m", 1_795_000_000, 1_795_003_600))
         assert [(row.request_id, row.outcome) for row in page.rows] == [("r1", Running("PENDING", queued=True))]
         assert page.whole
         assert page.server_time is not None
@@ -252,7 +251,7 @@ async def test_a_history_that_refuses_for_being_too_quick_says_so_and_for_how_lo
     """It is no broken history: the account is asked to wait, as by any other call."""
     reply = answering({"error": text}, status, headers={"Retry-After": "90"})
     async with serving(reply) as server, provider(server.url) as segmind:
-        for call in (segmind.lookup("x"), segmind.history("m", 0.0, 1.0)):
+        for call in (segmind.lookup("x"), read_whole(segmind.history("m", 0.0, 1.0))):
             with pytest.raises(TryAgain) as caught:
                 await call
             assert (type(caught.value), caught.value.retry_after) == (RateLimited, 90.0)
@@ -263,12 +262,12 @@ async def test_a_history_that_refuses_for_being_too_quick_says_so_and_for_how_lo
 async def test_a_history_that_is_closed_or_broken_is_no_refusal_for_being_too_quick(status: int) -> None:
     """To wait would not open it; nothing may be concluded."""
     async with serving(answering({"error": "forbidden"}, status)) as server, provider(server.url) as segmind:
-        for call in (segmind.lookup("x"), segmind.history("m", 0.0, 1.0)):
+        for call in (segmind.lookup("x"), read_whole(segmind.history("m", 0.0, 1.0))):
             with pytest.raises(UnknownError):
                 await call
 
 
-async def test_two_pages_and_a_refusal_are_told_with_the_third_grant() -> None:
+async def test_two_pages_and_a_refusal_are_reported_with_the_third_permit() -> None:
     """Loopback to pacer: the rate is halved, the hint is obeyed, and the reading begins anew."""
     queries: list[str] = []
 
@@ -280,11 +279,11 @@ async def test_two_pages_and_a_refusal_are_told_with_the_third_grant() -> None:
         ids = [f"p{page}-{n}" for n in range(100 if page < 3 else 0)]
         return web.json_response({"data": [{"request_id": each, "model_status": "COMPLETED"} for each in ids]})
 
-    pacer = Pacer(60_000, dice=lambda: 0.0)
+    pacer = LocalPacer(60_000, dice=lambda: 0.0)
     pacing = asyncio.get_running_loop().create_task(pacer.run())
     async with serving(reply) as server, provider(server.url) as segmind:
-        page = await Answers(pacer).insisting(Call.HISTORY, partial(segmind.history, "m", 0.0, 1.0))
+        page = await whole_history(PacedProvider(segmind, pacer), "m", 0.0, 1.0)
     pacing.cancel()
     assert queries == ["1", "2", "3", "1", "2", "3"]
     assert (len(page.rows), page.whole) == (200, True)
-    assert pacer.rate < 60_000
+    assert pacer.snapshot().rpm < 60_000

@@ -23,6 +23,7 @@ from batchgen.errors import (
     UnsureError,
 )
 from batchgen.providers.base import Accepted
+from batchgen.providers.paced import read_whole
 from batchgen.providers.segmind.client import Segmind
 from batchgen.redact import Secret
 
@@ -43,7 +44,7 @@ async def test_a_refused_connection_is_nothing_sent() -> None:
     """The one failure that is certain not to have submitted."""
     async with provider(f"http://127.0.0.1:{free_port()}", get_timeout_s=5) as segmind:
         calls = (segmind.submit("m", {}), segmind.status("x"), segmind.balance())
-        for call in (*calls, segmind.lookup("x"), segmind.history("m", 0.0, 1.0)):
+        for call in (*calls, segmind.lookup("x"), read_whole(segmind.history("m", 0.0, 1.0))):
             with pytest.raises(Unreachable):
                 await call
 
