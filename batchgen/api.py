@@ -18,13 +18,14 @@ from types import TracebackType
 from typing import Any
 
 from batchgen import manifest as manifests
-from batchgen.clip import Clip, Event
+from batchgen.clip import Clip
 from batchgen.errors import BatchgenError, Exit
-from batchgen.estimate import plan_folder
+from batchgen.events import Event
 from batchgen.manifest import Manifest
 from batchgen.planning import Plan
+from batchgen.planning.inputs import plan_folder
 from batchgen.redact import Secret
-from batchgen.session import Outcome, Session, only_one
+from batchgen.runner.session import Outcome, Session, only_one
 from batchgen.settings import batch_folder, find_key, find_manifest, merge
 
 
@@ -122,7 +123,7 @@ class Run:
         if session is None:
             return
         if self._outcome is None and self._failed is None:
-            session.brake.pull("left early", Exit.STOPPED, grace_s=0.0)
+            session.shutdown.request("left early", Exit.STOPPED, grace_s=0.0)
         try:
             # Told of no error, the group waits for the run: answers of POSTs on the way are worth it.
             await self._group.__aexit__(None, None, None)

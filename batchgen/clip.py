@@ -1,68 +1,20 @@
-"""A clip's life: states, the one table of arrows, and `advance`; its events are in `events`.
+"""What is wanted and how it stands: clips, their requests and their states, as frozen values. Pure: no I/O, no clock.
 
-Whatever changes a clip's state is in this file. All values are frozen; an event is the only news, and the
-same events feed the ledger, the progress display, the log and the report. Pure: no I/O, no clock.
-
+What can happen to a clip is in `events`; what an event makes of it is in `states`, and nothing else sets a state.
 Money is counted in whole micro-dollars (1e-6 USD, `int`), times in seconds since the epoch (UTC, `float`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-from batchgen.errors import IllegalEventError
-from batchgen.events import (
-    EVENTS,
-    AnswerLost,
-    Blocked,
-    Downloaded,
-    Ending,
-    Event,
-    Failed,
-    FailedForNow,
-    FileMissing,
-    Forgotten,
-    Generated,
-    Lost,
-    Released,
-    Retried,
-    SubmitDeferred,
-    SubmitStarted,
-    Submitted,
-)
-from batchgen.money import price_class
-
-__all__ = [
-    "EVENTS",
-    "NEXT",
-    "AnswerLost",
-    "Blocked",
-    "Clip",
-    "Downloaded",
-    "Ending",
-    "Event",
-    "Failed",
-    "FailedForNow",
-    "FileMissing",
-    "Forgotten",
-    "Generated",
-    "Lost",
-    "Released",
-    "Request",
-    "Retried",
-    "State",
-    "SubmitDeferred",
-    "SubmitStarted",
-    "Submitted",
-    "Wanted",
-    "advance",
-]
+from batchgen.money import price_class_of
 
 
 class State(StrEnum):
@@ -116,9 +68,9 @@ class Wanted:
         return _values(self.params)
 
     @property
-    def grade(self) -> str:
+    def price_class(self) -> str:
         """What the price depends on, as far as is known: its price class."""
-        return _grade(self.model, self.params)
+        return _price_class(self.model, self.params)
 
 
 # Asked for at every step of a clip, so these remember; no more than what is in flight.
@@ -128,8 +80,8 @@ def _values(params: str) -> Mapping[str, Any]:
 
 
 @lru_cache(maxsize=4096)
-def _grade(model: str, params: str) -> str:
-    return price_class(model, _values(params))
+def _price_class(model: str, params: str) -> str:
+    return price_class_of(model, _values(params))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,173 +159,46 @@ class Clip:
         return self.request is not None and self.request.outcome == "forgotten"
 
 
-# --- the table ---------------------------------------------------------------------------------------
+class ClipSummary(NamedTuple):
+    """A clip of the ledger, wanted or not, with what all of its requests cost. Micro-dollars, epoch seconds."""
 
-_FOUND: dict[type[Event], State] = {
-    Submitted: State.GENERATING,
-    Generated: State.DOWNLOADING,
-    Failed: State.FAILED,
-    Blocked: State.BLOCKED,
-    Released: State.PENDING,
-}
-#: Every state is here; a pair that is missing is an error by construction.
-NEXT: dict[State, dict[type[Event], State]] = {
-    State.PENDING: {SubmitStarted: State.SUBMITTING},
-    State.SUBMITTING: {
-        Submitted: State.GENERATING,
-        SubmitDeferred: State.PENDING,
-        Failed: State.FAILED,
-        Blocked: State.BLOCKED,
-        AnswerLost: State.UNCONFIRMED,
-    },
-    State.UNCONFIRMED: {**_FOUND, Forgotten: State.FAILED},
-    State.GENERATING: {
-        Generated: State.DOWNLOADING,
-        Failed: State.FAILED,
-        Blocked: State.BLOCKED,
-        FailedForNow: State.PENDING,
-        Lost: State.LOST,
-    },
-    State.DOWNLOADING: {
-        Generated: State.DOWNLOADING,
-        Downloaded: State.DONE,
-        Lost: State.LOST,
-    },
-    State.DONE: {FileMissing: State.DOWNLOADING},
-    State.FAILED: {Retried: State.PENDING},
-    State.BLOCKED: {Retried: State.PENDING},
-    State.LOST: {**_FOUND, Forgotten: State.FAILED},
-}
+    key: str
+    prompt_id: str
+    take: int
+    model: str
+    params: str
+    name: str
+    order: int
+    priority: int
+    label: str
+    reroll_of: str | None
+    audio_sha256: str | None
+    state: State
+    requests: int  #: how many were made; 0: it was never submitted
+    failures: int  #: of them FAILED for a transient cause, since the last retry
+    refusals: int  #: 500s in a row at submission
+    reason: str
+    at: float | None  #: when the last request was made
+    spent: int  #: what is known to have been charged
+    held: int  #: what is still reserved
+    uncharged: int  #: requests that may have cost something, and nothing is reserved for them
+    flags: str = ""
+    attempts: int = 0  #: requests that were accepted, or may have been
 
+    @property
+    def dropped(self) -> bool:
+        """A run that no longer wants it forgets it: it was never submitted."""
+        return self.state is State.PENDING and self.requests == 0
 
-def advance(clip: Clip, event: Event) -> Clip:
-    """Return the clip as it is after the event; the one place where a state is set.
+    @property
+    def transient(self) -> bool:
+        """It failed by the service's own trouble; as `Clip.transient` tells it."""
+        told = self.flags.split()
+        if TRANSIENT in told or FINAL in told:
+            return TRANSIENT in told
+        return self.state is State.FAILED and max(self.failures, self.refusals) > 1
 
-    Raises:
-        IllegalEventError: the table has no such arrow; the clip is unchanged.
-    """
-    state = NEXT[clip.state].get(type(event))
-    if state is None:
-        what = type(event).__name__
-        message = f"clip {clip.wanted.name} ({clip.key}) is {clip.state}: {what} can't happen to it"
-        raise IllegalEventError(message)
-    return _APPLY[type(event)](clip, state, event)
-
-
-# --- what each event leaves behind, besides the state --------------------------------------------------
-
-
-def _submit_started(clip: Clip, state: State, event: SubmitStarted) -> Clip:
-    request = Request(
-        n=clip.attempts + 1, intent_at=event.at, held=event.held, sent=event.sent, estimate=event.estimate
-    )
-    return replace(clip, state=state, request=request, reason="")
-
-
-def _submitted(clip: Clip, state: State, event: Submitted) -> Clip:
-    request = replace(_last(clip), request_id=event.request_id, submitted_at=event.at, outcome="open")
-    return replace(clip, state=state, request=request, attempts=request.n, refusals=0, reason="")
-
-
-def _deferred(clip: Clip, state: State, event: SubmitDeferred) -> Clip:
-    request = replace(_last(clip), held=0, outcome="refused")
-    refusals = clip.refusals + 1 if event.counts else clip.refusals
-    return replace(clip, state=state, request=request, refusals=refusals, reason=event.reason)
-
-
-def _unsure(clip: Clip, state: State, event: AnswerLost) -> Clip:
-    request = replace(_last(clip), outcome="unsure")
-    return replace(clip, state=state, request=request, attempts=request.n, reason=event.reason)
-
-
-def _ended_free(clip: Clip, state: State, event: Failed | Blocked) -> Clip:
-    request = replace(_last(clip), held=0, outcome="failed", looks=_looks(clip, event))
-    flags = (TRANSIENT if event.transient else FINAL) if isinstance(event, Failed) else ""
-    return replace(clip, state=state, request=request, reason=event.reason, flags=flags)
-
-
-def _failed_for_now(clip: Clip, state: State, event: FailedForNow) -> Clip:
-    request = replace(_last(clip), held=0, outcome="failed", looks=_looks(clip, event))
-    return replace(clip, state=state, request=request, failures=clip.failures + 1, reason=event.reason)
-
-
-def _generated(clip: Clip, state: State, event: Generated) -> Clip:
-    last = _last(clip)
-    cost = last.cost if event.cost is None else event.cost
-    request = replace(
-        last,
-        request_id=event.request_id or last.request_id,
-        submitted_at=last.submitted_at or last.intent_at,
-        completed_at=last.completed_at or event.at,
-        cost=cost,
-        held=last.held if cost is None else 0,
-        url=event.url,
-        file_size=event.file_size,
-        queue_s=event.queue_s if event.queue_s is not None else last.queue_s,
-        run_s=event.run_s if event.run_s is not None else last.run_s,
-        outcome="charged",
-        looks=_looks(clip, event),
-    )
-    return replace(clip, state=state, request=request, attempts=max(clip.attempts, last.n), reason="")
-
-
-def _lost(clip: Clip, state: State, event: Lost) -> Clip:
-    last = _last(clip)
-    cost = last.cost if event.cost is None else event.cost
-    held = last.held if cost is None else 0
-    request = replace(last, cost=cost, held=held, outcome="lost", looks=_looks(clip, event))
-    return replace(clip, state=state, request=request, reason=event.reason)
-
-
-def _downloaded(clip: Clip, state: State, event: Downloaded) -> Clip:
-    return replace(
-        clip, state=state, file=event.file, bytes=event.bytes, sha256=event.sha256, flags=event.flags, reason=""
-    )
-
-
-def _released(clip: Clip, state: State, event: Released) -> Clip:
-    last = _last(clip)
-    request = replace(last, held=0, outcome="absent") if event.absent else last
-    return replace(clip, state=state, request=request, reason=event.reason)
-
-
-def _forgotten(clip: Clip, state: State, event: Forgotten) -> Clip:
-    request = replace(_last(clip), outcome="forgotten")  # what it holds stays held: it may have been charged
-    return replace(clip, state=state, request=request, reason=event.reason)
-
-
-def _retried(clip: Clip, state: State, _event: Retried) -> Clip:
-    return replace(clip, state=state, failures=0, refusals=0, reason="", flags="")
-
-
-def _file_missing(clip: Clip, state: State, event: FileMissing) -> Clip:
-    return replace(clip, state=state, file=None, bytes=None, sha256=None, reason=event.reason)
-
-
-def _looks(clip: Clip, event: Ending) -> int | None:
-    """Only the end of a wait tells them; a renewed link, or what the history says later, takes none of them away."""
-    return _last(clip).looks if event.looks is None else event.looks
-
-
-def _last(clip: Clip) -> Request:
-    if clip.request is None:
-        raise IllegalEventError(f"clip {clip.wanted.name} ({clip.key}) is {clip.state} without a request")
-    return clip.request
-
-
-_APPLY: dict[type[Event], Callable[[Clip, State, Any], Clip]] = {
-    SubmitStarted: _submit_started,
-    Submitted: _submitted,
-    SubmitDeferred: _deferred,
-    AnswerLost: _unsure,
-    Failed: _ended_free,
-    Blocked: _ended_free,
-    FailedForNow: _failed_for_now,
-    Generated: _generated,
-    Lost: _lost,
-    Downloaded: _downloaded,
-    Released: _released,
-    Forgotten: _forgotten,
-    Retried: _retried,
-    FileMissing: _file_missing,
-}
+    @property
+    def replaced(self) -> bool:
+        """Another take has its place, so it is not wanted, whatever the manifest says."""
+        return self.state in {State.FAILED, State.BLOCKED} and REPLACED in self.flags.split()

@@ -42,6 +42,6 @@ def to_usd(micro: int) -> float:
     return float((Decimal(micro) / MICRO).quantize(Decimal("0.0001"), ROUND_HALF_UP))
 
 
-def price_class(model: str, params: Mapping[str, object]) -> str:
+def price_class_of(model: str, params: Mapping[str, object]) -> str:
     """Name what the price depends on, as far as is known: model, size, duration."""
     return f"{model} {params.get('size', '')} {params.get('duration', '')}".strip()

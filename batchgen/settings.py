@@ -12,10 +12,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
+from batchgen.billing.budget import Caps
 from batchgen.errors import UsageError
 from batchgen.money import MICRO
 from batchgen.redact import Secret
-from batchgen.spending.wall import Caps
 
 KEY_VARIABLE = "SEGMIND_API_KEY"
 KEY_FILE_VARIABLE = "SEGMIND_API_KEY_FILE"

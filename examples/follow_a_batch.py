@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import batchgen
-from batchgen.clip import Downloaded, Failed, State
+from batchgen.clip import State
+from batchgen.events import Downloaded, Failed
 
 MANIFEST = Path(__file__).with_name("quickstart.yaml")
 

@@ -13,24 +13,25 @@ from pathlib import Path
 from fakes import COST, FakeDownloads, FakeProvider, content_of, identity, wanted
 from virtual_time import EPOCH, THREAD_S, VirtualTimeLoop
 
-from batchgen.clip import Clip, Event, State, Wanted
+from batchgen.billing.budget import Budget, Caps
+from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import Exit
-from batchgen.flow.blind import Blind
-from batchgen.flow.brake import Brake
-from batchgen.flow.runner import Orders, Runner
-from batchgen.flow.tools import Tools
+from batchgen.events import Event
 from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import Ledger, Reader
-from batchgen.money import price_class
-from batchgen.pacing.pacer import Pacer
-from batchgen.pacing.places import Places
+from batchgen.money import price_class_of
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
-from batchgen.spending.wall import Caps, Wall
+from batchgen.ratelimit.concurrency import ConcurrencyLimit
+from batchgen.ratelimit.limiter import Pacer
+from batchgen.runner.context import RunContext
+from batchgen.runner.dispatcher import Dispatcher, Orders
+from batchgen.runner.recovery_check import RecoveryCheck
+from batchgen.runner.shutdown import Shutdown
 
 #: No night lasts longer; a run that does hangs.
 NIGHT_S = 24 * 3600.0
-Beside = Callable[[Tools], Awaitable[None]]
+Beside = Callable[[RunContext], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -73,20 +74,20 @@ class Kill:
 class Life:
     """What one run did."""
 
-    tools: Tools
+    tools: RunContext
     events: list[tuple[Clip, Event]] = field(default_factory=list)
     killed: bool = False
     lasted_s: float = 0.0
 
     @property
     def exit(self) -> Exit | None:
-        """The exit code of whatever pulled the brake."""
-        return self.tools.brake.exit
+        """The exit code of whatever pulled the shutdown."""
+        return self.tools.shutdown.exit
 
     @property
     def why(self) -> str:
         """Why it ended early."""
-        return self.tools.brake.why
+        return self.tools.shutdown.why
 
     def names(self, key: str) -> list[str]:
         """The events of one clip."""
@@ -161,7 +162,7 @@ class Batch:
         reconciler = Reconciler(
             self.provider, tools.pacer, settle_s=limits.settle_s, taken=ledger.request_ids, witnesses=ledger.must_show
         )
-        runner = Runner(tools, reconciler, orders)
+        runner = Dispatcher(tools, reconciler, orders)
         if beside is None:
             await runner.run()
             return
@@ -170,30 +171,30 @@ class Batch:
             await runner.run()
             companion.cancel()
 
-    def _tools(self, ledger: Ledger) -> Tools:
+    def _tools(self, ledger: Ledger) -> RunContext:
         limits, dice = self.limits, self.provider.dice
         pacer = Pacer(limits.rpm, dice=dice.random)
-        places = Places(limits.in_flight)
+        places = ConcurrencyLimit(limits.in_flight)
         times: dict[str, RunTimes] = {}
 
         def price(clip: Wanted) -> int | None:
             params = json.loads(clip.params)
             estimate = limits.by_size.get(params["size"], limits.estimate)
-            return ledger.money.worst(price_class(clip.model, params), estimate)
+            return ledger.money.worst(price_class_of(clip.model, params), estimate)
 
-        return Tools(
-            blind=Blind(ledger, self.provider, pacer, settle_s=limits.settle_s, elsewhere=set),
+        return RunContext(
+            blind=RecoveryCheck(ledger, self.provider, pacer, settle_s=limits.settle_s, elsewhere=set),
             ledger=ledger,
             provider=self.provider,
             pacer=pacer,
             poller=Poller(self.provider, pacer, deadline_s=limits.deadline_s, wall_clock=ledger.now, probes=places),
             places=places,
             downloads=self.downloads,
-            brake=Brake(),
+            shutdown=Shutdown(),
             clips_dir=self.folder / "clips",
             price=price,
             estimate=lambda _clip: limits.estimate,
-            run_times=lambda grade: times.setdefault(grade, RunTimes(limits.expect_s)),
+            run_times=lambda price_class: times.setdefault(price_class, RunTimes(limits.expect_s)),
             submit_concurrency=limits.submit_concurrency,
             give_up_s=limits.give_up_s,
             deadline_s=limits.deadline_s,
@@ -250,7 +251,7 @@ class Batch:
         with closing(Reader(self.folder)) as ledger:
             return ledger.request_ids()
 
-    def money(self) -> Wall:
+    def money(self) -> Budget:
         """What the ledger on disk says of the money."""
         with closing(Reader(self.folder)) as ledger:
             return ledger.wall(self.limits.caps)

@@ -15,16 +15,16 @@ from virtual_time import VirtualTimeLoop
 
 from batchgen.ledger import Ledger
 
-pytest_plugins = ["desk_fixtures"]
+pytest_plugins = ["cli_fixtures"]
 
-VIRTUAL = {"flow", "pure"}
+VIRTUAL = {"flow", "unit"}
 
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Choose the event loop by the test's folder; the mark `real_time` overrules it."""
-    if item.path.parent.name in VIRTUAL and not item.get_closest_marker("real_time"):
+    if item.path.relative_to(Path(__file__).parent).parts[0] in VIRTUAL and not item.get_closest_marker("real_time"):
         return {"virtual": VirtualTimeLoop}
     return {"real": asyncio.new_event_loop}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from mp4 import box, video
 
 from batchgen.errors import DiskFullError, DownloadError
-from batchgen.media import Expect, Fetched
+from batchgen.files.mp4 import Expect, Fetched
 from batchgen.providers.base import Source
 
 Hook = Callable[[], None]

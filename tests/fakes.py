@@ -23,15 +23,7 @@ from fake_files import content_of as content_of
 from virtual_time import wall
 
 from batchgen.clip import Wanted
-from batchgen.errors import (
-    AccountError,
-    CallError,
-    ClipError,
-    DownloadError,
-    NowError,
-    UnknownError,
-    UnsureError,
-)
+from batchgen.errors import AccountError, CallError, ClipError, DownloadError, NowError, UnknownError, UnsureError
 from batchgen.ledger import FILE
 from batchgen.providers.base import (
     Accepted,

@@ -33,7 +33,7 @@ class Commands(click.RichGroup):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
-        module = importlib.import_module(f"batchgen.cli.{cmd_name}")
+        module = importlib.import_module(f"batchgen.cli.commands.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         if cmd_name not in {"sandbox", "torture"}:  # whose --rpm and --folder are the service's, not the run's
             command.context_settings.setdefault("auto_envvar_prefix", "BATCHGEN")
@@ -96,7 +96,7 @@ def _usage_object(error: click.ClickException) -> None:
         return
     import time
 
-    from batchgen.cli.facts import facts_of_folder
+    from batchgen.views.facts import facts_of_folder
     from batchgen.views.status import status_object
 
     facts = facts_of_folder(None, "", elapsed_s=0.0, stopped=error.format_message())

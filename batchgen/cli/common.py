@@ -102,7 +102,7 @@ def command_line(verb: str, manifest: str, folder: Path | None = None, *, sandbo
 
 def is_sandbox(ledger: Reader) -> bool:
     """Tell whether a batch is the sandbox's: commands about it need `--sandbox`."""
-    from batchgen.cli.facts import SANDBOX_ORIGIN
+    from batchgen.views.facts import SANDBOX_ORIGIN
 
     return ledger.meta("origin") == SANDBOX_ORIGIN
 

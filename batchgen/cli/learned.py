@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from batchgen.cli.facts import SANDBOX_ORIGIN
 from batchgen.ledger.reader import Reader
-from batchgen.pacing.lessons import Known, Lessons
-from batchgen.pacing.rate import HEADROOM
 from batchgen.polling.schedule import MEMORY, RunTimes, affordable_looks
 from batchgen.providers import models
+from batchgen.ratelimit.adaptive_rate import HEADROOM
+from batchgen.ratelimit.memory import AccountMemory, Remembered
+from batchgen.views.facts import SANDBOX_ORIGIN
 from batchgen.views.learned import Learned, Taught
 
 #: A clip's calls beside its looks: submission and result.
@@ -20,7 +20,7 @@ OTHER_CALLS = 2
 def learned_of(ledger: Reader, now: float) -> Learned:
     """Gather it, as the next run would start with it."""
     origin, account = ledger.meta("origin") or "", ledger.meta("account") or ""
-    known = Known() if origin == SANDBOX_ORIGIN else Lessons.of(origin, account, wall=lambda: now).known
+    known = Remembered() if origin == SANDBOX_ORIGIN else AccountMemory.of(origin, account, wall=lambda: now).known
     totals, parts, made = ledger.run_times(MEMORY), ledger.run_parts(MEMORY), ledger.looks_made()
     per_s = float(ledger.meta("looks_per_s") or "inf")
     if known.rpm:

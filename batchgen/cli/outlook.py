@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from batchgen.clip import State
-from batchgen.estimate import latency_of
 from batchgen.planning import time_needed
+from batchgen.planning.inputs import latency_of
 
 if TYPE_CHECKING:
-    from batchgen.flow.tools import Tools
-    from batchgen.session import Session
+    from batchgen.runner.context import RunContext
+    from batchgen.runner.session import Session
 
 #: A pause shorter than this is the pace, not news (seconds).
 SHORT_S = 2.0
@@ -44,12 +44,12 @@ def cost_left(session: Session) -> int | None:
     return estimate * counts[State.PENDING] // wanted
 
 
-def note_of(tools: Tools) -> str:
+def note_of(tools: RunContext) -> str:
     """Say in words what holds the run up, if anything does."""
     counts = tools.ledger.live_totals.counts
-    if tools.brake.pulled:
+    if tools.shutdown.requested:
         paid = counts[State.GENERATING] + counts[State.DOWNLOADING]
-        return f"stopping ({tools.brake.why}): collecting {paid} paid clips"
+        return f"stopping ({tools.shutdown.why}): collecting {paid} paid clips"
     if tools.waits:
         return f"submissions wait for what is in flight ({tools.waits})"
     left = tools.pacer.pauses_until - asyncio.get_running_loop().time()

@@ -23,14 +23,13 @@ import aiohttp
 from yarl import URL
 
 from batchgen import retry
-from batchgen.download import hosts
-from batchgen.download.blocks import Blocks, ended
-from batchgen.download.body import WINDOW_S, TooSlowError, bounded
+from batchgen.download import addresses
+from batchgen.download.limits import WINDOW_S, Slots, TooSlowError, bounded
 from batchgen.download.part import Finish, Part
-from batchgen.download.slots import Slots
+from batchgen.download.writer import BlockWriter, ended
 from batchgen.errors import DownloadError
-from batchgen.folders import Folders
-from batchgen.media import BrokenVideo, Expect, Fetched
+from batchgen.files.durable import Folders
+from batchgen.files.mp4 import BrokenVideo, Expect, Fetched
 
 __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
 
@@ -108,7 +107,7 @@ class Downloader:
         await self._writes.__aenter__()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=0, ttl_dns_cache=300, resolver=hosts.PublicResolver(loopback=self._loopback)
+                limit=0, ttl_dns_cache=300, resolver=addresses.PublicResolver(loopback=self._loopback)
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity"},
@@ -143,13 +142,15 @@ class Downloader:
             DownloadError: see its kinds.
             DiskFullError: the disk is full or can't be written; stop the run, nothing is lost.
         """
-        link = hosts.parse(url)
+        link = addresses.parse(url)
         part = Part(target, str(link.with_query(None).with_fragment(None)), self._folders)
         try:
             if part.noted:
                 await _thread(part.adopt)
             commit = partial(part.commit, expect=expect, finish=finish)
-            return await self._persist(hosts.name(link), part, partial(self._bring, link, part), commit, expect.made_at)
+            return await self._persist(
+                addresses.name(link), part, partial(self._bring, link, part), commit, expect.made_at
+            )
         finally:
             part.close()
 
@@ -228,7 +229,7 @@ class Downloader:
         assert self._session is not None, "use `async with`"  # noqa: S101
         try:
             for _ in range(_HOPS + 1):
-                hosts.check(link, loopback=self._loopback)
+                addresses.check(link, loopback=self._loopback)
                 async with asyncio.timeout(self._head_s):  # a head may trickle, too
                     answer = await self._session.get(link, headers=headers, allow_redirects=False)
                 async with answer:
@@ -241,14 +242,14 @@ class Downloader:
             raise DownloadError("a redirect to an address that can't be read", kind="refused") from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise _Trouble(_words(error)) from error
-        raise DownloadError(f"{hosts.name(link)}: more than {_HOPS} redirects", kind="refused")
+        raise DownloadError(f"{addresses.name(link)}: more than {_HOPS} redirects", kind="refused")
 
     async def _stream(self, pieces: AsyncIterator[bytes], part: Part) -> bytes:
         """Write whole blocks as they come; return what is less than one."""
         limit = self._max_bytes if part.total is None else part.total
         if limit > self._max_bytes:
             raise BrokenVideo(f"{limit:,} bytes, more than the {self._max_bytes:,} that are allowed")
-        blocks = Blocks(part, self._writes)
+        blocks = BlockWriter(part, self._writes)
         try:
             async with aclosing(bounded(pieces, most=limit - part.size, window_s=self._window_s)) as body:
                 async for piece in body:
@@ -296,7 +297,7 @@ def _judge(answer: aiohttp.ClientResponse) -> None:
         return
     told = f"HTTP {status} {answer.reason or ''}".strip()
     if 400 <= status < 500 and status not in _PASSING:
-        raise DownloadError(f"{hosts.name(answer.url)}: {told}", kind="dead")
+        raise DownloadError(f"{addresses.name(answer.url)}: {told}", kind="dead")
     raise _Trouble(told, _hint(answer.headers.get("Retry-After"), time.time()))
 
 
@@ -362,7 +363,7 @@ def _next_hop(link: URL, answer: aiohttp.ClientResponse) -> URL:
     location = answer.headers.get("Location")
     if not location:
         raise _Trouble(f"HTTP {answer.status} without a Location")
-    return link.join(hosts.parse(location))
+    return link.join(addresses.parse(location))
 
 
 def _words(error: BaseException) -> str:

@@ -22,10 +22,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchgen import failpoints, media
+from batchgen import failpoints
 from batchgen.errors import DiskFullError, DownloadError
-from batchgen.folders import Folders
-from batchgen.media import Expect, Fetched
+from batchgen.files import mp4
+from batchgen.files.durable import Folders
+from batchgen.files.mp4 import Expect, Fetched
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -206,14 +207,14 @@ class Part:
         return Fetched(
             bytes=structure.bytes,
             sha256=self._digest.hexdigest(),
-            flags=media.flags(structure, expect),
+            flags=mp4.flags(structure, expect),
             seconds=structure.seconds,
             size=structure.size,
         )
 
-    def _small(self, whole: bytes) -> media.Structure:
+    def _small(self, whole: bytes) -> mp4.Structure:
         """Check what came in one piece in memory, then write and sync it, with as few calls as can be."""
-        structure = media.walk(whole)
+        structure = mp4.walk(whole)
         self._digest.update(whole)
         self._drop_note()
         handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
@@ -228,12 +229,12 @@ class Part:
             os.close(handle)
         return structure
 
-    def _large(self, tail: bytes) -> media.Structure:
+    def _large(self, tail: bytes) -> mp4.Structure:
         writer = self.open(note=False)
         self._digest.update(tail)
         writer.write(tail)
         writer.flush()
-        structure = media.walk(self.path)
+        structure = mp4.walk(self.path)
         failpoints.reach("file.before")
         os.fsync(writer.fileno())
         failpoints.reach("file.after")
@@ -244,7 +245,7 @@ class Part:
         """Tell whether this very file has the final name already; another one is never overwritten."""
         if not self.target.exists():
             return False
-        if not media.inspect(self.target, fetched.bytes, fetched.sha256):
+        if not mp4.inspect(self.target, fetched.bytes, fetched.sha256):
             return True
         raise DownloadError(f"another file is there already: {self.target}", kind="refused")
 

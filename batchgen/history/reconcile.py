@@ -15,11 +15,11 @@ from functools import partial
 
 from batchgen.clip import Clip
 from batchgen.errors import CallError
-from batchgen.history.looks import Candidate, Look, Rival
 from batchgen.history.matching import CLOCK_SKEW_S, LATEST_S, Matching, could_be, left_at, match
-from batchgen.pacing.answers import Answers, Turn
-from batchgen.pacing.pacer import Call, Pacer
+from batchgen.history.report import Candidate, HistoryCheck, Rival
 from batchgen.providers.base import Completed, HistoryPage, HistoryRow, Provider, Refused
+from batchgen.ratelimit.answers import Answers, Turn
+from batchgen.ratelimit.limiter import Call, Pacer
 
 log = logging.getLogger("batchgen.history.reconcile")
 
@@ -43,7 +43,7 @@ class Doubt:
     row: HistoryRow | None = None
     absent: bool = False
     note: str = ""
-    look: Look | None = None
+    look: HistoryCheck | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +199,9 @@ class Reconciler:
 
     def _look(
         self, clip: Clip, window: _Window, note: str, rows: Iterable[HistoryRow] = (), rivals: Iterable[Clip] = ()
-    ) -> Look:
+    ) -> HistoryCheck:
         page = window.page
-        return Look(
+        return HistoryCheck(
             at=window.at,
             note=note,
             sent_at=left_at(clip),

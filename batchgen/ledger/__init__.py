@@ -9,13 +9,13 @@ from batchgen.ledger.reader import FILE, Reader, Totals
 __all__ = ["FILE", "Home", "Ledger", "Observer", "Reader", "Totals"]
 
 if TYPE_CHECKING:
-    from batchgen.ledger.writer import Home, Ledger, Observer
+    from batchgen.ledger.sqlite import Home, Ledger, Observer
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the writer has by that name
     """Import the writer (asyncio, locks) when it is first asked for: `status` only reads, and answers at once."""
     if name in __all__:
-        from batchgen.ledger import writer
+        from batchgen.ledger import sqlite
 
-        return getattr(writer, name)
+        return getattr(sqlite, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchgen import folders
 from batchgen.errors import LedgerWriteError, LockedError
+from batchgen.files import durable
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -27,7 +27,7 @@ def take(folder: Path) -> FileLock:
     from filelock import FileLock, Timeout  # a third of what `status` takes to start, which only asks for the holder
 
     try:
-        folders.make(folder)
+        durable.make(folder)
         lock = FileLock(folder / _LOCK, timeout=0)
         lock.acquire()
         (folder / _OWNER).write_text(f"{os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")

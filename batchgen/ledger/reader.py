@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from batchgen.clip import FREE, Clip, State
+from batchgen.billing.budget import NO_CAPS, Budget, Caps, Sums, day_of, next_day
+from batchgen.clip import FREE, Clip, ClipSummary, State
 from batchgen.errors import LedgerError
-from batchgen.known import Known
-from batchgen.ledger import sound, sql
+from batchgen.ledger import integrity, schema
+from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
-from batchgen.ledger.sound import FILE
-from batchgen.spending.wall import NO_CAPS, Caps, Sums, Wall, day_of, next_day
 
 __all__ = ["FILE", "Reader", "Totals"]
 
@@ -28,7 +27,7 @@ class Totals:
 
 
 class Spending(NamedTuple):
-    """What all requests add up to, in micro-dollars: `Wall` without its price classes."""
+    """What all requests add up to, in micro-dollars: `Budget` without its price classes."""
 
     spent: int
     reserved: int
@@ -43,15 +42,15 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / FILE
-        sound.check(folder, live=holder(folder) is not None)
+        integrity.check(folder, live=holder(folder) is not None)
         if not self.path.exists():
             raise LedgerError(f"{folder} has no ledger yet")
-        self._db = sql.current(sql.connect(self.path, writable=False), self.path)
+        self._db = schema.current(schema.connect(self.path, writable=False), self.path)
 
     @staticmethod
     def exists(folder: Path) -> bool:
         """Tell whether the folder holds a ledger, or what is left of one. Raises LedgerError as `sound.exists` does."""
-        return sound.exists(folder)
+        return integrity.exists(folder)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -83,40 +82,45 @@ class Reader:
         query = "SELECT state, wanted, count(*) FROM clip GROUP BY state, wanted"
         for state, wanted, n in self._db.execute(query):
             if wanted:
-                totals.counts[sql.state_of(state)] = n
+                totals.counts[schema.state_of(state)] = n
             else:
                 totals.unwanted += n
         return totals
 
-    def wall(self, caps: Caps = NO_CAPS) -> Wall:
+    def wall(self, caps: Caps = NO_CAPS) -> Budget:
         """Give what was spent, what is reserved, and the highest charges, per price class; and that of each day."""
-        wall = Wall(caps=caps)
-        for grade, quarter, outcome, held, spent, top, clips, opened, unpriced in self._db.execute(sql.SUMS):
+        wall = Budget(caps=caps)
+        for price_class, quarter, outcome, held, spent, top, clips, opened, unpriced in self._db.execute(schema.SUMS):
             live, day = outcome not in FREE, _day(quarter)
             for sums in (wall, wall.days.setdefault(day, Sums())) if day else (wall,):
                 sums.add(
-                    grade, spent=spent, clips=live * clips, held=held, opened=live * opened, unpriced=live * unpriced
+                    price_class,
+                    spent=spent,
+                    clips=live * clips,
+                    held=held,
+                    opened=live * opened,
+                    unpriced=live * unpriced,
                 )
             if top:
-                wall.seen[grade] = max(top, wall.seen.get(grade, 0))
+                wall.seen[price_class] = max(top, wall.seen.get(price_class, 0))
         return wall
 
     def spending(self, now: float) -> Spending:
         """Give what was spent and is reserved, in all and on the calendar day of `now`."""
         day = (next_day(now, days=0).timestamp(), next_day(now).timestamp())
-        return Spending(*self._db.execute(sql.TOTAL, day).fetchone())
+        return Spending(*self._db.execute(schema.TOTAL, day).fetchone())
 
     def clips(self, *states: State, wanted: bool | None = None) -> Iterator[Clip]:
         """Give the clips in these states (all, if none is named), the oldest request first."""
         where = f"c.state IN ({','.join('?' * len(states))})" if states else "1"
         if wanted is not None:
             where += f" AND c.wanted = {int(wanted)}"
-        query = f"{sql.SELECT_CLIP} WHERE {where} ORDER BY coalesce(r.submitted_at, r.intent_at), c.ord"
+        query = f"{schema.SELECT_CLIP} WHERE {where} ORDER BY coalesce(r.submitted_at, r.intent_at), c.ord"
         try:
             for row in self._db.execute(query, tuple(str(state) for state in states)):
-                yield sql.clip_of(row)
+                yield schema.clip_of(row)
         except sqlite3.DatabaseError as error:
-            raise sql.damaged(self.path, error) from error
+            raise schema.damaged(self.path, error) from error
 
     def kinds(self) -> list[tuple[int, int]]:
         """Group the clips to be submitted by what their price depends on: (row of one of them, how many)."""
@@ -131,8 +135,8 @@ class Reader:
 
         In the order in which clips were first wanted; read as it is asked for, however many there are.
         """
-        for *row, last in self._db.execute(sql.SELECT_REQUESTS):
-            yield sql.clip_of(tuple(row)), bool(last)
+        for *row, last in self._db.execute(schema.SELECT_REQUESTS):
+            yield schema.clip_of(tuple(row)), bool(last)
 
     def rows(self) -> dict[str, int]:
         """Give the row of every clip by its key."""
@@ -140,12 +144,12 @@ class Reader:
 
     def states(self) -> dict[str, State]:
         """Give the state of every clip by its key."""
-        return {key: sql.state_of(state) for key, state in self._db.execute("SELECT key, state FROM clip")}
+        return {key: schema.state_of(state) for key, state in self._db.execute("SELECT key, state FROM clip")}
 
-    def known(self) -> Iterator[Known]:
+    def known(self) -> Iterator[ClipSummary]:
         """Give every clip in short, with what all of its requests cost, in the order in which they came."""
-        for row in self._db.execute(sql.SELECT_KNOWN):
-            yield Known._make((*row[:11], sql.state_of(row[11]), *row[12:]))
+        for row in self._db.execute(schema.SELECT_KNOWN):
+            yield ClipSummary._make((*row[:11], schema.state_of(row[11]), *row[12:]))
 
     def request_ids(self) -> set[str]:
         """Give every request id that some clip has."""
@@ -159,8 +163,8 @@ class Reader:
             "FROM request WHERE cost > 0) WHERE nth <= ? ORDER BY at"
         )
         found: dict[str, list[int]] = {}
-        for grade, cost in self._db.execute(query, (limit,)):
-            found.setdefault(grade, []).append(cost)
+        for price_class, cost in self._db.execute(query, (limit,)):
+            found.setdefault(price_class, []).append(cost)
         return found
 
     def must_show(self, model: str, since: float, until: float) -> set[str]:
@@ -193,9 +197,9 @@ class Reader:
             "ORDER BY completed_at DESC LIMIT ?"
         )
         found: dict[str, list[float]] = {}
-        for grade, seconds in self._db.execute(query, (limit,)):
+        for price_class, seconds in self._db.execute(query, (limit,)):
             if seconds is not None:
-                found.setdefault(grade, []).insert(0, seconds)
+                found.setdefault(price_class, []).insert(0, seconds)
         return found
 
     def run_parts(self, limit: int) -> dict[str, list[tuple[float, float | None]]]:
@@ -205,8 +209,8 @@ class Reader:
             "AND completed_at > submitted_at ORDER BY completed_at DESC LIMIT ?"
         )
         found: dict[str, list[tuple[float, float | None]]] = {}
-        for grade, run_s, queue_s in self._db.execute(query, (limit,)):
-            found.setdefault(grade, []).insert(0, (run_s, queue_s))
+        for price_class, run_s, queue_s in self._db.execute(query, (limit,)):
+            found.setdefault(price_class, []).insert(0, (run_s, queue_s))
         return found
 
     def looks_made(self) -> dict[str, tuple[int, int]]:
@@ -215,12 +219,12 @@ class Reader:
         Left out are requests whose wait an earlier run had begun: what that run looked at was not written down.
         """
         query = "SELECT grade, sum(looks), sum(outcome = 'charged') FROM request WHERE looks IS NOT NULL GROUP BY grade"
-        return {grade: (looks, clips) for grade, looks, clips in self._db.execute(query)}
+        return {price_class: (looks, clips) for price_class, looks, clips in self._db.execute(query)}
 
 
 def _day(quarter: int) -> str:
     """Name the day of a quarter of an hour; empty for one that no calendar has, as a damaged time may be."""
     try:
-        return day_of(quarter * sql.QUARTER_S)
+        return day_of(quarter * schema.QUARTER_S)
     except (ValueError, OverflowError, OSError):
         return ""

@@ -11,7 +11,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from batchgen import failpoints, folders
+from batchgen import failpoints
+from batchgen.files import durable
 
 SIZE = 64 * 1024
 
@@ -26,7 +27,7 @@ class Spill:
         if os.fstat(self._file).st_size < SIZE:
             os.pwrite(self._file, b"\0" * SIZE, 0)
             os.fsync(self._file)
-        folders.sync(path.parent)
+        durable.sync(path.parent)
         kept = self._text()
         if kept and not kept.endswith(b"\n"):  # a power cut tore the last line: the next one starts below it
             os.pwrite(self._file, b"\n", len(kept))

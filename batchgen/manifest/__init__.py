@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from batchgen.manifest.values import Budget, Limits, Manifest, Window
+from batchgen.manifest.model import BudgetLimits, Limits, Manifest, Window
 from batchgen.providers.models import Prices
 
-__all__ = ["Budget", "Limits", "Manifest", "Prices", "Window", "json_schema", "load", "template"]
+__all__ = ["BudgetLimits", "Limits", "Manifest", "Prices", "Window", "json_schema", "load", "template"]
 
 
 def load(path: Path) -> Manifest:
@@ -20,20 +20,20 @@ def load(path: Path) -> Manifest:
     Raises:
         ManifestError: with all faults, each as `file:line:column: what: how to mend it`.
     """
-    from batchgen.manifest.walk import load_manifest
+    from batchgen.manifest.loader import load_manifest
 
     return load_manifest(path)
 
 
 def json_schema() -> dict[str, object]:
     """Return the manifest's JSON Schema (draft-07) for editors, every field described."""
-    from batchgen.manifest.editor import json_schema as schema
+    from batchgen.manifest.scaffold import json_schema as schema
 
     return schema()
 
 
 def template(name: str) -> str:
     """Return the annotated manifest that `batchgen init` writes for a batch of this name."""
-    from batchgen.manifest.starter import starter
+    from batchgen.manifest.scaffold import starter
 
     return starter(name)

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from batchgen.manifest.audio import Audio
-from batchgen.manifest.faults import Faults, Place
+from batchgen.manifest.errors import FaultList, Position
 from batchgen.manifest.files import read_text, scan_secrets
 from batchgen.manifest.keys import key_of_text
 from batchgen.manifest.matrix import Cell, Matrix, same
-from batchgen.manifest.names import clean_id, slug
-from batchgen.manifest.params import Params, Problem, Settings, text_problems
+from batchgen.manifest.parameters import ParameterProblem, Parameters, ParameterSet, text_problems
+from batchgen.manifest.safe_names import clean_id, slug
 from batchgen.manifest.schema import ManifestShape, MatrixShape
+from batchgen.manifest.seeds import TakesError, seeds_of
 from batchgen.manifest.tables import MAX_BYTES, ROW_WORDS, Row, read_rows
-from batchgen.manifest.takes import TakesError, seeds_of
 from batchgen.manifest.templates import Templates, TextError, is_template
-from batchgen.manifest.yaml_strict import Document
+from batchgen.manifest.yaml_loader import Document
 from batchgen.providers.models import find
 
 MAX_CLIPS = 1_000_000
@@ -42,7 +42,7 @@ class Layer(NamedTuple):
     """Values that were written together, and where each of them stands."""
 
     values: Mapping[str, Any]
-    where: Callable[[str], Place]
+    where: Callable[[str], Position]
 
 
 class Take(NamedTuple):
@@ -58,10 +58,10 @@ class Take(NamedTuple):
 class Prompt:
     """One prompt with its cell and row filled in; ids and names come later, when all are known."""
 
-    place: Place
+    place: Position
     text: str
     model: str
-    settings: Settings
+    settings: ParameterSet
     takes: list[Take]
     given_id: str  #: "" if it has to be made of the prompt
     cell_id: str
@@ -80,14 +80,14 @@ class TooManyError(Exception):
 
 
 @dataclass(slots=True)
-class Source:
+class PromptSource:
     """An entry of the manifest in one cell of its matrix: what its rows have in common."""
 
     layers: tuple[Layer, ...]
     cell: Cell
     values: dict[str, Any]
     variables: dict[str, Any]
-    place: Place
+    place: Position
     cell_id: str = field(init=False)
     label: str = field(init=False)
 
@@ -99,15 +99,15 @@ class Source:
 class Expander:
     """Expands one manifest; `prompts` yields, `files` and the faults fill up meanwhile."""
 
-    def __init__(self, shape: ManifestShape, document: Document, folder: Path, faults: Faults) -> None:
+    def __init__(self, shape: ManifestShape, document: Document, folder: Path, faults: FaultList) -> None:
         self.shape = shape
         self.document = document
         self.folder = folder
         self.faults = faults
         self.templates = Templates()
-        self.params = Params(folder)
+        self.params = Parameters(folder)
         self.files: dict[str, str] = {}
-        self._seen: dict[str, Place] = {}
+        self._seen: dict[str, Position] = {}
         self._clips = 0
         self._faulty = 0
 
@@ -135,7 +135,7 @@ class Expander:
 
     # --- what rows have in common ------------------------------------------------------------------
 
-    def _sources(self, index: int, entry: Mapping[str, Any], *, at_text: bool) -> list[Source]:
+    def _sources(self, index: int, entry: Mapping[str, Any], *, at_text: bool) -> list[PromptSource]:
         path: tuple[str | int, ...] = ("prompts", index)
         own = entry.get("matrix") is not None
         matrix_path = (*path, "matrix") if own else ("matrix",)
@@ -151,10 +151,10 @@ class Expander:
             layers = (defaults, in_cell, Layer(values, where))
             merged = {name: value for layer in layers for name, value in layer.values.items()}
             variables = {**self.shape.vars, **cell, **(entry.get("vars") or {})}
-            found.append(Source(layers, cell, {"model": model, **merged}, variables, self.document.place(path)))
+            found.append(PromptSource(layers, cell, {"model": model, **merged}, variables, self.document.place(path)))
         return found
 
-    def _where(self, *path: str | int) -> Callable[[str], Place]:
+    def _where(self, *path: str | int) -> Callable[[str], Position]:
         return lambda name: self.document.place((*path, name))
 
     def _cells(self, shape: MatrixShape, path: Sequence[str | int]) -> list[Cell]:
@@ -179,7 +179,7 @@ class Expander:
 
     # --- prompt files ------------------------------------------------------------------------------
 
-    def _file(self, index: int, entry: Mapping[str, Any], sources: list[Source]) -> Iterator[Prompt]:
+    def _file(self, index: int, entry: Mapping[str, Any], sources: list[PromptSource]) -> Iterator[Prompt]:
         place = self.document.place(("prompts", index, "file"))
         path = (self.folder / entry["file"]).absolute()
         file = str(Path(self.document.file).parent / entry["file"])
@@ -203,11 +203,11 @@ class Expander:
 
     # --- one prompt --------------------------------------------------------------------------------
 
-    def _prompt(self, source: Source, row: Row | None) -> Iterator[Prompt]:
+    def _prompt(self, source: PromptSource, row: Row | None) -> Iterator[Prompt]:
         layers, values, variables = self._merge(source, row)
         place = row.place if row else source.place
 
-        def tell(problem: Problem) -> None:
+        def tell(problem: ParameterProblem) -> None:
             self._tell(problem, layers, place)
 
         filled, whole = self._fill(values, variables, tell)
@@ -226,7 +226,7 @@ class Expander:
             cell_id = "" if templated else source.cell_id
             yield Prompt(place, text, model, settings, takes, given, cell_id, source.label, priority, variables)
 
-    def _merge(self, source: Source, row: Row | None) -> tuple[tuple[Layer, ...], dict[str, Any], dict[str, Any]]:
+    def _merge(self, source: PromptSource, row: Row | None) -> tuple[tuple[Layer, ...], dict[str, Any], dict[str, Any]]:
         """Lay a row's cells over what its entry says; columns that are no parameters are variables."""
         if row is None:
             return source.layers, source.values, source.variables
@@ -243,7 +243,7 @@ class Expander:
             free["vars"] = inner
         return layers, {**source.values, **own}, {**source.variables, **free, **more}
 
-    def _tell(self, problem: Problem, layers: Sequence[Layer], place: Place) -> None:
+    def _tell(self, problem: ParameterProblem, layers: Sequence[Layer], place: Position) -> None:
         """Note a problem where the parameter was written, in the layer that won."""
         layer = next((layer for layer in reversed(layers) if problem.name in layer.values), None)
         at = layer.where(problem.name) if layer else place
@@ -251,7 +251,7 @@ class Expander:
         note(at, problem.what, problem.mend)
 
     def _fill(
-        self, values: Mapping[str, Any], variables: Mapping[str, Any], tell: Callable[[Problem], None]
+        self, values: Mapping[str, Any], variables: Mapping[str, Any], tell: Callable[[ParameterProblem], None]
     ) -> tuple[dict[str, Any], bool]:
         """Return the values with their templates filled in and the empty ones left out, and whether all could be.
 
@@ -267,19 +267,19 @@ class Expander:
             try:
                 filled[name] = self.templates.fill(value, variables)
             except TextError as error:
-                tell(Problem(name, f"{name}: {error.what}", error.mend))
+                tell(ParameterProblem(name, f"{name}: {error.what}", error.mend))
                 whole = False
                 if name == "prompt":
                     filled[name] = "-"
         return filled, whole
 
     def _checked(
-        self, values: dict[str, Any], layers: Sequence[Layer], tell: Callable[[Problem], None]
-    ) -> tuple[str, str, Settings, list[int], int] | None:
+        self, values: dict[str, Any], layers: Sequence[Layer], tell: Callable[[ParameterProblem], None]
+    ) -> tuple[str, str, ParameterSet, list[int], int] | None:
         """Return what the prompt comes to, or None after telling everything that is wrong with it."""
         model, text = values["model"], values.get("prompt")
         if text is None:
-            tell(Problem("prompt", "prompt is missing", "write prompt:, or a prompt column"))
+            tell(ParameterProblem("prompt", "prompt is missing", "write prompt:, or a prompt column"))
             return None
         rest = {name: value for name, value in values.items() if name not in _WORDS}
         settings = self.params.settings(model, rest, self._extra(values, layers, tell))
@@ -290,13 +290,13 @@ class Expander:
             try:
                 seeds = seeds_of(text, values.get("takes"), values.get("seed"), values.get("seeds"))
             except TakesError as error:
-                problems.append(Problem(error.field, error.what, error.mend))
+                problems.append(ParameterProblem(error.field, error.what, error.mend))
         for problem in problems:
             tell(problem)
         return (text, model, settings, seeds, priority) if all(p.warning for p in problems) else None
 
     def _extra(
-        self, values: Mapping[str, Any], layers: Sequence[Layer], tell: Callable[[Problem], None]
+        self, values: Mapping[str, Any], layers: Sequence[Layer], tell: Callable[[ParameterProblem], None]
     ) -> dict[str, Any]:
         if "extra" not in values:
             return {}
@@ -306,10 +306,12 @@ class Expander:
             if isinstance(extra, dict):
                 merged |= extra
             elif extra is not None:
-                tell(Problem("extra", "extra is no mapping", "write extra: {name: value}"))
+                tell(ParameterProblem("extra", "extra is no mapping", "write extra: {name: value}"))
         return merged
 
-    def _takes(self, model: str, text: str, settings: Settings, seeds: Sequence[int], place: Place) -> list[Take]:
+    def _takes(
+        self, model: str, text: str, settings: ParameterSet, seeds: Sequence[int], place: Position
+    ) -> list[Take]:
         self._clips += len(seeds)
         if self._clips > MAX_CLIPS:
             self._too_many(place)
@@ -325,17 +327,21 @@ class Expander:
             takes.append(Take(number, seed, key, sent.text(text, seed)))
         return takes
 
-    def _given_id(self, values: Mapping[str, Any], tell: Callable[[Problem], None]) -> str | None:
+    def _given_id(self, values: Mapping[str, Any], tell: Callable[[ParameterProblem], None]) -> str | None:
         """Return the id that was given, cleaned; "" if none was; None if nothing is left of it."""
         if "id" not in values:
             return ""
         given = clean_id(str(values["id"]))
         if not given:
-            tell(Problem("id", f"nothing of the id {str(values['id'])[:40]!r} can be part of a name", "use letters"))
+            tell(
+                ParameterProblem(
+                    "id", f"nothing of the id {str(values['id'])[:40]!r} can be part of a name", "use letters"
+                )
+            )
             return None
         return given
 
-    def _too_many(self, place: Place) -> None:
+    def _too_many(self, place: Position) -> None:
         self.faults.error(place, f"this comes to over {MAX_CLIPS:,} clips", "make several manifests of it")
         raise TooManyError
 
@@ -345,9 +351,9 @@ def _parameters(model: str) -> frozenset[str]:
     return frozenset(known.parameters) if known else _COMMON
 
 
-def _priority(value: object, problems: list[Problem]) -> int:
+def _priority(value: object, problems: list[ParameterProblem]) -> int:
     try:
         return int(str(value))
     except ValueError:
-        problems.append(Problem("priority", f"priority can't be {value!r}", "write a whole number"))
+        problems.append(ParameterProblem("priority", f"priority can't be {value!r}", "write a whole number"))
         return 0

@@ -6,20 +6,20 @@ import errno
 import re
 from pathlib import Path
 
-from batchgen.manifest.faults import SECRET, Faults, Place
+from batchgen.manifest.errors import SECRET, FaultList, Position
 
 MAX_BYTES = 64_000_000
 _KEY_NAME = re.compile(r"[^a-z]")
 
 
 def read_text(
-    path: Path, file: str, faults: Faults, *, limit: int = MAX_BYTES, named_at: Place | None = None
+    path: Path, file: str, faults: FaultList, *, limit: int = MAX_BYTES, named_at: Position | None = None
 ) -> tuple[str, bytes] | None:
     """Return a file's text and bytes, or note the one fault that it has and return None.
 
     `named_at` is where another file names this one: there it has to be mended if it can't be opened.
     """
-    place = named_at or Place(file)
+    place = named_at or Position(file)
     name = f"{path.name}: " if named_at else ""
     try:
         raw = read_bounded(path, limit)
@@ -58,27 +58,27 @@ def read_bounded(path: Path, limit: int) -> bytes | None:
     return raw if len(raw) <= limit else None
 
 
-def _decode(raw: bytes, file: str, faults: Faults) -> str | None:
+def _decode(raw: bytes, file: str, faults: FaultList) -> str | None:
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        faults.error(Place(file), "the file is UTF-16", "save it as UTF-8")
+        faults.error(Position(file), "the file is UTF-16", "save it as UTF-8")
         return None
     if b"\0" in raw:
-        faults.error(Place(file), "this is a binary file, not text", "name a text file")
+        faults.error(Position(file), "this is a binary file, not text", "name a text file")
         return None
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
-        faults.error(Place(file, line, column), "this is not UTF-8", "save the file as UTF-8 (Excel: “CSV UTF-8”)")
+        faults.error(Position(file, line, column), "this is not UTF-8", "save the file as UTF-8 (Excel: “CSV UTF-8”)")
         return None
 
 
-def scan_secrets(file: str, text: str, faults: Faults) -> None:
+def scan_secrets(file: str, text: str, faults: FaultList) -> None:
     """Note every place where an API key stands; the message does not show it."""
     for match in SECRET.finditer(text):
         start = match.start()
-        place = Place(file, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
+        place = Position(file, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
         faults.error(
             place,
             "an API key stands here in the clear",

@@ -39,7 +39,7 @@ def key_of_text(model: str, asked: str) -> str:
     return f"{VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-class Frame:
+class KeyFrame:
     """The canonical text of parameters in which only prompt and seed change: what is round them is written once.
 
     Of 100,000 clips most are alike in all else, and their texts are a quarter of the time that a manifest takes.

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from batchgen.clip import Wanted
+from batchgen.manifest.errors import FaultList, Position
 from batchgen.manifest.expand import Prompt, Take
-from batchgen.manifest.faults import Faults, Place
 from batchgen.manifest.keys import canonical
-from batchgen.manifest.names import hash6, safe_name, slug
+from batchgen.manifest.safe_names import hash6, safe_name, slug
 from batchgen.manifest.schema import DEFAULT_NAME
 from batchgen.manifest.templates import Templates, TextError
 
 
 def wanted_clips(
-    prompts: Sequence[Prompt], template: str, place: Place, templates: Templates, faults: Faults
+    prompts: Sequence[Prompt], template: str, place: Position, templates: Templates, faults: FaultList
 ) -> list[Wanted]:
     """Return every clip under its id and name, in order; ids and names that collide are noted.
 
@@ -34,7 +34,7 @@ def wanted_clips(
         return []  # names are made of ids: they would only collide again
     name_of = _plain_name if template == DEFAULT_NAME else _filler(template, place, templates, faults)
     wanted: list[Wanted] = []
-    taken: dict[str, tuple[Place, str]] = {}
+    taken: dict[str, tuple[Position, str]] = {}
     for prompt, prompt_id in zip(prompts, ids, strict=True):
         for take in prompt.takes:
             name = safe_name(name_of(prompt, prompt_id, take))
@@ -49,9 +49,9 @@ def wanted_clips(
 def names_of(
     prompts: Sequence[Prompt],
     template: str,
-    place: Place,
+    place: Position,
     templates: Templates,
-    faults: Faults,
+    faults: FaultList,
     more: Mapping[str, Sequence[Take]],
 ) -> dict[str, str]:
     """Return the names of further takes by their keys; `more` has them by the key of a take that the prompts have."""
@@ -83,7 +83,7 @@ def _wanted(prompt: Prompt, prompt_id: str, take: Take, name: str, order: int) -
 # --- ids ------------------------------------------------------------------------------------------------
 
 
-def _ids(prompts: Sequence[Prompt], faults: Faults) -> list[str]:
+def _ids(prompts: Sequence[Prompt], faults: FaultList) -> list[str]:
     """Return the prompts' ids: a given one as it is, else its first words, longer where those are not its own.
 
     All prompts whose words collide get a hash, the first too, so that an id never depends on the order.
@@ -99,8 +99,8 @@ def _ids(prompts: Sequence[Prompt], faults: Faults) -> list[str]:
     return ids
 
 
-def _tell_twice(prompts: Sequence[Prompt], ids: Sequence[str], faults: Faults) -> None:
-    first: dict[str, Place] = {}
+def _tell_twice(prompts: Sequence[Prompt], ids: Sequence[str], faults: FaultList) -> None:
+    first: dict[str, Position] = {}
     for prompt, prompt_id in zip(prompts, ids, strict=True):
         other = first.setdefault(prompt_id.casefold(), prompt.place)
         if other is not prompt.place:
@@ -127,7 +127,9 @@ def _plain_name(_prompt: Prompt, prompt_id: str, take: Take) -> str:
     return f"{prompt_id}_{take.number}"
 
 
-def _filler(template: str, place: Place, templates: Templates, faults: Faults) -> Callable[[Prompt, str, Take], str]:
+def _filler(
+    template: str, place: Position, templates: Templates, faults: FaultList
+) -> Callable[[Prompt, str, Take], str]:
     def fill(prompt: Prompt, prompt_id: str, take: Take) -> str:
         try:
             return templates.fill(template, {**prompt.values, **dict(_facts(prompt, prompt_id, take))})

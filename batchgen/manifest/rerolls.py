@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.clip import Wanted
+from batchgen.manifest.errors import FaultList
 from batchgen.manifest.expand import Expander, Take, TooManyError
-from batchgen.manifest.faults import Faults
 from batchgen.manifest.keys import canonical, key_of
-from batchgen.manifest.names import safe_name
+from batchgen.manifest.loader import opened
 from batchgen.manifest.naming import names_of
-from batchgen.manifest.takes import SEEDS, derive_seed
-from batchgen.manifest.walk import opened
+from batchgen.manifest.safe_names import safe_name
+from batchgen.manifest.seeds import SEEDS, derive_seed
 from batchgen.providers.models import find
 
 
@@ -51,7 +51,7 @@ def named(path: Path, takes: Iterable[Wanted]) -> list[Wanted]:
     for row in rows:
         seed = int(json.loads(row.params)["seed"])
         by_root.setdefault(row.reroll_of or "", []).append(Take(row.take, seed, row.key, row.params))
-    faults = Faults()
+    faults = FaultList()
     _, document, shape = opened(path, faults)
     expander = Expander(shape, document, path.absolute().parent, faults)
     try:

@@ -23,8 +23,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from batchgen.manifest.audio import is_loopback
-from batchgen.manifest.faults import shown
-from batchgen.manifest.names import safe_name
+from batchgen.manifest.errors import shown
+from batchgen.manifest.safe_names import safe_name
 
 DEFAULT_MODEL = "wan-2.5-t2v"
 DEFAULT_NAME = "{{ id }}_{{ take }}"

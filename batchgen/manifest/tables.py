@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from batchgen.manifest.faults import Faults, Place, redact
+from batchgen.manifest.errors import FaultList, Position, redact
 from batchgen.manifest.files import is_key_name
 
 MAX_BYTES = 256_000_000
@@ -24,10 +24,10 @@ class Row(NamedTuple):
     """One line of a prompt file; empty cells of a table are left out, so that the defaults hold."""
 
     values: dict[str, Any]
-    place: Place
+    place: Position
 
 
-def read_rows(name: str, file: str, text: str, known: frozenset[str], faults: Faults) -> Iterator[Row]:
+def read_rows(name: str, file: str, text: str, known: frozenset[str], faults: FaultList) -> Iterator[Row]:
     """Yield the rows of a prompt file in order; lines that can't be read are noted and left out.
 
     Args:
@@ -44,7 +44,7 @@ def read_rows(name: str, file: str, text: str, known: frozenset[str], faults: Fa
         return _json_lines(file, text, faults)
     if kind in KINDS:
         return _table(file, text, kind == ".tsv", known | set(ROW_WORDS), faults)
-    faults.error(Place(file), "the ending does not say what this file is", "name it " + ", ".join(KINDS))
+    faults.error(Position(file), "the ending does not say what this file is", "name it " + ", ".join(KINDS))
     return iter(())
 
 
@@ -52,18 +52,20 @@ def _lines(file: str, text: str) -> Iterator[Row]:
     for number, line in enumerate(io.StringIO(text), 1):
         prompt = line.strip()
         if prompt and not prompt.startswith("#"):
-            yield Row({"prompt": prompt}, Place(file, number, 1))
+            yield Row({"prompt": prompt}, Position(file, number, 1))
 
 
-def _json_lines(file: str, text: str, faults: Faults) -> Iterator[Row]:
+def _json_lines(file: str, text: str, faults: FaultList) -> Iterator[Row]:
     for number, line in enumerate(io.StringIO(text), 1):
         if not line.strip():
             continue
-        place = Place(file, number, 1)
+        place = Position(file, number, 1)
         try:
             values = json.loads(line.rstrip(), object_pairs_hook=_unique)
         except json.JSONDecodeError as error:
-            faults.error(Place(file, number, error.colno), f"this line is not JSON ({error.msg})", "one object a line")
+            faults.error(
+                Position(file, number, error.colno), f"this line is not JSON ({error.msg})", "one object a line"
+            )
         except (ValueError, RecursionError) as error:
             faults.error(place, f"this line is not JSON ({error})", "one object a line")
         else:
@@ -83,7 +85,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _table(file: str, text: str, tabs: bool, known: frozenset[str], faults: Faults) -> Iterator[Row]:
+def _table(file: str, text: str, tabs: bool, known: frozenset[str], faults: FaultList) -> Iterator[Row]:
     # Excel writes and reads `sep=;` as a first line of its own.
     first = text.split("\n", 1)[0].strip()
     told = first[4:5] if first.lower().startswith("sep=") else ""
@@ -93,7 +95,7 @@ def _table(file: str, text: str, tabs: bool, known: frozenset[str], faults: Faul
     try:
         start = 1
         for cells in reader:
-            place, start = Place(file, start, 1), reader.line_num + 1
+            place, start = Position(file, start, 1), reader.line_num + 1
             if not any(cell.strip() for cell in cells) or (told and place.line == 1):
                 continue
             if header is None:
@@ -108,9 +110,11 @@ def _table(file: str, text: str, tabs: bool, known: frozenset[str], faults: Faul
                 continue
             yield Row({n: c for n, c in zip(header, cells, strict=False) if n and c.strip()}, place)
     except csv.Error as error:
-        faults.error(Place(file, reader.line_num, 1), f"the table can't be read ({error})", 'double a " inside quotes')
+        faults.error(
+            Position(file, reader.line_num, 1), f"the table can't be read ({error})", 'double a " inside quotes'
+        )
     if header is None:
-        faults.error(Place(file), "the table is empty", "write a header row with a prompt column")
+        faults.error(Position(file), "the table is empty", "write a header row with a prompt column")
 
 
 def _delimiter(header: str) -> str:
@@ -118,7 +122,7 @@ def _delimiter(header: str) -> str:
     return max(",;\t", key=header.count)
 
 
-def _header(cells: list[str], place: Place, known: frozenset[str], faults: Faults) -> list[str]:
+def _header(cells: list[str], place: Position, known: frozenset[str], faults: FaultList) -> list[str]:
     """Return the columns' names; known words are known in any case ("Negative Prompt")."""
     names: list[str] = []
     for cell in cells:

@@ -16,7 +16,7 @@ from jinja2.filters import do_round
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from batchgen.manifest.faults import shown
+from batchgen.manifest.errors import shown
 
 MAX_OUTPUT = 20_000
 _MAX_COMPILED = 2_000

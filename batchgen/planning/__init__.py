@@ -8,13 +8,12 @@ Money is micro-dollars, None where unknown; every amount of what is to come is a
 
 from __future__ import annotations
 
+from batchgen.planning.build import make_plan
 from batchgen.planning.cost import time_needed
-from batchgen.planning.make import make_plan
-from batchgen.planning.values import Action, Cause, Change, Choice, Edit, Given, Group, Plan, PlannedClip, Step
+from batchgen.planning.model import Action, Change, Choice, Edit, Given, Group, Plan, PlannedClip, Reason, Step
 
 __all__ = [
     "Action",
-    "Cause",
     "Change",
     "Choice",
     "Edit",
@@ -22,6 +21,7 @@ __all__ = [
     "Group",
     "Plan",
     "PlannedClip",
+    "Reason",
     "Step",
     "make_plan",
     "time_needed",

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, TypeAlias
 
-from batchgen.money import price_class, usd
-from batchgen.planning.values import Group, Plan
-from batchgen.spending.charges import Quote, Source, drift_text
-from batchgen.spending.wall import Barrier, Sums, Wall
+from batchgen.billing.budget import Budget, Cap, Sums
+from batchgen.billing.prices import PriceSource, Quote, drift_text
+from batchgen.money import price_class_of, usd
+from batchgen.planning.model import Group, Plan
 
 #: API calls that one clip takes as a rule: submit, two looks, result.
 CALLS_PER_CLIP = 4
@@ -26,7 +26,7 @@ Like: TypeAlias = tuple[str, str, float | None, int | None]
 _SIZE = re.compile(r"(\d+)\s*[*x×]\s*(\d+)")
 
 
-class Till:
+class Pricer:
     """Prices clips, each class once, and keeps the groups of those that are to be made."""
 
     def __init__(self, quote: Quoter) -> None:
@@ -37,13 +37,13 @@ class Till:
     def price(self, model: str, params: str) -> tuple[str, Quote, Like]:
         """Give a clip's price class, its estimate, and what it is alike in."""
         values = json.loads(params)
-        grade = price_class(model, values)
-        quote = self.quotes.get(grade)
+        price_class = price_class_of(model, values)
+        quote = self.quotes.get(price_class)
         if quote is None:
-            quote = self.quotes[grade] = self._quote(model, values)
+            quote = self.quotes[price_class] = self._quote(model, values)
         duration = values.get("duration")
         length = duration if isinstance(duration, int | float) else None
-        return grade, quote, (model, str(values.get("size") or ""), length, quote.each)
+        return price_class, quote, (model, str(values.get("size") or ""), length, quote.each)
 
     def count(self, like: Like) -> None:
         """Take one clip that is to be made into its group."""
@@ -63,7 +63,7 @@ def _group(model: str, size: str, duration: float | None, each: int | None, coun
     return Group(model, size, duration, count, each, None if each is None else each * count)
 
 
-def reach(queue: Sequence[tuple[str, Quote]], wall: Wall, day: str) -> tuple[int | None, Barrier | None]:
+def reach(queue: Sequence[tuple[str, Quote]], wall: Budget, day: str) -> tuple[int | None, Cap | None]:
     """Count how many of a queue (price class, estimate) the caps are enough for when each costs its estimate.
 
     The clips go through a copy of the wall, one by one, so that what is reserved for each counts as it does in a run.
@@ -74,19 +74,19 @@ def reach(queue: Sequence[tuple[str, Quote]], wall: Wall, day: str) -> tuple[int
     if not wall.caps.any:
         return None, None
     if wall.caps.priced and not wall.caps.unknown_ok and any(quote.each is None for _, quote in queue):
-        return 0, Barrier.PRICE  # such a run submits nothing
+        return 0, Cap.PRICE  # such a run submits nothing
     wall = deepcopy(wall)
     today = wall.days.setdefault(day, Sums())
-    for count, (grade, quote) in enumerate(queue):
-        manifest = quote.told if quote.teller is Source.MANIFEST else None
-        barrier = wall.barrier(wall.worst(grade, quote.told, manifest), day)
+    for count, (price_class, quote) in enumerate(queue):
+        manifest = quote.told if quote.teller is PriceSource.MANIFEST else None
+        barrier = wall.barrier(wall.worst(price_class, quote.told, manifest), day)
         if barrier is not None:
             return count, barrier
         cost = quote.each or 0
         for sums in (wall, today):
-            sums.add(grade, spent=cost, clips=1, held=0, opened=0, unpriced=quote.each is None)
+            sums.add(price_class, spent=cost, clips=1, held=0, opened=0, unpriced=quote.each is None)
         if cost:
-            wall.seen.setdefault(grade, cost)
+            wall.seen.setdefault(price_class, cost)
     return len(queue), None
 
 
@@ -145,19 +145,19 @@ def _of_budget(plan: Plan) -> list[str]:
     far = f"enough for the first {plan.reach:,} of {len(plan.submit):,} clips; the run will stop there"
     left = max(0, (plan.cap or 0) - plan.spent - plan.reserved)
     why = {
-        Barrier.TOTAL: f"the budget has {usd(left)} left of {usd(plan.cap)}, and the estimate is {usd(plan.estimate)}: "
+        Cap.TOTAL: f"the budget has {usd(left)} left of {usd(plan.cap)}, and the estimate is {usd(plan.estimate)}: "
         f"by that it is {far}",
-        Barrier.DAY: f"{usd(plan.today)} of the day's {usd(plan.caps.usd_per_day)} are spent or reserved: {far}",
-        Barrier.CLIPS: f"{plan.paid_clips:,} of {plan.caps.clips or 0:,} clips are submitted already: {far}",
-        Barrier.PRICE: "the price of some clips is not known, and there is a cap: the run will submit nothing until "
+        Cap.DAY: f"{usd(plan.today)} of the day's {usd(plan.caps.usd_per_day)} are spent or reserved: {far}",
+        Cap.CLIPS: f"{plan.paid_clips:,} of {plan.caps.clips or 0:,} clips are submitted already: {far}",
+        Cap.PRICE: "the price of some clips is not known, and there is a cap: the run will submit nothing until "
         "prices: in the manifest tells it, or --allow-unknown-price is said",
     }
     return [why[plan.barrier]]
 
 
 def _of_prices(plan: Plan) -> list[str]:
-    told = [f"prices: {text}" for grade, quote in plan.quotes.items() if (text := drift_text(grade, quote))]
-    if plan.unpriced and plan.barrier is not Barrier.PRICE:
+    told = [f"prices: {text}" for price_class, quote in plan.quotes.items() if (text := drift_text(price_class, quote))]
+    if plan.unpriced and plan.barrier is not Cap.PRICE:
         told.append(
             f"{plan.unpriced:,} of the new clips have no known price, so the cost is not known in full: "
             "give their prices in the manifest (prices:)"

@@ -14,11 +14,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from batchgen.clip import State
+from batchgen.clip import ClipSummary, State
 from batchgen.errors import UsageError
-from batchgen.known import Known
 from batchgen.money import usd
-from batchgen.planning.values import Plan
+from batchgen.planning.model import Plan
 
 FORMAT = "batchgen plan"
 VERSION = 1
@@ -63,7 +62,7 @@ class Saved:
         return frozenset([*self.submit, *self.resubmit])
 
 
-def save(plan: Plan, known: Iterable[Known], basis: Basis, *, roots: Collection[str], made_at: str) -> Saved:
+def save(plan: Plan, known: Iterable[ClipSummary], basis: Basis, *, roots: Collection[str], made_at: str) -> Saved:
     """Write a plan down. `known` is the ledger that it was made of, `roots` the keys of the manifest's clips."""
     stands = _standings(known, roots)
     rest = _without(stands, plan.submit, plan.resubmit, plan.open)
@@ -115,7 +114,7 @@ def read(text: str) -> Saved:
 
 
 def moved(
-    saved: Saved, plan: Plan, known: Iterable[Known], basis: Basis, *, roots: Collection[str], begun: bool
+    saved: Saved, plan: Plan, known: Iterable[ClipSummary], basis: Basis, *, roots: Collection[str], begun: bool
 ) -> list[str]:
     """Say what is no longer as it was when the plan was made; empty: it may be run.
 
@@ -144,7 +143,7 @@ def moved(
 # --- what is held fast ----------------------------------------------------------------------------------
 
 
-def _standings(known: Iterable[Known], roots: Collection[str]) -> dict[str, list[Any]]:
+def _standings(known: Iterable[ClipSummary], roots: Collection[str]) -> dict[str, list[Any]]:
     """Say where each clip stands that a run of before, or the user, has touched; what is paid for is all the same."""
     return {
         clip.key: ["paid" if clip.state in _PAID else str(clip.state), clip.requests]
@@ -163,7 +162,7 @@ def _counts(stands: Mapping[str, Sequence[Any]]) -> dict[str, int]:
 
 
 def _prices(plan: Plan) -> dict[str, list[int | None]]:
-    return {grade: [quote.each, quote.told] for grade, quote in sorted(plan.quotes.items())}
+    return {price_class: [quote.each, quote.told] for price_class, quote in sorted(plan.quotes.items())}
 
 
 def _plain(saved: Saved) -> dict[str, Any]:
@@ -212,9 +211,11 @@ def _prices_moved(saved: Saved, plan: Plan, *, begun: bool) -> list[str]:
     index = 1 if begun else 0
     now = _prices(plan)
     told = []
-    for grade, then in saved.prices.items():
-        if grade in now and now[grade][index] != then[index]:
-            told.append(f"{grade} is estimated at {usd(now[grade][index])} a clip, planned was {usd(then[index])}")
+    for price_class, then in saved.prices.items():
+        if price_class in now and now[price_class][index] != then[index]:
+            told.append(
+                f"{price_class} is estimated at {usd(now[price_class][index])} a clip, planned was {usd(then[index])}"
+            )
     return told
 
 

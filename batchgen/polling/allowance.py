@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from batchgen.pacing.pacer import Pacer
 from batchgen.polling.schedule import RunTimes, affordable_looks
+from batchgen.ratelimit.limiter import Pacer
 
 #: Over how long the ends are counted that looks are shared out among (seconds).
 ENDS_S = 120.0

@@ -18,11 +18,11 @@ from itertools import count, islice
 from typing import Protocol, TypeAlias
 
 from batchgen.errors import AccountError, CallError, NowError
-from batchgen.pacing.answers import Answers
-from batchgen.pacing.pacer import Call, Pacer
 from batchgen.polling.allowance import FOLLOW_EVERY_S, Allowance
 from batchgen.polling.schedule import SCOUTS, RunTimes, next_look
 from batchgen.providers.base import Completed, Gone, Outcome, Provider, Refused, Running
+from batchgen.ratelimit.answers import Answers
+from batchgen.ratelimit.limiter import Call, Pacer
 from batchgen.retention import RECORD_S
 from batchgen.retry import delay
 

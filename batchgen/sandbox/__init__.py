@@ -12,7 +12,7 @@ from batchgen.sandbox.faults import Faults
 
 if TYPE_CHECKING:
     from batchgen.sandbox.server import Sandbox
-    from batchgen.sandbox.shop import Booking
+    from batchgen.sandbox.service import Booking
 
 __all__ = ["Booking", "Faults", "Sandbox"]
 
@@ -24,7 +24,7 @@ def __getattr__(name: str) -> object:
 
         return Sandbox
     if name == "Booking":
-        from batchgen.sandbox.shop import Booking
+        from batchgen.sandbox.service import Booking
 
         return Booking
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

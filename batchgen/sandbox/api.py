@@ -13,9 +13,9 @@ from decimal import Decimal
 
 from aiohttp import web
 
-from batchgen.sandbox import answers, mischief
+from batchgen.sandbox import answers, bad_answers
 from batchgen.sandbox.protocol import Refusal
-from batchgen.sandbox.shop import Shop
+from batchgen.sandbox.service import VideoService
 from batchgen.sandbox.store import Job
 
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=.+-]+)*;base64,(.*)", re.DOTALL)
@@ -24,7 +24,7 @@ _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=.+-]+)*;base64,(.*)", r
 class Api:
     """Handlers; each answers as the real service does, save where a fault strikes."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: VideoService) -> None:
         self._shop = shop
         self._turns = itertools.count()
 
@@ -42,19 +42,19 @@ class Api:
     async def submit(self, request: web.Request) -> web.StreamResponse:
         """Accept one paid job; it is on disk before the answer."""
         params = await _json(request)
-        if (fault := self._shop.dice.first(*mischief.BEFORE_ACCEPTING)) is not None:
-            return mischief.refuse(fault)
+        if (fault := self._shop.dice.first(*bad_answers.BEFORE_ACCEPTING)) is not None:
+            return bad_answers.refuse(fault)
         job = self._shop.accept(request.match_info["model"], params)
         answer = answers.accepted(job, origin(request))
-        if (fault := self._shop.dice.first(*mischief.AFTER_ACCEPTING)) is not None:
-            return await mischief.spoil(fault, request, answer)
+        if (fault := self._shop.dice.first(*bad_answers.AFTER_ACCEPTING)) is not None:
+            return await bad_answers.spoil(fault, request, answer)
         return web.json_response(answer)
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """Say how far a job is; 422 when it FAILED."""
         job, now = self._record(request), self._shop.now()
         if self._shop.dice.strikes("poll_trouble"):
-            return mischief.trouble(request, next(self._turns))
+            return bad_answers.trouble(request, next(self._turns))
         body = answers.status(job, now, origin(request), self._shop.balance())
         return web.json_response(body, status=_code(body))
 
@@ -62,7 +62,7 @@ class Api:
         """Give the link of a completed job; 422 when it FAILED."""
         job, now = self._record(request), self._shop.now()
         if self._shop.dice.strikes("poll_trouble"):
-            return mischief.trouble(request, next(self._turns))
+            return bad_answers.trouble(request, next(self._turns))
         body = answers.result(job, now, origin(request), self._shop.balance(), link(self._shop, job, request))
         return web.json_response(body, status=_code(body))
 
@@ -107,7 +107,7 @@ def origin(request: web.Request) -> str:
     return f"{request.scheme}://{request.host}"
 
 
-def link(shop: Shop, job: Job, request: web.Request) -> str | None:
+def link(shop: VideoService, job: Job, request: web.Request) -> str | None:
     """Give the link of a completed job; with the fault `expired_link` each one given is a new one."""
     if job.state(shop.now()) != "COMPLETED" or job.has("no_output"):
         return None

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from aiohttp import hdrs, web
 
-from batchgen.sandbox import mischief
-from batchgen.sandbox.shop import Shop
+from batchgen.sandbox import bad_answers
+from batchgen.sandbox.service import VideoService
 from batchgen.sandbox.store import Job
 
 _FAULTS = ("truncated", "garbage", "slow", "stall", "no_length", "no_range", "etag_changes", "redirect")
@@ -24,7 +24,7 @@ _FOR_EVER_S = 86_400.0
 class Files:
     """Handlers of `/files` and `/assets`."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: VideoService) -> None:
         self._shop = shop
 
     def routes(self) -> list[web.RouteDef]:
@@ -36,9 +36,9 @@ class Files:
         self._look_for_keys(request)
         job = self._shop.store.get(request.match_info["id"])
         if job is None or not self._lives(job):
-            return mischief.html(404, "404 Not Found")
+            return bad_answers.html(404, "404 Not Found")
         if job.has("expired_link") and request.query.get("link", "1") == "1":
-            return mischief.html(403, "403 Forbidden")
+            return bad_answers.html(403, "403 Forbidden")
         path = self._shop.files / f"{job.request_id}.mp4"
         fault = None if request.method == hdrs.METH_HEAD or "hop" in request.query else self._fault()
         return await _spoilt(fault, request, path) if fault else await _served(request, path)
@@ -47,7 +47,7 @@ class Files:
         """Give an uploaded file."""
         self._look_for_keys(request)
         path = self._shop.assets / Path(request.match_info["name"]).name
-        return web.FileResponse(path) if path.is_file() else mischief.html(404, "404 Not Found")
+        return web.FileResponse(path) if path.is_file() else bad_answers.html(404, "404 Not Found")
 
     def _lives(self, job: Job) -> bool:
         now = self._shop.now()
@@ -119,7 +119,7 @@ def _start(request: web.Request, tag: str) -> int:
 
 async def _spoilt(fault: str, request: web.Request, path: Path) -> web.StreamResponse:
     if fault == "garbage":
-        return mischief.html(200, "We'll be right back")
+        return bad_answers.html(200, "We'll be right back")
     if fault == "redirect":
         return web.Response(status=302, headers={hdrs.LOCATION: str(request.rel_url.update_query(hop="1"))})
     tag = f'"{uuid.uuid4().hex}"' if fault == "etag_changes" else _etag(path)

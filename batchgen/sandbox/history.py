@@ -12,7 +12,7 @@ from aiohttp import web
 from batchgen.sandbox import answers
 from batchgen.sandbox.api import link
 from batchgen.sandbox.protocol import Refusal
-from batchgen.sandbox.shop import Shop
+from batchgen.sandbox.service import VideoService
 from batchgen.sandbox.store import Job
 
 _PATH = "/inference-request/request-history"
@@ -63,7 +63,7 @@ class Query:
 class History:
     """Handlers. A request shows up `history_lag_s` after its submission; records never expire here."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: VideoService) -> None:
         self._shop = shop
 
     def routes(self) -> list[web.RouteDef]:

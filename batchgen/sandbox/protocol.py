@@ -25,7 +25,7 @@ class Refusal(Exception):  # noqa: N818  the service refuses; nothing went wrong
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class SandboxModel:
     """A model on offer: micro-dollars a second by size, and the durations (s) it takes."""
 
     rates: Mapping[str, int]
@@ -46,9 +46,9 @@ class Order:
 
 
 _LARGE: Final = {"1280*720": _720P, "720*1280": _720P, "1920*1080": _1080P, "1080*1920": _1080P}
-MODELS: Final[Mapping[str, Model]] = {
-    "wan-2.5-t2v": Model({"832*480": _480P, "480*832": _480P, **_LARGE}, (5, 10)),
-    "wan-2.6-t2v": Model(_LARGE, (5, 10, 15)),
+MODELS: Final[Mapping[str, SandboxModel]] = {
+    "wan-2.5-t2v": SandboxModel({"832*480": _480P, "480*832": _480P, **_LARGE}, (5, 10)),
+    "wan-2.6-t2v": SandboxModel(_LARGE, (5, 10, 15)),
 }
 
 
@@ -78,14 +78,14 @@ def read_order(slug: str, params: object) -> Order:
     )
 
 
-def _size(model: Model, params: Mapping[str, Any]) -> str:
+def _size(model: SandboxModel, params: Mapping[str, Any]) -> str:
     size = params.get("size", "1280*720")
     if size not in model.rates:
         raise Refusal(406, f"Invalid value for size: {size!r}. Allowed: {', '.join(model.rates)}")
     return str(size)
 
 
-def _duration(model: Model, params: Mapping[str, Any]) -> int:
+def _duration(model: SandboxModel, params: Mapping[str, Any]) -> int:
     """The service's own sample sends the number as text, so both pass."""
     duration = params.get("duration", 5)
     if isinstance(duration, str) and duration.isdecimal():

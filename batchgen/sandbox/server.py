@@ -15,13 +15,13 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from batchgen.sandbox import mischief
+from batchgen.sandbox import bad_answers
 from batchgen.sandbox.api import Api
 from batchgen.sandbox.faults import Faults
 from batchgen.sandbox.files import KEY_SEEN, Files
 from batchgen.sandbox.history import History
 from batchgen.sandbox.protocol import Refusal
-from batchgen.sandbox.shop import Booking, Options, Shop
+from batchgen.sandbox.service import Booking, Options, VideoService
 
 _HOST = "127.0.0.1"
 _MAX_BODY = 32 * 1024 * 1024  # 15 MB of audio are 20 MB of base64
@@ -91,7 +91,7 @@ class Sandbox:
             clock=clock,
         )
         self._port = port
-        self._shop: Shop | None = None
+        self._shop: VideoService | None = None
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> str:
@@ -100,7 +100,7 @@ class Sandbox:
         Raises:
             OSError: the port is taken, or the folder can't be written.
         """
-        self._shop = Shop(self._options)
+        self._shop = VideoService(self._options)
         # A client that hangs up ends its handler: a fault may keep one waiting for ever.
         self._runner = web.AppRunner(_app(self._shop), access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         try:
@@ -155,7 +155,7 @@ def _port_in(kept: Path) -> int:
     return port if 0 < port < 2**16 else 0
 
 
-def _app(shop: Shop) -> web.Application:
+def _app(shop: VideoService) -> web.Application:
     app = web.Application(middlewares=[_errors, _gate(shop)], client_max_size=_MAX_BODY)
     api, history, files = Api(shop), History(shop), Files(shop)
     if shop.options.skew_s:
@@ -164,7 +164,7 @@ def _app(shop: Shop) -> web.Application:
     return app
 
 
-def _about(shop: Shop) -> list[web.RouteDef]:
+def _about(shop: VideoService) -> list[web.RouteDef]:
     async def index(_request: web.Request) -> web.StreamResponse:
         about = "a local stand-in for the video service; no real video, no real money"
         return web.json_response({"service": "batchgen sandbox", "about": about, "books": "/sandbox/books"})
@@ -178,7 +178,7 @@ def _about(shop: Shop) -> list[web.RouteDef]:
     return [web.get("/", index), web.get("/sandbox/books", books)]
 
 
-def _dated(shop: Shop) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+def _dated(shop: VideoService) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     async def date(_request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Date"] = format_datetime(datetime.fromtimestamp(shop.told(), UTC), usegmt=True)
 
@@ -191,14 +191,14 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except Refusal as refusal:
-        return mischief.error(refusal.status, refusal.text)
+        return bad_answers.error(refusal.status, refusal.text)
     except web.HTTPMethodNotAllowed:
-        return mischief.html(405, "405 Method Not Allowed")
+        return bad_answers.html(405, "405 Method Not Allowed")
     except web.HTTPNotFound:
-        return mischief.error(404, "Not found")
+        return bad_answers.error(404, "Not found")
 
 
-def _gate(shop: Shop) -> Middleware:
+def _gate(shop: VideoService) -> Middleware:
     """Key, rate limit and 429 faults: what stands before every call of the API."""
     passed: deque[float] = deque()
 
@@ -208,9 +208,9 @@ def _gate(shop: Shop) -> Middleware:
             return await handler(request)
         _check_key(request, shop.options.key)
         if not _may_pass(passed, shop.options.rpm, shop.now()):
-            return mischief.refuse("rate429")
-        fault = shop.dice.first(*mischief.ANY_CALL)
-        return mischief.refuse(fault) if fault else await handler(request)
+            return bad_answers.refuse("rate429")
+        fault = shop.dice.first(*bad_answers.ANY_CALL)
+        return bad_answers.refuse(fault) if fault else await handler(request)
 
     return gate
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batchgen.torture.conduct import Torture
+    from batchgen.torture.driver import Torture
 
 __all__ = ["Torture"]
 
@@ -18,7 +18,7 @@ __all__ = ["Torture"]
 def __getattr__(name: str) -> object:
     """Load what runs only when it is asked for: the help must not cost its imports."""
     if name == "Torture":
-        from batchgen.torture.conduct import Torture
+        from batchgen.torture.driver import Torture
 
         return Torture
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,9 +7,10 @@ from datetime import tzinfo
 from decimal import Decimal
 from typing import Any, overload
 
+from batchgen.billing.audit import Audit, Item
+from batchgen.billing.bill import Bill, BillLine, By, Kind
 from batchgen.money import MICRO
-from batchgen.spending.bill import Bill, By, Kind, Line
-from batchgen.views.words import ascii_only, columns, fit, one_line, plural, stamp, stamp_utc, wrap
+from batchgen.views.text import ascii_only, columns, fit, one_line, plural, stamp, stamp_utc, wrap
 
 _LABEL = 14
 _MEANING = {
@@ -49,7 +50,7 @@ def bill_object(bill: Bill, *, name: str, sandbox: bool, cap: int | None) -> dic
     }
 
 
-def _line(line: Line) -> dict[str, Any]:
+def _line(line: BillLine) -> dict[str, Any]:
     return {
         "clips": len(line.clips),
         "requests": line.requests,
@@ -66,7 +67,7 @@ def _line(line: Line) -> dict[str, Any]:
     }
 
 
-def _doubtful(line: Line) -> int:
+def _doubtful(line: BillLine) -> int:
     """What is reserved for requests that nobody will hear of again by themselves."""
     return sum(line.held[kind] for kind in (Kind.UNCONFIRMED, Kind.LOST, Kind.FORGOTTEN))
 
@@ -105,7 +106,7 @@ def bill_text(
     return ascii_only(text) if ascii else text
 
 
-def summary_lines(total: Line, width: int, *, cap: int | None = None) -> list[str]:
+def summary_lines(total: BillLine, width: int, *, cap: int | None = None) -> list[str]:
     """Say what requests came to: charged, free, in doubt, not known, and at most."""
     told = [("Charged", f"{exact(total.charged)} for {plural(total.counts[Kind.CHARGED], 'request')}")]
     more = f" ({plural(total.unestimated, 'request')} without one)" if total.unestimated else ""
@@ -168,11 +169,11 @@ def _table(bill: Bill, width: int) -> list[str]:
     return [lines[0], rule, *lines[1:-1], rule, lines[-1], *under]
 
 
-def _marked(name: str, line: Line) -> str:
+def _marked(name: str, line: BillLine) -> str:
     return one_line(name) + (" *" if line.unwanted else "")
 
 
-def _cells(line: Line) -> tuple[str, ...]:
+def _cells(line: BillLine) -> tuple[str, ...]:
     return (
         f"{line.requests:,}",
         f"{line.counts[Kind.FREE]:,}" if line.counts[Kind.FREE] else "-",
@@ -202,3 +203,87 @@ def _columns_that_fit(cells: Sequence[Sequence[str]], width: int) -> list[int]:
 def _row(title: str, room: int, cells: Sequence[str]) -> str:
     name = fit(title, room)
     return "  ".join([name + " " * (room - columns(name)), *cells])
+
+
+_NAMED = 10
+_GROUPS = {
+    "differ": "charged another amount than we were told",
+    "uncharged": "charged by our books, and not by the history",
+    "missing": "charged by our books, and not in the history at all",
+    "unknown": "for prompts of this batch, and no request that we know of; `batchgen reconcile` looks at doubts",
+    "learned": "of a cost that we were never told; the history knows it",
+}
+
+
+def audit_object(audit: Audit) -> dict[str, Any]:
+    """Give the `audit` of `report --audit --json`; its fields are stable and documented."""
+    return {
+        "ok": audit.ok,
+        "why": audit.why or None,
+        "since": _stamp(audit.since),
+        "until": _stamp(audit.until),
+        "rows": audit.rows,
+        "agreed": audit.agreed,
+        "agreed_usd": dollar_number(audit.agreed_sum),
+        "untold": audit.untold,
+        **{group: [_item(item) for item in getattr(audit, group)] for group in _GROUPS},
+        "siblings": audit.siblings,
+        "others": audit.others,
+        "others_usd": dollar_number(audit.others_sum),
+    }
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {
+        "request_id": item.request_id,
+        "clip": item.clip,
+        "at": _stamp(item.at),
+        "ours_usd": dollar_number(item.ours),
+        "history_usd": dollar_number(item.theirs),
+    }
+
+
+def _stamp(at: float | None) -> str | None:
+    return None if at is None else stamp_utc(at)
+
+
+def audit_lines(audit: Audit, width: int, tz: tzinfo | None = None) -> list[str]:
+    """Say an audit in lines of `width` columns."""
+    lines = wrap(f"Held against the request history: {_verdict(audit)}", width)
+    if audit.rows:
+        agree = "agrees" if audit.agreed == 1 else "agree"
+        told = f"{plural(audit.agreed, 'request')} of this batch {agree}, {exact(audit.agreed_sum)} together"
+        lines += wrap(told, width, "  ")
+    if audit.untold:
+        lines += wrap(f"for {plural(audit.untold, 'request')} it does not say an amount", width, "  ")
+    for group, meaning in _GROUPS.items():
+        lines += _group(getattr(audit, group), meaning, width, tz)
+    if audit.siblings:
+        lines += wrap(f"{plural(audit.siblings, 'request')} of other batches on this machine, left out", width, "  ")
+    if audit.others:
+        more = f"{plural(audit.others, 'request')} of other tools or machines in this time, {exact(audit.others_sum)}"
+        lines += wrap(more, width, "  ")
+    return lines
+
+
+def _verdict(audit: Audit) -> str:
+    if audit.ok is None:
+        return f"nothing can be concluded; {audit.why or 'it could not be read whole'}"
+    return "they agree." if audit.ok else "they differ." + (f" ({audit.why})" if audit.why else "")
+
+
+def _group(items: Sequence[Item], meaning: str, width: int, tz: tzinfo | None) -> list[str]:
+    if not items:
+        return []
+    lines = wrap(f"{plural(len(items), 'request')} {meaning}:", width, "  ")
+    for item in items[:_NAMED]:
+        lines += wrap(_one(item, tz), width, "    ")
+    return lines + ([f"    and {len(items) - _NAMED:,} more (--json lists all)"] if len(items) > _NAMED else [])
+
+
+def _one(item: Item, tz: tzinfo | None) -> str:
+    known = [f"ours {exact(item.ours)}"] if item.ours is not None else []
+    known += ["history unknown" if item.theirs is None else f"history {exact(item.theirs)}"]
+    when = "" if item.at is None else f" of {stamp(item.at, tz)}"
+    name = f"{one_line(item.clip)}, " if item.clip else ""
+    return f"{name}{one_line(item.request_id)}{when}: {', '.join(known)}"

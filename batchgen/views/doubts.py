@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import zip_longest
 from typing import Any
 
 from batchgen.clip import State
-from batchgen.history.looks import Look
+from batchgen.history.report import HistoryCheck
 from batchgen.money import usd
-from batchgen.span import span
-from batchgen.views.marks import Marks
-from batchgen.views.problem import Problem
-from batchgen.views.words import bare_urls, clock, columns, dollars, one_line, plural, stamp, stamp_utc, wrap
+from batchgen.views.text import Marks, bare_urls, clock, columns, dollars, one_line, plural, stamp, stamp_utc, wrap
+from batchgen.wording import duration
+
+
+@dataclass(frozen=True, slots=True)
+class ClipProblem:
+    """A wanted clip that failed, was blocked, or is unconfirmed or lost."""
+
+    name: str
+    state: State
+    reason: str
+    request_id: str | None = None
+    since: float | None = None  #: when its last request was made, epoch seconds
+    held: int = 0  #: still reserved for it, micro-dollars
+    transient: bool = True  #: of a failure: by the service's own trouble; False: only a change can mend it
+    forgotten: bool = False  #: of a failure: given up by the user; it may have been charged
+    look: HistoryCheck | None = None  #: of a doubt: what the last look into the history saw of it
+
 
 IN_DOUBT = (State.UNCONFIRMED, State.LOST)
 _MEANING = {
@@ -23,12 +38,12 @@ _MEANING = {
 _NAMED = 10
 
 
-def attention(problems: Iterable[Problem], command: Callable[..., str], *, now: float) -> list[dict[str, Any]]:
+def attention(problems: Iterable[ClipProblem], command: Callable[..., str], *, now: float) -> list[dict[str, Any]]:
     """Give what `status --json` prints of clips in doubt; `command` writes a command line about the batch."""
     return [_doubt(problem, command, now) for problem in problems if problem.state in IN_DOUBT]
 
 
-def _doubt(problem: Problem, command: Callable[..., str], now: float) -> dict[str, Any]:
+def _doubt(problem: ClipProblem, command: Callable[..., str], now: float) -> dict[str, Any]:
     return {
         "clip": problem.name,
         "state": str(problem.state),
@@ -58,7 +73,7 @@ def attention_lines(obj: Mapping[str, Any], state: State, marks: Marks, width: i
     return lines
 
 
-def look_object(look: Look | None) -> dict[str, Any] | None:
+def look_object(look: HistoryCheck | None) -> dict[str, Any] | None:
     """Give what `--json` prints of a look into the history; None where there was none."""
     if look is None:
         return None
@@ -129,7 +144,7 @@ def side_by_side(doubt: Mapping[str, Any], tz: tzinfo | None) -> list[str]:
 def _standing(doubt: Mapping[str, Any], now: float) -> str:
     told = [f"request {one_line(doubt['request_id'])}" if doubt["request_id"] else "no request id"]
     if doubt["sent_at"] is not None:
-        told.append(f"{span(now - epoch(doubt['sent_at']))} ago")
+        told.append(f"{duration(now - epoch(doubt['sent_at']))} ago")
     if doubt["reserved_usd"]:
         told.append(f"{usd(round(doubt['reserved_usd'] * 1_000_000))} reserved")
     reason = f": {doubt['reason']}" if doubt["reason"] else ""

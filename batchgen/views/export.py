@@ -11,12 +11,17 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
+from pathlib import Path
 from typing import Any, TypeAlias
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchgen.billing.bill import kind_of
 from batchgen.clip import Clip, Request
 from batchgen.money import MICRO
-from batchgen.spending.bill import kind_of
-from batchgen.views.words import bare_urls, stamp_utc
+from batchgen.views.text import bare_urls, stamp_utc
 
 #: What a column holds; "usd" is a Decimal with 6 places, "time" a datetime in UTC, "seconds" a float.
 Kind: TypeAlias = str
@@ -150,3 +155,40 @@ def _taken(text: io.StringIO) -> bytes:
     text.seek(0)
     text.truncate()
     return piece
+
+
+_ROWS = 5_000
+_TYPES = {
+    "text": pa.string(),
+    "whole": pa.int64(),
+    "seconds": pa.float64(),
+    "yes": pa.bool_(),
+    "time": pa.timestamp("us", tz="UTC"),
+    "usd": pa.decimal128(18, 6),
+}
+
+
+def write_parquet(path: Path, columns: Mapping[str, Kind], table: Iterable[list[Value]]) -> None:
+    """Write rows to a file; amounts are decimal128(18, 6), times microseconds in UTC.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    schema = pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for group in _groups(iter(table)):
+            arrays = [
+                pa.array([_whole_text(value) for value in values], type=field.type)
+                for values, field in zip(zip(*group, strict=True), schema, strict=True)
+            ]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def _groups(table: Iterator[list[Value]]) -> Iterator[list[list[Value]]]:
+    while group := list(islice(table, _ROWS)):
+        yield group
+
+
+def _whole_text(value: Value) -> Value:
+    """Bear half a character, which UTF-8 can't hold."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and not value.isascii() else value

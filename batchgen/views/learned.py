@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchgen.span import span
-from batchgen.views.words import one_line, plural, wrap
+from batchgen.views.text import one_line, plural, wrap
+from batchgen.wording import duration
 
 #: Ages of looks that a person is told; a program gets all.
 _NAMED = 8
@@ -82,12 +82,12 @@ def learned_lines(obj: Mapping[str, Any] | None, width: int) -> list[str]:
 
 def _pace(obj: Mapping[str, Any]) -> str:
     rate, places = obj["rate"], obj["in_flight"]
-    clips = f"; up to {plural(places['clips'], 'clip')} in flight ({span(places['age_s'])} ago)" if places else ""
+    clips = f"; up to {plural(places['clips'], 'clip')} in flight ({duration(places['age_s'])} ago)" if places else ""
     if rate is None:
         return f"The account bore all the calls asked of it{clips}."
     calls = f"{rate['rpm']:g} calls a minute"
     bore = f"The account bore {calls}" if rate["borne"] else f"Slowed to {calls} after refusals"
-    return f"{bore} ({span(rate['age_s'])} ago){clips}."
+    return f"{bore} ({duration(rate['age_s'])} ago){clips}."
 
 
 def _ran(each: Mapping[str, Any]) -> str:
@@ -103,7 +103,7 @@ def _looked_at(each: Mapping[str, Any]) -> str:
     ages = ", ".join(_short(age) for age in looks["ages_s"][:_NAMED])
     later = ", and later" if len(looks["ages_s"]) > _NAMED else ""
     return (
-        f"The next one is looked at {looks['a_clip']:.1f} times, {span(looks['lag_s'])} after its end: "
+        f"The next one is looked at {looks['a_clip']:.1f} times, {duration(looks['lag_s'])} after its end: "
         f"at {ages} s{later}, as long as it runs.{so_far}"
     )
 

@@ -7,22 +7,12 @@ import time
 from collections.abc import Callable
 from datetime import tzinfo
 
-from batchgen.clip import (
-    AnswerLost,
-    Blocked,
-    Clip,
-    Downloaded,
-    Event,
-    Failed,
-    Generated,
-    Lost,
-    SubmitStarted,
-    Submitted,
-)
+from batchgen.clip import Clip
+from batchgen.events import AnswerLost, Blocked, Downloaded, Event, Failed, Generated, Lost, SubmitStarted, Submitted
 from batchgen.money import usd
-from batchgen.views.lines import Lines, Sink
 from batchgen.views.progress import Frame, heartbeat_text
-from batchgen.views.words import bare_urls, one_line, size, stamp
+from batchgen.views.streams import Lines, Sink
+from batchgen.views.text import bare_urls, one_line, size, stamp
 
 QUIET = -1  #: -q: errors only
 #: Who logs HTTP lines logs them here, at DEBUG: they show with -vv.

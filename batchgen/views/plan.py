@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import Any
 
+from batchgen.billing.prices import PriceSource, Quote
 from batchgen.money import usd
 from batchgen.planning import Action, Change, Group, Plan, PlannedClip, Step
-from batchgen.span import span
-from batchgen.spending.charges import Quote, Source
 from batchgen.views.plan_steps import clip_lines, step_lines
-from batchgen.views.words import (
+from batchgen.views.text import (
     ascii_only,
     bare_urls,
     columns,
@@ -23,6 +22,7 @@ from batchgen.views.words import (
     under,
     wrap,
 )
+from batchgen.wording import duration
 
 SCHEMA_VERSION = 1
 _COUNTS = ("new", "in_flight", "done", "failed", "blocked", "unconfirmed", "lost", "unwanted")
@@ -46,7 +46,7 @@ def plan_object(plan: Plan) -> dict[str, Any]:
         "estimated_usd": dollars(plan.estimate),
         "unpriced": plan.unpriced,
         "price_source": plan.price_source,
-        "prices": [_price(grade, quote) for grade, quote in plan.quotes.items()],
+        "prices": [_price(price_class, quote) for price_class, quote in plan.quotes.items()],
         "estimated_s": None if plan.seconds is None else round(plan.seconds),
         "time_source": plan.time_source,
         "rpm": plan.rpm,
@@ -123,9 +123,9 @@ def _change(change: Change) -> dict[str, Any]:
     return {"count": change.count, "alike": change.alike, "edits": edits, "clips": list(change.clips)}
 
 
-def _price(grade: str, quote: Quote) -> dict[str, Any]:
+def _price(price_class: str, quote: Quote) -> dict[str, Any]:
     return {
-        "class": grade,
+        "class": price_class,
         "estimated_usd_each": dollars(quote.each),
         "source": str(quote.source),
         "charges": quote.charges,
@@ -215,14 +215,14 @@ def _cost(plan: Plan) -> str:
 def _sources(plan: Plan) -> list[str]:
     """Say which prices were learned, and where the others come from."""
     learned = [
-        f"{one_line(grade)}: {usd(quote.each)}, learned from {plural(quote.charges, 'charge')}"
-        for grade, quote in plan.quotes.items()
-        if quote.source is Source.LEARNED
+        f"{one_line(price_class)}: {usd(quote.each)}, learned from {plural(quote.charges, 'charge')}"
+        for price_class, quote in plan.quotes.items()
+        if quote.source is PriceSource.LEARNED
     ]
     sources = {quote.source for quote in plan.quotes.values()}
-    if Source.MANIFEST in sources:
+    if PriceSource.MANIFEST in sources:
         learned.append("prices of the manifest")
-    if Source.TABLE in sources or not plan.quotes:
+    if PriceSource.TABLE in sources or not plan.quotes:
         learned.append(one_line(plan.price_source))
     return learned
 
@@ -231,7 +231,7 @@ def _time(plan: Plan) -> str:
     if plan.seconds is None:
         return "unknown"
     sources = "; ".join(text for text in (plan.time_source, plan.pace_source) if text)
-    return span(plan.seconds) + (f" ({sources})" if sources and plan.seconds else "")
+    return duration(plan.seconds) + (f" ({sources})" if sources and plan.seconds else "")
 
 
 def _disk(plan: Plan) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
 from batchgen.money import usd
-from batchgen.planning import Action, Cause, Change, Edit, Plan, Step
-from batchgen.views.words import ascii_only, bare_urls, clock, fit, one_line, plural, under, wrap
+from batchgen.planning import Action, Change, Edit, Plan, Reason, Step
+from batchgen.views.text import ascii_only, bare_urls, clock, fit, one_line, plural, under, wrap
 
 _CHANGES_SHOWN = 8
 _CAUSES_SHOWN = 5
@@ -165,7 +165,7 @@ def _side(edit: Edit, text: str) -> str:
     return "none" if not shown else f"“{shown}”" if " " in shown or edit.name.endswith("prompt") else shown
 
 
-def _cause(cause: Cause, action: Action) -> str:
+def _cause(cause: Reason, action: Action) -> str:
     reason = bare_urls(one_line(cause.reason)) or "no reason was given"
     hint = ""
     if action is Action.FAILED:

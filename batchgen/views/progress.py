@@ -10,10 +10,9 @@ from typing import TextIO, cast
 
 from batchgen.clip import State
 from batchgen.money import usd
-from batchgen.span import span
-from batchgen.views.lines import Lines, is_terminal, speaks_utf8
-from batchgen.views.marks import ASCII, SHOWN, UNICODE, Marks
-from batchgen.views.words import ascii_only, clock, columns, fit, one_line, pack, plural
+from batchgen.views.streams import Lines, is_terminal, speaks_utf8
+from batchgen.views.text import ASCII, SHOWN, UNICODE, Marks, ascii_only, clock, columns, fit, one_line, pack, plural
+from batchgen.wording import duration
 
 _WORKING = (State.DOWNLOADING, State.GENERATING, State.SUBMITTING)
 _TROUBLE = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
@@ -150,7 +149,7 @@ class Painter:
 
 def _title(frame: Frame, width: int, marks: Marks) -> str:
     left = f"{one_line(frame.name)}: {frame.of(State.DONE):,} of {plural(frame.total, 'clip')} done"
-    right = f"{span(frame.elapsed_s)} so far"
+    right = f"{duration(frame.elapsed_s)} so far"
     left = fit(left, width - len(right) - 2, marks.ellipsis)
     return left + right.rjust(width - columns(left))
 
@@ -199,7 +198,7 @@ def _money(frame: Frame) -> list[str]:
 def _time(frame: Frame, tz: tzinfo | None) -> list[str]:
     if frame.eta_s is None:
         return ["end not known yet"]
-    return [f"ends about {clock(frame.at + frame.eta_s, frame.at, tz)}, in {span(frame.eta_s)}"]
+    return [f"ends about {clock(frame.at + frame.eta_s, frame.at, tz)}, in {duration(frame.eta_s)}"]
 
 
 def _pace(frame: Frame) -> list[str]:
@@ -207,7 +206,7 @@ def _pace(frame: Frame) -> list[str]:
         f"{frame.in_flight:,} of {frame.in_flight_limit:,} places in flight",
         f"{plural(frame.calls_last_minute, 'call')} in the last minute{_limit(frame)}",
     ]
-    return told if frame.queue_s is None else [*told, f"queue at the service {span(frame.queue_s)}"]
+    return told if frame.queue_s is None else [*told, f"queue at the service {duration(frame.queue_s)}"]
 
 
 def _limit(frame: Frame) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from batchgen.clip import State
 from batchgen.retention import Paid, Way, outlook, too_late
-from batchgen.views.words import columns, plural, stamp_utc, wrap
+from batchgen.views.text import columns, plural, stamp_utc, wrap
 
 _SAID = {
     Way.RECORD: "by their record",

@@ -10,18 +10,30 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
+from batchgen.billing.budget import NO_CAPS, Caps
+from batchgen.billing.prices import Quote, drift_text
 from batchgen.clip import State
 from batchgen.money import usd
 from batchgen.retention import Paid
-from batchgen.span import span
-from batchgen.spending.charges import Quote, drift_text
-from batchgen.spending.wall import NO_CAPS, Caps
-from batchgen.views.doubts import IN_DOUBT, attention, attention_lines, epoch
+from batchgen.views.doubts import IN_DOUBT, ClipProblem, attention, attention_lines, epoch
 from batchgen.views.learned import learned_lines
-from batchgen.views.marks import ASCII, SHOWN, UNICODE, Marks
-from batchgen.views.problem import Problem
 from batchgen.views.retention import retention_lines, retention_object
-from batchgen.views.words import ascii_only, bare_urls, clock, dollars, one_line, pack, plural, stamp_utc, wrap
+from batchgen.views.text import (
+    ASCII,
+    SHOWN,
+    UNICODE,
+    Marks,
+    ascii_only,
+    bare_urls,
+    clock,
+    dollars,
+    one_line,
+    pack,
+    plural,
+    stamp_utc,
+    wrap,
+)
+from batchgen.wording import duration
 
 SCHEMA_VERSION = 1
 _CLIPS_NAMED = 10
@@ -60,7 +72,7 @@ class Facts:
     elapsed_s: float | None  #: of this run; None when there is none
     stopped: str | None  #: why the run ended early, in words
     clips_dir: str
-    problems: Sequence[Problem]
+    problems: Sequence[ClipProblem]
     manifest_arg: str  #: the manifest as the user typed it
     in_flight_until: float | None = None  #: when the first clip in flight can't be collected any more
     paid: Sequence[Paid] = ()  #: what was paid for, or may have been, and is not here
@@ -103,7 +115,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "paid_clips": facts.paid_clips,
         "cap_clips": facts.caps.clips,
         "unpriced": facts.unpriced,
-        "price_drifts": [_drift(grade, quote) for grade, quote in facts.drifts],
+        "price_drifts": [_drift(price_class, quote) for price_class, quote in facts.drifts],
         "elapsed_s": None if facts.elapsed_s is None else round(facts.elapsed_s, 3),
         "stopped": facts.stopped,
         "clips_dir": facts.clips_dir,
@@ -115,15 +127,15 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
     }
 
 
-def _drift(grade: str, quote: Quote) -> dict[str, Any]:
+def _drift(price_class: str, quote: Quote) -> dict[str, Any]:
     return {
-        "class": grade,
+        "class": price_class,
         "charged_usd": dollars(quote.each),
         "told_usd": dollars(quote.told),
         "told_by": str(quote.teller),
         "charges": quote.charges,
         "drift_percent": quote.drift_percent,
-        "text": drift_text(grade, quote),
+        "text": drift_text(price_class, quote),
     }
 
 
@@ -157,7 +169,7 @@ def cause(reason: str) -> str:
 
 def _failures(facts: Facts) -> list[dict[str, Any]]:
     ended = [problem for problem in facts.problems if problem.state in _FAILURES]
-    groups: dict[tuple[State, bool, bool, str], list[Problem]] = {}
+    groups: dict[tuple[State, bool, bool, str], list[ClipProblem]] = {}
     for problem in ended:
         kind = (problem.state, problem.transient, problem.forgotten)
         groups.setdefault((*kind, cause(problem.reason)), []).append(problem)
@@ -165,7 +177,7 @@ def _failures(facts: Facts) -> list[dict[str, Any]]:
     return [_failure(group, facts) for group in by_size]
 
 
-def _failure(group: Sequence[Problem], facts: Facts) -> dict[str, Any]:
+def _failure(group: Sequence[ClipProblem], facts: Facts) -> dict[str, Any]:
     first = group[0]
     advice, command = _ADVICE[first.state, first.transient and first.state is State.FAILED]
     if first.forgotten:
@@ -215,7 +227,7 @@ def _head(obj: Mapping[str, Any], marks: Marks, width: int) -> list[str]:
     name = one_line(obj["name"]) + (" (sandbox)" if obj["sandbox"] else "")
     title = f"{name}: {state[State.DONE]:,} of {plural(total, 'clip')} done"
     if obj["elapsed_s"] is not None:
-        title += f" after {span(obj['elapsed_s'])}"
+        title += f" after {duration(obj['elapsed_s'])}"
     if obj["unwanted"]:
         counts.append(f"{obj['unwanted']:,} no longer wanted")
     return [*wrap(title, width), *(f"  {line}" for line in pack(counts, width - 2))]

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tools import KEY
 
-from batchgen.clip import Clip, Downloaded, Generated, State, SubmitStarted, Submitted
+from batchgen.clip import Clip, State
+from batchgen.events import Downloaded, Generated, SubmitStarted, Submitted
 from batchgen.ledger import FILE, Home, Ledger
 from batchgen.manifest import load
 from batchgen.redact import Secret, account_of

@@ -17,10 +17,10 @@ from contextlib import closing
 from itertools import count
 from pathlib import Path
 
-from batchgen.clip import (
+from batchgen.clip import Clip, Wanted
+from batchgen.events import (
     AnswerLost,
     Blocked,
-    Clip,
     Downloaded,
     Event,
     Failed,
@@ -31,7 +31,6 @@ from batchgen.clip import (
     SubmitDeferred,
     SubmitStarted,
     Submitted,
-    Wanted,
 )
 from batchgen.ledger import FILE, Home, Ledger
 

@@ -15,11 +15,12 @@ from batch import Batch, Life
 from fakes import identity, wanted
 from virtual_time import EPOCH, VirtualTimeLoop
 
-from batchgen.clip import Event, State, Wanted
-from batchgen.flow.doubts import found
+from batchgen.clip import State, Wanted
+from batchgen.events import Event
 from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import FILE, Ledger, Reader
-from batchgen.pacing.pacer import Pacer
+from batchgen.ratelimit.limiter import Pacer
+from batchgen.runner.in_doubt import events_for
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class Books:
         if life is not None and not life.killed:
             live = life.tools.ledger
             assert live.live_totals.counts == totals.counts
-            assert {grade: held for grade, held in live.money.held.items() if held} == money.held
+            assert {price_class: held for price_class, held in live.money.held.items() if held} == money.held
             assert (live.money.spent, live.money.seen) == (money.spent, money.seen)
-            assert {grade: n for grade, n in live.money.open.items() if n} == money.open
+            assert {price_class: n for price_class, n in live.money.open.items() if n} == money.open
 
 
 def books_of(folder: Path) -> Books:
@@ -109,7 +110,7 @@ def reconcile(batch: Batch) -> None:
             granting.cancel()
         for doubt in looked:
             clip = doubt.clip
-            for event in found(doubt, ledger.now(), batch.limits.deadline_s):
+            for event in events_for(doubt, ledger.now(), batch.limits.deadline_s):
                 clip = await ledger.record(clip, event)
 
     batch.provider.dead = False

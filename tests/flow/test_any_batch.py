@@ -25,11 +25,12 @@ from fuzz import fuzz
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from batchgen.clip import Clip, Event, Forgotten, Retried, State, Wanted
+from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import LockedError
-from batchgen.flow.runner import Orders
-from batchgen.flow.tools import Tools
+from batchgen.events import Event, Forgotten, Retried
 from batchgen.ledger import Ledger
+from batchgen.runner.context import RunContext
+from batchgen.runner.dispatcher import Orders
 
 SLOTS = 4  # POSTs at once
 #: What may come, of each kind; an even choice of these is a bad night, and all promises hold in it.
@@ -201,7 +202,7 @@ class AnyBatch(RuleBasedStateMachine):
 
     @rule()
     def two_runs_at_once(self) -> None:
-        async def second(_tools: Tools) -> None:
+        async def second(_tools: RunContext) -> None:
             with pytest.raises(LockedError):
                 Ledger(self.batch.folder)
 
@@ -212,7 +213,7 @@ class AnyBatch(RuleBasedStateMachine):
         batch, beside = self.batch, how.pop("beside", None)
         ceiling = max(batch.limits.cap or 0, self.exposure())
 
-        async def watch(tools: Tools) -> None:
+        async def watch(tools: RunContext) -> None:
             def see(_clip: Clip, _event: Event) -> None:
                 money = tools.ledger.money
                 over.append(money.spent + money.reserved)

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchgen.clip import Clip, State
-from batchgen.flow.runner import Orders
+from batchgen.runner.dispatcher import Orders
 
 CLIPS = 6
 CONCURRENCY = 4

@@ -14,7 +14,8 @@ from batch import Batch, Life, Limits, check
 from fakes import COST, MODEL, FakeProvider, Job, wanted
 from virtual_time import EPOCH
 
-from batchgen.clip import Generated, Lost, State, SubmitStarted, Submitted
+from batchgen.clip import State
+from batchgen.events import Generated, Lost, SubmitStarted, Submitted
 from batchgen.ledger import Ledger
 
 MINUTE = 60.0

@@ -15,8 +15,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from batchgen.clip import Downloaded, Event, Generated, SubmitStarted, Submitted, Wanted
+from batchgen.clip import Wanted
 from batchgen.errors import LedgerWriteError
+from batchgen.events import Downloaded, Event, Generated, SubmitStarted, Submitted
 from batchgen.ledger import Ledger
 
 TOGETHER = 6

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from bad_replies import Gate, drop, first, says
 from command import Desk
 from fake_api import FakeApi
-from mischief import Gate, drop, first, says
 
 pytestmark = pytest.mark.real_time
 

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from bad_replies import Gate, drop, first, says
 from command import KEY, STATES, Desk
 from fake_api import FakeApi
-from mischief import Gate, drop, first, says
 
-from batchgen.manifest.takes import derive_seed
+from batchgen.manifest.seeds import derive_seed
 
 pytestmark = pytest.mark.real_time
 

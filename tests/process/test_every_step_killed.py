@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from steps import Steps, in_service
-from warm import Warm
+from crash_steps import Steps, in_service
+from forked_cli import Warm
 
 pytestmark = pytest.mark.real_time
 

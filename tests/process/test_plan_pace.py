@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bad_replies import first, says
 from command import Desk
 from fake_api import FakeApi
-from mischief import first, says
 
 pytestmark = pytest.mark.real_time
 

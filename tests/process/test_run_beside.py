@@ -6,22 +6,22 @@ import asyncio
 from typing import Any
 
 import pytest
+from bad_replies import first, says
 from command import KEY, Desk
 from fake_api import FakeApi
-from mischief import first, says
 
 import batchgen
 from batchgen.errors import UsageError
-from batchgen.pacing.pacebook import Pacebook
+from batchgen.ratelimit.shared_window import SharedWindow
 from batchgen.redact import Secret, account_of
 
 pytestmark = pytest.mark.real_time
 
 
-def another(desk: Desk) -> Pacebook:
+def another(desk: Desk) -> SharedWindow:
     """Be another run of the same account, in the same home."""
     folder = desk.folder / "home" / ".local" / "state" / "batchgen"
-    return Pacebook.open(desk.url, account_of(Secret(KEY)), "process 77, batch /other", folder=folder)
+    return SharedWindow.open(desk.url, account_of(Secret(KEY)), "process 77, batch /other", folder=folder)
 
 
 def test_a_second_batch_with_the_key_is_refused_until_it_names_its_pace(api: FakeApi, desk: Desk) -> None:

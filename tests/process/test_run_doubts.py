@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from bad_replies import Gate, accepted_but, cut_short, drop, first, no_rows, says, slow
 from command import Desk
 from fake_api import FakeApi
-from mischief import Gate, accepted_but, cut_short, drop, first, no_rows, says, slow
 
 pytestmark = pytest.mark.real_time
 

@@ -14,7 +14,7 @@ import pytest
 from command import KEY, STATES, Desk, Ended
 from fake_api import FakeApi
 
-from batchgen.media import inspect
+from batchgen.files.mp4 import inspect
 
 pytestmark = pytest.mark.real_time
 

@@ -7,9 +7,9 @@ import json
 
 import pytest
 from aiohttp import web
+from bad_replies import says
 from command import KEY, Desk
 from fake_api import Answer, Call, FakeApi
-from mischief import says
 
 pytestmark = pytest.mark.real_time
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from bad_replies import after, drop, first, says
 from command import Desk
 from fake_api import FakeApi
-from mischief import after, drop, first, says
 
 pytestmark = pytest.mark.real_time
 

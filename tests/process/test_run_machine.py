@@ -10,9 +10,9 @@ import subprocess
 from functools import cache
 
 import pytest
+from bad_replies import says
 from command import Desk, Ended
 from fake_api import FakeApi
-from mischief import says
 from mp4 import video
 
 pytestmark = pytest.mark.real_time

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
+from bad_replies import after, drop, says
 from command import Desk, Ended
 from fake_api import FakeApi
-from mischief import after, drop, says
 
 pytestmark = pytest.mark.real_time
 

@@ -9,9 +9,9 @@ import re
 from pathlib import Path
 
 import pytest
+from bad_replies import Gate, accepted_but, drop, first
 from command import KEY, Desk, Ended
 from fake_api import FakeApi
-from mischief import Gate, accepted_but, drop, first
 
 pytestmark = pytest.mark.real_time
 

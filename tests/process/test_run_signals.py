@@ -7,9 +7,9 @@ import signal
 import subprocess
 
 import pytest
+from bad_replies import Gate
 from command import Desk
 from fake_api import FakeApi
-from mischief import Gate
 
 pytestmark = pytest.mark.real_time
 

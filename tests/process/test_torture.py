@@ -50,7 +50,7 @@ def test_all_promises_hold_under_a_short_torture(ram: Path) -> None:
 
 MUTANTS = {
     "resubmit after a lost answer": (
-        "flow/submit.py", "        return AnswerLost(str(error))", "        return SubmitDeferred(str(error))",
+        "runner/submit.py", "        return AnswerLost(str(error))", "        return SubmitDeferred(str(error))",
         "never pays twice"),
     "keep half files": (
         "download/part.py", "= media.walk(whole)\n", "= media.Structure(len(whole), None, None)\n",

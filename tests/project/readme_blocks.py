@@ -21,8 +21,9 @@ import readme_figures
 from conformance_table import GROUPS
 
 from batchgen.cli import COMMANDS, cli
-from batchgen.clip import NEXT, State
+from batchgen.clip import State
 from batchgen.sandbox.faults import Faults
+from batchgen.states import NEXT
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"

@@ -13,7 +13,7 @@ import pytest
 from source import ROOT
 
 from batchgen import manifest as manifests
-from batchgen.media import inspect
+from batchgen.files.mp4 import inspect
 
 pytestmark = pytest.mark.real_time
 

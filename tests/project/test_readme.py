@@ -13,19 +13,18 @@ from readme_blocks import BLOCKS, README, ROOT, blocks_in, command, fresh, visib
 
 import batchgen
 from batchgen import settings
+from batchgen.billing.audit import Audit, Item
+from batchgen.billing.bill import By, make_bill
+from batchgen.billing.prices import PriceSource, Quote
 from batchgen.cli import COMMANDS, cli
 from batchgen.clip import State
 from batchgen.errors import Exit
 from batchgen.planning import Given, make_plan
 from batchgen.sandbox.faults import Faults
-from batchgen.spending.audit import Audit, Item
-from batchgen.spending.bill import By, make_bill
-from batchgen.spending.charges import Quote, Source
-from batchgen.views.audit import audit_object
-from batchgen.views.bill import bill_object
+from batchgen.views.bill import audit_object, bill_object
+from batchgen.views.doubts import ClipProblem
 from batchgen.views.export import columns
 from batchgen.views.plan import plan_object
-from batchgen.views.problem import Problem
 from batchgen.views.status import Facts, status_object
 
 TEXT = README.read_text(encoding="utf-8")
@@ -117,10 +116,10 @@ def test_an_options_variable_has_its_name(name: str) -> None:
 def test_every_field_of_the_json_answers_is_told() -> None:
     """Fields are stable, and so they have to be known."""
     said = section("JSON")
-    problems = [Problem("a", State.FAILED, "why"), Problem("b", State.LOST, "why")]
+    problems = [ClipProblem("a", State.FAILED, "why"), ClipProblem("b", State.LOST, "why")]
     facts = Facts("n", {}, 0, 0, 0, None, None, "clips", problems, "n")
     status = status_object(facts, now=0.0)
-    plan = plan_object(make_plan([], [], quote=lambda _m, _p: Quote(None, Source.UNKNOWN), given=Given()))
+    plan = plan_object(make_plan([], [], quote=lambda _m, _p: Quote(None, PriceSource.UNKNOWN), given=Given()))
     fields = {*status, *plan, *status["state"], *status["failures"][0], *status["attention"][0]}
     assert not [field for field in sorted(fields) if f"`{field}`" not in said]
 

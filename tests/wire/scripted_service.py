@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from batchgen.providers.segmind import Segmind
+from batchgen.providers.segmind.client import Segmind
 from batchgen.redact import Secret
 
 KEY: Final = "SG_0123456789abcdef"

@@ -22,8 +22,8 @@ from conformance_table import CASES, GROUPS, NEVER
 
 from batchgen.errors import AccountError, CallError, ClipError, NowError, UsageError
 from batchgen.providers.base import Accepted, Completed, Gone, HistoryPage, HistoryRow, Refused, Running
-from batchgen.providers.segmind import Segmind
-from batchgen.providers.segmind_wire import find_link
+from batchgen.providers.segmind.client import Segmind
+from batchgen.providers.segmind.parse import find_link
 from batchgen.redact import Secret
 
 pytestmark = pytest.mark.real_time

@@ -19,11 +19,11 @@ from mp4 import video
 
 from batchgen.download import Downloader
 from batchgen.download import part as part_module
-from batchgen.download.blocks import BLOCK, Blocks
 from batchgen.download.part import Part, PartWriter
+from batchgen.download.writer import BLOCK, BlockWriter
 from batchgen.errors import DiskFullError
-from batchgen.folders import Folders
-from batchgen.media import Expect
+from batchgen.files.durable import Folders
+from batchgen.files.mp4 import Expect
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -85,13 +85,13 @@ def part(tmp_path: Path) -> Part:
 
 
 @pytest.fixture
-async def blocks(part: Part) -> AsyncIterator[Blocks]:
+async def blocks(part: Part) -> AsyncIterator[BlockWriter]:
     async with asyncio.TaskGroup() as group:
-        yield Blocks(part, group)
+        yield BlockWriter(part, group)
     part.close()
 
 
-async def test_the_next_block_fills_while_one_is_written(disk: Disk, part: Part, blocks: Blocks) -> None:
+async def test_the_next_block_fills_while_one_is_written(disk: Disk, part: Part, blocks: BlockWriter) -> None:
     """The network does not wait for the disk, nor the disk for the network."""
     disk.open.clear()
     await blocks.add(bytes(BLOCK))
@@ -103,7 +103,7 @@ async def test_the_next_block_fills_while_one_is_written(disk: Disk, part: Part,
     assert (disk.story, part.size) == (["filled", "written"], BLOCK)
 
 
-async def test_no_more_than_two_blocks_are_in_memory(disk: Disk, part: Part, blocks: Blocks) -> None:
+async def test_no_more_than_two_blocks_are_in_memory(disk: Disk, part: Part, blocks: BlockWriter) -> None:
     """A disk that is slower than the network slows the network down; the blocks keep their order."""
     disk.open.clear()
     await blocks.add(b"a" * BLOCK)
@@ -119,7 +119,7 @@ async def test_no_more_than_two_blocks_are_in_memory(disk: Disk, part: Part, blo
     assert disk.most == 1
 
 
-async def test_whatever_the_pieces_are_the_file_and_its_hash_are_of_the_whole(part: Part, blocks: Blocks) -> None:
+async def test_whatever_the_pieces_are_the_file_and_its_hash_are_of_the_whole(part: Part, blocks: BlockWriter) -> None:
     """A piece may be a byte, or more than a block."""
     dice, at = random.Random(7), 0
     while at < len(LONG):
@@ -131,7 +131,7 @@ async def test_whatever_the_pieces_are_the_file_and_its_hash_are_of_the_whole(pa
 
 
 async def test_a_block_counts_once_it_is_hashed_as_well(
-    part: Part, blocks: Blocks, monkeypatch: pytest.MonkeyPatch
+    part: Part, blocks: BlockWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hash has to meet the bytes in their order, however long the disk took before."""
     gate, hash_ = threading.Event(), Part.hash
@@ -152,7 +152,9 @@ async def test_a_block_counts_once_it_is_hashed_as_well(
     assert part.size == BLOCK
 
 
-async def test_a_write_that_fails_in_flight_is_told_by_the_next_call(disk: Disk, part: Part, blocks: Blocks) -> None:
+async def test_a_write_that_fails_in_flight_is_told_by_the_next_call(
+    disk: Disk, part: Part, blocks: BlockWriter
+) -> None:
     """`size` is what is surely there; nothing is added behind a hole."""
     disk.failing = {2: errno.ENOSPC}
     await blocks.add(LONG[:BLOCK])

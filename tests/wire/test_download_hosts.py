@@ -10,7 +10,7 @@ from aiohttp.resolver import ThreadedResolver
 from filehost import SMALL, Host, check, downloader, host, plain, served  # noqa: F401
 from yarl import URL
 
-from batchgen.download import Downloader, hosts
+from batchgen.download import Downloader, addresses
 from batchgen.errors import DownloadError
 
 pytestmark = pytest.mark.real_time
@@ -63,7 +63,7 @@ async def test_an_address_that_is_not_public_is_refused(tmp_path: Path, url: str
 )  # fmt: skip
 async def test_a_name_that_leads_to_such_an_address_is_refused(address: str) -> None:
     """Private, link-local, metadata of clouds, IPv4 in IPv6's clothes: a name is as good as where it leads."""
-    resolver = hosts.PublicResolver(loopback=True)
+    resolver = addresses.PublicResolver(loopback=True)
 
     class Rebound(ThreadedResolver):
         async def resolve(
@@ -73,7 +73,7 @@ async def test_a_name_that_leads_to_such_an_address_is_refused(address: str) -> 
 
     resolver._inner = Rebound()
     if address in {"127.0.0.1", "::1"}:
-        assert not hosts.may_connect(address, loopback=False)
+        assert not addresses.may_connect(address, loopback=False)
     else:
         with pytest.raises(DownloadError, match="not a public address"):
             await resolver.resolve("images.example", 443)
@@ -88,11 +88,11 @@ def test_public_addresses_may_be_fetched_from() -> None:
         "https://[2606:4700::1]/",
         "https://1e100.net/a",
     ):
-        hosts.check(URL(url), loopback=False)
+        addresses.check(URL(url), loopback=False)
     for url in ("http://127.0.0.1:80/", "http://localhost/", "http://[::1]/a", "https://localhost/"):
-        hosts.check(URL(url), loopback=True)
-    assert hosts.may_connect("fe80::1%eth0", loopback=True) is False
-    assert hosts.may_connect("no address", loopback=True) is False
+        addresses.check(URL(url), loopback=True)
+    assert addresses.may_connect("fe80::1%eth0", loopback=True) is False
+    assert addresses.may_connect("no address", loopback=True) is False
 
 
 async def test_a_name_that_leads_to_loopback_works_only_beside_loopback(
@@ -101,7 +101,7 @@ async def test_a_name_that_leads_to_loopback_works_only_beside_loopback(
     """The resolved address is judged, not the name."""
     host.script = [served(SMALL)]
     await downloader.fetch(host.url.replace("127.0.0.1", "localhost"), tmp_path / "a.mp4")
-    resolver = hosts.PublicResolver(loopback=False)
+    resolver = addresses.PublicResolver(loopback=False)
     with pytest.raises(DownloadError, match="localhost: not a public address"):
         await resolver.resolve("localhost", 443)
     await resolver.close()

@@ -24,8 +24,8 @@ from scripted_service import KEY, provider, raw_server, serving
 
 from batchgen.errors import AccountError, CallError, ClipError, NowError, UnknownError, UnsureError
 from batchgen.providers.base import Accepted, Completed, Gone, HistoryPage, HistoryRow, Refused, Running
-from batchgen.providers.segmind import Segmind
-from batchgen.providers.segmind_wire import Answer
+from batchgen.providers.segmind.client import Segmind
+from batchgen.providers.segmind.parse import Answer
 
 pytestmark = pytest.mark.real_time
 

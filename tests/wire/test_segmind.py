@@ -13,7 +13,7 @@ from scripted_service import KEY, MP4, answering, provider, raw_server, serving
 
 from batchgen.errors import CallError, NowError, UnknownError, UnsureError, UsageError
 from batchgen.providers.base import Accepted, Provider
-from batchgen.providers.segmind import Segmind
+from batchgen.providers.segmind.client import Segmind
 from batchgen.redact import Secret
 
 pytestmark = pytest.mark.real_time

@@ -13,9 +13,9 @@ from aiohttp import web
 from scripted_service import KEY, MP4, Handler, answering, drop, provider, raw_server, serving
 
 from batchgen.errors import AccountError, CallError, ClipError, DownloadError, NowError, UnknownError
-from batchgen.pacing.answers import Answers
-from batchgen.pacing.pacer import Call, Pacer
 from batchgen.providers.base import Completed, Gone, Running
+from batchgen.ratelimit.answers import Answers
+from batchgen.ratelimit.limiter import Call, Pacer
 
 pytestmark = pytest.mark.real_time
 

@@ -13,7 +13,7 @@ from scripted_service import KEY, answering, drop, provider, raw_server, serving
 
 from batchgen.errors import AccountError, CallError, ClipError, NowError, UnknownError, UnsureError
 from batchgen.providers.base import Accepted
-from batchgen.providers.segmind import Segmind
+from batchgen.providers.segmind.client import Segmind
 from batchgen.redact import Secret
 
 pytestmark = pytest.mark.real_time

@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+
+import tomllib
+from decimal import Decimal
+from importlib.resources import files
+from types import MappingProxyType
+
 _MODULES = {"wan-2.5-t2v": "wan_2_5_t2v"}
 
 #: What the manifest says of one model: one price for every clip, or one for each "1280*720/5".
@@ -83,3 +89,23 @@ def price_cell(params: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
 def _defaults(model: str) -> Mapping[str, Any]:
     known = find(model)
     return known.defaults if known else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One model's prices: micro-dollars a clip by `price_cell`, and where they come from, in words."""
+
+    prices: Mapping[str, int]
+    note: str
+
+
+def table(model: str) -> Table:
+    """Read the table of one model.
+
+    Raises:
+        KeyError: the file has none of it: a fault of batchgen.
+    """
+    text = files(__package__).joinpath("prices.toml").read_text(encoding="utf-8")
+    entry = tomllib.loads(text, parse_float=Decimal)[model]
+    prices = {cell: int(amount * 1_000_000) for cell, amount in entry["usd"].items()}
+    return Table(MappingProxyType(prices), f"estimate of {entry['as_of']}: {entry['source']}")

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from batchgen.providers.models.base import Model
-from batchgen.providers.models.table import table
+from batchgen.providers.models.base import Model, table
 
 SIZES = ("832*480", "480*832", "1280*720", "720*1280", "1920*1080", "1080*1920")
 DURATIONS = (5, 10)

@@ -50,7 +50,7 @@ def _seed(value: object) -> object:
     return number
 
 
-class Params(BaseModel):
+class Wan25Params(BaseModel):
     """Every parameter of wan-2.5-t2v."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -18,20 +18,20 @@ from night_service import COST, NightService, Weather, least_makespan
 from virtual_time import EPOCH, VirtualTimeLoop
 
 from batchgen.clip import Wanted
-from batchgen.flow.brake import Brake
-from batchgen.flow.runner import Orders, Runner
-from batchgen.flow.tools import Tools
+from batchgen.files.mp4 import Expect, Fetched
 from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import Ledger
-from batchgen.media import Expect, Fetched
-from batchgen.pacing.lessons import Lessons
-from batchgen.pacing.pace import Pace
-from batchgen.pacing.pacer import Pacer
-from batchgen.pacing.places import Places
-from batchgen.pacing.rate import HEADROOM
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Source
+from batchgen.ratelimit.adaptive_rate import HEADROOM
+from batchgen.ratelimit.concurrency import ConcurrencyLimit
+from batchgen.ratelimit.limiter import Pacer
+from batchgen.ratelimit.memory import AccountMemory
+from batchgen.ratelimit.setup import PaceSetup
+from batchgen.runner.context import RunContext
+from batchgen.runner.dispatcher import Dispatcher, Orders
+from batchgen.runner.shutdown import Shutdown
 from batchgen.settings import Settings
 
 #: The published mean of the model, whatever the night brings.
@@ -65,7 +65,7 @@ class Night:
 
 
 class Shelf:
-    """Implements `flow.tools.Downloads`: files come soon, and nothing is written."""
+    """Implements `runner.context.Downloads`: files come soon, and nothing is written."""
 
     takes_s = 1.0
 
@@ -84,25 +84,25 @@ class Shelf:
 
 
 def simulate(
-    weather: Weather, policy: str, clips: int, *, in_flight: int = 400, lessons: Lessons | None = None
+    weather: Weather, policy: str, clips: int, *, in_flight: int = 400, lessons: AccountMemory | None = None
 ) -> Night:
     """Run one night to its end; `lessons` are what nights before it learned, and take in what it learns."""
     service = NightService(weather)
     began = time.perf_counter()
     with _folder() as folder, asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        makespan = runner.run(_night(folder, service, policy, clips, in_flight, lessons or Lessons(None)))
+        makespan = runner.run(_night(folder, service, policy, clips, in_flight, lessons or AccountMemory(None)))
     return _summed(service, policy, clips, makespan, time.perf_counter() - began)
 
 
 def simulate_second(weather: Weather, policy: str, clips: int) -> Night:
     """Run a night, and another one of the same weather after it; gives the second."""
-    lessons = Lessons(None)
+    lessons = AccountMemory(None)
     simulate(weather, policy, clips, lessons=lessons)
     return simulate(weather, policy, clips, lessons=lessons)
 
 
 async def _night(
-    folder: Path, service: NightService, policy: str, clips: int, in_flight: int, lessons: Lessons
+    folder: Path, service: NightService, policy: str, clips: int, in_flight: int, lessons: AccountMemory
 ) -> float:
     loop = asyncio.get_running_loop()
     ledger = Ledger(folder / "night", wall_clock=lambda: EPOCH + loop.time())
@@ -115,24 +115,24 @@ async def _night(
             start=(known.rpm, known.knee) if known.rpm else None, learned=partial(lessons.rate, ceiling=rpm),
         )  # fmt: skip
         # The others can't find out how many slots there are: they are told.
-        told = Places(in_flight, start=service.weather.slots * 3 // 2)
-        ours = Pace(Settings(in_flight=in_flight), lessons=lessons).places(EXPECTED_S)
+        told = ConcurrencyLimit(in_flight, start=service.weather.slots * 3 // 2)
+        ours = PaceSetup(Settings(in_flight=in_flight), lessons=lessons).places(EXPECTED_S)
         places = ours if policy == "ours" else told
         times = RunTimes(EXPECTED_S)
         poller = _poller(policy, service, pacer, ledger, places)
-        tools = Tools(
+        tools = RunContext(
             ledger=ledger, provider=service, pacer=pacer, poller=poller, places=places, downloads=Shelf(),
-            brake=Brake(), clips_dir=folder / "night" / "clips", price=lambda _: COST, estimate=lambda _: COST,
+            shutdown=Shutdown(), clips_dir=folder / "night" / "clips", price=lambda _: COST, estimate=lambda _: COST,
             run_times=lambda _: times, dice=lambda: 0.5, started_at=ledger.now(),
         )  # fmt: skip
         reconciler = Reconciler(service, pacer, settle_s=7200.0, taken=ledger.request_ids)
-        await Runner(tools, reconciler, Orders()).run()
+        await Dispatcher(tools, reconciler, Orders()).run()
         return loop.time() - Shelf.takes_s
     finally:
         ledger.close()
 
 
-def _poller(policy: str, service: NightService, pacer: Pacer, ledger: Ledger, places: Places) -> Poller:
+def _poller(policy: str, service: NightService, pacer: Pacer, ledger: Ledger, places: ConcurrencyLimit) -> Poller:
     kind = {"ours": Poller, "oracle": OraclePoller}.get(policy, RulePoller)
     poller = kind(service, pacer, deadline_s=3300.0, wall_clock=ledger.now, probes=places)
     if isinstance(poller, OraclePoller):

@@ -1,0 +1,207 @@
+"""The wall that spending stops at: caps, what each request holds of them, and what keeps the next one out. Pure.
+
+Amounts are whole micro-dollars (1e-6 USD); one that is not known is None, and never added up as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from enum import StrEnum
+
+from batchgen.clip import Request
+
+#: Before a charge was seen, the table's estimate may be wrong by this factor; the wall reserves for it.
+UNSEEN_FACTOR = 2
+#: The least that a clip of unknown price may cost: it is never taken for nothing.
+UNKNOWN = 1
+
+# --- days ---------------------------------------------------------------------------------------------
+
+
+def day_of(at: float, tz: tzinfo | None = None) -> str:
+    """Name the calendar day of a time in epoch seconds: "2026-11-24", by the local clock (or another zone's)."""
+    return datetime.fromtimestamp(at, tz).date().isoformat()
+
+
+def next_day(at: float, tz: tzinfo | None = None, *, days: int = 1) -> datetime:
+    """Give the moment at which the calendar day after that of `at` begins, whatever is done to the clocks.
+
+    `days` 0 gives that at which the day of `at` itself began.
+    """
+    here = datetime.fromtimestamp(at, tz)
+    midnight = datetime.combine(here.date() + timedelta(days=days), time(), tz)
+    # Where the clocks jump over midnight, the day begins at what the zone calls that moment.
+    return midnight.astimezone(UTC).astimezone(tz)
+
+
+# --- the wall -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one request means to the budget. `live`: it was charged, or may be; it neither was refused nor failed."""
+
+    day: str = ""  #: of its submission
+    held: int = 0
+    cost: int | None = None
+    live: bool = False
+
+    @property
+    def open(self) -> bool:
+        """True while what it costs is not known."""
+        return self.live and self.cost is None
+
+
+NO_ENTRY = Entry()
+
+
+def entry_of(request: Request | None) -> Entry:
+    """Say what a request means to the budget."""
+    if request is None:
+        return NO_ENTRY
+    return Entry(day_of(request.intent_at), request.held, request.cost, not request.free)
+
+
+@dataclass(slots=True)
+class Sums:
+    """What a number of requests add up to. Amounts in micro-dollars, by price class where that matters."""
+
+    spent: int = 0
+    clips: int = 0  #: submissions that were charged, or may be
+    unpriced: int = 0  #: of these, those whose cost is not known, and for which nothing is reserved
+    held: dict[str, int] = field(default_factory=dict)  #: what is reserved
+    open: dict[str, int] = field(default_factory=dict)  #: requests whose cost is not known
+
+    @property
+    def reserved(self) -> int:
+        """The sum of all reservations as they are on disk."""
+        return sum(self.held.values())
+
+    def exposure(self, seen: Mapping[str, int]) -> int:
+        """What open requests may cost: their reservations, or the highest charge seen if that is more."""
+        return sum(
+            max(self.held.get(price_class, 0), self.open.get(price_class, 0) * seen.get(price_class, 0))
+            for price_class in self.held.keys() | self.open.keys()
+        )
+
+    def add(self, price_class: str, *, spent: int, clips: int, held: int, opened: int, unpriced: int) -> None:
+        """Take amounts and numbers in, or out again where they are negative."""
+        self.spent += spent
+        self.clips += clips
+        self.unpriced += unpriced
+        _raise(self.held, price_class, held)
+        _raise(self.open, price_class, opened)
+
+    def book(self, price_class: str, stake: Entry, sign: int) -> None:
+        """Take one request in (`sign` 1), or out again (-1)."""
+        cost, opened = stake.cost or 0, int(stake.open)
+        unpriced = int(stake.open and not stake.held)
+        self.add(
+            price_class, spent=sign * cost, clips=sign * stake.live, held=sign * stake.held, opened=sign * opened,
+            unpriced=sign * unpriced,
+        )  # fmt: skip
+
+
+def _raise(by_price_class: dict[str, int], price_class: str, more: int) -> None:
+    """Add to one of the sums by price class; what comes to nothing is left out."""
+    if more:
+        by_price_class[price_class] = by_price_class.get(price_class, 0) + more
+        if not by_price_class[price_class]:
+            del by_price_class[price_class]
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What a batch may spend; None: no such cap."""
+
+    usd: int | None = None  #: over all runs
+    usd_per_day: int | None = None  #: on what is submitted on one calendar day, local time
+    clips: int | None = None  #: submissions that are charged, or may be, over all runs
+    unknown_ok: bool = False  #: the user's word: submit also what nobody knows the price of
+
+    @property
+    def priced(self) -> bool:
+        """True when a cap in USD is set, so that prices matter."""
+        return self.usd is not None or self.usd_per_day is not None
+
+    @property
+    def any(self) -> bool:
+        """True when there is a cap at all."""
+        return self.priced or self.clips is not None
+
+
+NO_CAPS = Caps()
+
+
+class Cap(StrEnum):
+    """What keeps a request from being submitted."""
+
+    PRICE = "price"  #: a cap is set, and nobody knows what it may cost
+    CLIPS = "clips"
+    TOTAL = "total"
+    DAY = "day"
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """What is set aside for the clips that come before: their worst prices, and their number."""
+
+    usd: int = 0
+    clips: int = 0
+
+
+NOTHING_SET_ASIDE = SetAside()
+
+
+@dataclass(slots=True)
+class Budget(Sums):
+    """The budget: spent + reserved never passes a cap, whatever the concurrency.
+
+    It keeps sums per price class, so that a charge above its reservation re-prices what is open at once. Only
+    such a charge can make spent + reserved pass a cap, by no more than it was above what was held for it;
+    then nothing is submitted until all fits again.
+    """
+
+    caps: Caps = NO_CAPS
+    seen: dict[str, int] = field(default_factory=dict)  #: highest charge per price class
+    days: dict[str, Sums] = field(default_factory=dict)  #: the latest days of submission
+
+    def on(self, day: str) -> Sums:
+        """Give the sums of a day."""
+        return self.days.get(day) or Sums()
+
+    def worst(self, price_class: str, estimate: int | None, manifest_price: int | None = None) -> int | None:
+        """Give the worst price that a request of this class must be reserved with; None: unknown."""
+        if price_class in self.seen:
+            return self.seen[price_class]
+        if manifest_price is not None:
+            return manifest_price
+        return None if estimate is None else estimate * UNSEEN_FACTOR
+
+    def barrier(self, price: int | None, day: str, ahead: SetAside = NOTHING_SET_ASIDE) -> Cap | None:
+        """Say what keeps one more request at this worst price from being submitted on a day; None: nothing does."""
+        caps = self.caps
+        if caps.priced and price is None and not caps.unknown_ok:
+            return Cap.PRICE
+        if caps.clips is not None and self.clips + ahead.clips + 1 > caps.clips:
+            return Cap.CLIPS
+        more = ahead.usd + (UNKNOWN if price is None else price)
+        if caps.usd is not None and self.spent + self.exposure(self.seen) + more > caps.usd:
+            return Cap.TOTAL
+        today = self.on(day)
+        if caps.usd_per_day is not None and today.spent + today.exposure(self.seen) + more > caps.usd_per_day:
+            return Cap.DAY
+        return None
+
+    def move(self, price_class: str, before: Entry, after: Entry) -> None:
+        """Book the change of one request."""
+        if before == after:
+            return
+        for stake, sign in ((before, -1), (after, 1)):
+            if stake is not NO_ENTRY:
+                self.book(price_class, stake, sign)
+                self.days.setdefault(stake.day, Sums()).book(price_class, stake, sign)
+        if after.cost:  # a free one says nothing of what the next may cost
+            self.seen[price_class] = max(after.cost, self.seen.get(price_class, 0))

@@ -1,0 +1,193 @@
+"""`batchgen doctor`: is this machine, this account and this batch fit for a night? Spends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from batchgen.cli import common
+from batchgen.errors import BatchgenError, CallError, Exit, UsageError
+
+if TYPE_CHECKING:
+    from batchgen.providers.segmind.client import Segmind
+    from batchgen.redact import Secret
+
+#: Less than this is little for a night (bytes).
+LITTLE_DISK = 2 * 2**30
+#: A clock that is off by more makes expiry times wrong (seconds).
+CLOCK_OFF_S = 60.0
+#: The documented shape of a key; others are tried all the same.
+KEY_SHAPE = "SG_ and 16 or more of 0-9 a-f"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: fine, worth a warning, or in the way of a run."""
+
+    about: str
+    level: str  #: ok, warning, error
+    text: str
+
+
+@click.command("doctor")
+@click.argument("manifest", metavar="[MANIFEST]", required=False)
+@common.folder_option
+@click.option("--base-url", envvar="SEGMIND_BASE_URL", help="Another origin in place of https://api.segmind.com.")
+@common.json_option
+def doctor(manifest: str | None, folder: Path | None, *, base_url: str | None, as_json: bool) -> None:
+    """Check key, balance, clock, disk and media; with a MANIFEST also the batch's ledger.
+
+    Asks the service for the balance only, which is free. Exit code 0 when a run can start, 2 when not.
+    """
+    place = _place(manifest, folder)
+    findings = [*_python(), *_media(), *_disk(place), *_ledger(place if manifest or folder else None)]
+    findings += asyncio.run(_account(place, base_url))
+    bad = any(finding.level == "error" for finding in findings)
+    if as_json:
+        obj = {"schema_version": 1, "ok": not bad, "findings": [asdict(finding) for finding in findings]}
+        common.put(common.json_text(obj))
+    else:
+        for finding in findings:
+            mark = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}[finding.level]
+            click.echo(f"{mark}  {finding.about:<8}  {finding.text}")
+    sys.exit(Exit.USAGE if bad else Exit.OK)
+
+
+def _place(manifest: str | None, folder: Path | None) -> Path:
+    from batchgen.settings import batch_folder, find_manifest
+
+    if folder is not None:
+        return folder.absolute()
+    return batch_folder(find_manifest(manifest)) if manifest else Path.cwd()
+
+
+def _python() -> Iterator[Finding]:
+    import sqlite3
+
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("python", "ok", f"{version}, SQLite {sqlite3.sqlite_version}")
+
+
+def _media() -> Iterator[Finding]:
+    try:
+        import av
+    except ImportError:
+        text = "PyAV is missing: the sandbox serves small ready-made clips; pip install '.[media]' renders them"
+        yield Finding("media", "warning", text)
+    else:
+        yield Finding("media", "ok", f"PyAV {av.__version__}")
+
+
+def _disk(place: Path) -> Iterator[Finding]:
+    from batchgen.views.text import size
+
+    there = next(path for path in (place, *place.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    text = f"{size(free)} free at {there}"
+    yield (
+        Finding("disk", "warning", f"{text}: little for a night") if free < LITTLE_DISK else Finding("disk", "ok", text)
+    )
+
+
+def _ledger(folder: Path | None) -> Iterator[Finding]:
+    """Walk the ledger, hold it against its log, and look at what its drive means for it."""
+    from batchgen.ledger import filesystem, integrity, journal
+    from batchgen.ledger.lock import holder
+
+    if folder is None:
+        return
+    if special := filesystem.of(folder):
+        yield Finding("drive", "warning", str(special))
+    path = folder / integrity.FILE
+    try:
+        if not integrity.exists(folder):
+            yield Finding("ledger", "ok", f"none yet in {folder}")
+            return
+        who = holder(folder)
+        integrity.check(folder, live=who is not None, deep=True)
+    except BatchgenError as error:
+        yield Finding("ledger", "error", str(error))
+        return
+    yield Finding("ledger", "ok", f"{path} is sound" + (f", and held by {who}" if who else ""))
+    if not (folder / journal.FILE).exists():
+        yield Finding("log", "warning", f"{folder / journal.FILE} is missing; the next run writes it anew")
+    elif who is None:  # a run writes both, one after the other
+        yield from _agreement(folder)
+
+
+def _agreement(folder: Path) -> Iterator[Finding]:
+    """Hold log and spill file against the ledger."""
+    from batchgen.ledger.agreement import compare
+    from batchgen.views.text import plural
+
+    try:
+        found = compare(folder)
+    except (BatchgenError, OSError) as error:
+        yield Finding("log", "warning", f"can't be held against the ledger ({error})")
+        return
+    if found.other:
+        told = f"tells {plural(found.other, 'event')} otherwise than the ledger: one of them was changed"
+        yield Finding("log", "error", f"{told}. Move ledger.db away and `batchgen recover` builds it from the log")
+    elif found.missing or found.damaged:
+        told = f"lacks {plural(found.missing, 'event')}, {plural(found.damaged, 'line')} of it damaged"
+        yield Finding("log", "warning", f"{told}; the ledger has them all")
+    else:
+        yield Finding("log", "ok", f"agrees with the ledger ({plural(found.events, 'event')})")
+    if found.spilled:
+        told = f"{plural(found.spilled, 'request id')} that the ledger could not take; the next run takes them up"
+        yield Finding("spill", "warning", told)
+
+
+async def _account(place: Path, base_url: str | None) -> list[Finding]:
+    """Look at the key, the balance and the clocks."""
+    from batchgen.providers.segmind.client import DEFAULT_BASE, Segmind
+    from batchgen.settings import find_key
+
+    try:
+        key = find_key(place.parent) or find_key(place)
+        if key is None:
+            hint = "set SEGMIND_API_KEY, or write it to .env beside the manifest"
+            return [Finding("key", "error", f"none: {hint} (--sandbox needs none)")]
+        provider = Segmind(key, base_url=base_url or DEFAULT_BASE)
+    except UsageError as error:
+        return [Finding("key", "error", str(error))]
+    async with provider:
+        return [*_key(key), *await _balance(provider), *_clock(provider)]
+
+
+def _key(key: Secret) -> Iterator[Finding]:
+    import re
+
+    if re.fullmatch(r"SG_[0-9a-f]{16,}", key.get_secret_value()):
+        yield Finding("key", "ok", "found, of the documented shape (it is never shown)")
+    else:
+        yield Finding("key", "warning", f"found, but it does not look like one ({KEY_SHAPE}); it is tried all the same")
+
+
+async def _balance(provider: Segmind) -> list[Finding]:
+    from batchgen.money import usd
+
+    try:
+        credits_left = await provider.balance()
+    except CallError as error:
+        return [Finding("balance", "error", f"{provider.origin}: {error}")]
+    level = "ok" if credits_left else "warning"
+    return [Finding("balance", level, f"{usd(credits_left)} of credits; the service accepts the key")]
+
+
+def _clock(provider: Segmind) -> Iterator[Finding]:
+    if provider.server_time is None:
+        return
+    off = time.time() - provider.server_time
+    if abs(off) > CLOCK_OFF_S:
+        yield Finding("clock", "warning", f"is {off:+.0f} s off the service's: set it, or expiry times are wrong")
+    else:
+        yield Finding("clock", "ok", "agrees with the service's")

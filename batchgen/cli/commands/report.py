@@ -1,0 +1,127 @@
+"""`batchgen report`: the morning's report, and the bill. Reads the ledger; submits and changes nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from batchgen.cli import common
+
+if TYPE_CHECKING:
+    from batchgen.billing.audit import Audit
+    from batchgen.billing.bill import Bill
+    from batchgen.ledger.reader import Reader
+
+_BY = ("clip", "prompt", "cell", "day", "model", "take")
+
+
+@click.command("report")
+@common.manifest_argument
+@common.folder_option
+@common.sandbox_option
+@click.option("--bill", is_flag=True, help="The bill: estimated, charged, free, reserved, and what is not known.")
+@click.option(
+    "--by", type=click.Choice(_BY), metavar="|".join(_BY), help="With --bill: add it up by this. [default: prompt]"
+)
+@click.option("--audit", is_flag=True, help="With --bill: hold it against the account's request history.")
+@click.option("--base-url", envvar="SEGMIND_BASE_URL", help="Another origin than the batch's own, for --audit.")
+@click.option("--history-url", envvar="SEGMIND_HISTORY_URL", hidden=True)
+@common.json_option
+def report(
+    manifest: str,
+    folder: Path | None,
+    *,
+    sandbox: bool,
+    bill: bool,
+    by: str | None,
+    audit: bool,
+    base_url: str | None,
+    history_url: str | None,
+    as_json: bool,
+) -> None:
+    """Tell how the night went: counts, money, doubts, failures by cause, and where the files are.
+
+    With --bill, what it cost: every request, to the last digit, by clip, prompt, matrix cell, day, model or take.
+    With --audit, what the account's own history says of it; nothing is changed, and where the history can't be read,
+    that is what the audit says.
+    """
+    from batchgen.ledger.reader import Reader
+
+    where = common.ledger_folder(manifest, folder, sandbox=sandbox)
+    reader = Reader(where)
+    try:
+        if bill or by or audit:
+            asked = {"base_url": base_url, "history_url": history_url} if audit else None
+            _bill(reader, by or "prompt", asked, manifest, as_json=as_json)
+        else:
+            _morning(reader, manifest, ("--dir", str(folder)) if folder else (), as_json=as_json)
+    finally:
+        reader.close()
+
+
+def _bill(reader: Reader, by: str, asked: dict[str, Any] | None, arg: str, *, as_json: bool) -> None:
+    from batchgen.views.bill import audit_lines, audit_object, bill_object, bill_text
+
+    made = made_by(reader, by)
+    about: dict[str, Any] = {
+        "name": reader.meta("name") or reader.folder.name,
+        "sandbox": common.is_sandbox(reader),
+        "cap": reader.caps().usd,
+    }
+    held = None if asked is None else _audited(reader, asked, arg)
+    obj = bill_object(made, **about)
+    if held is not None:
+        obj["audit"] = audit_object(held)
+
+    def text() -> str:
+        told = bill_text(made, common.width(), ascii=common.plain_ascii(), **about)
+        return told if held is None else "\n\n".join([told, "\n".join(audit_lines(held, common.width()))])
+
+    common.answer(obj, text, as_json=as_json)
+
+
+def _audited(reader: Reader, asked: dict[str, Any], arg: str) -> Audit:
+    """Hold every request against the history of its model; a batch that never submitted has nothing to hold."""
+    from batchgen.billing.audit import Read, hold, period
+    from batchgen.cli.history_session import read_history
+    from batchgen.history import other_batches
+
+    clips = [clip for clip, _ in reader.requests()]
+    span = period(clips)
+    if span is None:
+        return hold([], Read(whole=True))
+    read = read_history(reader, {clip.wanted.model for clip in clips}, span, asked)
+    beside = {reader.folder.absolute().parent, Path(arg).absolute().parent}
+    return hold(clips, read, other_batches.request_ids(reader.folder, beside) if read.rows else ())
+
+
+def made_by(reader: Reader, by: str) -> Bill:
+    """Add up every request of a ledger."""
+    from batchgen.billing.bill import By, make_bill
+
+    return make_bill((clip for clip, _ in reader.requests()), By(by))
+
+
+def _morning(reader: Reader, arg: str, options: tuple[str, ...], *, as_json: bool) -> None:
+    from batchgen.ledger.lock import holder
+    from batchgen.views.bill import bill_object, summary_lines
+    from batchgen.views.facts import facts_of
+    from batchgen.views.status import status_object, status_text
+
+    live = holder(reader.folder) is not None
+    facts = facts_of(reader, arg, live=live, caps=reader.caps(), options=options)
+    status = status_object(facts, now=time.time())
+    made = made_by(reader, "model")
+    money = bill_object(made, name=facts.name, sandbox=facts.sandbox, cap=facts.caps.usd)
+
+    def text() -> str:
+        parts = [status_text(status, common.width(), ascii=common.plain_ascii())]
+        if made.total.requests:
+            lines = [*summary_lines(made.total, common.width() - 2), facts.command("report", "--bill")]
+            parts.append("\n".join(["The bill", *(f"  {line}" for line in lines)]))
+        return "\n\n".join(parts)
+
+    common.answer({**status, "bill": money["total"]}, text, as_json=as_json)

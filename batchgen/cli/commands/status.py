@@ -1,0 +1,87 @@
+"""`batchgen status`: how a batch stands. Reads the ledger, never the YAML, so it answers at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from batchgen.cli import common
+from batchgen.errors import BatchgenError
+
+if TYPE_CHECKING:
+    from batchgen.ledger.reader import Reader
+
+
+@click.command("status")
+@click.argument("manifest", metavar="[MANIFEST]", required=False)
+@common.folder_option
+@common.sandbox_option
+@common.json_option
+@click.option("-v", "--verbose", is_flag=True, help="Also what was learned: run times, looks, pace of the account.")
+def status(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json: bool, verbose: bool) -> None:
+    """Show how a batch stands: counts, money, what failed and why, and what to type next.
+
+    Works beside a live run. Without a manifest it lists every batch under jobs/.
+    """
+    from batchgen.views.facts import facts_of_folder
+    from batchgen.views.status import status_object
+
+    if manifest is None and folder is None:
+        _list_all(as_json=as_json, verbose=verbose)
+        return
+    try:
+        _show(manifest, folder, sandbox=sandbox, as_json=as_json, verbose=verbose)
+    except BatchgenError as error:
+        if as_json:
+            facts = facts_of_folder(None, manifest or str(folder), stopped=str(error))
+            common.put(common.json_text(status_object(facts, now=time.time())))
+        raise
+
+
+def _show(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json: bool, verbose: bool) -> None:
+    from batchgen.views.status import status_text
+
+    where = common.ledger_folder(manifest or "", folder, sandbox=sandbox)
+    obj = _object(where, manifest or where.name, ("--dir", str(folder)) if folder else (), verbose=verbose)
+    common.answer(obj, lambda: status_text(obj, common.width(), ascii=common.plain_ascii()), as_json=as_json)
+
+
+def _object(folder: Path, arg: str, options: Sequence[str] = (), *, verbose: bool) -> dict[str, Any]:
+    from batchgen.ledger.lock import holder
+    from batchgen.ledger.reader import Reader
+    from batchgen.views.facts import facts_of
+    from batchgen.views.status import status_object
+
+    now = time.time()
+    reader = Reader(folder)
+    try:
+        facts = facts_of(reader, arg, live=holder(folder) is not None, caps=reader.caps(), options=options)
+        return status_object(facts, now=now) | (_learned(reader, now) if verbose else {})
+    finally:
+        reader.close()
+
+
+def _learned(reader: Reader, now: float) -> dict[str, Any]:
+    from batchgen.cli.learned import learned_of
+    from batchgen.views.learned import learned_object
+
+    return {"learned": learned_object(learned_of(reader, now))}
+
+
+def _list_all(*, as_json: bool, verbose: bool) -> None:
+    from batchgen.ledger.reader import FILE
+    from batchgen.views.status import status_text
+
+    found = sorted(path.parent for path in Path("jobs").glob(f"*/{FILE}"))
+    objects = [_object(folder, folder.name.removesuffix(".sandbox"), verbose=verbose) for folder in found]
+    if as_json:
+        common.put(common.json_text({"schema_version": 1, "batches": objects}))
+        return
+    if not found:
+        click.echo("No batch has run yet under jobs/. `batchgen init NAME` writes a manifest to start from.")
+    for obj in objects:
+        click.echo(status_text(obj, common.width(), ascii=common.plain_ascii()) + "\n")

@@ -1,0 +1,104 @@
+"""The request history for a command that only asks: no lock, no write, its pace the account's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from batchgen.billing.audit import Read
+from batchgen.errors import BatchgenError, CallError, UsageError
+from batchgen.ledger import Reader
+from batchgen.ledger.lock import holder
+from batchgen.providers.base import HistoryPage, Provider
+from batchgen.providers.segmind.client import Segmind
+from batchgen.ratelimit.answers import Answers
+from batchgen.ratelimit.limiter import Call, Pacer
+from batchgen.ratelimit.setup import PaceSetup
+from batchgen.redact import Secret, account_of
+from batchgen.runner.session import SANDBOX_KEY
+from batchgen.settings import Settings, find_key, merge, read_config
+
+
+def read_history(reader: Reader, models: Iterable[str], span: tuple[float, float], given: Mapping[str, Any]) -> Read:
+    """Read the history of a batch's models over a time; whatever is in the way is told, not raised.
+
+    Args:
+        reader: of the batch; its origin and account are asked, and no others.
+        models: whose requests.
+        span: from when to when, epoch seconds; read in windows of at most 31 days.
+        given: `base_url` and `history_url`, None where not given.
+    """
+    try:
+        return asyncio.run(_read(reader, sorted(set(models)), span, given))
+    except (BatchgenError, OSError) as error:
+        return Read(why=f"the request history could not be read: {error}")
+
+
+async def _read(reader: Reader, models: list[str], span: tuple[float, float], given: Mapping[str, Any]) -> Read:
+    sandbox = reader.meta("origin") == "sandbox"
+    settings = merge({"sandbox": True} if sandbox else {}, None, read_config())
+    key = Secret(SANDBOX_KEY) if sandbox else _key(reader)
+    pages: list[HistoryPage] = []
+    why = ""
+    async with AsyncExitStack() as stack:
+        provider = await _connect(stack, reader, settings, key, given)
+        pacer = _pacer(stack, reader, settings, account_of(key))
+        async with asyncio.TaskGroup() as group:
+            pacing = group.create_task(pacer.run())
+            try:
+                for model in models:
+                    pages.append(await _of_model(provider, pacer, model, span))  # noqa: PERF401 - kept if one fails
+            except CallError as error:
+                why = f"the request history could not be read: {error}"
+            finally:
+                pacing.cancel()
+    rows = [row for page in pages for row in page.rows]
+    if why or all(page.whole for page in pages):
+        return Read(rows, not why, why)
+    return Read(rows, why="the request history could not be read whole")
+
+
+def _pacer(stack: AsyncExitStack, reader: Reader, settings: Settings, account: str) -> Pacer:
+    """Make the pacer of the account, at the rate of the batch's last run, or a small part of it beside a run."""
+    if settings.sandbox:
+        return Pacer(settings.rpm)
+    settings = replace(settings, rpm=float(reader.meta("rpm") or settings.rpm))
+    who = f"process {os.getpid()}, report of {reader.folder}"
+    pace = PaceSetup.shared(settings, reader.meta("origin") or "", account, who)
+    stack.callback(pace.close)
+    if pace.others:
+        pace.step_back()
+    return pace.pacer()
+
+
+async def _of_model(provider: Provider, pacer: Pacer, model: str, span: tuple[float, float]) -> HistoryPage:
+    return await Answers(pacer).insisting(Call.HISTORY, partial(provider.history, model, *span))
+
+
+def _key(reader: Reader) -> Secret:
+    manifest = reader.folder / (reader.meta("manifest") or "x")
+    key = find_key(manifest.parent)
+    if key is None:
+        raise UsageError("no API key: set SEGMIND_API_KEY")
+    if account_of(key) != reader.meta("account"):
+        raise UsageError("the batch was made with another API key, and the history shows the requests of one's own")
+    return key
+
+
+async def _connect(
+    stack: AsyncExitStack, reader: Reader, settings: Settings, key: Secret, given: Mapping[str, Any]
+) -> Provider:
+    base_url, history_url = given["base_url"] or reader.meta("origin") or settings.base_url, given["history_url"]
+    if settings.sandbox:
+        if holder(reader.folder):
+            raise UsageError("a run is at work in the sandbox, and it has the sandbox to itself")
+        from batchgen.sandbox.server import Sandbox
+
+        base_url, history_url = await stack.enter_async_context(Sandbox(Path(reader.folder / "service"))), None
+    return await stack.enter_async_context(Segmind(key, base_url=base_url, history_url=history_url))

@@ -1,0 +1,51 @@
+"""What `retry` and `reroll` share: the names of new takes by the manifest's template, and what they may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from batchgen.billing.prices import MEMORY, ChargeHistory
+from batchgen.billing.tariff import PriceBook
+from batchgen.clip import Wanted
+from batchgen.errors import UsageError
+from batchgen.ledger import Ledger
+from batchgen.manifest import Prices, load, rerolls
+from batchgen.money import usd
+from batchgen.settings import find_manifest
+from batchgen.views.text import dollars, plural
+
+
+def under_names(ledger: Ledger, arg: str, takes: list[Wanted]) -> tuple[list[Wanted], PriceBook]:
+    """Give the takes under the names of the manifest's template, and what clips are likely to cost.
+
+    A manifest that is gone, or can't be read for now, is no reason to refuse: names and prices are then plain ones.
+    """
+    try:
+        path = _manifest_of(ledger, arg)
+        takes, prices = rerolls.named(path, takes) if takes else [], load(path).prices
+    except UsageError:
+        prices = Prices()
+    return takes, PriceBook(prices, ChargeHistory.of(ledger.charges(MEMORY)))
+
+
+def _manifest_of(ledger: Ledger, arg: str) -> Path:
+    bound = ledger.folder / (ledger.meta("manifest") or "")
+    return bound if bound.is_file() else find_manifest(arg)
+
+
+def cost_of(takes: Iterable[Wanted], tariff: PriceBook) -> dict[str, Any]:
+    """Give what clips are likely to cost as JSON: the sum of the known ones, and how many have no known price."""
+    each = [tariff.estimate(take) for take in takes]
+    known = [price for price in each if price is not None]
+    total = sum(known) if known or not each else None
+    return {"estimated_usd": dollars(total), "unpriced": len(each) - len(known)}
+
+
+def told_cost(cost: Mapping[str, Any]) -> str:
+    """Say a `cost_of` in words."""
+    if cost["estimated_usd"] is None:
+        return "at an unknown price"
+    more = f" and {plural(cost['unpriced'], 'clip')} of unknown price" if cost["unpriced"] else ""
+    return f"about {usd(round(cost['estimated_usd'] * 1_000_000))} (estimated){more}"

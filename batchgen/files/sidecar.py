@@ -1,0 +1,133 @@
+"""The sidecar: a JSON file beside each video that says how it came about.
+
+It can be made again from the ledger at any time, so it is not synced to disk. It never holds the key, nor a
+link's query, which may be a signature.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from batchgen.clip import Clip, Request
+from batchgen.files.mp4 import Fetched
+
+SCHEMA_VERSION = 1
+
+
+def path_for(video: Path) -> Path:
+    """Name the sidecar of a video: the same name with `.json`."""
+    return video.with_suffix(".json")
+
+
+def describe(clip: Clip, fetched: Fetched | None, *, at: float) -> dict[str, Any]:
+    """Gather what is known of a clip as JSON values.
+
+    Args:
+        clip: with its last request.
+        fetched: the checked file; None when the facts that the ledger holds are to be used.
+        at: when the file was downloaded (epoch seconds).
+
+    Returns:
+        A new dict in a stable order. What is not known is null, a price too; `cost_usd` is a number in USD, times
+        are ISO-8601 in UTC, and `params` is what was sent, prompt and seed included. `completed_at` is by the
+        service's own metrics, null where it gave none.
+    """
+    params: dict[str, Any] = json.loads(_sent(clip))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "key": clip.key,
+        "id": clip.wanted.prompt_id,
+        "take": clip.wanted.take,
+        "name": clip.wanted.name,
+        "label": clip.wanted.label,
+        "model": clip.wanted.model,
+        "prompt": params.get("prompt"),
+        "negative_prompt": params.get("negative_prompt"),
+        "seed": params.get("seed"),
+        "params": params,
+        "audio_sha256": clip.wanted.audio_sha256,
+        "attempts": clip.attempts,
+        **_paid(clip.request),
+        "downloaded_at": _iso(at),
+        **_file(clip, fetched),
+    }
+
+
+def write(path: Path, data: Mapping[str, Any]) -> None:
+    """Write a sidecar. Raises OSError.
+
+    It goes straight to its name: nobody looks for it before the video has its own, and a torn one is written
+    again with the video.
+    """
+    # A line a field by way of the separator: with an indent, json falls back to its slow encoder.
+    body = json.dumps(data, ensure_ascii=False, separators=(",\n  ", ": "))
+    text = f"{{\n  {body[1:-1]}\n}}\n".encode("utf-8", "replace")
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        os.write(handle, text)
+    finally:
+        os.close(handle)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """Read a sidecar; None when there is none, or a torn one."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _sent(clip: Clip) -> str:
+    return (clip.request and clip.request.sent) or clip.wanted.params
+
+
+def _paid(request: Request | None) -> dict[str, Any]:
+    submitted = request.submitted_at if request else None
+    cost = request.cost if request else None
+    return {
+        "request_id": request.request_id if request else None,
+        "cost_usd": None if cost is None else cost / 1_000_000,
+        "url": _without_query(request.url) if request else None,
+        "submitted_at": _iso(submitted),
+        "completed_at": _iso(_completed(request)),
+        "queue_s": request.queue_s if request else None,
+        "run_s": request.run_s if request else None,
+    }
+
+
+def _completed(request: Request | None) -> float | None:
+    if request is None or request.submitted_at is None or request.run_s is None:
+        return None
+    return request.submitted_at + (request.queue_s or 0.0) + request.run_s
+
+
+def _file(clip: Clip, fetched: Fetched | None) -> dict[str, Any]:
+    facts = fetched or Fetched(bytes=clip.bytes or 0, sha256=clip.sha256 or "", flags=clip.flags)
+    return {
+        "bytes": facts.bytes or None,
+        "sha256": facts.sha256 or None,
+        "seconds": facts.seconds,
+        "size": f"{facts.size[0]}*{facts.size[1]}" if facts.size else None,
+        "flags": facts.flags.split(),
+    }
+
+
+def _iso(at: float | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def _without_query(url: str | None) -> str | None:
+    """Cut query, fragment, user and password off; what is no http(s) link (a data URI) is left out."""
+    try:
+        parts = urlsplit(url or "")
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return None
+    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme in {"http", "https"} and host else None

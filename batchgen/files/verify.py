@@ -1,0 +1,43 @@
+"""Holding the files of done clips against the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from batchgen.clip import Clip, State
+from batchgen.events import FileMissing
+from batchgen.files import mp4
+from batchgen.ledger import Ledger
+
+#: What a damaged file is called from then on; it is never deleted.
+SET_ASIDE = ".damaged"
+
+
+def fault_of(clip: Clip, clips_dir: Path, *, deep: bool = False) -> str:
+    """Say what is wrong with a done clip's file; empty when it is sound."""
+    path = clips_dir / (clip.file or f"{clip.wanted.name}.mp4")
+    fault = mp4.inspect(path, clip.bytes, clip.sha256)
+    return fault or (mp4.deep_check(path) if deep else "")
+
+
+async def check_files(ledger: Ledger, clips_dir: Path, *, deep: bool = False) -> tuple[int, dict[str, str]]:
+    """Check every done clip's file; what is not sound waits for its download again.
+
+    Returns:
+        How many were checked, and the faults by clip name.
+    """
+    checked, faults = 0, {}
+    for clip in list(ledger.clips(State.DONE)):
+        checked += 1
+        fault = await asyncio.to_thread(fault_of, clip, clips_dir, deep=deep)
+        if fault:
+            faults[clip.wanted.name] = fault
+            _set_aside(clips_dir / (clip.file or ""))
+            await ledger.record(clip, FileMissing(fault))
+    return checked, faults
+
+
+def _set_aside(path: Path) -> None:
+    if path.is_file():
+        path.replace(path.with_name(path.name + SET_ASIDE))

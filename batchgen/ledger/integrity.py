@@ -1,0 +1,145 @@
+"""Is this file the ledger as it was left? Asked before it is opened for writing; nothing here changes a byte of it.
+
+How much is looked at depends on what is known. A ledger whose size and time are those that its log's closing mark
+has is taken as it is. One that was not closed (kill -9, power cut), was touched since, or has no log, is walked by
+SQLite's `integrity_check`, a large one (three seconds for 100,000 clips) by its `quick_check` (one second) and an
+extra look at the keys; and its values are looked at. It is always held against
+its log, which costs one read of the log's end: a copy brought back, a WAL that is damaged or gone, and an emptied
+file are all sound to SQLite, and would have paid clips paid for again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+from batchgen.errors import LedgerError
+from batchgen.ledger import journal, schema
+
+FILE = "ledger.db"
+SPILL = "ledger.spill"
+#: Up to this size the whole check costs half a second at most (bytes).
+SMALL = 32 * 1024 * 1024
+_TYPES = {
+    "clip": {"integer": "n attempts failures refusals take ord priority wanted", "integer null": "bytes",
+             "text": "key prompt_id model params name label reason flags",
+             "text null": "audio_file audio_sha256 file sha256 reroll_of"},
+    "request": {"integer": "clip n held", "integer null": "cost file_size estimate looks",
+                "real": "intent_at", "real null": "submitted_at completed_at queue_s run_s", "text": "grade outcome",
+                "text null": "request_id url sent"},
+}  # fmt: skip
+#: What SQLite lets stand, and our code relies on, as queries that must find nothing.
+_ODD = (
+    "SELECT 1 FROM clip WHERE NOT json_valid(params)",
+    """SELECT 1 FROM clip c LEFT JOIN request r ON r.clip = c.id AND r.n = c.n
+    WHERE CASE WHEN c.n > 0 THEN r.clip IS NULL WHEN c.state <> 'pending' THEN 1 END
+    OR (c.state = 'generating' AND r.request_id IS NULL) OR (c.state = 'downloading' AND r.url IS NULL)""",
+    "SELECT 1 FROM request WHERE NOT EXISTS (SELECT 1 FROM clip WHERE clip.id = request.clip)",
+    # A key that its table and its index spell differently would make a known clip a new one, to be paid for again.
+    """SELECT 1 FROM clip c NOT INDEXED WHERE NOT EXISTS (
+    SELECT 1 FROM clip d INDEXED BY sqlite_autoindex_clip_1 WHERE d.key = c.key AND d.id = c.id)""",
+)
+
+
+def exists(folder: Path) -> bool:
+    """Tell whether the folder holds a ledger, or what is left of one. Raises LedgerError where nobody may look."""
+    try:
+        return any((folder / name).exists() for name in (FILE, journal.FILE, SPILL))
+    except OSError as error:
+        raise LedgerError(f"{folder}: can't be looked into ({error.strerror})") from error
+
+
+def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Mark:
+    """Hold a ledger against what is known of it; gives its log's last mark.
+
+    Args:
+        folder: the batch folder.
+        live: a run is at work on it, which has looked already.
+        deep: walk it, though it seems to be as it was closed.
+
+    Raises:
+        LedgerError: it is damaged, behind its log, newer than we are, no ledger, or may not be read.
+    """
+    path = folder / FILE
+    last, mark = journal.tail(folder / journal.FILE)  # before the ledger: a run that is at work writes there first
+    size = _size(path)
+    if not size and not _size(path.with_name(f"{FILE}-wal")):
+        if last or _size(folder / SPILL) is not None:
+            what = "is gone" if size is None else "is empty"
+            raise LedgerError(f"{path} {what}, though a run was here: what was paid for was in it. {schema.REMEDY}")
+        return mark
+    with closing(schema.connect(path, writable=False)) as db:
+        try:
+            if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                if last or _size(folder / SPILL) is not None:
+                    raise schema.damaged(path, "its tables are gone")
+                return mark  # the first run of this batch was ended before it made them
+            schema.check_version(db, path)
+            newest = db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
+            if newest < last:
+                raise LedgerError(
+                    f"{path} is older than its log: {last - newest} events are missing, as from a copy that was "
+                    f"brought back or a lost WAL; it was left as it is. {schema.REMEDY}"
+                )
+            fault = "" if live or (untouched(folder, mark) and not deep) else fault_in(db)
+        except (sqlite3.Error, ValueError) as error:
+            raise schema.damaged(path, error) from error
+    if fault:
+        raise schema.damaged(path, fault)
+    return mark
+
+
+def untouched(folder: Path, mark: journal.Mark) -> bool:
+    """Tell whether the ledger is as its last writer closed it."""
+    try:
+        found = (folder / FILE).stat()
+    except OSError:
+        return False
+    wal = _size(folder / f"{FILE}-wal")
+    return not wal and (found.st_size, found.st_mtime_ns) == (mark.size, mark.mtime_ns)
+
+
+def fault_in(db: sqlite3.Connection, small: int = SMALL) -> str:
+    """Walk a ledger; empty when it is sound, else the first fault in words. Above `small` bytes, the quicker walk."""
+    size = db.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()[0]
+    walk = "integrity_check" if size <= small else "quick_check"
+    found = str(db.execute(f"PRAGMA {walk}(1)").fetchone()[0])
+    if found != "ok":
+        return found.replace("\n", " ")
+    if db.execute("PRAGMA user_version").fetchone()[0] == schema.SCHEMA:
+        for statement in schema.STATEMENTS:  # a letter of a column's name, too, may have changed
+            db.execute(f"EXPLAIN {statement}", ("[]",) * statement.count("?")).fetchone()
+    columns = {table: {row[1] for row in db.execute(f"PRAGMA table_info({table})")} for table in _TYPES}
+    typed = [_typed(table, columns[table]) for table in _TYPES]
+    odd = any(db.execute(f"{query} LIMIT 1").fetchone() for query in (*typed, *_ODD))
+    return "a value in it can't be" if odd else ""
+
+
+def _typed(table: str, columns: set[str]) -> str:
+    """Write the query for values of the wrong type; an older ledger lacks some columns."""
+    wrong = [
+        f"typeof({name}) NOT IN ({','.join(repr(kind) for kind in kinds.split())})"
+        for kinds, names in _TYPES[table].items()
+        for name in names.split()
+        if name in columns
+    ]
+    return f"SELECT 1 FROM {table} WHERE {' OR '.join(wrong)}"  # noqa: S608 - our own names
+
+
+def _size(path: Path) -> int | None:
+    """Give a file's size; None where there is none.
+
+    Raises:
+        LedgerError: it is no file, or nobody may look.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LedgerError(f"{path}: can't be read ({error.strerror})") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise LedgerError(f"{path}: is no file (a folder?); move it away")
+    return found.st_size

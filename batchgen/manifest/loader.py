@@ -1,0 +1,127 @@
+"""One manifest file → a `Manifest`, or all of its faults."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import ROUND_CEILING, Decimal
+from pathlib import Path
+
+from batchgen.clip import Wanted
+from batchgen.manifest.errors import FaultList
+from batchgen.manifest.expand import Expander, TooManyError
+from batchgen.manifest.files import read_text, scan_secrets
+from batchgen.manifest.model import BudgetLimits, Limits, Manifest, Window
+from batchgen.manifest.naming import wanted_clips
+from batchgen.manifest.safe_names import safe_name
+from batchgen.manifest.schema import ManifestShape
+from batchgen.manifest.schema_check import check_shape
+from batchgen.manifest.yaml_loader import Document, load_yaml
+from batchgen.providers.models import Price, Prices, find
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Do what `batchgen.manifest.load` promises.
+
+    Raises:
+        ManifestError: with all faults.
+    """
+    faults = FaultList()
+    with _without_gc():
+        raw, document, shape = opened(path, faults)
+        expander = Expander(shape, document, path.absolute().parent, faults)
+        wanted = _expand(expander, shape, document, faults)
+        faults.raise_if_any()
+    return _manifest(path, raw, shape, expander.files, wanted, faults)
+
+
+def opened(path: Path, faults: FaultList) -> tuple[bytes, Document, ManifestShape]:
+    """Read a manifest's file, its YAML and its shape; nothing is expanded.
+
+    Raises:
+        ManifestError: one of these can't be read at all; lesser faults are noted.
+    """
+    found = read_text(path, str(path), faults)
+    faults.raise_if_any()
+    text, raw = found or ("", b"")
+    scan_secrets(str(path), text, faults)
+    document = load_yaml(str(path), text, faults)
+    if document.broken:
+        faults.raise_if_any()
+    shape = check_shape(document, faults)
+    if shape is None:
+        faults.raise_if_any()
+        raise AssertionError("a shape is only missing with a fault")
+    return raw, document, shape
+
+
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """Keep the collector from walking 100,000 new clips again and again; nothing here makes cycles of size."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
+def _expand(expander: Expander, shape: ManifestShape, document: Document, faults: FaultList) -> list[Wanted]:
+    _warn_of_models(shape, document, faults)
+    _warn_of_later(shape, document, faults)
+    try:
+        prompts = list(expander.prompts())
+    except TooManyError:
+        return []
+    expander.note_audio()
+    return wanted_clips(prompts, shape.output.name, document.place(("output", "name")), expander.templates, faults)
+
+
+def _warn_of_models(shape: ManifestShape, document: Document, faults: FaultList) -> None:
+    models: dict[str, tuple[str | int, ...]] = {shape.model: ("model",)}
+    for index, entry in enumerate(shape.prompts):
+        if not isinstance(entry, str) and entry.model:
+            models.setdefault(entry.model, ("prompts", index, "model"))
+    for model, path in models.items():
+        if find(model) is None:
+            what = f"the model {model} is not known here: its parameters go unchecked"
+            mend = "" if model in shape.prices else f"write its price: prices: {{{model}: 0.80}}"
+            faults.warn(document.place(path), what, mend)
+
+
+def _warn_of_later(shape: ManifestShape, document: Document, faults: FaultList) -> None:
+    for word in ("window", "notify"):
+        if getattr(shape, word):
+            faults.warn(document.place((word,)), f"{word} is checked, but this release does not obey it yet", "")
+
+
+def _manifest(
+    path: Path, raw: bytes, shape: ManifestShape, files: dict[str, str], wanted: list[Wanted], faults: FaultList
+) -> Manifest:
+    return Manifest(
+        path=path.absolute(),
+        name=shape.name or safe_name(path.stem),
+        sha256=hashlib.sha256(raw).hexdigest(),
+        files=files,
+        wanted=wanted,
+        limits=Limits(**dict(shape.limits)),
+        budget=BudgetLimits(**dict(shape.budget)),
+        prices=Prices({model: _price(price) for model, price in shape.prices.items()}),
+        window=Window(**dict(shape.window)) if shape.window else None,
+        notify=tuple(shape.notify),
+        warnings=faults.warnings,
+    )
+
+
+def _price(usd: Decimal | dict[str, Decimal]) -> Price:
+    if isinstance(usd, dict):
+        return {cell: _micros(amount) for cell, amount in usd.items()}
+    return _micros(usd)
+
+
+def _micros(usd: Decimal) -> int:
+    """Return micro-dollars, a fraction of one rounded up: a price is a promise not to be passed."""
+    return int((usd * 1_000_000).to_integral_value(ROUND_CEILING))

@@ -1,0 +1,191 @@
+"""One clip's parameters → what is sent, and what its key is made of. Each distinct set is checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from batchgen.manifest.audio import Audio, AudioError, check_url, inspect, is_url
+from batchgen.manifest.errors import did_you_mean, shown
+from batchgen.manifest.keys import KeyFrame, canonical
+from batchgen.providers.models import Model, find
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterProblem:
+    """Something about one parameter; its place is known to whoever wrote the parameter."""
+
+    name: str
+    what: str
+    mend: str = ""
+    warning: bool = False
+
+
+@dataclass(slots=True)
+class ParameterSet:
+    """All parameters of a clip but its prompt and seed."""
+
+    sent: dict[str, Any] = field(default_factory=dict)  #: every one, explicitly; local audio left out
+    asked: dict[str, Any] = field(default_factory=dict)  #: built-in defaults left out; local audio by content
+    audio: Audio | None = None
+    problems: list[ParameterProblem] = field(default_factory=list)
+    _frames: tuple[KeyFrame, KeyFrame] | None = None
+
+    def frames(self) -> tuple[KeyFrame, KeyFrame]:
+        """Give the texts of what was asked for, and of what is sent, but for prompt and seed; ask when it is sound."""
+        if self._frames is None:
+            self._frames = KeyFrame(self.asked), KeyFrame(self.sent)
+        return self._frames
+
+
+class Parameters:
+    """Checks sets of parameters; remembers those it has seen, and every audio file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: dict[str, ParameterSet] = {}
+        self._audio: dict[str, Audio | AudioError] = {}
+
+    @property
+    def audio_files(self) -> list[Audio]:
+        """Every sound audio file that a prompt names."""
+        return [audio for audio in self._audio.values() if isinstance(audio, Audio)]
+
+    def settings(self, model: str, values: Mapping[str, Any], extra: Mapping[str, Any]) -> ParameterSet:
+        """Return what these parameters (without prompt and seed) come to, with all that is wrong with them."""
+        same = repr((model, sorted(values.items()), extra))
+        found = self._seen.get(same)
+        if found is None:
+            known = find(model)
+            found = self._known(known, values) if known else _unknown(values)
+            _add_extra(found, extra, known.parameters if known else ())
+            _check_json(found)
+            self._seen[same] = found
+        return found
+
+    def _known(self, model: Model, values: Mapping[str, Any]) -> ParameterSet:
+        try:
+            checked = model.schema.model_validate({**values, "prompt": "-"})
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            return ParameterSet(problems=[_problem(detail, model) for detail in details])
+        sent = checked.model_dump(exclude={"prompt", "seed", "audio"})
+        asked = {name: value for name, value in sent.items() if value != model.defaults.get(name)}
+        settings = ParameterSet(sent, asked, problems=_too_long(model, sent))
+        if values.get("audio"):
+            self._add_audio(settings, values["audio"].strip())
+        return settings
+
+    def _add_audio(self, settings: ParameterSet, text: str) -> None:
+        try:
+            if is_url(text):
+                check_url(text)
+                settings.sent["audio"] = settings.asked["audio"] = text
+            else:
+                settings.audio = self._file(text)
+                settings.asked["audio"] = f"sha256:{settings.audio.sha256}"
+                settings.problems += _about_length(settings.audio, settings.sent["duration"])
+        except AudioError as error:
+            settings.problems.append(ParameterProblem("audio", error.what, error.mend))
+
+    def _file(self, text: str) -> Audio:
+        if text not in self._audio:
+            try:
+                self._audio[text] = inspect((self._folder / text).absolute())
+            except AudioError as error:
+                self._audio[text] = error
+        found = self._audio[text]
+        if isinstance(found, AudioError):
+            raise AudioError(found.what, found.mend)
+        return found
+
+
+def text_problems(model: Model | None, name: str, text: object) -> list[ParameterProblem]:
+    """Return what is wrong with a prompt: empty, no text, no Unicode, or so long that it is cut in silence."""
+    if not isinstance(text, str):
+        return [
+            ParameterProblem(
+                name, f"{name} is {shown(text)}", "write a text, in quotes if it looks like something else"
+            )
+        ]
+    if not text.strip():
+        return [ParameterProblem(name, f"{name} is empty", "write what the video shows")]
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return [ParameterProblem(name, f"{name} holds half of a character", "write the text anew")]
+    return _too_long(model, {name: text}) if model else []
+
+
+def _too_long(model: Model, values: Mapping[str, Any]) -> list[ParameterProblem]:
+    return [
+        ParameterProblem(
+            name,
+            f"{name} has {len(values[name])} characters, and the service cuts silently at {limit}",
+            "shorten it",
+            warning=True,
+        )
+        for name, limit in model.text_limits.items()
+        if len(values.get(name) or "") > limit
+    ]
+
+
+def _problem(detail: ErrorDetails, model: Model) -> ParameterProblem:
+    name = str(detail["loc"][0]) if detail["loc"] else "parameters"
+    if detail["type"] == "extra_forbidden":
+        mend = did_you_mean(name, model.parameters)
+        return ParameterProblem(name, f"unknown parameter {name}", f"{mend} (extra: passes others on unchecked)")
+    if detail["type"] == "batchgen":
+        context = detail["ctx"]
+        return ParameterProblem(name, str(context["what"]), str(context["mend"]))
+    return ParameterProblem(
+        name, f"{name} is {shown(detail['input'])}", "write a text, in quotes if it looks like something else"
+    )
+
+
+def _about_length(audio: Audio, duration: int) -> list[ParameterProblem]:
+    if audio.seconds is None:
+        what = f"how long {audio.path.name} is can't be told"
+        return [
+            ParameterProblem("audio", what, "the service takes 3–30 s; save it as 16-bit wav to be sure", warning=True)
+        ]
+    if audio.seconds > duration + 0.1:
+        what = f"{audio.path.name} is {audio.seconds:.1f} s long, and the service cuts it at {duration} s"
+        return [ParameterProblem("audio", what, "shorten it, or ask for a longer clip", warning=True)]
+    return []
+
+
+def _unknown(values: Mapping[str, Any]) -> ParameterSet:
+    """Pass all on as it is: nothing is known of this model."""
+    return ParameterSet(dict(values), dict(values))
+
+
+def _add_extra(settings: ParameterSet, extra: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for name, value in extra.items():
+        if name in known or name in ("prompt", "seed"):
+            settings.problems.append(
+                ParameterProblem("extra", f"{name} stands under extra", f"write {name}: beside extra:")
+            )
+            continue
+        if known:
+            what = f"{name} is passed on unchecked"
+            settings.problems.append(
+                ParameterProblem("extra", what, "the service may refuse or ignore it", warning=True)
+            )
+        settings.sent[name] = settings.asked[name] = value
+
+
+def _check_json(settings: ParameterSet) -> None:
+    for name, value in settings.sent.items():
+        try:
+            canonical({name: value}).encode()
+        except (ValueError, TypeError, RecursionError):
+            settings.problems.append(
+                ParameterProblem(name, f"{name} can't be sent as JSON", "write a finite number or a text")
+            )

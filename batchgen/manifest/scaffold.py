@@ -1,0 +1,121 @@
+"""The manifest's JSON Schema, for editors: completion, hover texts, and faults while one types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from batchgen.manifest.schema import DEFAULT_MODEL, ENTRY_WORDS, ManifestShape, PromptShape
+from batchgen.providers.models import find
+
+
+def json_schema() -> dict[str, object]:
+    """Return the manifest's JSON Schema (draft-07), as `batchgen schema` prints it for editors."""
+    schema: dict[str, Any] = ManifestShape.model_json_schema()
+    model = find(DEFAULT_MODEL)
+    if model is None:
+        raise AssertionError(DEFAULT_MODEL)
+    parameters = model.schema.model_json_schema()["properties"]
+    words = _word_schemas(parameters)
+    for part in ("PromptShape", "FileShape"):
+        properties = schema["$defs"][part]["properties"]
+        properties |= {name: value for name, value in (parameters | words).items() if name != "prompt"}
+    # A prompt file with a text for its rows fits both shapes.
+    entries = schema["properties"]["prompts"]["items"]
+    entries["anyOf"] = entries.pop("oneOf")
+    defaults = {name: value for name, value in (parameters | words).items() if name != "prompt"}
+    schema["properties"]["defaults"] |= {"properties": defaults}
+    schema |= _strict_for_known(sorted(ENTRY_WORDS | set(parameters)), sorted(defaults.keys() | {"extra"}))
+    draft7: dict[str, object] = {"$schema": "http://json-schema.org/draft-07/schema#"}
+    draft7.update({key: _draft7(value) for key, value in schema.items() if key != "$defs"})
+    draft7["definitions"] = _draft7(schema["$defs"])
+    return draft7
+
+
+def _word_schemas(parameters: dict[str, Any]) -> dict[str, Any]:
+    seed = {key: value for key, value in parameters["seed"].items() if key not in ("default", "description")}
+    told = {name: PromptShape.model_fields[name].description for name in ("takes", "seeds", "priority")}
+    return {
+        "takes": {"type": ["integer", "string"], "minimum": 1, "maximum": 1000, "description": told["takes"]},
+        "seeds": {"type": ["array", "string"], "items": seed, "minItems": 1, "description": told["seeds"]},
+        "priority": {"type": ["integer", "string"], "description": told["priority"]},
+    }
+
+
+def _strict_for_known(entry: Iterable[str], defaults: Iterable[str]) -> dict[str, Any]:
+    """Let an editor flag unknown parameters where the model is the known one, and only there."""
+    return {
+        "if": {"properties": {"model": {"const": DEFAULT_MODEL}}},
+        "then": {
+            "properties": {
+                "defaults": {"propertyNames": {"enum": list(defaults)}},
+                "prompts": {"items": {"if": {"type": "object"}, "then": {"propertyNames": {"enum": list(entry)}}}},
+            }
+        },
+    }
+
+
+def _draft7(value: object) -> object:
+    """Rename what draft 2020-12 renamed."""
+    if isinstance(value, dict):
+        return {
+            key: (str(item).replace("#/$defs/", "#/definitions/") if key == "$ref" else _draft7(item))
+            for key, item in value.items()
+            if key != "discriminator"
+        }
+    return [_draft7(item) for item in value] if isinstance(value, list) else value
+
+
+_TEXT = """\
+# yaml-language-server: $schema=./batchgen.schema.json
+# `batchgen plan` shows what this makes and costs; nothing is spent before `batchgen run`.
+name: @NAME@
+model: wan-2.5-t2v
+
+# Parameters of every clip; each prompt can have its own.
+defaults:
+  size: 1280*720          # 832*480  480*832  1280*720  720*1280  1920*1080  1080*1920
+  duration: 5             # seconds: 5 or 10
+  negative_prompt: blurry, watermark
+  enable_prompt_expansion: true
+
+# Variables for {{ }} in any text.
+vars:
+  brand: Kestrel
+
+# Every prompt once for each cell: here 2 cities by 2 times, less one.
+matrix:
+  city: [Tokyo, Lisbon]
+  time: [dawn, night]
+  exclude:
+    - {city: Lisbon, time: night}
+
+prompts:
+  # After >- a text needs no quotes, whatever is in it.
+  - >-
+    A courier on a {{ brand }} bike crosses {{ city }} at {{ time }}: rain, neon, handheld camera.
+  - id: singer
+    prompt: >-
+      A street singer looks up and says: “wan 2.5 is live!”
+    takes: 2              # two variations; or seeds: [7, 8]
+    size: 720*1280
+    matrix: {}            # none: once, not for each cell
+    # audio: audio/hook.mp3     a URL, or a wav or mp3 of 3–30 s that is uploaded
+  # A list of prompts; columns are parameters or variables. CSV, TSV, JSONL or TXT.
+  # - file: shots.csv
+
+# Clips are told by what they are: edit freely, only what is new is made and paid for.
+output:
+  name: "{{ id }}_{{ take }}"
+
+budget:
+  max_usd: 20             # spent and reserved never pass this; also max_usd_per_day, max_clips
+
+# limits: {rpm: 50, in_flight: 32, downloads: 8}
+"""
+
+
+def starter(name: str) -> str:
+    """Return a manifest's text that loads without faults or warnings."""
+    return _TEXT.replace("@NAME@", json.dumps(name, ensure_ascii=False))

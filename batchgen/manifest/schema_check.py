@@ -1,0 +1,121 @@
+"""Plain values → the manifest's parts, and what is wrong with its shape in our own words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from batchgen.manifest.errors import FaultList, did_you_mean, shown
+from batchgen.manifest.schema import (
+    DEFAULT_MODEL,
+    DEFAULT_WORDS,
+    ENTRY_WORDS,
+    BudgetShape,
+    LimitsShape,
+    ManifestShape,
+    OutputShape,
+    WindowShape,
+)
+from batchgen.manifest.yaml_loader import Document
+from batchgen.providers.models import find
+
+_WORDS: dict[str, type[BaseModel]] = {
+    "limits": LimitsShape,
+    "budget": BudgetShape,
+    "output": OutputShape,
+    "window": WindowShape,
+}
+
+
+def check_shape(document: Document, faults: FaultList) -> ManifestShape | None:
+    """Return the manifest's parts, and note everything that is wrong with its shape.
+
+    Parts that are wrong are left out (such a prompt becomes None in the document), so that what is wrong with
+    the rest can be told in the same go; None: too little is left for that.
+    """
+    if not isinstance(document.data, dict):
+        what = "the manifest is empty" if document.data is None else "the manifest is no mapping of words to values"
+        faults.error(document.place(()), what, "begin with prompts: and a list, or run batchgen init")
+        return None
+    _check_defaults(document, faults)
+    # A word without a value (`limits:`) is as if it were not written.
+    written = {word: value for word, value in document.data.items() if value is not None}
+    try:
+        return ManifestShape.model_validate(written)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    for detail in details:
+        _note(document, detail, faults)
+    return _sound_parts(document, written, [detail["loc"] for detail in details])
+
+
+def _check_defaults(document: Document, faults: FaultList) -> None:
+    """Note words under defaults that are no parameters, and would pass as such for a model that is not known."""
+    defaults = document.data.get("defaults")
+    for word in sorted(ENTRY_WORDS - DEFAULT_WORDS) if isinstance(defaults, dict) else ():
+        if word in defaults:
+            at = document.place(("defaults", word))
+            faults.error(at, f"{word} can't stand under defaults", "write it at the top, or in a prompt")
+
+
+def _sound_parts(
+    document: Document, written: dict[str, Any], wrong: list[tuple[int | str, ...]]
+) -> ManifestShape | None:
+    parts = {str(loc[0]) for loc in wrong if loc[:1] != ("prompts",) or len(loc) < 2}
+    if parts & {"vars", "matrix", "model", "prompts"}:
+        return None  # every prompt depends on these: what else is wrong would be noise
+    bad = {loc[1] for loc in wrong if loc[:1] == ("prompts",)}
+    prompts = [None if index in bad else entry for index, entry in enumerate(written["prompts"])]
+    document.data["prompts"] = prompts
+    kept = {word: value for word, value in written.items() if word not in parts}
+    return ManifestShape.model_validate({**kept, "prompts": [entry or "-" for entry in prompts]})
+
+
+def _note(document: Document, detail: ErrorDetails, faults: FaultList) -> None:
+    path = [step for step in detail["loc"] if not (isinstance(step, str) and step[:1] in ("<", "["))]
+    unknown = detail["type"] == "extra_forbidden"
+    what, mend = _words(detail, path)
+    faults.error(document.place(path, key=unknown), what, mend)
+
+
+def _words(detail: ErrorDetails, path: list[int | str]) -> tuple[str, str]:
+    name = ".".join(str(step) for step in path) or "manifest"
+    context, value = detail.get("ctx", {}), detail["input"]
+    match detail["type"]:
+        case "batchgen":
+            return f"{name}: {context['what']}", str(context["mend"])
+        case "extra_forbidden":
+            return f"unknown word {path[-1]!s}", _unknown_mend(path)
+        case "missing":
+            mend = "add it; a list of texts will do" if name == "prompts" else f"add {path[-1]}:"
+            return f"{name} is missing", mend
+        case "too_short":
+            return f"{name} is empty", "write at least one"
+        case "string_type" | "dict_type" | "list_type" | "model_type" | "model_attributes_type" | "bool_type":
+            kind = detail["type"].split("_")[0]
+            return f"{name} is {shown(value)}", _KIND_MENDS[kind]
+        case "greater_than_equal":
+            return f"{name} can't be {shown(value)}", f"write {context['ge']} or more"
+    message = detail["msg"][:1].lower() + detail["msg"][1:]
+    return f"{name}: {message} (got {shown(value)})", ""
+
+
+_KIND_MENDS = {
+    "string": "write a text, in quotes if it looks like something else",
+    "dict": "write name: value pairs",
+    "model": "write name: value pairs",
+    "list": "write a list: [a, b], or a line with - for each",
+    "bool": "write true or false",
+}
+
+
+def _unknown_mend(path: list[int | str]) -> str:
+    word = str(path[-1])
+    if len(path) > 1:
+        return did_you_mean(word, _WORDS[str(path[0])].model_fields if str(path[0]) in _WORDS else ())
+    model = find(DEFAULT_MODEL)
+    if word in DEFAULT_WORDS or (model is not None and word in model.parameters):
+        return f"write {word} under defaults:, or in a prompt"
+    return did_you_mean(word, ManifestShape.model_fields)

@@ -1,0 +1,294 @@
+"""YAML text → plain values and the place of each, read as people expect.
+
+YAML 1.2 core scalars (`no`, `16:9`, `0123`, `0x10` and dates stay text), one document, no doubled keys,
+nothing dropped in silence. The C loader parses; the node tree is kept, so that a fault found much later
+can still say where it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import yaml
+
+from batchgen.manifest.errors import FaultList, Position
+from batchgen.manifest.files import is_key_name
+
+#: Aliases may repeat this many values; a "billion laughs" file would repeat 1e9.
+_MAX_REPEATED = 100_000
+_MAX_DEPTH = 100
+_TOO_DEEP = f"lists and mappings are nested over {_MAX_DEPTH} deep"
+#: The parser keeps about a kilobyte for each value.
+_MAX_VALUES = 1_000_000
+#: So many brackets can be nested before the C parser's stack is in danger.
+_MAX_BRACKETS = 5_000
+_TAG = "tag:yaml.org,2002:"
+#: The YAML 1.2 core schema, less octal and hexadecimal numbers: `0123` and `0x10` are ids more often.
+_RESOLVERS = (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(?:0|[1-9][0-9]{0,17})", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+)
+_NESTED = re.compile(r"(?:[\[{?-]\s*){64}")
+_CUT = re.compile(r"[ \t]+#(.?)")
+
+
+class Document:
+    """A YAML file as plain values (`data`), with the place of each (`place`)."""
+
+    def __init__(self, file: str, text: str, root: yaml.Node | None) -> None:
+        self.file = file
+        self.text = text
+        self.data: Any = None
+        self._root = root
+
+    @property
+    def broken(self) -> bool:
+        """True when the text could not be parsed, or held nothing."""
+        return self._root is None
+
+    def read(self, faults: FaultList) -> None:
+        """Build `data` from the node tree, noting what a reader of the file would be surprised by."""
+        if self._root is not None:
+            self.data = _Builder(self, faults).build(self._root, ())
+
+    def place(self, path: Sequence[str | int], *, key: bool = False) -> Position:
+        """Return where the value of this path stands, or its key; the nearest parent if it was not written."""
+        node, found = self._root, self._root
+        for step in path:
+            pair = _step(node, step)
+            if pair is None:
+                break
+            found, node = pair[0] if key else pair[1], pair[1]
+        return self.at(found)
+
+    def at(self, node: yaml.Node | None) -> Position:
+        """Return where a node stands."""
+        if node is None or node.start_mark is None:
+            return Position(self.file)
+        return Position(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _step(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        return next((pair for pair in node.value if pair[0].value == step), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step], node.value[step]
+    return None
+
+
+def load_yaml(file: str, text: str, faults: FaultList) -> Document:
+    """Parse a manifest's text; what is wrong with it is noted in `faults`, and `data` is None then."""
+    document = Document(file, text, _compose(file, text, faults))
+    document.read(faults)
+    return document
+
+
+def _compose(file: str, text: str, faults: FaultList) -> yaml.Node | None:
+    # Older C parsers recurse without a limit, and would take the process down.
+    brackets = text.count("[") + text.count("{")
+    if (_NESTED.search(text) or brackets > _MAX_BRACKETS) and _depth(text) > _MAX_DEPTH:
+        faults.error(Position(file), _TOO_DEEP, "flatten them")
+        return None
+    try:
+        loader = _loader()(text)
+        try:
+            node: yaml.Node | None = loader.get_single_node()
+            return node
+        finally:
+            loader.dispose()
+    except _TooManyError:
+        what = f"the file has over {_MAX_VALUES:,} values"
+        faults.error(Position(file), what, "put the prompts into a CSV file: - file: shots.csv")
+        return None
+    except yaml.YAMLError as error:
+        if "nesting depth" in str(error):  # newer parsers have a bound of their own
+            faults.error(Position(file), _TOO_DEEP, "flatten them")
+            return None
+        what, mend, line, column = explain(error, text)
+        faults.error(Position(file, line, column), what, mend)
+        return None
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    try:
+        for event in yaml.parse(text, Loader=_loader()):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            deepest = max(deepest, depth)
+            if deepest > _MAX_DEPTH:
+                break
+    except yaml.YAMLError:
+        return 0  # composing finds the same error, and tells it
+    return deepest
+
+
+def _loader() -> type[yaml.CSafeLoader]:
+    """Make the strict loader class: libyaml's parser (the pure one, 5 times slower, only where it is missing)."""
+    resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    for tag, pattern, firsts in _RESOLVERS:
+        for first in firsts:
+            resolvers.setdefault(first, []).append((_TAG + tag, re.compile(f"(?:{pattern})\\Z")))
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class StrictLoader(base):  # type: ignore[misc] # mypy knows no class that is chosen at run time
+        yaml_implicit_resolvers = resolvers
+        _values = 0
+
+        def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:  # noqa: ANN401 - as its parent
+            self._values += 1
+            if self._values > _MAX_VALUES:
+                raise _TooManyError
+            return super().resolve(kind, value, implicit)
+
+    return cast("type[yaml.CSafeLoader]", StrictLoader)
+
+
+class _TooManyError(Exception):
+    """The file has more values than memory should be spent on."""
+
+
+class _Builder:
+    """Turns the node tree into plain values, noting what a reader of the file would be surprised by."""
+
+    def __init__(self, document: Document, faults: FaultList) -> None:
+        self.document = document
+        self.faults = faults
+        self.seen: set[int] = set()
+        self.open: set[int] = set()
+        self.repeated = 0
+
+    def build(self, node: yaml.Node, path: tuple[str, ...]) -> object:
+        """Return a node's plain value; `path` holds the keys above it (list places left out)."""
+        if not self._may_enter(node, path):
+            return None
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        self.open.add(id(node))
+        value = (
+            dict(self._pairs(node, path))
+            if isinstance(node, yaml.MappingNode)
+            else [self.build(child, path) for child in node.value]
+        )
+        self.open.discard(id(node))
+        return value
+
+    def _may_enter(self, node: yaml.Node, path: tuple[str, ...]) -> bool:
+        """Refuse aliases that loop or explode, and any anchor, alias or tag among the prompts."""
+        aliased = id(node) in self.seen
+        self.seen.add(id(node))
+        self.repeated += aliased
+        if len(self.open) > _MAX_DEPTH:
+            self._error(node, _TOO_DEEP, "flatten them")
+            return False
+        if id(node) in self.open:
+            self._error(node, "an anchor holds itself", "write the value out")
+            return False
+        if self.repeated > _MAX_REPEATED:
+            self._error(node, "aliases repeat too much", "write a matrix or vars instead")
+            return False
+        start = node.start_mark.index
+        if path[:1] == ("prompts",) and (aliased or self.document.text[start : start + 1] in ("&", "!")):
+            self._error(
+                node,
+                "a prompt can't have an anchor (&), an alias (*) or a tag (!): YAML takes the word away",
+                "quote the text, or write it after `prompt: >-` on a line of its own",
+            )
+        elif not node.tag.startswith(_TAG):
+            self._error(node, f"the tag {node.tag} means nothing here", "quote the text")
+        return True
+
+    def _pairs(self, node: yaml.MappingNode, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+        lines: dict[str, int] = {}
+        for key, child in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self._error(key, "a key must be a word", "quote the text, a value can't begin with { or [ unquoted")
+                continue
+            name = str(key.value)
+            if name in lines:
+                self._error(key, f"{name} stands here twice, first on line {lines[name]}", "leave one of them")
+            if is_key_name(name):
+                self._error(key, "an API key has no place in a manifest", "set SEGMIND_API_KEY, or write it to .env")
+            if name == "<<":
+                self._error(key, "merge keys (<<) are not read", "write shared parameters under defaults")
+            lines.setdefault(name, key.start_mark.line + 1)
+            yield name, self.build(child, (*path, name))
+
+    def _scalar(self, node: yaml.ScalarNode, path: tuple[str, ...]) -> str | float | bool | None:
+        if not node.style:
+            self._tell_cut(node, path)
+        text: str = node.value
+        match node.tag.removeprefix(_TAG):
+            case "null":
+                return None
+            case "bool":
+                return text.lower() == "true"
+            case "int":
+                return _number(int, text)
+            case "float":
+                return _number(float, text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        return text
+
+    def _tell_cut(self, node: yaml.ScalarNode, path: tuple[str, ...]) -> None:
+        """Warn when YAML took ` #4 …` for a comment and dropped it from a prompt."""
+        cut = _CUT.match(self.document.text, node.end_mark.index)
+        if cut is None:
+            return
+        prompt = path[-1:] in (("prompts",), ("prompt",), ("negative_prompt",))
+        variable = path[:1] in (("vars",), ("matrix",)) and cut[1].isalnum()
+        if prompt or variable:
+            line = self.document.text[cut.start() :].split("\n", 1)[0].strip()
+            self.faults.warn(
+                self.document.at(node), f"YAML drops {line[:40]!r} here, as a comment", "quote the text to keep it"
+            )
+
+    def _error(self, node: yaml.Node, what: str, mend: str) -> None:
+        self.faults.error(self.document.at(node), what, mend)
+
+
+def _number(kind: type[int] | type[float], text: str) -> int | float | str:
+    """Return the number, or the text where an explicit tag promised one that is not there."""
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+_QUOTE = "quote the text, or write it after `prompt: >-` on a line of its own"
+_HINTS = (
+    ("mapping values are not allowed", "a text with “: ” in it looks like a mapping", _QUOTE),
+    ("did not find expected key", "a value can't begin with { or [ or a quote and go on after it", _QUOTE),
+    ("did not find expected '-'", "a line of a list does not begin with “- ”", "indent the lines of a list alike"),
+    ("did not find expected ',' or", "a [ or { is not closed", "close it, or quote the text"),
+    ("did not find expected node content", "a value is missing or begins with an odd character", _QUOTE),
+    ("character that cannot start any token", "a text can't begin with @ % ` or a tab", _QUOTE),
+    ("found a tab character", "a tab is used to indent", "indent with spaces"),
+    ("undefined alias", "a text that begins with * is taken for an alias", _QUOTE),
+    ("expected a single document", "there are several documents (---) in the file", "keep one of them"),
+    ("unexpected end of stream", "a quote is not closed", "close it"),
+    ("could not find expected ':'", "a line is neither “key: value” nor part of a text", "check its indentation"),
+    ("unknown escape character", "a \\ in a “double quoted” text begins an escape", "use 'single quotes' or \\\\"),
+)
+
+
+def explain(error: yaml.YAMLError, text: str) -> tuple[str, str, int, int]:
+    """Return (what, how to mend it, line, column) of a parser's error; line and column count from 1."""
+    position = getattr(error, "position", None)
+    if isinstance(position, int):
+        before = text[:position]
+        line, column = before.count("\n") + 1, position - before.rfind("\n")
+        return "a control character stands here", "delete it", line, column
+    problem = " ".join(str(getattr(error, name, None) or "") for name in ("context", "problem")).strip()
+    mark: Any = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+    for sign, what, mend in _HINTS:
+        if sign in problem:
+            return f"{what} ({problem})", mend, line, column
+    return f"this is not YAML ({problem or 'unreadable'})", "check indentation, quotes and brackets", line, column

@@ -1,0 +1,121 @@
+"""Plans as files: writing one down, and holding a run to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from batchgen.errors import UsageError
+from batchgen.manifest import Manifest
+from batchgen.planning import Plan
+from batchgen.planning.inputs import LedgerSnapshot, plan_of
+from batchgen.planning.saved import FORMAT, Basis, Saved, moved, read, save, text_of
+from batchgen.settings import Settings
+
+#: The settings that decide what is spent, and where: a plan brings its own.
+SPENDING = (
+    "sandbox", "base_url", "only", "limit", "max_usd", "max_usd_per_day", "max_clips", "allow_unknown_price",
+    "resubmit_unconfirmed", "resubmit_lost",
+)  # fmt: skip
+
+
+def write_plan(
+    path: Path, plan: Plan, manifest: Manifest, settings: Settings, seen: LedgerSnapshot, folder: Path
+) -> Saved:
+    """Write a plan to a file, whole or not at all. An older plan gives way; any other file is left as it is.
+
+    Raises:
+        UsageError: it can't be written there, or something else is there already.
+    """
+    if path.exists() and not _is_plan(path):
+        raise UsageError(f"{path} is there already, and is no saved plan: name another file with --out")
+    made_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    saved = save(plan, seen.known, _basis(manifest, settings, folder), roots=_roots(manifest), made_at=made_at)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_text(text_of(saved), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: the plan can't be written ({error.strerror})") from error
+    return saved
+
+
+def _is_plan(path: Path) -> bool:
+    """True for any release's saved plan, even one that was edited; a pipe or a device is never read."""
+    if not path.is_file():
+        return False
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and value.get("format") == FORMAT
+
+
+def read_plan(path: Path) -> Saved:
+    """Read a plan from its file.
+
+    Raises:
+        UsageError: there is none, or it is not as it was written.
+    """
+    try:
+        return read(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: the plan can't be read ({error.strerror})") from error
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: this is no saved plan") from None
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def with_its_settings(saved: Saved, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the options of a run with the plan's own in place of what was not said.
+
+    Raises:
+        UsageError: an option says something else than the plan.
+    """
+    planned = saved.basis.settings
+    for name in SPENDING:
+        said = given.get(name)
+        if said is not None and said != planned.get(name):
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{option} says something else than the plan: leave it out, or make a new plan with it")
+    return {**given, **{name: planned.get(name) for name in SPENDING}}
+
+
+def held_to(saved: Saved, settings: Settings) -> Settings:
+    """Give the settings of a run that submits the plan's clips and no others."""
+    return replace(settings, only=None, limit=None, planned=saved.chosen, plan_sha256=saved.sha256)
+
+
+def refuse_if_moved(saved: Saved, manifest: Manifest, settings: Settings, seen: LedgerSnapshot, folder: Path) -> None:
+    """Hold a plan against the world as it is now; `settings` as merged, before `held_to`.
+
+    Raises:
+        UsageError: it is no longer what was planned; the message says what has moved.
+    """
+    now = plan_of(manifest, settings, seen, folder=folder)
+    basis = _basis(manifest, settings, folder)
+    begun = bool(seen.plan) and seen.plan == saved.sha256
+    told = moved(saved, now, seen.known, basis, roots=_roots(manifest), begun=begun)
+    if told:
+        points = "".join(f"\n  - {text}" for text in told)
+        fits = f"the plan of {saved.made_at} no longer fits, so nothing was submitted"
+        raise UsageError(f"{fits}:{points}\nMake a new one.")
+
+
+def _basis(manifest: Manifest, settings: Settings, folder: Path) -> Basis:
+    return Basis(
+        manifest=manifest.sha256,
+        files=dict(sorted(manifest.files.items())),
+        folder=os.path.relpath(folder, manifest.path.parent),
+        settings={name: getattr(settings, name) for name in SPENDING},
+    )
+
+
+def _roots(manifest: Manifest) -> frozenset[str]:
+    return frozenset(clip.key for clip in manifest.wanted)

@@ -1,0 +1,128 @@
+"""Which clip is what: wanted clips and the ledger's, sorted by what a run does with each. Pure, one pass."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from batchgen.clip import ClipSummary, State, Wanted
+from batchgen.planning.model import Action, Choice
+
+_STANDS = {
+    State.SUBMITTING: Action.IN_FLIGHT,
+    State.GENERATING: Action.IN_FLIGHT,
+    State.DOWNLOADING: Action.IN_FLIGHT,
+    State.UNCONFIRMED: Action.UNCONFIRMED,
+    State.LOST: Action.LOST,
+    State.FAILED: Action.FAILED,
+    State.BLOCKED: Action.BLOCKED,
+    State.DONE: Action.DONE,
+}
+
+
+@dataclass(slots=True)
+class Sorted:
+    """Clips by what is done with them."""
+
+    submit: list[tuple[Wanted, Action]] = field(default_factory=list)  #: in the order of the run
+    later: list[Wanted] = field(default_factory=list)
+    stand: dict[Action, list[ClipSummary]] = field(
+        default_factory=dict
+    )  #: what is not submitted, no longer wanted ones too
+    resubmit: list[ClipSummary] = field(default_factory=list)  #: of those that stand unconfirmed or lost
+    before: dict[str, ClipSummary] = field(
+        default_factory=dict
+    )  #: by the key of a changed clip: what it takes the place of
+    known: Mapping[str, ClipSummary] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> int:
+        """How many clips are wanted."""
+        standing = sum(len(clips) for action, clips in self.stand.items() if action is not Action.UNWANTED)
+        return len(self.submit) + len(self.later) + standing
+
+
+def sort_out(wanted: Iterable[Wanted], known: Iterable[ClipSummary], choice: Choice) -> Sorted:
+    """Sort wanted clips (each once) and what a ledger knows by what a run does with them."""
+    found = Sorted(known={clip.key: clip for clip in known})
+    to_make: list[tuple[Wanted, Action]] = []
+    keys = set()
+    for clip in wanted:
+        keys.add(clip.key)
+        _place(found, to_make, clip, found.known.get(clip.key), Action.NEW)
+    replaced: dict[tuple[str, int], ClipSummary] = {}
+    for old in found.known.values():
+        if old.key in keys:
+            continue
+        if old.reroll_of in keys:
+            _place(found, to_make, _wanted(old), old, Action.REROLL)
+        elif not old.dropped:
+            found.stand.setdefault(Action.UNWANTED, []).append(old)
+            replaced[old.prompt_id, old.take] = old
+    _choose(found, to_make, replaced, choice)
+    found.resubmit = list(_resubmitted(found, choice))
+    return found
+
+
+def _place(
+    found: Sorted, to_make: list[tuple[Wanted, Action]], clip: Wanted, known: ClipSummary | None, fresh: Action
+) -> None:
+    if known is not None and known.replaced:
+        found.stand.setdefault(Action.UNWANTED, []).append(known)
+    elif known is None or known.state is State.PENDING:
+        to_make.append((clip, Action.AGAIN if known is not None and known.requests else fresh))
+    else:
+        found.stand.setdefault(_STANDS[known.state], []).append(known)
+
+
+def _choose(
+    found: Sorted,
+    to_make: Sequence[tuple[Wanted, Action]],
+    replaced: Mapping[tuple[str, int], ClipSummary],
+    choice: Choice,
+) -> None:
+    """Put what is to be made into the order of the run, and leave out what the options leave out."""
+    globs = [glob.strip() for glob in choice.only.split(",")] if choice.only is not None else None
+    for clip, action in sorted(to_make, key=lambda entry: _order(entry[0])):
+        if not fits(globs, clip.prompt_id, clip.name) or len(found.submit) == choice.limit:
+            found.later.append(clip)
+            continue
+        old = replaced.get((clip.prompt_id, clip.take)) if action is Action.NEW else None
+        if old is not None:
+            found.before[clip.key] = old
+        found.submit.append((clip, action if old is None else Action.CHANGED))
+
+
+def _order(clip: Wanted) -> tuple[int, int, int]:
+    """First takes first, then priority, then the manifest's order: as the run does."""
+    return clip.take, -clip.priority, clip.order
+
+
+def fits(globs: Sequence[str] | None, *texts: str) -> bool:
+    """Tell whether one of the texts (prompt id, name) fits one of the globs; None fits all."""
+    return globs is None or any(fnmatch.fnmatchcase(text, glob) for glob in globs for text in texts)
+
+
+def _resubmitted(found: Sorted, choice: Choice) -> Iterator[ClipSummary]:
+    if choice.resubmit_unconfirmed:
+        yield from found.stand.get(Action.UNCONFIRMED, ())
+    if choice.resubmit_lost:
+        yield from found.stand.get(Action.LOST, ())
+
+
+def _wanted(known: ClipSummary) -> Wanted:
+    """Give a re-roll, which only the ledger has, as the manifest would have asked for it."""
+    return Wanted(
+        key=known.key,
+        prompt_id=known.prompt_id,
+        take=known.take,
+        model=known.model,
+        params=known.params,
+        name=known.name,
+        order=known.order,
+        priority=known.priority,
+        audio_sha256=known.audio_sha256,
+        label=known.label,
+        reroll_of=known.reroll_of,
+    )

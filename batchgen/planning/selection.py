@@ -1,0 +1,106 @@
+"""What the user asks for beyond the manifest: which clips a word means, which may be retried, and re-rolls. Pure."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from batchgen.clip import REPLACED, Clip, State, Wanted
+from batchgen.errors import UsageError
+from batchgen.manifest.rerolls import further
+from batchgen.retry import MAX_ATTEMPTS
+
+
+@dataclass(frozen=True, slots=True)
+class Retake:
+    """Which failures the user wants another try of."""
+
+    all: bool = False  #: those, too, that only a change can mend
+    forgotten: bool = False  #: those, too, that may have been paid for already
+    blocked: bool = False  #: tell of those that the content rules stopped
+    max_attempts: int = MAX_ATTEMPTS
+
+
+def named(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
+    """Return the clips that names or globs mean, in the order of the words, each once; `a_1.mp4` is `a_1`.
+
+    Raises:
+        UsageError: a word means none of them; the message names the nearest.
+    """
+    found: dict[int, Clip] = {}
+    every = list(clips)
+    for word in words:
+        glob = word.removesuffix(".mp4")
+        fits = [clip for clip in every if clip.wanted.name == glob]
+        fits = fits or [clip for clip in every if fnmatch.fnmatchcase(clip.wanted.name, glob)]
+        if not fits:
+            near = get_close_matches(glob, [clip.wanted.name for clip in every], n=3)
+            mend = f"; did you mean {' or '.join(near)}?" if near else "; `batchgen report --bill --by clip` names all"
+            raise UsageError(f"no clip of this batch is called {word}{mend}")
+        found |= {clip.row: clip for clip in fits}
+    return list(found.values())
+
+
+def in_doubt(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
+    """Return the unconfirmed and lost clips that names or globs mean; a glob leaves the others out.
+
+    Raises:
+        UsageError: a word means no clip, names one that is not in doubt, or fits none that is.
+    """
+    every = list(clips)
+    found: dict[int, Clip] = {}
+    for word in words:
+        fits = named(every, [word])
+        doubtful = [clip for clip in fits if clip.state in (State.UNCONFIRMED, State.LOST)]
+        if not doubtful:
+            states = f"{word} is {fits[0].state}" if len(fits) == 1 else f"none of the {len(fits)} clips {word} is"
+            raise UsageError(f"{states}{', not' if len(fits) == 1 else ''} unconfirmed or lost: nothing to give up")
+        found |= {clip.row: clip for clip in doubtful}
+    return list(found.values())
+
+
+def why_not(clip: Clip, again: Retake, *, by_name: bool = False) -> str:
+    """Say why a failed or blocked clip is not tried again as it is; empty: it is."""
+    if clip.state is State.BLOCKED:
+        return "the same prompt and seed would be blocked again: change the prompt, or add --new-seed"
+    if clip.forgotten and not again.forgotten:
+        return "given up, and may have been paid for: --forgotten makes it again, and may pay again"
+    if clip.attempts >= again.max_attempts:
+        return f"{clip.attempts} paid attempts were made, as many as are allowed (--max-attempts)"
+    if not (clip.transient or clip.forgotten or again.all or by_name):
+        return "only a change can mend this; --all tries it all the same"
+    return ""
+
+
+def rerolls(known: Iterable[Clip], chosen: Sequence[Clip], takes: int) -> list[Wanted]:
+    """Return so many further takes of each chosen clip; numbers and seeds go on after those of its prompt and cell.
+
+    Args:
+        known: every clip of the ledger, those of the manifest and those that it no longer has.
+        chosen: what is to be re-rolled; a re-roll of a re-roll belongs to the manifest's own clip.
+        takes: how many of each.
+
+    Raises:
+        UsageError: one of them is no longer in the manifest, so a further take of it would not be wanted either.
+    """
+    families: dict[str, list[Wanted]] = {}
+    for clip in known:
+        families.setdefault(clip.wanted.prompt_id, []).append(clip.wanted)
+    made: list[Wanted] = []
+    for clip in chosen:
+        if clip.unwanted and REPLACED not in clip.flags.split():
+            raise UsageError(f"{clip.wanted.name} is no longer in the manifest: put it back, then re-roll it")
+        family = families[clip.wanted.prompt_id]
+        for _ in range(takes):
+            more = _next(clip.wanted, family)
+            family.append(more)
+            made.append(more)
+    return made
+
+
+def _next(clip: Wanted, family: Sequence[Wanted]) -> Wanted:
+    seeds = {json.loads(other.params).get("seed") for other in family}
+    return further(clip, clip.reroll_of or clip.key, max(other.take for other in family) + 1, seeds)

@@ -1,0 +1,177 @@
+"""Segmind's request history: its rows, and its pages read to the end.
+
+The history is the judge of what was accepted, so it is read with suspicion: what can't be read, or was
+not shown, makes a page not `whole`, and nothing may be concluded from an absence in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+from batchgen.errors import UnknownError
+from batchgen.providers.base import Completed, HistoryPage, HistoryRow
+from batchgen.providers.segmind.errors import server_time
+from batchgen.providers.segmind.jobs import judge
+from batchgen.providers.segmind.parse import Answer, Say, decode, epoch, file_bytes, mapping, micro_dollars, usable_id
+
+Ask: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Answer]]  #: query of one page -> its answer
+
+_PER_PAGE: Final = 100
+_MOST_PAGES: Final = 200
+_WINDOW: Final = timedelta(days=30)  #: from and to are both inside, so this asks for 31 days
+_MADE_AT: Final = (
+    *("created_at", "model_created", "created", "createdAt", "submitted_at", "request_time"),
+    *("requested_at", "started_at", "timestamp", "time", "date"),
+)
+_ROWS: Final = ("data", "rows", "items", "results", "requests", "history")
+_TOTALS: Final = ("total", "total_count", "total_rows", "total_items", "total_records")
+
+
+async def read_history(ask: Ask, model: str, since: float, until: float) -> HistoryPage:
+    """Read all requests of a window, page by page; see `Segmind.history`.
+
+    Raises:
+        UnknownError: an answer was a refusal, or no history.
+    """
+    rows: list[HistoryRow] = []
+    whole, at, left = True, None, _MOST_PAGES
+    for first, last in windows(since, until):
+        reading = _Reading()
+        query = {"model_name": model, "from_date": first, "to_date": last, "per_page": str(_PER_PAGE)}
+        while not reading.ended and reading.pages < left:
+            reading.take(await ask({**query, "page": str(reading.pages + 1)}))
+        rows += reading.rows.values()
+        whole, at, left = whole and reading.whole, reading.server_time or at, left - reading.pages
+    return HistoryPage(one_per_request(rows), whole, at, _MOST_PAGES - left)
+
+
+def row_of(answer: Answer, request_id: str) -> HistoryRow | None:
+    """The row of one request; None when the history answered and has none.
+
+    Raises:
+        UnknownError: a refusal, another shape, or rows of which none is this request's.
+    """
+    if answer.status == 404 and isinstance(answer.data(), dict):
+        return None
+    raw = _raw_rows(answer)
+    rows = one_per_request(row for row in (read_row(each, answer.say) for each in raw) if row)
+    found = [row for row in rows if row.request_id == request_id]
+    if raw and not found:
+        raise unknown(answer)
+    return found[0] if found else None
+
+
+def unknown(answer: Answer) -> UnknownError:
+    """The history's answer, as the error that says that nothing may be concluded."""
+    return UnknownError(f"request history: HTTP {answer.status}: {answer.told()}", status=answer.status)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One window, as far as it was read. `whole` only once it ended without a doubt."""
+
+    pages: int = 0
+    rows: dict[str, HistoryRow] = field(default_factory=dict)
+    seen: int = 0  #: rows as they came, repeated ones included
+    total: int = 0  #: rows that there are, if the service says so
+    readable: bool = True
+    ended: bool = False
+    turns: bool = True
+    server_time: float | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self.ended and self.readable and self.turns and self.seen >= self.total
+
+    def take(self, answer: Answer) -> None:
+        """Add a page; one that is empty, or brings nothing new, is the end."""
+        beyond = self.pages > 0 and answer.status == 404 and isinstance(answer.data(), dict)
+        raw = [] if beyond else _raw_rows(answer)
+        read = [row for row in (read_row(each, answer.say) for each in raw) if row]
+        self.pages += 1
+        self.server_time = server_time(answer.headers)
+        self.readable = self.readable and len(read) == len(raw)
+        self.total = max(self.total, total_in(answer.data()))
+        if all(row.request_id in self.rows for row in read):
+            # The same full page once more: this service does not turn pages for us.
+            self.ended, self.turns = True, len(raw) != _PER_PAGE
+            return
+        self.seen += len(raw)
+        self.rows = {row.request_id: row for row in one_per_request([*self.rows.values(), *read])}
+
+
+def _raw_rows(answer: Answer) -> list[Any]:
+    raw = rows_in(answer.data()) if answer.ok else None
+    if raw is None:
+        raise unknown(answer)
+    return raw
+
+
+def windows(since: float, until: float) -> Iterator[tuple[str, str]]:
+    """Days as (from, to), both inside, at most 31 at a time; one more day at each end, for the zones."""
+    day = timedelta(days=1)
+    first = datetime.fromtimestamp(since, UTC).date() - day
+    end = datetime.fromtimestamp(max(since, until), UTC).date() + day
+    while first <= end:
+        last = min(first + _WINDOW, end)
+        yield first.isoformat(), last.isoformat()
+        first = last + day
+
+
+def read_row(raw: object, say: Say) -> HistoryRow | None:
+    """One row of the request history; None when it names no request."""
+    if not isinstance(raw, dict) or (request_id := usable_id(raw.get("request_id"))) is None:
+        return None
+    status = raw.get("model_status") or raw.get("status")
+    body = {key: raw[key] for key in ("generation_url", "output", "error", "message") if raw.get(key)}
+    outcome = judge(body, status, say)
+    if isinstance(outcome, Completed):
+        outcome = replace(outcome, cost=micro_dollars(raw.get("credits_deduction")))
+    sent = raw.get("request_body")
+    params = mapping(decode(sent) if isinstance(sent, str) else sent)  # some keep it as text of text
+    times = (epoch(raw.get(name)) for name in _MADE_AT)
+    return HistoryRow(
+        request_id=request_id,
+        model=say(raw.get("model_name") or "", 200),
+        outcome=outcome,
+        params=params or None,
+        at=next((at for at in times if at is not None), None),
+        charged=micro_dollars(raw.get("credits_deduction")),
+    )
+
+
+def rows_in(data: object) -> list[Any] | None:
+    """The raw rows of an answer, bare or under `data`; None when it is not a history's answer."""
+    if isinstance(data, list):
+        return data
+    if not isinstance(data, dict):
+        return None
+    if "request_id" in data:
+        return [data]
+    inner = next((data[name] for name in _ROWS if isinstance(data.get(name), list | dict)), None)
+    return rows_in(inner)
+
+
+def total_in(data: object) -> int:
+    """How many rows the history says that there are; 0 when it does not say."""
+    if not isinstance(data, dict):
+        return 0
+    holders = (data, mapping(data.get("data")), mapping(data.get("meta")), mapping(data.get("pagination")))
+    counts = (file_bytes(holder.get(name)) for holder in holders for name in _TOTALS)
+    return next((count for count in counts if count), 0)
+
+
+def one_per_request(rows: Iterable[HistoryRow]) -> list[HistoryRow]:
+    """One row for each request, the one with a link first: the history repeats a request per output."""
+    kept: dict[str, HistoryRow] = {}
+    for row in rows:
+        if row.request_id not in kept or (_has_link(row) and not _has_link(kept[row.request_id])):
+            kept[row.request_id] = row
+    return list(kept.values())
+
+
+def _has_link(row: HistoryRow) -> bool:
+    return isinstance(row.outcome, Completed) and row.outcome.url is not None

@@ -1,0 +1,131 @@
+"""What Segmind says of a job: its state words, its metrics, its link (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from batchgen.providers.base import Cause, Completed, Outcome, Refused, Running
+from batchgen.providers.segmind.errors import cause_of
+from batchgen.providers.segmind.parse import (
+    Answer,
+    Say,
+    file_bytes,
+    find_link,
+    mapping,
+    micro_dollars,
+    reason_in,
+    seconds,
+)
+
+_QUEUED: Final = frozenset({"queued", "in_queue", "pending"})
+_RUNNING: Final = _QUEUED | {"starting", "processing", "running", "in_progress"}
+_COMPLETED: Final = frozenset({"completed", "complete", "success", "succeeded", "done", "finished"})
+_FAILED: Final = frozenset({"failed", "failure", "error", "canceled", "cancelled"})
+#: Whatever such an answer's body says, it is about the call: the job may run on.
+_ABOUT_THE_CALL: Final = frozenset({401, 403, 404, 408, 429, 502, 503, 504})
+_DOCUMENTED: Final = frozenset({"completed", "failed"})
+_BARE: Final = frozenset({"output", "video", "generation_url"})
+
+
+def read_outcome(answer: Answer, *, links: bool = True) -> Outcome | None:
+    """What a status or result answer says of the job; None when it says nothing of it.
+
+    The body is read before the code: FAILED comes as a 422, and a documented final word counts under any
+    code. Its synonyms count only where no error envelope is to be expected, since `{"status": "error"}`
+    under a 404 is about the call, not about the job.
+    """
+    body = _object(answer.data())
+    if body is None:
+        return None
+    word = _word(body.get("status"))
+    final = word in _DOCUMENTED or (answer.status == 422 and word in _COMPLETED | _FAILED)
+    if not (final or answer.ok) or answer.status in _ABOUT_THE_CALL:
+        return None
+    outcome = judge(body, body.get("status"), answer.say, links=links)
+    if isinstance(outcome, Refused) and outcome.cause is Cause.TRANSIENT and answer.status not in (200, 422):
+        # FAILED is documented under these two; elsewhere it must not be a reason to POST again.
+        return replace(outcome, cause=Cause.FINAL)
+    return outcome
+
+
+def read_inline(answer: Answer, url: str) -> Completed:
+    """Read what the headers say of a result whose body is the video itself, as the synchronous v1 call has them."""
+    told = answer.headers
+    return Completed(
+        url=url,
+        cost=micro_dollars(told.get("x-cost")),
+        run_s=seconds(told.get("x-generation-time")),
+        remaining_credits=micro_dollars(told.get("x-remaining-credits")),
+    )
+
+
+def judge(body: Mapping[str, Any], status: object, say: Say, *, links: bool = True) -> Completed | Refused | Running:
+    """The outcome that a state word means: unknown words keep running, a bare link is a completed job.
+
+    With `links` False no link is looked for: a status answer has none.
+    """
+    word = _word(status)
+    if word in _FAILED:
+        return _refused(body, word, say)
+    if word in _COMPLETED or (not word and _BARE & body.keys() and find_link(body)):
+        return _completed(body, say) if links else _metrics(body)
+    metrics = mapping(body.get("metrics"))
+    shown = say(status, 40) if isinstance(status, str) else ""
+    queue_s = seconds(metrics.get("queue_time"))
+    return Running(shown, known=word in _RUNNING, queue_s=queue_s, queued=word in _QUEUED)
+
+
+def _refused(body: Mapping[str, Any], word: str, say: Say) -> Refused:
+    reason = reason_in(body) or f"{word}, without a reason"
+    cause = cause_of(reason)
+    if cause is Cause.TRANSIENT and word not in _DOCUMENTED:
+        # A new POST by itself needs the one word that the service documents as a free failure.
+        cause = Cause.FINAL
+    return Refused(say(reason, 2000), cause)
+
+
+def _completed(body: Mapping[str, Any], say: Say) -> Completed:
+    url, done = find_link(body), _metrics(body)
+    if url is None:
+        return replace(done, body=_without_link(body, say))
+    return replace(done, url=url, file_size=_size_of(url, body))
+
+
+def _metrics(body: Mapping[str, Any]) -> Completed:
+    metrics = mapping(body.get("metrics"))
+    return Completed(
+        cost=micro_dollars(metrics.get("cost")),
+        queue_s=seconds(metrics.get("queue_time")),
+        run_s=seconds(metrics.get("inference_time")),
+        remaining_credits=micro_dollars(metrics.get("remaining_credits")),
+    )
+
+
+def _without_link(body: Mapping[str, Any], say: Say) -> str:
+    text = say(dict(body), 2000)
+    note = "the output is a data: URL, which is no link: " if '"data:' in text else ""
+    return (note + text)[:2000]
+
+
+def _size_of(url: str, body: Mapping[str, Any]) -> int | None:
+    """The stated size, if it is stated beside this very link."""
+    holders = (mapping(body.get("video")), mapping(body.get("output")))
+    sizes = (file_bytes(each["file_size"]) for each in holders if "file_size" in each and find_link(each) == url)
+    return next((size for size in sizes if size), None)
+
+
+def _object(data: object) -> dict[str, Any] | None:
+    """The object that tells of the job: bare, alone in a list, or under `data`."""
+    if isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    if not isinstance(data, dict):
+        return None
+    inner = data.get("data")
+    return inner if "status" not in data and isinstance(inner, dict) and "status" in inner else data
+
+
+def _word(status: object) -> str:
+    text = status.strip().lower() if isinstance(status, str) else ""
+    return text.replace("-", "_").replace(" ", "_")

@@ -1,0 +1,118 @@
+"""The pace of one run, joined: what is configured, what other runs with the key do, and what nights before learned."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from batchgen.ratelimit.concurrency import START, ConcurrencyLimit
+from batchgen.ratelimit.limiter import Pacer
+from batchgen.ratelimit.memory import AccountMemory
+from batchgen.ratelimit.shared_window import SharedWindow
+from batchgen.ratelimit.start import Start, ago, start_of
+from batchgen.settings import Settings
+
+#: The part of the rate that a command beside a run takes, which only asks.
+BESIDE = 0.1
+
+
+class PaceSetup:
+    """Makes the pacer and the places of a run. Without a book and lessons it knows nothing and keeps nothing."""
+
+    def __init__(
+        self, settings: Settings, book: SharedWindow | None = None, lessons: AccountMemory | None = None
+    ) -> None:
+        self._settings = settings
+        self._book = book or SharedWindow.none()
+        self._lessons = lessons or AccountMemory(None)
+        if settings.rpm_given:
+            self._lessons.forget_rate()
+        #: A line each: what of this run's pace is by memory, and how to override it; later, what refusals made of it.
+        self.notes: list[str] = []
+        self._rpm = settings.rpm
+
+    def __repr__(self) -> str:
+        """Say what it holds, for logs."""
+        return f"<Pace {self._book}, {self._lessons}>"
+
+    @classmethod
+    def shared(cls, settings: Settings, origin: str, account: str, who: str) -> PaceSetup:
+        """Count the calls of other runs with this account on this machine, be counted by them, and learn of them."""
+        return cls(settings, SharedWindow.open(origin, account, who), AccountMemory.of(origin, account))
+
+    @property
+    def others(self) -> list[str]:
+        """Who else is at work with the account, in words."""
+        return self._book.others
+
+    @property
+    def start(self) -> Start:
+        """Where a run starts, as its plan reckons."""
+        return start_of(self._settings, self._lessons.known, time.time())
+
+    def pacer(self) -> Pacer:
+        """Make the pacer: it starts where the last run stood, if that is below what is configured."""
+        settings, known = self._settings, self._lessons.known
+        if note := self.start.rpm_note:
+            more = f"it grows while it is used, and --rpm {settings.rpm:g} starts at all of it"
+            self.notes.append(f"starting {note}; {more}")
+        self._rpm = self.start.rpm
+        return Pacer(
+            settings.rpm,
+            count_polls=settings.count_polls,
+            before=self._book.before,
+            told=self._book.called,
+            start=(known.rpm, known.knee) if known.rpm else None,
+            learned=self._learned_rate,
+        )
+
+    def _learned_rate(self, rpm: float, knee: float, bore: float) -> None:
+        """Keep it, and say when it fell and when it is whole again; the steps between are no news."""
+        asked = self._settings.rpm
+        if rpm < self._rpm:
+            now = f"{round(rpm, 1):g} of {asked:g} calls a minute from now on"
+            self.notes.append(f"the service refuses calls as too many (429): {now}; it goes back up while it is used")
+        elif self._rpm < asked <= rpm:
+            self.notes.append(f"the pace is back at all of the {asked:g} calls a minute")
+        self._rpm = rpm
+        self._lessons.rate(rpm, knee, bore, ceiling=asked)
+
+    def places(self, longest_s: float) -> ConcurrencyLimit:
+        """Make the places in flight, from as many as the last run learned.
+
+        `longest_s` is how long the slowest of the clips is likely to run. Never so many at first that the last of
+        them, were the service down to `START` at a time tonight, would end past the deadline: a record dies soon after.
+        """
+        settings = self._settings
+        safe = START * settings.deadline / max(longest_s, 1.0)
+        known = self._lessons.known
+        start = int(min(known.places, safe, settings.in_flight))
+        full = bool(self.start.in_flight_note)
+        if start <= START:
+            return ConcurrencyLimit(settings.in_flight, full=full, safe_s=settings.deadline / 2, learned=self._learned)
+        self.notes.append(
+            f"starting with up to {start} clips in flight, for which the service had room "
+            f"{ago(time.time() - known.places_at)}; it follows the queue, and --in-flight N is the most"
+        )
+        return ConcurrencyLimit(
+            settings.in_flight, start=start, full=full, safe_s=settings.deadline / 2, learned=self._learned
+        )
+
+    def _learned(self, bound: float, full: bool) -> None:
+        self._lessons.places(bound, self._settings.in_flight, full=full)
+
+    def step_back(self) -> None:
+        """Take a small part of the rate: what only asks shall not slow down a run at work, which takes all of it.
+
+        What is learned at such a rate says nothing of the account's, and is not kept.
+        """
+        self._settings, self._lessons = replace(self._settings, rpm=BESIDE * self._settings.rpm), AccountMemory(None)
+
+    def called(self) -> None:
+        """Count a call that was made before there is a pacer."""
+        self._book.before.append(0.0)
+        self._book.called()
+
+    def close(self) -> None:
+        """Let go."""
+        self._book.close()

@@ -1,0 +1,163 @@
+"""What the steps of a clip's life share: the tools of a run, and news of each other's progress."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from batchgen.clip import Clip, Wanted
+from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, LedgerWriteError, NowError
+from batchgen.events import Generated
+from batchgen.files.mp4 import Expect, Fetched
+from batchgen.ledger import Ledger
+from batchgen.polling.poller import Poller
+from batchgen.polling.schedule import RunTimes
+from batchgen.providers.base import Completed, Provider, Source
+from batchgen.ratelimit.answers import Answers
+from batchgen.ratelimit.concurrency import ConcurrencyLimit
+from batchgen.ratelimit.limiter import Pacer
+from batchgen.runner.account_advice import advice
+from batchgen.runner.recovery_check import RecoveryCheck
+from batchgen.runner.shutdown import Shutdown
+
+log = logging.getLogger("batchgen.run")
+
+
+class Downloads(Protocol):
+    """What fetches and checks a file (see `batchgen.download`)."""
+
+    async def fetch(
+        self, url: str, target: Path, expect: Expect, finish: Callable[[Path, Fetched], None] | None = None
+    ) -> Fetched:
+        """Return when the file is whole, checked and under its final name."""
+        ...
+
+    async def keep(
+        self, source: Source, target: Path, expect: Expect, finish: Callable[[Path, Fetched], None] | None = None
+    ) -> Fetched:
+        """Do the same with a body that is the service's own answer."""
+        ...
+
+
+class Notifier:
+    """Wakes all who wait for something to have changed."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def tell(self) -> None:
+        """Wake them."""
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def wait(self, timeout: float | None = None) -> None:
+        """Wait for the next `tell`, or for some seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._event.wait()
+
+
+@dataclass(slots=True)
+class InFlightSlot:
+    """One clip's hold on a place in flight; given back once."""
+
+    places: ConcurrencyLimit
+    held: bool = True
+    taken: int = field(init=False)  #: how many were taken when it was, this one included
+    era: int = field(init=False)  #: of the places, when it was taken
+
+    def __post_init__(self) -> None:
+        """Note how full it was."""
+        self.taken, self.era = self.places.taken, self.places.era
+
+    def give_back(self) -> None:
+        """Give it back, if it was not yet."""
+        if self.held:
+            self.held = False
+            self.places.give_back()
+
+
+@dataclass
+class RunContext:
+    """The tools of a run. Limits are objects passed in; nothing here is global."""
+
+    ledger: Ledger
+    provider: Provider
+    pacer: Pacer
+    poller: Poller
+    places: ConcurrencyLimit
+    downloads: Downloads
+    shutdown: Shutdown
+    clips_dir: Path
+    price: Callable[[Wanted], int | None]  #: the worst price in micro-dollars; None: unknown
+    estimate: Callable[[Wanted], int | None]  #: the likely price, for the bill; None: unknown
+    run_times: Callable[[str], RunTimes]  #: what is known of a price class
+    submit_concurrency: int = 8
+    give_up_s: float = 7200.0
+    deadline_s: float = 3300.0  #: after submission, by the wall
+    started_at: float = 0.0  #: when this run began, by the wall
+    fetched: int = 0  #: files that came in this run
+    dice: Callable[[], float] = random.random
+    news: Notifier = field(default_factory=Notifier)
+    alarm: str = ""  #: what of the paid clips is about to be lost to us, in words
+    posts_out: int = 0  #: POSTs that wait for their answer
+    at_work: set[int] = field(default_factory=set)  #: rows whose reservation will settle by itself
+    blind: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
+    waits: str = ""  #: what submissions wait for, in words; "" when they don't
+
+    @property
+    def answers(self) -> Answers:
+        """Where all calls report what came of them."""
+        return self.poller.answers
+
+    def settled(self, clip: Clip) -> None:
+        """The clip's reservation is settled, or no longer ours to wait for."""
+        self.at_work.discard(clip.row)
+        self.news.tell()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before another try; the shutdown cuts it short."""
+        await asyncio.wait({self.shutdown.next_request()}, timeout=seconds)
+
+    def call_trouble(self, error: NowError, grant: int) -> None:
+        """Let the pacer know what a call met."""
+        self.answers.trouble(error, grant)
+
+    def disk_trouble(self, error: LedgerError | LedgerWriteError | DiskFullError) -> None:
+        """Stop the run: nothing can be written. What was paid for is safe."""
+        log.error("%s", error)
+        self.shutdown.request(f"disk: {error}", Exit.STOPPED, grace_s=0.0)
+
+    def account_trouble(self, error: AccountError) -> None:
+        """Stop submitting; what is in flight is collected if the account still lets us."""
+        self.shutdown.request(advice(error), Exit.STOPPED, grace_s=math.inf if error.collects else 0.0)
+
+
+def filled(completed: Completed, known: Completed) -> Completed:
+    """Fill in what one answer leaves out with what another one said."""
+    return replace(
+        completed,
+        cost=known.cost if completed.cost is None else completed.cost,
+        queue_s=known.queue_s if completed.queue_s is None else completed.queue_s,
+        run_s=known.run_s if completed.run_s is None else completed.run_s,
+    )
+
+
+def generated(completed: Completed, at: float, request_id: str | None = None) -> Generated:
+    """Turn a COMPLETED that has a link into the event."""
+    return Generated(
+        url=completed.url or "",
+        at=at,
+        cost=completed.cost,
+        file_size=completed.file_size,
+        queue_s=completed.queue_s,
+        run_s=completed.run_s,
+        request_id=request_id,
+    )

@@ -1,0 +1,203 @@
+"""From a link to a checked file. A bad download costs a download, never a generation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from batchgen.clip import Clip
+from batchgen.errors import DownloadError, NowError
+from batchgen.events import Downloaded, Generated, Lost
+from batchgen.files import mp4, sidecar
+from batchgen.files.mp4 import Expect, Fetched
+from batchgen.providers.base import Completed, Source
+from batchgen.ratelimit.limiter import Call, SubmissionStoppedError
+from batchgen.retry import delay
+from batchgen.runner.context import RunContext, generated
+from batchgen.runner.history_lookup import HistoryLookup, NoAnswer
+
+log = logging.getLogger("batchgen.fetch")
+
+#: How often a dead link is renewed for one clip.
+RENEWALS = 4
+#: How long one file's trouble is waited out while others fare well (seconds); the next run tries again.
+ONE_FILE_S = 900.0
+
+
+class _Patience:
+    """Waits while servers are in trouble, further and further apart, and in the end stops the run."""
+
+    def __init__(self, tools: RunContext) -> None:
+        self._tools = tools
+        self._since: float | None = None
+        self._tries = 0
+        self._fetched = tools.fetched
+
+    async def wait(self, error: Exception) -> None:
+        """Wait before another try.
+
+        Raises:
+            SubmissionStoppedError: it has lasted too long; the clip stays as it is for the next run.
+        """
+        now = asyncio.get_running_loop().time()
+        self._since = now if self._since is None else self._since
+        self._tries += 1
+        # While other files come, or nothing else is to be done, it is this file's trouble and not the network's.
+        alone = self._tools.fetched > self._fetched or not self._tools.at_work
+        if now - self._since >= min(self._tools.give_up_s, ONE_FILE_S if alone else self._tools.give_up_s):
+            log.warning("left for the next run: %s", error)
+            raise SubmissionStoppedError from error
+        await self._tools.pause(delay(self._tries, dice=0.5 + self._tools.dice() / 2))
+
+
+class Fetcher:
+    """Fetches files, and renews their links where they are dead."""
+
+    def __init__(self, tools: RunContext, recall: HistoryLookup) -> None:
+        self._tools = tools
+        self._recall = recall
+
+    async def download(self, clip: Clip) -> Clip:
+        """Fetch the file; a dead link is asked for again, and is never a reason to pay again."""
+        target = self._own_name(clip)
+        if self._from_before(clip) and (kept := await asyncio.to_thread(_kept, clip, target)) is not None:
+            return await self._tools.ledger.record(clip, kept)
+        patience = _Patience(self._tools)
+        renewals = 0
+        while True:
+            try:
+                fetched = await self._bring(clip, target)
+                break
+            except DownloadError as error:
+                log.warning("%s: %s", clip.wanted.name, error)
+                if error.kind == "refused" and target.exists() and target == self._own_name(clip):
+                    # A stranger's file has the name: it is never overwritten, and the clip gets another one.
+                    target = target.with_name(f"{clip.wanted.name}~{clip.key[-8:]}.mp4")
+                elif error.kind == "trouble":
+                    await patience.wait(error)
+                elif renewals >= RENEWALS:
+                    return await self._lost(clip, error)
+                else:
+                    renewals += 1
+                    await self._tools.pause(delay(renewals, dice=self._tools.dice(), base=2.0))
+                    try:
+                        renewed = await self._renewed(clip)
+                    except NowError as silence:
+                        renewals -= 1
+                        await patience.wait(silence)
+                        continue
+                    if renewed is None:
+                        return await self._lost(clip, error)
+                    clip = await self._tools.ledger.record(clip, renewed)
+        self._tools.fetched += 1
+        done = Downloaded(target.name, fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
+        return await self._tools.ledger.record(clip, done)
+
+    async def _bring(self, clip: Clip, target: Path) -> Fetched:
+        """Fetch the file behind the link, or the service's own answer where that is the video."""
+        expect, finish = _expect(clip), _sidecar(clip, self._tools.ledger.now)
+        own = self._tools.provider.video(_url(clip))
+        if own is None:
+            return await self._tools.downloads.fetch(_url(clip), target, expect, finish)
+        try:
+            return await self._tools.downloads.keep(partial(self._granted, own), target, expect, finish)
+        except NowError as error:
+            raise DownloadError(str(error), kind="trouble") from None
+
+    @asynccontextmanager
+    async def _granted(self, own: Source) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Ask the pacer first, as for every call to the service."""
+        grant = await self._tools.pacer.grant(Call.COLLECT)
+        try:
+            async with own() as pieces:
+                self._tools.answers.came()
+                yield pieces
+        except NowError as error:
+            self._tools.call_trouble(error, grant)
+            raise
+
+    def _from_before(self, clip: Clip) -> bool:
+        """Tell whether an earlier run knew the link: it may have been killed in its download."""
+        at = clip.request.completed_at if clip.request else None
+        return at is None or at < self._tools.started_at
+
+    def _own_name(self, clip: Clip) -> Path:
+        return self._tools.clips_dir / f"{clip.wanted.name}.mp4"
+
+    async def _lost(self, clip: Clip, error: DownloadError) -> Clip:
+        return await self._tools.ledger.record(clip, Lost(f"the file can't be fetched: {error}"))
+
+    async def _renewed(self, clip: Clip) -> Generated | None:
+        """Ask for the link again: the result first, then the history; None when both say that there is none.
+
+        Raises:
+            NowError: one of them gave no answer, so nothing may be concluded.
+        """
+        if clip.request_id is None:
+            return None
+        completed = await self._result(clip.request_id)
+        if completed is None or self._tools.provider.video(completed.url or "") is not None:
+            completed = await self._history(clip) or completed
+        return generated(completed, self._tools.ledger.now()) if completed else None
+
+    async def _result(self, request_id: str) -> Completed | None:
+        grant = await self._tools.pacer.grant(Call.COLLECT)
+        try:
+            outcome = await self._tools.provider.result(request_id)
+        except NowError as error:
+            self._tools.call_trouble(error, grant)
+            raise
+        self._tools.answers.came()
+        return outcome if isinstance(outcome, Completed) and outcome.url else None
+
+    async def _history(self, clip: Clip) -> Completed | None:
+        row = await self._recall.row(clip, patient=False)
+        if isinstance(row, NoAnswer):
+            raise NowError(row.why, kind="server")
+        return row.outcome if row and isinstance(row.outcome, Completed) and row.outcome.url else None
+
+
+def _kept(clip: Clip, target: Path) -> Downloaded | None:
+    """Find the file that a run gave its name and was killed before it could say so."""
+    if not os.path.exists(target):  # noqa: PTH110 - quick, for every clip
+        return None
+    told = sidecar.read(sidecar.path_for(target))
+    if not told or told.get("request_id") != clip.request_id or not clip.request_id:
+        return None
+    size, sha256 = told.get("bytes"), told.get("sha256")
+    if not isinstance(size, int) or not isinstance(sha256, str) or mp4.inspect(target, size, sha256):
+        return None
+    return Downloaded(target.name, size, sha256, " ".join(told.get("flags") or ()), told.get("seconds"))
+
+
+def _sidecar(clip: Clip, now: Callable[[], float]) -> Callable[[Path, Fetched], None]:
+    """Write the sidecar in the same thread as the rename, so that no clip is without one."""
+
+    def finish(target: Path, fetched: Fetched) -> None:
+        sidecar.write(sidecar.path_for(target), sidecar.describe(clip, fetched, at=now()))
+
+    return finish
+
+
+def _url(clip: Clip) -> str:
+    return (clip.request.url if clip.request else None) or ""
+
+
+def _expect(clip: Clip) -> Expect:
+    params = clip.wanted.values
+    size, seconds = None, None
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        width, height = params["size"].split("*")
+        size = (int(width), int(height))
+    with suppress(ValueError, TypeError, KeyError):
+        seconds = float(params["duration"])
+    request = clip.request
+    if request is None:
+        return Expect(size=size, seconds=seconds)
+    made_at = request.completed_at or request.submitted_at or request.intent_at
+    return Expect(bytes=request.file_size, size=size, seconds=seconds, made_at=made_at)

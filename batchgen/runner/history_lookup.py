@@ -1,0 +1,114 @@
+"""Clips asked for in the account's history by their ids: what is no answer is waited out while that can help.
+
+The history keeps its rows long after the record's hour, so that a wait costs nothing but a place in flight. But a
+call that it refuses slows the whole run down: so while it refuses, one asks for all, further and further apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchgen.clip import Clip
+from batchgen.errors import NowError, UnknownError
+from batchgen.providers.base import HistoryRow
+from batchgen.ratelimit.limiter import Call
+from batchgen.retry import delay
+from batchgen.runner.context import RunContext
+
+log = logging.getLogger("batchgen.recall")
+
+#: How often the history is asked for one request before answers that say nothing count.
+HISTORY_TRIES = 4
+#: The longest wait between two calls while it refuses them or can't be reached (seconds).
+LONGEST_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """The history gave no answer: that it has no such row may not be concluded."""
+
+    why: str
+
+
+class HistoryLookup:
+    """The history, for all clips of a run."""
+
+    def __init__(self, tools: RunContext) -> None:
+        self._tools = tools
+        self._turn = asyncio.Lock()
+        self._refusals = 0  #: in a row, of whomever
+        self._again_at = 0.0
+        self._silence = NoAnswer("")
+
+    async def row(
+        self, clip: Clip, *, patient: bool, waits: Callable[[], None] = lambda: None
+    ) -> HistoryRow | NoAnswer | None:
+        """Look a clip's request up; None: the history answered, and has no such row.
+
+        Args:
+            clip: has a request id.
+            patient: refusals as too many, and calls that never left this machine, are waited out as long as the run
+                waits for the API at all; False: they are the answer, as there is another way to the file.
+            waits: called before every wait.
+        """
+        until = self._now() + self._tools.give_up_s
+        bad = 0
+        while True:
+            if self._refuses:
+                if not patient:
+                    return self._silence
+                waits()
+            try:
+                return await self._asked(clip, until)
+            except UnknownError as error:
+                bad += 1
+                log.warning("%s: the request history gave no answer: %s", clip.wanted.name, error)
+                if bad >= HISTORY_TRIES:
+                    return NoAnswer(str(error))
+            except NowError:
+                continue
+            waits()
+            await self._tools.pause(delay(bad, dice=self._tools.dice(), base=2.0))
+
+    @property
+    def _refuses(self) -> bool:
+        """True until it is time to ask again."""
+        return self._refusals > 0 and self._now() < self._again_at
+
+    async def _asked(self, clip: Clip, until: float) -> HistoryRow | NoAnswer | None:
+        """Ask once, when it is time to; for one who has waited too long the last refusal is the answer."""
+        if not self._refusals:
+            return await self._ask(clip)
+        async with self._turn:
+            while self._refuses:
+                if (left := min(self._again_at, until) - self._now()) <= 0:
+                    return self._silence
+                await self._tools.pause(left)
+            return await self._ask(clip)
+
+    async def _ask(self, clip: Clip) -> HistoryRow | None:
+        try:
+            async with self._tools.answers.asking(Call.HISTORY) as turn:
+                await turn()
+                row = await self._tools.provider.lookup(clip.request_id or "")
+        except NowError as error:
+            self._refused(error)
+            raise
+        self._refusals = 0
+        return row
+
+    def _refused(self, error: NowError) -> None:
+        self._silence = NoAnswer(str(error))
+        if self._refuses:
+            return  # it had left before the last refusal, and says nothing of what comes after
+        if not self._refusals:
+            log.warning("the request history gives no answer: %s; it is asked again, further and further apart", error)
+        self._refusals += 1
+        dice = 0.5 + self._tools.dice() / 2
+        self._again_at = self._now() + delay(self._refusals, dice=dice, base=2.0, cap=LONGEST_S)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

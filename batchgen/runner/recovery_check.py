@@ -1,0 +1,130 @@
+"""Before a rebuilt ledger submits anything: the account's history of the time that it may be blind for.
+
+`batchgen recover` leaves a mark with a ledger that it built: in this time something may have been accepted that no
+source knows of any more. The rule: nothing is submitted until the history of that time was read whole, later than
+its end by the settle time; a clip that one of its unowned requests may be is not submitted, but in doubt, and is
+settled like any other. What such a history does not have was never accepted, and the mark is lifted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from batchgen.clip import Clip
+from batchgen.errors import CallError
+from batchgen.history.matching import CLOCK_SKEW_S, LATEST_S, canonical, could_be, sent_params
+from batchgen.history.reconcile import utc
+from batchgen.ledger import Ledger
+from batchgen.ledger.recovery.rebuild import BLIND
+from batchgen.providers.base import HistoryPage, HistoryRow, Provider
+from batchgen.ratelimit.answers import Answers
+from batchgen.ratelimit.limiter import Call, Pacer
+
+log = logging.getLogger("batchgen.blind")
+
+#: A fact of a rebuilt ledger: `{key: epoch seconds}`, clips that the history may have a request of.
+POSSIBLE = "strays"
+
+
+class RecoveryCheckError(Exception):
+    """The history could not be held against the ledger: nothing may be submitted."""
+
+
+class RecoveryCheck:
+    """Looks once, at the first submission of a run on a rebuilt ledger; on any other it is no one's business.
+
+    Args:
+        ledger: of the batch.
+        provider: whose history.
+        pacer: asked before every call, and told what came of it.
+        settle_s: how long the history may lag (seconds).
+        elsewhere: gives the request ids of other batches; called in a thread.
+    """
+
+    def __init__(
+        self, ledger: Ledger, provider: Provider, pacer: Pacer, *, settle_s: float, elsewhere: Callable[[], set[str]]
+    ) -> None:
+        self._ledger = ledger
+        self._provider = provider
+        self._answers = Answers(pacer)
+        self._settle_s = settle_s
+        self._elsewhere = elsewhere
+        self._one_look = asyncio.Lock()
+        self._span: dict[str, float] = json.loads(ledger.meta(BLIND) or "{}")
+        self._strays: dict[str, float] = json.loads(ledger.meta(POSSIBLE) or "{}")
+
+    def trust(self) -> None:
+        """Lift the mark, on the user's word."""
+        self._span, self._strays = {}, {}
+        self._ledger.remember(BLIND, "")
+        self._ledger.remember(POSSIBLE, "")
+
+    async def seen(self, clip: Clip) -> float | None:
+        """Say when the service may have accepted this clip unbeknownst to us; None: it has not.
+
+        Raises:
+            StillBlindError: that can't be said; the message tells why, and what to do.
+        """
+        if self._span:
+            async with self._one_look:
+                if self._span:
+                    await self._look()
+        return self._strays.get(clip.key)
+
+    async def settled(self, clip: Clip) -> None:
+        """The clip is in doubt now, and in the ledger's own books."""
+        self._strays.pop(clip.key, None)
+        await self._ledger.note(POSSIBLE, json.dumps(self._strays) if self._strays else "")
+
+    async def _look(self) -> None:
+        elsewhere = await asyncio.to_thread(self._elsewhere)
+        clips = list(self._ledger.clips())
+        found: dict[str, float] = {}
+        for model in sorted({clip.wanted.model for clip in clips if clip.wanted.model}):
+            page = await self._read(model)
+            taken = elsewhere | self._ledger.request_ids()
+            rows = [row for row in page.rows if row.request_id not in taken]
+            if unread := sum(1 for row in rows if row.params is None):
+                raise RecoveryCheckError(f"{unread} requests in the history don't show what was sent")
+            found |= possible_matches((clip for clip in clips if clip.wanted.model == model), rows, self._span["until"])
+        log.info("the history was held against the rebuilt ledger: %d clips may have been accepted", len(found))
+        await self._ledger.note(POSSIBLE, json.dumps(found) if found else "")
+        await self._ledger.note(BLIND, "")
+        self._span, self._strays = {}, found
+
+    async def _read(self, model: str) -> HistoryPage:
+        """Read the history of the blind time; whole, and late enough to be believed."""
+        since, until = self._span["since"] - CLOCK_SKEW_S, self._span["until"] + LATEST_S
+        known = self._ledger.must_show(model, since, until)
+        try:
+            page = await self._answers.insisting(Call.HISTORY, partial(self._provider.history, model, since, until))
+        except CallError as error:
+            raise RecoveryCheckError(f"the request history could not be read: {error}") from error
+        if not page.whole or page.server_time is None:
+            raise RecoveryCheckError("the request history could not be read whole")
+        if lacks := len(known - {row.request_id for row in page.rows}):
+            raise RecoveryCheckError(f"the request history lacks {lacks} of this batch's own requests")
+        counts_at = self._span["until"] + self._settle_s
+        if min(page.server_time + 1.0, self._ledger.now()) < counts_at:
+            raise RecoveryCheckError(f"the history may lag: what it does not have counts from {utc(counts_at)}")
+        return page
+
+
+def possible_matches(clips: Iterable[Clip], rows: Iterable[HistoryRow], until: float) -> dict[str, float]:
+    """Give the clips that some row may be, and when that was made (`until` where it does not say). Pure."""
+    by_seed: dict[str | None, list[HistoryRow]] = defaultdict(list)
+    for row in rows:
+        by_seed[canonical(row.params or {}).get("seed")].append(row)
+    found: dict[str, float] = {}
+    for clip in clips:
+        seed = canonical(sent_params(clip)).get("seed")
+        near = [*by_seed[seed], *by_seed[None]] if seed else [row for some in by_seed.values() for row in some]
+        times = [until if row.at is None else row.at for row in near if could_be(clip, row)]
+        if times:
+            found[clip.key] = max(times)
+    return found

@@ -1,0 +1,203 @@
+"""A clip's life: the one table of what may happen to it, and `advance`, the one place where a state is set.
+
+An event is the only news, and the same events feed the ledger, the progress display, the log and the report.
+Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from batchgen.clip import FINAL, TRANSIENT, Clip, Request, State
+from batchgen.errors import IllegalEventError
+from batchgen.events import (
+    AnswerLost,
+    Blocked,
+    Downloaded,
+    Ending,
+    Event,
+    Failed,
+    FailedForNow,
+    FileMissing,
+    Forgotten,
+    Generated,
+    Lost,
+    Released,
+    Retried,
+    SubmitDeferred,
+    SubmitStarted,
+    Submitted,
+)
+
+# --- the table ---------------------------------------------------------------------------------------
+
+_FOUND: dict[type[Event], State] = {
+    Submitted: State.GENERATING,
+    Generated: State.DOWNLOADING,
+    Failed: State.FAILED,
+    Blocked: State.BLOCKED,
+    Released: State.PENDING,
+}
+#: Every state is here; a pair that is missing is an error by construction.
+NEXT: dict[State, dict[type[Event], State]] = {
+    State.PENDING: {SubmitStarted: State.SUBMITTING},
+    State.SUBMITTING: {
+        Submitted: State.GENERATING,
+        SubmitDeferred: State.PENDING,
+        Failed: State.FAILED,
+        Blocked: State.BLOCKED,
+        AnswerLost: State.UNCONFIRMED,
+    },
+    State.UNCONFIRMED: {**_FOUND, Forgotten: State.FAILED},
+    State.GENERATING: {
+        Generated: State.DOWNLOADING,
+        Failed: State.FAILED,
+        Blocked: State.BLOCKED,
+        FailedForNow: State.PENDING,
+        Lost: State.LOST,
+    },
+    State.DOWNLOADING: {
+        Generated: State.DOWNLOADING,
+        Downloaded: State.DONE,
+        Lost: State.LOST,
+    },
+    State.DONE: {FileMissing: State.DOWNLOADING},
+    State.FAILED: {Retried: State.PENDING},
+    State.BLOCKED: {Retried: State.PENDING},
+    State.LOST: {**_FOUND, Forgotten: State.FAILED},
+}
+
+
+def advance(clip: Clip, event: Event) -> Clip:
+    """Return the clip as it is after the event; the one place where a state is set.
+
+    Raises:
+        IllegalEventError: the table has no such arrow; the clip is unchanged.
+    """
+    state = NEXT[clip.state].get(type(event))
+    if state is None:
+        what = type(event).__name__
+        message = f"clip {clip.wanted.name} ({clip.key}) is {clip.state}: {what} can't happen to it"
+        raise IllegalEventError(message)
+    return _APPLY[type(event)](clip, state, event)
+
+
+# --- what each event leaves behind, besides the state --------------------------------------------------
+
+
+def _submit_started(clip: Clip, state: State, event: SubmitStarted) -> Clip:
+    request = Request(
+        n=clip.attempts + 1, intent_at=event.at, held=event.held, sent=event.sent, estimate=event.estimate
+    )
+    return replace(clip, state=state, request=request, reason="")
+
+
+def _submitted(clip: Clip, state: State, event: Submitted) -> Clip:
+    request = replace(_last(clip), request_id=event.request_id, submitted_at=event.at, outcome="open")
+    return replace(clip, state=state, request=request, attempts=request.n, refusals=0, reason="")
+
+
+def _deferred(clip: Clip, state: State, event: SubmitDeferred) -> Clip:
+    request = replace(_last(clip), held=0, outcome="refused")
+    refusals = clip.refusals + 1 if event.counts else clip.refusals
+    return replace(clip, state=state, request=request, refusals=refusals, reason=event.reason)
+
+
+def _unsure(clip: Clip, state: State, event: AnswerLost) -> Clip:
+    request = replace(_last(clip), outcome="unsure")
+    return replace(clip, state=state, request=request, attempts=request.n, reason=event.reason)
+
+
+def _ended_free(clip: Clip, state: State, event: Failed | Blocked) -> Clip:
+    request = replace(_last(clip), held=0, outcome="failed", looks=_looks(clip, event))
+    flags = (TRANSIENT if event.transient else FINAL) if isinstance(event, Failed) else ""
+    return replace(clip, state=state, request=request, reason=event.reason, flags=flags)
+
+
+def _failed_for_now(clip: Clip, state: State, event: FailedForNow) -> Clip:
+    request = replace(_last(clip), held=0, outcome="failed", looks=_looks(clip, event))
+    return replace(clip, state=state, request=request, failures=clip.failures + 1, reason=event.reason)
+
+
+def _generated(clip: Clip, state: State, event: Generated) -> Clip:
+    last = _last(clip)
+    cost = last.cost if event.cost is None else event.cost
+    request = replace(
+        last,
+        request_id=event.request_id or last.request_id,
+        submitted_at=last.submitted_at or last.intent_at,
+        completed_at=last.completed_at or event.at,
+        cost=cost,
+        held=last.held if cost is None else 0,
+        url=event.url,
+        file_size=event.file_size,
+        queue_s=event.queue_s if event.queue_s is not None else last.queue_s,
+        run_s=event.run_s if event.run_s is not None else last.run_s,
+        outcome="charged",
+        looks=_looks(clip, event),
+    )
+    return replace(clip, state=state, request=request, attempts=max(clip.attempts, last.n), reason="")
+
+
+def _lost(clip: Clip, state: State, event: Lost) -> Clip:
+    last = _last(clip)
+    cost = last.cost if event.cost is None else event.cost
+    held = last.held if cost is None else 0
+    request = replace(last, cost=cost, held=held, outcome="lost", looks=_looks(clip, event))
+    return replace(clip, state=state, request=request, reason=event.reason)
+
+
+def _downloaded(clip: Clip, state: State, event: Downloaded) -> Clip:
+    return replace(
+        clip, state=state, file=event.file, bytes=event.bytes, sha256=event.sha256, flags=event.flags, reason=""
+    )
+
+
+def _released(clip: Clip, state: State, event: Released) -> Clip:
+    last = _last(clip)
+    request = replace(last, held=0, outcome="absent") if event.absent else last
+    return replace(clip, state=state, request=request, reason=event.reason)
+
+
+def _forgotten(clip: Clip, state: State, event: Forgotten) -> Clip:
+    request = replace(_last(clip), outcome="forgotten")  # what it holds stays held: it may have been charged
+    return replace(clip, state=state, request=request, reason=event.reason)
+
+
+def _retried(clip: Clip, state: State, _event: Retried) -> Clip:
+    return replace(clip, state=state, failures=0, refusals=0, reason="", flags="")
+
+
+def _file_missing(clip: Clip, state: State, event: FileMissing) -> Clip:
+    return replace(clip, state=state, file=None, bytes=None, sha256=None, reason=event.reason)
+
+
+def _looks(clip: Clip, event: Ending) -> int | None:
+    """Only the end of a wait tells them; a renewed link, or what the history says later, takes none of them away."""
+    return _last(clip).looks if event.looks is None else event.looks
+
+
+def _last(clip: Clip) -> Request:
+    if clip.request is None:
+        raise IllegalEventError(f"clip {clip.wanted.name} ({clip.key}) is {clip.state} without a request")
+    return clip.request
+
+
+_APPLY: dict[type[Event], Callable[[Clip, State, Any], Clip]] = {
+    SubmitStarted: _submit_started,
+    Submitted: _submitted,
+    SubmitDeferred: _deferred,
+    AnswerLost: _unsure,
+    Failed: _ended_free,
+    Blocked: _ended_free,
+    FailedForNow: _failed_for_now,
+    Generated: _generated,
+    Lost: _lost,
+    Downloaded: _downloaded,
+    Released: _released,
+    Forgotten: _forgotten,
+    Retried: _retried,
+    FileMissing: _file_missing,
+}

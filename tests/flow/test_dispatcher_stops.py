@@ -1,0 +1,447 @@
+"""How a run ends early: why, with which exit code, resumable, and with nothing left behind that was paid for."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from batch import Batch, Kill, Limits, check
+from fakes import COST, FakeDownloads, FakeProvider, always, first, freed, full, wanted
+
+from batchgen.clip import State
+from batchgen.errors import Exit
+from batchgen.retry import SUBMIT_TRIES
+from batchgen.runner.context import RunContext
+from batchgen.runner.dispatcher import Orders
+from batchgen.runner.history_lookup import LONGEST_S
+from batchgen.runner.service_trouble import UNSURE_STOP
+
+
+def request(
+    after_s: float, *, grace_s: float = float("inf"), now: bool = False
+) -> Callable[[RunContext], Awaitable[None]]:
+    """Press Ctrl-C after some seconds."""
+
+    async def wait_and_pull(tools: RunContext) -> None:
+        await asyncio.sleep(after_s)
+        tools.shutdown.request("Ctrl-C", Exit.INTERRUPTED, grace_s=grace_s, now=now)
+
+    return wait_and_pull
+
+
+# --- the budget ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 8, 32])
+@pytest.mark.parametrize("cap", [0, COST, 2 * COST, 5 * COST + 1, 20 * COST])
+def test_the_budget_is_a_wall(tmp_path: Path, cap: int, concurrency: int) -> None:
+    """Whatever the concurrency; and it is used as far as the worst price lets it."""
+    limits = Limits(cap=cap, submit_concurrency=concurrency)
+    batch = Batch(tmp_path, 12, limits=limits)
+    highest = 0
+
+    def watch(*_: object) -> None:
+        nonlocal highest
+        highest = max(highest, tools[0].ledger.money.spent + tools[0].ledger.money.reserved)
+
+    tools: list[RunContext] = []
+
+    async def beside(given: RunContext) -> None:
+        tools.append(given)
+        given.ledger.observers.append(watch)
+
+    life = batch.live(beside=beside)
+    assert highest <= cap
+    assert batch.provider.spent() <= cap
+    affordable = min(12, cap // COST) if cap >= 2 * COST else 0
+    assert Counter(batch.states())[State.DONE] == affordable
+    assert life.exit is (None if affordable == 12 else Exit.STOPPED)
+    if affordable < 12:
+        assert "budget" in life.why
+    check(batch, life)
+
+
+def test_the_cap_is_of_the_batch_over_all_its_runs(tmp_path: Path) -> None:
+    """--max-usd 2 typed twice does not spend 4; a higher one goes on."""
+    batch = Batch(tmp_path, 12, limits=Limits(cap=4 * COST))
+    for _ in range(3):
+        batch.live()
+    assert batch.provider.spent() == 4 * COST
+    batch.limits = replace(batch.limits, cap=None)
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 12
+    check(batch, life)
+
+
+def test_a_charge_above_its_reservation_stops_submission_until_it_fits(tmp_path: Path) -> None:
+    """The table was wrong by more than twice: re-price all, and submit no more than the cap bears."""
+    provider = FakeProvider(cost=lambda _: 3 * COST, spread=0.0)
+    batch = Batch(tmp_path, 20, provider=provider, limits=Limits(cap=20 * COST, in_flight=4))
+    life = batch.live()
+    assert provider.spent() <= 20 * COST
+    assert life.exit is Exit.STOPPED
+    assert Counter(batch.states())[State.DONE] == 6
+    check(batch, life)
+
+
+def test_an_unknown_price_under_a_cap_is_not_submitted(tmp_path: Path) -> None:
+    """Unknown is unknown, never 0."""
+    batch = Batch(tmp_path, 2, limits=Limits(cap=100 * COST, estimate=None))
+    life = batch.live()
+    assert batch.provider.posts == []
+    assert "not known" in life.why
+    batch.limits = replace(batch.limits, cap=None)
+    batch.live()
+    assert batch.states() == [State.DONE] * 2
+
+
+def test_a_cost_that_is_never_told_stays_reserved(tmp_path: Path) -> None:
+    """It will be on the bill all the same."""
+    provider = FakeProvider(cost=always(None))  # type: ignore[arg-type]
+    batch = Batch(tmp_path, 12, provider=provider, limits=Limits(cap=5 * COST))
+    life = batch.live()
+    assert batch.money().reserved == 4 * COST
+    assert len(provider.jobs) == 2
+    assert life.exit is Exit.STOPPED
+    check(batch, life)
+
+
+def test_what_was_lost_or_is_in_doubt_stays_in_the_budget(tmp_path: Path) -> None:
+    """It may be charged yet."""
+    provider = FakeProvider(post=first("unsure", "unsure"))
+    batch = Batch(tmp_path, 12, provider=provider, limits=Limits(cap=6 * COST))
+    batch.live()
+    assert Counter(batch.states())[State.UNCONFIRMED] == 2
+    assert batch.money().reserved == 4 * COST
+    assert provider.spent() <= 2 * COST
+
+
+# --- limit --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [0, 1, 3, 5, 6, 7])
+def test_the_limit_is_the_number_of_clips_that_are_submitted(tmp_path: Path, limit: int) -> None:
+    """`--limit 3` is how people try a manifest: three clips, all of them collected."""
+    batch = Batch(tmp_path, 6)
+    life = batch.live(Orders(limit=limit))
+    assert len(batch.provider.posts) == min(limit, 6)
+    assert Counter(batch.states())[State.DONE] == min(limit, 6)
+    assert life.exit is (Exit.STOPPED if limit < 6 else None)
+    assert limit != 1 or life.tools.shutdown.why == "limit: 1 clip was submitted, as asked"
+    check(batch, life)
+
+
+def test_a_limited_run_retries_what_failed_for_now(tmp_path: Path) -> None:
+    """The limit counts clips, not requests."""
+    batch = Batch(tmp_path, 6, provider=FakeProvider(fate=first("transient")))
+    batch.live(Orders(limit=2))
+    assert Counter(batch.states())[State.DONE] == 2
+
+
+# --- the account --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trouble", ["credits", "retired"])
+def test_an_account_that_can_still_collect_does_so_and_submits_no_more(tmp_path: Path, trouble: str) -> None:
+    """What is in flight was paid for."""
+    provider = FakeProvider(post=first("ok", "ok", "ok", then=trouble))
+    batch = Batch(tmp_path, 12, provider=provider)
+    life = batch.live()
+    assert Counter(batch.states()) == {State.DONE: 3, State.PENDING: 9}
+    assert life.exit is Exit.STOPPED
+    assert trouble in life.why
+    assert len(provider.posts) <= 3 + batch.limits.submit_concurrency
+    check(batch, life)
+    provider.post = always("ok")
+    batch.live()
+    assert batch.states() == [State.DONE] * 12
+
+
+def test_a_dead_key_stops_the_night_at_once_and_all_stays_resumable(tmp_path: Path) -> None:
+    """Nothing can be asked any more."""
+    provider = FakeProvider()
+    provider.get = lambda _: "key" if asyncio.get_running_loop().time() > 30 else "ok"
+    provider.post = lambda _: "key" if asyncio.get_running_loop().time() > 30 else "ok"
+    batch = Batch(tmp_path, 50, provider=provider)
+    life = batch.live()
+    assert life.exit is Exit.STOPPED
+    assert life.lasted_s < 120
+    check(batch, life)
+    provider.get = provider.post = always("ok")
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 50
+    check(batch, life)
+
+
+# --- trouble with the API -----------------------------------------------------------------------------------
+
+
+def test_a_storm_of_429s_fails_no_clip(tmp_path: Path) -> None:
+    """The account bears 20 a minute; we believed 300."""
+    batch = Batch(tmp_path, 60, provider=FakeProvider(rpm=20), limits=Limits(rpm=300))
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 60
+    assert batch.provider.limited < 60
+    assert all(clip.attempts == 1 for clip in batch.clips().values())
+    check(batch, life)
+
+
+@pytest.mark.parametrize("word", ["rate", "rate-30", "unreachable"])
+def test_what_surely_was_not_accepted_is_tried_again_as_often_as_it_takes(tmp_path: Path, word: str) -> None:
+    """Refused connections and 429s use up nothing."""
+    batch = Batch(tmp_path, 3, provider=FakeProvider(post=first(*[word] * 25)))
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 3
+    check(batch, life)
+
+
+def test_one_clip_that_always_meets_a_500_fails_after_its_tries_and_the_night_goes_on(tmp_path: Path) -> None:
+    """A bad parameter answers so for ever."""
+    provider = FakeProvider(post=lambda params: "server" if params["seed"] == 1002 else "ok")
+    batch = Batch(tmp_path, 12, provider=provider)
+    life = batch.live()
+    assert Counter(batch.states()) == {State.DONE: 11, State.FAILED: 1}
+    assert len([1 for _, params in provider.posts if '"seed": 1002' in params]) == SUBMIT_TRIES
+    assert f"{SUBMIT_TRIES} tries" in batch.clips()["k2.1"].reason
+    check(batch, life)
+
+
+def test_a_service_that_answers_all_with_500_fails_no_clip(tmp_path: Path) -> None:
+    """For ten minutes it is the service, not the clips."""
+    provider = FakeProvider()
+    provider.post = lambda _: "server" if asyncio.get_running_loop().time() < 600 else "ok"
+    batch = Batch(tmp_path, 30, provider=provider)
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 30
+    assert len(provider.posts) < 30 + 60
+    check(batch, life)
+
+
+def test_a_service_that_never_recovers_ends_the_run_and_nothing_failed(tmp_path: Path) -> None:
+    """--give-up."""
+    batch = Batch(tmp_path, 30, provider=FakeProvider(post=always("server")), limits=Limits(give_up_s=1800.0))
+    life = batch.live()
+    assert life.exit is Exit.STOPPED
+    assert "outage" in life.why
+    assert Counter(batch.states())[State.FAILED] == 0
+    check(batch, life)
+
+
+def test_an_outage_shorter_than_giving_up_is_sat_out(tmp_path: Path) -> None:
+    """The API out of reach is not a failure of any clip."""
+    provider = FakeProvider(outages=[(30.0, 6000.0)], keeps_s=90_000.0)
+    batch = Batch(tmp_path, 30, provider=provider)
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 30
+    assert 6000 < life.lasted_s < 6000 + 600
+    check(batch, life)
+
+
+def test_an_outage_longer_than_giving_up_ends_the_run_resumable(tmp_path: Path) -> None:
+    """Exit 4, and the next run goes on."""
+    provider = FakeProvider(outages=[(30.0, 20_000.0)])
+    batch = Batch(tmp_path, 30, provider=provider, limits=Limits(give_up_s=3600.0))
+    life = batch.live()
+    assert life.exit is Exit.STOPPED
+    assert "outage" in life.why
+    assert 3600 <= life.lasted_s < 3600 + 120
+    check(batch, life)
+    batch.clock = 20_000
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 30
+    check(batch, life)
+
+
+def refusing(provider: FakeProvider, *spans: tuple[float, float]) -> None:
+    """Let it refuse every call as too many in these times."""
+
+    def word(*_: object) -> str:
+        now = asyncio.get_running_loop().time()
+        return "rate" if any(since <= now < until for since, until in spans) else "ok"
+
+    provider.post = provider.get = provider.look = word
+
+
+@pytest.mark.parametrize("give_up_s", [3600.0, 7200.0])
+def test_refusals_without_end_end_the_run_resumable(tmp_path: Path, give_up_s: float) -> None:
+    """Nothing but 429s: it says so, nothing is lost though the records end meanwhile, and the next run goes on."""
+    provider = FakeProvider(run_s=210.0)
+    refusing(provider, (100.0, 30_000.0))
+    batch = Batch(tmp_path, 30, provider=provider, limits=Limits(give_up_s=give_up_s))
+    life = batch.live()
+    assert life.exit is Exit.STOPPED
+    hours = f"{give_up_s / 3600:g}"
+    told = rf"outage: the API has refused every call as too many for {hours} h (0\d|1\d) min: run again later"
+    assert re.fullmatch(told, life.why)
+    # Seen at the next refusal: once only the history is asked, these are minutes apart.
+    assert 100.0 + give_up_s <= life.lasted_s < 100.0 + give_up_s + 1.1 * LONGEST_S
+    counts = Counter(batch.states())
+    assert counts[State.GENERATING] == len(provider.jobs) > 0
+    assert counts[State.GENERATING] + counts[State.PENDING] == 30
+    assert batch.money().reserved == 2 * COST * len(provider.jobs)
+    check(batch, life)
+    batch.clock = 30_000.0
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 30
+    assert len(provider.jobs) == 30
+    check(batch, life)
+
+
+def test_refusals_that_let_one_call_through_are_borne(tmp_path: Path) -> None:
+    """The count starts anew with each answer, and the run goes on by itself."""
+    provider = FakeProvider(run_s=210.0, keeps_s=1e9)
+    refusing(provider, (100.0, 3_500.0), (3_900.0, 7_400.0))
+    batch = Batch(tmp_path, 30, provider=provider, limits=Limits(give_up_s=3_600.0))
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 30
+    assert life.exit is None
+    check(batch, life)
+
+
+def test_answers_that_stay_away_stop_the_run_before_half_a_nights_money_is_in_doubt(tmp_path: Path) -> None:
+    """Each unclear POST may have been paid for."""
+    batch = Batch(tmp_path, 200, provider=FakeProvider(post=always("unsure")))
+    life = batch.live()
+    assert life.exit is Exit.STOPPED
+    doubtful = Counter(batch.states())[State.UNCONFIRMED]
+    assert UNSURE_STOP <= doubtful < UNSURE_STOP + batch.limits.submit_concurrency
+    assert len(batch.provider.posts) == doubtful
+    check(batch, life)
+
+
+# --- the shutdown ----------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_waits_for_the_answers_of_posts_on_the_way(tmp_path: Path) -> None:
+    """No doubt on a clean stop."""
+    batch = Batch(tmp_path, 30, provider=FakeProvider(post_s=20.0))
+    life = batch.live(beside=request(5.0, grace_s=1.0))
+    assert life.exit is Exit.INTERRUPTED
+    assert life.lasted_s < 30
+    counts = Counter(batch.states())
+    assert counts[State.GENERATING] == len(batch.provider.jobs) == 4
+    assert counts[State.SUBMITTING] == counts[State.UNCONFIRMED] == 0
+    check(batch, life)
+
+
+def test_a_grace_collects_what_completes_within_it(tmp_path: Path) -> None:
+    """--grace 100 gets those that run for 60."""
+    batch = Batch(tmp_path, 30, provider=FakeProvider(slots=4, spread=0.0))
+    life = batch.live(beside=request(30.0, grace_s=100.0))
+    assert Counter(batch.states()) == {
+        State.DONE: len(batch.provider.posts),
+        State.PENDING: 30 - len(batch.provider.posts),
+    }
+    assert 4 <= len(batch.provider.posts) < 30
+    assert life.lasted_s < 131
+    check(batch, life)
+
+
+def test_draining_collects_all_that_is_in_flight(tmp_path: Path) -> None:
+    """--drain."""
+    batch = Batch(tmp_path, 100, provider=FakeProvider(run_s=900.0))
+    life = batch.live(beside=request(1500.0))
+    counts = Counter(batch.states())
+    assert counts[State.DONE] == len(batch.provider.jobs)
+    assert counts[State.DONE] + counts[State.PENDING] == 100
+    check(batch, life)
+
+
+def test_a_second_signal_leaves_at_once_and_the_answer_is_in_doubt(tmp_path: Path) -> None:
+    """Listed, looked for, and never sent again by itself."""
+    batch = Batch(tmp_path, 30, provider=FakeProvider(post_s=20.0))
+    life = batch.live(beside=request(5.0, now=True))
+    assert life.lasted_s < 6
+    assert Counter(batch.states())[State.SUBMITTING] == 4
+    posts = len(batch.provider.posts)
+    life = batch.live()
+    counts = Counter(batch.states())
+    assert counts[State.DONE] + counts[State.UNCONFIRMED] == 30
+    assert len(batch.provider.posts) - posts == 26
+    check(batch, life)
+
+
+# --- the disk -----------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_stops_the_run_and_costs_no_generation(tmp_path: Path) -> None:
+    """What was paid for is safe, and fetched by the next run."""
+    downloads = FakeDownloads(meets=first("full"))
+    batch = Batch(tmp_path, 12, downloads=downloads)
+    life = batch.live()
+    assert life.exit is Exit.STOPPED
+    assert "disk" in life.why
+    check(batch, life)
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 12
+    check(batch, life)
+
+
+@pytest.mark.parametrize("event", ["SubmitStarted", "Submitted", "Generated", "Downloaded", "%"])
+def test_a_ledger_that_can_not_be_written_stops_the_run_and_loses_nothing(tmp_path: Path, event: str) -> None:
+    """No POST without an intent; an id in hand is never dropped, and needs no history to be found again."""
+    batch = Batch(tmp_path, 12, provider=FakeProvider(look=always("down")))
+    batch.live(Orders(limit=2))
+    full(batch.folder, event)
+    posts = len(batch.provider.posts)
+    life = batch.live()
+    assert life.exit is Exit.STOPPED
+    assert "full" in life.why
+    if event in ("SubmitStarted", "%"):
+        assert len(batch.provider.posts) == posts
+    freed(batch.folder)
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 12
+    assert all(job.request_id in {clip.request_id for clip in batch.clips().values()}
+               for job in batch.provider.jobs.values())  # fmt: skip
+    check(batch, life)
+
+
+def test_a_full_disk_while_doubts_are_settled_stops_the_run_in_order(tmp_path: Path) -> None:
+    """Not with a traceback and POSTs cut off."""
+    provider = FakeProvider(post=first("lost"), look=first("down"))
+    batch = Batch(tmp_path, 4, provider=provider)
+    batch.live()
+    full(batch.folder, "Generated")
+    life = batch.live()
+    assert life.exit is Exit.STOPPED
+    freed(batch.folder)
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 4
+    check(batch, life)
+
+
+def test_a_run_that_dies_of_a_bug_leaves_nothing_running(tmp_path: Path) -> None:
+    """The traceback comes out, and the next run resumes."""
+    batch = Batch(tmp_path, 6)
+
+    def bug(_: str) -> str:
+        raise ZeroDivisionError
+
+    batch.downloads.meets = bug
+    with pytest.raises(BaseExceptionGroup) as caught:
+        batch.live()
+    assert caught.group_contains(ZeroDivisionError)
+    batch.downloads.meets = always("ok")
+    life = batch.live()
+    counts = Counter(batch.states())
+    assert counts[State.DONE] + counts[State.UNCONFIRMED] == 6
+    check(batch, life)
+
+
+def test_a_resumed_batch_that_is_over_its_ceiling_waits_for_room(tmp_path: Path) -> None:
+    """What is in flight already counts."""
+    provider = FakeProvider(run_s=500.0, spread=0.0)
+    batch = Batch(tmp_path, [wanted(n) for n in range(20)], provider=provider)
+    batch.live(kill=Kill("event", 16))
+    batch.limits = replace(batch.limits, in_flight=2)
+    at_work = len(provider.jobs)
+    life = batch.live()
+    first_new = provider.posts[at_work][0] if len(provider.posts) > at_work else 0.0
+    assert first_new > 400
+    check(batch, life)

@@ -1,0 +1,125 @@
+"""A rebuilt ledger: what it lost is found in the account's history before anything is submitted."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from batch import Batch, Limits, check
+from fakes import FakeProvider, always, first, wanted
+from virtual_time import EPOCH
+
+from batchgen.clip import State
+from batchgen.errors import Exit
+from batchgen.ledger import FILE, Ledger, Reader, journal
+from batchgen.ledger.recovery.rebuild import BLIND, recover
+
+
+def lose(batch: Batch, keep: int) -> None:
+    """Damage the ledger, and cut its log after some events, as a power cut may; then recover."""
+    path = batch.folder / journal.FILE
+    kept, events = [], 0
+    for text in path.read_bytes().splitlines(keepends=True):
+        events += b'"e"' in text[:16]
+        if events > keep:
+            break
+        kept.append(text)
+    path.write_bytes(b"".join(kept))
+    for sidecar in (batch.folder / "clips").glob("*.json"):  # which know the ids, too
+        sidecar.unlink()
+    (batch.folder / FILE).write_bytes(b"no database " * 400)
+    recover(batch.folder, batch.wanted)
+    # The files' times are this machine's, the batch's are virtual.
+    with closing(Ledger(batch.folder)) as ledger:
+        ledger.remember(BLIND, json.dumps({"since": EPOCH, "until": EPOCH + batch.clock}))
+
+
+def blind(batch: Batch) -> str:
+    with closing(Reader(batch.folder)) as reader:
+        return reader.meta(BLIND) or ""
+
+
+@pytest.mark.parametrize("keep", [0, 1, 3, 7, 20])
+def test_what_the_log_lost_is_found_and_collected_and_not_paid_for_again(ram: Path, keep: int) -> None:
+    """However much of it is gone."""
+    batch = Batch(ram, 6, limits=Limits(settle_s=0.0))
+    batch.live()
+    assert len(batch.provider.posts) == 6
+    lose(batch, keep)
+    all_known = len(batch.clips()) == 6
+    life = batch.live()
+    assert len(batch.provider.posts) == 6
+    assert batch.states() == [State.DONE] * 6
+    assert bool(blind(batch)) == all_known  # where nothing is left to be submitted, nothing need be asked
+    check(batch, life)
+
+
+def test_what_was_never_accepted_is_submitted_once_the_history_says_so(ram: Path) -> None:
+    """The night goes on by itself."""
+    batch = Batch(ram, 3, limits=Limits(settle_s=0.0))
+    batch.live()
+    lose(batch, 99)
+    batch.wanted += [wanted(7), wanted(8)]
+    life = batch.live()
+    assert len(batch.provider.posts) == 5
+    assert batch.states() == [State.DONE] * 5
+    check(batch, life)
+
+
+@pytest.mark.parametrize("look", ["down", "part", "lag"])
+def test_nothing_is_submitted_while_the_history_can_not_tell(ram: Path, look: str) -> None:
+    """Out of reach, not whole, or too young: the run collects, stops, and says what to do."""
+    batch = Batch(ram, 4, limits=Limits(settle_s=0.0))
+    batch.live()
+    lose(batch, 2)
+    if look == "lag":
+        batch.limits = replace(batch.limits, settle_s=7200.0)
+    else:
+        batch.provider.look = always(look)
+    for _ in range(2):
+        life = batch.live()
+        assert life.exit is Exit.STOPPED
+        assert "--trust-recovery" in life.why
+        assert len(batch.provider.posts) == 4
+        assert blind(batch)
+    batch.provider.look = first()
+    batch.clock += 7300
+    life = batch.live()
+    assert len(batch.provider.posts) == 4
+    assert batch.states() == [State.DONE] * 4
+    check(batch, life)
+
+
+def test_a_later_retry_is_held_against_it_too(ram: Path) -> None:
+    """The clip had failed by its log; its second request is in the part that was lost."""
+    provider = FakeProvider(fate=first("final"))
+    batch = Batch(ram, 1, provider=provider, limits=Limits(settle_s=0.0))
+    batch.live()
+    assert batch.states() == [State.FAILED]
+    retry(batch)
+    batch.live()
+    assert batch.states() == [State.DONE]
+    lose(batch, 3)
+    batch.wanted.append(wanted(5))
+    batch.live()
+    assert batch.states() == [State.FAILED, State.DONE]
+    assert not blind(batch)
+    retry(batch)
+    life = batch.live()
+    assert len(provider.posts) == 3
+    assert batch.states() == [State.DONE, State.DONE]
+    check(batch, life)
+
+
+def retry(batch: Batch) -> None:
+    """Put the failed clip back."""
+    import asyncio
+
+    from batchgen.events import Retried
+
+    with closing(Ledger(batch.folder)) as ledger:
+        [clip] = ledger.clips(State.FAILED)
+        asyncio.run(ledger.record(clip, Retried()))

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from batchgen.clip import Clip, Request, State, Wanted
+from batchgen.files.mp4 import Fetched
+from batchgen.files.sidecar import describe, path_for, write
+
+PARAMS = {"prompt": "Ein Hund läuft 🐕", "negative_prompt": "blurry", "seed": 7, "size": "832*480", "duration": 5}
+WANTED = Wanted(
+    key="k1:abc", prompt_id="dog", take=2, model="wan-2.5-t2v", params=json.dumps(PARAMS), name="dog_2", label="dawn"
+)
+REQUEST = Request(
+    n=1,
+    intent_at=0.0,
+    request_id="req-1",
+    submitted_at=1_760_000_000.0,
+    cost=312_501,
+    url="https://user:pw@images.example/a/b.mp4?Signature=secret#x",
+    queue_s=2.5,
+    run_s=10.0,
+)
+CLIP = Clip(row=1, wanted=WANTED, state=State.DOWNLOADING, request=REQUEST, attempts=1)
+FETCHED = Fetched(bytes=10, sha256="ff", flags="size duration", seconds=5.06, size=(832, 480))
+
+
+def test_a_sidecar_says_how_the_video_came_about() -> None:
+    """A producer who finds the file in a year must be able to make it again."""
+    told = describe(CLIP, FETCHED, at=1_760_000_100.5)
+    assert told["schema_version"] == 1
+    assert told["params"] == PARAMS
+    assert (told["prompt"], told["negative_prompt"], told["seed"]) == ("Ein Hund läuft 🐕", "blurry", 7)
+    assert (told["key"], told["id"], told["take"], told["model"]) == ("k1:abc", "dog", 2, "wan-2.5-t2v")
+    assert (told["request_id"], told["attempts"], told["cost_usd"]) == ("req-1", 1, 0.312501)
+    assert told["submitted_at"] == "2025-10-09T08:53:20.000+00:00"
+    assert told["completed_at"] == "2025-10-09T08:53:32.500+00:00"
+    assert told["downloaded_at"] == "2025-10-09T08:55:00.500+00:00"
+    assert (told["bytes"], told["sha256"], told["seconds"], told["size"]) == (10, "ff", 5.06, "832*480")
+    assert told["flags"] == ["size", "duration"]
+
+
+def test_a_sidecar_never_holds_a_links_secrets() -> None:
+    """A query may be a signature that opens the file to anyone."""
+    told = describe(CLIP, FETCHED, at=0.0)
+    assert told["url"] == "https://images.example/a/b.mp4"
+    assert "secret" not in json.dumps(told)
+    assert "pw" not in json.dumps(told)
+
+
+def test_a_data_uri_is_left_out() -> None:
+    """A whole video in its own sidecar helps nobody."""
+    for url in ("data:video/mp4;base64,AAAA", "https://[broken", None):
+        assert describe(replace(CLIP, request=replace(REQUEST, url=url)), FETCHED, at=0.0)["url"] is None
+
+
+def test_what_is_unknown_is_null_and_never_zero() -> None:
+    """A price that was not told is not 0."""
+    told = describe(replace(CLIP, request=None), None, at=0.0)
+    for name in ("cost_usd", "request_id", "url", "submitted_at", "completed_at", "bytes", "sha256", "seconds", "size"):
+        assert told[name] is None
+    unpriced = replace(CLIP, request=replace(REQUEST, cost=None, run_s=None))
+    assert describe(unpriced, FETCHED, at=0.0)["cost_usd"] is None
+    assert describe(unpriced, FETCHED, at=0.0)["completed_at"] is None
+
+
+def test_what_was_sent_counts_where_it_differs() -> None:
+    """With local audio the uploaded file's link is only in what was sent."""
+    sent = json.dumps({**PARAMS, "audio": "https://a/b.mp3"})
+    assert describe(replace(CLIP, request=replace(REQUEST, sent=sent)), None, at=0.0)["params"]["audio"]
+
+
+def test_a_sidecar_can_be_made_again_from_the_ledger() -> None:
+    """That is why it is not synced: what the ledger holds of a done clip is enough."""
+    done = replace(CLIP, bytes=10, sha256="ff", flags="size")
+    told = describe(done, None, at=0.0)
+    assert (told["bytes"], told["sha256"], told["flags"]) == (10, "ff", ["size"])
+
+
+def test_a_sidecar_is_written_in_one_piece(tmp_path: Path) -> None:
+    """Whoever reads the folder at any moment sees whole JSON, in plain UTF-8."""
+    path = path_for(tmp_path / "dog.v2.mp4")
+    assert path.name == "dog.v2.json"
+    path.write_text("old")
+    write(path, describe(CLIP, FETCHED, at=0.0))
+    assert json.loads(path.read_text(encoding="utf-8"))["prompt"] == PARAMS["prompt"]
+    assert "läuft 🐕" in path.read_text(encoding="utf-8")
+    assert [file.name for file in tmp_path.iterdir()] == ["dog.v2.json"]

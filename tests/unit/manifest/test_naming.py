@@ -1,0 +1,106 @@
+"""Names from prompts, tables and templates: whatever they hold, a clip's files stay in its folder and its own."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from batchgen.files import sidecar
+from batchgen.manifest import load
+from batchgen.manifest.safe_names import safe_name
+
+PIECES = [
+    *(
+        "..",
+        "/",
+        "\\",
+        "\0",
+        "\n",
+        "\u202e",
+        "\u200b",
+        "\ud800",
+        "é",
+        "e\u0301",
+        "\U0001f600",
+        "\u200d",
+        ".",
+        " ",
+        "CON",
+    ),
+    *("nul", ".mp4", ".part", ".json", "~", "a", "A", "ß", "ss", "İ", "K", "x" * 120, "字" * 60, "\U000e0041", "com1"),
+]
+NAMES = st.lists(st.sampled_from(PIECES) | st.characters(), max_size=8).map("".join)
+
+
+def files_of(folder: Path, name: str) -> set[str]:
+    """Name every file that a clip may have."""
+    video = folder / f"{name}.mp4"
+    return {video.name, f"{video.name}.part", f"{video.name}.part.json", sidecar.path_for(video).name}
+
+
+def folded(name: str) -> set[str]:
+    """Name the files of a clip as a disk sees them that knows neither case nor composition."""
+    return {unicodedata.normalize("NFC", each.casefold()) for each in files_of(Path("clips"), name)}
+
+
+@given(NAMES)
+def test_every_file_of_a_clip_is_in_its_folder(text: str) -> None:
+    """No separator, no climbing, nothing that a file system cuts or refuses, nothing that hides its own end."""
+    folder = Path("/batch/clips")
+    for name in files_of(folder, safe_name(text)):
+        assert (folder / name).parent == folder and name not in {".", ".."} and not set("/\\\0\n:") & set(name)
+        assert len(name.encode()) <= 255
+        assert not name.startswith((".", " "))
+        assert not {unicodedata.category(char) for char in name} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        assert unicodedata.is_normalized("NFC", name)
+
+
+@given(NAMES, NAMES)
+@example("rain", "rain.mp4.part")
+@example("rain", "RAIN.MP4.PART")
+def test_no_two_clips_share_a_file(one: str, other: str) -> None:
+    """Sidecars, `.part`s and notes too, on a disk that knows no case and no composition."""
+    first, second = safe_name(one), safe_name(other)
+    if first.casefold() == second.casefold():
+        return  # told as a fault, or given another name, see below
+    folded = [
+        {unicodedata.normalize("NFC", name.casefold()) for name in files_of(Path("c"), each)}
+        for each in (first, second)
+    ]
+    assert not folded[0] & folded[1]
+
+
+@given(NAMES)
+def test_a_safe_name_is_left_as_it_is(text: str) -> None:
+    """Else a name would depend on how often it was looked at."""
+    assert safe_name(safe_name(text)) == safe_name(text)
+
+
+SAME = {
+    "case": ("Rain", "rAIN"),
+    "composition": ("caf\u00e9", "cafe\u0301"),
+    "compatibility of letters": ("stra\u00dfe", "STRASSE"),
+    "unseen marks": ("rain\u202egpj", "rain\u200bgpj"),
+    "separators": ("a/b", "a\\b"),
+    "trailing dots": ("rain.", "rain"),
+    "a cut end": ("x" * 150 + "\u00e9", "X" * 150 + "e\u0301"),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_names_that_some_disk_takes_for_one_are_a_fault(name: str, tmp_path: Path) -> None:
+    """Both clips are paid for; one file would hold the one that came last."""
+    rows = "\n".join(f"  - {{id: n{n}, prompt: shot {n}, vars: {{v: {each!r}}}}}" for n, each in enumerate(SAME[name]))
+    path = tmp_path / "night.yaml"
+    path.write_text(f"output: {{name: '{{{{ v }}}}'}}\nprompts:\n{rows}\n".replace("'", '"'), encoding="utf-8")
+    with pytest.raises(Exception, match=r"the file name .* is also that of"):
+        load(path)
+
+
+def test_letters_that_only_look_alike_are_two_names() -> None:
+    """No disk confuses them; a person's eye does, and the ids in the sidecars tell."""
+    assert safe_name("р\u0430in") != safe_name("pain")

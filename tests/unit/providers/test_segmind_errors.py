@@ -1,0 +1,199 @@
+"""What a refusal of Segmind means, row by row of the fact sheet."""
+
+from __future__ import annotations
+
+import json
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from batchgen.errors import AccountError, CallError, ClipError, NowError, UnsureError
+from batchgen.providers.base import Cause
+from batchgen.providers.segmind.errors import cause_of, get_error, retry_after, submit_error
+from batchgen.providers.segmind.parse import Answer, request_id_in
+from batchgen.redact import Redactor
+
+MP4 = "https://images.segmind.com/generations/wan-2.5-t2v/0c1d.mp4"
+NOW = 1_795_000_000.0
+
+
+def answer(status: int, data: object = None, *, raw: bytes | None = None, **headers: str) -> Answer:
+    body = raw if raw is not None else json.dumps(data).encode()
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, body, names, redact=Redactor(["k3y"]).redact)
+
+
+# --- submit --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"request_id": "abc"}, "abc"),
+        ({"request_id": 42}, "42"),
+        ([{"request_id": "abc"}], "abc"),
+        ({"data": {"request_id": "abc"}}, "abc"),
+        ({"request_id": ""}, None),
+        ({"request_id": "  "}, None),
+        ({"request_id": ".."}, None),
+        ({"request_id": True}, None),
+        ({"request_id": None}, None),
+        ({"request_id": "a\nb"}, None),
+        ({"request_id": "x" * 201}, None),
+        ([{"request_id": "a"}, {"request_id": "b"}], None),
+        ({}, None),
+        ("abc", None),
+        (None, None),
+    ],
+)
+def test_a_request_id_is_taken_wherever_it_can_be_used(data: object, expected: str | None) -> None:
+    """An id that is overlooked is a paid clip that nobody collects."""
+    assert request_id_in(data) == expected
+
+
+SUBMIT: list[tuple[int, object, type[CallError], dict[str, Any]]] = [
+    (400, {"error": "Bad request: 'prompt' is required"}, ClipError, {"blocked": False}),
+    (400, {"error": "content_policy_violation"}, ClipError, {"blocked": True}),
+    (400, ["bad"], ClipError, {"blocked": False}),
+    (401, {"error": "Unauthorized"}, AccountError, {"reason": "key", "collects": False}),
+    (402, {"error": "Insufficient credits"}, AccountError, {"reason": "credits", "collects": True}),
+    (403, {"error": "restricted for your team"}, AccountError, {"reason": "forbidden", "collects": True}),
+    (403, {"error": "Too many requests from your team, try again later"}, AccountError, {"reason": "throttled"}),
+    (404, {"error": "Model not found"}, AccountError, {"reason": "model"}),
+    (405, "<html>", AccountError, {"reason": "bug"}),
+    (406, {"error": "Invalid content type"}, AccountError, {"reason": "bug"}),
+    (406, {"error": "Insufficient credits. Balance 0.1, value 0.6"}, AccountError, {"reason": "credits"}),
+    (406, {"error": "Team spend limit reached (cap $50)"}, AccountError, {"reason": "spend-limit"}),
+    (406, {"error": "'size' must be one of 832*480"}, ClipError, {"blocked": False}),
+    (406, {"error": "no"}, AccountError, {"reason": "credits"}),
+    (406, {"error": "flagged by moderation"}, ClipError, {"blocked": True}),
+    (408, {"error": "timeout"}, UnsureError, {}),
+    (409, {"error": "conflict"}, UnsureError, {}),
+    (410, {"error": "retired"}, AccountError, {"reason": "retired", "collects": True}),
+    (413, {"error": "too large"}, ClipError, {"blocked": False}),
+    (418, {"error": "teapot"}, ClipError, {"blocked": False}),
+    (422, {"detail": [{"msg": "not allowed"}]}, ClipError, {"blocked": False}),
+    (422, {"status": "FAILED", "error": "DataInspectionFailed"}, ClipError, {"blocked": True}),
+    (429, {"error": "rate_limit_exceeded"}, NowError, {"kind": "rate", "retry_after": None}),
+    (500, {"error": "Internal server error"}, NowError, {"kind": "server"}),
+    (500, {"message": "boom"}, UnsureError, {}),
+    (500, {"detail": "boom"}, UnsureError, {}),
+    (500, {}, UnsureError, {}),
+    (500, {"error": None}, UnsureError, {}),
+    (500, "<html>500</html>", UnsureError, {}),
+    (500, [{"error": "x"}], UnsureError, {}),
+    (501, {"error": "x"}, UnsureError, {}),
+    (502, {"error": "x"}, UnsureError, {}),
+    (503, {"error": "Service unavailable"}, UnsureError, {}),
+    (504, {"error": "x"}, UnsureError, {}),
+    (520, {"error": "x"}, UnsureError, {}),
+    (302, {"error": "x"}, UnsureError, {}),
+    (101, {"error": "x"}, UnsureError, {}),
+]
+
+
+@pytest.mark.parametrize(("status", "data", "kind", "facts"), SUBMIT)
+def test_every_refusal_of_a_submission_has_its_class(
+    status: int, data: object, kind: type[CallError], facts: dict[str, Any]
+) -> None:
+    """The table of the fact sheet, row by row: a wrong class pays twice or loses a clip."""
+    error = submit_error(answer(status, data), NOW)
+    assert type(error) is kind
+    assert error.status == status
+    assert {name: getattr(error, name) for name in facts} == facts
+
+
+def test_a_500_whose_json_error_was_cut_is_unsure() -> None:
+    """A cut answer is a lost answer, though what came of it happens to parse."""
+    error = submit_error(Answer(500, b'{"error": "x"}', whole=False), NOW)
+    assert type(error) is UnsureError
+
+
+def test_a_message_shows_the_services_words_without_key_or_control_characters() -> None:
+    """It goes to a terminal, a ledger and a report."""
+    error = submit_error(answer(400, {"error": "bad \x1b[2J\nkey k3y SG_0123456789abcdef \ud800" + "x" * 999}), NOW)
+    text = str(error)
+    assert "bad" in text
+    assert text.isprintable()
+    assert "k3y" not in text
+    assert "0123456789abcdef" not in text
+    assert len(text) < 340
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "facts"),
+    [
+        (200, NowError, {"kind": "server"}),
+        (302, NowError, {"kind": "server"}),
+        (400, NowError, {"kind": "server"}),
+        (401, AccountError, {"reason": "key", "collects": False}),
+        (403, AccountError, {"reason": "forbidden"}),
+        (408, NowError, {"kind": "server"}),
+        (422, NowError, {"kind": "server"}),
+        (429, NowError, {"kind": "rate"}),
+        (500, NowError, {"kind": "server"}),
+        (502, NowError, {"kind": "server"}),
+    ],
+)
+def test_a_get_that_tells_nothing_can_be_asked_again(status: int, kind: type[CallError], facts: dict[str, Any]) -> None:
+    """A fault while polling is never the job's failure."""
+    error = get_error("status", answer(status, {"error": "x"}), NOW)
+    assert type(error) is kind
+    assert {name: getattr(error, name) for name in facts} == facts
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("content_policy_violation: provider content moderation block", Cause.BLOCKED),
+        ('{"code": "DataInspectionFailed", "message": "x"}', Cause.BLOCKED),
+        ("IPInfringementSuspect", Cause.BLOCKED),
+        ("RAI_blocked", Cause.BLOCKED),
+        ("Output flagged NSFW", Cause.BLOCKED),
+        ("safety checker, try again", Cause.BLOCKED),
+        ("sensitive content", Cause.BLOCKED),
+        ("the strait of Dubrai could not be drawn", Cause.FINAL),
+        ("parameter names are case-sensitive", Cause.FINAL),
+        ("Prompt is Mandatory and must be string", Cause.FINAL),
+        ("InvalidParameter: timeout must be a number", Cause.FINAL),
+        ("international waters", Cause.FINAL),
+        ("boom", Cause.FINAL),
+        ("", Cause.FINAL),
+        ("Request timed out", Cause.TRANSIENT),
+        ("upstream Timeout", Cause.TRANSIENT),
+        ("Throttling.RateQuota", Cause.TRANSIENT),
+        ("InternalError", Cause.TRANSIENT),
+        ("CUDA out of memory", Cause.TRANSIENT),
+        ("no GPU worker", Cause.TRANSIENT),
+        ("service temporarily unavailable", Cause.TRANSIENT),
+    ],
+)
+def test_a_failures_cause_is_told_by_its_words(text: str, cause: Cause) -> None:
+    """A block is never tried again; trouble of theirs is; what nobody knows is left to the user."""
+    assert cause_of(text) is cause
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0"}, 1.0),
+        ({"retry-after": "9999"}, 120.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": formatdate(NOW + 30, usegmt=True)}, 30.0),
+        ({"retry-after": formatdate(NOW + 30), "date": formatdate(NOW + 20, usegmt=True)}, 10.0),
+        ({"retry-after": formatdate(NOW - 30)}, 1.0),
+        ({"x-rate-limit-reset-at-utc": "2026-11-19T10:27:00"}, 120.0),
+        ({"x-rate-limit-reset-at-utc": str(NOW + 12)}, 12.0),
+        ({"x-rate-limit-reset-at-utc": "2020-01-01T00:00:00Z"}, 1.0),
+        ({"x-rate-limit-reset-at-utc": "later"}, None),
+        ({"retry-after": "3", "x-rate-limit-reset-at-utc": "2099-01-01T00:00:00Z"}, 3.0),
+    ],
+)
+def test_the_wait_that_the_server_asks_for_is_read_and_clamped(headers: dict[str, str], expected: float | None) -> None:
+    """Its clock against its clock; a far date must not stop the night."""
+    assert retry_after(headers, NOW) == expected

@@ -1,0 +1,45 @@
+"""Amounts are read and told exactly, and an unknown price is unknown."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchgen.money import price_class_of, to_micro, to_usd, usd
+
+
+@pytest.mark.parametrize(
+    ("value", "micro"),
+    [
+        ("0.1", 100_000), (0.1, 100_000), (1, 1_000_000), ("0.3125", 312_500), (0, 0), (" 2.5 ", 2_500_000),
+        (1e-7, 0), ("1e-6", 1), (None, None), (True, None), (-1, None), ("nan", None), ("inf", None),
+        ("a lot", None), ("", None), (1e7, None), ([], None), ({}, None),
+    ],
+)  # fmt: skip
+def test_an_amount_is_read_exactly_or_not_at_all(value: object, micro: int | None) -> None:
+    """A wrong price is worse than none."""
+    assert to_micro(value) == micro
+
+
+@pytest.mark.parametrize(
+    ("micro", "text"),
+    [(None, "unknown"), (0, "$0.00"), (625_000, "$0.625"),
+     (312_500, "$0.3125"), (1_250_000, "$1.25"), (-5_000_000, "-$5.00"),
+     (1_234_560_000, "$1,234.56")],
+)  # fmt: skip
+def test_an_amount_is_told_in_full(micro: int | None, text: str) -> None:
+    """Unknown is never shown as 0."""
+    assert usd(micro) == text
+
+
+@given(st.integers(0, 10**12).map(lambda n: n * 100))
+def test_json_amounts_are_exact_to_four_decimals(micro: int) -> None:
+    """Scripts add them up."""
+    assert to_micro(to_usd(micro)) in (micro, None if micro > 10**12 else micro)
+
+
+def test_the_price_class_is_model_size_and_duration() -> None:
+    """Prompt and seed don't change the price."""
+    assert price_class_of("m", {"size": "1*2", "duration": 5, "seed": 3}) == "m 1*2 5"
+    assert price_class_of("m", {}) == "m"
