@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchgen.errors import UsageError
-from batchgen.views.facts import SANDBOX_ORIGIN
+from batchgen.ledger import SANDBOX_ORIGIN
 
 if TYPE_CHECKING:
     from batchgen.ledger.reader import Reader

@@ -16,7 +16,7 @@ from typing import Any
 
 from batchgen.billing.audit import Read
 from batchgen.errors import BatchgenError, CallError, UsageError
-from batchgen.ledger import Reader
+from batchgen.ledger import SANDBOX_ORIGIN, Reader
 from batchgen.ledger.lock import holder
 from batchgen.providers.base import HistoryPage, Provider
 from batchgen.providers.segmind.client import Segmind
@@ -44,7 +44,7 @@ def read_history(reader: Reader, models: Iterable[str], span: tuple[float, float
 
 
 async def _read(reader: Reader, models: list[str], span: tuple[float, float], given: Mapping[str, Any]) -> Read:
-    sandbox = reader.meta("origin") == "sandbox"
+    sandbox = reader.meta("origin") == SANDBOX_ORIGIN
     settings = merge({"sandbox": True} if sandbox else {}, None, read_config())
     key = Secret(SANDBOX_KEY) if sandbox else _key(reader)
     pages: list[HistoryPage] = []

@@ -164,10 +164,12 @@ def cap_options(command: _Command) -> _Command:
 
 def caps_as_typed(given: Mapping[str, Any]) -> list[str]:
     """Write the caps that a command line named as it would be typed again: they hold for that run only."""
+    from batchgen.money import decimal_usd
+
     typed: list[str] = []
     for name in ("max_usd", "max_usd_per_day"):
         if (micro := given.get(name)) is not None:
-            typed += [f"--{name.replace('_', '-')}", f"{Decimal(micro) / 1_000_000:f}"]
+            typed += [f"--{name.replace('_', '-')}", f"{decimal_usd(micro):f}"]
     if given.get("max_clips") is not None:
         typed += ["--max-clips", str(given["max_clips"])]
     return [*typed, "--allow-unknown-price"] if given.get("allow_unknown_price") else typed

@@ -32,6 +32,7 @@ GROUPS = {
         "torture": "stress test of this machine",
         "schema": "JSON Schema of the manifest",
         "completion": "completion for your shell",
+        "help": "the manual, topic by topic",
     },
 }
 COMMANDS = tuple(name for group in GROUPS.values() for name in group)
@@ -49,7 +50,7 @@ def overview(width: int, *, coloured: bool = False) -> str:
         for left, right in zip(blocks[::2], blocks[1::2], strict=True):
             pairs = zip_longest(left, right, fillvalue="")
             lines += ["", *(f"{one:<{_COLUMN}}{two}".rstrip() for one, two in pairs)]
-    text = "\n".join([*lines, "", "Options of a command: batchgen COMMAND --help. Version: batchgen --version."])
+    text = "\n".join([*lines, "", "The manual: batchgen help. Options of a command: batchgen COMMAND --help."])
     return _bold(text) if coloured else text
 
 

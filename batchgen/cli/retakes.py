@@ -15,7 +15,7 @@ from batchgen.clip import Wanted
 from batchgen.errors import UsageError
 from batchgen.ledger import Ledger
 from batchgen.manifest import Prices, load, rerolls
-from batchgen.money import usd
+from batchgen.money import micro_of, usd
 from batchgen.settings import find_manifest
 from batchgen.views.text import dollars, plural
 
@@ -51,4 +51,4 @@ def cost_text(cost: Mapping[str, Any]) -> str:
     if cost["estimated_usd"] is None:
         return "at an unknown price"
     more = f" and {plural(cost['unpriced'], 'clip')} of unknown price" if cost["unpriced"] else ""
-    return f"about {usd(round(cost['estimated_usd'] * 1_000_000))} (estimated){more}"
+    return f"about {usd(micro_of(cost['estimated_usd']))} (estimated){more}"

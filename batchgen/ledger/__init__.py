@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from batchgen.ledger.reader import FILE, Reader, Totals
+from batchgen.ledger.reader import FILE, SANDBOX_ORIGIN, Reader, Totals
 
-__all__ = ["FILE", "Home", "Ledger", "Observer", "Reader", "Totals"]
+__all__ = ["FILE", "SANDBOX_ORIGIN", "Home", "Ledger", "Observer", "Reader", "Totals"]
 
 if TYPE_CHECKING:
     from batchgen.ledger.sqlite import Home, Ledger, Observer

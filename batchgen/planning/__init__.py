@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from batchgen.planning.build import make_plan
 from batchgen.planning.cost import time_needed
-from batchgen.planning.model import Action, Change, Choice, Edit, Given, Group, Plan, PlannedClip, Reason, Step
+from batchgen.planning.model import Action, Change, Edit, Given, Group, Plan, PlannedClip, Reason, Step
 
 __all__ = [
     "Action",
     "Change",
-    "Choice",
     "Edit",
     "Given",
     "Group",

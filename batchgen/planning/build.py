@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,19 +11,17 @@ from batchgen.clip import ClipSummary, State, Wanted
 from batchgen.planning import cost
 from batchgen.planning.classify import Sorted, sort_out
 from batchgen.planning.diff import edits, grouped
-from batchgen.planning.model import Action, Choice, Edit, Given, Group, Plan, PlannedClip, Reason, Step
+from batchgen.planning.model import Action, Edit, Given, Group, Plan, PlannedClip, Reason, Step
 from batchgen.retry import MAX_ATTEMPTS
+from batchgen.selection import Selection
+from batchgen.wording import cause
 
-#: The provider keeps a record this long after submission (seconds).
-RECORD_S = 3600.0
 _NAMED = 5
 _COUNTED = (
     Action.IN_FLIGHT, Action.UNCONFIRMED, Action.LOST, Action.FAILED, Action.BLOCKED, Action.DONE, Action.UNWANTED
 )  # fmt: skip
 _OPEN = (Action.IN_FLIGHT, Action.UNCONFIRMED, Action.LOST)
 _WITH_CAUSES = frozenset({Action.FAILED, Action.BLOCKED, Action.UNCONFIRMED, Action.LOST})
-#: What differs between two reasons of one cause: URLs, ids, and numbers too long to be an HTTP status.
-_PARTICULARS = re.compile(r"https?://\S+|\b(?=[0-9a-f-]*\d)[0-9a-f]{8,}(?:-[0-9a-f]+)*\b|\d{4,}", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -56,7 +53,7 @@ def make_plan(
     *,
     quote: cost.Quoter,
     given: Given,
-    choice: Choice | None = None,
+    selection: Selection | None = None,
     each_clip: bool = False,
 ) -> Plan:
     """Hold wanted clips (each once) against all clips of the ledger, those no longer wanted too.
@@ -66,10 +63,10 @@ def make_plan(
         known: the ledger's clips, in the order in which they came.
         quote: estimates one clip.
         given: money, pace, disk.
-        choice: what of it the run is to do.
+        selection: what of it the run is to do.
         each_clip: name every clip in `Plan.clips`, too.
     """
-    found = sort_out(wanted, known, choice or Choice())
+    found = sort_out(wanted, known, selection or Selection())
     priced = _price(found, quote, each_clip=each_clip)
     steps = [_step(action, priced.tallies[action]) for action in Action if action in priced.tallies]
     sizes = {step.action: step.count for step in steps}
@@ -88,7 +85,7 @@ def make_plan(
         time_source=given.time_source,
         **_pace(given),
         free_bytes=given.free_bytes,
-        collect_until=_collect_until(found),
+        collect_until=_collect_until(found, given.record_s),
         submit=[clip.key for clip, _ in found.submit],
         resubmit=[clip.key for clip in found.resubmit],
         open=[clip.key for action in _OPEN for clip in found.stand.get(action, ())],
@@ -195,7 +192,7 @@ def _count_others(tallies: dict[Action, _Counts], found: Sorted, till: cost.Pric
         for clip in clips:
             _count(tally, clip, 0)
             if action in _WITH_CAUSES:
-                tally.causes.setdefault((clip.transient, _cause(clip.reason)), []).append(clip)
+                tally.causes.setdefault((clip.transient, cause(clip.reason)), []).append(clip)
 
 
 def _step(action: Action, tally: _Counts) -> Step:
@@ -218,16 +215,11 @@ def _grouped_cause(clips: Sequence[ClipSummary]) -> Reason:
     return Reason(first.reason, len(clips), first.state is State.FAILED and first.transient, names)
 
 
-def _cause(reason: str) -> str:
-    """Give what reasons of one cause have in common."""
-    return _PARTICULARS.sub("#", reason).casefold()
-
-
-def _collect_until(found: Sorted) -> float | None:
+def _collect_until(found: Sorted, record_s: float) -> float | None:
     """When the first record of what is being generated goes; a link that is known lives longer."""
     flying = found.stand.get(Action.IN_FLIGHT, ())
     times = [clip.at for clip in flying if clip.at is not None and clip.state is not State.DOWNLOADING]
-    return min(times) + RECORD_S if times else None
+    return min(times) + record_s if times else None
 
 
 def _others(found: Sorted) -> Iterator[PlannedClip]:

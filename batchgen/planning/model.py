@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from batchgen.billing.budget import NO_CAPS, Budget, Cap, Caps
 from batchgen.billing.prices import Quote
+from batchgen.retention import RECORD_S
 
 
 class Action(StrEnum):
@@ -36,16 +37,6 @@ class Action(StrEnum):
 _SUBMITS = frozenset({Action.NEW, Action.CHANGED, Action.REROLL, Action.AGAIN})
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What of the batch a run is to do, as its options say."""
-
-    only: str | None = None  #: globs of prompt ids or names, with commas between
-    limit: int | None = None  #: submit at most so many
-    resubmit_unconfirmed: bool = False
-    resubmit_lost: bool = False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
     """What a plan takes as it is: money, pace and disk, known elsewhere."""
@@ -60,6 +51,7 @@ class Given:
     wall: Budget = field(default_factory=Budget)  #: what was spent and is reserved, and the caps
     day: str = ""  #: today, as `wall.day_of` names it
     free_bytes: int | None = None  #: what the disk has left
+    record_s: float = RECORD_S  #: how long after a submission the provider keeps its record
     price_source: str = ""
     warnings: Sequence[str] = ()  #: found elsewhere; the plan's own come after them
 

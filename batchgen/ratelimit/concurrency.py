@@ -26,6 +26,8 @@ from batchgen.ratelimit.queueing import FEW, FULL, Queued, Queueing
 START = 4
 #: Evidence of room widens the bound by this factor once something has queued, and doubles it before.
 STEP = 1.25
+#: Under others' load no probe can find room; before anything queued because of us, this factor makes up for it.
+LEAP = 3.0
 #: A queue of which more than this part is left when the bound was narrowed is not ours.
 LEFT = 0.5
 #: Half of the time that a record can be collected in (seconds).
@@ -38,6 +40,7 @@ class Trial:
 
     bound: float  #: before that
     queue_s: float
+    counts_from: int  #: the era from which answers counted before that
     dip: bool = False  #: to what was at work, and no more
     fresh: int = 0  #: how many of those that came in since have ended
 
@@ -71,6 +74,7 @@ class ConcurrencyLimit:
         self.bound = float(min(start, self.ceiling))
         self.taken = 0
         self.era = 0  #: how often the bound was narrowed
+        self._counts_from = 0  #: answers to what went in during an earlier era are late
         self.queue_s: float | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._probe_out = False
@@ -132,7 +136,7 @@ class ConcurrencyLimit:
             era: that of the places when it went in; None: the present one.
         """
         self.queue_s = queue_s
-        late, doubt = era is not None and era < self.era, self._doubt
+        late, doubt = era is not None and era < self._counts_from, self._doubt
         if late and not (doubt and doubt.open):
             return
         if doubt and not late and not doubt.fresh:
@@ -141,13 +145,14 @@ class ConcurrencyLimit:
         self._says_queued = self._says_queued or seen_s > 0
         self._blind = queue_s is None and not self._says_queued
         if taken == 1 and met.others:
-            self._queued = self._full = False  # what has queued so far was not ours
+            self._undo(met, taken)  # it went in alone: what has queued so far is not ours
+            doubt = None
         if doubt and not late:
             self._settle(doubt, met, taken)
         elif met.full:
             self._room, self._queued = False, True
-            before = doubt.bound if doubt else self.bound
-            self._narrow(Trial(before, met.queue_s), min(before, taken - 1.0, met.fitting), met)
+            before, counts_from = (doubt.bound, doubt.counts_from) if doubt else (self.bound, self._counts_from)
+            self._narrow(Trial(before, met.queue_s, counts_from), min(before, taken - 1.0, met.fitting), met)
         elif not late:
             self._find_room(met, taken, told=queue_s is not None)
 
@@ -157,7 +162,7 @@ class ConcurrencyLimit:
             self._widen(self.bound + 1.0)
         if met.room:
             self._room = self._room or taken >= self.bound
-            leap = taken * (STEP if self._queued else 2.0)
+            leap = taken * (STEP if self._queued else LEAP)
             self._widen(min(leap, self._safe(met, taken)) if met.others else taken + 1.0)
 
     def _narrow(self, doubt: Trial, bound: float, met: Queued) -> None:
@@ -166,6 +171,7 @@ class ConcurrencyLimit:
         bound = max(1.0, least, round(bound))
         if bound < doubt.bound:
             self.era += bound < self.bound
+            self._counts_from = self.era
             self.bound, self._doubt = bound, doubt
         self._learned(self.bound, True)
         self._hand_out()
@@ -179,10 +185,22 @@ class ConcurrencyLimit:
         if doubt.dip:
             self._queueing.base_s = met.queue_s
             if met.queue_s > LEFT * doubt.queue_s:
-                self._queued = self._full = False
-                self._widen(min(doubt.bound, self._safe(met, taken)))
+                self._doubt = doubt
+                self._undo(met, taken)
         elif met.full:
-            self._narrow(Trial(doubt.bound, met.queue_s, dip=True), met.at_work, met)
+            self._narrow(Trial(doubt.bound, met.queue_s, doubt.counts_from, dip=True), met.at_work, met)
+
+    def _undo(self, met: Queued, taken: int) -> None:
+        """The queue is others': undo the narrowing that is in doubt; what went in before it counts again.
+
+        Which answer comes first is chance: two that ended before the one that went in alone must not cost the night
+        a generation of one at a time.
+        """
+        self._queued = self._full = False
+        if self._doubt:
+            doubt, self._doubt = self._doubt, None
+            self._counts_from = doubt.counts_from
+            self._widen(min(doubt.bound, self._safe(met, taken)))
 
     def _safe(self, met: Queued, taken: int) -> float:
         """So many could be collected in time even if none of them were taken up sooner for being more."""

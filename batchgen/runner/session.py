@@ -13,7 +13,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -28,12 +27,12 @@ from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.history.report import LOOKS
-from batchgen.ledger import Home, Ledger, Observer
+from batchgen.ledger import SANDBOX_ORIGIN, Home, Ledger, Observer
 from batchgen.ledger.recovery.rebuild import BLIND
 from batchgen.manifest import Manifest
-from batchgen.money import MICRO, price_class_of
+from batchgen.money import decimal_usd, price_class_of
 from batchgen.planning import Plan
-from batchgen.planning.inputs import PLAN, SANDBOX_ORIGIN, kinds, latency_of, plan_of, snapshot, whole_estimate
+from batchgen.planning.inputs import PLAN, RUN_TIMES, kinds, latency_of, plan_of, snapshot, whole_estimate
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Provider
@@ -56,8 +55,6 @@ log = logging.getLogger("batchgen.runner.session")
 
 CLIPS = "clips"
 SANDBOX_KEY = "sandbox"
-#: How many of the latest run times are read from the ledger.
-LEARNED = 2000
 
 Beside = Callable[["Session"], Awaitable[None]]
 
@@ -125,7 +122,7 @@ class Session:
         self.estimate = whole_estimate(self._kinds, manifest.prices)
         self._remember_drifts()
         self._times: dict[str, RunTimes] = {}
-        self._learned = self.ledger.run_times(LEARNED)
+        self._learned = self.ledger.run_times(RUN_TIMES)
 
     def __repr__(self) -> str:
         """Say what it holds, for logs."""
@@ -242,7 +239,7 @@ class Session:
                 self.folder / "service",
                 latency_s=self.settings.sandbox_latency,
                 faults=self._faults,
-                credits=Decimal(self.settings.sandbox_credits) / MICRO,
+                credits=decimal_usd(self.settings.sandbox_credits),
             )
             base_url = await stack.enter_async_context(sandbox)
             log.info("the sandbox answers at %s; nothing is paid for", base_url)

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from batchgen.billing.bill import kind_of
 from batchgen.clip import Clip, Request
-from batchgen.money import MICRO
+from batchgen.money import decimal_usd
 from batchgen.views.text import bare_urls, stamp_utc
 
 #: What a column holds; "usd" is a Decimal with 6 places, "time" a datetime in UTC, "seconds" a float.
@@ -88,7 +88,7 @@ def _is_number(value: object) -> bool:
 
 
 def _usd(micro: int | None) -> Decimal | None:
-    return None if micro is None else (Decimal(micro) / MICRO).quantize(Decimal("0.000001"))
+    return None if micro is None else decimal_usd(micro).quantize(Decimal("0.000001"))
 
 
 def _time(at: float | None) -> datetime | None:

@@ -1,4 +1,4 @@
-"""README's night with $50, walked as a producer would: every command, on one sandbox account that runs dry."""
+"""The night with $50 of money.md, walked as a producer would: every command, on one sandbox account that runs dry."""
 
 from __future__ import annotations
 

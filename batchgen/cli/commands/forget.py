@@ -30,13 +30,13 @@ def forget(
     from batchgen.events import Forgotten
     from batchgen.ledger import Ledger
     from batchgen.money import usd
-    from batchgen.planning import selection
+    from batchgen.planning import retakes
     from batchgen.views.text import dollars, one_line, plural
 
     ledger = Ledger(ledger_folder(manifest, folder, sandbox=sandbox))
     try:
         ledger.recover()  # what a killed run was submitting is unconfirmed, too
-        chosen = selection.in_doubt(ledger.clips(), clips)
+        chosen = retakes.in_doubt(ledger.clips(), clips)
         reserved = sum(clip.request.held for clip in chosen if clip.request)
         if not (yes or is_sandbox(ledger)):
             output.agree(

@@ -30,13 +30,13 @@ def reroll(
     """
     from batchgen.cli.retakes import cost_of, cost_text, under_names
     from batchgen.ledger import Ledger
-    from batchgen.planning import selection
+    from batchgen.planning import retakes
     from batchgen.views.text import plural
 
     ledger = Ledger(ledger_folder(manifest, folder, sandbox=sandbox))
     try:
         known = list(ledger.clips())
-        made = selection.rerolls(known, selection.named(known, clips), takes)
+        made = retakes.rerolls(known, retakes.named(known, clips), takes)
         made, tariff = under_names(ledger, manifest, made)
         fresh = ledger.reroll(made)
         sandbox = is_sandbox(ledger)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from batchgen.errors import UsageError
 if TYPE_CHECKING:
     from batchgen.clip import Clip
     from batchgen.ledger import Ledger
-    from batchgen.planning.selection import Retake
+    from batchgen.planning.retakes import Retake
 
 
 @click.command("retry")
@@ -55,7 +54,7 @@ def retry(
     By default only failures of the service itself; failures that need an edit are skipped and listed.
     """
     from batchgen.ledger import Ledger
-    from batchgen.planning.selection import Retake
+    from batchgen.planning.retakes import Retake
     from batchgen.retry import MAX_ATTEMPTS
 
     if new_seed and not blocked:
@@ -75,10 +74,12 @@ def _retried(ledger: Ledger, arg: str, again: Retake, only: str | None, *, new_s
     from batchgen.cli.retakes import cost_of, under_names
     from batchgen.clip import State
     from batchgen.events import Retried
-    from batchgen.planning.selection import rerolls, why_not
+    from batchgen.planning.retakes import rerolls, why_not
+    from batchgen.selection import matches
 
     states = (State.FAILED, State.BLOCKED) if again.blocked else (State.FAILED,)
-    chosen = [clip for clip in ledger.clips(*states, wanted=True) if _fits(clip, only)]
+    failed = ledger.clips(*states, wanted=True)
+    chosen = [clip for clip in failed if matches(only, clip.wanted.prompt_id, clip.wanted.name)]
     anew = [clip for clip in chosen if new_seed and clip.state is State.BLOCKED]
     left = {
         clip.row: why for clip in chosen if clip not in anew and (why := why_not(clip, again, by_name=only is not None))
@@ -102,11 +103,6 @@ def _retried(ledger: Ledger, arg: str, again: Retake, only: str | None, *, new_s
         "left": _left(chosen, left),
         **cost_of([*(clip.wanted for clip in back), *fresh], tariff),
     }
-
-
-def _fits(clip: Clip, only: str | None) -> bool:
-    names = (clip.wanted.prompt_id, clip.wanted.name)
-    return only is None or any(fnmatch.fnmatchcase(name, only) for name in names)
 
 
 def _left(chosen: Sequence[Clip], why: dict[int, str]) -> list[dict[str, Any]]:

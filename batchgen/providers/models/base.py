@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from batchgen.money import micro_of
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -107,5 +109,5 @@ def table(model: str) -> Table:
     """
     text = files(__package__).joinpath("prices.toml").read_text(encoding="utf-8")
     entry = tomllib.loads(text, parse_float=Decimal)[model]
-    prices = {cell: int(amount * 1_000_000) for cell, amount in entry["usd"].items()}
+    prices = {cell: micro_of(amount) for cell, amount in entry["usd"].items()}
     return Table(MappingProxyType(prices), f"estimate of {entry['as_of']}: {entry['source']}")

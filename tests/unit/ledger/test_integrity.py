@@ -235,3 +235,18 @@ def test_a_sound_ledger_is_not_walked_again(folder: Path) -> None:
     assert integrity.untouched(folder, journal.tail(folder / journal.FILE)[1])
     os.utime(folder / FILE, (0, 0))
     assert not integrity.untouched(folder, journal.tail(folder / journal.FILE)[1])
+
+
+@pytest.mark.parametrize("opens", [Reader, Ledger])
+@pytest.mark.parametrize("version", [0, 1_000_000], ids=["damaged", "of a newer release"])
+def test_a_ledger_that_is_refused_is_closed(folder: Path, opens: type[Reader], version: int) -> None:
+    """`status` on many folders, or a test run under Python 3.13, must not gather open files."""
+    if version:
+        with closing(sqlite3.connect(folder / FILE)) as db:
+            db.execute(f"PRAGMA user_version={version}")
+    else:
+        (folder / FILE).write_bytes(b"no database" * 1000)
+    before = sorted(Path("/dev/fd").iterdir())
+    with pytest.raises(BatchgenError):
+        opens(folder)
+    assert sorted(Path("/dev/fd").iterdir()) == before

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from batchgen.billing.budget import Budget, Cap, Caps, Sums
 from batchgen.billing.prices import PriceSource, Quote
 from batchgen.clip import ClipSummary, State, Wanted
-from batchgen.planning import Action, Choice, Given, Plan, make_plan, time_needed
+from batchgen.planning import Action, Given, Plan, make_plan, time_needed
 from batchgen.planning.cost import reach
+from batchgen.selection import Selection
 
 MODEL = "wan-2.5-t2v"
 
@@ -46,14 +47,14 @@ def quote(model: str, params: Mapping[str, Any]) -> Quote:
 
 
 def plan_of(
-    clips: Sequence[Wanted], in_ledger: Iterable[ClipSummary] = (), choice: Choice | None = None, **given: Any
+    clips: Sequence[Wanted], in_ledger: Iterable[ClipSummary] = (), selection: Selection | None = None, **given: Any
 ) -> Plan:
     wall = Budget(caps=Caps(given.pop("cap", None), **given.pop("caps", {})), spent=given.pop("spent", 0))
     if reserved := given.pop("reserved", 0):
         wall.add("x", spent=0, clips=1, held=reserved, opened=1, unpriced=0)
     facts = {"name": "night", "rpm": 50, "in_flight": 32, "latency_s": 212, "warnings": ["given"], **given}
     facts |= {"wall": wall, "day": "2026-11-24"}
-    return make_plan(clips, in_ledger, quote=quote, given=Given(**facts), choice=choice, each_clip=True)
+    return make_plan(clips, in_ledger, quote=quote, given=Given(**facts), selection=selection, each_clip=True)
 
 
 def counts(plan: Plan) -> dict[Action, int]:
@@ -286,9 +287,9 @@ def test_resubmission_is_planned_only_on_the_users_word() -> None:
     clips = [clip(0), clip(1, model="other")]
     there = [known(0, State.UNCONFIRMED), known(1, State.LOST, clips[1])]
     assert not plan_of(clips, there).resubmit
-    one = plan_of(clips, there, Choice(resubmit_unconfirmed=True))
+    one = plan_of(clips, there, Selection(resubmit_unconfirmed=True))
     assert (list(one.resubmit), one.step(Action.RESUBMIT).estimate, one.new, one.estimate) == (["k0"], 625_000, 0, 0)
-    both = plan_of(clips, there, Choice(resubmit_unconfirmed=True, resubmit_lost=True)).step(Action.RESUBMIT)
+    both = plan_of(clips, there, Selection(resubmit_unconfirmed=True, resubmit_lost=True)).step(Action.RESUBMIT)
     assert (both.count, both.estimate, both.unpriced) == (2, 625_000, 1)
 
 
@@ -312,7 +313,7 @@ def test_the_run_submits_in_the_order_of_the_plan() -> None:
 def test_a_canary_is_planned_as_the_run_would_choose_it() -> None:
     """`--only` and `--limit` leave the rest for later, and none of its cost is told."""
     clips = [clip(n, prompt_id=f"{'ab'[n % 2]}{n}") for n in range(6)]
-    plan = plan_of(clips, choice=Choice(only="a*, clip_1", limit=3))
+    plan = plan_of(clips, selection=Selection(only="a*, clip_1", limit=3))
     assert list(plan.submit) == ["k0", "k1", "k2"]
     assert (plan.new, plan.estimate, counts(plan)) == (6, 3 * 625_000, {Action.NEW: 3, Action.LATER: 3})
 

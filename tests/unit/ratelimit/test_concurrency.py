@@ -144,6 +144,20 @@ def test_a_queue_that_is_not_ours_is_no_reason_for_fewer() -> None:
     assert places.expected == 32
 
 
+def test_it_does_not_matter_which_of_the_first_requests_ends_first() -> None:
+    """The one that went in alone shows that the queue is not ours. When it ended last, the night took 1.76 times."""
+    places = ConcurrencyLimit(32)
+    for taken in (3, 2):
+        places.learn(120.0, RUN_S, taken, era=0)
+    assert places.bound == 1
+    narrowed = places.era
+    places.learn(120.0, 2 * RUN_S, 1, era=0)
+    assert places.bound == START
+    places.learn(120.0, RUN_S, START, era=0)  # it went in before the limit was narrowed, and counts again
+    assert places.bound > 2 * START
+    assert places.era == narrowed
+
+
 def test_a_queue_that_does_not_get_shorter_with_fewer_is_not_ours() -> None:
     """Others' load may come, and go, in the midst of the night."""
     places = ConcurrencyLimit(32, start=32)
@@ -172,7 +186,7 @@ def test_others_load_never_hides_more_than_can_be_collected() -> None:
     quick = ConcurrencyLimit(32, safe_s=3600.0)
     for n in range(1, START + 1):
         quick.learn(900.0, 600.0, n)
-    assert int(quick.bound) == 8
+    assert int(quick.bound) == 9  # no leap beyond 4 × 3,600 / 1,500
 
 
 def test_a_service_that_shrinks_is_followed_at_once() -> None:

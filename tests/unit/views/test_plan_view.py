@@ -14,7 +14,8 @@ import pytest
 from batchgen.billing.budget import NO_CAPS, Budget, Caps
 from batchgen.billing.prices import PriceSource, Quote
 from batchgen.clip import ClipSummary, State, Wanted
-from batchgen.planning import Choice, Given, Plan, make_plan
+from batchgen.planning import Given, Plan, make_plan
+from batchgen.selection import Selection
 from batchgen.views.plan import plan_object, plan_text
 from batchgen.views.text import columns
 
@@ -43,7 +44,7 @@ def quote(model: str, params: Mapping[str, Any]) -> Quote:
     return Quote(625_000, PriceSource.TABLE, 625_000, PriceSource.TABLE)
 
 
-def a_plan(choice: Choice | None = None, *, each_clip: bool = False) -> Plan:
+def a_plan(selection: Selection | None = None, *, each_clip: bool = False) -> Plan:
     """A batch with something of everything."""
     wanted = [clip(n) for n in range(1, 1101)]
     wanted += [clip(n, "other", "someone-elses-model-with-a-rather-long-name", size="") for n in range(1101, 1121)]
@@ -76,7 +77,7 @@ def a_plan(choice: Choice | None = None, *, each_clip: bool = False) -> Plan:
         time_source="learned from the last 72 clips: 200 s each", free_bytes=4_000_000_000,
         price_source="estimate of 2026-11: another vendor's list plus 25 %",
     )  # fmt: skip
-    return make_plan(wanted, [*there, roll], quote=quote, given=given, choice=choice, each_clip=each_clip)
+    return make_plan(wanted, [*there, roll], quote=quote, given=given, selection=selection, each_clip=each_clip)
 
 
 def text_of(plan: Plan, width: int, **how: bool) -> str:
@@ -177,7 +178,7 @@ def test_a_plan_with_nothing_new_says_so() -> None:
 
 def test_what_a_resubmission_may_cost_is_told_apart() -> None:
     """It is paid for only if the history does not have them, and may then be paid for twice."""
-    text = text_of(a_plan(Choice(resubmit_unconfirmed=True)), 120)
+    text = text_of(a_plan(Selection(resubmit_unconfirmed=True)), 120)
     assert "? 2 resubmit" in text.replace("    ", "")
     assert "; up to $1.25 for 2 clips in doubt" in text
 
