@@ -32,7 +32,7 @@ _FORMATS = ("csv", "jsonl", "parquet")
     envvar="BATCHGEN_FORMAT",
     type=click.Choice(_FORMATS),
     metavar="FORMAT",
-    help="Format. [default: by the ending of FILE, else csv]",
+    help="csv, jsonl or parquet. [default: by the ending of FILE]",
 )
 @click.option(
     "--out",
