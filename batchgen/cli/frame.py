@@ -50,7 +50,7 @@ def frame_of(
         rpm_asked=tools.pacer.ceiling or None,
         calls_last_minute=tools.pacer.calls_last_minute,
         in_flight=tools.places.taken,
-        in_flight_limit=int(tools.places.bound),
+        in_flight_limit=int(tools.places.limit),
         queue_s=tools.places.queue_s,
         note=note_of(tools),
         failures=tuple(failures),

@@ -127,7 +127,7 @@ class Dispatcher:
     def _carry_paid(self, clips: asyncio.TaskGroup, clip: Clip) -> None:
         generating = clip.state is State.GENERATING
         if generating:
-            self._tools.places.take_at_once()
+            self._tools.places.acquire_at_once()
         clips.create_task(self._carrier.carry(clip, InFlightSlot(self._tools.places, held=generating)))
 
     async def _dispatch(self, clips: asyncio.TaskGroup) -> None:
@@ -151,7 +151,7 @@ class Dispatcher:
         if self._tools.shutdown.requested or self._started == self._orders.limit:
             return False
         self._started += 1
-        await self._tools.places.take()
+        await self._tools.places.acquire()
         clips.create_task(self._carrier.carry(self._tools.ledger.clip(row), InFlightSlot(self._tools.places)))
         return True
 

@@ -78,11 +78,10 @@ KNOWS: dict[str, frozenset[str]] = {
         "ratelimit": "",
         "ratelimit.adaptive_rate": "",
         "ratelimit.answers": "errors ratelimit.limiter",
-        "ratelimit.concurrency": "ratelimit.queueing",
+        "ratelimit.concurrency": "",
         "ratelimit.limiter": "ratelimit.adaptive_rate ratelimit.queue retry",
         "ratelimit.memory": "ratelimit.shared_window",
         "ratelimit.queue": "",
-        "ratelimit.queueing": "",
         "ratelimit.setup": (
             "ratelimit.concurrency ratelimit.limiter ratelimit.memory ratelimit.shared_window ratelimit.start settings"
         ),
