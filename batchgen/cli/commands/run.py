@@ -203,7 +203,7 @@ def _confirm(watch: RunMonitor, session: Session, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise UsageError(f"{_in_short(plan)}. Nobody is at the terminal to agree: say --yes")
     watch.tell(plan_text(plan, common.width(), ascii=common.plain_ascii()))
-    if text := shortage(asyncio.run(session.credits()), plan.estimate, unpriced=plan.unpriced):
+    if text := shortage(asyncio.run(session.credits()), plan.cost.total, unpriced=plan.cost.unpriced):
         watch.tell(f"Warning: {text}")
     if not click.confirm(f"{_in_short(plan)}. Go ahead?", err=True):
         raise UsageError("not agreed: nothing was submitted")
@@ -214,11 +214,11 @@ def _in_short(plan: Plan) -> str:
     from batchgen.views.text import plural
     from batchgen.wording import duration
 
-    price = f"about {usd(plan.estimate)} (estimated)" if plan.estimate is not None else "at an unknown price"
-    if plan.estimate is not None and plan.unpriced:
-        price += f" and {plural(plan.unpriced, 'clip')} of unknown price"
+    price = f"about {usd(plan.cost.total)} (estimated)" if plan.cost.total is not None else "at an unknown price"
+    if plan.cost.total is not None and plan.cost.unpriced:
+        price += f" and {plural(plan.cost.unpriced, 'clip')} of unknown price"
     time = "" if plan.seconds is None else f", in about {duration(plan.seconds)}"
-    return f"This will submit {plural(len(plan.submit), 'clip')} for {price}{time}"
+    return f"This will submit {plural(len(plan.keys.submit), 'clip')} for {price}{time}"
 
 
 async def _supervised(session: Session, watch: RunMonitor, settings: Settings) -> Outcome:
