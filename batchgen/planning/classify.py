@@ -36,12 +36,6 @@ class Sorted:
     )  #: by the key of a changed clip: what it takes the place of
     known: Mapping[str, ClipSummary] = field(default_factory=dict)
 
-    @property
-    def wanted(self) -> int:
-        """How many clips are wanted."""
-        standing = sum(len(clips) for action, clips in self.stand.items() if action is not Action.UNWANTED)
-        return len(self.submit) + len(self.later) + standing
-
 
 def sort_out(wanted: Iterable[Wanted], known: Iterable[ClipSummary], selection: Selection) -> Sorted:
     """Sort wanted clips (each once) and what a ledger knows by what a run does with them."""

@@ -65,17 +65,17 @@ class Saved:
 def save(plan: Plan, known: Iterable[ClipSummary], basis: Basis, *, roots: Collection[str], made_at: str) -> Saved:
     """Write a plan down. `known` is the ledger that it was made of, `roots` the keys of the manifest's clips."""
     stands = _standings(known, roots)
-    rest = _without(stands, plan.submit, plan.resubmit, plan.open)
+    rest = _without(stands, plan.keys.submit, plan.keys.resubmit, plan.keys.open)
     saved = Saved(
         name=plan.name,
         made_at=made_at,
         basis=basis,
-        submit=list(plan.submit),
-        resubmit=list(plan.resubmit),
-        open=list(plan.open),
+        submit=list(plan.keys.submit),
+        resubmit=list(plan.keys.resubmit),
+        open=list(plan.keys.open),
         prices=_prices(plan),
-        estimate=plan.estimate,
-        unpriced=plan.unpriced,
+        estimate=plan.cost.total,
+        unpriced=plan.cost.unpriced,
         ledger=_hash(stands),
         rest=_hash(rest),
         counts=_counts(stands),
@@ -135,8 +135,10 @@ def moved(
             told.append(f"clips that are not in the plan have changed ({_difference(saved.rest_counts, rest)})")
     elif _hash(stands) != saved.ledger:
         told.append(f"the ledger has changed ({_difference(saved.counts, stands)})")
-    if not told and not begun and list(plan.submit) != list(saved.submit):
-        told.append(f"other clips would be submitted now: {len(plan.submit):,}, planned were {len(saved.submit):,}")
+    if not told and not begun and list(plan.keys.submit) != list(saved.submit):
+        told.append(
+            f"other clips would be submitted now: {len(plan.keys.submit):,}, planned were {len(saved.submit):,}"
+        )
     return told
 
 
@@ -162,7 +164,7 @@ def _counts(stands: Mapping[str, Sequence[Any]]) -> dict[str, int]:
 
 
 def _prices(plan: Plan) -> dict[str, list[int | None]]:
-    return {price_class: [quote.each, quote.told] for price_class, quote in sorted(plan.quotes.items())}
+    return {price_class: [quote.each, quote.told] for price_class, quote in sorted(plan.cost.quotes.items())}
 
 
 def _plain(saved: Saved) -> dict[str, Any]:

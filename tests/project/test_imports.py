@@ -48,10 +48,11 @@ KNOWS: dict[str, frozenset[str]] = {
         "ledger": "billing.budget clip errors events failpoints files.durable money states",
         "manifest": "clip errors money providers.models",
         "money": "",
-        "planning": "planning.build planning.cost planning.model",
+        "planning": "planning.build planning.model planning.pace",
         "planning.apply": "errors manifest planning planning.inputs planning.saved settings",
         "planning.build": (
-            "billing.prices clip planning.classify planning.cost planning.diff planning.model retry selection wording"
+            "billing.prices clip planning.classify planning.cost planning.diff planning.model planning.warnings retry "
+            "selection wording"
         ),
         "planning.classify": "clip planning.model selection",
         "planning.cost": "billing.budget billing.prices money planning.model",
@@ -60,9 +61,11 @@ KNOWS: dict[str, frozenset[str]] = {
             "billing.budget billing.prices billing.tariff clip errors history.other_batches ledger manifest money "
             "planning providers.models ratelimit.memory ratelimit.start redact selection settings"
         ),
-        "planning.model": "billing.budget billing.prices retention",
+        "planning.model": "billing.budget billing.prices planning.pace retention",
+        "planning.pace": "",
         "planning.retakes": "clip errors manifest retry selection",
         "planning.saved": "clip errors money planning.model",
+        "planning.warnings": "billing.budget billing.prices money planning.model",
         "polling": "",
         "polling.allowance": "polling.schedule ratelimit.limiter",
         "polling.belief": "",

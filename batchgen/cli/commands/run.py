@@ -230,7 +230,7 @@ def _confirm(monitor: RunMonitor, session: Session, *, yes: bool) -> None:
         what = f"cannot ask for confirmation: not a terminal. {_in_short(plan)}"
         raise UsageError(what, tip="pass --yes to run without a question")
     monitor.say(plan_text(plan, output.width(), ascii=output.plain_ascii()))
-    if text := shortage(asyncio.run(session.credits()), plan.estimate, unpriced=plan.unpriced):
+    if text := shortage(asyncio.run(session.credits()), plan.cost.total, unpriced=plan.cost.unpriced):
         monitor.say(f"Warning: {text}")
     if not click.confirm(f"{_in_short(plan)}. Continue?", err=True):
         raise UsageError("cancelled: nothing was submitted")
@@ -241,11 +241,11 @@ def _in_short(plan: Plan) -> str:
     from batchgen.views.text import plural
     from batchgen.wording import duration
 
-    price = f"about {usd(plan.estimate)} (estimated)" if plan.estimate is not None else "at an unknown price"
-    if plan.estimate is not None and plan.unpriced:
-        price += f" and {plural(plan.unpriced, 'clip')} of unknown price"
+    price = f"about {usd(plan.cost.total)} (estimated)" if plan.cost.total is not None else "at an unknown price"
+    if plan.cost.total is not None and plan.cost.unpriced:
+        price += f" and {plural(plan.cost.unpriced, 'clip')} of unknown price"
     time = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
-    return f"This run generates {plural(len(plan.submit), 'clip')} for {price}{time}"
+    return f"This run generates {plural(len(plan.keys.submit), 'clip')} for {price}{time}"
 
 
 async def _supervised(session: Session, monitor: RunMonitor, settings: Settings) -> Outcome:

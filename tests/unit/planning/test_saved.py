@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from batchgen.billing.prices import PriceSource, Quote
 from batchgen.clip import ClipSummary, State, Wanted
 from batchgen.errors import UsageError
-from batchgen.planning import Given, Plan, make_plan
+from batchgen.planning import Conditions, Plan, make_plan
 from batchgen.planning.saved import Basis, Saved, moved, read, save, text_of
 from batchgen.selection import Selection
 
@@ -47,7 +47,7 @@ def plan_of(there: Sequence[ClipSummary], price: int = 625_000, told: int = 625_
     def quote(_model: str, _params: Mapping[str, Any]) -> Quote:
         return Quote(price, PriceSource.LEARNED, told, PriceSource.TABLE, 5)
 
-    return make_plan(WANTED, there, quote=quote, given=Given(name="night"), selection=Selection(limit=limit))
+    return make_plan(WANTED, there, quote=quote, conditions=Conditions(name="night"), selection=Selection(limit=limit))
 
 
 def saved_of(there: Sequence[ClipSummary] = LEDGER, limit: int | None = None) -> Saved:
