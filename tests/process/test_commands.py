@@ -166,6 +166,7 @@ def test_retry_puts_back_what_failed_by_the_services_own_trouble(api: FakeApi, d
     assert api.posts == posts + 2
 
 
+@pytest.mark.slow
 def test_a_clip_is_tried_so_often_and_no_more(api: FakeApi, desk: Desk) -> None:
     """Five accepted attempts over its life, however often retry is typed; more takes the user's word."""
     desk.manifest("a cat")
