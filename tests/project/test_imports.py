@@ -49,7 +49,6 @@ KNOWS: dict[str, frozenset[str]] = {
         "manifest": "clip errors money providers.models",
         "money": "",
         "planning": "planning.build planning.model planning.pace",
-        "planning.apply": "errors manifest planning planning.inputs planning.saved settings",
         "planning.build": (
             "billing.prices clip planning.classify planning.cost planning.diff planning.model planning.warnings retry "
             "selection wording"
@@ -65,6 +64,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning.pace": "",
         "planning.retakes": "clip errors manifest retry selection",
         "planning.saved": "clip errors money planning.model",
+        "planning.saved_files": "errors manifest planning planning.inputs planning.saved settings",
         "planning.warnings": "billing.budget billing.prices money planning.model",
         "polling": "",
         "polling.allowance": "polling.schedule ratelimit.limiter",
