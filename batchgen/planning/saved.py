@@ -1,9 +1,9 @@
 """A plan as a file that a run is checked by: canonical JSON with its hash, and what has changed since. Pure.
 
 Recorded are the manifest and its files, the settings that spend, the prices, the keys of the clips to be submitted, and
-the state of every clip of the ledger. Two things may differ when the plan is run: the state of its own clips once a run of it
-has begun, and how clips in flight or in doubt ended. Any other difference is named, and the plan is not run. The module
-`saved_files` reads and writes the file.
+the state of every clip of the ledger. Two things may differ when the plan is run: the state of its own clips once a run
+of it has begun, and how clips in flight or in doubt ended. Any other difference is named, and the plan is not run. The
+module `saved_files` reads and writes the file.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _counts(states: Mapping[str, Sequence[Any]]) -> dict[str, int]:
 
 
 def _prices(plan: Plan) -> dict[str, list[int | None]]:
-    return {price_class: [quote.each, quote.told] for price_class, quote in sorted(plan.cost.quotes.items())}
+    return {price_class: [quote.each, quote.listed] for price_class, quote in sorted(plan.cost.quotes.items())}
 
 
 def _plain(saved: Saved) -> dict[str, Any]:

@@ -19,8 +19,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "billing.audit": "billing.bill clip providers.base",
         "billing.bill": "clip",
         "billing.budget": "clip",
-        "billing.prices": "money",
-        "billing.tariff": "billing.prices clip events money providers.models",
+        "billing.prices": "clip events money providers.models",
         "clip": "money",
         "download": "download.downloader",
         "download.addresses": "errors",
@@ -57,7 +56,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning.cost": "billing.budget billing.prices money planning.model",
         "planning.diff": "clip planning.model",
         "planning.inputs": (
-            "billing.budget billing.prices billing.tariff clip errors history.other_batches ledger manifest money "
+            "billing.budget billing.prices clip errors history.other_batches ledger manifest money "
             "planning providers.models ratelimit.memory ratelimit.start redact selection settings"
         ),
         "planning.model": "billing.budget billing.prices planning.pace retention",
