@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from batchgen.billing.prices import MEMORY, ChargeHistory
-from batchgen.billing.tariff import PriceBook
+from batchgen.billing.prices import MEMORY, ChargeHistory, PriceBook
 from batchgen.clip import Wanted
 from batchgen.errors import UsageError
 from batchgen.ledger import Ledger

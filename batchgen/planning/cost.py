@@ -76,8 +76,8 @@ def reach(queue: Sequence[tuple[str, Quote]], budget: Budget, day: str) -> tuple
     budget = deepcopy(budget)
     today = budget.days.setdefault(day, Sums())
     for count, (price_class, quote) in enumerate(queue):
-        manifest = quote.told if quote.teller is PriceSource.MANIFEST else None
-        barrier = budget.barrier(budget.worst(price_class, quote.told, manifest), day)
+        manifest = quote.listed if quote.listed_by is PriceSource.MANIFEST else None
+        barrier = budget.barrier(budget.worst(price_class, quote.listed, manifest), day)
         if barrier is not None:
             return count, barrier
         cost = quote.each or 0

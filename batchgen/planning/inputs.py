@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.billing.budget import Budget, day_of
-from batchgen.billing.prices import ENOUGH, MEMORY, ChargeHistory
-from batchgen.billing.tariff import PriceBook
+from batchgen.billing.prices import ENOUGH, MEMORY, ChargeHistory, PriceBook
 from batchgen.clip import ClipSummary, State
 from batchgen.errors import BatchgenError, UsageError
 from batchgen.history import other_batches

@@ -17,8 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from batchgen import failpoints
-from batchgen.billing.prices import DRIFTS, MEMORY, ChargeHistory
-from batchgen.billing.tariff import PriceBook
+from batchgen.billing.prices import DRIFTS, MEMORY, ChargeHistory, PriceBook
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
 from batchgen.errors import Exit, LedgerWriteError, UsageError
@@ -330,7 +329,7 @@ class Session:
         """Keep for `status`, which reads no manifest, which charges are not what was told."""
         quotes = self.tariff.drifts((model, params) for model, params, _ in self._kinds).items()
         note = json.dumps(
-            [[price_class, quote.each, quote.told, quote.teller, quote.charges] for price_class, quote in quotes]
+            [[price_class, quote.each, quote.listed, quote.listed_by, quote.charges] for price_class, quote in quotes]
         )
         if note != (self.ledger.meta(DRIFTS) or "[]"):
             with suppress(LedgerWriteError):  # no more than a note

@@ -132,7 +132,7 @@ def _price(price_class: str, quote: Quote) -> dict[str, Any]:
         "estimated_usd_each": dollars(quote.each),
         "source": str(quote.source),
         "charges": quote.charges,
-        "told_usd": dollars(quote.told),
+        "told_usd": dollars(quote.listed),
         "drift_percent": quote.drift_percent,
     }
 

@@ -19,8 +19,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "billing.audit": "billing.bill clip providers.base",
         "billing.bill": "clip",
         "billing.budget": "clip",
-        "billing.prices": "money",
-        "billing.tariff": "billing.prices clip events money providers.models",
+        "billing.prices": "clip events money providers.models",
         "clip": "money",
         "download": "download.downloader",
         "download.addresses": "errors",
@@ -49,7 +48,6 @@ KNOWS: dict[str, frozenset[str]] = {
         "manifest": "clip errors money providers.models",
         "money": "",
         "planning": "planning.build planning.model planning.pace",
-        "planning.apply": "errors manifest planning planning.inputs planning.saved settings",
         "planning.build": (
             "billing.prices clip planning.classify planning.cost planning.diff planning.model planning.warnings retry "
             "selection wording"
@@ -58,13 +56,14 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning.cost": "billing.budget billing.prices money planning.model",
         "planning.diff": "clip planning.model",
         "planning.inputs": (
-            "billing.budget billing.prices billing.tariff clip errors history.other_batches ledger manifest money "
+            "billing.budget billing.prices clip errors history.other_batches ledger manifest money "
             "planning providers.models ratelimit.memory ratelimit.start redact selection settings"
         ),
         "planning.model": "billing.budget billing.prices planning.pace retention",
         "planning.pace": "",
         "planning.retakes": "clip errors manifest retry selection",
         "planning.saved": "clip errors money planning.model",
+        "planning.saved_files": "errors manifest planning planning.inputs planning.saved settings",
         "planning.warnings": "billing.budget billing.prices money planning.model",
         "polling": "",
         "polling.allowance": "polling.schedule ratelimit.limiter",

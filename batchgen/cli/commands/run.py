@@ -165,16 +165,16 @@ def _run(
     monitor: RunMonitor, arg: str, folder: Path | None, given: dict[str, Any], *, yes: bool, plan_file: Path | None
 ) -> Exit:
     from batchgen import manifest as manifests
-    from batchgen.planning import apply
+    from batchgen.planning import saved_files
     from batchgen.planning.inputs import snapshot, snapshot_in
     from batchgen.runner.session import Session
     from batchgen.settings import batch_folder, find_key, find_manifest, merge, read_config
 
     path = find_manifest(arg)
-    saved = apply.read_plan(plan_file) if plan_file else None
+    saved = saved_files.read_plan(plan_file) if plan_file else None
     said = caps_as_typed(given)
     if saved:
-        given = apply.with_its_settings(saved, given)
+        given = saved_files.with_plan_settings(saved, given)
     monitor.folder = folder = (folder or batch_folder(path, sandbox=bool(given["sandbox"]))).absolute()
     key = None if given["sandbox"] else find_key(path.parent)
     monitor.protect(key)
@@ -183,12 +183,12 @@ def _run(
         monitor.say(f"warning: {warning}")
     settings = merge(given, manifest, read_config())
     if saved:
-        apply.refuse_if_moved(saved, manifest, settings, snapshot_in(folder), folder)
-    session = Session(manifest, folder, apply.held_to(saved, settings) if saved else settings, key)
+        saved_files.refuse_if_changed(saved, manifest, settings, snapshot_in(folder), folder)
+    session = Session(manifest, folder, saved_files.restricted_to(saved, settings) if saved else settings, key)
     try:
         session.ledger.remember("caps_said", json.dumps(said))
         if saved:  # now that the batch is held, nothing can move any more
-            apply.refuse_if_moved(saved, manifest, settings, snapshot(session.ledger), folder)
+            saved_files.refuse_if_changed(saved, manifest, settings, snapshot(session.ledger), folder)
         monitor.attach(session)
         _share_pace(session, monitor)
         if not (saved or _nothing_to_pay(session) or settings.sandbox):
