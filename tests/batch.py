@@ -22,8 +22,9 @@ from batchgen.ledger import Ledger, Reader
 from batchgen.money import price_class_of
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
+from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
-from batchgen.ratelimit.limiter import Pacer
+from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.runner.context import RunContext
 from batchgen.runner.dispatcher import Dispatcher, Orders
 from batchgen.runner.recovery_check import RecoveryCheck
@@ -78,6 +79,7 @@ class Life:
     events: list[tuple[Clip, Event]] = field(default_factory=list)
     killed: bool = False
     lasted_s: float = 0.0
+    rpm: float = 0.0  #: calls a minute that were permitted at its end
 
     @property
     def exit(self) -> Exit | None:
@@ -148,6 +150,7 @@ class Batch:
                 if not life.killed:
                     raise
             life.lasted_s = loop.time() - began
+            life.rpm = life.tools.pacer.snapshot().rpm
             return life
         finally:
             ledger.close()
@@ -160,7 +163,7 @@ class Batch:
         ledger.money.caps = limits.caps
         tools.clips_dir.mkdir(exist_ok=True)
         reconciler = Reconciler(
-            self.provider, tools.pacer, settle_s=limits.settle_s, taken=ledger.request_ids, witnesses=ledger.must_show
+            tools.provider, settle_s=limits.settle_s, taken=ledger.request_ids, witnesses=ledger.must_show
         )
         runner = Dispatcher(tools, reconciler, orders)
         if beside is None:
@@ -173,7 +176,8 @@ class Batch:
 
     def _tools(self, ledger: Ledger) -> RunContext:
         limits, dice = self.limits, self.provider.dice
-        pacer = Pacer(limits.rpm, dice=dice.random)
+        pacer = LocalPacer(limits.rpm, dice=dice.random)
+        paced = PacedProvider(self.provider, pacer)
         places = ConcurrencyLimit(limits.in_flight)
         times: dict[str, RunTimes] = {}
 
@@ -183,9 +187,9 @@ class Batch:
             return ledger.money.worst(price_class_of(clip.model, params), estimate)
 
         return RunContext(
-            blind=RecoveryCheck(ledger, self.provider, pacer, settle_s=limits.settle_s, elsewhere=set),
+            blind=RecoveryCheck(ledger, paced, settle_s=limits.settle_s, elsewhere=set),
             ledger=ledger,
-            provider=self.provider,
+            provider=paced,
             pacer=pacer,
             poller=Poller(self.provider, pacer, deadline_s=limits.deadline_s, wall_clock=ledger.now, probes=places),
             places=places,

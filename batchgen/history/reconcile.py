@@ -18,8 +18,8 @@ from batchgen.errors import CallError
 from batchgen.history.matching import CLOCK_SKEW_S, LATEST_S, Matching, could_be, left_at, match
 from batchgen.history.report import Candidate, HistoryCheck, Rival
 from batchgen.providers.base import Completed, HistoryPage, HistoryRow, Provider, Refused
-from batchgen.ratelimit.answers import Answers, Turn
-from batchgen.ratelimit.limiter import Call, Pacer
+from batchgen.providers.paced import whole_history
+from batchgen.ratelimit.base import insist
 
 log = logging.getLogger("batchgen.history.reconcile")
 
@@ -90,8 +90,7 @@ class Reconciler:
     """Reads the history and holds clips in doubt against it.
 
     Args:
-        provider: whose history.
-        pacer: asked before every call, and told what came of it.
+        provider: whose history; its calls ask the pacer (`PacedProvider`).
         settle_s: how old a request must be before its absence counts, in seconds; the history may lag.
         taken: gives the request ids that the ledger knows, as of now.
         elsewhere: gives those of other batches; called in a thread.
@@ -101,7 +100,6 @@ class Reconciler:
     def __init__(
         self,
         provider: Provider,
-        pacer: Pacer,
         *,
         settle_s: float,
         taken: Taken,
@@ -109,7 +107,6 @@ class Reconciler:
         witnesses: Witnesses = lambda _model, _since, _until: set(),
     ) -> None:
         self._provider = provider
-        self._answers = Answers(pacer)
         self._settle_s = settle_s
         self._taken = taken
         self._elsewhere = elsewhere
@@ -143,20 +140,15 @@ class Reconciler:
         # Asked for before the history is read: what is accepted meanwhile need not be in it.
         known = self._witnesses(model, since, min(until, now - self._settle_s) - FRESH_S)
         try:
-            page = await self._answers.insisting(Call.HISTORY, partial(self._provider.history, model, since, until))
+            page = await whole_history(self._provider, model, since, until)
         except CallError as error:
             return _Window(since, until, _NOWHERE, f"the request history could not be read: {error}", now)
         return _Window(since, until, page, "", now, len(known - {row.request_id for row in page.rows}))
 
     async def _by_id(self, clip: Clip, window: _Window) -> Doubt:
         """Ask for one request that the window did not show."""
-
-        async def ask(turn: Turn) -> HistoryRow | None:
-            await turn()
-            return await self._provider.lookup(clip.request_id or "")
-
         try:
-            row = await self._answers.insisting(Call.HISTORY, ask)
+            row = await insist(partial(self._provider.lookup, clip.request_id or ""))
         except CallError as error:
             note = f"the request history could not be asked: {error}"
             return Doubt(clip, note=note, look=self._look(clip, window, note))

@@ -11,7 +11,7 @@ from batchgen.billing.budget import NOTHING_SET_ASIDE, UNKNOWN, Cap, SetAside, d
 from batchgen.clip import Clip, Wanted
 from batchgen.errors import Exit
 from batchgen.money import usd
-from batchgen.ratelimit.limiter import SubmissionStoppedError
+from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.context import RunContext
 
 #: First takes of all prompts, then by priority, then in the manifest's order; the row tells equals apart.

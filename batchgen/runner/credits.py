@@ -8,7 +8,6 @@ import logging
 from batchgen.errors import CallError
 from batchgen.money import usd
 from batchgen.providers.base import Provider
-from batchgen.ratelimit.limiter import Call
 from batchgen.runner.context import RunContext
 
 log = logging.getLogger("batchgen.credits")
@@ -24,9 +23,7 @@ async def warn_of_low_credits(tools: RunContext) -> None:
         return
     try:
         async with asyncio.timeout(ASK_S):
-            async with tools.answers.asking(Call.HISTORY) as turn:
-                await turn()
-                credits_left = await tools.provider.balance()
+            credits_left = await tools.provider.balance()
     except TimeoutError:
         return
     except CallError as error:

@@ -87,7 +87,7 @@ class Dispatcher:
         shutdown = self._tools.shutdown
         while not work.done():
             if shutdown.requested:
-                self._tools.pacer.stop_submissions()
+                self._tools.pacer.close_submissions()
                 self._tools.news.tell()
             left = shutdown.left_s()
             if shutdown.now or (left is not None and left <= 0 and not self._tools.posts_out):
@@ -101,7 +101,8 @@ class Dispatcher:
             self._vigil.look()
 
     def _watch_the_api(self) -> None:
-        away, refused = self._tools.pacer.outage_s, self._tools.answers.refused_s
+        pace = self._tools.pacer.snapshot()
+        away, refused = pace.outage_s, pace.refused_s
         why = ""
         if away and away >= self._tools.give_up_s:
             why = f"outage: the API was out of reach for {duration(away)}"

@@ -13,7 +13,6 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from functools import partial
 
 from batchgen.clip import Clip
 from batchgen.errors import CallError
@@ -22,8 +21,7 @@ from batchgen.history.reconcile import utc
 from batchgen.ledger import Ledger
 from batchgen.ledger.recovery.rebuild import BLIND
 from batchgen.providers.base import HistoryPage, HistoryRow, Provider
-from batchgen.ratelimit.answers import Answers
-from batchgen.ratelimit.limiter import Call, Pacer
+from batchgen.providers.paced import whole_history
 
 log = logging.getLogger("batchgen.blind")
 
@@ -40,18 +38,16 @@ class RecoveryCheck:
 
     Args:
         ledger: of the batch.
-        provider: whose history.
-        pacer: asked before every call, and told what came of it.
+        provider: whose history; its calls ask the pacer (`PacedProvider`).
         settle_s: how long the history may lag (seconds).
         elsewhere: gives the request ids of other batches; called in a thread.
     """
 
     def __init__(
-        self, ledger: Ledger, provider: Provider, pacer: Pacer, *, settle_s: float, elsewhere: Callable[[], set[str]]
+        self, ledger: Ledger, provider: Provider, *, settle_s: float, elsewhere: Callable[[], set[str]]
     ) -> None:
         self._ledger = ledger
         self._provider = provider
-        self._answers = Answers(pacer)
         self._settle_s = settle_s
         self._elsewhere = elsewhere
         self._one_look = asyncio.Lock()
@@ -102,7 +98,7 @@ class RecoveryCheck:
         since, until = self._span["since"] - CLOCK_SKEW_S, self._span["until"] + LATEST_S
         known = self._ledger.must_show(model, since, until)
         try:
-            page = await self._answers.insisting(Call.HISTORY, partial(self._provider.history, model, since, until))
+            page = await whole_history(self._provider, model, since, until)
         except CallError as error:
             raise RecoveryCheckError(f"the request history could not be read: {error}") from error
         if not page.whole or page.server_time is None:

@@ -35,9 +35,10 @@ from batchgen.planning.inputs import PLAN, RUN_TIMES, kinds, latency_of, plan_of
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Provider
+from batchgen.providers.paced import PacedProvider
 from batchgen.providers.segmind.client import Segmind
 from batchgen.providers.segmind.http import address, is_loopback
-from batchgen.ratelimit.limiter import Pacer
+from batchgen.ratelimit.adaptive_rate import polls_per_s
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.redact import Secret, account_of
 from batchgen.runner.companion import alongside
@@ -165,7 +166,7 @@ class Session:
             provider = await self._connect(stack)
             self.share_pace(submits=False)
             pacer = self.pace.pacer()
-            reconciler = self._reconciler(provider, pacer)
+            reconciler = self._reconciler(PacedProvider(provider, pacer))
             looked: list[Doubt] = []
 
             async def snapshot() -> None:
@@ -258,13 +259,14 @@ class Session:
         settings, ledger = self.settings, self.ledger
         self.share_pace(submits=not settings.collect_only)
         pacer = self.pace.pacer()
+        paced = PacedProvider(provider, pacer)
         price_classes = [price_class_of(model, params) for model, params, _ in self._kinds]
         places = self.pace.places(
             max((self._run_times(price_class).typical for price_class in price_classes), default=0.0)
         )
         self.tools = RunContext(
             ledger=ledger,
-            provider=provider,
+            provider=paced,
             pacer=pacer,
             poller=Poller(provider, pacer, deadline_s=settings.deadline, wall_clock=ledger.now, probes=places),
             places=places,
@@ -278,7 +280,7 @@ class Session:
             give_up_s=settings.give_up,
             deadline_s=settings.deadline,
             started_at=ledger.now(),
-            blind=self._blind(provider, pacer),
+            blind=self._blind(paced),
         )
         orders = Orders(
             limit=settings.limit,
@@ -289,21 +291,20 @@ class Session:
             resubmit_unconfirmed=settings.resubmit_unconfirmed,
             resubmit_lost=settings.resubmit_lost,
         )
-        return Dispatcher(self.tools, self._reconciler(provider, pacer), orders)
+        return Dispatcher(self.tools, self._reconciler(paced), orders)
 
-    def _blind(self, provider: Provider, pacer: Pacer) -> RecoveryCheck | None:
+    def _blind(self, provider: Provider) -> RecoveryCheck | None:
         if not (self.ledger.meta(BLIND) or self.ledger.meta(POSSIBLE)):
             return None
         settle_s = self.settings.history_settle
-        blind = RecoveryCheck(self.ledger, provider, pacer, settle_s=settle_s, elsewhere=self._elsewhere)
+        blind = RecoveryCheck(self.ledger, provider, settle_s=settle_s, elsewhere=self._elsewhere)
         if self.settings.trust_recovery:
             blind.trust()
         return blind
 
-    def _reconciler(self, provider: Provider, pacer: Pacer) -> Reconciler:
+    def _reconciler(self, provider: Provider) -> Reconciler:
         return Reconciler(
             provider,
-            pacer,
             settle_s=self.settings.history_settle,
             taken=self.ledger.request_ids,
             elsewhere=self._elsewhere,
@@ -341,8 +342,8 @@ class Session:
         caps = self.settings.caps
         for name, cap in (("cap", caps.usd), ("cap_by_day", caps.usd_per_day), ("cap_clips", caps.clips)):
             self.ledger.remember(name, "" if cap is None else str(cap))
-        looks = Pacer(self.settings.rpm, count_polls=self.settings.count_polls).looks_per_s
-        self.ledger.remember("looks_per_s", repr(looks))
+        polls = polls_per_s(self.settings.rpm, count_polls=self.settings.count_polls)
+        self.ledger.remember("looks_per_s", repr(polls))
         self.ledger.remember("rpm", repr(self.settings.rpm))
         self.ledger.remember("files", json.dumps(self.manifest.files, sort_keys=True))
 
@@ -381,7 +382,7 @@ class Session:
         if self.shutdown.exit is not None or self._left():
             return Exit.STOPPED
         if counts[State.UNCONFIRMED] or counts[State.LOST]:
-            return Exit.WANTS_WORD
+            return Exit.NEEDS_DECISION
         return Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchgen.clip import Clip, State
 from batchgen.errors import AccountError, DiskFullError, LedgerError, LedgerWriteError
-from batchgen.ratelimit.limiter import SubmissionStoppedError
+from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.collect import Collector
 from batchgen.runner.context import InFlightSlot, RunContext
 from batchgen.runner.fetch import Fetcher

@@ -19,7 +19,8 @@ from batchgen.clip import State, Wanted
 from batchgen.events import Event
 from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import FILE, Ledger, Reader
-from batchgen.ratelimit.limiter import Pacer
+from batchgen.providers.paced import PacedProvider
+from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.runner.in_doubt import events_for
 
 
@@ -99,9 +100,12 @@ def reconcile(batch: Batch) -> None:
 
     async def look(ledger: Ledger) -> None:
         ledger.recover()
-        pacer = Pacer(0.0)
+        pacer = LocalPacer(0.0)
         reconciler = Reconciler(
-            batch.provider, pacer, settle_s=batch.limits.settle_s, taken=ledger.request_ids, witnesses=ledger.must_show
+            PacedProvider(batch.provider, pacer),
+            settle_s=batch.limits.settle_s,
+            taken=ledger.request_ids,
+            witnesses=ledger.must_show,
         )
         async with asyncio.TaskGroup() as group:
             granting = group.create_task(pacer.run())

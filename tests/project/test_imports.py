@@ -41,7 +41,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "history.matching": "clip providers.base",
         "history.other_batches": "errors ledger",
         "history.reconcile": (
-            "clip errors history.matching history.report providers.base ratelimit.answers ratelimit.limiter"
+            "clip errors history.matching history.report providers.base providers.paced ratelimit.base"
         ),
         "history.report": "",
         "ledger": "billing.budget clip errors events failpoints files.durable money states",
@@ -66,24 +66,23 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning.saved_files": "errors manifest planning planning.inputs planning.saved settings",
         "planning.warnings": "billing.budget billing.prices money planning.model",
         "polling": "",
-        "polling.allowance": "polling.schedule ratelimit.limiter",
+        "polling.allowance": "polling.schedule ratelimit.base",
         "polling.belief": "",
-        "polling.poller": (
-            "errors polling.allowance polling.schedule providers.base ratelimit.answers ratelimit.limiter "
-            "retention retry"
-        ),
+        "polling.poller": ("errors polling.allowance polling.schedule providers.base ratelimit.base retention retry"),
         "polling.schedule": "polling.belief",
         "providers": "",
         "providers.base": "",
         "providers.models": "money",
+        "providers.paced": "providers.base ratelimit.base",
         "providers.segmind": "batchgen errors money providers.base redact retry",
         "ratelimit": "",
         "ratelimit.adaptive_rate": "",
-        "ratelimit.answers": "errors ratelimit.limiter",
+        "ratelimit.base": "errors",
         "ratelimit.concurrency": "",
-        "ratelimit.limiter": "ratelimit.adaptive_rate ratelimit.queue retry",
+        "ratelimit.limiter": "errors ratelimit.adaptive_rate ratelimit.base ratelimit.metronome ratelimit.queue retry",
         "ratelimit.memory": "ratelimit.shared_window",
-        "ratelimit.queue": "",
+        "ratelimit.metronome": "ratelimit.adaptive_rate ratelimit.base",
+        "ratelimit.queue": "ratelimit.base ratelimit.metronome",
         "ratelimit.setup": (
             "ratelimit.concurrency ratelimit.limiter ratelimit.memory ratelimit.shared_window ratelimit.start settings"
         ),
@@ -95,7 +94,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "runner": (
             "billing.budget clip errors events failpoints files.mp4 files.sidecar history.matching "
             "history.reconcile history.report ledger money polling.poller polling.schedule providers.base "
-            "ratelimit.answers ratelimit.concurrency ratelimit.limiter retention retry states wording"
+            "providers.paced ratelimit.base ratelimit.concurrency retention retry states wording"
         ),
         "sandbox": "errors money",
         "selection": "",

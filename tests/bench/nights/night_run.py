@@ -24,9 +24,10 @@ from batchgen.ledger import Ledger
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Source
+from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.adaptive_rate import HEADROOM
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
-from batchgen.ratelimit.limiter import Pacer
+from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.runner.context import RunContext
@@ -110,7 +111,7 @@ async def _night(
         ledger.sync(_wanted(clips))
         (folder / "night" / "clips").mkdir()
         rpm, known = service.weather.rpm, lessons.known
-        pacer = Pacer(
+        pacer = LocalPacer(
             rpm, count_polls=service.weather.count_polls, dice=lambda: 0.5,
             start=(known.rpm, known.knee) if known.rpm else None, learned=partial(lessons.rate, ceiling=rpm),
         )  # fmt: skip
@@ -121,18 +122,19 @@ async def _night(
         times = RunTimes(EXPECTED_S)
         poller = _poller(policy, service, pacer, ledger, places)
         tools = RunContext(
-            ledger=ledger, provider=service, pacer=pacer, poller=poller, places=places, downloads=Shelf(),
+            ledger=ledger, provider=PacedProvider(service, pacer), pacer=pacer, poller=poller, places=places,
+            downloads=Shelf(),
             shutdown=Shutdown(), clips_dir=folder / "night" / "clips", price=lambda _: COST, estimate=lambda _: COST,
             run_times=lambda _: times, dice=lambda: 0.5, started_at=ledger.now(),
         )  # fmt: skip
-        reconciler = Reconciler(service, pacer, settle_s=7200.0, taken=ledger.request_ids)
+        reconciler = Reconciler(PacedProvider(service, pacer), settle_s=7200.0, taken=ledger.request_ids)
         await Dispatcher(tools, reconciler, Orders()).run()
         return loop.time() - Shelf.takes_s
     finally:
         ledger.close()
 
 
-def _poller(policy: str, service: NightService, pacer: Pacer, ledger: Ledger, places: ConcurrencyLimit) -> Poller:
+def _poller(policy: str, service: NightService, pacer: LocalPacer, ledger: Ledger, places: ConcurrencyLimit) -> Poller:
     kind = {"ours": Poller, "oracle": OraclePoller}.get(policy, RulePoller)
     poller = kind(service, pacer, deadline_s=3300.0, wall_clock=ledger.now, probes=places)
     if isinstance(poller, OraclePoller):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,7 +20,8 @@ from batchgen.history.matching import CLOCK_SKEW_S
 from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.history.report import read
 from batchgen.providers.base import HistoryPage
-from batchgen.ratelimit.limiter import Pacer
+from batchgen.providers.paced import PacedProvider
+from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.states import advance
 
 # --- reading the history ------------------------------------------------------------------------------------
@@ -30,11 +30,11 @@ from batchgen.states import advance
 async def look(
     provider: FakeProvider, clips: list[Clip], *, settle_s: float = 7200.0, age: float = 0.0, **known: Any
 ) -> list[Doubt]:
-    pacer = Pacer(0)
+    pacer = LocalPacer(0)
     task = asyncio.get_running_loop().create_task(pacer.run())
     try:
         await asyncio.sleep(age)
-        reconciler = Reconciler(provider, pacer, settle_s=settle_s, **{"taken": set, **known})
+        reconciler = Reconciler(PacedProvider(provider, pacer), settle_s=settle_s, **{"taken": set, **known})
         return [doubt async for doubt in reconciler.look(clips, wall())]
     finally:
         task.cancel()
@@ -111,7 +111,7 @@ async def test_what_the_ledger_knows_by_now_is_not_free() -> None:
     """A request of this very run must not be taken for the one in doubt."""
     provider, known = FakeProvider(), set[str]()
     clip = await posted(provider, 0, "lost")
-    reconciler = Reconciler(provider, Pacer(0), settle_s=0.0, taken=lambda: known)
+    reconciler = Reconciler(provider, settle_s=0.0, taken=lambda: known)
     [one] = [doubt async for doubt in reconciler.look([clip], wall())]
     known.add("r1")
     [two] = [doubt async for doubt in reconciler.look([replace(clip, row=2)], wall())]
@@ -142,9 +142,7 @@ class Shows(FakeProvider):
 
     page: HistoryPage = field(default_factory=HistoryPage)
 
-    async def history(
-        self, model: str, since: float, until: float, pace: Callable[[], Awaitable[object]] | None = None
-    ) -> HistoryPage:
+    async def window(self, model: str, since: float, until: float) -> HistoryPage:
         """Show the page."""
         return self.page
 
