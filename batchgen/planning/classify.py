@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from batchgen.clip import ClipSummary, State, Wanted
+from batchgen.clip import ClipSummary, State, Wanted, submission_order
 from batchgen.planning.model import Action, Choice
 
 _STANDS = {
@@ -84,7 +84,7 @@ def _choose(
 ) -> None:
     """Put what is to be made into the order of the run, and leave out what the options leave out."""
     globs = [glob.strip() for glob in choice.only.split(",")] if choice.only is not None else None
-    for clip, action in sorted(to_make, key=lambda entry: _order(entry[0])):
+    for clip, action in sorted(to_make, key=lambda entry: submission_order(entry[0])):
         if not fits(globs, clip.prompt_id, clip.name) or len(found.submit) == choice.limit:
             found.later.append(clip)
             continue
@@ -92,11 +92,6 @@ def _choose(
         if old is not None:
             found.before[clip.key] = old
         found.submit.append((clip, action if old is None else Action.CHANGED))
-
-
-def _order(clip: Wanted) -> tuple[int, int, int]:
-    """First takes first, then priority, then the manifest's order: as the run does."""
-    return clip.take, -clip.priority, clip.order
 
 
 def fits(globs: Sequence[str] | None, *texts: str) -> bool:

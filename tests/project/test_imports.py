@@ -88,11 +88,12 @@ KNOWS: dict[str, frozenset[str]] = {
         "ratelimit.start": "ratelimit.memory settings",
         "redact": "",
         "retention": "clip",
+        "selection": "",
         "retry": "",
         "runner": (
             "billing.budget clip errors events failpoints files.mp4 files.sidecar history.matching "
             "history.reconcile history.report ledger money polling.poller polling.schedule providers.base "
-            "ratelimit.answers ratelimit.concurrency ratelimit.limiter retention retry states wording"
+            "ratelimit.answers ratelimit.concurrency ratelimit.limiter retention retry selection states wording"
         ),
         "sandbox": "errors",
         "settings": "billing.budget errors money redact",

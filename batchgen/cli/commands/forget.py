@@ -26,12 +26,12 @@ def forget(
     such a clip again, and may pay for it again.
     """
     from batchgen.events import Forgotten
-    from batchgen.ledger import Ledger
+    from batchgen.ledger import SqliteLedger
     from batchgen.money import usd
     from batchgen.planning import selection
     from batchgen.views.text import dollars, one_line, plural
 
-    ledger = Ledger(common.ledger_folder(manifest, folder, sandbox=sandbox))
+    ledger = SqliteLedger(common.ledger_folder(manifest, folder, sandbox=sandbox))
     try:
         ledger.recover()  # what a killed run was submitting is in doubt, too
         chosen = selection.in_doubt(ledger.clips(), clips)

@@ -27,11 +27,11 @@ def reroll(
     long as its clip is in the manifest. What is there already is kept. Nothing is submitted here.
     """
     from batchgen.cli.retakes import cost_of, told_cost, under_names
-    from batchgen.ledger import Ledger
+    from batchgen.ledger import SqliteLedger
     from batchgen.planning import selection
     from batchgen.views.text import plural
 
-    ledger = Ledger(common.ledger_folder(manifest, folder, sandbox=sandbox))
+    ledger = SqliteLedger(common.ledger_folder(manifest, folder, sandbox=sandbox))
     try:
         known = list(ledger.clips())
         made = selection.rerolls(known, selection.named(known, clips), takes)

@@ -15,7 +15,7 @@ from batchgen.errors import UsageError
 
 if TYPE_CHECKING:
     from batchgen.clip import Clip
-    from batchgen.ledger import Ledger
+    from batchgen.ledger import SqliteLedger
     from batchgen.planning.selection import Retake
 
 
@@ -52,14 +52,14 @@ def retry(
 
     Without more, those that failed by the service's own trouble; what only a change can mend is left and told.
     """
-    from batchgen.ledger import Ledger
+    from batchgen.ledger import SqliteLedger
     from batchgen.planning.selection import Retake
     from batchgen.retry import MAX_ATTEMPTS
 
     if new_seed and not blocked:
         raise UsageError("--new-seed goes with --blocked; `batchgen reroll` makes further takes of any clip")
     again = Retake(all=every, forgotten=forgotten, blocked=blocked, max_attempts=max_attempts or MAX_ATTEMPTS)
-    ledger = Ledger(common.ledger_folder(manifest, folder, sandbox=sandbox))
+    ledger = SqliteLedger(common.ledger_folder(manifest, folder, sandbox=sandbox))
     try:
         obj = _retried(ledger, manifest, again, only, new_seed=new_seed)
         sandbox = common.is_sandbox(ledger)
@@ -69,7 +69,7 @@ def retry(
     common.answer(obj, lambda: _text(obj, following), as_json=as_json)
 
 
-def _retried(ledger: Ledger, arg: str, again: Retake, only: str | None, *, new_seed: bool) -> dict[str, Any]:
+def _retried(ledger: SqliteLedger, arg: str, again: Retake, only: str | None, *, new_seed: bool) -> dict[str, Any]:
     from batchgen.cli.retakes import cost_of, under_names
     from batchgen.clip import State
     from batchgen.events import Retried
