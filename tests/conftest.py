@@ -13,7 +13,7 @@ import pytest
 from fakes import wanted
 from virtual_time import VirtualTimeLoop
 
-from batchgen.ledger import Ledger
+from batchgen.ledger import SqliteLedger
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -86,9 +86,9 @@ def ram(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
+def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
     """A ledger of five wanted clips to which nothing has happened yet."""
-    opened = Ledger(tmp_path / "night", wall_clock=lambda: 100.0)
+    opened = SqliteLedger(tmp_path / "night", wall_clock=lambda: 100.0)
     opened.sync(wanted(n) for n in range(5))
     yield opened
     opened.close()

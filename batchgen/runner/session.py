@@ -26,7 +26,7 @@ from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.history.report import LOOKS
-from batchgen.ledger import SANDBOX_ORIGIN, Home, Ledger, Observer
+from batchgen.ledger import SANDBOX_ORIGIN, Home, Observer, SqliteLedger, replacing
 from batchgen.ledger.recovery.rebuild import BLIND
 from batchgen.manifest import Manifest
 from batchgen.money import decimal_usd, price_class_of
@@ -44,11 +44,12 @@ from batchgen.redact import Secret, account_of
 from batchgen.runner.companion import alongside
 from batchgen.runner.context import RunContext
 from batchgen.runner.credits import ASK_S, balance
-from batchgen.runner.dispatcher import Dispatcher, Orders
+from batchgen.runner.dispatcher import Dispatcher
 from batchgen.runner.in_doubt import events_for
 from batchgen.runner.recovery_check import POSSIBLE, RecoveryCheck
 from batchgen.runner.shutdown import Shutdown
 from batchgen.sandbox.faults import Faults
+from batchgen.selection import Selection
 from batchgen.settings import Settings
 
 log = logging.getLogger("batchgen.runner.session")
@@ -106,7 +107,7 @@ class Session:
         self._faults = Faults.parse(settings.sandbox_faults) if settings.sandbox else None
         provider = None if settings.sandbox else self._segmind(settings.base_url)
         failpoints.permit(loopback=provider is None or is_loopback(address(provider.origin, "the API")))
-        self.ledger = Ledger(folder)
+        self.ledger = SqliteLedger(folder)
         try:
             self.ledger.bind(self._home(provider), moved=settings.moved)
             self.ledger.sync(manifest.wanted)
@@ -115,7 +116,7 @@ class Session:
         except BaseException:
             self.ledger.close()
             raise
-        self.ledger.money.caps = settings.caps
+        self.ledger.set_limits(settings.caps)
         self.tariff = PriceBook(manifest.prices, ChargeHistory.of(self.ledger.charges(MEMORY)))
         self.ledger.observers += [self.tariff.learn, *observers]
         self._kinds = kinds(manifest)
@@ -148,7 +149,7 @@ class Session:
             provider = await self._connect(stack)
             loopback = is_loopback(address(provider.origin, "the API"))
             downloads = await stack.enter_async_context(Downloader(slots=self.settings.downloads, loopback=loopback))
-            runner = self._runner(provider, downloads)
+            runner = await self._runner(provider, downloads)
             if beside is None:
                 await runner.run()
             else:
@@ -180,8 +181,9 @@ class Session:
                     failpoints.reach("doubt.before")
                     clip = await self.ledger.record(clip, event)
                 settled.append((doubt, clip.state))
-            still = {doubt.clip.row: doubt.look for doubt, state in settled if state is doubt.clip.state}
-            await self.ledger.keep(LOOKS, {row: look.text() for row, look in still.items() if look})
+            still = (doubt for doubt, state in settled if state is doubt.clip.state)
+            left = {doubt.clip.row: doubt.look.text() for doubt in still if doubt.look}
+            await self.ledger.set_facts(replacing(LOOKS, self.ledger.facts(LOOKS), left))
             await self.ledger.settle()
         return settled
 
@@ -255,7 +257,7 @@ class Session:
         manifest = os.path.relpath(self.manifest.path, self.folder)
         return Home(manifest, provider.origin if provider else SANDBOX_ORIGIN, account_of(self._key))
 
-    def _runner(self, provider: Provider, downloads: Downloader) -> Dispatcher:
+    async def _runner(self, provider: Provider, downloads: Downloader) -> Dispatcher:
         settings, ledger = self.settings, self.ledger
         self.share_pace(submits=not settings.collect_only)
         pacer = self.pace.pacer()
@@ -280,35 +282,34 @@ class Session:
             give_up_s=settings.give_up,
             deadline_s=settings.deadline,
             started_at=ledger.now(),
-            blind=self._blind(paced),
+            blind=await self._blind(paced),
         )
-        orders = Orders(
+        selection = Selection(
             limit=settings.limit,
             only=settings.only,
             planned=self._planned(),
             submit=not settings.collect_only,
-            foresee=not self._credits_told,
             resubmit_unconfirmed=settings.resubmit_unconfirmed,
             resubmit_lost=settings.resubmit_lost,
         )
-        return Dispatcher(self.tools, self._reconciler(paced), orders)
+        return Dispatcher(self.tools, self._reconciler(paced), selection, check_credits=not self._credits_told)
 
-    def _blind(self, provider: Provider) -> RecoveryCheck | None:
+    async def _blind(self, provider: Provider) -> RecoveryCheck | None:
         if not (self.ledger.meta(BLIND) or self.ledger.meta(POSSIBLE)):
             return None
         settle_s = self.settings.history_settle
         blind = RecoveryCheck(self.ledger, provider, settle_s=settle_s, elsewhere=self._elsewhere)
         if self.settings.trust_recovery:
-            blind.trust()
+            await blind.trust()
         return blind
 
     def _reconciler(self, provider: Provider) -> Reconciler:
         return Reconciler(
             provider,
             settle_s=self.settings.history_settle,
-            taken=self.ledger.request_ids,
+            taken=self.ledger.known_ids,
             elsewhere=self._elsewhere,
-            witnesses=self.ledger.must_show,
+            expected=self.ledger.expected_ids,
         )
 
     def _elsewhere(self) -> set[str]:

@@ -13,8 +13,8 @@ from batch import Batch, Limits, check
 from fakes import COST, FakeDownloads, FakeProvider, first, wanted
 
 from batchgen.clip import State
-from batchgen.runner.dispatcher import Orders
 from batchgen.runner.submit import NEAR_THE_HOUR_S
+from batchgen.selection import Selection
 
 
 def most_in_a_minute(times: list[float]) -> int:
@@ -93,15 +93,15 @@ def test_an_edit_runs_only_what_is_new(tmp_path: Path) -> None:
 def test_only_what_was_asked_for_is_submitted(tmp_path: Path) -> None:
     """--only takes globs of prompt ids and names, several with commas."""
     batch = Batch(tmp_path, 12)
-    batch.live(Orders(only="shot1*, shot3_?"))
+    batch.live(Selection(only="shot1*, shot3_?"))
     assert Counter(batch.states()) == {State.DONE: 4, State.PENDING: 8}
 
 
 def test_only_collecting_submits_nothing(tmp_path: Path) -> None:
     """`verify` fetches again, and must never buy."""
     batch = Batch(tmp_path, 6)
-    batch.live(Orders(limit=2))
-    batch.live(Orders(submit=False))
+    batch.live(Selection(limit=2))
+    batch.live(Selection(submit=False))
     assert len(batch.provider.posts) == 2
 
 

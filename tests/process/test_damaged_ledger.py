@@ -51,7 +51,7 @@ def test_every_command_tells_damage_in_one_message_and_leaves_it_as_it_is(api: F
 
 @pytest.mark.parametrize("log", ["cut", "gone"])
 def test_what_the_log_lost_is_found_in_the_history(api: FakeApi, desk: Desk, log: str) -> None:
-    """Ledger, events file, sidecars and log are damaged at once; the account still knows."""
+    """SqliteLedger, events file, sidecars and log are damaged at once; the account still knows."""
     desk.run().expect(0, done=3)
     ruin(desk)
     (desk.batch / "events.jsonl").unlink()

@@ -90,14 +90,14 @@ KNOWS: dict[str, frozenset[str]] = {
         "ratelimit.start": "ratelimit.memory settings",
         "redact": "",
         "retention": "clip",
+        "selection": "",
         "retry": "",
         "runner": (
             "billing.budget clip errors events failpoints files.mp4 files.sidecar history.matching "
             "history.reconcile history.report ledger money polling.poller polling.schedule providers.base "
-            "providers.paced ratelimit.base ratelimit.concurrency retention retry states wording"
+            "providers.paced ratelimit.base ratelimit.concurrency retention retry selection states wording"
         ),
         "sandbox": "errors money",
-        "selection": "",
         "settings": "billing.budget errors money redact",
         "states": "clip errors events",
         "torture": "errors failpoints",
