@@ -18,7 +18,7 @@ from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import Exit
 from batchgen.events import Event
 from batchgen.history.reconcile import Reconciler
-from batchgen.ledger import Ledger, Reader
+from batchgen.ledger import Reader, SqliteLedger
 from batchgen.money import price_class_of
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
@@ -26,9 +26,10 @@ from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
 from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.runner.context import RunContext
-from batchgen.runner.dispatcher import Dispatcher, Orders
+from batchgen.runner.dispatcher import Dispatcher
 from batchgen.runner.recovery_check import RecoveryCheck
 from batchgen.runner.shutdown import Shutdown
+from batchgen.selection import Selection
 
 #: No night lasts longer; a run that does hangs.
 NIGHT_S = 24 * 3600.0
@@ -122,7 +123,7 @@ class Batch:
 
     def live(
         self,
-        orders: Orders | None = None,
+        orders: Selection | None = None,
         *,
         kill: Kill | None = None,
         beside: Beside | None = None,
@@ -130,14 +131,14 @@ class Batch:
         """Run until it ends by itself, or dies."""
         with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(self.clock, thread_s=self.limits.commit_s)) as runner:
             try:
-                return runner.run(self._live(orders or Orders(), kill, beside))
+                return runner.run(self._live(orders or Selection(), kill, beside))
             finally:
                 self.clock = runner.get_loop().time()
 
-    async def _live(self, orders: Orders, kill: Kill | None, beside: Beside | None) -> Life:
+    async def _live(self, orders: Selection, kill: Kill | None, beside: Beside | None) -> Life:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        ledger = Ledger(self.folder, wall_clock=lambda: EPOCH + loop.time())
+        ledger = SqliteLedger(self.folder, wall_clock=lambda: EPOCH + loop.time())
         try:
             life = Life(self._tools(ledger))
             ledger.observers.append(lambda clip, event: None if life.killed else life.events.append((clip, event)))
@@ -156,14 +157,15 @@ class Batch:
             ledger.close()
             self._next_folder()
 
-    async def _run(self, life: Life, orders: Orders, beside: Beside | None) -> None:
+    async def _run(self, life: Life, orders: Selection, beside: Beside | None) -> None:
         ledger, limits, tools = life.tools.ledger, self.limits, life.tools
+        assert isinstance(ledger, SqliteLedger)
         ledger.recover()
         ledger.sync(self.wanted)
-        ledger.money.caps = limits.caps
+        ledger.set_limits(limits.caps)
         tools.clips_dir.mkdir(exist_ok=True)
         reconciler = Reconciler(
-            tools.provider, settle_s=limits.settle_s, taken=ledger.request_ids, witnesses=ledger.must_show
+            tools.provider, settle_s=limits.settle_s, taken=ledger.known_ids, expected=ledger.expected_ids
         )
         runner = Dispatcher(tools, reconciler, orders)
         if beside is None:
@@ -174,7 +176,7 @@ class Batch:
             await runner.run()
             companion.cancel()
 
-    def _tools(self, ledger: Ledger) -> RunContext:
+    def _tools(self, ledger: SqliteLedger) -> RunContext:
         limits, dice = self.limits, self.provider.dice
         pacer = LocalPacer(limits.rpm, dice=dice.random)
         paced = PacedProvider(self.provider, pacer)

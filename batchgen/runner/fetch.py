@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from batchgen.clip import Clip
+from batchgen.clip import Clip, other_name
 from batchgen.errors import DownloadError, NameTaken, ServerError, TransferFailed, TryAgain
 from batchgen.events import Downloaded, Generated, Lost
 from batchgen.files import mp4, sidecar
@@ -76,7 +76,7 @@ class Fetcher:
                 log.warning("%s: %s", clip.wanted.name, error)
                 if isinstance(error, NameTaken) and target == self._own_name(clip):
                     # A stranger's file has the name: it is never overwritten, and the clip gets another one.
-                    target = target.with_name(f"{clip.wanted.name}~{clip.key[-8:]}.mp4")
+                    target = target.with_name(f"{other_name(clip.wanted)}.mp4")
                 elif isinstance(error, TransferFailed):
                     await patience.wait(error)
                 elif renewals >= RENEWALS:

@@ -13,13 +13,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
 from batchgen import failpoints
-from batchgen.billing.prices import DRIFTS, MEMORY, ChargeHistory
-from batchgen.billing.tariff import PriceBook
+from batchgen.billing.prices import DRIFTS, MEMORY, ChargeHistory, PriceBook
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
 from batchgen.errors import Exit, LedgerWriteError, UsageError
@@ -28,12 +26,12 @@ from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.history.report import LOOKS
-from batchgen.ledger import Home, Ledger, Observer
+from batchgen.ledger import SANDBOX_ORIGIN, Home, Observer, SqliteLedger, replacing
 from batchgen.ledger.recovery.rebuild import BLIND
 from batchgen.manifest import Manifest
-from batchgen.money import MICRO, price_class_of
+from batchgen.money import decimal_usd, price_class_of
 from batchgen.planning import Plan
-from batchgen.planning.inputs import PLAN, SANDBOX_ORIGIN, kinds, latency_of, plan_of, snapshot, whole_estimate
+from batchgen.planning.inputs import PLAN, RUN_TIMES, kinds, latency_of, plan_of, snapshot, whole_estimate
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Provider
@@ -46,19 +44,18 @@ from batchgen.redact import Secret, account_of
 from batchgen.runner.companion import alongside
 from batchgen.runner.context import RunContext
 from batchgen.runner.credits import ASK_S, balance
-from batchgen.runner.dispatcher import Dispatcher, Orders
+from batchgen.runner.dispatcher import Dispatcher
 from batchgen.runner.in_doubt import events_for
 from batchgen.runner.recovery_check import POSSIBLE, RecoveryCheck
 from batchgen.runner.shutdown import Shutdown
 from batchgen.sandbox.faults import Faults
+from batchgen.selection import Selection
 from batchgen.settings import Settings
 
 log = logging.getLogger("batchgen.runner.session")
 
 CLIPS = "clips"
 SANDBOX_KEY = "sandbox"
-#: How many of the latest run times are read from the ledger.
-LEARNED = 2000
 
 Beside = Callable[["Session"], Awaitable[None]]
 
@@ -110,7 +107,7 @@ class Session:
         self._faults = Faults.parse(settings.sandbox_faults) if settings.sandbox else None
         provider = None if settings.sandbox else self._segmind(settings.base_url)
         failpoints.permit(loopback=provider is None or is_loopback(address(provider.origin, "the API")))
-        self.ledger = Ledger(folder)
+        self.ledger = SqliteLedger(folder)
         try:
             self.ledger.bind(self._home(provider), moved=settings.moved)
             self.ledger.sync(manifest.wanted)
@@ -119,14 +116,14 @@ class Session:
         except BaseException:
             self.ledger.close()
             raise
-        self.ledger.money.caps = settings.caps
+        self.ledger.set_limits(settings.caps)
         self.tariff = PriceBook(manifest.prices, ChargeHistory.of(self.ledger.charges(MEMORY)))
         self.ledger.observers += [self.tariff.learn, *observers]
         self._kinds = kinds(manifest)
         self.estimate = whole_estimate(self._kinds, manifest.prices)
         self._remember_drifts()
         self._times: dict[str, RunTimes] = {}
-        self._learned = self.ledger.run_times(LEARNED)
+        self._learned = self.ledger.run_times(RUN_TIMES)
 
     def __repr__(self) -> str:
         """Say what it holds, for logs."""
@@ -152,7 +149,7 @@ class Session:
             provider = await self._connect(stack)
             loopback = is_loopback(address(provider.origin, "the API"))
             downloads = await stack.enter_async_context(Downloader(slots=self.settings.downloads, loopback=loopback))
-            runner = self._runner(provider, downloads)
+            runner = await self._runner(provider, downloads)
             if beside is None:
                 await runner.run()
             else:
@@ -184,8 +181,9 @@ class Session:
                     failpoints.reach("doubt.before")
                     clip = await self.ledger.record(clip, event)
                 settled.append((doubt, clip.state))
-            still = {doubt.clip.row: doubt.look for doubt, state in settled if state is doubt.clip.state}
-            await self.ledger.keep(LOOKS, {row: look.text() for row, look in still.items() if look})
+            still = (doubt for doubt, state in settled if state is doubt.clip.state)
+            left = {doubt.clip.row: doubt.look.text() for doubt in still if doubt.look}
+            await self.ledger.set_facts(replacing(LOOKS, self.ledger.facts(LOOKS), left))
             await self.ledger.settle()
         return settled
 
@@ -243,7 +241,7 @@ class Session:
                 self.folder / "service",
                 latency_s=self.settings.sandbox_latency,
                 faults=self._faults,
-                credits=Decimal(self.settings.sandbox_credits) / MICRO,
+                credits=decimal_usd(self.settings.sandbox_credits),
             )
             base_url = await stack.enter_async_context(sandbox)
             log.info("the sandbox answers at %s; nothing is paid for", base_url)
@@ -259,7 +257,7 @@ class Session:
         manifest = os.path.relpath(self.manifest.path, self.folder)
         return Home(manifest, provider.origin if provider else SANDBOX_ORIGIN, account_of(self._key))
 
-    def _runner(self, provider: Provider, downloads: Downloader) -> Dispatcher:
+    async def _runner(self, provider: Provider, downloads: Downloader) -> Dispatcher:
         settings, ledger = self.settings, self.ledger
         self.share_pace(submits=not settings.collect_only)
         pacer = self.pace.pacer()
@@ -284,35 +282,34 @@ class Session:
             give_up_s=settings.give_up,
             deadline_s=settings.deadline,
             started_at=ledger.now(),
-            blind=self._blind(paced),
+            blind=await self._blind(paced),
         )
-        orders = Orders(
+        selection = Selection(
             limit=settings.limit,
             only=settings.only,
             planned=self._planned(),
             submit=not settings.collect_only,
-            foresee=not self._credits_told,
             resubmit_unconfirmed=settings.resubmit_unconfirmed,
             resubmit_lost=settings.resubmit_lost,
         )
-        return Dispatcher(self.tools, self._reconciler(paced), orders)
+        return Dispatcher(self.tools, self._reconciler(paced), selection, check_credits=not self._credits_told)
 
-    def _blind(self, provider: Provider) -> RecoveryCheck | None:
+    async def _blind(self, provider: Provider) -> RecoveryCheck | None:
         if not (self.ledger.meta(BLIND) or self.ledger.meta(POSSIBLE)):
             return None
         settle_s = self.settings.history_settle
         blind = RecoveryCheck(self.ledger, provider, settle_s=settle_s, elsewhere=self._elsewhere)
         if self.settings.trust_recovery:
-            blind.trust()
+            await blind.trust()
         return blind
 
     def _reconciler(self, provider: Provider) -> Reconciler:
         return Reconciler(
             provider,
             settle_s=self.settings.history_settle,
-            taken=self.ledger.request_ids,
+            taken=self.ledger.known_ids,
             elsewhere=self._elsewhere,
-            witnesses=self.ledger.must_show,
+            expected=self.ledger.expected_ids,
         )
 
     def _elsewhere(self) -> set[str]:
@@ -334,7 +331,7 @@ class Session:
         """Keep for `status`, which reads no manifest, which charges are not what was told."""
         quotes = self.tariff.drifts((model, params) for model, params, _ in self._kinds).items()
         note = json.dumps(
-            [[price_class, quote.each, quote.told, quote.teller, quote.charges] for price_class, quote in quotes]
+            [[price_class, quote.each, quote.listed, quote.listed_by, quote.charges] for price_class, quote in quotes]
         )
         if note != (self.ledger.meta(DRIFTS) or "[]"):
             with suppress(LedgerWriteError):  # no more than a note
@@ -395,11 +392,3 @@ def _make(folder: Path) -> None:
         durable.make(folder)
     except OSError as error:
         raise LedgerWriteError(f"{folder}: can't be made ({error.strerror})") from error
-
-
-def only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Give the one error that a nest of task groups holds, or the group when there are several."""
-    inner: BaseException = group
-    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
-        inner = inner.exceptions[0]
-    return inner

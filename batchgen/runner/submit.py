@@ -7,7 +7,7 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from batchgen import failpoints
 from batchgen.clip import Clip, Request
 from batchgen.errors import AccountError, ClipError, Exit, RateLimited, ServerError, TryAgain, UnsureError
 from batchgen.events import AnswerLost, Blocked, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
+from batchgen.ledger import NoRoomError
 from batchgen.ratelimit.base import Call, Permit, SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
 from batchgen.runner.account import AccountGate
@@ -31,6 +32,8 @@ NEAR_THE_END = 0.75
 KEYS = uuid.uuid5(uuid.NAMESPACE_DNS, "batchgen")
 #: So many old requests may simply be stuck; more of them mean that the queue is too long.
 STUCK = 2
+#: A refusal of the store shows in the mirror of the budget after so long (seconds).
+MIRROR_S = 1.0
 
 
 class Submitter:
@@ -54,7 +57,7 @@ class Submitter:
             try:
                 params = await self._params(clip)
             except ClipError as error:  # the audio was refused: the clip's own fault, and nothing was sent
-                clip = await self._tools.ledger.record(clip, SubmitStarted(at=self._tools.ledger.now()))
+                clip = await self._tools.ledger.record(clip, SubmitStarted(at=self._tools.ledger.now()), set_aside=None)
                 return await self._tools.ledger.record(clip, Failed(str(error)))
             try:
                 clip, event = await self._sent(clip, want, params)
@@ -83,7 +86,7 @@ class Submitter:
     async def _doubted(self, clip: Clip, seen: float) -> Clip:
         """Put a clip in doubt in place of submitting it: the history has what may be its request."""
         held = self._tools.price(clip.wanted) or 0
-        clip = await self._tools.ledger.record(clip, SubmitStarted(seen, held))
+        clip = await self._tools.ledger.record(clip, SubmitStarted(seen, held), set_aside=None)
         clip = await self._tools.ledger.record(clip, AnswerLost("the history has what may be its request"))
         if self._tools.blind:
             await self._tools.blind.settled(clip)
@@ -97,7 +100,11 @@ class Submitter:
             async with self._slots, self._single_file():
                 cleared = await self._cleared(want)
                 if cleared is not None:
-                    return await self._send(clip, want, params, cleared)
+                    with suppress(NoRoomError):  # another machine took the room after the mirror was read
+                        return await self._send(clip, want, params, cleared)
+                    want.holds = False
+                    self._tools.settled(clip)
+                    await self._tools.pause(MIRROR_S)
             self._account.leave(want)
 
     async def _send(
@@ -112,7 +119,8 @@ class Submitter:
         want.holds = True
         try:
             likely = self._tools.estimate(clip.wanted)
-            clip = await self._tools.ledger.record(clip, SubmitStarted(at, held, sent, likely))
+            intent, set_aside = SubmitStarted(at, held, sent, likely), self.budget.set_aside(want)
+            clip = await self._tools.ledger.record(clip, intent, set_aside=set_aside)
             failpoints.reach("post.before")
             event = await self._post(clip, want, params, permit, alone=alone)
             failpoints.reach("post.after")

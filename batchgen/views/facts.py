@@ -12,12 +12,11 @@ from batchgen.billing.prices import DRIFTS, PriceSource, Quote
 from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
 from batchgen.history.report import LOOKS, HistoryCheck, read
-from batchgen.ledger.reader import Reader
+from batchgen.ledger.reader import SANDBOX_ORIGIN, Reader
 from batchgen.retention import Paid
 from batchgen.views.doubts import ClipProblem
 from batchgen.views.status import Facts
 
-SANDBOX_ORIGIN = "sandbox"
 _TOLD = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
 
 
@@ -28,9 +27,9 @@ def facts_of(
     """Gather what the ledger knows of a batch."""
     totals, money = ledger.totals(), ledger.spending(time.time())
     drifts = json.loads(ledger.meta(DRIFTS) or "[]")
-    paid = [Paid(*row) for row in ledger.in_hand()]
+    paid = [Paid(*row) for row in ledger.outstanding()]
     ends = [each.record_until for each in paid if each.state is State.GENERATING]
-    looks = {row: read(text) for row, text in ledger.kept(LOOKS).items()}
+    looks = {row: read(text) for row, text in ledger.facts(LOOKS).items()}
     return Facts(
         name=ledger.meta("name") or ledger.folder.name,
         counts=totals.counts,

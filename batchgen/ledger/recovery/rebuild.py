@@ -17,14 +17,14 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchgen.clip import State, Wanted
+from batchgen.clip import State, Wanted, free_name
 from batchgen.errors import LedgerError, LedgerWriteError, UsageError
 from batchgen.files import durable
 from batchgen.ledger import integrity, journal, schema
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import release, take
 from batchgen.ledger.recovery import replay, sources
-from batchgen.ledger.sqlite import Ledger
+from batchgen.ledger.sqlite import SqliteLedger
 
 #: A fact of a rebuilt ledger: `{"since": …, "until": …}`, the time in which something may have been accepted that it
 #: does not know of (epoch seconds).
@@ -98,7 +98,7 @@ def recover(folder: Path, wanted: Iterable[Wanted]) -> Recovered:
             raise LedgerWriteError(f"{folder}: can't be written ({error}); nothing was changed") from error
     finally:
         release(lock, folder)
-    Ledger(folder).close()  # which begins a new log
+    SqliteLedger(folder).close()  # which begins a new log
     states = Counter(str(clip.state) for clip in rebuilt.clips.values())
     holes = sorted(rebuilt.clips[key].wanted.name for key in rebuilt.holes)
     return Recovered(
@@ -131,7 +131,7 @@ def _write(place: Path, rebuilt: replay.Rebuilt, facts: dict[str, str]) -> None:
         schema.prepare(db, place / FILE)
         db.execute("BEGIN")
         taken: set[str] = set()
-        rows = (schema.wanted_row(clip.wanted, _free(clip.wanted, taken)) for clip in rebuilt.clips.values())
+        rows = (schema.wanted_row(clip.wanted, free_name(clip.wanted, taken)) for clip in rebuilt.clips.values())
         db.executemany(schema.INSERT_CLIP, rows)
         writes = [(clip, event, at, clip.wanted.price_class) for _, clip, event, at in rebuilt.steps]
         for first in range(0, len(writes), _CHUNK):
@@ -143,12 +143,6 @@ def _write(place: Path, rebuilt: replay.Rebuilt, facts: dict[str, str]) -> None:
         db.executemany("UPDATE event SET seq = ? WHERE seq = ?", pairs)
         db.executemany("INSERT OR REPLACE INTO meta VALUES (?,?)", facts.items())
         db.execute("COMMIT")
-
-
-def _free(wanted: Wanted, taken: set[str]) -> str:
-    name = wanted.name if wanted.name.casefold() not in taken else f"{wanted.name}~{wanted.key[-8:]}"
-    taken.add(name.casefold())
-    return name
 
 
 def _swap(folder: Path) -> Path:

@@ -32,6 +32,7 @@ from batchgen.errors import (
     UnsureError,
     UsageError,
 )
+from batchgen.money import to_micro
 from batchgen.providers.base import (
     Accepted,
     Capabilities,
@@ -46,7 +47,7 @@ from batchgen.providers.segmind.errors import get_error, server_time, submit_err
 from batchgen.providers.segmind.history import SegmindHistory, row_of
 from batchgen.providers.segmind.http import ExchangeFailed, Http, address, is_loopback
 from batchgen.providers.segmind.jobs import read_inline, read_outcome
-from batchgen.providers.segmind.parse import Answer, find_link, mapping, micro_dollars, request_id_in
+from batchgen.providers.segmind.parse import Answer, find_link, mapping, request_id_in
 from batchgen.redact import Redactor
 
 DEFAULT_BASE: Final = "https://api.segmind.com"
@@ -193,7 +194,7 @@ class Segmind:
         data = answer.data()
         if answer.status == 404 and "no credits" in answer.told().lower():
             return 0
-        paid, free = (micro_dollars(mapping(data).get(name), debt=True) for name in ("credits", "free-credits"))
+        paid, free = (to_micro(mapping(data).get(name), debt=True) for name in ("credits", "free-credits"))
         if answer.ok and paid is not None:
             return max(0, paid + (free or 0))
         raise get_error("balance", answer, time.time())

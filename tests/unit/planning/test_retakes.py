@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from batchgen.clip import Clip, Request, State, Wanted
 from batchgen.errors import UsageError
 from batchgen.events import AnswerLost, Blocked, Failed, FailedForNow, Forgotten, Retried, SubmitStarted, Submitted
-from batchgen.ledger import Ledger
+from batchgen.ledger import SqliteLedger
 from batchgen.manifest import load, rerolls
-from batchgen.planning.selection import Retake, named, why_not
-from batchgen.planning.selection import rerolls as rerolls_of
+from batchgen.planning.retakes import Retake, named, why_not
+from batchgen.planning.retakes import rerolls as rerolls_of
 from batchgen.states import advance
 
 MANIFEST = """
@@ -58,6 +58,15 @@ def test_a_name_with_the_signs_of_a_glob_is_taken_as_it_stands() -> None:
     """`[a]_1` is a legal name, and means no other clip."""
     clips = rows([replace(wanted(0), name="[a]_1"), replace(wanted(1), name="a_1")])
     assert [clip.row for clip in named(clips, ["[a]_1"])] == [1]
+
+
+def test_commas_separate_globs_but_a_name_with_a_comma_is_itself() -> None:
+    """`reroll 'a_1, b*'` means both; a clip called `a, b` can still be named."""
+    clips = [Clip(row, replace(wanted(row), name=name)) for row, name in enumerate(("a_1", "b_1", "c_1", "a_1, b_1"))]
+    assert [clip.row for clip in named(clips, ["a_1, b*"])] == [0, 1]
+    assert [clip.row for clip in named(clips, ["a_1, b_1"])] == [3]
+    with pytest.raises(UsageError, match="called nothing"):
+        named(clips, ["a_1,nothing"])
 
 
 # --- retries --------------------------------------------------------------------------------------------------
@@ -184,7 +193,7 @@ def test_what_the_manifest_dropped_is_not_rerolled() -> None:
 
 async def test_a_reroll_is_wanted_as_long_as_its_clip_is(tmp_path: Path) -> None:
     """The manifest does not name it, and must not drop it at the next run; with its clip it goes."""
-    with closing(Ledger(tmp_path / "night")) as ledger:
+    with closing(SqliteLedger(tmp_path / "night")) as ledger:
         ledger.sync([wanted(0), wanted(1)])
         (more,) = ledger.reroll(rerolls_of(list(ledger.clips()), [ledger.clip(1)], 1))
         assert ledger.live_totals.counts[State.PENDING] == 3
@@ -197,7 +206,7 @@ async def test_a_reroll_is_wanted_as_long_as_its_clip_is(tmp_path: Path) -> None
 
 async def test_a_replaced_clip_stays_out_and_in_the_bill(tmp_path: Path) -> None:
     """The manifest still names it; it must not come back as blocked at every run, nor be forgotten."""
-    with closing(Ledger(tmp_path / "night")) as ledger:
+    with closing(SqliteLedger(tmp_path / "night")) as ledger:
         ledger.sync([wanted(0)])
         clip = await ledger.record(ledger.clip(1), START)
         clip = await ledger.record(clip, Blocked("policy"))
@@ -213,7 +222,7 @@ async def test_a_replaced_clip_stays_out_and_in_the_bill(tmp_path: Path) -> None
 
 async def test_a_name_that_is_taken_is_not_given_again(tmp_path: Path) -> None:
     """A paid file is never overwritten."""
-    with closing(Ledger(tmp_path / "night")) as ledger:
+    with closing(SqliteLedger(tmp_path / "night")) as ledger:
         ledger.sync([wanted(0), replace(wanted(1), name="SHOT0_2")])
         (take,) = ledger.reroll(rerolls_of(list(ledger.clips()), [ledger.clip(1)], 1))
         assert take.name.startswith("shot0_2~")
