@@ -73,6 +73,18 @@ class Wanted:
         return _price_class(self.model, self.params)
 
 
+def other_name(clip: Wanted) -> str:
+    """Give the name that a clip's file gets when its own belongs to another: a paid file is never overwritten."""
+    return f"{clip.name}~{clip.key[-8:]}"
+
+
+def free_name(clip: Wanted, taken: set[str]) -> str:
+    """Give a clip's own name, or the other one if it is taken, and add it to `taken` (names in `casefold`)."""
+    name = clip.name if clip.name.casefold() not in taken else other_name(clip)
+    taken.add(name.casefold())
+    return name
+
+
 # Asked for at every step of a clip, so these remember; no more than what is in flight.
 @lru_cache(maxsize=4096)
 def _values(params: str) -> Mapping[str, Any]:
@@ -144,14 +156,8 @@ class Clip:
 
     @property
     def transient(self) -> bool:
-        """True when it failed by the service's own trouble: the same request may well succeed.
-
-        Ledgers of before this was written down are read by the tries that such a failure had taken.
-        """
-        told = self.flags.split()
-        if TRANSIENT in told or FINAL in told:
-            return TRANSIENT in told
-        return max(self.failures, self.refusals) > 1
+        """True when it failed by the service's own trouble: the same request may well succeed."""
+        return _transient(self)
 
     @property
     def forgotten(self) -> bool:
@@ -204,13 +210,18 @@ class ClipSummary(NamedTuple):
 
     @property
     def transient(self) -> bool:
-        """It failed by the service's own trouble; as `Clip.transient` tells it."""
-        told = self.flags.split()
-        if TRANSIENT in told or FINAL in told:
-            return TRANSIENT in told
-        return self.state is State.FAILED and max(self.failures, self.refusals) > 1
+        """True when it failed by the service's own trouble, by the same rule as `Clip.transient`."""
+        return _transient(self)
 
     @property
     def replaced(self) -> bool:
         """Another take has its place, so it is not wanted, whatever the manifest says."""
         return self.state in {State.FAILED, State.BLOCKED} and REPLACED in self.flags.split()
+
+
+def _transient(clip: Clip | ClipSummary) -> bool:
+    """Read the flag; ledgers of releases before it was written show it by the tries that such a failure had taken."""
+    notes = clip.flags.split()
+    if TRANSIENT in notes or FINAL in notes:
+        return TRANSIENT in notes
+    return clip.state is State.FAILED and max(clip.failures, clip.refusals) > 1

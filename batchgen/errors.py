@@ -27,12 +27,19 @@ class Exit(IntEnum):
 
 
 class BatchgenError(Exception):
-    """Something that batchgen can explain went wrong."""
+    """Something that batchgen can explain went wrong.
+
+    Args:
+        message: what happened, where, and what to do; by default the first line of the class's docstring.
+        tip: what to try instead, as in "did you mean night?"; the command line shows it on a line of its own.
+    """
 
     exit_code = Exit.BUG
 
-    def __init__(self, message: str = "") -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+    def __init__(self, message: str = "", *, tip: str = "") -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.tip = tip
+        super().__init__(f"{self.message}; {tip}" if tip else self.message)
 
 
 class UsageError(BatchgenError):

@@ -1,6 +1,9 @@
-"""How long to wait before another try. Pure: the dice are passed in."""
+"""How long to wait before another try, by our own rule or the server's. Pure: dice and clock are passed in."""
 
 from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
 
 #: Waits never grow beyond this, so that a night is not slept through after a short outage (seconds).
 CAP_S = 60.0
@@ -10,6 +13,7 @@ SUBMIT_TRIES = 6
 FREE_RETRIES = 2
 #: Accepted requests that one clip may have over its whole life before another one takes the user's word for more.
 MAX_ATTEMPTS = 5
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]+)?")
 
 
 def delay(
@@ -29,3 +33,25 @@ def delay(
         return hint + dice * min(1.0, 0.1 * hint)
     ceiling = min(cap, base * 2.0 ** min(attempt - 1, 16))
     return max(0.05, ceiling * dice)
+
+
+def retry_after(text: str | None, now: float) -> float | None:
+    """Read the header Retry-After: seconds, or an HTTP date (RFC 9110, 10.2.3).
+
+    Returns:
+        Seconds from now, below 0 for a date that is past; None where it says nothing readable. The caller bounds it.
+    """
+    if text is None:
+        return None
+    if _SECONDS.fullmatch(text.strip()):
+        return float(text)
+    at = http_date(text)
+    return None if at is None else at - now
+
+
+def http_date(text: str) -> float | None:
+    """Read the date of an HTTP header as epoch seconds; None where it is none."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

@@ -1,4 +1,4 @@
-"""Which clips of a batch a run may submit: `--limit`, `--only`, a saved plan and resubmissions as one value. Pure."""
+"""What of a batch a run is to do: the value that its options make, and the one rule for `--only`. Pure."""
 
 from __future__ import annotations
 
@@ -6,25 +6,32 @@ import fnmatch
 from dataclasses import dataclass
 
 
+def globs(only: str) -> list[str]:
+    """Split a text such as "singer*, dawn_1" into its globs, with the blanks around each removed."""
+    return [glob.strip() for glob in only.split(",")]
+
+
+def matches(only: str | None, *names: str) -> bool:
+    """Say whether one of a clip's names (prompt id, file name) fits one of the globs.
+
+    Args:
+        only: globs with commas between them, case-sensitive; None fits every clip, "" fits none.
+        names: what the clip is known by.
+    """
+    return only is None or any(fnmatch.fnmatchcase(name, glob) for glob in globs(only) for name in names)
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What of a batch may be submitted, and the user's decision about clips in doubt."""
+    """What of the batch a run is to do, as its options say; without any: all of it."""
 
-    limit: int | None = None  #: submit at most this many clips; None: no limit
-    only: str | None = None  #: globs of prompt ids or names, separated by commas; None: every clip
-    planned: frozenset[int] | None = None  #: rows of a saved plan, the only ones that may be submitted; None: no plan
-    submit: bool = True  #: False: only collect what is paid for
-    resubmit_unconfirmed: bool = False  #: submit unconfirmed clips again that the history proves absent
+    limit: int | None = None  #: submit at most this many clips
+    only: str | None = None  #: globs of prompt ids or names, with commas between them
+    planned: frozenset[int] | None = None  #: ledger rows of a saved plan, the only ones to submit; None: every row
+    resubmit_unconfirmed: bool = False  #: submit unconfirmed clips again that the whole history does not have
     resubmit_lost: bool = False  #: submit lost clips again
+    submit: bool = True  #: False: only collect what is paid for
 
     def takes(self, row: int, *names: str) -> bool:
-        """Return whether `only` and the saved plan include the clip of a row; `names` are its prompt id and name."""
+        """Say whether `only` and `planned` leave a clip in, by its row in the ledger and its names."""
         return (self.planned is None or row in self.planned) and matches(self.only, *names)
-
-
-def matches(globs: str | None, *names: str) -> bool:
-    """Return whether one of the names fits one of the globs, which commas separate; None fits every name."""
-    if globs is None:
-        return True
-    each = [glob.strip() for glob in globs.split(",")]
-    return any(fnmatch.fnmatchcase(name, glob) for glob in each for name in names)

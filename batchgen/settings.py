@@ -7,14 +7,14 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
 from batchgen.billing.budget import Caps
 from batchgen.errors import UsageError
-from batchgen.money import MICRO
+from batchgen.money import MICRO, micro_of
 from batchgen.redact import Secret
 
 KEY_VARIABLE = "SEGMIND_API_KEY"
@@ -107,7 +107,7 @@ _BUDGET = ("max_usd", "max_usd_per_day", "max_clips", "allow_unknown_price")
 
 def _cap(value: Any) -> Any:  # noqa: ANN401 - an amount, a number of clips, or a word
     """Give an amount in micro-dollars, a fraction of one cut off; all else stays what it is."""
-    return int(value * MICRO) if isinstance(value, Decimal) else value
+    return micro_of(value, ROUND_DOWN) if isinstance(value, Decimal) else value
 
 
 def read_config(path: Path | None = None) -> dict[str, Any]:
@@ -157,12 +157,12 @@ def find_manifest(arg: str) -> Path:
         if candidate.is_file():
             return candidate
     if path.is_dir():
-        raise UsageError(f"{arg} is a folder; name its manifest, as in `batchgen run jobs/night.yaml`")
+        raise UsageError(f"{arg} is a folder", tip="name its manifest, as in `batchgen run jobs/night.yaml`")
     near = get_close_matches(arg, sorted(path.stem for path in Path("jobs").glob("*.y*ml")), n=1)
     if near:
-        raise UsageError(f"there is no manifest {arg}; did you mean {near[0]}?")
+        raise UsageError(f"there is no manifest {arg}", tip=f"did you mean {near[0]}?")
     looked = ", ".join(str(candidate) for candidate in tried)
-    raise UsageError(f"there is no manifest {arg} (looked for {looked}); `batchgen init {Path(arg).stem}` writes one")
+    raise UsageError(f"there is no manifest {arg} (tried {looked})", tip=f"`batchgen init {Path(arg).stem}` writes one")
 
 
 def batch_folder(manifest: Path, *, sandbox: bool = False) -> Path:

@@ -18,6 +18,24 @@ from batchgen.ledger import SqliteLedger
 pytest_plugins = ["cli_fixtures"]
 
 VIRTUAL = {"flow", "unit"}
+GOLDEN = Path(__file__).parent / "unit" / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that renews the golden files: `python -m pytest tests/unit --renew-golden`, then read the diff."""
+    parser.addoption("--renew-golden", action="store_true", help="Write the golden files instead of comparing.")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run one file in this process, which starts quicker and can be debugged; else None: one worker for each core."""
+    files = {Path(arg.partition("::")[0]) for arg in config.args}
+    return 0 if len(files) == 1 and files.pop().is_file() else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first: a long one at the end would keep one worker busy and the others idle."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_asyncio_loop_factories(
@@ -36,6 +54,21 @@ def state_folder(
     """What a run in this process remembers of an account is no business of the machine's user."""
     own = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]  # what one test learned is no other's start
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state" / own))
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with `tests/unit/golden/NAME.txt`; with `--renew-golden`, write that file."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / f"{name}.txt"
+        if request.config.getoption("renew_golden"):
+            path.write_text(text + "\n", "utf-8")
+        assert path.read_text("utf-8") == text + "\n", (
+            "if the new text is right: python -m pytest tests/unit --renew-golden"
+        )
+
+    return check
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""The request history for a command that only asks: no lock, no write, its pace the account's."""
+"""Read access to the account's request history for `report --audit`: no lock, no write, within the rate limit.
+
+Here and not in the command, because it joins a provider and a rate limiter.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import Any
 
 from batchgen.billing.audit import Read
 from batchgen.errors import BatchgenError, CallError, UsageError
-from batchgen.ledger import Reader
+from batchgen.ledger import SANDBOX_ORIGIN, Reader
 from batchgen.ledger.lock import holder
 from batchgen.providers.base import HistoryPage, Provider
 from batchgen.providers.segmind.client import Segmind
@@ -26,7 +29,7 @@ from batchgen.settings import Settings, find_key, merge, read_config
 
 
 def read_history(reader: Reader, models: Iterable[str], span: tuple[float, float], given: Mapping[str, Any]) -> Read:
-    """Read the history of a batch's models over a time; whatever is in the way is told, not raised.
+    """Read the history of a batch's models over a period; a failure is reported in the result, not raised.
 
     Args:
         reader: of the batch; its origin and account are asked, and no others.
@@ -41,7 +44,7 @@ def read_history(reader: Reader, models: Iterable[str], span: tuple[float, float
 
 
 async def _read(reader: Reader, models: list[str], span: tuple[float, float], given: Mapping[str, Any]) -> Read:
-    sandbox = reader.meta("origin") == "sandbox"
+    sandbox = reader.meta("origin") == SANDBOX_ORIGIN
     settings = merge({"sandbox": True} if sandbox else {}, None, read_config())
     key = Secret(SANDBOX_KEY) if sandbox else _key(reader)
     pages: list[HistoryPage] = []
@@ -65,7 +68,7 @@ async def _read(reader: Reader, models: list[str], span: tuple[float, float], gi
 
 
 def _pacer(stack: AsyncExitStack, reader: Reader, settings: Settings, account: str) -> Pacer:
-    """Make the pacer of the account, at the rate of the batch's last run, or a small part of it beside a run."""
+    """Make the pacer of the account, at the rate of the batch's last run, or a small part of it during a run."""
     if settings.sandbox:
         return Pacer(settings.rpm)
     settings = replace(settings, rpm=float(reader.meta("rpm") or settings.rpm))
@@ -85,9 +88,11 @@ def _key(reader: Reader) -> Secret:
     manifest = reader.folder / (reader.meta("manifest") or "x")
     key = find_key(manifest.parent)
     if key is None:
-        raise UsageError("no API key: set SEGMIND_API_KEY")
+        raise UsageError("no API key", tip="set SEGMIND_API_KEY")
     if account_of(key) != reader.meta("account"):
-        raise UsageError("the batch was made with another API key, and the history shows the requests of one's own")
+        raise UsageError(
+            "the batch was made with a different API key, and the history shows only the requests of this one"
+        )
     return key
 
 
@@ -97,7 +102,7 @@ async def _connect(
     base_url, history_url = given["base_url"] or reader.meta("origin") or settings.base_url, given["history_url"]
     if settings.sandbox:
         if holder(reader.folder):
-            raise UsageError("a run is at work in the sandbox, and it has the sandbox to itself")
+            raise UsageError("a run is using the sandbox: try again when it has ended")
         from batchgen.sandbox.server import Sandbox
 
         base_url, history_url = await stack.enter_async_context(Sandbox(Path(reader.folder / "service"))), None

@@ -1,4 +1,7 @@
-"""What `retry` and `reroll` share: the names of new takes by the manifest's template, and what they may cost."""
+"""New takes for `retry` and `reroll`: their names by the manifest's template, and what they may cost.
+
+Short because it is only what the two commands share.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from batchgen.billing.prices import MEMORY, ChargeHistory
-from batchgen.billing.tariff import PriceBook
+from batchgen.billing.prices import MEMORY, ChargeHistory, PriceBook
 from batchgen.clip import Wanted
 from batchgen.errors import UsageError
 from batchgen.ledger import SqliteLedger
 from batchgen.manifest import Prices, load, rerolls
-from batchgen.money import usd
+from batchgen.money import micro_of, usd
 from batchgen.settings import find_manifest
 from batchgen.views.text import dollars, plural
 
@@ -20,7 +22,7 @@ from batchgen.views.text import dollars, plural
 def under_names(ledger: SqliteLedger, arg: str, takes: list[Wanted]) -> tuple[list[Wanted], PriceBook]:
     """Give the takes under the names of the manifest's template, and what clips are likely to cost.
 
-    A manifest that is gone, or can't be read for now, is no reason to refuse: names and prices are then plain ones.
+    A manifest that is gone or can't be read is no reason to refuse: names and prices are then plain ones.
     """
     try:
         path = _manifest_of(ledger, arg)
@@ -43,9 +45,9 @@ def cost_of(takes: Iterable[Wanted], tariff: PriceBook) -> dict[str, Any]:
     return {"estimated_usd": dollars(total), "unpriced": len(each) - len(known)}
 
 
-def told_cost(cost: Mapping[str, Any]) -> str:
-    """Say a `cost_of` in words."""
+def cost_text(cost: Mapping[str, Any]) -> str:
+    """Say a `cost_of` in words: "about $1.25 (estimated)"."""
     if cost["estimated_usd"] is None:
         return "at an unknown price"
     more = f" and {plural(cost['unpriced'], 'clip')} of unknown price" if cost["unpriced"] else ""
-    return f"about {usd(round(cost['estimated_usd'] * 1_000_000))} (estimated){more}"
+    return f"about {usd(micro_of(cost['estimated_usd']))} (estimated){more}"

@@ -8,7 +8,6 @@ No key, no cookie and no referrer ever goes to a file's host.
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import random
 import re
 import time
@@ -349,14 +348,9 @@ def _validator(answer: aiohttp.ClientResponse) -> str | None:
 
 
 def _hint(text: str | None, now: float) -> float | None:
-    """Read Retry-After, seconds or a date (RFC 9110, 10.2.3), as seconds from now within bounds."""
-    if not text:
-        return None
-    try:
-        seconds = float(text) if text.strip().isdigit() else email.utils.parsedate_to_datetime(text).timestamp() - now
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-    return min(max(seconds, 0.0), MAX_HINT_S)
+    """Read Retry-After as seconds from now, from 0 to `MAX_HINT_S`."""
+    seconds = retry.retry_after(text, now)
+    return None if seconds is None else min(max(seconds, 0.0), MAX_HINT_S)
 
 
 def _next_hop(link: URL, answer: aiohttp.ClientResponse) -> URL:

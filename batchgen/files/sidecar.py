@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from batchgen.clip import Clip, Request
 from batchgen.files.mp4 import Fetched
+from batchgen.money import exact_usd
 
 SCHEMA_VERSION = 1
 
@@ -93,7 +94,7 @@ def _paid(request: Request | None) -> dict[str, Any]:
     cost = request.cost if request else None
     return {
         "request_id": request.request_id if request else None,
-        "cost_usd": None if cost is None else cost / 1_000_000,
+        "cost_usd": None if cost is None else exact_usd(cost),
         "url": _without_query(request.url) if request else None,
         "submitted_at": _iso(submitted),
         "completed_at": _iso(_completed(request)),

@@ -24,7 +24,7 @@ def request_ids(folder: Path, beside: Iterable[Path]) -> set[str]:
     """
     ours = _home(folder)
     found: set[str] = set()
-    for other in _batches(folder, beside):
+    for other in batches(folder, beside):
         try:
             found |= _ids(other, ours)
         except (BatchgenError, sqlite3.Error, OSError) as error:
@@ -32,7 +32,8 @@ def request_ids(folder: Path, beside: Iterable[Path]) -> set[str]:
     return found
 
 
-def _batches(folder: Path, beside: Iterable[Path]) -> Iterator[Path]:
+def batches(folder: Path, beside: Iterable[Path]) -> Iterator[Path]:
+    """Give the folders with a ledger that lie in some folders, but for one; resolved and sorted."""
     own = folder.resolve()
     ledgers = {path.resolve().parent for place in beside for path in place.glob(f"*/{FILE}")}
     yield from sorted(ledgers - {own})

@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batchgen.ledger.base import FencedError, Home, Ledger, NoRoomError, Observer, Totals, about, replacing
-from batchgen.ledger.reader import FILE, Reader
+from batchgen.ledger.reader import FILE, SANDBOX_ORIGIN, Reader
 
 __all__ = [
     "FILE",
+    "SANDBOX_ORIGIN",
     "FencedError",
     "Home",
     "Ledger",

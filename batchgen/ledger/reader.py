@@ -15,7 +15,10 @@ from batchgen.ledger.base import Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
 
-__all__ = ["FILE", "Reader", "Totals"]
+__all__ = ["FILE", "SANDBOX_ORIGIN", "Reader", "Totals"]
+
+#: The origin of a batch that ran in the sandbox, whatever its port.
+SANDBOX_ORIGIN = "sandbox"
 
 
 class Spending(NamedTuple):

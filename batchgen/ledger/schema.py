@@ -144,17 +144,9 @@ def connect(path: Path, *, writable: bool, journal: str = "WAL") -> sqlite3.Conn
         LedgerWriteError: it may not be written.
     """
     try:
-        if not writable:
-            db = _to_read(path)
-        else:
-            # Commits run in one worker thread at a time, so the check by thread would only be in the way.
-            db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
-            db.execute(f"PRAGMA journal_mode={journal}")
-            # NORMAL loses acknowledged work in a power cut; so does FULL, where a commit is a file that is deleted.
-            db.execute("PRAGMA synchronous=FULL" if journal == "WAL" else "PRAGMA synchronous=EXTRA")
-            db.execute("PRAGMA fullfsync=1")  # matters on macOS only
-            db.execute("PRAGMA journal_size_limit=16777216")
-        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        db = _to_write(path, journal) if writable else _to_read(path)
+        with closed_on_error(db):
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except (sqlite3.Error, ValueError) as error:  # a damaged schema's own text is no UTF-8
         if _kind(error).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")):
             raise unwritable(path, error) from error
@@ -162,16 +154,39 @@ def connect(path: Path, *, writable: bool, journal: str = "WAL") -> sqlite3.Conn
     return db
 
 
+@contextmanager
+def closed_on_error(db: sqlite3.Connection) -> Iterator[None]:
+    """Close a connection when what prepares it fails: no caller has it yet, so no caller can."""
+    try:
+        yield
+    except BaseException:
+        db.close()
+        raise
+
+
+def _to_write(path: Path, journal: str) -> sqlite3.Connection:
+    # Commits run in one worker thread at a time, so the check by thread would only be in the way.
+    db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
+    with closed_on_error(db):
+        db.execute(f"PRAGMA journal_mode={journal}")
+        # NORMAL loses acknowledged work in a power cut; so does FULL, where a commit is a file that is deleted.
+        db.execute("PRAGMA synchronous=FULL" if journal == "WAL" else "PRAGMA synchronous=EXTRA")
+        db.execute("PRAGMA fullfsync=1")  # matters on macOS only
+        db.execute("PRAGMA journal_size_limit=16777216")
+    return db
+
+
 def _to_read(path: Path) -> sqlite3.Connection:
     """Open for questions. What a killed commit left half done is taken back first, which needs leave to write."""
     db = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=5)
-    try:
-        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:
-        if _kind(error) != "SQLITE_READONLY_ROLLBACK":
-            raise
-        with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, timeout=5)) as other:
-            other.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    with closed_on_error(db):
+        try:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            if _kind(error) != "SQLITE_READONLY_ROLLBACK":
+                raise
+            with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, timeout=5)) as other:
+                other.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return db
 
 
@@ -218,14 +233,19 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
 
 
 def current(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """Give a ledger for reading as this release knows it; an older one as a copy in memory, brought up to date."""
-    check_version(db, path)
-    if db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA:
-        return db
-    copy = sqlite3.connect(":memory:")
-    db.backup(copy)
+    """Give a ledger for reading as this release knows it; an older one as a copy in memory, brought up to date.
+
+    Takes the connection over: it is returned, or closed.
+    """
+    with closed_on_error(db):
+        check_version(db, path)
+        if db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA:
+            return db
+        copy = sqlite3.connect(":memory:")
+        with closed_on_error(copy):
+            db.backup(copy)
+            prepare(copy, path)
     db.close()
-    prepare(copy, path)
     return copy
 
 

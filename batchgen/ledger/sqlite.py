@@ -11,14 +11,14 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from batchgen import failpoints
 from batchgen.billing.budget import NOTHING_SET_ASIDE, Caps, Change, SetAside
-from batchgen.clip import Clip, State, Wanted
+from batchgen.clip import Clip, State, Wanted, free_name
 from batchgen.errors import LedgerError, LedgerWriteError
 from batchgen.events import AnswerLost, Event, Submitted
 from batchgen.ledger import filesystem, integrity, lock, schema
@@ -51,30 +51,34 @@ class SqliteLedger(Reader):
 
     def __init__(self, folder: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._lock = lock.take(folder)
+        opened = ExitStack()  # closed when a later step fails: nobody else can
+        opened.callback(lock.release, self._lock, folder)
         try:
             journal = filesystem.journal(folder)
             mark = integrity.check(folder)
             clean = integrity.untouched(folder, mark)
             # Questions go through a connection of their own: on this one they would see, and wait for, half a commit.
             self._out = schema.connect(folder / FILE, writable=True, journal=journal)
+            opened.callback(self._out.close)
             with schema.telling(folder / FILE):
                 failpoints.reach("tables.before")
                 schema.prepare(self._out, folder / FILE)
                 failpoints.reach("tables.after")
             super().__init__(folder)
+            opened.callback(super().close)
             with schema.telling(folder):
                 self._spill = Spill(folder / integrity.SPILL)
+            opened.callback(self._spill.close)
             self._log = Journal(folder / LOG)
             if not clean:
                 self._log.catch_up(self._db)
             self._newest = self._db.execute("SELECT max(id) FROM clip").fetchone()[0] or 0
             self.live_totals = self.totals()
             self.money = self.wall()
-        except sqlite3.DatabaseError as error:
-            lock.release(self._lock, folder)
-            raise schema.damaged(folder / FILE, error) from error
-        except BaseException:
-            lock.release(self._lock, folder)
+        except BaseException as error:
+            opened.close()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise schema.damaged(folder / FILE, error) from error
             raise
         self._wall_clock = wall_clock
         self.observers: list[Observer] = []
@@ -163,7 +167,7 @@ class SqliteLedger(Reader):
             db.execute("DELETE FROM clip WHERE wanted = 0 AND state = 'pending' AND n = 0")
             if fresh:
                 taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
-                rows = (schema.wanted_row(clip, _free_name(clip, taken)) for clip in fresh.values())
+                rows = (schema.wanted_row(clip, free_name(clip, taken)) for clip in fresh.values())
                 db.executemany(schema.INSERT_CLIP, rows)
         self.live_totals = self.totals()
         return len(fresh)
@@ -177,7 +181,7 @@ class SqliteLedger(Reader):
         with schema.telling(self.path), transaction(self._out) as db:
             known = {key for (key,) in db.execute("SELECT key FROM clip")}
             taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
-            fresh = [replace(take, name=_free_name(take, taken)) for take in takes if take.key not in known]
+            fresh = [replace(take, name=free_name(take, taken)) for take in takes if take.key not in known]
             db.executemany(schema.INSERT_CLIP, (schema.wanted_row(take, take.name) for take in fresh))
             db.executemany(schema.MARK_REPLACED, ((key,) for key in instead_of))
             db.execute(schema.UNWANT_REPLACED)
@@ -322,12 +326,3 @@ class SqliteLedger(Reader):
 def _told_of(clip: Wanted) -> tuple[object, ...]:
     """Give what a manifest may say otherwise of a clip that stays the same."""
     return clip.prompt_id, clip.take, clip.order, clip.priority, clip.audio_file, clip.label
-
-
-def _free_name(clip: Wanted, taken: set[str]) -> str:
-    """Give a name that no other clip of the ledger has: a paid file is never overwritten."""
-    name = clip.name
-    if name.casefold() in taken:
-        name = f"{clip.name}~{clip.key[-8:]}"
-    taken.add(name.casefold())
-    return name

@@ -19,6 +19,7 @@ from batchgen.manifest.safe_names import safe_name
 from batchgen.manifest.schema import ManifestShape
 from batchgen.manifest.schema_check import check_shape
 from batchgen.manifest.yaml_loader import Document, load_yaml
+from batchgen.money import micro_of
 from batchgen.providers.models import Price, Prices, find
 
 
@@ -117,11 +118,7 @@ def _manifest(
 
 
 def _price(usd: Decimal | dict[str, Decimal]) -> Price:
+    """Give a price in micro-dollars, a fraction of one rounded up: no clip may cost more than it says."""
     if isinstance(usd, dict):
-        return {cell: _micros(amount) for cell, amount in usd.items()}
-    return _micros(usd)
-
-
-def _micros(usd: Decimal) -> int:
-    """Return micro-dollars, a fraction of one rounded up: a price is a promise not to be passed."""
-    return int((usd * 1_000_000).to_integral_value(ROUND_CEILING))
+        return {cell: micro_of(amount, ROUND_CEILING) for cell, amount in usd.items()}
+    return micro_of(usd, ROUND_CEILING)

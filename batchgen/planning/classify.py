@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from batchgen.clip import ClipSummary, State, Wanted, submission_order
-from batchgen.planning.model import Action, Choice
+from batchgen.planning.model import Action
+from batchgen.selection import Selection, matches
 
 _STANDS = {
     State.SUBMITTING: Action.IN_FLIGHT,
@@ -36,14 +36,8 @@ class Sorted:
     )  #: by the key of a changed clip: what it takes the place of
     known: Mapping[str, ClipSummary] = field(default_factory=dict)
 
-    @property
-    def wanted(self) -> int:
-        """How many clips are wanted."""
-        standing = sum(len(clips) for action, clips in self.stand.items() if action is not Action.UNWANTED)
-        return len(self.submit) + len(self.later) + standing
 
-
-def sort_out(wanted: Iterable[Wanted], known: Iterable[ClipSummary], choice: Choice) -> Sorted:
+def sort_out(wanted: Iterable[Wanted], known: Iterable[ClipSummary], selection: Selection) -> Sorted:
     """Sort wanted clips (each once) and what a ledger knows by what a run does with them."""
     found = Sorted(known={clip.key: clip for clip in known})
     to_make: list[tuple[Wanted, Action]] = []
@@ -60,8 +54,8 @@ def sort_out(wanted: Iterable[Wanted], known: Iterable[ClipSummary], choice: Cho
         elif not old.dropped:
             found.stand.setdefault(Action.UNWANTED, []).append(old)
             replaced[old.prompt_id, old.take] = old
-    _choose(found, to_make, replaced, choice)
-    found.resubmit = list(_resubmitted(found, choice))
+    _choose(found, to_make, replaced, selection)
+    found.resubmit = list(_resubmitted(found, selection))
     return found
 
 
@@ -80,12 +74,11 @@ def _choose(
     found: Sorted,
     to_make: Sequence[tuple[Wanted, Action]],
     replaced: Mapping[tuple[str, int], ClipSummary],
-    choice: Choice,
+    selection: Selection,
 ) -> None:
     """Put what is to be made into the order of the run, and leave out what the options leave out."""
-    globs = [glob.strip() for glob in choice.only.split(",")] if choice.only is not None else None
     for clip, action in sorted(to_make, key=lambda entry: submission_order(entry[0])):
-        if not fits(globs, clip.prompt_id, clip.name) or len(found.submit) == choice.limit:
+        if not matches(selection.only, clip.prompt_id, clip.name) or len(found.submit) == selection.limit:
             found.later.append(clip)
             continue
         old = replaced.get((clip.prompt_id, clip.take)) if action is Action.NEW else None
@@ -94,15 +87,10 @@ def _choose(
         found.submit.append((clip, action if old is None else Action.CHANGED))
 
 
-def fits(globs: Sequence[str] | None, *texts: str) -> bool:
-    """Tell whether one of the texts (prompt id, name) fits one of the globs; None fits all."""
-    return globs is None or any(fnmatch.fnmatchcase(text, glob) for glob in globs for text in texts)
-
-
-def _resubmitted(found: Sorted, choice: Choice) -> Iterator[ClipSummary]:
-    if choice.resubmit_unconfirmed:
+def _resubmitted(found: Sorted, selection: Selection) -> Iterator[ClipSummary]:
+    if selection.resubmit_unconfirmed:
         yield from found.stand.get(Action.UNCONFIRMED, ())
-    if choice.resubmit_lost:
+    if selection.resubmit_lost:
         yield from found.stand.get(Action.LOST, ())
 
 

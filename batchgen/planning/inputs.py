@@ -15,27 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.billing.budget import Budget, day_of
-from batchgen.billing.prices import ENOUGH, MEMORY, ChargeHistory
-from batchgen.billing.tariff import PriceBook
+from batchgen.billing.prices import ENOUGH, MEMORY, ChargeHistory, PriceBook
 from batchgen.clip import ClipSummary, State
 from batchgen.errors import BatchgenError, UsageError
-from batchgen.ledger.reader import FILE, Reader
+from batchgen.history import other_batches
+from batchgen.ledger import SANDBOX_ORIGIN, Reader
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
-from batchgen.planning import Choice, Given, Plan, make_plan
+from batchgen.planning import AssumedPace, Conditions, Plan, make_plan
 from batchgen.providers import models
 from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.start import Start, start_of
 from batchgen.redact import account_of
+from batchgen.selection import Selection
 from batchgen.settings import Settings, find_key
 
-#: What the sandbox's batch belongs to, whatever its port.
-SANDBOX_ORIGIN = "sandbox"
 #: What is believed of a model that nobody has told anything of (seconds).
 UNKNOWN_LATENCY_S = 120.0
 #: What a ledger remembers the saved plan of its last run under.
 PLAN = "plan"
-#: How many of the latest run times a plan reads from the ledger.
+#: How many of the latest run times of the ledger a run and a plan learn from.
 RUN_TIMES = 2000
 
 
@@ -123,23 +122,41 @@ def plan_of(
     """
     start = start or Start(settings.rpm, settings.in_flight)
     tariff = PriceBook(manifest.prices, ChargeHistory.of(seen.charges))
-    latency_s, time_source = _latency(manifest, settings, seen)
-    given = Given(
-        name=manifest.name,
+    latency_s, latency_note = _latency(manifest, settings, seen)
+    pace = AssumedPace(
         rpm=start.rpm or None,
         in_flight=start.in_flight,
+        latency_s=latency_s,
         rpm_note=start.rpm_note,
         in_flight_note=start.in_flight_note,
-        latency_s=latency_s,
-        time_source=time_source,
-        wall=replace(seen.wall, caps=settings.caps),
+        latency_note=latency_note,
+    )
+    conditions = Conditions(
+        name=manifest.name,
+        pace=pace,
+        budget=replace(seen.wall, caps=settings.caps),
         day=day_of(time.time()),
         free_bytes=_free_bytes(folder or manifest.path.parent),
         price_source=_price_source(manifest),
         warnings=_bought_already(manifest, seen, folder, sandbox=settings.sandbox),
     )
-    choice = Choice(settings.only, settings.limit, settings.resubmit_unconfirmed, settings.resubmit_lost)
-    return make_plan(manifest.wanted, seen.known, quote=tariff.quote, given=given, choice=choice, each_clip=each_clip)
+    return make_plan(
+        manifest.wanted,
+        seen.known,
+        quote=tariff.quote,
+        conditions=conditions,
+        selection=_selection(settings),
+        each_clip=each_clip,
+    )
+
+
+def _selection(settings: Settings) -> Selection:
+    return Selection(
+        limit=settings.limit,
+        only=settings.only,
+        resubmit_unconfirmed=settings.resubmit_unconfirmed,
+        resubmit_lost=settings.resubmit_lost,
+    )
 
 
 def _price_source(manifest: Manifest) -> str:
@@ -198,14 +215,13 @@ def _bought_already(manifest: Manifest, seen: LedgerSnapshot, folder: Path | Non
     states = {clip.key: clip.state for clip in seen.known}
     new = {clip.key for clip in manifest.wanted if states.get(clip.key, State.PENDING) is State.PENDING}
     told = []
-    for ledger in sorted(manifest.path.parent.glob(f"*/{FILE}")) if new and not sandbox else ():
-        if ledger.parent == folder:
-            continue
+    jobs = manifest.path.parent
+    for other in other_batches.batches(folder or jobs, [jobs]) if new and not sandbox else ():
         with suppress(BatchgenError, sqlite3.Error, OSError):
-            reader = Reader(ledger.parent)
+            reader = Reader(other)
             done = {key for key, state in reader.states().items() if state is State.DONE}
             if new & done and reader.meta("origin") != SANDBOX_ORIGIN:
-                told.append(f"{len(new & done)} of the new clips are done already in {ledger.parent.name}/")
+                told.append(f"{len(new & done)} of the new clips are done already in {other.name}/")
             reader.close()
     return told
 

@@ -71,17 +71,17 @@ class InFlightSlot:
     places: ConcurrencyLimit
     held: bool = True
     taken: int = field(init=False)  #: how many were taken when it was, this one included
-    era: int = field(init=False)  #: of the places, when it was taken
+    generation: int = field(init=False)  #: of the limit, when it was taken
 
     def __post_init__(self) -> None:
         """Note how full it was."""
-        self.taken, self.era = self.places.taken, self.places.era
+        self.taken, self.generation = self.places.taken, self.places.generation
 
     def give_back(self) -> None:
         """Give it back, if it was not yet."""
         if self.held:
             self.held = False
-            self.places.give_back()
+            self.places.release()
 
 
 @dataclass

@@ -172,9 +172,9 @@ class Dispatcher:
                     self._work.stop()
                 return None
             self._started += 1
-            await places.take()
+            await places.acquire()
         elif clip.state is State.GENERATING:
-            places.take_at_once()
+            places.acquire_at_once()
         return InFlightSlot(places, held=clip.state is not State.DOWNLOADING)
 
     async def _may_submit(self) -> bool:

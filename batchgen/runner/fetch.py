@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from batchgen.clip import Clip
+from batchgen.clip import Clip, other_name
 from batchgen.errors import DownloadError, NowError
 from batchgen.events import Downloaded, Generated, Lost
 from batchgen.files import mp4, sidecar
@@ -77,7 +77,7 @@ class Fetcher:
                 log.warning("%s: %s", clip.wanted.name, error)
                 if error.kind == "refused" and target.exists() and target == self._own_name(clip):
                     # A stranger's file has the name: it is never overwritten, and the clip gets another one.
-                    target = target.with_name(f"{clip.wanted.name}~{clip.key[-8:]}.mp4")
+                    target = target.with_name(f"{other_name(clip.wanted)}.mp4")
                 elif error.kind == "trouble":
                     await patience.wait(error)
                 elif renewals >= RENEWALS:

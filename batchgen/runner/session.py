@@ -13,13 +13,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
 from batchgen import failpoints
-from batchgen.billing.prices import DRIFTS, MEMORY, ChargeHistory
-from batchgen.billing.tariff import PriceBook
+from batchgen.billing.prices import DRIFTS, MEMORY, ChargeHistory, PriceBook
 from batchgen.clip import State, Wanted
 from batchgen.download import Downloader
 from batchgen.errors import Exit, LedgerWriteError, UsageError
@@ -28,12 +26,12 @@ from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.history.report import LOOKS
-from batchgen.ledger import Home, Observer, SqliteLedger, replacing
+from batchgen.ledger import SANDBOX_ORIGIN, Home, Observer, SqliteLedger, replacing
 from batchgen.ledger.recovery.rebuild import BLIND
 from batchgen.manifest import Manifest
-from batchgen.money import MICRO, price_class_of
+from batchgen.money import decimal_usd, price_class_of
 from batchgen.planning import Plan
-from batchgen.planning.inputs import PLAN, SANDBOX_ORIGIN, kinds, latency_of, plan_of, snapshot, whole_estimate
+from batchgen.planning.inputs import PLAN, RUN_TIMES, kinds, latency_of, plan_of, snapshot, whole_estimate
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Provider
@@ -57,8 +55,6 @@ log = logging.getLogger("batchgen.runner.session")
 
 CLIPS = "clips"
 SANDBOX_KEY = "sandbox"
-#: How many of the latest run times are read from the ledger.
-LEARNED = 2000
 
 Beside = Callable[["Session"], Awaitable[None]]
 
@@ -126,7 +122,7 @@ class Session:
         self.estimate = whole_estimate(self._kinds, manifest.prices)
         self._remember_drifts()
         self._times: dict[str, RunTimes] = {}
-        self._learned = self.ledger.run_times(LEARNED)
+        self._learned = self.ledger.run_times(RUN_TIMES)
 
     def __repr__(self) -> str:
         """Say what it holds, for logs."""
@@ -244,7 +240,7 @@ class Session:
                 self.folder / "service",
                 latency_s=self.settings.sandbox_latency,
                 faults=self._faults,
-                credits=Decimal(self.settings.sandbox_credits) / MICRO,
+                credits=decimal_usd(self.settings.sandbox_credits),
             )
             base_url = await stack.enter_async_context(sandbox)
             log.info("the sandbox answers at %s; nothing is paid for", base_url)
@@ -335,7 +331,7 @@ class Session:
         """Keep for `status`, which reads no manifest, which charges are not what was told."""
         quotes = self.tariff.drifts((model, params) for model, params, _ in self._kinds).items()
         note = json.dumps(
-            [[price_class, quote.each, quote.told, quote.teller, quote.charges] for price_class, quote in quotes]
+            [[price_class, quote.each, quote.listed, quote.listed_by, quote.charges] for price_class, quote in quotes]
         )
         if note != (self.ledger.meta(DRIFTS) or "[]"):
             with suppress(LedgerWriteError):  # no more than a note
@@ -396,11 +392,3 @@ def _make(folder: Path) -> None:
         durable.make(folder)
     except OSError as error:
         raise LedgerWriteError(f"{folder}: can't be made ({error.strerror})") from error
-
-
-def only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Give the one error that a nest of task groups holds, or the group when there are several."""
-    inner: BaseException = group
-    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
-        inner = inner.exceptions[0]
-    return inner

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from batchgen.money import exact_usd
 from batchgen.sandbox.store import Job
 
 Json: TypeAlias = dict[str, Any]
@@ -47,7 +48,7 @@ def history_row(job: Job, now: float, link: str | None) -> Json:
         "request_id": job.request_id,
         "model_name": job.model,
         "model_status": state if ended is not None else "PENDING",
-        "credits_deduction": job.charged(now) / 1e6,
+        "credits_deduction": exact_usd(job.charged(now)),
         "request_body": job.params,
         "generation_url": link,
         "latency_ms": None if ended is None else round((ended - job.submitted_at) * 1000),
@@ -73,8 +74,8 @@ def _failed(job: Job) -> Json:
 def _metrics(job: Job, remaining: int) -> dict[str, float]:
     ended = job.ended_at or job.finish_at
     return {
-        "cost": job.price / 1e6,
-        "remaining_credits": remaining / 1e6,
+        "cost": exact_usd(job.price),
+        "remaining_credits": exact_usd(remaining),
         "inference_time": round(ended - job.start_at, 3),
         "queue_time": round(job.start_at - job.submitted_at, 3),
         "total_time": round(ended - job.submitted_at, 3),

@@ -9,10 +9,10 @@ import itertools
 import json
 import mimetypes
 import re
-from decimal import Decimal
 
 from aiohttp import web
 
+from batchgen.money import exact_usd
 from batchgen.sandbox import answers, bad_answers
 from batchgen.sandbox.protocol import Refusal
 from batchgen.sandbox.service import VideoService
@@ -68,7 +68,7 @@ class Api:
 
     async def balance(self, _request: web.Request) -> web.StreamResponse:
         """Give the credits; what is reserved for jobs in flight can't be seen in them."""
-        return web.json_response({"credits": float(Decimal(self._shop.balance()) / 1_000_000), "free-credits": 0.0})
+        return web.json_response({"credits": exact_usd(self._shop.balance()), "free-credits": 0.0})
 
     async def upload(self, request: web.Request) -> web.StreamResponse:
         """Keep files that came as data URLs, by their content's hash."""

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from batchgen.money import decimal_usd, micro_of
 from batchgen.sandbox.clips import copy
 from batchgen.sandbox.faults import STRUCK, Dice, Faults
 from batchgen.sandbox.protocol import Refusal, read_order
@@ -65,11 +66,6 @@ class Booking:
     fates: tuple[str, ...] = ()  #: the faults that are this job's own
 
 
-def dollars(micros: int) -> Decimal:
-    """Micro-dollars as USD, exactly."""
-    return Decimal(micros) / 1_000_000
-
-
 class VideoService:
     """Everything that outlives a call. Opening it takes up the jobs that a killed sandbox left unrendered."""
 
@@ -112,7 +108,7 @@ class VideoService:
         order = read_order(slug, params)
         free = self.balance() - self.store.reserved(self.now())
         if free < order.price:
-            text = f"Insufficient credits. Balance {dollars(free)}, required {dollars(order.price)}"
+            text = f"Insufficient credits. Balance {decimal_usd(free)}, required {decimal_usd(order.price)}"
             raise Refusal(406, text)
         job = self._job(slug, params, order.price, order.flaw)
         self.store.add(job)
@@ -122,7 +118,7 @@ class VideoService:
 
     def balance(self) -> int:
         """Credits less what was charged, micro-dollars; what is reserved can't be seen in it."""
-        return int(self.options.credits * 1_000_000) - self.store.spent(self.now())
+        return micro_of(self.options.credits) - self.store.spent(self.now())
 
     def books(self) -> list[Booking]:
         """Every job that was ever accepted, in order, and what it was charged."""
@@ -133,7 +129,7 @@ class VideoService:
                 model=job.model,
                 params=json.loads(job.params),
                 state=job.state(now),
-                charged=dollars(job.charged(now)),
+                charged=decimal_usd(job.charged(now)),
                 submitted_at=job.submitted_at,
                 ended_at=job.ended_at,
                 error=job.error,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import tzinfo
-from decimal import Decimal
 from typing import Any, overload
 
 from batchgen.billing.audit import Audit, Item
 from batchgen.billing.bill import Bill, BillLine, By, Kind
-from batchgen.money import MICRO
+from batchgen.money import exact_usd, usd
 from batchgen.views.text import ascii_only, columns, fit, one_line, plural, stamp, stamp_utc, wrap
 
 _LABEL = 14
@@ -25,8 +24,7 @@ _UNNAMED = {By.CELL: "(no matrix)"}
 
 def exact(micro: int) -> str:
     """Give an amount as people read it, to the last digit: "$1,002.50", "$0.3125", "$0.000001"."""
-    whole, _, part = f"{Decimal(abs(micro)) / MICRO:,.6f}".partition(".")
-    return f"{'-' if micro < 0 else ''}${whole}.{part.rstrip('0').ljust(2, '0')}"
+    return usd(micro, places=6)
 
 
 # --- for programs ---------------------------------------------------------------------------------------
@@ -80,7 +78,7 @@ def dollar_number(micro: None) -> None: ...
 def dollar_number(micro: int | None) -> float | None: ...
 def dollar_number(micro: int | None) -> float | None:
     """Give an amount as a JSON number of USD, exact to the last digit; None stays unknown."""
-    return None if micro is None else float(Decimal(micro) / MICRO)
+    return None if micro is None else exact_usd(micro)
 
 
 # --- for people -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 from batchgen.clip import State
 from batchgen.history.report import HistoryCheck
-from batchgen.money import usd
+from batchgen.money import micro_of, usd
 from batchgen.views.text import Marks, bare_urls, clock, columns, dollars, one_line, plural, stamp, stamp_utc, wrap
 from batchgen.wording import duration
 
@@ -146,14 +146,14 @@ def _standing(doubt: Mapping[str, Any], now: float) -> str:
     if doubt["sent_at"] is not None:
         told.append(f"{duration(now - epoch(doubt['sent_at']))} ago")
     if doubt["reserved_usd"]:
-        told.append(f"{usd(round(doubt['reserved_usd'] * 1_000_000))} reserved")
+        told.append(f"{usd(micro_of(doubt['reserved_usd']))} reserved")
     reason = f": {doubt['reason']}" if doubt["reason"] else ""
     return f"{one_line(doubt['clip'])} ({', '.join(told)}){reason}"
 
 
 def _candidate(one: Mapping[str, Any], tz: tzinfo | None) -> str:
     made = "" if one["at"] is None else f", made {_second(one['at'], tz)}"
-    cost = "" if one["cost_usd"] is None else f", {usd(round(one['cost_usd'] * 1_000_000))}"
+    cost = "" if one["cost_usd"] is None else f", {usd(micro_of(one['cost_usd']))}"
     return f"{one_line(one['request_id'])}{made}, {one['status']}{cost}"
 
 

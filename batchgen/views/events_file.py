@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from batchgen.clip import Clip
 from batchgen.events import EVENTS, Event
+from batchgen.money import exact_usd
 from batchgen.views.text import bare_urls, stamp_utc
 
 #: Fields that hold micro-dollars; they are written as dollars, under the name with "_usd".
@@ -108,7 +109,7 @@ class EventsFile:
 
     def _told(self, name: str, value: object) -> object:
         if name in _MONEY:
-            return value / 1_000_000 if isinstance(value, int) else None
+            return exact_usd(value) if isinstance(value, int) else None
         if name == "at" and isinstance(value, int | float):
             return stamp_utc(value)
         return self._clean(value)

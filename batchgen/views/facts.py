@@ -12,12 +12,11 @@ from batchgen.billing.prices import DRIFTS, PriceSource, Quote
 from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
 from batchgen.history.report import LOOKS, HistoryCheck, read
-from batchgen.ledger.reader import Reader
+from batchgen.ledger.reader import SANDBOX_ORIGIN, Reader
 from batchgen.retention import Paid
 from batchgen.views.doubts import ClipProblem
 from batchgen.views.status import Facts
 
-SANDBOX_ORIGIN = "sandbox"
 _TOLD = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
+from batchgen import wording
 from batchgen.billing.budget import NO_CAPS, Caps
 from batchgen.billing.prices import Quote, drift_text
 from batchgen.clip import State
-from batchgen.money import usd
+from batchgen.money import micro_of, usd
 from batchgen.retention import Paid
 from batchgen.views.doubts import IN_DOUBT, ClipProblem, attention, attention_lines, epoch
 from batchgen.views.learned import learned_lines
@@ -56,8 +56,6 @@ _GIVEN_UP = (
     "given up, and perhaps charged: what is reserved stays in the bill; to make them again and perhaps pay twice",
     ("retry", "--forgotten"),
 )
-#: What differs between two messages of one cause: URLs, ids, and numbers too long to be an HTTP status.
-_PARTICULARS = re.compile(r"https?://\S+|\b(?=[0-9a-f-]*\d)[0-9a-f]{8,}(?:-[0-9a-f]+)*\b|\d{4,}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +129,8 @@ def _drift(price_class: str, quote: Quote) -> dict[str, Any]:
     return {
         "class": price_class,
         "charged_usd": dollars(quote.each),
-        "told_usd": dollars(quote.told),
-        "told_by": str(quote.teller),
+        "told_usd": dollars(quote.listed),
+        "told_by": str(quote.listed_by),
         "charges": quote.charges,
         "drift_percent": quote.drift_percent,
         "text": drift_text(price_class, quote),
@@ -164,7 +162,7 @@ def next_commands(facts: Facts) -> list[str]:
 
 def cause(reason: str) -> str:
     """Give what messages of one cause have in common: the text without URLs, ids and long numbers."""
-    return _PARTICULARS.sub("#", one_line(reason)).casefold()
+    return wording.cause(one_line(reason))
 
 
 def _failures(facts: Facts) -> list[dict[str, Any]]:
@@ -294,4 +292,4 @@ def _next_lines(obj: Mapping[str, Any]) -> list[str]:
 
 
 def _usd(dollars_: float | None) -> str:
-    return usd(None if dollars_ is None else round(dollars_ * 1_000_000))
+    return usd(None if dollars_ is None else micro_of(dollars_))

@@ -336,5 +336,14 @@ class AnyBatch(RuleBasedStateMachine):
         assert not self.some(State.UNCONFIRMED, State.SUBMITTING, State.GENERATING, State.DOWNLOADING)
 
 
-TestAnyBatch = AnyBatch.TestCase
-TestAnyBatch.settings = fuzz(60, stateful_step_count=25)
+class TestAnyBatch(AnyBatch.TestCase):  # type: ignore[valid-type,misc]  # made by hypothesis
+    """A few batches."""
+
+    settings = fuzz(6, stateful_step_count=25)
+
+
+@pytest.mark.slow
+class TestManyBatches(AnyBatch.TestCase):  # type: ignore[valid-type,misc]
+    """As many as a night allows; `FUZZ_TIMES` sets how many."""
+
+    settings = fuzz(60, stateful_step_count=25)

@@ -166,6 +166,16 @@ def test_retry_puts_back_what_failed_by_the_services_own_trouble(api: FakeApi, d
     assert api.posts == posts + 2
 
 
+def test_retry_takes_several_globs_as_run_and_plan_do(api: FakeApi, desk: Desk) -> None:
+    """`--only 'a,b'` means the clips that fit a and those that fit b, by id or by name, in every command."""
+    desk.manifest("a cat", "a dog", "a cow")
+    api.error = lambda _params: "Internal error, try again"
+    desk.run().expect(3, failed=3)
+    obj = desk.call(*at(desk, "retry", "--only", "a-cat,a-dog_*")).expect(0).obj
+    assert obj["retried"] == ["a-cat_1", "a-dog_1"]
+
+
+@pytest.mark.slow
 def test_a_clip_is_tried_so_often_and_no_more(api: FakeApi, desk: Desk) -> None:
     """Five accepted attempts over its life, however often retry is typed; more takes the user's word."""
     desk.manifest("a cat")

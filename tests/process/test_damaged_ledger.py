@@ -68,7 +68,7 @@ def test_what_the_log_lost_is_found_in_the_history(api: FakeApi, desk: Desk, log
     assert api.posts == 3
 
 
-@pytest.mark.parametrize("damage", ["cut", "wal", "gone"])
+@pytest.mark.parametrize("damage", ["cut", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("wal", "gone"))])
 def test_damage_under_a_run_stops_it_and_what_is_paid_for_is_recovered(api: FakeApi, desk: Desk, damage: str) -> None:
     """No traceback, no submission on a ledger that can't be read; a file that only lost its name is the run's still."""
     api.run_s = 1.5

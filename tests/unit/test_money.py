@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_CEILING, ROUND_DOWN, Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.money import price_class_of, to_micro, to_usd, usd
+from batchgen.money import decimal_usd, exact_usd, micro_of, price_class_of, to_micro, to_usd, usd
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,26 @@ def test_an_amount_is_told_in_full(micro: int | None, text: str) -> None:
 def test_json_amounts_are_exact_to_four_decimals(micro: int) -> None:
     """Scripts add them up."""
     assert to_micro(to_usd(micro)) in (micro, None if micro > 10**12 else micro)
+
+
+@given(st.integers(0, 10**12), st.booleans())
+def test_an_amount_survives_every_way_to_usd_and_back(micro: int, owed: bool) -> None:
+    """What a sidecar or the events file says is read back to the last digit; a debt only where one can be."""
+    signed = -micro if owed else micro
+    assert micro_of(decimal_usd(signed)) == micro_of(exact_usd(signed)) == signed
+    assert to_micro(exact_usd(signed), debt=True) == signed
+    assert to_micro(exact_usd(signed)) == (None if signed < 0 else signed)
+
+
+@pytest.mark.parametrize(("rounding", "micro"), [(ROUND_CEILING, 2), (ROUND_DOWN, 1)])
+def test_a_fraction_of_a_micro_dollar_is_rounded_as_the_caller_needs(rounding: str, micro: int) -> None:
+    """A price is rounded up and a cap down, so that no clip costs more than either says."""
+    assert micro_of(Decimal("0.0000015"), rounding) == micro
+
+
+def test_numbers_too_long_to_write_are_no_amounts() -> None:
+    """Python refuses to write an integer of 5,000 digits; an answer with one must not end the run."""
+    assert to_micro(10**5000) is None
 
 
 def test_the_price_class_is_model_size_and_duration() -> None:

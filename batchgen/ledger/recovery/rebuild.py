@@ -17,7 +17,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchgen.clip import State, Wanted
+from batchgen.clip import State, Wanted, free_name
 from batchgen.errors import LedgerError, LedgerWriteError, UsageError
 from batchgen.files import durable
 from batchgen.ledger import integrity, journal, schema
@@ -131,7 +131,7 @@ def _write(place: Path, rebuilt: replay.Rebuilt, facts: dict[str, str]) -> None:
         schema.prepare(db, place / FILE)
         db.execute("BEGIN")
         taken: set[str] = set()
-        rows = (schema.wanted_row(clip.wanted, _free(clip.wanted, taken)) for clip in rebuilt.clips.values())
+        rows = (schema.wanted_row(clip.wanted, free_name(clip.wanted, taken)) for clip in rebuilt.clips.values())
         db.executemany(schema.INSERT_CLIP, rows)
         writes = [(clip, event, at, clip.wanted.price_class) for _, clip, event, at in rebuilt.steps]
         for first in range(0, len(writes), _CHUNK):
@@ -143,12 +143,6 @@ def _write(place: Path, rebuilt: replay.Rebuilt, facts: dict[str, str]) -> None:
         db.executemany("UPDATE event SET seq = ? WHERE seq = ?", pairs)
         db.executemany("INSERT OR REPLACE INTO meta VALUES (?,?)", facts.items())
         db.execute("COMMIT")
-
-
-def _free(wanted: Wanted, taken: set[str]) -> str:
-    name = wanted.name if wanted.name.casefold() not in taken else f"{wanted.name}~{wanted.key[-8:]}"
-    taken.add(name.casefold())
-    return name
 
 
 def _swap(folder: Path) -> Path:

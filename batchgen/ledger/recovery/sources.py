@@ -19,6 +19,7 @@ from batchgen.events import Downloaded
 from batchgen.ledger import journal
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.recovery.replay import Sources, Told, Traced, event_of, wanted_of
+from batchgen.money import to_micro
 
 _PARTS = ("", "-wal", "-journal")
 
@@ -137,7 +138,7 @@ def _from_events(path: Path) -> list[Traced]:
             continue
         known = found.get(request_id) or Traced(key, request_id, at)
         if told.get("event") == "Generated" and isinstance(told.get("url"), str):
-            known = Traced(key, request_id, known.at, told["url"], _micro(told.get("cost_usd")))
+            known = Traced(key, request_id, known.at, told["url"], to_micro(told.get("cost_usd")))
         found[request_id] = known
     return list(found.values())
 
@@ -154,7 +155,7 @@ def _from_sidecars(folder: Path) -> list[Traced]:
             there = isinstance(size, int) and isinstance(sha256, str) and video.is_file()
             file = Downloaded(video.name, size, sha256) if there and video.stat().st_size == size else None  # type: ignore[arg-type]
             url = told.get("url")
-            cost = _micro(told.get("cost_usd"))
+            cost = to_micro(told.get("cost_usd"))
             found.append(Traced(key, request_id, at, url if isinstance(url, str) else None, cost, file))
     return found
 
@@ -175,9 +176,3 @@ def _epoch(text: object) -> float | None:
         return datetime.fromisoformat(str(text)).timestamp()
     except ValueError:
         return None
-
-
-def _micro(dollars: object) -> int | None:
-    if isinstance(dollars, bool) or not isinstance(dollars, int | float):
-        return None
-    return round(dollars * 1_000_000)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from batchgen.money import micro_of
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -29,7 +31,7 @@ Price: TypeAlias = int | Mapping[str, int]
 class Model:
     """A model whose parameters and prices are known.
 
-    `schema_module` names the module whose `Params` is the pydantic schema; it is imported on first use.
+    `schema_module` names the module whose `SCHEMA` is the pydantic schema; it is imported on first use.
     """
 
     slug: str
@@ -44,7 +46,7 @@ class Model:
     @property
     def schema(self) -> type[BaseModel]:
         """The pydantic schema of its parameters (imports pydantic)."""
-        params: type[BaseModel] = import_module(self.schema_module).Params
+        params: type[BaseModel] = import_module(self.schema_module).SCHEMA
         return params
 
 
@@ -107,5 +109,5 @@ def table(model: str) -> Table:
     """
     text = files(__package__).joinpath("prices.toml").read_text(encoding="utf-8")
     entry = tomllib.loads(text, parse_float=Decimal)[model]
-    prices = {cell: int(amount * 1_000_000) for cell, amount in entry["usd"].items()}
+    prices = {cell: micro_of(amount) for cell, amount in entry["usd"].items()}
     return Table(MappingProxyType(prices), f"estimate of {entry['as_of']}: {entry['source']}")

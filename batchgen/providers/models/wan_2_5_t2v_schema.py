@@ -88,3 +88,6 @@ class Wan25Params(BaseModel):
         default=None,
         description="An https URL, or a wav or mp3 beside the manifest: 3–30 s, at most 15 MB.",
     )
+
+
+SCHEMA = Wan25Params

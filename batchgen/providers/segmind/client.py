@@ -23,12 +23,13 @@ from yarl import URL
 
 from batchgen import __version__
 from batchgen.errors import ClipError, DownloadError, NowError, UnknownError, UnsureError, UsageError
+from batchgen.money import to_micro
 from batchgen.providers.base import Accepted, Gone, HistoryPage, HistoryRow, Outcome, Source
 from batchgen.providers.segmind.errors import get_error, server_time, submit_error, too_many, upload_error
 from batchgen.providers.segmind.history import read_history, row_of
 from batchgen.providers.segmind.http import ExchangeFailed, Http, address, is_loopback
 from batchgen.providers.segmind.jobs import read_inline, read_outcome
-from batchgen.providers.segmind.parse import Answer, find_link, mapping, micro_dollars, request_id_in
+from batchgen.providers.segmind.parse import Answer, find_link, mapping, request_id_in
 from batchgen.redact import Redactor
 
 DEFAULT_BASE: Final = "https://api.segmind.com"
@@ -158,7 +159,7 @@ class Segmind:
         data = answer.data()
         if answer.status == 404 and "no credits" in answer.told().lower():
             return 0
-        paid, free = (micro_dollars(mapping(data).get(name), debt=True) for name in ("credits", "free-credits"))
+        paid, free = (to_micro(mapping(data).get(name), debt=True) for name in ("credits", "free-credits"))
         if answer.ok and paid is not None:
             return max(0, paid + (free or 0))
         raise get_error("balance", answer, time.time())

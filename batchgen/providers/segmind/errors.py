@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Final
 
+from batchgen import retry
 from batchgen.errors import AccountError, CallError, ClipError, NowError, UnsureError
 from batchgen.providers.base import Cause
-from batchgen.providers.segmind.parse import Answer, epoch, seconds
+from batchgen.providers.segmind.parse import Answer, epoch
 
 _CONTENT: Final = re.compile(
     r"moderation|content (policy|filter|block|violation)|policy violation|inspection|\bsafety\b|\bnsfw\b|\brai\b"
@@ -102,23 +102,15 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     held against the server's own `Date`, so that a wrong clock on this machine does no harm.
     """
     clock = server_time(headers) or now
-    wait = seconds(headers.get("retry-after"))
-    if wait is None:
-        at = _http_date(headers.get("retry-after", "")) or epoch(headers.get("x-rate-limit-reset-at-utc"))
-        wait = None if at is None else at - clock
+    wait = retry.retry_after(headers.get("retry-after"), clock)
+    if wait is None and (at := epoch(headers.get("x-rate-limit-reset-at-utc"))) is not None:
+        wait = at - clock
     return None if wait is None else min(max(wait, 1.0), _LONGEST_WAIT_S)
 
 
 def server_time(headers: Mapping[str, str]) -> float | None:
     """The server's clock by its `Date` header, in epoch seconds; None if it sent none."""
-    return _http_date(headers.get("date", ""))
-
-
-def _http_date(text: str) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
+    return retry.http_date(headers.get("date", ""))
 
 
 def _not_acceptable(answer: Answer, text: str) -> CallError:

@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 from batchgen.errors import UnknownError
+from batchgen.money import to_micro
 from batchgen.providers.base import Completed, HistoryPage, HistoryRow
 from batchgen.providers.segmind.errors import server_time
 from batchgen.providers.segmind.jobs import judge
-from batchgen.providers.segmind.parse import Answer, Say, decode, epoch, file_bytes, mapping, micro_dollars, usable_id
+from batchgen.providers.segmind.parse import Answer, Say, decode, epoch, file_bytes, mapping, usable_id
 
 Ask: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Answer]]  #: query of one page -> its answer
 
@@ -129,7 +130,7 @@ def read_row(raw: object, say: Say) -> HistoryRow | None:
     body = {key: raw[key] for key in ("generation_url", "output", "error", "message") if raw.get(key)}
     outcome = judge(body, status, say)
     if isinstance(outcome, Completed):
-        outcome = replace(outcome, cost=micro_dollars(raw.get("credits_deduction")))
+        outcome = replace(outcome, cost=to_micro(raw.get("credits_deduction")))
     sent = raw.get("request_body")
     params = mapping(decode(sent) if isinstance(sent, str) else sent)  # some keep it as text of text
     times = (epoch(raw.get(name)) for name in _MADE_AT)
@@ -139,7 +140,7 @@ def read_row(raw: object, say: Say) -> HistoryRow | None:
         outcome=outcome,
         params=params or None,
         at=next((at for at in times if at is not None), None),
-        charged=micro_dollars(raw.get("credits_deduction")),
+        charged=to_micro(raw.get("credits_deduction")),
     )
 
 

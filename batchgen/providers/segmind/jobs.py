@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from batchgen.money import to_micro
 from batchgen.providers.base import Cause, Completed, Outcome, Refused, Running
 from batchgen.providers.segmind.errors import cause_of
 from batchgen.providers.segmind.parse import (
@@ -14,7 +15,6 @@ from batchgen.providers.segmind.parse import (
     file_bytes,
     find_link,
     mapping,
-    micro_dollars,
     reason_in,
     seconds,
 )
@@ -55,9 +55,9 @@ def read_inline(answer: Answer, url: str) -> Completed:
     told = answer.headers
     return Completed(
         url=url,
-        cost=micro_dollars(told.get("x-cost")),
+        cost=to_micro(told.get("x-cost")),
         run_s=seconds(told.get("x-generation-time")),
-        remaining_credits=micro_dollars(told.get("x-remaining-credits")),
+        remaining_credits=to_micro(told.get("x-remaining-credits")),
     )
 
 
@@ -96,10 +96,10 @@ def _completed(body: Mapping[str, Any], say: Say) -> Completed:
 def _metrics(body: Mapping[str, Any]) -> Completed:
     metrics = mapping(body.get("metrics"))
     return Completed(
-        cost=micro_dollars(metrics.get("cost")),
+        cost=to_micro(metrics.get("cost")),
         queue_s=seconds(metrics.get("queue_time")),
         run_s=seconds(metrics.get("inference_time")),
-        remaining_credits=micro_dollars(metrics.get("remaining_credits")),
+        remaining_credits=to_micro(metrics.get("remaining_credits")),
     )
 
 

@@ -27,7 +27,6 @@ _PREFERRED: Final = (
 _NOT_OUTPUT: Final = frozenset({"input", "inputs", "parameters", "params", "request", "request_body", "audio"})
 _VIDEO_NAME: Final = re.compile(r"\.(mp4|m4v|mov|webm|mkv)$", re.IGNORECASE)
 _REASONS: Final = ("error", "error_description", "detail", "message", "reason", "msg")
-_DOLLAR: Final = Decimal(1_000_000)
 _ABSURD: Final = Decimal(10) ** 30
 
 
@@ -186,14 +185,6 @@ def _video_name(link: str) -> bool:
 
 
 # --- numbers and times ---------------------------------------------------------------------------------
-
-
-def micro_dollars(value: object, *, debt: bool = False) -> int | None:
-    """USD as JSON number or text, to the micro-dollar; None when absurd, or negative without `debt`."""
-    number = _decimal(value)
-    if number is None or abs(number) > 1_000_000 or (number < 0 and not debt):
-        return None
-    return int((number * _DOLLAR).to_integral_value())
 
 
 def seconds(value: object) -> float | None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import CallError, UnknownError
+from batchgen.money import to_micro
 from batchgen.providers.base import Cause, Completed, Refused, Running
 from batchgen.providers.segmind.errors import get_error, submit_error, upload_error
 from batchgen.providers.segmind.history import row_of
@@ -20,7 +21,6 @@ from batchgen.providers.segmind.parse import (
     file_bytes,
     find_link,
     is_link,
-    micro_dollars,
     request_id_in,
     seconds,
 )
@@ -163,7 +163,7 @@ def test_every_known_shape_of_output_gives_the_link(body: dict[str, Any], expect
 )
 def test_money_is_whole_micro_dollars_or_unknown(value: object, expected: int | None) -> None:
     """An unknown price is unknown, never 0."""
-    assert micro_dollars(value) == expected
+    assert to_micro(value) == expected
 
 
 def test_times_are_read_in_every_usual_way() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 from fakes import wanted
 
-from batchgen.cli.learned import learned_of
 from batchgen.events import AnswerLost, Generated, SubmitStarted, Submitted
 from batchgen.history.report import LOOKS, HistoryCheck
 from batchgen.ledger import Home, SqliteLedger, replacing
 from batchgen.ratelimit.memory import AccountMemory
 from batchgen.views.facts import facts_of
+from batchgen.views.learned_facts import learned_of
 
 
 def test_what_was_learned_is_by_class_with_the_looks_that_it_leads_to(tmp_path: Path, monkeypatch: Any) -> None:

@@ -17,8 +17,8 @@ from batchgen.errors import UsageError
 from batchgen.events import AnswerLost, Blocked, Failed, FailedForNow, Forgotten, Retried, SubmitStarted, Submitted
 from batchgen.ledger import SqliteLedger
 from batchgen.manifest import load, rerolls
-from batchgen.planning.selection import Retake, named, why_not
-from batchgen.planning.selection import rerolls as rerolls_of
+from batchgen.planning.retakes import Retake, named, why_not
+from batchgen.planning.retakes import rerolls as rerolls_of
 from batchgen.states import advance
 
 MANIFEST = """
@@ -58,6 +58,15 @@ def test_a_name_with_the_signs_of_a_glob_is_taken_as_it_stands() -> None:
     """`[a]_1` is a legal name, and means no other clip."""
     clips = rows([replace(wanted(0), name="[a]_1"), replace(wanted(1), name="a_1")])
     assert [clip.row for clip in named(clips, ["[a]_1"])] == [1]
+
+
+def test_commas_separate_globs_but_a_name_with_a_comma_is_itself() -> None:
+    """`reroll 'a_1, b*'` means both; a clip called `a, b` can still be named."""
+    clips = [Clip(row, replace(wanted(row), name=name)) for row, name in enumerate(("a_1", "b_1", "c_1", "a_1, b_1"))]
+    assert [clip.row for clip in named(clips, ["a_1, b*"])] == [0, 1]
+    assert [clip.row for clip in named(clips, ["a_1, b_1"])] == [3]
+    with pytest.raises(UsageError, match="called nothing"):
+        named(clips, ["a_1,nothing"])
 
 
 # --- retries --------------------------------------------------------------------------------------------------

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from batchgen.ledger import SANDBOX_ORIGIN
 from batchgen.ledger.reader import Reader
 from batchgen.polling.schedule import MEMORY, RunTimes, affordable_looks
 from batchgen.providers import models
 from batchgen.ratelimit.adaptive_rate import HEADROOM
 from batchgen.ratelimit.memory import AccountMemory, Remembered
-from batchgen.views.facts import SANDBOX_ORIGIN
 from batchgen.views.learned import Learned, Taught
 
 #: A clip's calls beside its looks: submission and result.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from batchgen.clip import REPLACED, Clip, State, Wanted
 from batchgen.errors import UsageError
 from batchgen.manifest.rerolls import further
 from batchgen.retry import MAX_ATTEMPTS
+from batchgen.selection import globs, matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +32,22 @@ def named(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
     """
     found: dict[int, Clip] = {}
     every = list(clips)
-    for word in words:
+    for word in _split(every, words):
         glob = word.removesuffix(".mp4")
         fits = [clip for clip in every if clip.wanted.name == glob]
-        fits = fits or [clip for clip in every if fnmatch.fnmatchcase(clip.wanted.name, glob)]
+        fits = fits or [clip for clip in every if matches(glob, clip.wanted.name)]
         if not fits:
             near = get_close_matches(glob, [clip.wanted.name for clip in every], n=3)
-            mend = f"; did you mean {' or '.join(near)}?" if near else "; `batchgen report --bill --by clip` names all"
-            raise UsageError(f"no clip of this batch is called {word}{mend}")
+            tip = f"did you mean {' or '.join(near)}?" if near else "`batchgen report --bill --by clip` names all"
+            raise UsageError(f"no clip of this batch is called {word}", tip=tip)
         found |= {clip.row: clip for clip in fits}
     return list(found.values())
+
+
+def _split(clips: Iterable[Clip], words: Sequence[str]) -> list[str]:
+    """Split words at their commas, but for one that is a clip's very name."""
+    names = {clip.wanted.name for clip in clips}
+    return [part for word in words for part in ([word] if word.removesuffix(".mp4") in names else globs(word))]
 
 
 def in_doubt(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
@@ -52,7 +58,7 @@ def in_doubt(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
     """
     every = list(clips)
     found: dict[int, Clip] = {}
-    for word in words:
+    for word in _split(every, words):
         fits = named(every, [word])
         doubtful = [clip for clip in fits if clip.state in (State.UNCONFIRMED, State.LOST)]
         if not doubtful:

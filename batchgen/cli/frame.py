@@ -1,13 +1,16 @@
-"""What the live display says beyond counts: the time that is left, and what holds a run up."""
+"""One frame of the live display, taken from a run: counts, money, the time that is left, and what holds the run up."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from batchgen.clip import State
 from batchgen.planning import time_needed
 from batchgen.planning.inputs import latency_of
+from batchgen.views.progress import Frame
+from batchgen.views.text import plural
 
 if TYPE_CHECKING:
     from batchgen.runner.context import RunContext
@@ -15,12 +18,48 @@ if TYPE_CHECKING:
 
 #: A pause shorter than this is the pace, not news (seconds).
 SHORT_S = 2.0
-#: From so many ends on, this run's own pace says more than a plan.
+#: After so many clips have ended, this run's own pace says more than a plan.
 ENOUGH = 5
 
 
+def frame_of(
+    session: Session, tools: RunContext, finished: int, failures: Iterable[tuple[str, str]], done: Iterable[str]
+) -> Frame:
+    """Take a frame of a run.
+
+    Args:
+        session: the run.
+        tools: its parts; they exist once it has begun.
+        finished: clips that ended in this run.
+        failures: the last ones, name and reason.
+        done: the names of the clips that were done last.
+    """
+    ledger = session.ledger
+    return Frame(
+        name=session.manifest.name,
+        counts=ledger.live_totals.counts,
+        unwanted=ledger.live_totals.unwanted,
+        spent=ledger.money.spent,
+        reserved=ledger.money.reserved,
+        cap=ledger.money.caps.usd,
+        estimated_left=cost_left(session),
+        unpriced=ledger.money.unpriced,
+        elapsed_s=session.elapsed_s,
+        eta_s=time_left(session, finished),
+        rpm=tools.pacer.rate or None,
+        rpm_asked=tools.pacer.ceiling or None,
+        calls_last_minute=tools.pacer.calls_last_minute,
+        in_flight=tools.places.taken,
+        in_flight_limit=int(tools.places.limit),
+        queue_s=tools.places.queue_s,
+        note=note_of(tools),
+        failures=tuple(failures),
+        done_last=tuple(done),
+    )
+
+
 def time_left(session: Session, finished: int) -> float | None:
-    """Seconds until all is settled, by this run's own pace once it has one."""
+    """Seconds until every clip has ended, by this run's own pace once it has one."""
     counts = session.ledger.live_totals.counts
     left = sum(n for state, n in counts.items() if not state.settled)
     if left == 0:
@@ -35,7 +74,7 @@ def time_left(session: Session, finished: int) -> float | None:
 
 
 def cost_left(session: Session) -> int | None:
-    """What the clips that wait are likely to cost; None when that is not known of all of them."""
+    """What the pending clips are likely to cost, micro-dollars; None when that is not known of all of them."""
     counts = session.ledger.live_totals.counts
     wanted = sum(counts.values())
     estimate = session.estimate
@@ -49,7 +88,7 @@ def note_of(tools: RunContext) -> str:
     counts = tools.ledger.live_totals.counts
     if tools.shutdown.requested:
         paid = counts[State.GENERATING] + counts[State.DOWNLOADING]
-        return f"stopping ({tools.shutdown.why}): collecting {paid} paid clips"
+        return f"stopping ({tools.shutdown.why}): waiting for {plural(paid, 'paid clip')}"
     if tools.waits:
         return f"submissions wait for what is in flight ({tools.waits})"
     left = tools.pacer.pauses_until - asyncio.get_running_loop().time()
