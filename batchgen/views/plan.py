@@ -1,4 +1,4 @@
-"""What `plan` answers: one object for programs, one text for people. All amounts of what is to come are estimates."""
+"""A plan: one object for programs, one text for people. All amounts of what is to come are estimates."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def plan_text(
     now: float = 0.0,
     tz: tzinfo | None = None,
 ) -> str:
-    """Say a plan in lines of at most `width` columns; `tz` None is local time, `now` is epoch seconds."""
+    """Write a plan in lines of at most `width` columns; `tz` None is local time, `now` is epoch seconds."""
     ellipsis = "..." if ascii else "…"
     parts = [
         [
-            *wrap(f"{one_line(plan.name)}: {plural(plan.wanted, 'clip')} wanted", width),
+            *wrap(f"{one_line(plan.name)}: {plural(plan.wanted, 'clip')} in the manifest", width),
             *step_lines(plan, width, ascii=ascii, colour=colour, now=now, tz=tz),
         ],
         clip_lines(plan, width, ascii=ascii),
@@ -161,10 +161,10 @@ def _clip(clip: PlannedClip) -> dict[str, Any]:
 def _table(plan: Plan, width: int, ellipsis: str) -> list[str]:
     if not plan.groups:
         return []
-    rows = [("Clips", "Size", "Length", "Model", "Each", "Together"), *map(_row, plan.groups[:_GROUPS_SHOWN])]
+    rows = [("Clips", "Size", "Length", "Model", "Unit", "Total"), *map(_row, plan.groups[:_GROUPS_SHOWN])]
     widths = [max(columns(row[i]) for row in rows) for i in range(6)]
     widths[3] = max(8, min(widths[3], width - 12 - sum(widths) + widths[3]))
-    lines = ["What is submitted, prices estimated", *(_aligned(row, widths, ellipsis) for row in rows)]
+    lines = ["To generate (estimated)", *(_aligned(row, widths, ellipsis) for row in rows)]
     if len(plan.groups) > _GROUPS_SHOWN:
         lines.append(f"  and {len(plan.groups) - _GROUPS_SHOWN:,} more kinds (--json lists all)")
     return [fit(line, width, ellipsis) for line in lines]
@@ -192,14 +192,14 @@ def _aligned(row: tuple[str, ...], widths: list[int], ellipsis: str) -> str:
 
 
 def _estimates(plan: Plan, width: int) -> list[str]:
-    told = [
+    text = [
         ("Estimated cost", _cost(plan)),
         *(("", text) for text in _sources(plan)),
         ("Estimated time", _time(plan)),
         ("Estimated disk", _disk(plan)),
         ("Budget", _budget(plan)),
     ]
-    return [line for label, text in told for line in under(f"{label:<16}", text, width)]
+    return [line for label, text in text for line in under(f"{label:<16}", text, width)]
 
 
 def _cost(plan: Plan) -> str:
@@ -242,16 +242,19 @@ def _disk(plan: Plan) -> str:
 
 def _budget(plan: Plan) -> str:
     budget = "none set" if plan.cap is None else usd(plan.cap)
-    told = f"{budget} (spent {usd(plan.spent)}, reserved {usd(plan.reserved)})"
+    text = f"{budget} (spent {usd(plan.spent)}, reserved {usd(plan.reserved)})"
     if plan.caps.usd_per_day is not None:
-        told += f", {usd(plan.caps.usd_per_day)} a day ({usd(plan.today)} today)"
+        text += f", {usd(plan.caps.usd_per_day)} a day ({usd(plan.today)} today)"
     if plan.caps.clips is not None:
-        told += f", {plural(plan.caps.clips, 'clip')} ({plan.paid_clips:,} submitted)"
+        text += f", {plural(plan.caps.clips, 'clip')} ({plan.paid_clips:,} submitted)"
     count = len(plan.submit)
     if plan.reach is None or not count:
-        return told
-    enough = f"all {count:,}" if plan.barrier is None else f"the first {plan.reach:,} of {count:,}"
-    return f"{told}, enough for {enough}"
+        return text
+    return f"{text}, {_reach(plan.reach, count) if plan.barrier is not None else 'enough'}"
+
+
+def _reach(reach: int, count: int) -> str:
+    return f"enough for the first {reach:,} of {count:,}" if reach else "not enough for one clip"
 
 
 def _hanging(text: str, width: int) -> list[str]:
