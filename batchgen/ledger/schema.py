@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import TypeAlias
 
 from batchgen.clip import FREE, REPLACED, Clip, Request, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
@@ -18,6 +19,8 @@ from batchgen.events import EVENTS, Event
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
 SCHEMA = 3
+#: An event as it is written: the clip after it, the event, its time, the clip's price class.
+Write: TypeAlias = tuple[Clip, Event, float, str]
 #: What a ledger that can't be used leaves to type.
 REMEDY = "`batchgen recover` with this manifest builds a new one; `batchgen doctor` looks"
 #: From version n to n + 1: SQL, run in one transaction. Released ledgers are kept under tests.
@@ -305,8 +308,13 @@ def _micro(seconds: float | None) -> int | None:
     return round(seconds * 1e6) if seconds is not None and abs(seconds) < 2**43 else None
 
 
-def write(db: sqlite3.Connection, writes: Iterable[tuple[Clip, Event, float, str]]) -> int:
-    """Write events (clip after it, event, time, price class) and what the clips are after them.
+def storable_id(request_id: str | None) -> str | None:
+    """Give a request id as it is stored: one that no text column holds is stored with question marks."""
+    return request_id if request_id is None or request_id.isascii() else str(_storable(request_id))
+
+
+def write(db: sqlite3.Connection, writes: Iterable[Write]) -> int:
+    """Write events and what the clips are after them.
 
     The caller owns the transaction. Returns the number of the last event; those before it count down from there.
     """

@@ -129,8 +129,8 @@ def _drift(price_class: str, quote: Quote) -> dict[str, Any]:
     return {
         "class": price_class,
         "charged_usd": dollars(quote.each),
-        "told_usd": dollars(quote.told),
-        "told_by": str(quote.teller),
+        "told_usd": dollars(quote.listed),
+        "told_by": str(quote.listed_by),
         "charges": quote.charges,
         "drift_percent": quote.drift_percent,
         "text": drift_text(price_class, quote),

@@ -36,7 +36,7 @@ from batchgen.cli.commands.help import TOPICS, summary, topic_text
 from batchgen.cli.overview import COMMANDS
 from batchgen.clip import State
 from batchgen.errors import Exit
-from batchgen.planning import Given, make_plan
+from batchgen.planning import Conditions, make_plan
 from batchgen.sandbox.faults import Faults
 from batchgen.views.bill import audit_object, bill_object
 from batchgen.views.doubts import ClipProblem
@@ -225,7 +225,9 @@ def test_every_field_of_the_json_answers_is_explained() -> None:
     problems = [ClipProblem("a", State.FAILED, "why"), ClipProblem("b", State.LOST, "why")]
     facts = Facts("n", {}, 0, 0, 0, None, None, "clips", problems, "n")
     status = status_object(facts, now=0.0)
-    plan = plan_object(make_plan([], [], quote=lambda _m, _p: Quote(None, PriceSource.UNKNOWN), given=Given()))
+    plan = plan_object(
+        make_plan([], [], quote=lambda _m, _p: Quote(None, PriceSource.UNKNOWN), conditions=Conditions())
+    )
     fields = {*status, *plan, *status["state"], *status["failures"][0], *status["attention"][0]}
     assert not [field for field in sorted(fields) if f"`{field}`" not in said]
 

@@ -28,12 +28,12 @@ def forget(
     a clip again, and may pay for it again.
     """
     from batchgen.events import Forgotten
-    from batchgen.ledger import Ledger
+    from batchgen.ledger import SqliteLedger
     from batchgen.money import usd
     from batchgen.planning import retakes
     from batchgen.views.text import dollars, one_line, plural
 
-    ledger = Ledger(ledger_folder(manifest, folder, sandbox=sandbox))
+    ledger = SqliteLedger(ledger_folder(manifest, folder, sandbox=sandbox))
     try:
         ledger.recover()  # what a killed run was submitting is unconfirmed, too
         chosen = retakes.in_doubt(ledger.clips(), clips)

@@ -34,7 +34,7 @@ from batchgen.events import (
     SubmitStarted,
     Submitted,
 )
-from batchgen.ledger import Ledger, Reader
+from batchgen.ledger import Reader, SqliteLedger
 from batchgen.views.bill import bill_object, bill_text, exact, summary_lines
 from batchgen.views.text import columns
 
@@ -74,7 +74,7 @@ NIGHT: list[list[Event]] = [
 @pytest.fixture
 async def ledger(tmp_path: Path) -> Path:
     folder = tmp_path / "night"
-    with closing(Ledger(folder, wall_clock=lambda: at(30))) as opened:
+    with closing(SqliteLedger(folder, wall_clock=lambda: at(30))) as opened:
         opened.sync(replace(wanted(n), label="city=Tokyo" if n % 2 else "") for n in range(len(NIGHT)))
         for row, events in enumerate(NIGHT, 1):
             clip = opened.clip(row)
