@@ -37,7 +37,7 @@ class EventsFile:
 
     Args:
         path: of the file; its folder must be there.
-        redact: takes secrets out of a text; asked for every text that is written.
+        redact: takes secrets out of a text; called for every text that is written.
         run: the run's id, in every line.
         now: the clock, epoch seconds.
     """
@@ -80,7 +80,7 @@ class EventsFile:
         self.flush()
 
     def flush(self) -> None:
-        """Hand what was written to the system; happens by itself once a second while events come."""
+        """Flush to the system; happens by itself once a second while events come."""
         self._flushed_at = self._now()
         if self._file is not None:
             try:
@@ -99,8 +99,8 @@ class EventsFile:
         if self._file is None:
             return
         now = self._now()
-        told = {_LABELS.get(name, name): self._told(name, value) for name, value in own.items()}
-        line = {"t": stamp_utc(now), **head, **told, "run": self._run}
+        values = {_LABELS.get(name, name): self._value(name, value) for name, value in own.items()}
+        line = {"t": stamp_utc(now), **head, **values, "run": self._run}
         try:
             text = self._redact(_JSON.encode(line))
             self._file.write(text.encode("utf-8", "replace") + b"\n")
@@ -109,7 +109,7 @@ class EventsFile:
         if now - self._flushed_at >= _SECONDS_A_FLUSH:
             self.flush()
 
-    def _told(self, name: str, value: object) -> object:
+    def _value(self, name: str, value: object) -> object:
         if name in _MONEY:
             return exact_usd(value) if isinstance(value, int) else None
         if name == "at" and isinstance(value, int | float):

@@ -45,7 +45,7 @@ def columns(*, urls: bool = False) -> Mapping[str, Kind]:
 
 
 def rows(requests: Iterable[tuple[Clip, bool]], *, urls: bool = False) -> Iterator[list[Value]]:
-    """Give a row for each request, as it is asked for: its values in the order of `columns`.
+    """Give a row for each request, one at a time: its values in the order of `columns`.
 
     Args:
         requests: each as its clip with it as `request`, and whether it is the clip's last.
