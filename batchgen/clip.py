@@ -98,11 +98,11 @@ def _price_class(model: str, params: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One paid submission for a clip. `held` is what the budget still reserves for it."""
+    """One paid submission for a clip. `reserved` is what the budget still reserves for it."""
 
     n: int
     intent_at: float
-    held: int = 0
+    reserved: int = 0
     request_id: str | None = None
     submitted_at: float | None = None
     completed_at: float | None = None
@@ -114,7 +114,7 @@ class Request:
     outcome: str = "open"  #: open, refused, failed, charged, unsure, lost, absent, forgotten
     sent: str | None = None  #: JSON as sent, where it differs from the clip's params (uploaded audio)
     estimate: int | None = None  #: what it was likely to cost when it was submitted
-    looks: int | None = None  #: status calls made for it; None: not known in full
+    poll_count: int | None = None  #: status calls made for it; None: not known in full
 
     @property
     def free(self) -> bool:
@@ -165,6 +165,18 @@ class Clip:
         return self.request is not None and self.request.outcome == "forgotten"
 
 
+#: The order of submission in SQL, over the columns of the ledger's table; `submission_order` is the same in Python.
+SUBMISSION_ORDER = "take, priority DESC, ord, id"
+
+
+def submission_order(wanted: Wanted, row: int = 0) -> tuple[int, int, int, int]:
+    """Give the key by which clips are submitted: first takes of all prompts, then by priority, then as in the manifest.
+
+    `row`, the ledger's number of the clip, decides between equals.
+    """
+    return wanted.take, -wanted.priority, wanted.order, row
+
+
 class ClipSummary(NamedTuple):
     """A clip of the ledger, wanted or not, with what all of its requests cost. Micro-dollars, epoch seconds."""
 
@@ -186,7 +198,7 @@ class ClipSummary(NamedTuple):
     reason: str
     at: float | None  #: when the last request was made
     spent: int  #: what is known to have been charged
-    held: int  #: what is still reserved
+    reserved: int  #: what the budget still reserves for them
     uncharged: int  #: requests that may have cost something, and nothing is reserved for them
     flags: str = ""
     attempts: int = 0  #: requests that were accepted, or may have been

@@ -18,11 +18,11 @@ from batchgen.billing.budget import Budget, Caps
 from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import Exit
 from batchgen.events import Event
-from batchgen.ledger import Ledger, Reader
+from batchgen.ledger import Reader, SqliteLedger
 from batchgen.runner.assembly import Assembly, Forecast, assemble
 from batchgen.runner.context import RunContext
-from batchgen.runner.dispatcher import Orders
 from batchgen.runner.session import alongside
+from batchgen.selection import Selection
 from batchgen.settings import Settings
 
 #: No night lasts longer; a run that does hangs.
@@ -75,8 +75,8 @@ class Limits:
 class FlatForecast(Forecast):
     """Expects the prices that a test sets, whatever is charged."""
 
-    def __init__(self, ledger: Ledger, limits: Limits) -> None:
-        super().__init__(ledger, limits.settings)
+    def __init__(self, ledger: SqliteLedger, limits: Limits) -> None:
+        super().__init__(ledger.money, limits.settings)
         self._money = ledger.money
         self._limits = limits
 
@@ -107,6 +107,7 @@ class Life:
     events: list[tuple[Clip, Event]] = field(default_factory=list)
     killed: bool = False
     lasted_s: float = 0.0
+    rpm: float = 0.0  #: calls a minute that were permitted at its end
 
     @property
     def exit(self) -> Exit | None:
@@ -149,7 +150,7 @@ class Batch:
 
     def live(
         self,
-        orders: Orders | None = None,
+        orders: Selection | None = None,
         *,
         kill: Kill | None = None,
         beside: Beside | None = None,
@@ -157,19 +158,19 @@ class Batch:
         """Run until it ends by itself, or dies."""
         with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(self.clock, thread_s=self.limits.commit_s)) as runner:
             try:
-                return runner.run(self._live(orders or Orders(), kill, beside))
+                return runner.run(self._live(orders or Selection(), kill, beside))
             finally:
                 self.clock = runner.get_loop().time()
 
-    async def _live(self, orders: Orders, kill: Kill | None, beside: Beside | None) -> Life:
+    async def _live(self, orders: Selection, kill: Kill | None, beside: Beside | None) -> Life:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        ledger = Ledger(self.folder, wall_clock=lambda: EPOCH + loop.time())
+        ledger = SqliteLedger(self.folder, wall_clock=lambda: EPOCH + loop.time())
         try:
-            assembly = self._assembled(ledger, orders)
+            assembly = await self._assembled(ledger, orders)
             life = Life(assembly.context)
             ledger.observers.append(lambda clip, event: None if life.killed else life.events.append((clip, event)))
-            work = loop.create_task(self._run(assembly, beside))
+            work = loop.create_task(self._run(ledger, assembly, beside))
             self._arm(life, kill, work)
             try:
                 async with asyncio.timeout(NIGHT_S):
@@ -178,25 +179,28 @@ class Batch:
                 if not life.killed:
                     raise
             life.lasted_s = loop.time() - began
+            life.rpm = life.tools.pacer.snapshot().rpm
             return life
         finally:
             ledger.close()
             self._next_folder()
 
-    async def _run(self, assembly: Assembly, beside: Beside | None) -> None:
+    async def _run(self, ledger: SqliteLedger, assembly: Assembly, beside: Beside | None) -> None:
         tools = assembly.context
-        tools.ledger.recover()
-        tools.ledger.sync(self.wanted)
+        ledger.recover()
+        ledger.sync(self.wanted)
+        ledger.set_limits(self.limits.caps)
         tools.clips_dir.mkdir(exist_ok=True)
         await alongside(assembly.dispatcher.run(), beside and partial(beside, tools))
 
-    def _assembled(self, ledger: Ledger, orders: Orders) -> Assembly:
-        return assemble(
+    async def _assembled(self, ledger: SqliteLedger, selection: Selection) -> Assembly:
+        return await assemble(
             ledger,
             self.provider,
             self.downloads,
             self.limits.settings,
-            orders=orders,
+            clips_dir=self.folder / "clips",
+            selection=selection,
             forecast=FlatForecast(ledger, self.limits),
             dice=self.provider.dice.random,
         )
@@ -285,7 +289,7 @@ def _the_bill_is_right(batch: Batch, life: Life, clips: dict[str, Clip]) -> None
     live, disk = life.tools.ledger.money, batch.money()
     for mine, theirs in ((live, disk), *((live.on(day), sums) for day, sums in disk.days.items())):
         assert (mine.spent, mine.clips, mine.unpriced) == (theirs.spent, theirs.clips, theirs.unpriced)
-        assert (mine.held, mine.open) == (theirs.held, theirs.open)
+        assert (mine.reserved_by_class, mine.open) == (theirs.reserved_by_class, theirs.open)
     assert live.seen == disk.seen
     counts = life.tools.ledger.live_totals.counts
     for state in State:

@@ -1,7 +1,5 @@
-"""What clips cost, before and after.
+"""What clips cost, before and after. Pure, in whole micro-dollars (`batchgen.money`).
 
-Reading order: `charges` (what was really charged), `tariff` (what the next one is likely to cost), `wall` (the caps
-that nothing passes), `bill` (what a batch cost), `audit` (the bill held against the account's history).
-
-All of it is pure, in whole micro-dollars (`batchgen.money`).
+Reading order: `prices` (what a clip is likely to cost, by what was charged before), `budget` (the caps that no run
+passes), `bill` (what a batch cost), `audit` (the bill compared with the account's history).
 """

@@ -1,25 +1,33 @@
-"""What clips were really charged, and what that makes of the next one's estimate. Pure; whole micro-dollars.
+"""What the next clip is likely to cost: by what was charged, else by the manifest, else by the model's table. Pure.
 
-A price that nobody told is a promise of nobody. So an estimate says who told it (the manifest, the model's
-table), and gives way to the median of what was charged as soon as a few charges of its class were seen.
+Amounts are whole micro-dollars. The manifest and the table list a price; nobody guarantees it. So an estimate says
+which of them lists it, and the median of what was charged replaces it as soon as a few charges of its price class
+are known.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
-from batchgen.money import usd
+from batchgen.clip import Clip, Wanted
+from batchgen.events import Event, Generated, Lost
+from batchgen.money import price_class_of, usd
+from batchgen.providers.models import Prices, estimate
 
-#: What a ledger remembers drifts under: a JSON list of [class, charged, told, by whom, how many charges].
+log = logging.getLogger("batchgen.prices")
+
+#: The ledger's fact of prices that drifted: a JSON list of [class, charged, listed, by whom, how many charges].
 DRIFTS = "price_drifts"
-#: From so many charges of a price class on, they are believed over what was told.
+#: From so many charges of a price class on, their median replaces the listed price.
 ENOUGH = 3
 #: How many of the latest charges of a class count: a new price is learned within half of them.
 MEMORY = 50
-#: A charge this far from what was told is worth telling (percent).
+#: A charge this far from the listed price is reported (percent).
 DRIFT_PERCENT = 10
 
 
@@ -34,23 +42,23 @@ class PriceSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What one clip is likely to cost, and why that is believed. None is unknown, never 0."""
+    """What one clip is likely to cost, and on what grounds. None is unknown, never 0."""
 
     each: int | None
     source: PriceSource
-    told: int | None = None  #: what the manifest or the table says
-    teller: PriceSource = PriceSource.UNKNOWN  #: which of the two
+    listed: int | None = None  #: the price that the manifest or the table has
+    listed_by: PriceSource = PriceSource.UNKNOWN  #: which of the two
     charges: int = 0  #: how many charges of this class were seen, of the latest `MEMORY`
 
     @property
     def drift_percent(self) -> int | None:
-        """How far what was learned is from what was told, when that is worth telling: 28 is 28 % more."""
-        if self.source is not PriceSource.LEARNED or self.each is None or self.told is None:
+        """How far the learned price is from the listed one, when that is worth a report: 28 is 28 % more."""
+        if self.source is not PriceSource.LEARNED or self.each is None or self.listed is None:
             return None
-        apart = self.each - self.told
-        if abs(apart) * 100 <= self.told * DRIFT_PERCENT:
+        apart = self.each - self.listed
+        if abs(apart) * 100 <= self.listed * DRIFT_PERCENT:
             return None
-        return round(apart * 100 / self.told) if self.told else 100
+        return round(apart * 100 / self.listed) if self.listed else 100
 
 
 @dataclass(slots=True)
@@ -69,31 +77,77 @@ class ChargeHistory:
         if charge > 0:
             self._latest.setdefault(price_class, deque(maxlen=MEMORY)).append(charge)
 
-    def count(self, price_class: str) -> int:
-        """How many charges of this class are remembered."""
-        return len(self._latest.get(price_class, ()))
-
     def quote(self, price_class: str, *, manifest: int | None, table: int | None) -> Quote:
-        """Estimate one clip of this class: what was charged (of two middle ones the lower) beats what was told."""
-        teller = (
-            PriceSource.MANIFEST
-            if manifest is not None
-            else PriceSource.TABLE
-            if table is not None
-            else PriceSource.UNKNOWN
-        )
-        told = table if manifest is None else manifest
-        count = self.count(price_class)
-        if count >= ENOUGH:
-            middle = sorted(self._latest[price_class])[(count - 1) // 2]
-            return Quote(middle, PriceSource.LEARNED, told, teller, count)
-        return Quote(told, teller, told, teller, count)
+        """Estimate one clip of this class; the median is the lower one of two middle charges."""
+        listed, listed_by = _listed(manifest, table)
+        charges = sorted(self._latest.get(price_class, ()))
+        if len(charges) >= ENOUGH:
+            return Quote(charges[(len(charges) - 1) // 2], PriceSource.LEARNED, listed, listed_by, len(charges))
+        return Quote(listed, listed_by, listed, listed_by, len(charges))
+
+
+def _listed(manifest: int | None, table: int | None) -> tuple[int | None, PriceSource]:
+    if manifest is not None:
+        return manifest, PriceSource.MANIFEST
+    return table, PriceSource.UNKNOWN if table is None else PriceSource.TABLE
 
 
 def drift_text(price_class: str, quote: Quote) -> str:
-    """Tell of a price that is not what was told; empty when it is near enough."""
+    """Report a price that is not the listed one; empty when it is near enough."""
     percent = quote.drift_percent
     if percent is None:
         return ""
-    more = f"{abs(percent)} % {'more' if percent > 0 else 'less'} than the {quote.teller}'s {usd(quote.told)}"
+    more = f"{abs(percent)} % {'more' if percent > 0 else 'less'} than the {quote.listed_by}'s {usd(quote.listed)}"
     return f"{price_class} is charged {usd(quote.each)} a clip (median of the last {quote.charges}), {more}"
+
+
+class PriceBook:
+    """Quotes clips, and learns from every charge of a run (as an observer of its ledger).
+
+    Args:
+        prices: the manifest's.
+        charges: what was charged before.
+    """
+
+    def __init__(self, prices: Prices, charges: ChargeHistory) -> None:
+        self._prices = prices
+        self._charges = charges
+        self._reported: set[str] = set()
+        self._listed: dict[str, tuple[int | None, int | None]] = {}
+
+    def quote(self, model: str, params: Mapping[str, Any]) -> Quote:
+        """Estimate one clip with these parameters."""
+        manifest, table = self.listed(model, params)
+        return self._charges.quote(price_class_of(model, params), manifest=manifest, table=table)
+
+    def listed(self, model: str, params: Mapping[str, Any]) -> tuple[int | None, int | None]:
+        """Give the manifest's price and that of the model's table; looked up once for each price class."""
+        price_class = price_class_of(model, params)
+        if price_class not in self._listed:
+            self._listed[price_class] = self._prices.of(model, params), estimate(model, params)
+        return self._listed[price_class]
+
+    def drifts(self, kinds: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Quote]:
+        """Give the quotes that drifted from the listed price, by price class; `kinds` has one clip of each class."""
+        quotes = {price_class_of(model, params): self.quote(model, params) for model, params in kinds}
+        return {price_class: quote for price_class, quote in quotes.items() if quote.drift_percent is not None}
+
+    def estimate(self, wanted: Wanted) -> int | None:
+        """Give the likely price of one clip, in micro-dollars; None: unknown."""
+        return self.quote(wanted.model, wanted.values).each
+
+    def learn(self, clip: Clip, event: Event) -> None:
+        """Learn from a charge that is on disk; report once for each class when it is not the listed price."""
+        if not isinstance(event, Generated | Lost) or event.cost is None or _renewed(clip, event):
+            return
+        price_class = clip.wanted.price_class
+        self._charges.learn(price_class, event.cost)
+        text = drift_text(price_class, self.quote(clip.wanted.model, clip.wanted.values))
+        if text and price_class not in self._reported:
+            self._reported.add(price_class)
+            log.warning("prices: %s; estimates follow what is charged", text)
+
+
+def _renewed(clip: Clip, event: Generated | Lost) -> bool:
+    """A link that was asked for again comes with the same charge."""
+    return isinstance(event, Generated) and clip.request is not None and clip.request.completed_at != event.at

@@ -34,7 +34,7 @@ def frame_of(
         failures: the last ones, name and reason.
         done: the names of the clips that were done last.
     """
-    ledger = session.ledger
+    ledger, pace = session.ledger, tools.pacer.snapshot()
     return Frame(
         name=session.manifest.name,
         counts=ledger.live_totals.counts,
@@ -46,11 +46,11 @@ def frame_of(
         unpriced=ledger.money.unpriced,
         elapsed_s=session.elapsed_s,
         eta_s=time_left(session, finished),
-        rpm=tools.pacer.rate or None,
-        rpm_asked=tools.pacer.ceiling or None,
-        calls_last_minute=tools.pacer.calls_last_minute,
+        rpm=pace.rpm or None,
+        rpm_asked=pace.ceiling or None,
+        calls_last_minute=pace.calls_last_minute,
         in_flight=tools.places.taken,
-        in_flight_limit=int(tools.places.bound),
+        in_flight_limit=int(tools.places.limit),
         queue_s=tools.places.queue_s,
         note=note_of(tools),
         failures=tuple(failures),
@@ -69,7 +69,7 @@ def time_left(session: Session, finished: int) -> float | None:
     tools = session.tools
     latency = max((latency_of(clip.model, session.settings) for clip in session.manifest.wanted[:1]), default=None)
     start = session.pace.start
-    rpm, in_flight = (tools.pacer.rate, tools.places.expected) if tools else (start.rpm, start.in_flight)
+    rpm, in_flight = (tools.pacer.snapshot().rpm, tools.places.expected) if tools else (start.rpm, start.in_flight)
     return time_needed(left, rpm=rpm or None, in_flight=in_flight, latency_s=latency)
 
 
@@ -91,5 +91,6 @@ def note_of(tools: RunContext) -> str:
         return f"stopping ({tools.shutdown.why}): waiting for {plural(paid, 'paid clip')}"
     if tools.waits:
         return f"submissions wait for what is in flight ({tools.waits})"
-    left = tools.pacer.pauses_until - asyncio.get_running_loop().time()
-    return f"paused for {left:.0f} s: {tools.pacer.why_paused}" if left > SHORT_S else tools.alarm
+    pace = tools.pacer.snapshot()
+    left = pace.paused_until - asyncio.get_running_loop().time()
+    return f"paused for {left:.0f} s: {pace.why_paused}" if left > SHORT_S else tools.alarm

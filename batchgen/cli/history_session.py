@@ -10,16 +10,15 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from batchgen.billing.audit import Read
 from batchgen.errors import BatchgenError, CallError, UsageError
 from batchgen.ledger import SANDBOX_ORIGIN, Reader
 from batchgen.ledger.lock import holder
-from batchgen.providers.base import HistoryPage, Provider
-from batchgen.ratelimit.answers import Answers
-from batchgen.ratelimit.limiter import Call, Pacer
+from batchgen.providers.base import HistoryPage
+from batchgen.providers.paced import PacedProvider, whole_history
+from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.redact import Secret, account_of
 from batchgen.runner.connect import Access
@@ -53,7 +52,7 @@ async def _read(reader: Reader, models: list[str], span: tuple[float, float], gi
             pacing = group.create_task(pacer.run())
             try:
                 for model in models:
-                    pages.append(await _of_model(provider, pacer, model, span))  # noqa: PERF401 - kept if one fails
+                    pages.append(await whole_history(PacedProvider(provider, pacer), model, *span))  # noqa: PERF401 - kept if one fails
             except CallError as error:
                 why = f"the request history could not be read: {error}"
             finally:
@@ -64,10 +63,10 @@ async def _read(reader: Reader, models: list[str], span: tuple[float, float], gi
     return Read(rows, why="the request history could not be read whole")
 
 
-def _pacer(stack: AsyncExitStack, reader: Reader, settings: Settings, account: str) -> Pacer:
+def _pacer(stack: AsyncExitStack, reader: Reader, settings: Settings, account: str) -> LocalPacer:
     """Make the pacer of the account, at the rate of the batch's last run, or a small part of it during a run."""
     if settings.sandbox:
-        return Pacer(settings.rpm)
+        return LocalPacer(settings.rpm)
     settings = replace(settings, rpm=float(reader.meta("rpm") or settings.rpm))
     who = f"process {os.getpid()}, report of {reader.folder}"
     pace = PaceSetup.shared(settings, reader.meta("origin") or "", account, who)
@@ -75,10 +74,6 @@ def _pacer(stack: AsyncExitStack, reader: Reader, settings: Settings, account: s
     if pace.others:
         pace.step_back()
     return pace.pacer()
-
-
-async def _of_model(provider: Provider, pacer: Pacer, model: str, span: tuple[float, float]) -> HistoryPage:
-    return await Answers(pacer).insisting(Call.HISTORY, partial(provider.history, model, *span))
 
 
 def _key(reader: Reader) -> Secret:

@@ -28,11 +28,11 @@ GROUPS = {
         "export": "every request as a table",
     },
     "Around it": {
-        "sandbox": "the stand-in service, free",
-        "torture": "stress test of this machine",
-        "schema": "JSON Schema of the manifest",
+        "sandbox": "local stand-in, free",
+        "torture": "stress test, free",
+        "schema": "schema of the manifest",
         "completion": "completion for your shell",
-        "help": "the manual, topic by topic",
+        "help": "the manual, by topic",
     },
 }
 COMMANDS = tuple(name for group in GROUPS.values() for name in group)

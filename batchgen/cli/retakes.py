@@ -9,18 +9,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from batchgen.billing.prices import MEMORY, ChargeHistory
-from batchgen.billing.tariff import PriceBook
+from batchgen.billing.prices import MEMORY, ChargeHistory, PriceBook
 from batchgen.clip import Wanted
 from batchgen.errors import UsageError
-from batchgen.ledger import Ledger
+from batchgen.ledger import SqliteLedger
 from batchgen.manifest import Prices, load, rerolls
 from batchgen.money import micro_of, usd
 from batchgen.settings import find_manifest
 from batchgen.views.text import dollars, plural
 
 
-def under_names(ledger: Ledger, arg: str, takes: list[Wanted]) -> tuple[list[Wanted], PriceBook]:
+def under_names(ledger: SqliteLedger, arg: str, takes: list[Wanted]) -> tuple[list[Wanted], PriceBook]:
     """Give the takes under the names of the manifest's template, and what clips are likely to cost.
 
     A manifest that is gone or can't be read is no reason to refuse: names and prices are then plain ones.
@@ -33,7 +32,7 @@ def under_names(ledger: Ledger, arg: str, takes: list[Wanted]) -> tuple[list[Wan
     return takes, PriceBook(prices, ChargeHistory.of(ledger.charges(MEMORY)))
 
 
-def _manifest_of(ledger: Ledger, arg: str) -> Path:
+def _manifest_of(ledger: SqliteLedger, arg: str) -> Path:
     bound = ledger.folder / (ledger.meta("manifest") or "")
     return bound if bound.is_file() else find_manifest(arg)
 

@@ -11,13 +11,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import TypeAlias
 
 from batchgen.clip import FREE, REPLACED, Clip, Request, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
-from batchgen.events import EVENTS, Event
+from batchgen.events import EVENTS, FILE_NAMES, Event
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
 SCHEMA = 3
+#: An event as it is written: the clip after it, the event, its time, the clip's price class.
+Write: TypeAlias = tuple[Clip, Event, float, str]
 #: What a ledger that can't be used leaves to type.
 REMEDY = "`batchgen recover` with this manifest builds a new one; `batchgen doctor` looks"
 #: From version n to n + 1: SQL, run in one transaction. Released ledgers are kept under tests.
@@ -51,14 +54,17 @@ CREATE TABLE event(seq INTEGER PRIMARY KEY, clip INTEGER NOT NULL, at REAL NOT N
 """.replace("STATES", ",".join(f"'{state}'" for state in State))
 
 # ruff's S608 sees SQL put together from text; it is put together from our own column names only.
-_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in EVENTS}
+_FIELDS = {
+    kind: tuple((field.name, FILE_NAMES.get(field.name, field.name)) for field in fields(kind)) for kind in EVENTS
+}
 _NOTHING = (None, "")
 _REQUEST = [field.name for field in fields(Request)]
+_COLUMNS = [FILE_NAMES.get(name, name) for name in _REQUEST]
 _WANTED = "key, prompt_id, take, model, params, name, ord, priority, audio_file, audio_sha256, label, reroll_of"
 _CLIP = (
     f"SELECT c.id, {', '.join('c.' + name for name in _WANTED.split(', '))}, c.state, c.attempts, "
     "c.failures, c.refusals, c.reason, c.file, c.bytes, c.sha256, c.flags, c.wanted, "
-    f"{', '.join('r.' + name for name in _REQUEST)}"
+    f"{', '.join('r.' + name for name in _COLUMNS)}"
 )
 SELECT_CLIP = f"{_CLIP} FROM clip c LEFT JOIN request r ON r.clip = c.id AND r.n = c.n "
 #: Every request with its clip, and whether it is the clip's last.
@@ -100,7 +106,7 @@ UPDATE_CLIPS = (
     "FROM json_each(?)) AS j WHERE clip.id = j.id"
 )
 INSERT_REQUESTS = (
-    f"INSERT OR REPLACE INTO request(clip, grade, {', '.join(_REQUEST)}) "  # noqa: S608
+    f"INSERT OR REPLACE INTO request(clip, grade, {', '.join(_COLUMNS)}) "  # noqa: S608
     f"SELECT {_at(0)}, {_at(1)}, {', '.join(_at(i, name) for i, name in enumerate(_REQUEST, 2))} FROM json_each(?)"
 )
 INSERT_EVENTS = (
@@ -305,8 +311,13 @@ def _micro(seconds: float | None) -> int | None:
     return round(seconds * 1e6) if seconds is not None and abs(seconds) < 2**43 else None
 
 
-def write(db: sqlite3.Connection, writes: Iterable[tuple[Clip, Event, float, str]]) -> int:
-    """Write events (clip after it, event, time, price class) and what the clips are after them.
+def storable_id(request_id: str | None) -> str | None:
+    """Give a request id as it is stored: one that no text column holds is stored with question marks."""
+    return request_id if request_id is None or request_id.isascii() else str(_storable(request_id))
+
+
+def write(db: sqlite3.Connection, writes: Iterable[Write]) -> int:
+    """Write events and what the clips are after them.
 
     The caller owns the transaction. Returns the number of the last event; those before it count down from there.
     """
@@ -328,8 +339,8 @@ def write(db: sqlite3.Connection, writes: Iterable[tuple[Clip, Event, float, str
 
 def detail(event: Event) -> dict[str, object]:
     """Give what an event says, without what it leaves out."""
-    told = ((name, getattr(event, name)) for name in _FIELDS[type(event)])
-    return {name: value for name, value in told if value not in _NOTHING}
+    said = ((written, getattr(event, name)) for name, written in _FIELDS[type(event)])
+    return {name: value for name, value in said if value not in _NOTHING}
 
 
 def described(wanted: Wanted) -> dict[str, object]:

@@ -9,14 +9,15 @@ Money is micro-dollars, None where unknown; every amount of what is to come is a
 from __future__ import annotations
 
 from batchgen.planning.build import make_plan
-from batchgen.planning.cost import time_needed
-from batchgen.planning.model import Action, Change, Edit, Given, Group, Plan, PlannedClip, Reason, Step
+from batchgen.planning.model import Action, Change, Conditions, Edit, Group, Plan, PlannedClip, Reason, Step
+from batchgen.planning.pace import AssumedPace, time_needed
 
 __all__ = [
     "Action",
+    "AssumedPace",
     "Change",
+    "Conditions",
     "Edit",
-    "Given",
     "Group",
     "Plan",
     "PlannedClip",

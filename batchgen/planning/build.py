@@ -1,32 +1,42 @@
-"""The plan itself: clips sorted by what a run does with them, each kind with its count, its cost and its reasons."""
+"""The plan itself: clips sorted by what a run does with them, each action with its count, its cost and its reasons."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from batchgen.billing.prices import Quote
 from batchgen.clip import ClipSummary, State, Wanted
 from batchgen.planning import cost
 from batchgen.planning.classify import Sorted, sort_out
 from batchgen.planning.diff import edits, grouped
-from batchgen.planning.model import Action, Edit, Given, Group, Plan, PlannedClip, Reason, Step
+from batchgen.planning.model import (
+    Action,
+    BudgetReach,
+    Conditions,
+    CostEstimate,
+    DiskEstimate,
+    Edit,
+    Plan,
+    PlannedClip,
+    PlannedKeys,
+    Reason,
+    Step,
+    sum_known,
+)
+from batchgen.planning.warnings import warnings
 from batchgen.retry import MAX_ATTEMPTS
 from batchgen.selection import Selection
 from batchgen.wording import cause
 
 _NAMED = 5
-_COUNTED = (
-    Action.IN_FLIGHT, Action.UNCONFIRMED, Action.LOST, Action.FAILED, Action.BLOCKED, Action.DONE, Action.UNWANTED
-)  # fmt: skip
 _OPEN = (Action.IN_FLIGHT, Action.UNCONFIRMED, Action.LOST)
 _WITH_CAUSES = frozenset({Action.FAILED, Action.BLOCKED, Action.UNCONFIRMED, Action.LOST})
 
 
 @dataclass(slots=True)
 class _Counts:
-    """What one kind of clips adds up to."""
+    """What the clips of one action add up to."""
 
     count: int = 0
     estimates: list[int | None] = field(default_factory=list)
@@ -38,11 +48,11 @@ class _Counts:
 
 @dataclass(slots=True)
 class _Priced:
-    """What is to be submitted, priced, and the tally of each kind."""
+    """What is to be submitted, priced, and the counts of each action."""
 
-    till: cost.Pricer
+    pricer: cost.Pricer
     queue: list[tuple[str, Quote]] = field(default_factory=list)  #: price class and estimate, in the order of the run
-    tallies: dict[Action, _Counts] = field(default_factory=dict)
+    counts: dict[Action, _Counts] = field(default_factory=dict)
     edits: list[tuple[str, tuple[Edit, ...]]] = field(default_factory=list)  #: of changed clips, by name
     clips: list[PlannedClip] = field(default_factory=list)
 
@@ -52,58 +62,48 @@ def make_plan(
     known: Iterable[ClipSummary],
     *,
     quote: cost.Quoter,
-    given: Given,
+    conditions: Conditions,
     selection: Selection | None = None,
     each_clip: bool = False,
 ) -> Plan:
-    """Hold wanted clips (each once) against all clips of the ledger, those no longer wanted too.
+    """Plan what a run does with the wanted clips (each once) and with all clips of the ledger.
 
     Args:
         wanted: what the manifest asks for; re-rolls are found in the ledger.
-        known: the ledger's clips, in the order in which they came.
+        known: the ledger's clips, in the order in which they came; those no longer wanted, too.
         quote: estimates one clip.
-        given: money, pace, disk.
+        conditions: money, pace, disk.
         selection: what of it the run is to do.
-        each_clip: name every clip in `Plan.clips`, too.
+        each_clip: list every clip in `Plan.clips`, too.
     """
     found = sort_out(wanted, known, selection or Selection())
     priced = _price(found, quote, each_clip=each_clip)
-    steps = [_step(action, priced.tallies[action]) for action in Action if action in priced.tallies]
-    sizes = {step.action: step.count for step in steps}
+    groups = priced.pricer.groups()
     plan = Plan(
-        name=given.name,
-        wanted=found.wanted,
-        new=len(found.submit) + len(found.later),
-        **_counts(sizes),
-        **_costs(priced.till.groups()),
-        seconds=_seconds(len(found.submit) + sizes.get(Action.IN_FLIGHT, 0), given),
-        **_money(given, priced),
-        warnings=(),
-        price_source=given.price_source,
-        steps=steps,
+        name=conditions.name,
+        steps=[_step(action, priced.counts[action]) for action in Action if action in priced.counts],
         changes=grouped(priced.edits),
-        time_source=given.time_source,
-        **_pace(given),
-        free_bytes=given.free_bytes,
-        collect_until=_collect_until(found, given.record_s),
-        submit=[clip.key for clip, _ in found.submit],
-        resubmit=[clip.key for clip in found.resubmit],
-        open=[clip.key for action in _OPEN for clip in found.stand.get(action, ())],
-        quotes=priced.till.quotes,
+        keys=_keys(found),
+        cost=CostEstimate(groups=groups, quotes=priced.pricer.quotes, source=conditions.price_source),
+        budget=_budget(conditions, priced.queue),
+        pace=conditions.pace,
+        seconds=conditions.pace.seconds_for(len(found.submit) + len(found.stand.get(Action.IN_FLIGHT, ()))),
+        disk=DiskEstimate(needed=cost.disk(groups), free=conditions.free_bytes),
+        collect_until=_collect_until(found, conditions.record_s),
         clips=[*priced.clips, *_others(found)] if each_clip else (),
     )
-    return replace(plan, warnings=[*given.warnings, *cost.warnings(plan)])
+    return replace(plan, warnings=[*conditions.warnings, *warnings(plan)])
 
 
 def _price(found: Sorted, quote: cost.Quoter, *, each_clip: bool) -> _Priced:
     """Price what is to be submitted, in the order of the run, and count all that is not."""
     priced = _Priced(cost.Pricer(quote))
     for clip, action in found.submit:
-        price_class, quoted, like = priced.till.price(clip.model, clip.params)
-        priced.till.count(like)
+        price_class, quoted, like = priced.pricer.price(clip.model, clip.params)
+        priced.pricer.count(like)
         priced.queue.append((price_class, quoted))
         known = found.known.get(clip.key)
-        _count(priced.tallies.setdefault(action, _Counts()), known, quoted.each)
+        _count(priced.counts.setdefault(action, _Counts()), known, quoted.each)
         why = _so_far(known)
         if (old := found.before.get(clip.key)) is not None:
             priced.edits.append((clip.name, edits(old, clip)))
@@ -113,98 +113,77 @@ def _price(found: Sorted, quote: cost.Quoter, *, each_clip: bool) -> _Priced:
         if each_clip:
             spent = known.spent if known else 0
             priced.clips.append(PlannedClip(clip.name, action, *like, spent=spent, why=why))
-    _count_others(priced.tallies, found, priced.till)
+    _count_others(priced.counts, found, priced.pricer)
     return priced
 
 
 def _so_far(known: ClipSummary | None) -> str:
-    """Say which attempt this is, of as many as a clip has without the user's word, and what came of the last one."""
+    """Say which attempt this is, of as many as a clip has unless the user allows more, and how the last one ended."""
     if known is None:
         return ""
     attempt = f"attempt {known.attempts + 1} of {MAX_ATTEMPTS}" if known.attempts else ""
     return "; ".join(part for part in (attempt, known.reason) if part)
 
 
-def _counts(sizes: Mapping[Action, int]) -> dict[str, Any]:
-    return {str(action): sizes.get(action, 0) for action in _COUNTED}
+def _keys(found: Sorted) -> PlannedKeys:
+    return PlannedKeys(
+        submit=[clip.key for clip, _ in found.submit],
+        resubmit=[clip.key for clip in found.resubmit],
+        open=[clip.key for action in _OPEN for clip in found.stand.get(action, ())],
+    )
 
 
-def _money(given: Given, priced: _Priced) -> dict[str, Any]:
-    wall, today = given.wall, given.wall.on(given.day)
-    reach, barrier = cost.reach(priced.queue, wall, given.day)
-    return {
-        "spent": wall.spent,
-        "reserved": wall.reserved,
-        "cap": wall.caps.usd,
-        "caps": wall.caps,
-        "today": today.spent + today.reserved,
-        "paid_clips": wall.clips,
-        "reach": reach,
-        "barrier": barrier,
-    }
+def _budget(conditions: Conditions, queue: Sequence[tuple[str, Quote]]) -> BudgetReach:
+    budget, today = conditions.budget, conditions.budget.on(conditions.day)
+    reach, barrier = cost.reach(queue, budget, conditions.day)
+    return BudgetReach(
+        spent=budget.spent,
+        reserved=budget.reserved,
+        today=today.spent + today.reserved,
+        clips=budget.clips,
+        caps=budget.caps,
+        reach=reach,
+        barrier=barrier,
+    )
 
 
-def _costs(groups: list[Group]) -> dict[str, Any]:
-    return {
-        "groups": groups,
-        "estimate": cost.sum_known([group.total for group in groups]),
-        "unpriced": sum(group.count for group in groups if group.each is None),
-        "bytes": cost.disk(groups),
-    }
+# --- each action ----------------------------------------------------------------------------------------
 
 
-def _seconds(clips: int, given: Given) -> float | None:
-    return cost.time_needed(clips, rpm=given.rpm, in_flight=given.in_flight, latency_s=given.latency_s)
-
-
-def _pace(given: Given) -> dict[str, Any]:
-    """Say what the time is reckoned with; the clips in flight are worth a word only if they hold it up."""
-    by_places = cost.bound_by_places(rpm=given.rpm, in_flight=given.in_flight, latency_s=given.latency_s)
-    notes = (given.rpm_note, given.in_flight_note if by_places else "")
-    return {
-        "rpm": given.rpm,
-        "most_in_flight": given.in_flight,
-        "pace_source": ", and ".join(note for note in notes if note),
-    }
-
-
-# --- each kind ------------------------------------------------------------------------------------------
-
-
-def _count(tally: _Counts, known: ClipSummary | None, estimate: int | None = None) -> None:
-    tally.count += 1
-    tally.estimates.append(estimate)
+def _count(counted: _Counts, known: ClipSummary | None, estimate: int | None = None) -> None:
+    counted.count += 1
+    counted.estimates.append(estimate)
     if known is not None:
-        tally.spent += known.spent
-        tally.reserved += known.held
-        tally.uncharged += known.uncharged
+        counted.spent += known.spent
+        counted.reserved += known.reserved
+        counted.uncharged += known.uncharged
 
 
-def _count_others(tallies: dict[Action, _Counts], found: Sorted, till: cost.Pricer) -> None:
+def _count_others(counts: dict[Action, _Counts], found: Sorted, pricer: cost.Pricer) -> None:
     """Count what this run does not submit, and what it may submit again."""
     for left in found.later:
-        _count(tallies.setdefault(Action.LATER, _Counts()), found.known.get(left.key), 0)
+        _count(counts.setdefault(Action.LATER, _Counts()), found.known.get(left.key), 0)
     for clip in found.resubmit:
-        _, quoted, _ = till.price(clip.model, clip.params)
-        _count(tallies.setdefault(Action.RESUBMIT, _Counts()), None, quoted.each)
+        _, quoted, _ = pricer.price(clip.model, clip.params)
+        _count(counts.setdefault(Action.RESUBMIT, _Counts()), None, quoted.each)
     for action, clips in found.stand.items():
-        tally = tallies.setdefault(action, _Counts())
+        counted = counts.setdefault(action, _Counts())
         for clip in clips:
-            _count(tally, clip, 0)
+            _count(counted, clip, 0)
             if action in _WITH_CAUSES:
-                tally.causes.setdefault((clip.transient, cause(clip.reason)), []).append(clip)
+                counted.causes.setdefault((clip.transient, cause(clip.reason)), []).append(clip)
 
 
-def _step(action: Action, tally: _Counts) -> Step:
-    causes = sorted(tally.causes.values(), key=len, reverse=True)
+def _step(action: Action, counted: _Counts) -> Step:
+    causes = sorted(counted.causes.values(), key=len, reverse=True)
     return Step(
         action=action,
-        count=tally.count,
-        estimate=cost.sum_known(tally.estimates),
-        unpriced=tally.estimates.count(None),
-        spent=tally.spent,
-        reserved=tally.reserved,
-        uncharged=tally.uncharged,
+        count=counted.count,
+        estimate=sum_known(counted.estimates),
+        unpriced=counted.estimates.count(None),
+        spent=counted.spent,
+        reserved=counted.reserved,
+        uncharged=counted.uncharged,
         causes=[_grouped_cause(clips) for clips in causes],
     )
 

@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.billing.budget import Budget, day_of
-from batchgen.billing.prices import ENOUGH, MEMORY, ChargeHistory
-from batchgen.billing.tariff import PriceBook
+from batchgen.billing.prices import ENOUGH, MEMORY, ChargeHistory, PriceBook
 from batchgen.clip import ClipSummary, State
 from batchgen.errors import BatchgenError, UsageError
 from batchgen.history import other_batches
 from batchgen.ledger import SANDBOX_ORIGIN, Reader
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
-from batchgen.planning import Given, Plan, make_plan
+from batchgen.planning import AssumedPace, Conditions, Plan, make_plan
 from batchgen.providers import models
 from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.start import Start, start_of
@@ -123,16 +122,19 @@ def plan_of(
     """
     start = start or Start(settings.rpm, settings.in_flight)
     tariff = PriceBook(manifest.prices, ChargeHistory.of(seen.charges))
-    latency_s, time_source = _latency(manifest, settings, seen)
-    given = Given(
-        name=manifest.name,
+    latency_s, latency_note = _latency(manifest, settings, seen)
+    pace = AssumedPace(
         rpm=start.rpm or None,
         in_flight=start.in_flight,
+        latency_s=latency_s,
         rpm_note=start.rpm_note,
         in_flight_note=start.in_flight_note,
-        latency_s=latency_s,
-        time_source=time_source,
-        wall=replace(seen.wall, caps=settings.caps),
+        latency_note=latency_note,
+    )
+    conditions = Conditions(
+        name=manifest.name,
+        pace=pace,
+        budget=replace(seen.wall, caps=settings.caps),
         day=day_of(time.time()),
         free_bytes=_free_bytes(folder or manifest.path.parent),
         price_source=_price_source(manifest),
@@ -142,7 +144,7 @@ def plan_of(
         manifest.wanted,
         seen.known,
         quote=tariff.quote,
-        given=given,
+        conditions=conditions,
         selection=_selection(settings),
         each_clip=each_clip,
     )

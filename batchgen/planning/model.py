@@ -8,18 +8,19 @@ from enum import StrEnum
 
 from batchgen.billing.budget import NO_CAPS, Budget, Cap, Caps
 from batchgen.billing.prices import Quote
+from batchgen.planning.pace import AssumedPace
 from batchgen.retention import RECORD_S
 
 
 class Action(StrEnum):
-    """What a run does with a clip, or why it leaves it alone; in the order in which a plan tells them."""
+    """What a run does with a clip, or why it leaves it alone; in the order in which a plan shows them."""
 
     NEW = "new"  #: never asked for before
     CHANGED = "changed"  #: in place of a clip of the same prompt and take that is no longer wanted
-    REROLL = "reroll"  #: another take, at the user's wish
+    REROLL = "reroll"  #: a further take that the user asked for
     AGAIN = "again"  #: refused, failed or put back before; tried again
     LATER = "later"  #: new, but not of this run (`--only`, `--limit`)
-    RESUBMIT = "resubmit"  #: unconfirmed or lost, made again at the user's word
+    RESUBMIT = "resubmit"  #: unconfirmed or lost, submitted again because the user asked for it
     IN_FLIGHT = "in_flight"
     UNCONFIRMED = "unconfirmed"
     LOST = "lost"
@@ -30,7 +31,7 @@ class Action(StrEnum):
 
     @property
     def submits(self) -> bool:
-        """A run pays for it anew."""
+        """True when a run submits such a clip, and pays for it."""
         return self in _SUBMITS
 
 
@@ -38,21 +39,16 @@ _SUBMITS = frozenset({Action.NEW, Action.CHANGED, Action.REROLL, Action.AGAIN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What a plan takes as it is: money, pace and disk, known elsewhere."""
+class Conditions:
+    """What a plan takes as it is: money, pace and disk, as the ledger, the settings and the machine have them."""
 
-    name: str = ""
-    rpm: float | None = None  #: API calls a minute; None or 0: no limit
-    in_flight: int = 1  #: clips at the service at once
-    rpm_note: str = ""  #: why it is not what is configured, in words
-    in_flight_note: str = ""  #: likewise
-    latency_s: float | None = None  #: from submission to a clip; None: unknown, and so is the time
-    time_source: str = ""  #: where that is known from, in words
-    wall: Budget = field(default_factory=Budget)  #: what was spent and is reserved, and the caps
-    day: str = ""  #: today, as `wall.day_of` names it
+    name: str = ""  #: of the batch
+    pace: AssumedPace = field(default_factory=AssumedPace)
+    budget: Budget = field(default_factory=Budget)  #: what was spent and is reserved, and the caps
+    day: str = ""  #: today, as `billing.budget.day_of` names it
     free_bytes: int | None = None  #: what the disk has left
     record_s: float = RECORD_S  #: how long after a submission the provider keeps its record
-    price_source: str = ""
+    price_source: str = ""  #: where the listed prices come from, in words
     warnings: Sequence[str] = ()  #: found elsewhere; the plan's own come after them
 
 
@@ -125,50 +121,94 @@ class PlannedClip:
     why: str = ""  #: the edits, or the reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostEstimate:
+    """What the clips that this run submits are likely to cost."""
+
+    groups: Sequence[Group] = ()  #: the biggest first
+    quotes: Mapping[str, Quote] = field(default_factory=dict)  #: by price class
+    source: str = ""  #: where the listed prices come from, in words
+
+    @property
+    def total(self) -> int | None:
+        """The sum of the known prices; None when no clip has one, 0 when there is nothing to make."""
+        return sum_known([group.total for group in self.groups])
+
+    @property
+    def unpriced(self) -> int:
+        """How many clips have no known price, and are not in the total."""
+        return sum(group.count for group in self.groups if group.each is None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetReach:
+    """What the batch has spent, what its caps are, and how many of the planned clips they allow."""
+
+    spent: int = 0
+    reserved: int = 0
+    today: int = 0  #: spent and reserved by what was submitted today
+    clips: int = 0  #: submissions that were charged, or may be
+    caps: Caps = NO_CAPS
+    reach: int | None = None  #: the caps allow so many of the planned clips; None: there is no cap
+    barrier: Cap | None = None  #: the cap that stops the next one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskEstimate:
+    """Bytes on disk; None where unknown."""
+
+    needed: int | None = None  #: for the clips that are to be made
+    free: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedKeys:
+    """Which clips a run of this plan may touch, by their keys: what a saved plan is checked by."""
+
+    submit: Sequence[str] = ()  #: clips that this run submits, in its order
+    resubmit: Sequence[str] = ()  #: clips in doubt that it may submit again
+    open: Sequence[str] = ()  #: clips in flight and in doubt: any end of theirs leaves a saved plan valid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A manifest held against its ledger; the seven counts of wanted clips add up to `wanted`."""
+    """What a run would do with every clip of a manifest and its ledger, and what that costs and takes."""
 
     name: str
-    wanted: int
-    new: int
-    done: int
-    failed: int
-    blocked: int
-    unconfirmed: int
-    lost: int
-    in_flight: int
-    unwanted: int
-    groups: Sequence[Group]
-    estimate: int | None  #: of what this run submits, where the price is known; None when none of it has one
-    unpriced: int  #: clips that this run submits at an unknown price
-    seconds: float | None
-    bytes: int | None  #: of disk, for what is to be made; None when no size is known
-    spent: int
-    reserved: int
-    cap: int | None
-    warnings: Sequence[str]
-    price_source: str = ""  #: where the prices come from, in words
-    steps: Sequence[Step] = ()
+    steps: Sequence[Step]  #: in the order of `Action`; every clip is in one, those to resubmit in two
     changes: Sequence[Change] = ()
-    caps: Caps = NO_CAPS
-    today: int = 0  #: spent and reserved by what was submitted today
-    paid_clips: int = 0  #: submissions that were charged, or may be
-    reach: int | None = None  #: how many of what this run submits the caps are enough for; None: there is no cap
-    barrier: Cap | None = None  #: what stops the next one
-    time_source: str = ""  #: where the run time of one clip is known from, in words
-    rpm: float | None = None  #: calls a minute that the time is reckoned with; None: no limit
-    most_in_flight: int = 1  #: clips at the service at once, likewise
-    pace_source: str = ""  #: what of these was learned before, in words; "" where they are as configured
-    free_bytes: int | None = None
+    keys: PlannedKeys = PlannedKeys()
+    cost: CostEstimate = CostEstimate()
+    budget: BudgetReach = BudgetReach()
+    pace: AssumedPace = field(default_factory=AssumedPace)
+    seconds: float | None = None  #: until all is made and collected
+    disk: DiskEstimate = DiskEstimate()
     collect_until: float | None = None  #: epoch seconds, when the first record of what is in flight goes
-    submit: Sequence[str] = ()  #: keys of the clips that this run submits, in its order
-    resubmit: Sequence[str] = ()  #: keys of clips in doubt that it may submit again
-    open: Sequence[str] = ()  #: keys of clips in flight and in doubt: what becomes of them is no surprise
-    quotes: Mapping[str, Quote] = field(default_factory=dict)  #: of what it submits, by price class
+    warnings: Sequence[str] = ()
     clips: Sequence[PlannedClip] = ()  #: each one, when that was asked for
 
     def step(self, action: Action) -> Step:
-        """Give what is done in one way; a step of no clips where there is none."""
+        """Give the step of one action; a step of no clips where there is none."""
         empty = Step(action, 0, 0, 0, 0, 0, 0)
         return next((step for step in self.steps if step.action is action), empty)
+
+    def count(self, action: Action) -> int:
+        """Count the clips of one action."""
+        return self.step(action).count
+
+    @property
+    def new(self) -> int:
+        """How many clips are still to be submitted, by this run or a later one."""
+        return sum(step.count for step in self.steps if step.action.submits or step.action is Action.LATER)
+
+    @property
+    def wanted(self) -> int:
+        """How many clips are wanted: those of the manifest, and further takes of them."""
+        apart = (Action.UNWANTED, Action.RESUBMIT)  # the second are counted where they stand
+        return sum(step.count for step in self.steps if step.action not in apart)
+
+
+def sum_known(amounts: Sequence[int | None]) -> int | None:
+    """Add up the amounts that are known; None when none of them is, 0 when there is nothing to add."""
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if known or not amounts else None

@@ -1,8 +1,9 @@
-"""A plan as a file that a run is held to: canonical, under a hash; and what has moved since it was made. Pure.
+"""A plan as a file that a run is checked by: canonical JSON with its hash, and what has changed since. Pure.
 
-Held fast: the manifest and its files, the settings that spend, the prices, the very clips to be submitted, and where
-every clip of the ledger stands. What becomes of the plan's own clips once a run has begun on it is no surprise, nor is
-the end of what was in flight or in doubt; whatever else has changed is told, and such a plan is not run.
+Recorded are the manifest and its files, the settings that spend, the prices, the keys of the clips to be submitted, and
+the state of every clip of the ledger. Two things may differ when the plan is run: the state of its own clips once a run
+of it has begun, and how clips in flight or in doubt ended. Any other difference is named, and the plan is not run. The
+module `saved_files` reads and writes the file.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """What a plan rests on besides the ledger."""
+    """What a plan rests on besides the ledger; the names of the fields are those of the file."""
 
     manifest: str  #: sha256 of its bytes
     files: Mapping[str, str]  #: of what it names: path from its folder → sha256
@@ -37,22 +38,20 @@ class Basis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """A plan that was written down."""
+    """A plan as its file has it; the names of the fields are those of the file."""
 
     name: str
     made_at: str  #: ISO-8601, UTC
     basis: Basis
     submit: Sequence[str]  #: keys, in the order of the run
     resubmit: Sequence[str]
-    open: Sequence[str]  #: keys of what was in flight or in doubt
-    prices: Mapping[
-        str, Sequence[int | None]
-    ]  #: by class: the estimate, and what manifest or table says; micro-dollars
+    open: Sequence[str]  #: keys of clips in flight or in doubt
+    prices: Mapping[str, Sequence[int | None]]  #: by price class: the estimate, and the listed price; micro-dollars
     estimate: int | None  #: of what is submitted, where the price is known
     unpriced: int
-    ledger: str  #: where every clip of the ledger stood, as a hash
+    ledger: str  #: hash of the state of every clip of the ledger
     rest: str  #: the same without the clips above
-    counts: Mapping[str, int]  #: how many clips stood where
+    counts: Mapping[str, int]  #: clips by state
     rest_counts: Mapping[str, int]
     sha256: str = field(default="")  #: of all this
 
@@ -63,22 +62,30 @@ class Saved:
 
 
 def save(plan: Plan, known: Iterable[ClipSummary], basis: Basis, *, roots: Collection[str], made_at: str) -> Saved:
-    """Write a plan down. `known` is the ledger that it was made of, `roots` the keys of the manifest's clips."""
-    stands = _standings(known, roots)
-    rest = _without(stands, plan.submit, plan.resubmit, plan.open)
+    """Make a plan ready for its file.
+
+    Args:
+        plan: what is to be saved.
+        known: the ledger that it was made of.
+        basis: what else it rests on.
+        roots: keys of the manifest's clips.
+        made_at: ISO-8601, UTC.
+    """
+    states = _states(known, roots)
+    rest = _without(states, plan.keys.submit, plan.keys.resubmit, plan.keys.open)
     saved = Saved(
         name=plan.name,
         made_at=made_at,
         basis=basis,
-        submit=list(plan.submit),
-        resubmit=list(plan.resubmit),
-        open=list(plan.open),
+        submit=list(plan.keys.submit),
+        resubmit=list(plan.keys.resubmit),
+        open=list(plan.keys.open),
         prices=_prices(plan),
-        estimate=plan.estimate,
-        unpriced=plan.unpriced,
-        ledger=_hash(stands),
+        estimate=plan.cost.total,
+        unpriced=plan.cost.unpriced,
+        ledger=_hash(states),
         rest=_hash(rest),
-        counts=_counts(stands),
+        counts=_counts(states),
         rest_counts=_counts(rest),
     )
     return replace(saved, sha256=_hash(_plain(saved)))
@@ -103,7 +110,7 @@ def read(text: str) -> Saved:
         raise UsageError("this is no saved plan; `batchgen plan MANIFEST --out FILE` writes one")
     version = value.pop("version", None)
     if version != VERSION:
-        raise UsageError(f"this plan has version {version}, and {VERSION} is known: make it again with this batchgen")
+        raise UsageError(f"this plan has version {version}, and this batchgen reads version {VERSION}: make a new one")
     try:
         saved = Saved(**{**value, "basis": Basis(**value.get("basis", {}))})
     except TypeError:
@@ -113,38 +120,38 @@ def read(text: str) -> Saved:
     return saved
 
 
-def moved(
+def differences(
     saved: Saved, plan: Plan, known: Iterable[ClipSummary], basis: Basis, *, roots: Collection[str], begun: bool
 ) -> list[str]:
-    """Say what is no longer as it was when the plan was made; empty: it may be run.
+    """Say what differs from what was planned; empty: the plan may be run.
 
     Args:
         saved: the plan.
         plan: the plan as it would be made now, with the same options.
         known: the ledger now.
-        basis: the rest of the world now.
+        basis: what a plan made now would rest on besides.
         roots: keys of the manifest's clips.
-        begun: the last run was one of this very plan, so its own clips may stand anywhere.
+        begun: the last run was one of this very plan, so its own clips may have any state.
     """
-    told = _basis_moved(saved.basis, basis)
-    stands = _standings(known, roots)
-    told += _prices_moved(saved, plan, begun=begun)
+    found = _of_basis(saved.basis, basis) + _of_prices(saved, plan, begun=begun)
+    states = _states(known, roots)
     if begun:
-        rest = _without(stands, saved.submit, saved.resubmit, saved.open)
+        rest = _without(states, saved.submit, saved.resubmit, saved.open)
         if _hash(rest) != saved.rest:
-            told.append(f"clips that are not in the plan have changed ({_difference(saved.rest_counts, rest)})")
-    elif _hash(stands) != saved.ledger:
-        told.append(f"the ledger has changed ({_difference(saved.counts, stands)})")
-    if not told and not begun and list(plan.submit) != list(saved.submit):
-        told.append(f"other clips would be submitted now: {len(plan.submit):,}, planned were {len(saved.submit):,}")
-    return told
+            found.append(f"clips that are not in the plan have changed ({_difference(saved.rest_counts, rest)})")
+    elif _hash(states) != saved.ledger:
+        found.append(f"the ledger has changed ({_difference(saved.counts, states)})")
+    if not found and not begun and list(plan.keys.submit) != list(saved.submit):
+        now, then = len(plan.keys.submit), len(saved.submit)
+        found.append(f"other clips would be submitted now: {now:,}, planned were {then:,}")
+    return found
 
 
-# --- what is held fast ----------------------------------------------------------------------------------
+# --- what is recorded ----------------------------------------------------------------------------------
 
 
-def _standings(known: Iterable[ClipSummary], roots: Collection[str]) -> dict[str, list[Any]]:
-    """Say where each clip stands that a run of before, or the user, has touched; what is paid for is all the same."""
+def _states(known: Iterable[ClipSummary], roots: Collection[str]) -> dict[str, list[Any]]:
+    """Give the state of each clip that a run or the user has touched; all that are paid for count as one."""
     return {
         clip.key: ["paid" if clip.state in _PAID else str(clip.state), clip.requests]
         for clip in known
@@ -152,17 +159,17 @@ def _standings(known: Iterable[ClipSummary], roots: Collection[str]) -> dict[str
     }
 
 
-def _without(stands: Mapping[str, list[Any]], *own: Iterable[str]) -> dict[str, list[Any]]:
+def _without(states: Mapping[str, list[Any]], *own: Iterable[str]) -> dict[str, list[Any]]:
     left_out = {key for keys in own for key in keys}
-    return {key: stand for key, stand in stands.items() if key not in left_out}
+    return {key: state for key, state in states.items() if key not in left_out}
 
 
-def _counts(stands: Mapping[str, Sequence[Any]]) -> dict[str, int]:
-    return dict(sorted(Counter(str(stand[0]) for stand in stands.values()).items()))
+def _counts(states: Mapping[str, Sequence[Any]]) -> dict[str, int]:
+    return dict(sorted(Counter(str(state[0]) for state in states.values()).items()))
 
 
 def _prices(plan: Plan) -> dict[str, list[int | None]]:
-    return {price_class: [quote.each, quote.told] for price_class, quote in sorted(plan.quotes.items())}
+    return {price_class: [quote.each, quote.listed] for price_class, quote in sorted(plan.cost.quotes.items())}
 
 
 def _plain(saved: Saved) -> dict[str, Any]:
@@ -179,25 +186,25 @@ def _hash(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(_canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-# --- what has moved -------------------------------------------------------------------------------------
+# --- what differs -------------------------------------------------------------------------------------
 
 
-def _basis_moved(then: Basis, now: Basis) -> list[str]:
-    told = []
+def _of_basis(then: Basis, now: Basis) -> list[str]:
+    found = []
     if then.manifest != now.manifest:
-        told.append("the manifest was edited")
+        found.append("the manifest was edited")
     files = sorted({*then.files, *now.files})
     edited = [name for name in files if then.files.get(name) != now.files.get(name)]
     if edited:
         more = f" and {len(edited) - _NAMED:,} more" if len(edited) > _NAMED else ""
-        told.append(f"files of the manifest were edited: {', '.join(edited[:_NAMED])}{more}")
+        found.append(f"files of the manifest were edited: {', '.join(edited[:_NAMED])}{more}")
     if then.folder != now.folder:
-        told.append(f"the batch folder is {now.folder}, planned was {then.folder}")
+        found.append(f"the batch folder is {now.folder}, planned was {then.folder}")
     for name in sorted({*then.settings, *now.settings}):
         before, after = then.settings.get(name), now.settings.get(name)
         if before != after:
-            told.append(f"{name} is {_shown(name, after)}, planned was {_shown(name, before)}")
-    return told
+            found.append(f"{name} is {_shown(name, after)}, planned was {_shown(name, before)}")
+    return found
 
 
 def _shown(name: str, value: object) -> str:
@@ -206,21 +213,21 @@ def _shown(name: str, value: object) -> str:
     return "not set" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _prices_moved(saved: Saved, plan: Plan, *, begun: bool) -> list[str]:
-    """Once begun, what the plan's own clips were charged moves the estimates, and only what was told counts."""
+def _of_prices(saved: Saved, plan: Plan, *, begun: bool) -> list[str]:
+    """Once begun, the plan's own charges change the estimates, so only the listed prices are compared."""
     index = 1 if begun else 0
     now = _prices(plan)
-    told = []
+    found = []
     for price_class, then in saved.prices.items():
         if price_class in now and now[price_class][index] != then[index]:
-            told.append(
+            found.append(
                 f"{price_class} is estimated at {usd(now[price_class][index])} a clip, planned was {usd(then[index])}"
             )
-    return told
+    return found
 
 
-def _difference(counts: Mapping[str, int], stands: Mapping[str, Sequence[Any]]) -> str:
-    now = _counts(stands)
+def _difference(counts: Mapping[str, int], states: Mapping[str, Sequence[Any]]) -> str:
+    now = _counts(states)
     words = [
         f"{name} {counts.get(name, 0):,} → {now.get(name, 0):,}"
         for name in sorted({*counts, *now})

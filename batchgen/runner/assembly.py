@@ -7,27 +7,29 @@ made here from the settings, and nothing runs until `Assembly.dispatcher` does.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from batchgen.billing.prices import MEMORY, ChargeHistory
-from batchgen.billing.tariff import PriceBook
+from batchgen.billing.budget import Budget
+from batchgen.billing.prices import MEMORY, ChargeHistory, PriceBook
 from batchgen.clip import Wanted
 from batchgen.history.reconcile import Reconciler
-from batchgen.ledger import Ledger
+from batchgen.ledger import Ledger, SqliteLedger
 from batchgen.ledger.recovery.rebuild import BLIND
 from batchgen.planning.inputs import RUN_TIMES, latency_of
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Provider
 from batchgen.providers.models import Prices
+from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
-from batchgen.ratelimit.limiter import Pacer
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.runner.context import Downloads, RunContext
-from batchgen.runner.dispatcher import Dispatcher, Orders
+from batchgen.runner.dispatcher import Dispatcher
 from batchgen.runner.recovery_check import POSSIBLE, RecoveryCheck
 from batchgen.runner.shutdown import Shutdown
+from batchgen.selection import Selection
 from batchgen.settings import Settings
 
 #: The folder of the finished files, in the batch folder.
@@ -36,25 +38,38 @@ RequestIds = Callable[[], set[str]]
 
 
 class Forecast:
-    """What a run expects of its clips: prices and run times, by price class, as the ledger has learned them.
+    """What a run expects of its clips: prices and run times, by price class.
 
     Args:
-        ledger: an open one; prices follow its charges once `prices.learn` is among its observers.
+        money: of the ledger; it knows the highest charges so far.
         settings: of the run; they say what to expect of a model before anything was learned.
-        prices: those of the manifest.
+        prices: the book of prices; it follows the charges once its `learn` is among the ledger's observers.
+        run_times: the latest of the ledger, by price class, in seconds.
     """
 
-    def __init__(self, ledger: Ledger, settings: Settings, prices: Prices | None = None) -> None:
-        self.prices = PriceBook(prices or Prices(), ChargeHistory.of(ledger.charges(MEMORY)))
-        self._ledger = ledger
+    def __init__(
+        self,
+        money: Budget,
+        settings: Settings,
+        prices: PriceBook | None = None,
+        run_times: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
+        self.prices = prices or PriceBook(Prices(), ChargeHistory.of({}))
+        self._money = money
         self._settings = settings
-        self._learned = ledger.run_times(RUN_TIMES)
+        self._learned = run_times or {}
         self._times: dict[str, RunTimes] = {}
+
+    @classmethod
+    def of(cls, ledger: SqliteLedger, settings: Settings, prices: Prices) -> Forecast:
+        """Expect what a ledger has learned, and the prices of the manifest."""
+        book = PriceBook(prices, ChargeHistory.of(ledger.charges(MEMORY)))
+        return cls(ledger.money, settings, book, ledger.run_times(RUN_TIMES))
 
     def price(self, wanted: Wanted) -> int | None:
         """Give the worst price of a clip, the one to reserve, in micro-dollars; None: unknown."""
         manifest, table = self.prices.listed(wanted.model, wanted.values)
-        return self._ledger.money.worst(wanted.price_class, table, manifest)
+        return self._money.worst(wanted.price_class, table, manifest)
 
     def estimate(self, wanted: Wanted) -> int | None:
         """Give the likely price of a clip, in micro-dollars; None: unknown."""
@@ -81,13 +96,14 @@ class Assembly:
     dispatcher: Dispatcher
 
 
-def assemble(
+async def assemble(
     ledger: Ledger,
     provider: Provider,
     downloads: Downloads,
     settings: Settings,
     *,
-    orders: Orders | None = None,
+    clips_dir: Path,
+    selection: Selection | None = None,
     forecast: Forecast | None = None,
     price_classes: Iterable[str] = (),
     pace: PaceSetup | None = None,
@@ -95,82 +111,59 @@ def assemble(
     poller: type[Poller] = Poller,
     shutdown: Shutdown | None = None,
     elsewhere: RequestIds = set,
+    check_credits: bool = True,
     dice: Callable[[], float] = random.random,
 ) -> Assembly:
-    """Join a run, under the caps of these settings.
+    """Join a run.
 
     Args:
-        ledger, provider, downloads: open, connected and ready to fetch; `ledger.recover` is for the caller.
-        orders, forecast, shutdown: what to do, what to expect, what stops it; by default as the settings have it.
+        ledger, provider, downloads: open, connected and ready to fetch.
+        settings: merged; the caps are those that the ledger was given.
+        clips_dir: where finished files go; it must exist.
+        selection: what of the batch to do; by default all.
+        forecast: prices and run times; by default nothing was learned.
         price_classes: those of the wanted clips; the slowest one bounds what is in flight at first.
         pace: the rate limit's set-up; by default for this run alone, with nothing remembered.
-        places, poller: another limit of clips in flight than the adaptive one of `pace`; another schedule of polls.
-        elsewhere, dice: give the request ids of other batches (called in a thread); random numbers in [0, 1).
+        places: the limit of clips in flight; by default the one of `pace`, which adapts.
+        poller: its class, for another schedule of status checks.
+        shutdown: pulled to stop the run; by default one of its own.
+        elsewhere: gives the request ids of other batches; called in a thread.
+        check_credits: warn before the first submission if the account's credits will not last.
+        dice: gives random numbers in [0, 1), for jitter.
     """
-    pace, forecast = pace or PaceSetup(settings), forecast or Forecast(ledger, settings)
+    pace, forecast = pace or PaceSetup(settings), forecast or Forecast(ledger.money, settings)
     pacer, places = pace.pacer(dice), places or pace.places(forecast.longest_s(price_classes))
-    ledger.money.caps = settings.caps
-    reconciler = reconciler_of(ledger, provider, pacer, settings, elsewhere)
+    paced = PacedProvider(provider, pacer)
     context = RunContext(
-        ledger=ledger,
-        provider=provider,
-        pacer=pacer,
+        ledger=ledger, provider=paced, pacer=pacer, places=places, downloads=downloads, clips_dir=clips_dir,
         poller=poller(provider, pacer, deadline_s=settings.deadline, wall_clock=ledger.now, probes=places),
-        places=places,
-        downloads=downloads,
-        shutdown=shutdown or Shutdown(),
-        clips_dir=ledger.folder / CLIPS,
-        price=forecast.price,
-        estimate=forecast.estimate,
-        run_times=forecast.run_times,
-        submit_concurrency=settings.submit_concurrency,
-        give_up_s=settings.give_up,
-        deadline_s=settings.deadline,
-        started_at=ledger.now(),
-        dice=dice,
-        blind=_recovery_check(ledger, provider, pacer, settings, elsewhere),
-    )
-    return Assembly(context, Dispatcher(context, reconciler, orders or orders_of(settings, ledger)))
+        price=forecast.price, estimate=forecast.estimate, run_times=forecast.run_times,
+        submit_concurrency=settings.submit_concurrency, give_up_s=settings.give_up, deadline_s=settings.deadline,
+        shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice,
+        blind=await _recovery_check(ledger, paced, settings, elsewhere),
+    )  # fmt: skip
+    reconciler = reconciler_of(ledger, paced, settings, elsewhere)
+    return Assembly(context, Dispatcher(context, reconciler, selection or Selection(), check_credits=check_credits))
 
 
-def orders_of(settings: Settings, ledger: Ledger, *, foresee: bool = True) -> Orders:
-    """Say what the settings ask a run to do; `foresee`: ask for the account's credits before the first submission."""
-    planned = None
-    if settings.planned is not None:
-        rows = ledger.rows()
-        planned = frozenset(rows[key] for key in settings.planned & rows.keys())
-    return Orders(
-        limit=settings.limit,
-        only=settings.only,
-        planned=planned,
-        submit=not settings.collect_only,
-        foresee=foresee,
-        resubmit_unconfirmed=settings.resubmit_unconfirmed,
-        resubmit_lost=settings.resubmit_lost,
-    )
-
-
-def reconciler_of(
-    ledger: Ledger, provider: Provider, pacer: Pacer, settings: Settings, elsewhere: RequestIds = set
-) -> Reconciler:
-    """Join what settles a batch's clips in doubt from the account's request history."""
+def reconciler_of(ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds = set) -> Reconciler:
+    """Join what looks up a batch's clips in doubt in the account's request history."""
     return Reconciler(
-        provider,
-        pacer,
+        paced,
         settle_s=settings.history_settle,
-        taken=ledger.request_ids,
+        taken=ledger.known_ids,
         elsewhere=elsewhere,
-        witnesses=ledger.must_show,
+        expected=ledger.expected_ids,
     )
 
 
-def _recovery_check(
-    ledger: Ledger, provider: Provider, pacer: Pacer, settings: Settings, elsewhere: RequestIds
+async def _recovery_check(
+    ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds
 ) -> RecoveryCheck | None:
     """Make the check that a rebuilt ledger needs before it submits; None for every other ledger."""
     if not (ledger.meta(BLIND) or ledger.meta(POSSIBLE)):
         return None
-    check = RecoveryCheck(ledger, provider, pacer, settle_s=settings.history_settle, elsewhere=elsewhere)
+    check = RecoveryCheck(ledger, paced, settle_s=settings.history_settle, elsewhere=elsewhere)
     if settings.trust_recovery:
-        check.trust()
+        await check.trust()
     return check

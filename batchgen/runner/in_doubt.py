@@ -9,7 +9,7 @@ from batchgen.clip import Clip, State
 from batchgen.events import Event, Submitted
 from batchgen.history.reconcile import Doubt
 from batchgen.history.report import LOOKS
-from batchgen.ledger import Ledger
+from batchgen.ledger import Ledger, replacing
 from batchgen.providers.base import Completed, HistoryRow, Running
 from batchgen.runner.collect import refused
 from batchgen.runner.context import generated
@@ -48,8 +48,9 @@ async def settle_by_history(ledger: Ledger, found: Iterable[Doubt], deadline_s: 
             failpoints.reach("doubt.before")
             clip = await ledger.record(clip, event)
         settled.append((doubt, clip.state))
-    still = {doubt.clip.row: doubt.look for doubt, state in settled if state is doubt.clip.state}
-    await ledger.keep(LOOKS, {row: look.text() for row, look in still.items() if look})
+    still = (doubt for doubt, state in settled if state is doubt.clip.state)
+    left = {doubt.clip.row: doubt.look.text() for doubt in still if doubt.look}
+    await ledger.set_facts(replacing(LOOKS, ledger.facts(LOOKS), left))
     await ledger.settle()
     return settled
 

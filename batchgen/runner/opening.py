@@ -13,64 +13,64 @@ from pathlib import Path
 from typing import Any
 
 from batchgen import failpoints
-from batchgen.billing.prices import DRIFTS
-from batchgen.billing.tariff import PriceBook
+from batchgen.billing.prices import DRIFTS, PriceBook
 from batchgen.errors import LedgerWriteError
 from batchgen.files import durable
-from batchgen.ledger import Home, Ledger
+from batchgen.ledger import Home, SqliteLedger
 from batchgen.manifest import Manifest
 from batchgen.planning.inputs import PLAN
-from batchgen.ratelimit.limiter import Pacer
+from batchgen.ratelimit.adaptive_rate import polls_per_s
 from batchgen.runner.assembly import CLIPS
 from batchgen.runner.connect import Access
 from batchgen.settings import Settings
 
 
-def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Access) -> Ledger:
-    """Lock a batch and give its ledger, with the clips of the manifest in it; the caller closes it.
+def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Access) -> SqliteLedger:
+    """Lock a batch and give its ledger, with the manifest's clips in it and the caps set; the caller closes it.
 
     Raises:
         LockedError, LedgerError, LedgerWriteError: another run holds it, it belongs to another batch, it is damaged,
             or it cannot be written. Nothing stays locked.
     """
     failpoints.permit(loopback=access.loopback)
-    ledger = Ledger(folder)
+    ledger = SqliteLedger(folder)
     try:
         home = Home(os.path.relpath(manifest.path, folder), access.origin, access.account)
         ledger.bind(home, moved=settings.moved)
         ledger.sync(manifest.wanted)
         _remember_settings(ledger, manifest, settings)
         _make(folder / CLIPS)
+        ledger.set_limits(settings.caps)
     except BaseException:
         ledger.close()
         raise
     return ledger
 
 
-def remember_plan(ledger: Ledger, settings: Settings) -> None:
+def remember_plan(ledger: SqliteLedger, settings: Settings) -> None:
     """Note which saved plan the run is held to: its progress is its own, what another run does is not."""
     if not settings.collect_only and (ledger.meta(PLAN) or "") != settings.plan_sha256:
         ledger.remember(PLAN, settings.plan_sha256)
 
 
-def remember_drifts(ledger: Ledger, prices: PriceBook, kinds: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+def remember_drifts(ledger: SqliteLedger, prices: PriceBook, kinds: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
     """Note which charges differ from the listed prices, for one clip (model, parameters) of each price class."""
     quotes = prices.drifts(kinds).items()
     note = json.dumps(
-        [[price_class, quote.each, quote.told, quote.teller, quote.charges] for price_class, quote in quotes]
+        [[price_class, quote.each, quote.listed, quote.listed_by, quote.charges] for price_class, quote in quotes]
     )
     if note != (ledger.meta(DRIFTS) or "[]"):
         with suppress(LedgerWriteError):  # no more than a note
             ledger.remember(DRIFTS, note)
 
 
-def _remember_settings(ledger: Ledger, manifest: Manifest, settings: Settings) -> None:
+def _remember_settings(ledger: SqliteLedger, manifest: Manifest, settings: Settings) -> None:
     ledger.remember("name", manifest.name)
     ledger.remember("manifest_sha256", manifest.sha256)
     caps = settings.caps
     for name, cap in (("cap", caps.usd), ("cap_by_day", caps.usd_per_day), ("cap_clips", caps.clips)):
         ledger.remember(name, "" if cap is None else str(cap))
-    polls = Pacer(settings.rpm, count_polls=settings.count_polls).looks_per_s
+    polls = polls_per_s(settings.rpm, count_polls=settings.count_polls)
     ledger.remember("looks_per_s", repr(polls))
     ledger.remember("rpm", repr(settings.rpm))
     ledger.remember("files", json.dumps(manifest.files, sort_keys=True))

@@ -21,21 +21,23 @@ from batchgen.errors import Exit, UsageError
 from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt
-from batchgen.ledger import Ledger
+from batchgen.ledger import SqliteLedger
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
 from batchgen.planning import Plan
 from batchgen.planning.inputs import kinds, plan_of, snapshot, whole_estimate
 from batchgen.providers.base import Provider
+from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.redact import Secret
-from batchgen.runner.assembly import CLIPS, Assembly, Forecast, assemble, orders_of, reconciler_of
+from batchgen.runner.assembly import CLIPS, Assembly, Forecast, assemble, reconciler_of
 from batchgen.runner.connect import Access
 from batchgen.runner.context import Downloads, RunContext
 from batchgen.runner.credits import ASK_S, balance
 from batchgen.runner.in_doubt import settle_by_history
 from batchgen.runner.opening import open_ledger, remember_drifts, remember_plan
 from batchgen.runner.shutdown import Shutdown
+from batchgen.selection import Selection
 from batchgen.settings import Settings
 
 Companion = Callable[["Session"], Awaitable[None]]
@@ -64,7 +66,9 @@ class Session:
         estimate: what all clips are likely to cost, in micro-dollars; None when one of them has no known price.
     """
 
-    def __init__(self, manifest: Manifest, folder: Path, settings: Settings, access: Access, ledger: Ledger) -> None:
+    def __init__(
+        self, manifest: Manifest, folder: Path, settings: Settings, access: Access, ledger: SqliteLedger
+    ) -> None:
         self.manifest = manifest
         self.folder = folder
         self.settings = settings
@@ -73,7 +77,7 @@ class Session:
         self.shutdown = Shutdown()
         self.tools: RunContext | None = None
         self._access = access
-        self._forecast = Forecast(ledger, settings, manifest.prices)
+        self._forecast = Forecast.of(ledger, settings, manifest.prices)
         self._kinds = kinds(manifest)
         self.estimate = whole_estimate(self._kinds, manifest.prices)
         self._started_at = time.monotonic()
@@ -132,7 +136,7 @@ class Session:
             Downloader(slots=slots, loopback=loopback) as downloads,
         ):
             self.share_pace(submits=not self.settings.collect_only)
-            assembly = self._assembled(provider, downloads)
+            assembly = await self._assembled(provider, downloads)
             self.tools = assembly.context
             await alongside(assembly.dispatcher.run(), companion and partial(companion, self))
         self._remember_drifts()
@@ -147,7 +151,8 @@ class Session:
         async with self._access.connected() as provider:
             self.share_pace(submits=False)
             pacer = self.pace.pacer()
-            reconciler = reconciler_of(self.ledger, provider, pacer, self.settings, self._other_request_ids)
+            paced = PacedProvider(provider, pacer)
+            reconciler = reconciler_of(self.ledger, paced, self.settings, self._other_request_ids)
             found: list[Doubt] = []
 
             async def check() -> None:
@@ -196,18 +201,34 @@ class Session:
 
     # --- inside -----------------------------------------------------------------------------------------------
 
-    def _assembled(self, provider: Provider, downloads: Downloads) -> Assembly:
-        return assemble(
+    async def _assembled(self, provider: Provider, downloads: Downloads) -> Assembly:
+        return await assemble(
             self.ledger,
             provider,
             downloads,
             self.settings,
-            orders=orders_of(self.settings, self.ledger, foresee=not self._credits_known),
+            clips_dir=self.folder / CLIPS,
+            selection=self._selection(),
             forecast=self._forecast,
             price_classes=[price_class_of(model, params) for model, params, _ in self._kinds],
             pace=self.pace,
             shutdown=self.shutdown,
             elsewhere=self._other_request_ids,
+            check_credits=not self._credits_known,
+        )
+
+    def _selection(self) -> Selection:
+        settings, planned = self.settings, None
+        if settings.planned is not None:
+            rows = self.ledger.rows()
+            planned = frozenset(rows[key] for key in settings.planned & rows.keys())
+        return Selection(
+            limit=settings.limit,
+            only=settings.only,
+            planned=planned,
+            resubmit_unconfirmed=settings.resubmit_unconfirmed,
+            resubmit_lost=settings.resubmit_lost,
+            submit=not settings.collect_only,
         )
 
     def _other_request_ids(self) -> set[str]:
@@ -236,7 +257,7 @@ class Session:
         if self.shutdown.exit is not None or self._left():
             return Exit.STOPPED
         if counts[State.UNCONFIRMED] or counts[State.LOST]:
-            return Exit.WANTS_WORD
+            return Exit.NEEDS_DECISION
         return Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK
 
 

@@ -1,4 +1,4 @@
-"""What `plan` answers: one object for programs, one text for people. All amounts of what is to come are estimates."""
+"""A plan: one object for programs, one text for people. All amounts of what is to come are estimates."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from batchgen.views.text import (
 from batchgen.wording import duration
 
 SCHEMA_VERSION = 1
-_COUNTS = ("new", "in_flight", "done", "failed", "blocked", "unconfirmed", "lost", "unwanted")
+_COUNTED = (
+    Action.IN_FLIGHT, Action.DONE, Action.FAILED, Action.BLOCKED, Action.UNCONFIRMED, Action.LOST, Action.UNWANTED,
+)  # fmt: skip
 _GROUPS_SHOWN = 20
 
 
@@ -38,31 +40,32 @@ def plan_object(plan: Plan) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "name": plan.name,
         "wanted": plan.wanted,
-        **{name: getattr(plan, name) for name in _COUNTS},
-        "submits": len(plan.submit),
+        "new": plan.new,
+        **{str(action): plan.count(action) for action in _COUNTED},
+        "submits": len(plan.keys.submit),
         "actions": [_step(step) for step in plan.steps],
         "changes": [_change(change) for change in plan.changes],
-        "groups": [_group(group) for group in plan.groups],
-        "estimated_usd": dollars(plan.estimate),
-        "unpriced": plan.unpriced,
-        "price_source": plan.price_source,
-        "prices": [_price(price_class, quote) for price_class, quote in plan.quotes.items()],
+        "groups": [_group(group) for group in plan.cost.groups],
+        "estimated_usd": dollars(plan.cost.total),
+        "unpriced": plan.cost.unpriced,
+        "price_source": plan.cost.source,
+        "prices": [_price(price_class, quote) for price_class, quote in plan.cost.quotes.items()],
         "estimated_s": None if plan.seconds is None else round(plan.seconds),
-        "time_source": plan.time_source,
-        "rpm": plan.rpm,
-        "most_in_flight": plan.most_in_flight,
-        "pace_source": plan.pace_source,
-        "estimated_bytes": plan.bytes,
-        "free_bytes": plan.free_bytes,
-        "spent_usd": dollars(plan.spent),
-        "reserved_usd": dollars(plan.reserved),
-        "cap_usd": dollars(plan.cap),
-        "today_usd": dollars(plan.today),
-        "cap_usd_per_day": dollars(plan.caps.usd_per_day),
-        "paid_clips": plan.paid_clips,
-        "cap_clips": plan.caps.clips,
-        "cap_reaches": plan.reach,
-        "stopped_by": str(plan.barrier) if plan.barrier else None,
+        "time_source": plan.pace.latency_note,
+        "rpm": plan.pace.rpm,
+        "most_in_flight": plan.pace.in_flight,
+        "pace_source": plan.pace.limits_note,
+        "estimated_bytes": plan.disk.needed,
+        "free_bytes": plan.disk.free,
+        "spent_usd": dollars(plan.budget.spent),
+        "reserved_usd": dollars(plan.budget.reserved),
+        "cap_usd": dollars(plan.budget.caps.usd),
+        "today_usd": dollars(plan.budget.today),
+        "cap_usd_per_day": dollars(plan.budget.caps.usd_per_day),
+        "paid_clips": plan.budget.clips,
+        "cap_clips": plan.budget.caps.clips,
+        "cap_reaches": plan.budget.reach,
+        "stopped_by": str(plan.budget.barrier) if plan.budget.barrier else None,
         "collect_before": None if plan.collect_until is None else stamp_utc(plan.collect_until),
         "warnings": list(plan.warnings),
     }
@@ -78,11 +81,11 @@ def plan_text(
     now: float = 0.0,
     tz: tzinfo | None = None,
 ) -> str:
-    """Say a plan in lines of at most `width` columns; `tz` None is local time, `now` is epoch seconds."""
+    """Write a plan in lines of at most `width` columns; `tz` None is local time, `now` is epoch seconds."""
     ellipsis = "..." if ascii else "…"
     parts = [
         [
-            *wrap(f"{one_line(plan.name)}: {plural(plan.wanted, 'clip')} wanted", width),
+            *wrap(f"{one_line(plan.name)}: {plural(plan.wanted, 'clip')} in the manifest", width),
             *step_lines(plan, width, ascii=ascii, colour=colour, now=now, tz=tz),
         ],
         clip_lines(plan, width, ascii=ascii),
@@ -129,7 +132,7 @@ def _price(price_class: str, quote: Quote) -> dict[str, Any]:
         "estimated_usd_each": dollars(quote.each),
         "source": str(quote.source),
         "charges": quote.charges,
-        "told_usd": dollars(quote.told),
+        "told_usd": dollars(quote.listed),
         "drift_percent": quote.drift_percent,
     }
 
@@ -159,14 +162,14 @@ def _clip(clip: PlannedClip) -> dict[str, Any]:
 
 
 def _table(plan: Plan, width: int, ellipsis: str) -> list[str]:
-    if not plan.groups:
+    if not plan.cost.groups:
         return []
-    rows = [("Clips", "Size", "Length", "Model", "Each", "Together"), *map(_row, plan.groups[:_GROUPS_SHOWN])]
+    rows = [("Clips", "Size", "Length", "Model", "Unit", "Total"), *map(_row, plan.cost.groups[:_GROUPS_SHOWN])]
     widths = [max(columns(row[i]) for row in rows) for i in range(6)]
     widths[3] = max(8, min(widths[3], width - 12 - sum(widths) + widths[3]))
-    lines = ["What is submitted, prices estimated", *(_aligned(row, widths, ellipsis) for row in rows)]
-    if len(plan.groups) > _GROUPS_SHOWN:
-        lines.append(f"  and {len(plan.groups) - _GROUPS_SHOWN:,} more kinds (--json lists all)")
+    lines = ["To generate (estimated)", *(_aligned(row, widths, ellipsis) for row in rows)]
+    if len(plan.cost.groups) > _GROUPS_SHOWN:
+        lines.append(f"  and {len(plan.cost.groups) - _GROUPS_SHOWN:,} more kinds (--json lists all)")
     return [fit(line, width, ellipsis) for line in lines]
 
 
@@ -192,66 +195,70 @@ def _aligned(row: tuple[str, ...], widths: list[int], ellipsis: str) -> str:
 
 
 def _estimates(plan: Plan, width: int) -> list[str]:
-    told = [
+    text = [
         ("Estimated cost", _cost(plan)),
         *(("", text) for text in _sources(plan)),
         ("Estimated time", _time(plan)),
         ("Estimated disk", _disk(plan)),
         ("Budget", _budget(plan)),
     ]
-    return [line for label, text in told for line in under(f"{label:<16}", text, width)]
+    return [line for label, text in text for line in under(f"{label:<16}", text, width)]
 
 
 def _cost(plan: Plan) -> str:
-    if plan.estimate is None:
+    if plan.cost.total is None:
         return "unknown"
-    more = f", and {plural(plan.unpriced, 'clip')} of unknown price" if plan.unpriced else ""
+    more = f", and {plural(plan.cost.unpriced, 'clip')} of unknown price" if plan.cost.unpriced else ""
     again = plan.step(Action.RESUBMIT)
     if again.count:
         more += f"; up to {usd(again.estimate)} for {plural(again.count, 'clip')} in doubt"
-    return usd(plan.estimate) + more
+    return usd(plan.cost.total) + more
 
 
 def _sources(plan: Plan) -> list[str]:
     """Say which prices were learned, and where the others come from."""
     learned = [
         f"{one_line(price_class)}: {usd(quote.each)}, learned from {plural(quote.charges, 'charge')}"
-        for price_class, quote in plan.quotes.items()
+        for price_class, quote in plan.cost.quotes.items()
         if quote.source is PriceSource.LEARNED
     ]
-    sources = {quote.source for quote in plan.quotes.values()}
+    sources = {quote.source for quote in plan.cost.quotes.values()}
     if PriceSource.MANIFEST in sources:
         learned.append("prices of the manifest")
-    if PriceSource.TABLE in sources or not plan.quotes:
-        learned.append(one_line(plan.price_source))
+    if PriceSource.TABLE in sources or not plan.cost.quotes:
+        learned.append(one_line(plan.cost.source))
     return learned
 
 
 def _time(plan: Plan) -> str:
     if plan.seconds is None:
         return "unknown"
-    sources = "; ".join(text for text in (plan.time_source, plan.pace_source) if text)
+    sources = "; ".join(text for text in (plan.pace.latency_note, plan.pace.limits_note) if text)
     return duration(plan.seconds) + (f" ({sources})" if sources and plan.seconds else "")
 
 
 def _disk(plan: Plan) -> str:
-    if plan.bytes is None:
+    if plan.disk.needed is None:
         return "unknown"
-    return size(plan.bytes) + (f" ({size(plan.free_bytes)} free)" if plan.free_bytes is not None else "")
+    return size(plan.disk.needed) + (f" ({size(plan.disk.free)} free)" if plan.disk.free is not None else "")
 
 
 def _budget(plan: Plan) -> str:
-    budget = "none set" if plan.cap is None else usd(plan.cap)
-    told = f"{budget} (spent {usd(plan.spent)}, reserved {usd(plan.reserved)})"
-    if plan.caps.usd_per_day is not None:
-        told += f", {usd(plan.caps.usd_per_day)} a day ({usd(plan.today)} today)"
-    if plan.caps.clips is not None:
-        told += f", {plural(plan.caps.clips, 'clip')} ({plan.paid_clips:,} submitted)"
-    count = len(plan.submit)
-    if plan.reach is None or not count:
-        return told
-    enough = f"all {count:,}" if plan.barrier is None else f"the first {plan.reach:,} of {count:,}"
-    return f"{told}, enough for {enough}"
+    budget, caps = plan.budget, plan.budget.caps
+    text = f"{'none set' if caps.usd is None else usd(caps.usd)}"
+    text += f" (spent {usd(budget.spent)}, reserved {usd(budget.reserved)})"
+    if caps.usd_per_day is not None:
+        text += f", {usd(caps.usd_per_day)} a day ({usd(budget.today)} today)"
+    if caps.clips is not None:
+        text += f", {plural(caps.clips, 'clip')} ({budget.clips:,} submitted)"
+    count = len(plan.keys.submit)
+    if budget.reach is None or not count:
+        return text
+    return f"{text}, {_reach(budget.reach, count) if budget.barrier is not None else 'enough'}"
+
+
+def _reach(reach: int, count: int) -> str:
+    return f"enough for the first {reach:,} of {count:,}" if reach else "not enough for one clip"
 
 
 def _hanging(text: str, width: int) -> list[str]:

@@ -41,8 +41,8 @@ def test_the_looks_at_a_request_are_written_with_its_end(tmp_path: Path) -> None
     batch = Batch(tmp_path, 6, provider=provider)
     batch.live()
     with closing(Reader(batch.folder)) as reader:
-        ((looks, clips),) = reader.looks_made().values()
-        by_request = {clip.request_id: clip.request.looks for clip, _ in reader.requests() if clip.request}
+        ((looks, clips),) = reader.poll_counts().values()
+        by_request = {clip.request_id: clip.request.poll_count for clip, _ in reader.requests() if clip.request}
     assert (looks, clips) == (provider.status_calls.total(), 5)
     assert by_request == provider.status_calls
 
@@ -268,7 +268,7 @@ def test_files_in_trouble_for_too_long_are_left_for_the_next_run(tmp_path: Path)
 
 def test_a_strangers_file_of_the_same_name_is_never_overwritten(tmp_path: Path) -> None:
     """The clip gets another name, and the ledger knows it."""
-    downloads = FakeDownloads(meets=first("refused"))
+    downloads = FakeDownloads(meets=first("taken"))
     batch = Batch(tmp_path, 1, downloads=downloads)
     clips = batch.folder / "clips"
     clips.mkdir(parents=True)

@@ -36,6 +36,7 @@ def test_calls_are_scarce_too_where_the_rate_is_high_and_the_slots_are_many() ->
     assert night.looks <= 1.5
 
 
+@pytest.mark.slow
 def test_looks_give_way_when_calls_get_short() -> None:
     """While no long job had ended calls were to spare; then all end, and submissions need each of them."""
     night = simulate(Weather(slots=400, run=log_normal(900.0, 0.3)), "ours", 1500)
@@ -43,6 +44,7 @@ def test_looks_give_way_when_calls_get_short() -> None:
     assert night.looks <= 1.5
 
 
+@pytest.mark.slow
 def test_calls_are_not_spent_on_long_jobs_while_nothing_is_known_of_them() -> None:
     """Four hundred that run for half an hour: an expectation of minutes must not have each looked at each minute."""
     night = simulate(Weather(rpm=40, slots=400, run=log_normal(1800.0, 0.15)), "ours", 1200)

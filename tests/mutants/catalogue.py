@@ -2,7 +2,7 @@
 
 A file of `promises/` is one promise; each `[[clause]]` is a part of it in words, each `[[clause.mutant]]` one fault
 that the clause forbids: `where`, `find`, `replace` and `text` as in `anchors.Anchor`. `tests` names test files by their
-name alone (`test_wall.py`, `test_wall.py::test_x`): they are found wherever they are below `tests/`.
+name alone (`test_budget.py`, `test_budget.py::test_x`): they are found wherever they are below `tests/`.
 """
 
 from __future__ import annotations

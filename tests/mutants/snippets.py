@@ -89,15 +89,18 @@ def in_texts(words: str, tree: ast.AST) -> list[tuple[ast.Constant, re.Match[str
     return [(text, match) for text in texts for match in wanted.finditer(str(text.value))]
 
 
-class _OtherKindError(Exception):
+class _OtherKindError(SyntaxError):
     """A snippet is not of the kind that was asked for."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"not a {kind} as the other snippet is one")
 
 
 def _parsed(snippet: str, kind: str) -> Sequence[ast.AST]:
     """Parse a snippet as one kind; SyntaxError where it is no Python at all."""
     text = textwrap.dedent(snippet).strip()
     if (kind == "header") != text.endswith(":"):
-        raise _OtherKindError
+        raise _OtherKindError(kind)
     if kind == "header":
         return [_header(text)]
     if kind == "keyword":
@@ -107,7 +110,7 @@ def _parsed(snippet: str, kind: str) -> Sequence[ast.AST]:
         return body
     if len(body) == 1 and isinstance(body[0], ast.Expr):
         return [body[0].value]
-    raise _OtherKindError
+    raise _OtherKindError(kind)
 
 
 def _header(text: str) -> ast.AST:
@@ -119,8 +122,8 @@ def _header(text: str) -> ast.AST:
 
 
 def _keyword(text: str) -> Sequence[ast.AST]:
-    if not re.match(r"\w+\s*=[^=]|$", text):
-        raise _OtherKindError
+    if text and not re.fullmatch(r"\w+\s*=(?!=).*", text):  # one line: several are statements
+        raise _OtherKindError("keyword argument")
     call = ast.parse(f"call({text})").body[0]
     assert isinstance(call, ast.Expr) and isinstance(call.value, ast.Call)
     return call.value.keywords

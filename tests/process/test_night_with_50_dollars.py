@@ -61,6 +61,7 @@ def run(desk: Desk, url: str) -> Ended:
     return desk.run()
 
 
+@pytest.mark.slow
 def test_fifty_dollars_from_plan_to_bill(studio: Desk) -> None:
     """Plan, cap, run dry, top up, go on, re-roll three, meet the cap, explain every cent; nothing is paid twice."""
     plan = studio.call("plan", "night.yaml", "--json").expect(0).obj

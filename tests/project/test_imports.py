@@ -19,8 +19,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "billing.audit": "billing.bill clip providers.base",
         "billing.bill": "clip",
         "billing.budget": "clip",
-        "billing.prices": "money",
-        "billing.tariff": "billing.prices clip events money providers.models",
+        "billing.prices": "clip events money providers.models",
         "clip": "money",
         "download": "download.downloader",
         "download.addresses": "errors",
@@ -42,47 +41,48 @@ KNOWS: dict[str, frozenset[str]] = {
         "history.matching": "clip providers.base",
         "history.other_batches": "errors ledger",
         "history.reconcile": (
-            "clip errors history.matching history.report providers.base ratelimit.answers ratelimit.limiter"
+            "clip errors history.matching history.report providers.base providers.paced ratelimit.base"
         ),
         "history.report": "",
         "ledger": "billing.budget clip errors events failpoints files.durable money states",
         "manifest": "clip errors money providers.models",
         "money": "",
-        "planning": "planning.build planning.cost planning.model",
-        "planning.apply": "errors manifest planning planning.inputs planning.saved settings",
+        "planning": "planning.build planning.model planning.pace",
         "planning.build": (
-            "billing.prices clip planning.classify planning.cost planning.diff planning.model retry selection wording"
+            "billing.prices clip planning.classify planning.cost planning.diff planning.model planning.warnings retry "
+            "selection wording"
         ),
         "planning.classify": "clip planning.model selection",
         "planning.cost": "billing.budget billing.prices money planning.model",
         "planning.diff": "clip planning.model",
         "planning.inputs": (
-            "billing.budget billing.prices billing.tariff clip errors history.other_batches ledger manifest money "
+            "billing.budget billing.prices clip errors history.other_batches ledger manifest money "
             "planning providers.models ratelimit.memory ratelimit.start redact selection settings"
         ),
-        "planning.model": "billing.budget billing.prices retention",
+        "planning.model": "billing.budget billing.prices planning.pace retention",
+        "planning.pace": "",
         "planning.retakes": "clip errors manifest retry selection",
         "planning.saved": "clip errors money planning.model",
+        "planning.saved_files": "errors manifest planning planning.inputs planning.saved settings",
+        "planning.warnings": "billing.budget billing.prices money planning.model",
         "polling": "",
-        "polling.allowance": "polling.schedule ratelimit.limiter",
+        "polling.allowance": "polling.schedule ratelimit.base",
         "polling.belief": "",
-        "polling.poller": (
-            "errors polling.allowance polling.schedule providers.base ratelimit.answers ratelimit.limiter "
-            "retention retry"
-        ),
+        "polling.poller": ("errors polling.allowance polling.schedule providers.base ratelimit.base retry"),
         "polling.schedule": "polling.belief",
         "providers": "",
         "providers.base": "",
         "providers.models": "money",
+        "providers.paced": "providers.base ratelimit.base",
         "providers.segmind": "batchgen errors money providers.base redact retry",
         "ratelimit": "",
         "ratelimit.adaptive_rate": "",
-        "ratelimit.answers": "errors ratelimit.limiter",
-        "ratelimit.concurrency": "ratelimit.queueing",
-        "ratelimit.limiter": "ratelimit.adaptive_rate ratelimit.queue retry",
+        "ratelimit.base": "errors",
+        "ratelimit.concurrency": "",
+        "ratelimit.limiter": "errors ratelimit.adaptive_rate ratelimit.base ratelimit.metronome ratelimit.queue retry",
         "ratelimit.memory": "ratelimit.shared_window",
-        "ratelimit.queue": "",
-        "ratelimit.queueing": "",
+        "ratelimit.metronome": "ratelimit.adaptive_rate ratelimit.base",
+        "ratelimit.queue": "ratelimit.base ratelimit.metronome",
         "ratelimit.setup": (
             "ratelimit.concurrency ratelimit.limiter ratelimit.memory ratelimit.shared_window ratelimit.start settings"
         ),
@@ -90,14 +90,14 @@ KNOWS: dict[str, frozenset[str]] = {
         "ratelimit.start": "ratelimit.memory settings",
         "redact": "",
         "retention": "clip",
+        "selection": "",
         "retry": "",
         "runner": (
             "billing.budget clip errors events failpoints files.mp4 files.sidecar history.matching "
             "history.reconcile history.report ledger money polling.poller polling.schedule providers.base "
-            "ratelimit.answers ratelimit.concurrency ratelimit.limiter retention retry states wording"
+            "providers.paced ratelimit.base ratelimit.concurrency retention retry selection states wording"
         ),
         "sandbox": "errors money",
-        "selection": "",
         "settings": "billing.budget errors money redact",
         "states": "clip errors events",
         "torture": "errors failpoints",

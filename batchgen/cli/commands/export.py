@@ -32,7 +32,7 @@ _FORMATS = ("csv", "jsonl", "parquet")
     envvar="BATCHGEN_FORMAT",
     type=click.Choice(_FORMATS),
     metavar="FORMAT",
-    help="Format. [default: by the ending of FILE, else csv]",
+    help="csv, jsonl or parquet. [default: by the ending of FILE]",
 )
 @click.option(
     "--out",
@@ -115,20 +115,19 @@ def _print(pieces: Iterable[bytes]) -> None:
 
 
 def _write(kind: str, path: Path, columns: Mapping[str, str], table: Iterable[list[Value]]) -> None:
-    from batchgen.views.export import WRITERS
+    from batchgen.views.export import WRITERS, write_parquet
 
-    if kind == "parquet":
-        try:
-            from batchgen.views.export import write_parquet
-        except ModuleNotFoundError as error:
-            if not (error.name or "").startswith("pyarrow"):
-                raise
-            tip = "install '.[parquet]' from the clone, or export csv or jsonl"
-            raise UsageError("Parquet needs pyarrow, which is not installed", tip=tip) from None
-        write_parquet(path, columns, table)
+    if kind != "parquet":
+        with path.open("wb") as file:
+            file.writelines(WRITERS[kind](columns, table))
         return
-    with path.open("wb") as file:
-        file.writelines(WRITERS[kind](columns, table))
+    try:
+        write_parquet(path, columns, table)
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("pyarrow"):
+            raise
+        tip = "install '.[parquet]' from the clone, or export csv or jsonl"
+        raise UsageError("Parquet needs pyarrow, which is not installed", tip=tip) from None
 
 
 @contextmanager

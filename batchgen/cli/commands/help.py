@@ -10,12 +10,12 @@ import re
 import shutil
 import sys
 import textwrap
-from difflib import get_close_matches
 from importlib.resources import files
 
 import rich_click as click
 
 from batchgen.cli import output
+from batchgen.cli.error_text import did_you_mean
 from batchgen.errors import UsageError
 
 #: In the order in which a newcomer needs them.
@@ -65,7 +65,8 @@ def help(ctx: click.Context, topic: str | None) -> None:  # noqa: A001 - the com
         cli = ctx.find_root().command
         cli.main([topic, "--help"], prog_name="batchgen", standalone_mode=False)
     else:
-        raise UsageError(_unknown(topic, _names(ctx)))
+        tip = did_you_mean(topic, _names(ctx)) or "`batchgen help` lists the topics"
+        raise UsageError(f"there is no help topic {topic}", tip=tip)
 
 
 def contents(width: int) -> str:
@@ -82,12 +83,6 @@ def _names(ctx: click.Context) -> tuple[str, ...]:
     group = ctx.find_root().command
     commands = group.list_commands(ctx) if isinstance(group, click.Group) else []
     return tuple(dict.fromkeys([*TOPICS, *commands]))
-
-
-def _unknown(topic: str, names: tuple[str, ...]) -> str:
-    near = get_close_matches(topic, names, n=3)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return f"there is no help topic {topic!r}: {hint}`batchgen help` lists the topics"
 
 
 def _show(text: str) -> None:

@@ -61,8 +61,8 @@ def plan(
     Compares the manifest with the batch's ledger: + is generated and paid for, ~ was changed, = is kept. Free.
     """
     from batchgen import manifest as manifests
-    from batchgen.planning.apply import write_plan
     from batchgen.planning.inputs import plan_of, snapshot_in, start_in
+    from batchgen.planning.saved_files import write_plan
     from batchgen.settings import batch_folder, find_manifest, merge, read_config
     from batchgen.views.plan import plan_object, plan_text
 

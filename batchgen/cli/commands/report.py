@@ -25,7 +25,9 @@ _BY = ("clip", "prompt", "cell", "day", "model", "take")
 @folder_option
 @sandbox_option
 @click.option("--bill", is_flag=True, help="Show the bill: charged, reserved, free, unknown.")
-@click.option("--by", type=click.Choice(_BY), metavar="FIELD", help="Group the bill. [default: prompt]")
+@click.option(
+    "--by", type=click.Choice(_BY), metavar="FIELD", help="Group the bill by clip, prompt, cell, day, model or take."
+)
 @click.option("--audit", is_flag=True, help="Compare the bill with the account's request history.")
 @service_options
 @json_option

@@ -29,11 +29,11 @@ def reroll(
     as long as its clip is in the manifest. Existing files are kept. Nothing is submitted here.
     """
     from batchgen.cli.retakes import cost_of, cost_text, under_names
-    from batchgen.ledger import Ledger
+    from batchgen.ledger import SqliteLedger
     from batchgen.planning import retakes
     from batchgen.views.text import plural
 
-    ledger = Ledger(ledger_folder(manifest, folder, sandbox=sandbox))
+    ledger = SqliteLedger(ledger_folder(manifest, folder, sandbox=sandbox))
     try:
         known = list(ledger.clips())
         made = retakes.rerolls(known, retakes.named(known, clips), takes)

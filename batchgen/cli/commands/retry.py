@@ -16,7 +16,7 @@ from batchgen.errors import UsageError
 
 if TYPE_CHECKING:
     from batchgen.clip import Clip
-    from batchgen.ledger import Ledger
+    from batchgen.ledger import SqliteLedger
     from batchgen.planning.retakes import Retake
 
 
@@ -53,14 +53,14 @@ def retry(
 
     By default only failures of the service itself; failures that need an edit are skipped and listed.
     """
-    from batchgen.ledger import Ledger
+    from batchgen.ledger import SqliteLedger
     from batchgen.planning.retakes import Retake
     from batchgen.retry import MAX_ATTEMPTS
 
     if new_seed and not blocked:
         raise UsageError("--new-seed needs --blocked", tip="`batchgen reroll` queues extra takes of any clip")
     again = Retake(all=every, forgotten=forgotten, blocked=blocked, max_attempts=max_attempts or MAX_ATTEMPTS)
-    ledger = Ledger(ledger_folder(manifest, folder, sandbox=sandbox))
+    ledger = SqliteLedger(ledger_folder(manifest, folder, sandbox=sandbox))
     try:
         obj = _retried(ledger, manifest, again, only, new_seed=new_seed)
         sandbox = is_sandbox(ledger)
@@ -70,7 +70,7 @@ def retry(
     output.answer(obj, lambda: _text(obj, following), as_json=as_json)
 
 
-def _retried(ledger: Ledger, arg: str, again: Retake, only: str | None, *, new_seed: bool) -> dict[str, Any]:
+def _retried(ledger: SqliteLedger, arg: str, again: Retake, only: str | None, *, new_seed: bool) -> dict[str, Any]:
     from batchgen.cli.retakes import cost_of, under_names
     from batchgen.clip import State
     from batchgen.events import Retried

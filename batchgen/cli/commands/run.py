@@ -165,16 +165,16 @@ def _run(
     monitor: RunMonitor, arg: str, folder: Path | None, given: dict[str, Any], *, yes: bool, plan_file: Path | None
 ) -> Exit:
     from batchgen import manifest as manifests
-    from batchgen.planning import apply
+    from batchgen.planning import saved_files
     from batchgen.planning.inputs import snapshot, snapshot_in
     from batchgen.runner.session import Session
     from batchgen.settings import batch_folder, find_key, find_manifest, merge, read_config
 
     path = find_manifest(arg)
-    saved = apply.read_plan(plan_file) if plan_file else None
+    saved = saved_files.read_plan(plan_file) if plan_file else None
     said = caps_as_typed(given)
     if saved:
-        given = apply.with_its_settings(saved, given)
+        given = saved_files.with_plan_settings(saved, given)
     monitor.folder = folder = (folder or batch_folder(path, sandbox=bool(given["sandbox"]))).absolute()
     key = None if given["sandbox"] else find_key(path.parent)
     monitor.protect(key)
@@ -183,12 +183,12 @@ def _run(
         monitor.say(f"warning: {warning}")
     settings = merge(given, manifest, read_config())
     if saved:
-        apply.refuse_if_moved(saved, manifest, settings, snapshot_in(folder), folder)
-    session = Session.open(manifest, folder, apply.held_to(saved, settings) if saved else settings, key)
+        saved_files.refuse_if_changed(saved, manifest, settings, snapshot_in(folder), folder)
+    session = Session.open(manifest, folder, saved_files.restricted_to(saved, settings) if saved else settings, key)
     try:
         session.ledger.remember("caps_said", json.dumps(said))
         if saved:  # now that the batch is held, nothing can move any more
-            apply.refuse_if_moved(saved, manifest, settings, snapshot(session.ledger), folder)
+            saved_files.refuse_if_changed(saved, manifest, settings, snapshot(session.ledger), folder)
         monitor.attach(session)
         _share_pace(session, monitor)
         if not (saved or _nothing_to_pay(session) or settings.sandbox):
@@ -230,7 +230,7 @@ def _confirm(monitor: RunMonitor, session: Session, *, yes: bool) -> None:
         what = f"cannot ask for confirmation: not a terminal. {_in_short(plan)}"
         raise UsageError(what, tip="pass --yes to run without a question")
     monitor.say(plan_text(plan, output.width(), ascii=output.plain_ascii()))
-    if text := shortage(asyncio.run(session.credits()), plan.estimate, unpriced=plan.unpriced):
+    if text := shortage(asyncio.run(session.credits()), plan.cost.total, unpriced=plan.cost.unpriced):
         monitor.say(f"Warning: {text}")
     if not click.confirm(f"{_in_short(plan)}. Continue?", err=True):
         raise UsageError("cancelled: nothing was submitted")
@@ -241,11 +241,11 @@ def _in_short(plan: Plan) -> str:
     from batchgen.views.text import plural
     from batchgen.wording import duration
 
-    price = f"about {usd(plan.estimate)} (estimated)" if plan.estimate is not None else "at an unknown price"
-    if plan.estimate is not None and plan.unpriced:
-        price += f" and {plural(plan.unpriced, 'clip')} of unknown price"
+    price = f"about {usd(plan.cost.total)} (estimated)" if plan.cost.total is not None else "at an unknown price"
+    if plan.cost.total is not None and plan.cost.unpriced:
+        price += f" and {plural(plan.cost.unpriced, 'clip')} of unknown price"
     time = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
-    return f"This run generates {plural(len(plan.submit), 'clip')} for {price}{time}"
+    return f"This run generates {plural(len(plan.keys.submit), 'clip')} for {price}{time}"
 
 
 async def _supervised(session: Session, monitor: RunMonitor, settings: Settings) -> Outcome:

@@ -18,7 +18,7 @@ from virtual_time import EPOCH, VirtualTimeLoop
 
 from batchgen.clip import Wanted
 from batchgen.files.mp4 import Expect, Fetched
-from batchgen.ledger import Ledger
+from batchgen.ledger import SqliteLedger
 from batchgen.money import price_class_of
 from batchgen.polling.poller import Poller
 from batchgen.providers.base import Source
@@ -100,7 +100,7 @@ async def _night(
     folder: Path, service: NightService, policy: str, clips: int, in_flight: int, lessons: AccountMemory
 ) -> float:
     loop = asyncio.get_running_loop()
-    ledger = Ledger(folder / "night", wall_clock=lambda: EPOCH + loop.time())
+    ledger = SqliteLedger(folder / "night", wall_clock=lambda: EPOCH + loop.time())
     try:
         ledger.sync(_wanted(clips))
         (folder / "night" / "clips").mkdir()
@@ -108,11 +108,12 @@ async def _night(
         settings = Settings(
             rpm=weather.rpm, count_polls=weather.count_polls, in_flight=in_flight, expect_latency=EXPECTED_S
         )
-        assembly = assemble(
+        assembly = await assemble(
             ledger,
             service,
             Shelf(),
             settings,
+            clips_dir=folder / "night" / "clips",
             price_classes=[price_class_of(clip.model, clip.values) for clip in _wanted(1)],
             pace=PaceSetup(settings, lessons=lessons),
             # The other policies cannot find out how many slots there are: they get the number.

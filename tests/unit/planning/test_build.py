@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from batchgen.billing.budget import Budget, Cap, Caps, Sums
 from batchgen.billing.prices import PriceSource, Quote
 from batchgen.clip import ClipSummary, State, Wanted
-from batchgen.planning import Action, Given, Plan, make_plan, time_needed
+from batchgen.planning import Action, AssumedPace, Conditions, Plan, make_plan, time_needed
 from batchgen.planning.cost import reach
 from batchgen.selection import Selection
 
@@ -49,12 +49,14 @@ def quote(model: str, params: Mapping[str, Any]) -> Quote:
 def plan_of(
     clips: Sequence[Wanted], in_ledger: Iterable[ClipSummary] = (), selection: Selection | None = None, **given: Any
 ) -> Plan:
-    wall = Budget(caps=Caps(given.pop("cap", None), **given.pop("caps", {})), spent=given.pop("spent", 0))
+    budget = Budget(caps=Caps(given.pop("cap", None), **given.pop("caps", {})), spent=given.pop("spent", 0))
     if reserved := given.pop("reserved", 0):
-        wall.add("x", spent=0, clips=1, held=reserved, opened=1, unpriced=0)
-    facts = {"name": "night", "rpm": 50, "in_flight": 32, "latency_s": 212, "warnings": ["given"], **given}
-    facts |= {"wall": wall, "day": "2026-11-24"}
-    return make_plan(clips, in_ledger, quote=quote, given=Given(**facts), selection=selection, each_clip=True)
+        budget.add("x", spent=0, clips=1, reserved=reserved, opened=1, unpriced=0)
+    conditions = Conditions(
+        name="night", day="2026-11-24", budget=budget, warnings=["given"], free_bytes=given.pop("free_bytes", None),
+        pace=AssumedPace(**{"rpm": 50, "in_flight": 32, "latency_s": 212, **given}),
+    )  # fmt: skip
+    return make_plan(clips, in_ledger, quote=quote, conditions=conditions, selection=selection, each_clip=True)
 
 
 def counts(plan: Plan) -> dict[Action, int]:
@@ -69,10 +71,10 @@ def test_every_wanted_clip_is_counted_once(states: list[State | None], strangers
     there = [known(n, state) for n, state in enumerate(states) if state is not None]
     there += [known(100 + n) for n in range(strangers)]
     plan = plan_of(clips, there)
-    parts = (plan.new, plan.done, plan.failed, plan.blocked, plan.unconfirmed, plan.lost, plan.in_flight)
-    assert sum(parts) == plan.wanted == len(states)
-    assert plan.unwanted == strangers
-    assert sum(group.count for group in plan.groups) == plan.new == len(plan.submit)
+    stand = [Action.DONE, Action.FAILED, Action.BLOCKED, Action.UNCONFIRMED, Action.LOST, Action.IN_FLIGHT]
+    assert plan.new + sum(plan.count(action) for action in stand) == plan.wanted == len(states)
+    assert plan.count(Action.UNWANTED) == strangers
+    assert sum(group.count for group in plan.cost.groups) == plan.new == len(plan.keys.submit)
     assert sum(counts(plan).values()) == plan.wanted + strangers
     assert len(plan.clips) == plan.wanted + strangers
 
@@ -81,13 +83,13 @@ def test_only_what_is_new_is_estimated() -> None:
     """Done, failed and unconfirmed clips cost nothing in the next run."""
     there = [known(1), known(2, State.FAILED), known(3, State.UNCONFIRMED), known(4)]
     plan = plan_of([clip(n) for n in range(6)], there)
-    assert (plan.new, plan.estimate, plan.unpriced) == (2, 1_250_000, 0)
+    assert (plan.new, plan.cost.total, plan.cost.unpriced) == (2, 1_250_000, 0)
 
 
 def test_groups_are_told_apart_by_model_size_duration_and_price() -> None:
     """The table is where a wrong `duration: 10` is seen before it is paid for."""
     clips = [clip(0), clip(1), clip(2, duration=10), clip(3, size="720*1280"), clip(4, model="other")]
-    groups = plan_of(clips).groups
+    groups = plan_of(clips).cost.groups
     assert groups[0].count == 2
     assert groups[0].total == 1_250_000
     assert {(g.model, g.size, g.duration, g.each) for g in groups} == {
@@ -101,16 +103,16 @@ def test_groups_are_told_apart_by_model_size_duration_and_price() -> None:
 def test_an_unknown_price_is_never_zero() -> None:
     """A total that leaves clips out silently is a lie about money."""
     mixed = plan_of([clip(0), clip(1, model="other")])
-    assert (mixed.estimate, mixed.unpriced) == (625_000, 1)
+    assert (mixed.cost.total, mixed.cost.unpriced) == (625_000, 1)
     unknown = plan_of([clip(1, model="other")])
-    assert (unknown.estimate, unknown.unpriced) == (None, 1)
+    assert (unknown.cost.total, unknown.cost.unpriced) == (None, 1)
     assert any("no known price" in text for text in unknown.warnings)
 
 
 def test_nothing_new_costs_nothing() -> None:
     """The second plan of a finished night is $0.00 and 0 s, and says neither "unknown"."""
     plan = plan_of([clip(0)], [known(0)])
-    assert (plan.estimate, plan.seconds, plan.bytes, list(plan.warnings)) == (0, 0.0, 0, ["given"])
+    assert (plan.cost.total, plan.seconds, plan.disk.needed, list(plan.warnings)) == (0, 0.0, 0, ["given"])
 
 
 @pytest.mark.parametrize(("cap", "warned"), [(None, False), (1_250_000, False), (1_249_999, True)])
@@ -122,7 +124,7 @@ def test_an_estimate_over_what_the_budget_has_left_is_warned_of(cap: int | None,
 
 def test_a_full_disk_is_foreseen() -> None:
     """It is cheaper to make room in the evening."""
-    assert plan_of([clip(0)]).bytes == 1280 * 720 * 5
+    assert plan_of([clip(0)]).disk.needed == 1280 * 720 * 5
     assert any("disk" in text for text in plan_of([clip(0)], free_bytes=1_000_000).warnings)
     assert not any("disk" in text for text in plan_of([clip(0)], free_bytes=10**10).warnings)
 
@@ -133,7 +135,7 @@ def test_odd_parameters_of_unknown_models_are_planned_too() -> None:
     bare = Wanted("k1", "p", 1, "other", "{}", "bare")
     plan = plan_of([odd, bare])
     assert plan.new == 2
-    assert plan.bytes is None
+    assert plan.disk.needed is None
 
 
 @pytest.mark.parametrize(
@@ -159,14 +161,14 @@ def test_a_plan_says_what_of_its_pace_was_learned() -> None:
     """The clips in flight only where they, and not the calls, hold the run up."""
     notes: dict[str, Any] = {"rpm_note": "at 60 of 120 calls", "in_flight_note": "with 10 clips in flight"}
     calls = plan_of([clip(n) for n in range(100)], rpm=60, in_flight=60, **notes)
-    assert (calls.seconds, calls.rpm, calls.most_in_flight) == (100 * 4 + 212, 60, 60)
-    assert calls.pace_source == "at 60 of 120 calls"
+    assert (calls.seconds, calls.pace.rpm, calls.pace.in_flight) == (100 * 4 + 212, 60, 60)
+    assert calls.pace.limits_note == "at 60 of 120 calls"
     places = plan_of([clip(n) for n in range(100)], rpm=60, in_flight=10, **notes)
-    assert (places.rpm, places.most_in_flight) == (60, 10)
+    assert (places.pace.rpm, places.pace.in_flight) == (60, 10)
     assert places.seconds == pytest.approx(100 * 21.2 + 212)
-    assert places.pace_source == "at 60 of 120 calls, and with 10 clips in flight"
-    assert plan_of([clip(0)], rpm=60, in_flight=10, in_flight_note="with 10").pace_source == "with 10"
-    assert plan_of([clip(0)], latency_s=None, in_flight_note="with 10").pace_source == ""
+    assert places.pace.limits_note == "at 60 of 120 calls, and with 10 clips in flight"
+    assert plan_of([clip(0)], rpm=60, in_flight=10, in_flight_note="with 10").pace.limits_note == "with 10"
+    assert plan_of([clip(0)], latency_s=None, in_flight_note="with 10").pace.limits_note == ""
 
 
 # --- what is done with each, and why --------------------------------------------------------------------
@@ -210,7 +212,7 @@ def test_what_was_never_submitted_is_nothing_that_could_be_changed() -> None:
     never = known(1, State.PENDING, clip(1, prompt_id="a"), requests=0)
     plan = plan_of([clip(2, prompt_id="a", duration=10)], [never])
     assert counts(plan) == {Action.NEW: 1}
-    assert plan.unwanted == 0
+    assert plan.count(Action.UNWANTED) == 0
 
 
 def test_of_several_that_came_before_the_last_one_is_compared() -> None:
@@ -226,7 +228,7 @@ def test_rerolls_of_wanted_clips_are_wanted() -> None:
     root = known(1, of=clip(1, prompt_id="a"))
     plan = plan_of([clip(1, prompt_id="a")], [root, roll])
     assert counts(plan) == {Action.REROLL: 1, Action.DONE: 1}
-    assert (plan.wanted, plan.new, plan.estimate, list(plan.submit)) == (2, 1, 625_000, ["k9"])
+    assert (plan.wanted, plan.new, plan.cost.total, list(plan.keys.submit)) == (2, 1, 625_000, ["k9"])
     assert counts(plan_of([clip(5, prompt_id="b")], [root, roll])) == {Action.NEW: 1, Action.UNWANTED: 1}
 
 
@@ -268,7 +270,7 @@ def test_money_is_told_for_each_kind_and_adds_up() -> None:
     there = [
         known(0, spent=625_000),
         known(1, spent=700_000),
-        known(2, State.GENERATING, held=1_250_000),
+        known(2, State.GENERATING, reserved=1_250_000),
         known(3, State.LOST, uncharged=1),
         known(9, spent=300_000),
     ]
@@ -286,9 +288,14 @@ def test_resubmission_is_planned_only_on_the_users_word() -> None:
     """It may be paid for twice, so it is never part of what is new."""
     clips = [clip(0), clip(1, model="other")]
     there = [known(0, State.UNCONFIRMED), known(1, State.LOST, clips[1])]
-    assert not plan_of(clips, there).resubmit
+    assert not plan_of(clips, there).keys.resubmit
     one = plan_of(clips, there, Selection(resubmit_unconfirmed=True))
-    assert (list(one.resubmit), one.step(Action.RESUBMIT).estimate, one.new, one.estimate) == (["k0"], 625_000, 0, 0)
+    assert (list(one.keys.resubmit), one.step(Action.RESUBMIT).estimate, one.new, one.cost.total) == (
+        ["k0"],
+        625_000,
+        0,
+        0,
+    )
     both = plan_of(clips, there, Selection(resubmit_unconfirmed=True, resubmit_lost=True)).step(Action.RESUBMIT)
     assert (both.count, both.estimate, both.unpriced) == (2, 625_000, 1)
 
@@ -307,15 +314,15 @@ def test_until_when_what_is_in_flight_can_be_collected() -> None:
 def test_the_run_submits_in_the_order_of_the_plan() -> None:
     """First takes first, then priority, then the manifest's order: under a cap that is what one gets."""
     clips = [clip(0, take=2), clip(1), clip(2, priority=5), clip(3)]
-    assert list(plan_of(clips).submit) == ["k2", "k1", "k3", "k0"]
+    assert list(plan_of(clips).keys.submit) == ["k2", "k1", "k3", "k0"]
 
 
 def test_a_canary_is_planned_as_the_run_would_choose_it() -> None:
     """`--only` and `--limit` leave the rest for later, and none of its cost is told."""
     clips = [clip(n, prompt_id=f"{'ab'[n % 2]}{n}") for n in range(6)]
     plan = plan_of(clips, selection=Selection(only="a*, clip_1", limit=3))
-    assert list(plan.submit) == ["k0", "k1", "k2"]
-    assert (plan.new, plan.estimate, counts(plan)) == (6, 3 * 625_000, {Action.NEW: 3, Action.LATER: 3})
+    assert list(plan.keys.submit) == ["k0", "k1", "k2"]
+    assert (plan.new, plan.cost.total, counts(plan)) == (6, 3 * 625_000, {Action.NEW: 3, Action.LATER: 3})
 
 
 @pytest.mark.parametrize(
@@ -323,12 +330,12 @@ def test_a_canary_is_planned_as_the_run_would_choose_it() -> None:
 )
 def test_how_far_the_cap_reaches(cap: int | None, far: int | None) -> None:
     """“Enough for the first 38 of 60” is what one decides by."""
-    assert plan_of([clip(n) for n in range(10)], cap=cap).reach == far
+    assert plan_of([clip(n) for n in range(10)], cap=cap).budget.reach == far
 
 
 def test_what_is_spent_and_reserved_shortens_the_reach() -> None:
     """The cap is that of the batch over all its runs."""
-    assert plan_of([clip(n) for n in range(10)], cap=2_500_000, spent=625_000, reserved=1_250_000).reach == 1
+    assert plan_of([clip(n) for n in range(10)], cap=2_500_000, spent=625_000, reserved=1_250_000).budget.reach == 1
 
 
 def test_the_first_clip_of_a_class_that_was_never_charged_needs_room_for_twice_its_estimate() -> None:
@@ -353,10 +360,10 @@ def test_an_unknown_price_under_a_cap_submits_nothing_unless_that_was_said() -> 
     """The run refuses it, so the plan must not promise it."""
     clips = [clip(0, model="other"), clip(1)]
     plan = plan_of(clips, cap=10**9)
-    assert (plan.reach, plan.barrier) == (0, Cap.PRICE)
+    assert (plan.budget.reach, plan.budget.barrier) == (0, Cap.PRICE)
     assert any("submit nothing" in text for text in plan.warnings)
     plan = plan_of(clips, cap=10**9, caps={"unknown_ok": True})
-    assert (plan.reach, plan.barrier) == (2, None)
+    assert (plan.budget.reach, plan.budget.barrier) == (2, None)
 
 
 def test_a_learned_price_far_from_what_was_told_is_warned_of() -> None:
@@ -365,6 +372,6 @@ def test_a_learned_price_far_from_what_was_told_is_warned_of() -> None:
     def learned(_model: str, _params: Mapping[str, Any]) -> Quote:
         return Quote(800_000, PriceSource.LEARNED, 625_000, PriceSource.TABLE, 14)
 
-    plan = make_plan([clip(0)], [], quote=learned, given=Given())
-    assert plan.estimate == 800_000
+    plan = make_plan([clip(0)], [], quote=learned, conditions=Conditions())
+    assert plan.cost.total == 800_000
     assert any("28 % more than the table's $0.625" in text for text in plan.warnings)

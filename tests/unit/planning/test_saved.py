@@ -1,4 +1,4 @@
-"""A saved plan: as it was written or refused, run as it was planned or refused with what has moved."""
+"""A saved plan: as it was written or refused, run as it was planned or refused with what has changed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from batchgen.billing.prices import PriceSource, Quote
 from batchgen.clip import ClipSummary, State, Wanted
 from batchgen.errors import UsageError
-from batchgen.planning import Given, Plan, make_plan
-from batchgen.planning.saved import Basis, Saved, moved, read, save, text_of
+from batchgen.planning import Conditions, Plan, make_plan
+from batchgen.planning.saved import Basis, Saved, differences, read, save, text_of
 from batchgen.selection import Selection
 
 BASIS = Basis(
@@ -47,17 +47,17 @@ def plan_of(there: Sequence[ClipSummary], price: int = 625_000, told: int = 625_
     def quote(_model: str, _params: Mapping[str, Any]) -> Quote:
         return Quote(price, PriceSource.LEARNED, told, PriceSource.TABLE, 5)
 
-    return make_plan(WANTED, there, quote=quote, given=Given(name="night"), selection=Selection(limit=limit))
+    return make_plan(WANTED, there, quote=quote, conditions=Conditions(name="night"), selection=Selection(limit=limit))
 
 
 def saved_of(there: Sequence[ClipSummary] = LEDGER, limit: int | None = None) -> Saved:
     return save(plan_of(there, limit=limit), there, BASIS, roots=ROOTS, made_at="2026-11-24T01:00:00Z")
 
 
-def told_of(
+def differences_of(
     saved: Saved, there: Sequence[ClipSummary], *, begun: bool = False, basis: Basis = BASIS, **how: Any
 ) -> list[str]:
-    return moved(saved, plan_of(there, **how), there, basis, roots=ROOTS, begun=begun)
+    return differences(saved, plan_of(there, **how), there, basis, roots=ROOTS, begun=begun)
 
 
 # --- the file -------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def test_what_is_no_plan_is_told_in_words(text: str, said: str) -> None:
 def test_a_world_that_stood_still_fits() -> None:
     """Whatever a run does before its first submission: it takes in new clips, nothing else."""
     synced = [*LEDGER, *(known(n, State.PENDING, 0) for n in (5, 6, 7))]
-    assert told_of(saved_of(), LEDGER) == told_of(saved_of(), synced) == []
+    assert differences_of(saved_of(), LEDGER) == differences_of(saved_of(), synced) == []
 
 
 @pytest.mark.parametrize(
@@ -137,44 +137,46 @@ def test_a_world_that_stood_still_fits() -> None:
 @pytest.mark.parametrize("begun", [False, True])
 def test_an_edit_is_told_and_refused(basis: Basis, said: list[str], begun: bool) -> None:
     """Also in the middle of a plan: the rest of it would be another plan."""
-    assert told_of(saved_of(), LEDGER, basis=basis, begun=begun) == said
+    assert differences_of(saved_of(), LEDGER, basis=basis, begun=begun) == said
 
 
 def test_what_was_done_meanwhile_is_told() -> None:
     """Another run has made one of its clips."""
     there = [*LEDGER, known(5, State.DONE)]
-    assert told_of(saved_of(), there) == ["the ledger has changed (paid 2 → 3)"]
+    assert differences_of(saved_of(), there) == ["the ledger has changed (paid 2 → 3)"]
 
 
 def test_a_retry_meanwhile_is_told() -> None:
     """It adds a clip to what is submitted, and nobody has agreed to it."""
     there = [LEDGER[0], known(1, State.PENDING), *LEDGER[2:]]
-    assert told_of(saved_of(), there) == ["the ledger has changed (failed 1 → 0, pending 1 → 2)"]
-    assert told_of(saved_of(), there, begun=True)
+    assert differences_of(saved_of(), there) == ["the ledger has changed (failed 1 → 0, pending 1 → 2)"]
+    assert differences_of(saved_of(), there, begun=True)
 
 
 def test_a_reroll_meanwhile_is_told() -> None:
     """The same, also in the middle of the plan."""
     roll = known(0, State.PENDING, 0)._replace(key="roll", take=2, reroll_of="k0")
-    assert told_of(saved_of(), [*LEDGER, roll]) == ["the ledger has changed (pending 1 → 2)"]
-    assert told_of(saved_of(), [*LEDGER, roll], begun=True)
+    assert differences_of(saved_of(), [*LEDGER, roll]) == ["the ledger has changed (pending 1 → 2)"]
+    assert differences_of(saved_of(), [*LEDGER, roll], begun=True)
 
 
 def test_the_end_of_what_was_in_flight_is_no_surprise() -> None:
     """The plan said that it would be fetched."""
     there = [*LEDGER[:2], known(2, State.DONE), *LEDGER[3:]]
-    assert told_of(saved_of(), there) == []
+    assert differences_of(saved_of(), there) == []
 
 
 def test_a_price_that_moved_is_told() -> None:
     """What was agreed to was another amount."""
-    assert told_of(saved_of(), LEDGER, price=800_000) == ["m s 5 is estimated at $0.80 a clip, planned was $0.625"]
+    assert differences_of(saved_of(), LEDGER, price=800_000) == [
+        "m s 5 is estimated at $0.80 a clip, planned was $0.625"
+    ]
 
 
 def test_what_the_plans_own_clips_were_charged_is_no_surprise() -> None:
     """Else every plan that learns a price could never be resumed; a new price in manifest or table is one."""
-    assert told_of(saved_of(), LEDGER, begun=True, price=800_000) == []
-    assert told_of(saved_of(), LEDGER, begun=True, told=700_000)
+    assert differences_of(saved_of(), LEDGER, begun=True, price=800_000) == []
+    assert differences_of(saved_of(), LEDGER, begun=True, told=700_000)
 
 
 @given(st.lists(st.sampled_from(State), min_size=6, max_size=6), st.integers(1, 3))
@@ -182,7 +184,7 @@ def test_progress_on_the_plan_may_stand_anywhere(states: list[State], requests: 
     """Killed at any moment, it goes on; begun or not is what tells progress from another run's work."""
     own = [2, 3, 4, 5, 6, 7]
     there = [*LEDGER[:2], *(known(n, state, requests) for n, state in zip(own, states, strict=True))]
-    assert told_of(saved_of(), there, begun=True) == []
+    assert differences_of(saved_of(), there, begun=True) == []
 
 
 @given(st.sampled_from([0, 1]), st.sampled_from(State), st.integers(1, 3))
@@ -192,12 +194,12 @@ def test_whatever_becomes_of_another_clip_is_told(n: int, state: State, requests
     paid = {State.DONE, State.DOWNLOADING, State.GENERATING}
     same = requests == 1 and (LEDGER[n].state is state or (n == 0 and state in paid))
     for begun in (False, True):
-        assert bool(told_of(saved_of(), there, begun=begun)) is not same
+        assert bool(differences_of(saved_of(), there, begun=begun)) is not same
 
 
 def test_clips_beyond_the_limit_are_not_the_plans() -> None:
     """A canary of two is two, and what happens to the others is the world's."""
     saved = saved_of(limit=2)
     assert list(saved.submit) == ["k4", "k5"]
-    assert told_of(saved, LEDGER, limit=2) == []
-    assert told_of(saved, [*LEDGER, known(6, State.DONE)], begun=True, limit=2)
+    assert differences_of(saved, LEDGER, limit=2) == []
+    assert differences_of(saved, [*LEDGER, known(6, State.DONE)], begun=True, limit=2)

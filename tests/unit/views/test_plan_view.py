@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from batchgen.billing.budget import NO_CAPS, Budget, Caps
+from batchgen.billing.budget import Budget, Caps
 from batchgen.billing.prices import PriceSource, Quote
 from batchgen.clip import ClipSummary, State, Wanted
-from batchgen.planning import Given, Plan, make_plan
+from batchgen.planning import Action, AssumedPace, Conditions, Plan, make_plan
+from batchgen.planning.model import BudgetReach, DiskEstimate
 from batchgen.selection import Selection
 from batchgen.views.plan import plan_object, plan_text
 from batchgen.views.text import columns
@@ -56,11 +57,11 @@ def a_plan(selection: Selection | None = None, *, each_clip: bool = False) -> Pl
             there.append(known(wanted[-1], state, **facts))
 
     add(30, State.DONE, spent=625_000)
-    add(3, State.GENERATING, held=1_250_000)
+    add(3, State.GENERATING, reserved=1_250_000)
     add(2, State.FAILED, reason="the worker died (job 7f3a9c0011223344)", failures=2)
     add(1, State.FAILED, reason="422: seed must be a number")
     add(1, State.BLOCKED, reason="content policy")
-    add(2, State.UNCONFIRMED, held=1_250_000, reason="the connection was reset")
+    add(2, State.UNCONFIRMED, reserved=1_250_000, reason="the connection was reset")
     add(1, State.LOST, uncharged=1, reason="the service keeps no record of it any more")
     add(2, State.PENDING, reason="the worker died", failures=1)
     for n in range(40):
@@ -71,13 +72,17 @@ def a_plan(selection: Selection | None = None, *, each_clip: bool = False) -> Pl
         there.append(known(clip(8100 + n, f"courier{n}", prompt=LONG.format(time)), State.DONE, spent=625_000))
     roll = known(clip(9000, "shot0"), State.PENDING, requests=0, reroll_of=wanted[0].key, name="clip_1_reroll")
     wall = Budget(caps=Caps(700_000_000, 900_000_000, 5_000, unknown_ok=True), spent=45_000_000, clips=75)
-    wall.add(f"{MODEL} 1280*720 5", spent=0, clips=3, held=6_250_000, opened=5, unpriced=0)
-    given = Given(
-        name="shibuya-night", rpm=50, in_flight=32, latency_s=200.0, wall=wall, day="2026-11-24",
-        time_source="learned from the last 72 clips: 200 s each", free_bytes=4_000_000_000,
+    wall.add(f"{MODEL} 1280*720 5", spent=0, clips=3, reserved=6_250_000, opened=5, unpriced=0)
+    pace = AssumedPace(
+        rpm=50, in_flight=32, latency_s=200.0, latency_note="learned from the last 72 clips: 200 s each"
+    )  # fmt: skip
+    conditions = Conditions(
+        name="shibuya-night", pace=pace, budget=wall, day="2026-11-24", free_bytes=4_000_000_000,
         price_source="estimate of 2026-11: another vendor's list plus 25 %",
     )  # fmt: skip
-    return make_plan(wanted, [*there, roll], quote=quote, given=given, selection=selection, each_clip=each_clip)
+    return make_plan(
+        wanted, [*there, roll], quote=quote, conditions=conditions, selection=selection, each_clip=each_clip
+    )
 
 
 def text_of(plan: Plan, width: int, **how: bool) -> str:
@@ -97,12 +102,13 @@ def test_the_plan_is_written_as_in_the_golden_text(
 
 def test_a_pace_that_was_learned_is_told_where_the_time_is() -> None:
     """A time that is twice what was configured wants a reason."""
-    slow = replace(a_plan(), rpm=60.0, most_in_flight=10, pace_source="at 60 of 120 calls a minute, since so it is")
+    plan, why = a_plan(), "at 60 of 120 calls a minute, since so it is"
+    slow = replace(plan, pace=replace(plan.pace, rpm=60.0, in_flight=10, rpm_note=why))
     assert "200 s each; at 60 of 120 calls a minute, since so it is)" in text_of(slow, 200)
-    bare = replace(slow, time_source="")
+    bare = replace(slow, pace=replace(slow.pace, latency_note=""))
     assert "(at 60 of 120 calls a minute, since so it is)" in text_of(bare, 200)
     obj = plan_object(slow)
-    assert (obj["rpm"], obj["most_in_flight"], obj["pace_source"]) == (60.0, 10, slow.pace_source)
+    assert (obj["rpm"], obj["most_in_flight"], obj["pace_source"]) == (60.0, 10, why)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -129,7 +135,7 @@ def test_each_clip_is_listed_when_that_is_asked() -> None:
     assert "  + clip_1_reroll  1280*720 5 s  $0.625" in text
     assert "  ✗ clip_5033  the worker died (job 7f3a9c0011223344)" in text
     plan = a_plan(each_clip=True)
-    assert len(plan_object(plan)["clips"]) == plan.wanted + plan.unwanted
+    assert len(plan_object(plan)["clips"]) == plan.wanted + plan.count(Action.UNWANTED)
     assert "clips" not in plan_object(a_plan())
 
 
@@ -157,7 +163,15 @@ def test_the_object_is_exact_and_null_where_unknown() -> None:
 
 def test_all_unknown_is_told_as_unknown() -> None:
     """Never as $0.00 or 0 s."""
-    plan = replace(a_plan(), estimate=None, seconds=None, bytes=None, cap=None, caps=NO_CAPS, reach=None)
+    plan = a_plan()
+    groups = [replace(group, each=None, total=None) for group in plan.cost.groups]
+    plan = replace(
+        plan,
+        cost=replace(plan.cost, groups=groups),
+        seconds=None,
+        disk=DiskEstimate(),
+        budget=BudgetReach(),
+    )
     text = text_of(plan, 80)
     assert "Estimated cost  unknown" in text
     assert "Estimated time  unknown" in text
@@ -168,8 +182,8 @@ def test_all_unknown_is_told_as_unknown() -> None:
 
 def test_a_plan_with_nothing_new_says_so() -> None:
     """After a good night, "0 new" is the news."""
-    done = clip(1)
-    plan = make_plan([done], [known(done, State.DONE, spent=5)], quote=quote, given=Given(latency_s=5))
+    done, conditions = clip(1), Conditions(pace=AssumedPace(latency_s=5))
+    plan = make_plan([done], [known(done, State.DONE, spent=5)], quote=quote, conditions=conditions)
     text = text_of(plan, 80)
     assert "+ 0 new" in text
     assert "Estimated cost  $0.00" in text
@@ -192,7 +206,9 @@ def test_records_that_are_gone_are_not_promised_to_be_fetched_by_a_time() -> Non
 
 def test_a_hundred_kinds_are_cut_in_the_text_only() -> None:
     """A matrix over sizes must not scroll the cost away."""
-    plan = replace(a_plan(), groups=[replace(a_plan().groups[0], count=n) for n in range(100, 0, -1)])
+    plan = a_plan()
+    groups = [replace(plan.cost.groups[0], count=n) for n in range(100, 0, -1)]
+    plan = replace(plan, cost=replace(plan.cost, groups=groups))
     assert "and 80 more kinds" in plan_text(plan)
     assert len(plan_object(plan)["groups"]) == 100
 
@@ -200,6 +216,6 @@ def test_a_hundred_kinds_are_cut_in_the_text_only() -> None:
 def test_no_reason_can_steer_the_terminal() -> None:
     """It is the service's own text."""
     bad = known(clip(1), State.FAILED, reason="\x1b[2Jgone https://f.example/a?sig=secret")
-    text = text_of(make_plan([clip(1)], [bad], quote=quote, given=Given(), each_clip=True), 80)
+    text = text_of(make_plan([clip(1)], [bad], quote=quote, conditions=Conditions(), each_clip=True), 80)
     assert "\x1b" not in text
     assert "secret" not in text

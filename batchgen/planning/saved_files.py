@@ -1,4 +1,7 @@
-"""Plans as files: writing one down, and holding a run to it."""
+"""Saved plans on disk: write one, read it, and let a run do exactly what it says or refuse.
+
+The format, and what counts as a change, are in `saved`, which is pure.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from batchgen.errors import UsageError
 from batchgen.manifest import Manifest
 from batchgen.planning import Plan
 from batchgen.planning.inputs import LedgerSnapshot, plan_of
-from batchgen.planning.saved import FORMAT, Basis, Saved, moved, read, save, text_of
+from batchgen.planning.saved import FORMAT, Basis, Saved, differences, read, save, text_of
 from batchgen.settings import Settings
 
-#: The settings that decide what is spent, and where: a plan brings its own.
+#: The settings that decide what is spent, and where: a saved plan brings its own.
 SPENDING = (
     "sandbox", "base_url", "only", "limit", "max_usd", "max_usd_per_day", "max_clips", "allow_unknown_price",
     "resubmit_unconfirmed", "resubmit_lost",
@@ -27,13 +30,13 @@ SPENDING = (
 def write_plan(
     path: Path, plan: Plan, manifest: Manifest, settings: Settings, seen: LedgerSnapshot, folder: Path
 ) -> Saved:
-    """Write a plan to a file, whole or not at all. An older plan gives way; any other file is left as it is.
+    """Write a plan to a file, whole or not at all. An older plan is replaced; any other file is left as it is.
 
     Raises:
-        UsageError: it can't be written there, or something else is there already.
+        UsageError: it can't be written there, or the file is something else than a plan.
     """
     if path.exists() and not _is_plan(path):
-        raise UsageError(f"{path} is there already, and is no saved plan: name another file with --out")
+        raise UsageError(f"{path} exists and is no saved plan: name another file with --out")
     made_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     saved = save(plan, seen.known, _basis(manifest, settings, folder), roots=_roots(manifest), made_at=made_at)
     part = path.with_name(f"{path.name}.part")
@@ -72,38 +75,38 @@ def read_plan(path: Path) -> Saved:
         raise UsageError(f"{path}: {error}") from None
 
 
-def with_its_settings(saved: Saved, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the options of a run with the plan's own in place of what was not said.
+def with_plan_settings(saved: Saved, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the options of a run with the plan's own where the command line has none.
 
     Raises:
-        UsageError: an option says something else than the plan.
+        UsageError: an option differs from the plan.
     """
     planned = saved.basis.settings
     for name in SPENDING:
-        said = given.get(name)
-        if said is not None and said != planned.get(name):
+        value = given.get(name)
+        if value is not None and value != planned.get(name):
             option = "--" + name.replace("_", "-")
             raise UsageError(f"{option} says something else than the plan: leave it out, or make a new plan with it")
     return {**given, **{name: planned.get(name) for name in SPENDING}}
 
 
-def held_to(saved: Saved, settings: Settings) -> Settings:
+def restricted_to(saved: Saved, settings: Settings) -> Settings:
     """Give the settings of a run that submits the plan's clips and no others."""
     return replace(settings, only=None, limit=None, planned=saved.chosen, plan_sha256=saved.sha256)
 
 
-def refuse_if_moved(saved: Saved, manifest: Manifest, settings: Settings, seen: LedgerSnapshot, folder: Path) -> None:
-    """Hold a plan against the world as it is now; `settings` as merged, before `held_to`.
+def refuse_if_changed(saved: Saved, manifest: Manifest, settings: Settings, seen: LedgerSnapshot, folder: Path) -> None:
+    """Compare a saved plan with one made now; `settings` as merged, before `restricted_to`.
 
     Raises:
-        UsageError: it is no longer what was planned; the message says what has moved.
+        UsageError: something has changed; the message says what.
     """
     now = plan_of(manifest, settings, seen, folder=folder)
     basis = _basis(manifest, settings, folder)
     begun = bool(seen.plan) and seen.plan == saved.sha256
-    told = moved(saved, now, seen.known, basis, roots=_roots(manifest), begun=begun)
-    if told:
-        points = "".join(f"\n  - {text}" for text in told)
+    changed = differences(saved, now, seen.known, basis, roots=_roots(manifest), begun=begun)
+    if changed:
+        points = "".join(f"\n  - {text}" for text in changed)
         fits = f"the plan of {saved.made_at} no longer fits, so nothing was submitted"
         raise UsageError(f"{fits}:{points}\nMake a new one.")
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from batchgen.billing.prices import ChargeHistory, PriceSource
-from batchgen.billing.tariff import PriceBook
+from batchgen.billing.prices import ChargeHistory, PriceBook, PriceSource
 from batchgen.clip import Clip, Wanted
 from batchgen.events import Event, Generated, Lost, SubmitStarted, Submitted
 from batchgen.providers.models import Prices
