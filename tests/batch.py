@@ -117,6 +117,7 @@ class Batch:
         self.limits = limits
         self.clock = 0.0
         self.lives = 0
+        self.boot_clock: Callable[[], float] | None = None  #: None: the machine never sleeps
         self.arrives: Callable[[], bool] = lambda: True  #: does a POST that had left when the run died arrive?
 
     # --- a life ---------------------------------------------------------------------------------------------
@@ -206,6 +207,7 @@ class Batch:
             deadline_s=limits.deadline_s,
             started_at=ledger.now(),
             dice=dice.random,
+            boot_clock=self.boot_clock or asyncio.get_running_loop().time,
         )
 
     # --- a death --------------------------------------------------------------------------------------------
