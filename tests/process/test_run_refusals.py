@@ -46,12 +46,12 @@ def test_a_person_is_asked_with_count_price_and_time(
     os.write(ours, answer)
     ended = desk.end(process).expect(code)
     os.close(ours)
-    assert re.search(r"3 clips for about \$1\.8\d* .*in about .*Go ahead\?", ended.said)
+    assert re.search(r"3 clips for about \$1\.8\d* .*, about .*Continue\?", ended.said)
     assert api.posts == posts
 
 
 def test_all_faults_of_a_manifest_are_told_at_once_with_their_places(api: FakeApi, desk: Desk) -> None:
-    """`file:line:column: what: how to mend it`, exit 2, no traceback, no folder."""
+    """`file:line:column: what: how to fix it`, exit 2, no traceback, no folder."""
     (desk.folder / "night.yaml").write_text("defaults:\n  duration: 7\n  sise: 832*480\nprompts:\n  - '{{ nobody }}'\n")
     ended = refused(desk.run(), 2)
     assert {int(line) for line in re.findall(r"night\.yaml:(\d+):\d+: ", ended.said)} >= {2, 3, 5}
