@@ -80,7 +80,9 @@ KNOWS: dict[str, frozenset[str]] = {
         "ratelimit.adaptive_rate": "",
         "ratelimit.base": "errors",
         "ratelimit.concurrency": "",
-        "ratelimit.limiter": "breaker errors ratelimit.adaptive_rate ratelimit.base ratelimit.metronome ratelimit.queue retry",
+        "ratelimit.limiter": (
+            "breaker errors ratelimit.adaptive_rate ratelimit.base ratelimit.metronome ratelimit.queue retry"
+        ),
         "ratelimit.memory": "ratelimit.shared_window",
         "ratelimit.metronome": "ratelimit.adaptive_rate ratelimit.base",
         "ratelimit.queue": "ratelimit.base ratelimit.metronome",
