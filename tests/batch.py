@@ -144,6 +144,7 @@ class Batch:
         self.limits = limits
         self.clock = 0.0
         self.lives = 0
+        self.boot_clock: Callable[[], float] | None = None  #: None: the machine never sleeps
         self.arrives: Callable[[], bool] = lambda: True  #: does a POST that had left when the run died arrive?
 
     # --- a life ---------------------------------------------------------------------------------------------
@@ -203,6 +204,7 @@ class Batch:
             selection=selection,
             forecast=FlatForecast(ledger, self.limits),
             dice=self.provider.dice.random,
+            boot_clock=self.boot_clock or asyncio.get_running_loop().time,
         )
 
     # --- a death --------------------------------------------------------------------------------------------

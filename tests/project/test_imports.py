@@ -20,6 +20,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "billing.bill": "clip",
         "billing.budget": "clip",
         "billing.prices": "clip events money providers.models",
+        "breaker": "retry",
         "clip": "money",
         "download": "download.downloader",
         "download.addresses": "errors",
@@ -79,7 +80,9 @@ KNOWS: dict[str, frozenset[str]] = {
         "ratelimit.adaptive_rate": "",
         "ratelimit.base": "errors",
         "ratelimit.concurrency": "",
-        "ratelimit.limiter": "errors ratelimit.adaptive_rate ratelimit.base ratelimit.metronome ratelimit.queue retry",
+        "ratelimit.limiter": (
+            "breaker errors ratelimit.adaptive_rate ratelimit.base ratelimit.metronome ratelimit.queue retry"
+        ),
         "ratelimit.memory": "ratelimit.shared_window",
         "ratelimit.metronome": "ratelimit.adaptive_rate ratelimit.base",
         "ratelimit.queue": "ratelimit.base ratelimit.metronome",
@@ -93,7 +96,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "selection": "",
         "retry": "",
         "runner": (
-            "billing.budget clip errors events failpoints files.mp4 files.sidecar history.matching "
+            "billing.budget breaker clip errors events failpoints files.mp4 files.sidecar history.matching "
             "history.reconcile history.report ledger money polling.poller polling.schedule providers.base "
             "providers.paced ratelimit.base ratelimit.concurrency retention retry selection states wording"
         ),
