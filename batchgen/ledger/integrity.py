@@ -1,4 +1,4 @@
-"""Is this file the ledger as it was left? Asked before it is opened for writing; nothing here changes a byte of it.
+"""Is this file the ledger as it was left, and does it agree with its journal? Nothing here changes a byte of it.
 
 How much is looked at depends on what is known. A ledger whose size and time are those that its log's closing mark
 has is taken as it is. One that was not closed (kill -9, power cut), was touched since, or has no log, is walked by
@@ -10,9 +10,11 @@ file are all sound to SQLite, and would have paid clips paid for again.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import stat
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.errors import LedgerError
@@ -143,3 +145,63 @@ def _size(path: Path) -> int | None:
     if not stat.S_ISREG(found.st_mode):
         raise LedgerError(f"{path}: is no file (a folder?); move it away")
     return found.st_size
+
+
+# --- do the files agree? ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far ledger, journal and spill file of a batch agree."""
+
+    events: int  #: of the ledger
+    missing: int  #: of these, not in the journal; the next run adds them
+    other: int  #: otherwise in the journal
+    damaged: int  #: lines of the journal that can't be read
+    spilled: int  #: request ids that only the spill file has; the next run takes them up
+
+
+def compare(folder: Path) -> Agreement:
+    """Compare ledger, journal and spill file; for `doctor`. The ledger has to be sound.
+
+    SQLite keeps no checksums: a letter of an id that has changed is sound to it. The lines of the journal have them.
+
+    Raises:
+        LedgerError, OSError: one of them can't be read.
+    """
+    damaged, other = 0, 0
+    seen: set[int] = set()
+    with closing(schema.connect(folder / FILE, writable=False)) as db:
+        params = dict(db.execute("SELECT key, params FROM clip WHERE n > 0"))
+        told = "SELECT c.key, e.name, e.detail FROM event e JOIN clip c ON c.id = e.clip WHERE e.seq = ?"
+        for values in journal.lines(folder / journal.FILE) if (folder / journal.FILE).is_file() else ():
+            match values:
+                case None:
+                    damaged += 1
+                case ["e", int(seq), key, _, name, detail]:
+                    row = db.execute(told, (seq,)).fetchone()
+                    other += seq not in seen and (row is None or row[:2] != (key, name) or _differs(row[2], detail))
+                    seen.add(seq)
+                case ["c", {"key": key, "params": sent}]:
+                    other += params.get(key, sent) != sent
+                case _:
+                    pass
+        events = db.execute("SELECT count(*) FROM event").fetchone()[0]
+        known = {found for (found,) in db.execute("SELECT request_id FROM request")}
+    return Agreement(events, events - len(seen), other, damaged, len(_spilled(folder / SPILL) - known))
+
+
+def _differs(text: str, detail: object) -> bool:
+    try:
+        return bool(json.loads(text) != detail)
+    except ValueError:
+        return True
+
+
+def _spilled(path: Path) -> set[str]:
+    found = set()
+    with suppress(OSError):
+        for text in path.read_bytes().rstrip(b"\0").splitlines():
+            with suppress(ValueError, KeyError, TypeError):
+                found.add(str(json.loads(text)["request_id"]))
+    return found
