@@ -1,10 +1,10 @@
 """Is this file the ledger as it was left, and does it agree with its journal? Nothing here changes a byte of it.
 
-How much is looked at depends on what is known. A ledger whose size and time are those that its log's closing mark
+How much is checked depends on what is known. A ledger whose size and time are those that its journal's closing mark
 has is taken as it is. One that was not closed (kill -9, power cut), was touched since, or has no log, is walked by
 SQLite's `integrity_check`, a large one (three seconds for 100,000 clips) by its `quick_check` (one second) and an
-extra look at the keys; and its values are looked at. It is always held against
-its log, which costs one read of the log's end: a copy brought back, a WAL that is damaged or gone, and an emptied
+extra check of the keys; and its values are checked. It is always compared with its journal, which costs one read
+of the journal's end: a copy brought back, a WAL that is damaged or gone, and an emptied
 file are all sound to SQLite, and would have paid clips paid for again.
 """
 
@@ -46,7 +46,7 @@ _ODD = (
 
 
 def exists(folder: Path) -> bool:
-    """Tell whether the folder holds a ledger, or what is left of one. Raises LedgerError where nobody may look."""
+    """Return whether the folder has a ledger, or what is left of one. Raises LedgerError if it can't be read."""
     try:
         return any((folder / name).exists() for name in (FILE, journal.FILE, SPILL))
     except OSError as error:
@@ -54,11 +54,11 @@ def exists(folder: Path) -> bool:
 
 
 def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Mark:
-    """Hold a ledger against what is known of it; gives its log's last mark.
+    """Compare a ledger with what is known of it; return the last mark of its journal.
 
     Args:
         folder: the batch folder.
-        live: a run is at work on it, which has looked already.
+        live: a run is using it, which has checked it already.
         deep: walk it, though it seems to be as it was closed.
 
     Raises:
@@ -94,7 +94,7 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Ma
 
 
 def untouched(folder: Path, mark: journal.Mark) -> bool:
-    """Tell whether the ledger is as its last writer closed it."""
+    """Return whether the ledger is as its last writer closed it."""
     try:
         found = (folder / FILE).stat()
     except OSError:
@@ -134,7 +134,7 @@ def _size(path: Path) -> int | None:
     """Give a file's size; None where there is none.
 
     Raises:
-        LedgerError: it is no file, or nobody may look.
+        LedgerError: it is no file, or can't be read.
     """
     try:
         found = path.stat()
@@ -173,13 +173,13 @@ def compare(folder: Path) -> Agreement:
     seen: set[int] = set()
     with closing(schema.connect(folder / FILE, writable=False)) as db:
         params = dict(db.execute("SELECT key, params FROM clip WHERE n > 0"))
-        told = "SELECT c.key, e.name, e.detail FROM event e JOIN clip c ON c.id = e.clip WHERE e.seq = ?"
+        stored = "SELECT c.key, e.name, e.detail FROM event e JOIN clip c ON c.id = e.clip WHERE e.seq = ?"
         for values in journal.lines(folder / journal.FILE) if (folder / journal.FILE).is_file() else ():
             match values:
                 case None:
                     damaged += 1
                 case ["e", int(seq), key, _, name, detail]:
-                    row = db.execute(told, (seq,)).fetchone()
+                    row = db.execute(stored, (seq,)).fetchone()
                     other += seq not in seen and (row is None or row[:2] != (key, name) or _differs(row[2], detail))
                     seen.add(seq)
                 case ["c", {"key": key, "params": sent}]:
