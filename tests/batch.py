@@ -259,7 +259,7 @@ class Batch:
     def money(self) -> Budget:
         """What the ledger on disk says of the money."""
         with closing(Reader(self.folder)) as ledger:
-            return ledger.wall(self.limits.caps)
+            return ledger.budget(self.limits.caps)
 
 
 # --- what must hold after any life --------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def snapshot(ledger: Reader) -> LedgerSnapshot:
     """Ask a ledger all that a plan needs."""
     times = ledger.run_times(RUN_TIMES)
     plan, account = ledger.meta(PLAN) or "", ledger.meta("account") or ""
-    return LedgerSnapshot(list(ledger.known()), ledger.wall(), ledger.charges(MEMORY), times, plan, account)
+    return LedgerSnapshot(list(ledger.known()), ledger.budget(), ledger.charges(MEMORY), times, plan, account)
 
 
 def snapshot_in(folder: Path) -> LedgerSnapshot:
