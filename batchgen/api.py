@@ -25,7 +25,8 @@ from batchgen.manifest import Manifest
 from batchgen.planning import Plan
 from batchgen.planning.inputs import plan_folder
 from batchgen.redact import Secret
-from batchgen.runner.session import Outcome, Session, only_one
+from batchgen.runner.companion import only_one
+from batchgen.runner.session import Outcome, Session
 from batchgen.settings import batch_folder, find_key, find_manifest, merge
 
 

@@ -165,6 +165,18 @@ class Clip:
         return self.request is not None and self.request.outcome == "forgotten"
 
 
+#: The order of submission in SQL, over the columns of the ledger's table; `submission_order` is the same in Python.
+SUBMISSION_ORDER = "take, priority DESC, ord, id"
+
+
+def submission_order(wanted: Wanted, row: int = 0) -> tuple[int, int, int, int]:
+    """Give the key by which clips are submitted: first takes of all prompts, then by priority, then as in the manifest.
+
+    `row`, the ledger's number of the clip, decides between equals.
+    """
+    return wanted.take, -wanted.priority, wanted.order, row
+
+
 class ClipSummary(NamedTuple):
     """A clip of the ledger, wanted or not, with what all of its requests cost. Micro-dollars, epoch seconds."""
 

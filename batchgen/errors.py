@@ -1,15 +1,38 @@
-"""Our errors, their fates and exit codes.
+"""Our errors, what each means for the run, and the exit codes.
 
-Two families. `BatchgenError` and its children stop what the user asked for; each knows its exit code.
-`CallError` and its children are what a provider may raise from a call: the provider *classifies*
-(this clip / now / the account / unsure), the core decides the fate. Any other exception is a fault of
-batchgen.
+    BatchgenError                   stops what the user asked for          exit code
+     ├── (itself)                   a fault of batchgen                     1
+     ├── UsageError                 command, options or environment         2
+     │    ├── ManifestError         all faults of a manifest                2
+     │    └── LedgerError           the ledger can't be used as it is       2
+     ├── LedgerWriteError           nothing may be submitted                4
+     ├── DiskFullError              what was paid for is safe               4
+     ├── LockedError                another run holds the batch             6
+     └── IllegalEventError          a fault of batchgen                     1
+    CallError                       a call to the provider: what becomes of the clip is the core's affair
+     ├── ClipError                  this clip, refused for good and free    3 at the end of the run
+     ├── TryAgain                   now: wait and try again                 4 if it outlasts `--give-up`
+     │    ├── RateLimited           one call too many
+     │    ├── Unreachable           nothing left this machine
+     │    └── ServerError           the service's own error
+     ├── AccountError               the account or the model                4 unless waiting ends it
+     ├── UnsureError                a POST that may have been accepted      5 unless the history knows it
+     └── UnknownError               the history could not answer
+    DownloadError                   the file: the generation stays paid for
+     ├── DeadLink                   ask for another link                    5 (lost) if there is none
+     ├── BrokenFile                 as a dead link
+     ├── AddressRefused             as a dead link
+     ├── NameTaken                  as a dead link, after another name
+     └── TransferFailed             wait and fetch again                    4 if it outlasts the run's patience
+
+A provider raises nothing but `CallError`s (and, for a video that its own answer holds, `DownloadError`s). Any other
+exception is a fault of batchgen: exit code 1.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 
 class Exit(IntEnum):
@@ -20,19 +43,26 @@ class Exit(IntEnum):
     USAGE = 2
     SOME_FAILED = 3
     STOPPED = 4
-    WANTS_WORD = 5
+    NEEDS_DECISION = 5
     LOCKED = 6
     INTERRUPTED = 130
     TERMINATED = 143
 
 
 class BatchgenError(Exception):
-    """Something that batchgen can explain went wrong."""
+    """Something that batchgen can explain went wrong.
+
+    Args:
+        message: what happened, where, and what to do; by default the first line of the class's docstring.
+        tip: what to try instead, as in "did you mean night?"; the command line shows it on a line of its own.
+    """
 
     exit_code = Exit.BUG
 
-    def __init__(self, message: str = "") -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+    def __init__(self, message: str = "", *, tip: str = "") -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.tip = tip
+        super().__init__(f"{self.message}; {tip}" if tip else self.message)
 
 
 class UsageError(BatchgenError):
@@ -115,33 +145,82 @@ class ClipError(CallError):
         self.blocked = blocked
 
 
-class NowError(CallError):
+class TryAgain(CallError):
     """About now: surely not accepted (or a GET that can be asked again); wait and try again.
 
     Args:
-        kind: "rate" (429), "unreachable" (nothing left this machine: refused connection, DNS, TLS),
-            or "server" (the API's own 500, or a GET that met a gateway error).
         retry_after: seconds that the server asked us to wait, already clamped; None if it said nothing.
     """
 
-    def __init__(self, message: str, *, kind: str, status: int | None = None, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message, status=status)
-        self.kind = kind
         self.retry_after = retry_after
+
+
+class RateLimited(TryAgain):
+    """The service refused the call as one too many (429, or a 403 in such words)."""
+
+
+class Unreachable(TryAgain):
+    """Nothing left this machine: refused connection, DNS, TLS."""
+
+
+class ServerError(TryAgain):
+    """The API's own 500; or a GET that met a gateway's error, or an answer that says nothing."""
+
+
+class EndedBy(Enum):
+    """What can end trouble with the account while the run waits."""
+
+    USER = "a person has to act: waiting can't help"
+    IN_FLIGHT = "the end of what is in flight: the service holds credits back for it"
+    TIME = "time"
+
+
+class AccountProblem(Enum):
+    """What is wrong with the account or the model: a word for it, what can end it, and what the user can do."""
+
+    KEY = ("key", EndedBy.USER, "check the API key (batchgen doctor)")
+    FORBIDDEN = (
+        *("forbidden", EndedBy.USER),
+        "ask whoever manages the account whether its plan and team may use this model",
+    )
+    THROTTLED = ("throttled", EndedBy.TIME, "the account is held up: wait, or ask the service why")
+    CREDITS = ("credits", EndedBy.IN_FLIGHT, "top up the account")
+    SPEND_LIMIT = ("spend-limit", EndedBy.IN_FLIGHT, "raise the team's spend limit")
+    MODEL = ("model", EndedBy.USER, "check model: in the manifest; the service does not know it")
+    RETIRED = ("retired", EndedBy.USER, "choose another model in the manifest; the service has withdrawn this one")
+    BUG = ("bug", EndedBy.USER, "please report this")
+
+    def __init__(self, word: str, ended_by: EndedBy, advice: str) -> None:
+        self.word = word
+        self.ended_by = ended_by
+        self.advice = advice
+
+    def __str__(self) -> str:
+        """Give the word for it."""
+        return self.word
 
 
 class AccountError(CallError):
     """About the account or the model: the batch pauses, all stays resumable.
 
     Args:
-        reason: one word: "key", "forbidden", "throttled", "credits", "spend-limit", "model", "retired", "bug".
+        problem: what is wrong.
         collects: True when what is in flight can still be polled and fetched.
     """
 
-    def __init__(self, message: str, *, reason: str, status: int | None = None, collects: bool = True) -> None:
+    def __init__(
+        self, message: str, problem: AccountProblem, *, status: int | None = None, collects: bool = True
+    ) -> None:
         super().__init__(message, status=status)
-        self.reason = reason
+        self.problem = problem
         self.collects = collects
+
+    @property
+    def explained(self) -> str:
+        """The trouble and what to do, in one line; nothing is lost by it."""
+        return f"{self.problem}: {self}: {self.problem.advice}, then run again"
 
 
 class UnsureError(CallError):
@@ -153,14 +232,24 @@ class UnknownError(CallError):
 
 
 class DownloadError(Exception):
-    """The file could not be fetched; the generation stays paid for.
+    """The file could not be fetched; the generation stays paid for."""
 
-    Args:
-        kind: "dead" (403, 404, 410: the link is gone, ask for another), "broken" (it came whole, as the
-            server sees it, and is no sound MP4), "refused" (an address we may not fetch from),
-            "trouble" (network or server trouble outlasted the tries).
-    """
 
-    def __init__(self, message: str, *, kind: str) -> None:
-        super().__init__(message)
-        self.kind = kind
+class DeadLink(DownloadError):
+    """The link is gone (403, 404, 410): ask for another one."""
+
+
+class BrokenFile(DownloadError):
+    """It came whole, as the server sees it, and is no sound MP4."""
+
+
+class AddressRefused(DownloadError):
+    """An address that we may not fetch from."""
+
+
+class NameTaken(DownloadError):
+    """Another file has the final name, and is never overwritten."""
+
+
+class TransferFailed(DownloadError):
+    """Trouble of the network, the server or one path outlasted the tries."""

@@ -157,12 +157,12 @@ def find_manifest(arg: str) -> Path:
         if candidate.is_file():
             return candidate
     if path.is_dir():
-        raise UsageError(f"{arg} is a folder; name its manifest, as in `batchgen run jobs/night.yaml`")
+        raise UsageError(f"{arg} is a folder", tip="name its manifest, as in `batchgen run jobs/night.yaml`")
     near = get_close_matches(arg, sorted(path.stem for path in Path("jobs").glob("*.y*ml")), n=1)
     if near:
-        raise UsageError(f"there is no manifest {arg}; did you mean {near[0]}?")
+        raise UsageError(f"there is no manifest {arg}", tip=f"did you mean {near[0]}?")
     looked = ", ".join(str(candidate) for candidate in tried)
-    raise UsageError(f"there is no manifest {arg} (looked for {looked}); `batchgen init {Path(arg).stem}` writes one")
+    raise UsageError(f"there is no manifest {arg} (tried {looked})", tip=f"`batchgen init {Path(arg).stem}` writes one")
 
 
 def batch_folder(manifest: Path, *, sandbox: bool = False) -> Path:

@@ -18,16 +18,18 @@ from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import Exit
 from batchgen.events import Event
 from batchgen.history.reconcile import Reconciler
-from batchgen.ledger import Ledger, Reader
+from batchgen.ledger import Reader, SqliteLedger
 from batchgen.money import price_class_of
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
+from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
-from batchgen.ratelimit.limiter import Pacer
+from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.runner.context import RunContext
-from batchgen.runner.dispatcher import Dispatcher, Orders
+from batchgen.runner.dispatcher import Dispatcher
 from batchgen.runner.recovery_check import RecoveryCheck
 from batchgen.runner.shutdown import Shutdown
+from batchgen.selection import Selection
 
 #: No night lasts longer; a run that does hangs.
 NIGHT_S = 24 * 3600.0
@@ -78,6 +80,7 @@ class Life:
     events: list[tuple[Clip, Event]] = field(default_factory=list)
     killed: bool = False
     lasted_s: float = 0.0
+    rpm: float = 0.0  #: calls a minute that were permitted at its end
 
     @property
     def exit(self) -> Exit | None:
@@ -120,7 +123,7 @@ class Batch:
 
     def live(
         self,
-        orders: Orders | None = None,
+        orders: Selection | None = None,
         *,
         kill: Kill | None = None,
         beside: Beside | None = None,
@@ -128,14 +131,14 @@ class Batch:
         """Run until it ends by itself, or dies."""
         with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(self.clock, thread_s=self.limits.commit_s)) as runner:
             try:
-                return runner.run(self._live(orders or Orders(), kill, beside))
+                return runner.run(self._live(orders or Selection(), kill, beside))
             finally:
                 self.clock = runner.get_loop().time()
 
-    async def _live(self, orders: Orders, kill: Kill | None, beside: Beside | None) -> Life:
+    async def _live(self, orders: Selection, kill: Kill | None, beside: Beside | None) -> Life:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        ledger = Ledger(self.folder, wall_clock=lambda: EPOCH + loop.time())
+        ledger = SqliteLedger(self.folder, wall_clock=lambda: EPOCH + loop.time())
         try:
             life = Life(self._tools(ledger))
             ledger.observers.append(lambda clip, event: None if life.killed else life.events.append((clip, event)))
@@ -148,19 +151,21 @@ class Batch:
                 if not life.killed:
                     raise
             life.lasted_s = loop.time() - began
+            life.rpm = life.tools.pacer.snapshot().rpm
             return life
         finally:
             ledger.close()
             self._next_folder()
 
-    async def _run(self, life: Life, orders: Orders, beside: Beside | None) -> None:
+    async def _run(self, life: Life, orders: Selection, beside: Beside | None) -> None:
         ledger, limits, tools = life.tools.ledger, self.limits, life.tools
+        assert isinstance(ledger, SqliteLedger)
         ledger.recover()
         ledger.sync(self.wanted)
-        ledger.money.caps = limits.caps
+        ledger.set_limits(limits.caps)
         tools.clips_dir.mkdir(exist_ok=True)
         reconciler = Reconciler(
-            self.provider, tools.pacer, settle_s=limits.settle_s, taken=ledger.request_ids, witnesses=ledger.must_show
+            tools.provider, settle_s=limits.settle_s, taken=ledger.known_ids, expected=ledger.expected_ids
         )
         runner = Dispatcher(tools, reconciler, orders)
         if beside is None:
@@ -171,9 +176,10 @@ class Batch:
             await runner.run()
             companion.cancel()
 
-    def _tools(self, ledger: Ledger) -> RunContext:
+    def _tools(self, ledger: SqliteLedger) -> RunContext:
         limits, dice = self.limits, self.provider.dice
-        pacer = Pacer(limits.rpm, dice=dice.random)
+        pacer = LocalPacer(limits.rpm, dice=dice.random)
+        paced = PacedProvider(self.provider, pacer)
         places = ConcurrencyLimit(limits.in_flight)
         times: dict[str, RunTimes] = {}
 
@@ -183,9 +189,9 @@ class Batch:
             return ledger.money.worst(price_class_of(clip.model, params), estimate)
 
         return RunContext(
-            blind=RecoveryCheck(ledger, self.provider, pacer, settle_s=limits.settle_s, elsewhere=set),
+            blind=RecoveryCheck(ledger, paced, settle_s=limits.settle_s, elsewhere=set),
             ledger=ledger,
-            provider=self.provider,
+            provider=paced,
             pacer=pacer,
             poller=Poller(self.provider, pacer, deadline_s=limits.deadline_s, wall_clock=ledger.now, probes=places),
             places=places,

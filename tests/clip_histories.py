@@ -22,7 +22,7 @@ from batchgen.events import (
     SubmitStarted,
     Submitted,
 )
-from batchgen.ledger import Home, Ledger
+from batchgen.ledger import Home, SqliteLedger
 
 HOME = Home("../night.yaml", "https://api.example", "f1f2f3f4f5f6f7f8")
 AT = 1_700_000_000.0
@@ -59,9 +59,9 @@ def clips() -> list[Wanted]:
     return [replace(wanted(n), prompt_id=life) for n, life in enumerate(LIVES)]
 
 
-def lead(folder: Path, *, times: int = 1) -> Ledger:
+def lead(folder: Path, *, times: int = 1) -> SqliteLedger:
     """Make a ledger in which each life was led; open, for the caller to close (or to copy as a kill leaves it)."""
-    ledger = Ledger(folder, wall_clock=lambda: AT + 1)
+    ledger = SqliteLedger(folder, wall_clock=lambda: AT + 1)
     ledger.bind(HOME)
     ledger.remember("name", "night")
     many = [replace(wanted(n), prompt_id=life) for n, life in enumerate(list(LIVES) * times)]

@@ -1,4 +1,4 @@
-"""The vendor's client and ours, case by case: the table that `test_conformance` proves and README sums up.
+"""The vendor's client and ours, case by case: the table that `test_conformance` proves and benchmarks.md sums up.
 
 The record is `data/segmind-traffic.jsonl`: what the vendor's SDK (1.3.0) sent to a scripted server, the server's
 answers, and what the SDK made of them.
@@ -37,23 +37,23 @@ CASES: Final[dict[str, tuple[str, str]]] = {
         'Refused blocked: {"code": "DataInspectionFailed", "message": "blocked"}',
     ),
     "failed_no_error_key": ("raises InferenceFailed", "Refused final: failed, without a reason"),
-    "status_422_no_status": ("raises SegmindError 422", "NowError server"),
+    "status_422_no_status": ("raises SegmindError 422", "ServerError"),
     "status_500_but_completed": ("returns dict", "Completed 625000 link"),
     "state_unknown": ("raises InferenceTimeout", "Refused final: cancelled, without a reason"),
     "state_lowercase": ("raises InferenceTimeout", "Completed None no link"),
     "state_missing": ("raises InferenceTimeout", "Running ?"),
-    "status_200_not_json": ("raises InferenceTimeout", "NowError server"),
+    "status_200_not_json": ("raises InferenceTimeout", "ServerError"),
     "timeout": ("raises InferenceTimeout", "Running PROCESSING"),
     "timeout_zero": ("raises InferenceTimeout", "Running PROCESSING"),
     "poll_401": ("raises SegmindError 401", "AccountError key, collects nothing"),
     "poll_404": ("raises SegmindError 404", "Gone"),
-    "poll_500": ("raises SegmindError 500", "NowError server"),
-    "poll_503": ("raises SegmindError 503", "NowError server"),
-    "poll_429": ("raises SegmindError 429", "NowError rate"),
-    "poll_502_html": ("raises SegmindError 502", "NowError server"),
-    "poll_drop": ("raises RemoteProtocolError", "NowError server"),
+    "poll_500": ("raises SegmindError 500", "ServerError"),
+    "poll_503": ("raises SegmindError 503", "ServerError"),
+    "poll_429": ("raises SegmindError 429", "RateLimited"),
+    "poll_502_html": ("raises SegmindError 502", "ServerError"),
+    "poll_drop": ("raises RemoteProtocolError", "ServerError"),
     "result_404_after_completed": ("raises SegmindError 404", "Gone"),
-    "result_500_after_completed": ("raises SegmindError 500", "NowError server"),
+    "result_500_after_completed": ("raises SegmindError 500", "ServerError"),
     "submit_400": ("raises SegmindError 400", "ClipError"),
     "submit_401_missing": ("raises SegmindError 401", "AccountError key, collects nothing"),
     "submit_401_invalid": ("raises SegmindError 401", "AccountError key, collects nothing"),
@@ -68,9 +68,9 @@ CASES: Final[dict[str, tuple[str, str]]] = {
     "submit_406_team_limit": ("raises SegmindError 406", "AccountError spend-limit"),
     "submit_410_retired": ("raises SegmindError 410", "AccountError retired"),
     "submit_422": ("raises SegmindError 422", "ClipError"),
-    "submit_429": ("raises SegmindError 429", "NowError rate"),
-    "submit_429_retry_after": ("raises SegmindError 429", "NowError rate"),
-    "submit_500": ("raises SegmindError 500", "NowError server"),
+    "submit_429": ("raises SegmindError 429", "RateLimited"),
+    "submit_429_retry_after": ("raises SegmindError 429", "RateLimited"),
+    "submit_500": ("raises SegmindError 500", "ServerError"),
     "submit_502_html": ("raises SegmindError 502", "UnsureError"),
     "submit_503": ("raises SegmindError 503", "UnsureError"),
     "submit_504_html": ("raises SegmindError 504", "UnsureError"),
@@ -84,7 +84,7 @@ CASES: Final[dict[str, tuple[str, str]]] = {
     "submit_302": ("raises JSONDecodeError", "UnsureError"),
     "submit_hang": ("raises ReadTimeout", "UnsureError"),
     "submit_drop": ("raises RemoteProtocolError", "UnsureError"),
-    "submit_refused": ("raises ConnectError", "NowError unreachable"),
+    "submit_refused": ("raises ConnectError", "Unreachable"),
     "submit_no_key": ("raises SegmindError 401", "UsageError"),
     "status_url_other_host": ("returns dict", "Completed 625000 link"),
     "v1_get_user_credits": ("returns dict", "41393492"),
@@ -134,8 +134,8 @@ GROUPS: Final = (
     ),
     Group(
         "a submission is surely refused",
-        "one exception for all, hints of when to come back dropped; a missing key is sent",
-        "sorted: this clip (go on), now (wait as told, try again), the account (stop, all resumable)",
+        "one exception for all, Retry-After is dropped; a missing key is sent",
+        "classified: this clip (go on), now (wait as asked, retry), the account (stop, all resumable)",
         "one bad prompt never stops the night, a dead account stops it at once",
         (
             *_named("submit", "400 401_missing 401_invalid 401_oauth_shape 402 403 404_model 405_html 406_credits"),
@@ -146,8 +146,8 @@ GROUPS: Final = (
     ),
     Group(
         "a submission's answer is lost or unclear",
-        "an exception as any other, some not even its own: whoever tries again pays again",
-        "*unconfirmed*: never sent again by itself, looked for in the account's history",
+        "an exception like any other, some not even its own: whoever retries pays again",
+        "*unconfirmed*: never sent again by itself, searched for in the account's history",
         "nothing is paid for twice",
         (
             *_named("submit", "502_html 503 504_html error_under_message 200_empty_body 200_html 302 hang drop"),
@@ -156,8 +156,8 @@ GROUPS: Final = (
     ),
     Group(
         "the wait",
-        "asks once a second and job, some 214 times a clip; a state that it does not know lasts until its time-out",
-        "asks when the end is likely; knows synonyms of a state, and waits on with what it does not know",
+        "polls every job once a second, some 214 times per clip; an unknown state lasts until its time-out",
+        "polls when the end is likely; knows synonyms of a state, and keeps waiting on an unknown one",
         "the calls that an account has go to submissions",
         (
             *_named("wait", "completed completed_first_poll status_202_while_running"),
@@ -168,21 +168,21 @@ GROUPS: Final = (
     Group(
         "a status call fails",
         "raises at once: the wait is over, the paid job runs on and nobody has its id",
-        "asks again; a record that is gone is looked up in the history",
-        "trouble of the line is no failure of a clip",
+        "polls again; a record that is gone is looked up in the history",
+        "network trouble is not a failure of a clip",
         (*_named("poll", "401 404 500 503 429 502_html drop"), "status_422_no_status", "status_200_not_json"),
     ),
     Group(
         "the job failed",
-        "one exception, the reason as it came",
-        "told apart: blocked by content rules, the service's own trouble (tried again, at most twice), the clip's own",
-        "free failures are tried again, and blocked prompts are not",
+        "one exception, the reason unchanged",
+        "classified: blocked by content rules, the service's fault (retried at most twice), the clip's fault",
+        "free failures are retried, and blocked prompts are not",
         _named("failed", "422 200 content_block result_endpoint_422 error_is_object no_error_key"),
     ),
     Group(
         "the result",
-        "returned as it came: no link is looked for, a video in place of it becomes `{}`, a 404 or 500 ends it",
-        "finds the link in every known shape, keeps a video that is sent in its place, asks again, then the history",
+        "returned unchanged: no link is extracted, a video in its place becomes `{}`, a 404 or 500 ends it",
+        "finds the link in every known shape, keeps a video that is sent in its place, retries, then asks the history",
         "a clip that was paid for arrives",
         (
             *_named("result", "output_list output_dict output_json_string no_output not_json 404_after_completed"),
@@ -191,9 +191,9 @@ GROUPS: Final = (
     ),
     Group(
         "uploads, history, balance",
-        "wav files are refused though the model takes them; the list of generations has only what has an output",
+        "refuses wav files though the model takes them; its list of generations has only what has an output",
         "uploads wav and mp3; reads the whole request history, and says when it could not",
-        "what is in doubt is judged by all that the account knows, or not at all",
+        "an unconfirmed clip is judged by everything that the account knows, or not at all",
         (
             *("files_upload_mp3", "files_upload_wav", "v1_get_user_credits", "generations_get", "generations_get_404"),
             *("generations_history", "generations_list"),
@@ -203,7 +203,7 @@ GROUPS: Final = (
         "what batchgen never calls",
         "lists models, adds webhooks, asks who owns the account",
         "makes no such call",
-        "webhooks do not fire for these requests, and what is not asked can't leak",
+        "webhooks do not fire for these requests, and what is not asked for can't leak",
         tuple(NEVER),
     ),
 )

@@ -13,11 +13,29 @@ import pytest
 from fakes import wanted
 from virtual_time import VirtualTimeLoop
 
-from batchgen.ledger import Ledger
+from batchgen.ledger import SqliteLedger
 
 pytest_plugins = ["cli_fixtures"]
 
 VIRTUAL = {"flow", "unit"}
+GOLDEN = Path(__file__).parent / "unit" / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that renews the golden files: `python -m pytest tests/unit --renew-golden`, then read the diff."""
+    parser.addoption("--renew-golden", action="store_true", help="Write the golden files instead of comparing.")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run one file in this process, which starts quicker and can be debugged; else None: one worker for each core."""
+    files = {Path(arg.partition("::")[0]) for arg in config.args}
+    return 0 if len(files) == 1 and files.pop().is_file() else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first: a long one at the end would keep one worker busy and the others idle."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_asyncio_loop_factories(
@@ -39,6 +57,21 @@ def state_folder(
 
 
 @pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with `tests/unit/golden/NAME.txt`; with `--renew-golden`, write that file."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / f"{name}.txt"
+        if request.config.getoption("renew_golden"):
+            path.write_text(text + "\n", "utf-8")
+        assert path.read_text("utf-8") == text + "\n", (
+            "if the new text is right: python -m pytest tests/unit --renew-golden"
+        )
+
+    return check
+
+
+@pytest.fixture
 def ram(tmp_path: Path) -> Iterator[Path]:
     """A folder in memory where the machine has one: thousands of real fsyncs are not what these tests prove."""
     memory = Path("/dev/shm")
@@ -53,9 +86,9 @@ def ram(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
+def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
     """A ledger of five wanted clips to which nothing has happened yet."""
-    opened = Ledger(tmp_path / "night", wall_clock=lambda: 100.0)
+    opened = SqliteLedger(tmp_path / "night", wall_clock=lambda: 100.0)
     opened.sync(wanted(n) for n in range(5))
     yield opened
     opened.close()

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from mp4 import box, video
 
-from batchgen.errors import DiskFullError, DownloadError
+from batchgen.errors import (
+    AddressRefused,
+    BrokenFile,
+    DeadLink,
+    DiskFullError,
+    DownloadError,
+    NameTaken,
+    TransferFailed,
+)
 from batchgen.files.mp4 import Expect, Fetched
 from batchgen.providers.base import Source
 
@@ -20,6 +28,16 @@ Hook = Callable[[], None]
 def ok(*_: object) -> str:
     """The script without faults."""
     return "ok"
+
+
+#: What a download can meet in place of "ok" or "full".
+ERRORS: dict[str, type[DownloadError]] = {
+    "dead": DeadLink,
+    "broken": BrokenFile,
+    "refused": AddressRefused,
+    "taken": NameTaken,
+    "trouble": TransferFailed,
+}
 
 
 @dataclass
@@ -47,7 +65,7 @@ class FakeDownloads:
         if word == "full":
             raise DiskFullError
         if word != "ok":
-            raise DownloadError(f"{word}: {url}", kind=word)
+            raise ERRORS[word](f"{word}: {url}")
         return self._store(url, content_of(url), target, finish)
 
     async def keep(

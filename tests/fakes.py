@@ -23,14 +23,27 @@ from fake_files import content_of as content_of
 from virtual_time import wall
 
 from batchgen.clip import Wanted
-from batchgen.errors import AccountError, CallError, ClipError, DownloadError, NowError, UnknownError, UnsureError
+from batchgen.errors import (
+    AccountError,
+    AccountProblem,
+    CallError,
+    ClipError,
+    DeadLink,
+    RateLimited,
+    ServerError,
+    UnknownError,
+    Unreachable,
+    UnsureError,
+)
 from batchgen.ledger import FILE
 from batchgen.providers.base import (
     Accepted,
+    Capabilities,
     Cause,
     Completed,
     Gone,
     HistoryPage,
+    HistoryReader,
     HistoryRow,
     Outcome,
     Refused,
@@ -43,20 +56,20 @@ MODEL = "wan-2.5-t2v"
 
 #: What a POST can meet: a word of this table, or "ok", "lost" (accepted, the answer never comes), "unsure".
 TROUBLE: dict[str, Callable[[], CallError]] = {
-    "rate": lambda: NowError("429", kind="rate", status=429),
-    "rate-30": lambda: NowError("429", kind="rate", status=429, retry_after=30.0),
-    "unreachable": lambda: NowError("connection refused", kind="unreachable"),
-    "server": lambda: NowError("500 internal error", kind="server", status=500),
+    "rate": lambda: RateLimited("429", status=429),
+    "rate-30": lambda: RateLimited("429", status=429, retry_after=30.0),
+    "unreachable": lambda: Unreachable("connection refused"),
+    "server": lambda: ServerError("500 internal error", status=500),
     "refused": lambda: ClipError("422 seed must be a number", status=422),
     "blocked": lambda: ClipError("content policy", status=422, blocked=True),
     "unsure": lambda: UnsureError("504 gateway time-out", status=504),
-    "key": lambda: AccountError("401 invalid key", reason="key", status=401, collects=False),
-    "credits": lambda: AccountError("406 insufficient credits", reason="credits", status=406),
-    "spend": lambda: AccountError("406 team spend limit", reason="spend-limit", status=406),
-    "throttled": lambda: AccountError("403 try again later", reason="throttled", status=403),
-    "forbidden": lambda: AccountError("403 not allowed", reason="forbidden", status=403),
-    "model": lambda: AccountError("404 no such model", reason="model", status=404),
-    "retired": lambda: AccountError("410 retired", reason="retired", status=410),
+    "key": lambda: AccountError("401 invalid key", AccountProblem.KEY, status=401, collects=False),
+    "credits": lambda: AccountError("406 insufficient credits", AccountProblem.CREDITS, status=406),
+    "spend": lambda: AccountError("406 team spend limit", AccountProblem.SPEND_LIMIT, status=406),
+    "throttled": lambda: AccountError("403 try again later", AccountProblem.THROTTLED, status=403),
+    "forbidden": lambda: AccountError("403 not allowed", AccountProblem.FORBIDDEN, status=403),
+    "model": lambda: AccountError("404 no such model", AccountProblem.MODEL, status=404),
+    "retired": lambda: AccountError("410 retired", AccountProblem.RETIRED, status=410),
 }
 
 
@@ -118,6 +131,27 @@ def done(*_: object) -> str:
 
 
 @dataclass
+class OnePage:
+    """Implements `HistoryReader` for a window that one call shows whole."""
+
+    ask: Callable[[], Awaitable[HistoryPage]]
+    shown: HistoryPage | None = None
+
+    @property
+    def ended(self) -> bool:
+        """True once it was asked."""
+        return self.shown is not None
+
+    async def read(self) -> None:
+        """Ask."""
+        self.shown = await self.ask()
+
+    def page(self) -> HistoryPage:
+        """Give what was shown."""
+        return self.shown or HistoryPage(whole=False)
+
+
+@dataclass
 class FakeProvider:
     """Implements `providers.base.Provider`; scripts are called with the parameters or the job."""
 
@@ -144,9 +178,11 @@ class FakeProvider:
     on_accept: Hook | None = None
     name: str = "fake"
     origin: str = "https://fake.example"
+    capabilities: Capabilities = field(default_factory=Capabilities)
 
     def __post_init__(self) -> None:
         self.jobs: dict[str, Job] = {}
+        self.keys: list[str] = []  #: of the POSTs
         self.posts: list[tuple[float, str]] = []  #: when each POST came, and what for
         self.calls: list[float] = []  #: when each call that counts came
         self.status_calls: Counter[str] = Counter()  #: by request id
@@ -161,9 +197,10 @@ class FakeProvider:
 
     # --- the protocol ---------------------------------------------------------------------------------------
 
-    async def submit(self, model: str, params: Mapping[str, Any]) -> Accepted:
+    async def submit(self, model: str, params: Mapping[str, Any], key: str = "") -> Accepted:
         """Accept a job, or do what the script says."""
         await self._alive()
+        self.keys.append(key)
         self.posts.append((asyncio.get_running_loop().time(), identity(params)))
         self._posts_out += 1
         self.most_posts = max(self.most_posts, self._posts_out)
@@ -216,7 +253,7 @@ class FakeProvider:
     async def _watch(self, request_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
         outcome = await self.result(request_id)
         if not isinstance(outcome, Completed):
-            raise DownloadError("no video any more", kind="dead")
+            raise DeadLink("no video any more")
 
         async def pieces() -> AsyncIterator[bytes]:
             yield content_of(f"own:{request_id}")
@@ -225,17 +262,17 @@ class FakeProvider:
 
     async def lookup(self, request_id: str) -> HistoryRow | None:
         """Find one request in the history."""
-        page = await self.history(MODEL, 0.0, float("inf"))
+        page = await self.window(MODEL, 0.0, float("inf"))
         if not page.whole:
             raise UnknownError("the history answers in pieces")
         return next((row for row in page.rows if row.request_id == request_id), None)
 
-    async def history(
-        self, model: str, since: float, until: float, pace: Callable[[], Awaitable[object]] | None = None
-    ) -> HistoryPage:
+    def history(self, model: str, since: float, until: float) -> HistoryReader:
+        """Show the window on one page."""
+        return OnePage(partial(self.window, model, since, until))
+
+    async def window(self, model: str, since: float, until: float) -> HistoryPage:
         """Show the window, with the service's own spelling and defaults."""
-        if pace is not None:
-            await pace()
         await self._alive()
         self._counted()
         word = self.look()

@@ -21,7 +21,7 @@ from command import Ended
 _MODULES = (
     "batchgen.runner.session", "batchgen.cli.commands.run", "batchgen.cli.monitor", "batchgen.manifest.loader",
     "batchgen.views.events_file", "batchgen.views.status", "batchgen.views.plan", "batchgen.views.facts",
-    "batchgen.api", "dotenv", "platformdirs", "batchgen.cli.outlook", "batchgen.cli.commands.reconcile",
+    "batchgen.api", "dotenv", "platformdirs", "batchgen.cli.frame", "batchgen.cli.commands.reconcile",
     "batchgen.manifest.templates", "encodings.utf_8_sig", "zoneinfo",
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
+from typing import NamedTuple
 
 from batchgen.clip import Request
 
@@ -59,9 +60,64 @@ NO_ENTRY = Entry()
 
 def entry_of(request: Request | None) -> Entry:
     """Say what a request means to the budget."""
-    if request is None:
-        return NO_ENTRY
-    return Entry(day_of(request.intent_at), request.held, request.cost, not request.free)
+    return NO_ENTRY if request is None else _entry(request, day_of(request.intent_at))
+
+
+def entries_of(old: Request | None, new: Request | None) -> tuple[Entry, Entry]:
+    """Say what a clip's last request means to the budget, before and after an event. A new request had no entry."""
+    if old is None or new is None or old.n != new.n:
+        return NO_ENTRY, entry_of(new)
+    after = entry_of(new)
+    return _entry(old, after.day) if old.intent_at == new.intent_at else entry_of(old), after
+
+
+def _entry(request: Request, day: str) -> Entry:
+    return Entry(day, request.held, request.cost, not request.free)
+
+
+class Change(NamedTuple):
+    """What a request's change of entry adds to the sums (micro-dollars, or numbers of requests)."""
+
+    price_class: str
+    day: str
+    spent: int
+    clips: int
+    held: int
+    opened: int
+    unpriced: int
+    charge: int | None  #: what it cost, as far as is known
+
+    @property
+    def reversed(self) -> Change:
+        """Give the change that takes this one back; a charge that was seen stays seen."""
+        return self._replace(
+            spent=-self.spent,
+            clips=-self.clips,
+            held=-self.held,
+            opened=-self.opened,
+            unpriced=-self.unpriced,
+            charge=None,
+        )
+
+
+def changes_of(price_class: str, before: Entry, after: Entry) -> tuple[Change, ...]:
+    """Give the changes of the sums when a request's entry changes: none, one, or one for each of two days."""
+    if before == after:
+        return ()
+    if before.day != after.day and NO_ENTRY not in (before, after):
+        return (*changes_of(price_class, before, NO_ENTRY), *changes_of(price_class, NO_ENTRY, after))
+    was_open, is_open = before.open, after.open
+    change = Change(
+        price_class,
+        after.day or before.day,
+        (after.cost or 0) - (before.cost or 0),
+        after.live - before.live,
+        after.held - before.held,
+        is_open - was_open,
+        (is_open and not after.held) - (was_open and not before.held),
+        after.cost,
+    )
+    return (change,)
 
 
 @dataclass(slots=True)
@@ -93,15 +149,6 @@ class Sums:
         self.unpriced += unpriced
         _raise(self.held, price_class, held)
         _raise(self.open, price_class, opened)
-
-    def book(self, price_class: str, stake: Entry, sign: int) -> None:
-        """Take one request in (`sign` 1), or out again (-1)."""
-        cost, opened = stake.cost or 0, int(stake.open)
-        unpriced = int(stake.open and not stake.held)
-        self.add(
-            price_class, spent=sign * cost, clips=sign * stake.live, held=sign * stake.held, opened=sign * opened,
-            unpriced=sign * unpriced,
-        )  # fmt: skip
 
 
 def _raise(by_price_class: dict[str, int], price_class: str, more: int) -> None:
@@ -142,6 +189,7 @@ class Cap(StrEnum):
     CLIPS = "clips"
     TOTAL = "total"
     DAY = "day"
+    IN_FLIGHT = "in flight"  #: the batch has as many requests in flight as it may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +245,13 @@ class Budget(Sums):
 
     def move(self, price_class: str, before: Entry, after: Entry) -> None:
         """Book the change of one request."""
-        if before == after:
-            return
-        for stake, sign in ((before, -1), (after, 1)):
-            if stake is not NO_ENTRY:
-                self.book(price_class, stake, sign)
-                self.days.setdefault(stake.day, Sums()).book(price_class, stake, sign)
-        if after.cost:  # a free one says nothing of what the next may cost
-            self.seen[price_class] = max(after.cost, self.seen.get(price_class, 0))
+        for change in changes_of(price_class, before, after):
+            self.book(change)
+
+    def book(self, change: Change) -> None:
+        """Book a change of the sums."""
+        price_class, day, spent, clips, held, opened, unpriced, charge = change
+        for sums in (self, self.days.setdefault(day, Sums())):
+            sums.add(price_class, spent=spent, clips=clips, held=held, opened=opened, unpriced=unpriced)
+        if charge:  # a free one says nothing of what the next may cost
+            self.seen[price_class] = max(charge, self.seen.get(price_class, 0))

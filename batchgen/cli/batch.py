@@ -1,20 +1,65 @@
-"""How a command opens a batch: manifest, settings, key, session; the same steps for all."""
+"""How a command finds and opens a batch: its folder, and for commands that are no run, its session."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from batchgen import manifest as manifests
-from batchgen.cli import common
-from batchgen.ledger import SANDBOX_ORIGIN, Reader
-from batchgen.redact import Redactor
-from batchgen.runner.session import Session
-from batchgen.settings import find_key, find_manifest, merge, read_config
-from batchgen.views.log import setup_logging
+from batchgen.errors import UsageError
+from batchgen.ledger import SANDBOX_ORIGIN
+
+if TYPE_CHECKING:
+    from batchgen.ledger.reader import Reader
+    from batchgen.runner.session import Session
+
+
+def ledger_folder(manifest: str, folder: Path | None, *, sandbox: bool) -> Path:
+    """Find the folder of a batch that has run, by its manifest, its name, or `--dir`.
+
+    The YAML is not read, and need not exist any more.
+
+    Raises:
+        UsageError: there is no ledger where it should be.
+    """
+    from batchgen.ledger.reader import Reader
+
+    candidates = [folder] if folder else _candidates(manifest, sandbox=sandbox)
+    for candidate in candidates:
+        if Reader.exists(candidate):
+            return candidate
+    tried = ", ".join(str(candidate) for candidate in candidates)
+    start = command_line("run", manifest, folder, sandbox=True)
+    raise UsageError(f"{manifest or folder} has not been run yet (no ledger in {tried}). Start with: {start}")
+
+
+def _candidates(manifest: str, *, sandbox: bool) -> list[Path]:
+    from batchgen.settings import batch_folder, find_manifest
+
+    path = Path(manifest)
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        base = path.absolute()
+    else:
+        try:
+            base = find_manifest(manifest)
+        except UsageError:
+            base = Path(f"{(path if path.is_dir() else Path('jobs') / manifest).absolute()}.yaml")
+    real, tried = batch_folder(base), batch_folder(base, sandbox=True)
+    return [tried] if sandbox else [real, tried]
+
+
+def is_sandbox(ledger: Reader) -> bool:
+    """True if a batch is the sandbox's: further commands about it need `--sandbox`."""
+    return ledger.meta("origin") == SANDBOX_ORIGIN
+
+
+def command_line(verb: str, manifest: str, folder: Path | None = None, *, sandbox: bool = False) -> str:
+    """Write a command to type next, with the options that it needs to mean the same batch."""
+    options = [*(["--sandbox"] if sandbox else []), *(["--dir", str(folder)] if folder else [])]
+    return shlex.join(["batchgen", verb, *([manifest] if manifest else []), *options])
 
 
 @contextmanager
@@ -24,11 +69,16 @@ def opened(arg: str, folder: Path | None, given: Mapping[str, Any], *, verbosity
     Raises:
         UsageError, LockedError, LedgerError: see `Session`.
     """
+    from batchgen import manifest as manifests
+    from batchgen.redact import Redactor
+    from batchgen.runner.session import Session
+    from batchgen.settings import find_key, find_manifest, merge, read_config
+    from batchgen.views.log import setup_logging
+
     path = find_manifest(arg)
-    where = common.ledger_folder(arg, folder, sandbox=bool(given.get("sandbox"))).absolute()
+    where = ledger_folder(arg, folder, sandbox=bool(given.get("sandbox"))).absolute()
     given = {**given, **_origin(where, given)}
-    sandbox = bool(given.get("sandbox"))
-    key = None if sandbox else find_key(path.parent)
+    key = None if given.get("sandbox") else find_key(path.parent)
     redact = Redactor([key.get_secret_value()] if key else []).redact
     setup_logging(verbosity, redact, sys.stderr)
     manifest = manifests.load(path)
@@ -40,6 +90,8 @@ def opened(arg: str, folder: Path | None, given: Mapping[str, Any], *, verbosity
 
 
 def _origin(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    from batchgen.ledger.reader import Reader
+
     if given.get("base_url") or given.get("sandbox"):
         return {}
     reader = Reader(folder)

@@ -1,4 +1,7 @@
-"""The request history for a command that only asks: no lock, no write, its pace the account's."""
+"""Read access to the account's request history for `report --audit`: no lock, no write, within the rate limit.
+
+Here and not in the command, because it joins a provider and a rate limiter.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,9 @@ from batchgen.errors import BatchgenError, CallError, UsageError
 from batchgen.ledger import SANDBOX_ORIGIN, Reader
 from batchgen.ledger.lock import holder
 from batchgen.providers.base import HistoryPage, Provider
+from batchgen.providers.paced import PacedProvider, whole_history
 from batchgen.providers.segmind.client import Segmind
-from batchgen.ratelimit.answers import Answers
-from batchgen.ratelimit.limiter import Call, Pacer
+from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.redact import Secret, account_of
 from batchgen.runner.session import SANDBOX_KEY
@@ -26,7 +28,7 @@ from batchgen.settings import Settings, find_key, merge, read_config
 
 
 def read_history(reader: Reader, models: Iterable[str], span: tuple[float, float], given: Mapping[str, Any]) -> Read:
-    """Read the history of a batch's models over a time; whatever is in the way is told, not raised.
+    """Read the history of a batch's models over a period; a failure is reported in the result, not raised.
 
     Args:
         reader: of the batch; its origin and account are asked, and no others.
@@ -53,7 +55,7 @@ async def _read(reader: Reader, models: list[str], span: tuple[float, float], gi
             pacing = group.create_task(pacer.run())
             try:
                 for model in models:
-                    pages.append(await _of_model(provider, pacer, model, span))  # noqa: PERF401 - kept if one fails
+                    pages.append(await whole_history(PacedProvider(provider, pacer), model, *span))  # noqa: PERF401 - kept if one fails
             except CallError as error:
                 why = f"the request history could not be read: {error}"
             finally:
@@ -64,10 +66,10 @@ async def _read(reader: Reader, models: list[str], span: tuple[float, float], gi
     return Read(rows, why="the request history could not be read whole")
 
 
-def _pacer(stack: AsyncExitStack, reader: Reader, settings: Settings, account: str) -> Pacer:
-    """Make the pacer of the account, at the rate of the batch's last run, or a small part of it beside a run."""
+def _pacer(stack: AsyncExitStack, reader: Reader, settings: Settings, account: str) -> LocalPacer:
+    """Make the pacer of the account, at the rate of the batch's last run, or a small part of it during a run."""
     if settings.sandbox:
-        return Pacer(settings.rpm)
+        return LocalPacer(settings.rpm)
     settings = replace(settings, rpm=float(reader.meta("rpm") or settings.rpm))
     who = f"process {os.getpid()}, report of {reader.folder}"
     pace = PaceSetup.shared(settings, reader.meta("origin") or "", account, who)
@@ -77,17 +79,15 @@ def _pacer(stack: AsyncExitStack, reader: Reader, settings: Settings, account: s
     return pace.pacer()
 
 
-async def _of_model(provider: Provider, pacer: Pacer, model: str, span: tuple[float, float]) -> HistoryPage:
-    return await Answers(pacer).insisting(Call.HISTORY, partial(provider.history, model, *span))
-
-
 def _key(reader: Reader) -> Secret:
     manifest = reader.folder / (reader.meta("manifest") or "x")
     key = find_key(manifest.parent)
     if key is None:
-        raise UsageError("no API key: set SEGMIND_API_KEY")
+        raise UsageError("no API key", tip="set SEGMIND_API_KEY")
     if account_of(key) != reader.meta("account"):
-        raise UsageError("the batch was made with another API key, and the history shows the requests of one's own")
+        raise UsageError(
+            "the batch was made with a different API key, and the history shows only the requests of this one"
+        )
     return key
 
 
@@ -97,7 +97,7 @@ async def _connect(
     base_url, history_url = given["base_url"] or reader.meta("origin") or settings.base_url, given["history_url"]
     if settings.sandbox:
         if holder(reader.folder):
-            raise UsageError("a run is at work in the sandbox, and it has the sandbox to itself")
+            raise UsageError("a run is using the sandbox: try again when it has ended")
         from batchgen.sandbox.server import Sandbox
 
         base_url, history_url = await stack.enter_async_context(Sandbox(Path(reader.folder / "service"))), None

@@ -1,4 +1,4 @@
-"""What a person or a script sees of a run: live display or plain lines, events.jsonl, the object at the end."""
+"""A run as people and scripts see it: live display or plain lines, events.jsonl, the summary at the end."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchgen.cli import common
+from batchgen.cli import output
+from batchgen.cli.frame import frame_of
 from batchgen.clip import Clip
 from batchgen.errors import BatchgenError, LockedError
 from batchgen.events import Blocked, Downloaded, Event, Failed, Lost
 from batchgen.redact import Redactor, Secret
 from batchgen.views.log import EventLog, setup_logging
-from batchgen.views.progress import Frame, Painter, can_paint
+from batchgen.views.progress import Painter, can_paint
 
 if TYPE_CHECKING:
     from batchgen.runner.session import Outcome, Session
     from batchgen.views.events_file import EventsFile
 
-log = logging.getLogger("batchgen.watch")
+log = logging.getLogger(__name__)
 
 FRAME_S = 0.5
 
 
 class RunMonitor:
-    """Follows one run. Progress goes to stderr, the answer to stdout."""
+    """Observes one run. Progress goes to stderr, the answer to stdout."""
 
     def __init__(self, manifest_arg: str, folder: Path | None, *, verbosity: int, as_json: bool) -> None:
         self.folder: Path | None = None
@@ -49,16 +50,16 @@ class RunMonitor:
         self._done: deque[str] = deque(maxlen=3)
         self._finished = 0
         self._alarm = ""
-        self._paces_told = 0
-        self._told = False  # the object was printed
+        self._notes_reported = 0
+        self._answered = False  # the object was printed
         self._started = time.monotonic()
 
     def protect(self, key: Secret | None) -> None:
-        """Take the key out of all that is told from now on."""
+        """Take the key out of everything that is printed from now on."""
         self._redact = Redactor([key.get_secret_value()] if key else []).redact
 
-    def tell(self, text: str) -> None:
-        """Say something on stderr, above a live display."""
+    def say(self, text: str) -> None:
+        """Print on stderr, above a live display."""
         out = self._display if isinstance(self._display, Painter) else sys.stderr
         with suppress(OSError, ValueError):  # nobody reads it: no reason to end a run
             out.write(self._redact(text) + "\n")
@@ -67,7 +68,7 @@ class RunMonitor:
     # --- during the run ---------------------------------------------------------------------------------
 
     def attach(self, session: Session) -> None:
-        """Begin to follow a session."""
+        """Start to observe a session."""
         from batchgen.views.events_file import EventsFile
 
         self._session = session
@@ -102,17 +103,18 @@ class RunMonitor:
 
     def _repaint(self, session: Session) -> None:
         if self._display and session.tools:
-            self._display.update(self._frame(session))
+            frame = frame_of(session, session.tools, self._finished, self._failures, self._done)
+            self._display.update(frame)
         if self._events:
             if session.tools and session.tools.alarm != self._alarm:
                 self._alarm = session.tools.alarm
                 self._events.note("expiring", alarm=self._alarm)
-            self._tell_pace(session, self._events)
+            self._report_pace(session, self._events)
             self._events.flush()
 
-    def _tell_pace(self, session: Session, events: EventsFile) -> None:
-        for text in session.pace.notes[self._paces_told :]:
-            self._paces_told += 1
+    def _report_pace(self, session: Session, events: EventsFile) -> None:
+        for text in session.pace.notes[self._notes_reported :]:
+            self._notes_reported += 1
             events.note("pace", text=text)
             log.info("%s", text)
 
@@ -129,33 +131,6 @@ class RunMonitor:
             self._done.append(clip.wanted.name)
         self._finished += clip.state.settled
 
-    def _frame(self, session: Session) -> Frame:
-        from batchgen.cli.outlook import cost_left, note_of, time_left
-
-        tools, ledger = session.tools, session.ledger
-        assert tools is not None  # noqa: S101 - the caller looked
-        return Frame(
-            name=session.manifest.name,
-            counts=ledger.live_totals.counts,
-            unwanted=ledger.live_totals.unwanted,
-            spent=ledger.money.spent,
-            reserved=ledger.money.reserved,
-            cap=ledger.money.caps.usd,
-            estimated_left=cost_left(session),
-            unpriced=ledger.money.unpriced,
-            elapsed_s=session.elapsed_s,
-            eta_s=time_left(session, self._finished),
-            rpm=tools.pacer.rate or None,
-            rpm_asked=tools.pacer.ceiling or None,
-            calls_last_minute=tools.pacer.calls_last_minute,
-            in_flight=tools.places.taken,
-            in_flight_limit=int(tools.places.bound),
-            queue_s=tools.places.queue_s,
-            note=note_of(tools),
-            failures=tuple(self._failures),
-            done_last=tuple(self._done),
-        )
-
     # --- the end ----------------------------------------------------------------------------------------
 
     def finish(self, outcome: Outcome) -> None:
@@ -168,18 +143,18 @@ class RunMonitor:
             return
         self._events.note("ended", exit_code=int(outcome.exit_code), stopped=outcome.stopped)
         self._events.close()
-        self._told = True
+        self._answered = True
         facts = facts_of(session.ledger, self._arg, elapsed_s=outcome.elapsed_s, stopped=outcome.stopped,
                          caps=session.settings.caps, options=self._options)  # fmt: skip
         obj = status_object(facts, now=time.time())
         if self._as_json:
-            common.put(self._redact(common.json_text(obj)))
+            output.put(self._redact(output.json_text(obj)))
         else:
-            common.put(self._redact(status_text(obj, common.width(), ascii=common.plain_ascii())))
+            output.put(self._redact(status_text(obj, output.width(), ascii=output.plain_ascii())))
 
     @contextmanager
-    def telling_errors(self) -> Iterator[None]:
-        """With --json, print an object on an error's way out, too."""
+    def reporting_errors(self) -> Iterator[None]:
+        """With --json, print an object when an error ends the run, too."""
         try:
             yield
         except BatchgenError as error:
@@ -189,7 +164,7 @@ class RunMonitor:
             self._error_object(f"the ledger can't be read ({error})")
             raise
         except (KeyboardInterrupt, SystemExit) as ending:
-            if not self._told:
+            if not self._answered:
                 self._error_object("terminated" if isinstance(ending, SystemExit) else "interrupted")
             raise
         except Exception:
@@ -207,4 +182,4 @@ class RunMonitor:
 
         elapsed = time.monotonic() - self._started
         facts = facts_of_folder(self.folder, self._arg, elapsed_s=elapsed, stopped=message, live=live)
-        common.put(self._redact(common.json_text(status_object(facts, now=time.time()))))
+        output.put(self._redact(output.json_text(status_object(facts, now=time.time()))))

@@ -1,14 +1,29 @@
-"""The options that say what a batch may spend; the same for `run` and `plan`."""
+"""Arguments and options that several commands share, and the types that read their values."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any, TypeVar
 
 import rich_click as click
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+#: The groups of options in a long `--help`; options without a group stand first.
+SPENDING, PACE, TROUBLE, SANDBOX = "Spending", "Pace and stopping", "After trouble", "Sandbox"
+
+
+class Finite(click.FloatRange):
+    """A number of at least `min` that is neither nan nor infinite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Read it, and fail as click does."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 def usd_amount(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -23,46 +38,138 @@ def usd_amount(ctx: click.Context, param: click.Parameter, value: str | None) ->
     except InvalidOperation:
         micro = None
     if micro is None:
-        raise click.BadParameter(f"{value!r} is no amount of USD, as in 25 or 12.50", param=param)
+        raise click.BadParameter(f"{value!r} is not an amount of USD; write 25 or 12.50.", param=param)
     return micro
 
 
-def caps_said(given: Mapping[str, Any]) -> list[str]:
-    """Write the caps that a command line named as it would be typed again: they hold for that run only."""
-    from batchgen.money import decimal_usd
+manifest_argument = click.argument("manifest", metavar="MANIFEST")
+folder_option = click.option(
+    "--dir",
+    "folder",
+    envvar="BATCHGEN_DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Batch folder. [default: next to the manifest]",
+)
+sandbox_option = click.option("--sandbox", is_flag=True, help="Use the sandbox batch (NAME.sandbox).")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+json_option = click.option("--json", "as_json", is_flag=True, envvar="BATCHGEN_JSON", help="Print one JSON object.")
 
-    said: list[str] = []
-    for name in ("max_usd", "max_usd_per_day"):
-        if (micro := given.get(name)) is not None:
-            said += [f"--{name.replace('_', '-')}", f"{decimal_usd(micro):f}"]
-    if given.get("max_clips") is not None:
-        said += ["--max-clips", str(given["max_clips"])]
-    return [*said, "--allow-unknown-price"] if given.get("allow_unknown_price") else said
+
+def service_options(command: _Command) -> _Command:
+    """Add --base-url and the hidden --history-url: where the service is."""
+    command = click.option("--history-url", envvar="SEGMIND_HISTORY_URL", hidden=True)(command)
+    return base_url_option(command)
+
+
+base_url_option = click.option(
+    "--base-url",
+    envvar="SEGMIND_BASE_URL",
+    metavar="URL",
+    help="API base URL. [default: https://api.segmind.com]",
+)
+rpm_option = click.option(
+    "--rpm",
+    type=Finite(0),
+    metavar="N",
+    panel=PACE,
+    help="API calls per minute; 0: no limit. [default: 50]",
+)
+in_flight_option = click.option(
+    "--in-flight",
+    type=click.IntRange(1),
+    metavar="N",
+    panel=PACE,
+    help="Clips at the service at once. [default: 32]",
+)
+latency_option = click.option(
+    "--expect-latency",
+    type=Finite(0),
+    metavar="SECONDS",
+    panel=PACE,
+    help="Run time of the model, until one is measured.",
+)
+history_settle_option = click.option(
+    "--history-settle",
+    type=Finite(0),
+    metavar="SECONDS",
+    panel=TROUBLE,
+    help="How far the history may lag. [default: 7200]",
+)
+
+
+def resubmit_options(command: _Command) -> _Command:
+    """Add the two options that may pay for a clip again."""
+    lost = click.option(
+        "--resubmit-lost",
+        is_flag=True,
+        default=None,
+        panel=TROUBLE,
+        help="Pay again for clips that can't be downloaded.",
+    )
+    unconfirmed = click.option(
+        "--resubmit-unconfirmed",
+        is_flag=True,
+        default=None,
+        panel=TROUBLE,
+        help="Resubmit clips that the history lacks.",
+    )
+    return unconfirmed(lost(command))
+
+
+def verbosity_options(command: _Command) -> _Command:
+    """Add -q and -v."""
+    text = "More detail; -vv logs each API call."
+    # rich-click hides this metavar; a count has none
+    command = click.option("-v", "--verbose", count=True, metavar="BOOLEAN", help=text)(command)
+    return click.option("-q", "--quiet", is_flag=True, help="Errors and warnings only.")(command)
 
 
 def cap_options(command: _Command) -> _Command:
-    """Add the caps, by `Settings`' names."""
+    """Add the caps of what a batch may spend, by `Settings`' names; the same for `run` and `plan`."""
     options = (
-        click.option("--max-usd", callback=usd_amount, metavar="X", help="The batch's cap, over all its runs."),
+        click.option(
+            "--max-usd",
+            callback=usd_amount,
+            metavar="USD",
+            panel=SPENDING,
+            help="Hard budget of the batch, over all its runs.",
+        ),
         click.option(
             "--max-usd-per-day",
             callback=usd_amount,
-            metavar="X",
-            help="A cap for what is submitted on one calendar day, local time.",
+            metavar="USD",
+            panel=SPENDING,
+            help="Hard budget per calendar day (local time).",
         ),
         click.option(
             "--max-clips",
             type=click.IntRange(0),
             metavar="N",
-            help="A cap in paid submissions, over all runs; failures are free.",
+            panel=SPENDING,
+            help="At most N paid submissions, over all runs.",
         ),
         click.option(
             "--allow-unknown-price",
             is_flag=True,
             default=None,
-            help="Submit clips of unknown price in spite of a cap in USD; they are counted by themselves.",
+            panel=SPENDING,
+            help="Submit clips of unknown price despite a budget.",
         ),
     )
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def caps_as_typed(given: Mapping[str, Any]) -> list[str]:
+    """Write the caps that a command line named as it would be typed again: they hold for that run only."""
+    from batchgen.money import decimal_usd
+
+    typed: list[str] = []
+    for name in ("max_usd", "max_usd_per_day"):
+        if (micro := given.get(name)) is not None:
+            typed += [f"--{name.replace('_', '-')}", f"{decimal_usd(micro):f}"]
+    if given.get("max_clips") is not None:
+        typed += ["--max-clips", str(given["max_clips"])]
+    return [*typed, "--allow-unknown-price"] if given.get("allow_unknown_price") else typed

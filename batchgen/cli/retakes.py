@@ -1,4 +1,7 @@
-"""What `retry` and `reroll` share: the names of new takes by the manifest's template, and what they may cost."""
+"""New takes for `retry` and `reroll`: their names by the manifest's template, and what they may cost.
+
+Short because it is only what the two commands share.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,17 @@ from typing import Any
 from batchgen.billing.prices import MEMORY, ChargeHistory, PriceBook
 from batchgen.clip import Wanted
 from batchgen.errors import UsageError
-from batchgen.ledger import Ledger
+from batchgen.ledger import SqliteLedger
 from batchgen.manifest import Prices, load, rerolls
 from batchgen.money import micro_of, usd
 from batchgen.settings import find_manifest
 from batchgen.views.text import dollars, plural
 
 
-def under_names(ledger: Ledger, arg: str, takes: list[Wanted]) -> tuple[list[Wanted], PriceBook]:
+def under_names(ledger: SqliteLedger, arg: str, takes: list[Wanted]) -> tuple[list[Wanted], PriceBook]:
     """Give the takes under the names of the manifest's template, and what clips are likely to cost.
 
-    A manifest that is gone, or can't be read for now, is no reason to refuse: names and prices are then plain ones.
+    A manifest that is gone or can't be read is no reason to refuse: names and prices are then plain ones.
     """
     try:
         path = _manifest_of(ledger, arg)
@@ -29,7 +32,7 @@ def under_names(ledger: Ledger, arg: str, takes: list[Wanted]) -> tuple[list[Wan
     return takes, PriceBook(prices, ChargeHistory.of(ledger.charges(MEMORY)))
 
 
-def _manifest_of(ledger: Ledger, arg: str) -> Path:
+def _manifest_of(ledger: SqliteLedger, arg: str) -> Path:
     bound = ledger.folder / (ledger.meta("manifest") or "")
     return bound if bound.is_file() else find_manifest(arg)
 
@@ -42,8 +45,8 @@ def cost_of(takes: Iterable[Wanted], tariff: PriceBook) -> dict[str, Any]:
     return {"estimated_usd": dollars(total), "unpriced": len(each) - len(known)}
 
 
-def told_cost(cost: Mapping[str, Any]) -> str:
-    """Say a `cost_of` in words."""
+def cost_text(cost: Mapping[str, Any]) -> str:
+    """Say a `cost_of` in words: "about $1.25 (estimated)"."""
     if cost["estimated_usd"] is None:
         return "at an unknown price"
     more = f" and {plural(cost['unpriced'], 'clip')} of unknown price" if cost["unpriced"] else ""

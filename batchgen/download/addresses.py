@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-from batchgen.errors import DownloadError
+from batchgen.errors import AddressRefused, DownloadError
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -45,7 +45,7 @@ def check(url: URL, *, loopback: bool) -> None:
     """Refuse a URL that may not be fetched, as far as it shows without a look at the name service.
 
     Raises:
-        DownloadError: "refused": not https (http only to loopback), no host, user and password, an address
+        AddressRefused: not https (http only to loopback), no host, user and password, an address
             that is not public. The message names the host alone: a query may hold a signature.
     """
     host = url.host
@@ -66,14 +66,14 @@ def parse(text: str) -> URL:
     """Read a link as it stands: signatures are often made over its very spelling.
 
     Raises:
-        DownloadError: "refused": it is none.
+        AddressRefused: it is none.
     """
     try:
         link = URL(text, encoded=text.isascii() and text.isprintable() and " " not in text)
         _ = link.host, link.port  # read only when asked for, and may be nonsense
         return link
     except ValueError:
-        raise DownloadError("an address that can't be read", kind="refused") from None
+        raise AddressRefused("an address that can't be read") from None
 
 
 def name(link: URL) -> str:
@@ -99,18 +99,18 @@ class PublicResolver(AbstractResolver):
         """Resolve a name.
 
         Raises:
-            DownloadError: "refused": all of its addresses are private, or it is no name.
+            AddressRefused: all of its addresses are private, or it is no name.
             OSError: it is not known.
         """
         try:
             found = await self._inner.resolve(host, port, family)
         except UnicodeError:  # a label too long, or none
-            raise DownloadError(f"may not fetch from {host[:80]}: no host has such a name", kind="refused") from None
+            raise AddressRefused(f"may not fetch from {host[:80]}: no host has such a name") from None
         if host in self._proxies:
             return found
         fit = [one for one in found if may_connect(one["host"], loopback=self._loopback)]
         if not fit:
-            raise DownloadError(f"may not fetch from {host}: not a public address", kind="refused")
+            raise AddressRefused(f"may not fetch from {host}: not a public address")
         return fit
 
     async def close(self) -> None:
@@ -119,7 +119,7 @@ class PublicResolver(AbstractResolver):
 
 
 def _refused(url: URL, why: str) -> DownloadError:
-    return DownloadError(f"may not fetch from {url.scheme}://{url.host or ''}: {why}", kind="refused")
+    return AddressRefused(f"may not fetch from {url.scheme}://{url.host or ''}: {why}")
 
 
 def _fits(ip: _Address, *, loopback: bool) -> bool:

@@ -1,7 +1,7 @@
 """URL → `.part` → checked → final name: the downloader.
 
 A bad download costs a download, never a generation: what is cut short is resumed, what is broken is fetched anew,
-and what can't be had is told with its kind (see `DownloadError`), so that the core can ask for another link.
+and what can't be had raises the `DownloadError` that says why, so that the core can ask for another link.
 No key, no cookie and no referrer ever goes to a file's host.
 """
 
@@ -26,7 +26,7 @@ from batchgen.download import addresses
 from batchgen.download.limits import WINDOW_S, Slots, TooSlowError, bounded
 from batchgen.download.part import Finish, Part
 from batchgen.download.writer import BlockWriter, ended
-from batchgen.errors import DownloadError
+from batchgen.errors import AddressRefused, BrokenFile, DeadLink, TransferFailed
 from batchgen.files.durable import Folders
 from batchgen.files.mp4 import BrokenVideo, Expect, Fetched
 
@@ -138,7 +138,7 @@ class Downloader:
                 rename: what it writes is there when the final name is.
 
         Raises:
-            DownloadError: see its kinds.
+            DownloadError: the class says why; see `batchgen.errors`.
             DiskFullError: the disk is full or can't be written; stop the run, nothing is lost.
         """
         link = addresses.parse(url)
@@ -187,13 +187,13 @@ class Downloader:
                 broken += 1
                 if broken >= (self._tries if error.foreign else ROUNDS):
                     await _thread(part.discard)
-                    raise DownloadError(f"{name} is no whole video: {error}", kind="broken") from error
+                    raise BrokenFile(f"{name} is no whole video: {error}") from error
                 wait = retry.delay(broken, dice=random.random(), base=self._backoff_s)
             except _Trouble as error:
                 failures = 1 if part.size >= best + STEP else failures + 1
                 best = max(best, part.size)
                 if failures >= self._tries:
-                    raise DownloadError(f"{name}: {error} ({failures} tries)", kind="trouble") from error
+                    raise TransferFailed(f"{name}: {error} ({failures} tries)") from error
                 wait = retry.delay(failures, hint=error.hint, dice=random.random(), base=self._backoff_s)
             await asyncio.sleep(wait)
 
@@ -238,10 +238,10 @@ class Downloader:
                         return
                     link = _next_hop(link, answer)
         except aiohttp.InvalidURL as error:
-            raise DownloadError("a redirect to an address that can't be read", kind="refused") from error
+            raise AddressRefused("a redirect to an address that can't be read") from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise _Trouble(_words(error)) from error
-        raise DownloadError(f"{addresses.name(link)}: more than {_HOPS} redirects", kind="refused")
+        raise AddressRefused(f"{addresses.name(link)}: more than {_HOPS} redirects")
 
     async def _stream(self, pieces: AsyncIterator[bytes], part: Part) -> bytes:
         """Write whole blocks as they come; return what is less than one."""
@@ -288,7 +288,7 @@ def _judge(answer: aiohttp.ClientResponse) -> None:
     """Let 200, 206 and 416 pass.
 
     Raises:
-        DownloadError: "dead": the link is no good (any more).
+        DeadLink: the link is no good (any more).
         _Trouble: the server can't answer now.
     """
     status = answer.status
@@ -296,7 +296,7 @@ def _judge(answer: aiohttp.ClientResponse) -> None:
         return
     told = f"HTTP {status} {answer.reason or ''}".strip()
     if 400 <= status < 500 and status not in _PASSING:
-        raise DownloadError(f"{addresses.name(answer.url)}: {told}", kind="dead")
+        raise DeadLink(f"{addresses.name(answer.url)}: {told}")
     raise _Trouble(told, _hint(answer.headers.get("Retry-After"), time.time()))
 
 

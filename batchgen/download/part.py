@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchgen import failpoints
-from batchgen.errors import DiskFullError, DownloadError
+from batchgen.errors import DiskFullError, NameTaken, TransferFailed
 from batchgen.files import mp4
 from batchgen.files.durable import Folders
 from batchgen.files.mp4 import Expect, Fetched
@@ -150,7 +150,7 @@ class Part:
 
         Raises:
             BrokenVideo: no whole MP4; the `.part` is left to be begun again.
-            DownloadError: another file has the final name already ("refused").
+            NameTaken: another file has the final name already.
             DiskFullError: the disk does not take it; the `.part` stays.
         """
         with disk(self.path):
@@ -176,7 +176,7 @@ class Part:
 
         Raises:
             DiskFullError: it has not, and is short of room for any clip: stop the run.
-            DownloadError: it has not, for a file that is out of all proportion ("trouble").
+            TransferFailed: it has not, for a file that is out of all proportion.
         """
         need = total - self.size
         with disk(self.path):
@@ -185,7 +185,7 @@ class Part:
             return
         words = f"the file has {total / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free in {self.path.parent}"
         if free >= ROOM_FOR_OTHERS:
-            raise DownloadError(words, kind="trouble")
+            raise TransferFailed(words)
         raise DiskFullError(f"{words}. Nothing is lost: what was paid for is fetched by the next run. Make room first")
 
     def discard(self) -> None:
@@ -247,7 +247,7 @@ class Part:
             return False
         if not mp4.inspect(self.target, fetched.bytes, fetched.sha256):
             return True
-        raise DownloadError(f"another file is there already: {self.target}", kind="refused")
+        raise NameTaken(f"another file is there already: {self.target}")
 
     def _write_note(self, wanted: bool) -> None:
         if not wanted or self.validator is None:
@@ -304,7 +304,7 @@ def _plain(path: Path, error: OSError) -> Exception:
         )
     if error.errno in _UNUSABLE:
         return DiskFullError(f"can't write {path}: {words}. Nothing is lost: mend it, then run again")
-    return DownloadError(f"can't write {path}: {words}", kind="trouble")
+    return TransferFailed(f"can't write {path}: {words}")
 
 
 def _free(folder: Path) -> str:

@@ -28,7 +28,7 @@ async def check_files(ledger: Ledger, clips_dir: Path, *, deep: bool = False) ->
         How many were checked, and the faults by clip name.
     """
     checked, faults = 0, {}
-    for clip in list(ledger.clips(State.DONE)):
+    for clip in await ledger.open_clips(State.DONE):
         checked += 1
         fault = await asyncio.to_thread(fault_of, clip, clips_dir, deep=deep)
         if fault:

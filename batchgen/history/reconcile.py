@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,8 +18,8 @@ from batchgen.errors import CallError
 from batchgen.history.matching import CLOCK_SKEW_S, LATEST_S, Matching, could_be, left_at, match
 from batchgen.history.report import Candidate, HistoryCheck, Rival
 from batchgen.providers.base import Completed, HistoryPage, HistoryRow, Provider, Refused
-from batchgen.ratelimit.answers import Answers, Turn
-from batchgen.ratelimit.limiter import Call, Pacer
+from batchgen.providers.paced import whole_history
+from batchgen.ratelimit.base import insist
 
 log = logging.getLogger("batchgen.history.reconcile")
 
@@ -27,8 +27,8 @@ log = logging.getLogger("batchgen.history.reconcile")
 FRESH_S = 60.0
 _NOWHERE = HistoryPage(whole=False, pages=0)
 
-Taken = Callable[[], set[str]]
-Witnesses = Callable[[str, float, float], set[str]]
+Taken = Callable[[], Awaitable[set[str]]]
+Expected = Callable[[str, float, float], Awaitable[set[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,30 +90,27 @@ class Reconciler:
     """Reads the history and holds clips in doubt against it.
 
     Args:
-        provider: whose history.
-        pacer: asked before every call, and told what came of it.
+        provider: whose history; its calls ask the pacer (`PacedProvider`).
         settle_s: how old a request must be before its absence counts, in seconds; the history may lag.
         taken: gives the request ids that the ledger knows, as of now.
         elsewhere: gives those of other batches; called in a thread.
-        witnesses: gives the ids of requests that a whole history must show, for a model and a time (from, to).
+        expected: gives the ids of requests that a complete history must show, for a model and a time (from, to).
     """
 
     def __init__(
         self,
         provider: Provider,
-        pacer: Pacer,
         *,
         settle_s: float,
         taken: Taken,
-        elsewhere: Taken = set,
-        witnesses: Witnesses = lambda _model, _since, _until: set(),
+        elsewhere: Callable[[], set[str]] = set,
+        expected: Expected | None = None,
     ) -> None:
         self._provider = provider
-        self._answers = Answers(pacer)
         self._settle_s = settle_s
         self._taken = taken
         self._elsewhere = elsewhere
-        self._witnesses = witnesses
+        self._expected = expected
 
     async def look(self, clips: list[Clip], now: float) -> AsyncIterator[Doubt]:
         """Say of each clip what the history knows, as it is found. Never raises for what the provider does."""
@@ -130,7 +127,7 @@ class Reconciler:
                     row = by_id.get(clip.request_id)
                     yield self._found(clip, row, window) if row else await self._by_id(clip, window)
             unknown = [clip for clip in group if not clip.request_id]
-            taken = self._taken() | elsewhere | claimed
+            taken = await self._taken() | elsewhere | claimed
             matching = Matching() if window.silence else match(unknown, window.page.rows, taken)
             claimed |= {row.request_id for row in matching.found.values()}
             for clip in unknown:
@@ -141,22 +138,18 @@ class Reconciler:
         since = min(left_at(clip) for clip in clips) - CLOCK_SKEW_S
         until = min(max(left_at(clip) for clip in clips) + LATEST_S, now + CLOCK_SKEW_S)
         # Asked for before the history is read: what is accepted meanwhile need not be in it.
-        known = self._witnesses(model, since, min(until, now - self._settle_s) - FRESH_S)
+        counts_until = min(until, now - self._settle_s) - FRESH_S
+        known = await self._expected(model, since, counts_until) if self._expected else set()
         try:
-            page = await self._answers.insisting(Call.HISTORY, partial(self._provider.history, model, since, until))
+            page = await whole_history(self._provider, model, since, until)
         except CallError as error:
             return _Window(since, until, _NOWHERE, f"the request history could not be read: {error}", now)
         return _Window(since, until, page, "", now, len(known - {row.request_id for row in page.rows}))
 
     async def _by_id(self, clip: Clip, window: _Window) -> Doubt:
         """Ask for one request that the window did not show."""
-
-        async def ask(turn: Turn) -> HistoryRow | None:
-            await turn()
-            return await self._provider.lookup(clip.request_id or "")
-
         try:
-            row = await self._answers.insisting(Call.HISTORY, ask)
+            row = await insist(partial(self._provider.lookup, clip.request_id or ""))
         except CallError as error:
             note = f"the request history could not be asked: {error}"
             return Doubt(clip, note=note, look=self._look(clip, window, note))

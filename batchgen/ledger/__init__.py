@@ -1,21 +1,42 @@
-"""The state file of a batch: `writer` changes clips, `reader` answers, `sql` is the tables, `spill` the last resort."""
+"""The store of a batch: every clip, request, event and cent.
+
+To read it in order: `base` is what a run may ask and is promised, and `sqlite` keeps the promises in a file. Under it,
+`judge` decides which moves may be made, `commits` makes many of them durable at once, and `schema` has the tables.
+`reader` answers views, beside a run too. `journal` is the second copy of all events, `spill` the last resort for a
+request id, `lock` keeps a second run out, `filesystem` knows which disks can be trusted, `integrity` checks a file
+before it is opened, and `recovery` builds a new one from what is left of a damaged one.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from batchgen.ledger.reader import FILE, SANDBOX_ORIGIN, Reader, Totals
+from batchgen.ledger.base import FencedError, Home, Ledger, NoRoomError, Observer, Totals, about, replacing
+from batchgen.ledger.reader import FILE, SANDBOX_ORIGIN, Reader
 
-__all__ = ["FILE", "SANDBOX_ORIGIN", "Home", "Ledger", "Observer", "Reader", "Totals"]
+__all__ = [
+    "FILE",
+    "SANDBOX_ORIGIN",
+    "FencedError",
+    "Home",
+    "Ledger",
+    "NoRoomError",
+    "Observer",
+    "Reader",
+    "SqliteLedger",
+    "Totals",
+    "about",
+    "replacing",
+]
 
 if TYPE_CHECKING:
-    from batchgen.ledger.sqlite import Home, Ledger, Observer
+    from batchgen.ledger.sqlite import SqliteLedger
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the writer has by that name
     """Import the writer (asyncio, locks) when it is first asked for: `status` only reads, and answers at once."""
-    if name in __all__:
-        from batchgen.ledger import sqlite
+    if name == "SqliteLedger":
+        from batchgen.ledger.sqlite import SqliteLedger
 
-        return getattr(sqlite, name)
+        return SqliteLedger
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from batchgen.billing.budget import NO_CAPS, Budget, Caps, Sums, day_of, next_day
-from batchgen.clip import FREE, Clip, ClipSummary, State
+from batchgen.clip import FREE, SUBMISSION_ORDER, Clip, ClipSummary, State
 from batchgen.errors import LedgerError
 from batchgen.ledger import integrity, schema
+from batchgen.ledger.base import Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
 
@@ -19,14 +19,6 @@ __all__ = ["FILE", "SANDBOX_ORIGIN", "Reader", "Totals"]
 
 #: The origin of a batch that ran in the sandbox, whatever its port.
 SANDBOX_ORIGIN = "sandbox"
-
-
-@dataclass(slots=True)
-class Totals:
-    """Counts of wanted clips by state, and of clips that are no longer wanted."""
-
-    counts: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
-    unwanted: int = 0
 
 
 class Spending(NamedTuple):
@@ -92,21 +84,7 @@ class Reader:
 
     def wall(self, caps: Caps = NO_CAPS) -> Budget:
         """Give what was spent, what is reserved, and the highest charges, per price class; and that of each day."""
-        wall = Budget(caps=caps)
-        for price_class, quarter, outcome, held, spent, top, clips, opened, unpriced in self._db.execute(schema.SUMS):
-            live, day = outcome not in FREE, _day(quarter)
-            for sums in (wall, wall.days.setdefault(day, Sums())) if day else (wall,):
-                sums.add(
-                    price_class,
-                    spent=spent,
-                    clips=live * clips,
-                    held=held,
-                    opened=live * opened,
-                    unpriced=live * unpriced,
-                )
-            if top:
-                wall.seen[price_class] = max(top, wall.seen.get(price_class, 0))
-        return wall
+        return sums_of(self._db, caps)
 
     def spending(self, now: float) -> Spending:
         """Give what was spent and is reserved, in all and on the calendar day of `now`."""
@@ -125,12 +103,25 @@ class Reader:
         except sqlite3.DatabaseError as error:
             raise schema.damaged(self.path, error) from error
 
-    def kinds(self) -> list[tuple[int, int]]:
-        """Group the clips to be submitted by what their price depends on: (row of one of them, how many)."""
+    def clip(self, row: int) -> Clip:
+        """Give one clip as it is on disk."""
+        with schema.telling(self.path):
+            found = self._db.execute(f"{schema.SELECT_CLIP} WHERE c.id=?", (row,)).fetchone()
+        if found is None:
+            raise schema.damaged(self.path, f"its clip {row} is gone")
+        return schema.clip_of(found)
+
+    def paid(self) -> list[int]:
+        """Give the rows of clips that are generating or wait for their download, the oldest request first."""
         query = (
-            "SELECT min(id), count(*) FROM clip WHERE state='pending' AND wanted=1 "
-            "GROUP BY model, json_extract(params, '$.size'), json_extract(params, '$.duration')"
+            "SELECT c.id FROM clip c JOIN request r ON r.clip=c.id AND r.n=c.n "
+            "WHERE c.state IN ('generating','downloading') ORDER BY coalesce(r.submitted_at, r.intent_at)"
         )
+        return [row for (row,) in self._db.execute(query)]
+
+    def pending(self) -> list[tuple[int, str, str]]:
+        """Give the wanted clips to submit as (row, prompt id, name), in the order of submission."""
+        query = f"SELECT id, prompt_id, name FROM clip WHERE state='pending' AND wanted=1 ORDER BY {SUBMISSION_ORDER}"  # noqa: S608
         return self._db.execute(query).fetchall()
 
     def requests(self) -> Iterator[tuple[Clip, bool]]:
@@ -170,15 +161,7 @@ class Reader:
             found.setdefault(price_class, []).append(cost)
         return found
 
-    def must_show(self, model: str, since: float, until: float) -> set[str]:
-        """Give the ids of requests that were charged and made in a time: what a whole history has to show."""
-        query = (
-            "SELECT r.request_id FROM request r JOIN clip c ON c.id = r.clip WHERE r.outcome = 'charged' "
-            "AND r.request_id IS NOT NULL AND c.model = ? AND r.submitted_at BETWEEN ? AND ?"
-        )
-        return {found for (found,) in self._db.execute(query, (model, since, until))}
-
-    def in_hand(self) -> list[tuple[State, float, float | None]]:
+    def outstanding(self) -> list[tuple[State, float, float | None]]:
         """Give what was paid for, or may have been, and is not here (state, submitted, completed), the oldest first."""
         query = (
             "SELECT c.state, coalesce(r.submitted_at, r.intent_at) AS at, r.completed_at FROM clip c "
@@ -187,8 +170,8 @@ class Reader:
         )
         return [(State(state), at, completed) for state, at, completed in self._db.execute(query)]
 
-    def kept(self, kind: str) -> dict[int, str]:
-        """Give what `Ledger.keep` wrote last, by the clips' rows."""
+    def facts(self, kind: str) -> dict[int, str]:
+        """Give the facts of a kind by the clips' rows (see `base.about`)."""
         query = "SELECT k, v FROM meta WHERE k > ? AND k < ?"  # ';' follows ':'
         return {int(k.rpartition(":")[2]): v for k, v in self._db.execute(query, (f"{kind}:", f"{kind};"))}
 
@@ -231,3 +214,22 @@ def _day(quarter: int) -> str:
         return day_of(quarter * schema.QUARTER_S)
     except (ValueError, OverflowError, OSError):
         return ""
+
+
+def sums_of(db: sqlite3.Connection, caps: Caps = NO_CAPS) -> Budget:
+    """Add up what was spent, what is reserved, and the highest charges, per price class; and that of each day."""
+    budget = Budget(caps=caps)
+    for price_class, quarter, outcome, held, spent, top, clips, opened, unpriced in db.execute(schema.SUMS):
+        live, day = outcome not in FREE, _day(quarter)
+        for sums in (budget, budget.days.setdefault(day, Sums())) if day else (budget,):
+            sums.add(
+                price_class,
+                spent=spent,
+                clips=live * clips,
+                held=held,
+                opened=live * opened,
+                unpriced=live * unpriced,
+            )
+        if top:
+            budget.seen[price_class] = max(top, budget.seen.get(price_class, 0))
+    return budget

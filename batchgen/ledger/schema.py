@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import TypeAlias
 
 from batchgen.clip import FREE, REPLACED, Clip, Request, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
@@ -18,6 +19,8 @@ from batchgen.events import EVENTS, Event
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
 SCHEMA = 3
+#: An event as it is written: the clip after it, the event, its time, the clip's price class.
+Write: TypeAlias = tuple[Clip, Event, float, str]
 #: What a ledger that can't be used leaves to type.
 REMEDY = "`batchgen recover` with this manifest builds a new one; `batchgen doctor` looks"
 #: From version n to n + 1: SQL, run in one transaction. Released ledgers are kept under tests.
@@ -141,17 +144,9 @@ def connect(path: Path, *, writable: bool, journal: str = "WAL") -> sqlite3.Conn
         LedgerWriteError: it may not be written.
     """
     try:
-        if not writable:
-            db = _to_read(path)
-        else:
-            # Commits run in one worker thread at a time, so the check by thread would only be in the way.
-            db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
-            db.execute(f"PRAGMA journal_mode={journal}")
-            # NORMAL loses acknowledged work in a power cut; so does FULL, where a commit is a file that is deleted.
-            db.execute("PRAGMA synchronous=FULL" if journal == "WAL" else "PRAGMA synchronous=EXTRA")
-            db.execute("PRAGMA fullfsync=1")  # matters on macOS only
-            db.execute("PRAGMA journal_size_limit=16777216")
-        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        db = _to_write(path, journal) if writable else _to_read(path)
+        with closed_on_error(db):
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except (sqlite3.Error, ValueError) as error:  # a damaged schema's own text is no UTF-8
         if _kind(error).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")):
             raise unwritable(path, error) from error
@@ -159,16 +154,39 @@ def connect(path: Path, *, writable: bool, journal: str = "WAL") -> sqlite3.Conn
     return db
 
 
+@contextmanager
+def closed_on_error(db: sqlite3.Connection) -> Iterator[None]:
+    """Close a connection when what prepares it fails: no caller has it yet, so no caller can."""
+    try:
+        yield
+    except BaseException:
+        db.close()
+        raise
+
+
+def _to_write(path: Path, journal: str) -> sqlite3.Connection:
+    # Commits run in one worker thread at a time, so the check by thread would only be in the way.
+    db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
+    with closed_on_error(db):
+        db.execute(f"PRAGMA journal_mode={journal}")
+        # NORMAL loses acknowledged work in a power cut; so does FULL, where a commit is a file that is deleted.
+        db.execute("PRAGMA synchronous=FULL" if journal == "WAL" else "PRAGMA synchronous=EXTRA")
+        db.execute("PRAGMA fullfsync=1")  # matters on macOS only
+        db.execute("PRAGMA journal_size_limit=16777216")
+    return db
+
+
 def _to_read(path: Path) -> sqlite3.Connection:
     """Open for questions. What a killed commit left half done is taken back first, which needs leave to write."""
     db = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=5)
-    try:
-        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:
-        if _kind(error) != "SQLITE_READONLY_ROLLBACK":
-            raise
-        with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, timeout=5)) as other:
-            other.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    with closed_on_error(db):
+        try:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            if _kind(error) != "SQLITE_READONLY_ROLLBACK":
+                raise
+            with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, timeout=5)) as other:
+                other.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return db
 
 
@@ -215,14 +233,19 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
 
 
 def current(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """Give a ledger for reading as this release knows it; an older one as a copy in memory, brought up to date."""
-    check_version(db, path)
-    if db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA:
-        return db
-    copy = sqlite3.connect(":memory:")
-    db.backup(copy)
+    """Give a ledger for reading as this release knows it; an older one as a copy in memory, brought up to date.
+
+    Takes the connection over: it is returned, or closed.
+    """
+    with closed_on_error(db):
+        check_version(db, path)
+        if db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA:
+            return db
+        copy = sqlite3.connect(":memory:")
+        with closed_on_error(copy):
+            db.backup(copy)
+            prepare(copy, path)
     db.close()
-    prepare(copy, path)
     return copy
 
 
@@ -285,8 +308,13 @@ def _micro(seconds: float | None) -> int | None:
     return round(seconds * 1e6) if seconds is not None and abs(seconds) < 2**43 else None
 
 
-def write(db: sqlite3.Connection, writes: Iterable[tuple[Clip, Event, float, str]]) -> int:
-    """Write events (clip after it, event, time, price class) and what the clips are after them.
+def storable_id(request_id: str | None) -> str | None:
+    """Give a request id as it is stored: one that no text column holds is stored with question marks."""
+    return request_id if request_id is None or request_id.isascii() else str(_storable(request_id))
+
+
+def write(db: sqlite3.Connection, writes: Iterable[Write]) -> int:
+    """Write events and what the clips are after them.
 
     The caller owns the transaction. Returns the number of the last event; those before it count down from there.
     """

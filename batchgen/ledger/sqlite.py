@@ -1,56 +1,43 @@
-"""The one writer of the state file: every clip, request, event and cent, durable when `record` returns.
+"""The ledger in a SQLite file: every clip, request, event and cent, durable when `record` returns.
 
-`record` advances a clip with no `await` between the check and the change. Many clips share one commit:
-while a commit runs in the worker thread, events gather for the next.
+One process writes it, held by a lock. Moves are judged in the transaction that writes them (`judge`), and many clips
+share one commit (`commits`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 from batchgen import failpoints
-from batchgen.billing.budget import entry_of
+from batchgen.billing.budget import NOTHING_SET_ASIDE, Caps, Change, SetAside
 from batchgen.clip import Clip, State, Wanted, free_name
-from batchgen.errors import IllegalEventError, LedgerError, LedgerWriteError
+from batchgen.errors import LedgerError, LedgerWriteError
 from batchgen.events import AnswerLost, Event, Submitted
 from batchgen.ledger import filesystem, integrity, lock, schema
+from batchgen.ledger.base import Home, Observer
+from batchgen.ledger.commits import Commits, transaction
 from batchgen.ledger.journal import FILE as LOG
 from batchgen.ledger.journal import Journal
-from batchgen.ledger.reader import FILE, Reader
+from batchgen.ledger.judge import IN_FLIGHT, Judge, Move, move_of
+from batchgen.ledger.reader import FILE, Reader, sums_of
 from batchgen.ledger.spill import Spill
 from batchgen.states import advance
 
 log = logging.getLogger("batchgen.ledger")
 
-#: Where several events came during a commit, so long is waited for more that share the next one (seconds): about as
-#: long as a commit takes. PostgreSQL's `commit_delay` and `commit_siblings` do the same.
-GATHER_S = 0.002
-#: Called after an event is on disk, with the clip as it is then.
-Observer: TypeAlias = Callable[[Clip, Event], None]
-_Write: TypeAlias = tuple[Clip, Event, float, str]
+#: Why a clip is in doubt whose submission nobody awaits any more.
+CUT_OFF = "the run ended while its submission was on the way"
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
-    """Whom a batch folder belongs to: one manifest, one origin, one account."""
-
-    manifest: str
-    origin: str
-    account: str
-
-
-class Ledger(Reader):
+class SqliteLedger(Reader):
     """The one writer of a batch's state file, held by a lock for its life.
 
     Args:
@@ -64,51 +51,53 @@ class Ledger(Reader):
 
     def __init__(self, folder: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._lock = lock.take(folder)
+        opened = ExitStack()  # closed when a later step fails: nobody else can
+        opened.callback(lock.release, self._lock, folder)
         try:
             journal = filesystem.journal(folder)
             mark = integrity.check(folder)
             clean = integrity.untouched(folder, mark)
             # Questions go through a connection of their own: on this one they would see, and wait for, half a commit.
             self._out = schema.connect(folder / FILE, writable=True, journal=journal)
+            opened.callback(self._out.close)
             with schema.telling(folder / FILE):
                 failpoints.reach("tables.before")
                 schema.prepare(self._out, folder / FILE)
                 failpoints.reach("tables.after")
             super().__init__(folder)
+            opened.callback(super().close)
             with schema.telling(folder):
                 self._spill = Spill(folder / integrity.SPILL)
+            opened.callback(self._spill.close)
             self._log = Journal(folder / LOG)
             if not clean:
                 self._log.catch_up(self._db)
             self._newest = self._db.execute("SELECT max(id) FROM clip").fetchone()[0] or 0
             self.live_totals = self.totals()
             self.money = self.wall()
-        except sqlite3.DatabaseError as error:
-            lock.release(self._lock, folder)
-            raise schema.damaged(folder / FILE, error) from error
-        except BaseException:
-            lock.release(self._lock, folder)
+        except BaseException as error:
+            opened.close()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise schema.damaged(folder / FILE, error) from error
             raise
         self._wall_clock = wall_clock
         self.observers: list[Observer] = []
-        self.broken: str = ""
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._live: dict[int, Clip] = {}
-        self._gathered: list[tuple[_Write, asyncio.Future[None]]] = []
-        self._commit_runs: asyncio.Future[None] | None = None
-        self._gathers: asyncio.TimerHandle | None = None
+        self._answering: set[int] = set()  # rows whose intent this process wrote, and whose answer it awaits
+        self._judge = Judge(partial(sums_of, self._out))
+        self._commits = Commits(self.path, self._out, self._log, self._judge, ended=self._ended, told=self._tell)
+
+    def set_limits(self, caps: Caps, in_flight: int | None = None) -> None:
+        """Say what the batch may spend, and how many requests may be in flight (None: any number), from now on."""
+        self.money.caps = self._judge.caps = caps
+        self._judge.ceiling = in_flight
 
     async def settle(self) -> None:
         """Wait until all that was recorded is on disk, or could not be written."""
-        while self._commit_runs or self._gathers:
-            if self._commit_runs is None:
-                self._start_commit()
-            else:
-                await asyncio.wait([self._commit_runs])
+        await self._commits.settle()
 
     def close(self) -> None:
         """Let go of the batch; after `settle`, nothing is left to write."""
-        self._thread.shutdown(wait=True)
+        self._commits.thread.shutdown(wait=True)
         with suppress(sqlite3.Error):
             self._log.wanted(schema.described(clip.wanted) for clip in self._wished_since(self._newest))
         super().close()
@@ -139,31 +128,23 @@ class Ledger(Reader):
                 self.remember(name, value)
 
     def remember(self, key: str, value: str) -> None:
-        """Keep one fact of the batch; before a run only, whose commits have a thread of their own (`note`)."""
+        """Keep one fact of the batch while no run is at work: a run's commits have a thread (`set_facts`)."""
         if self.meta(key) != value:
-            self._put(key, value)
+            self._put({key: value})
 
-    async def note(self, key: str, value: str) -> None:
-        """Keep one fact of the batch while a run is at work; on disk when this returns."""
-        if self.meta(key) != value:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._put, key, value)
+    async def set_facts(self, facts: Mapping[str, str | None]) -> None:
+        """Write facts in one transaction, on disk when this returns; None deletes one."""
+        changed = {key: value for key, value in facts.items() if self.meta(key) != value}
+        if changed:
+            await asyncio.get_running_loop().run_in_executor(self._commits.thread, self._put, changed)
 
-    def _put(self, key: str, value: str) -> None:
-        with schema.telling(self.path), self._transaction() as db:
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
-        self._log.fact(key, value)
-
-    async def keep(self, kind: str, facts: Mapping[int, str]) -> None:
-        """Remember facts of a kind, by the clips' rows, in place of those of before; on disk when this returns."""
-
-        def replace_all() -> None:
-            with schema.telling(self.path), self._transaction() as db:
-                db.execute("DELETE FROM meta WHERE k > ? AND k < ?", (f"{kind}:", f"{kind};"))
-                rows = ((f"{kind}:{row}", text) for row, text in facts.items())
-                db.executemany("INSERT INTO meta VALUES (?,?)", rows)
-
-        # The commits' own thread: one transaction at a time on this connection.
-        await asyncio.get_running_loop().run_in_executor(self._thread, replace_all)
+    def _put(self, facts: Mapping[str, str | None]) -> None:
+        with schema.telling(self.path), transaction(self._out) as db:
+            db.executemany("DELETE FROM meta WHERE k=?", ((key,) for key, value in facts.items() if value is None))
+            kept = [(key, value) for key, value in facts.items() if value is not None]
+            db.executemany("INSERT OR REPLACE INTO meta VALUES (?,?)", kept)
+        for key, value in kept:
+            self._log.fact(key, value)
 
     def sync(self, wanted: Iterable[Wanted]) -> int:
         """Hold what is wanted against what is known; returns the number of new clips.
@@ -172,7 +153,7 @@ class Ledger(Reader):
         """
         fresh = {clip.key: clip for clip in wanted}
         keys = frozenset(fresh)
-        with schema.telling(self.path), self._transaction() as db:
+        with schema.telling(self.path), transaction(self._out) as db:
             # In memory, and only what differs is written: a manifest of 100,000 clips that is as it was writes nothing.
             changes = []
             for key, row, reroll_of, *before, replaced in db.execute(schema.SELECT_WISHES):
@@ -197,30 +178,15 @@ class Ledger(Reader):
         They are wanted for as long as the manifest has the clip of their `reroll_of`. `instead_of` are the keys of
         failed and blocked clips whose place they take: these are no longer wanted, and stay in the bill.
         """
-        with schema.telling(self.path), self._transaction() as db:
+        with schema.telling(self.path), transaction(self._out) as db:
             known = {key for (key,) in db.execute("SELECT key FROM clip")}
             taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
             fresh = [replace(take, name=free_name(take, taken)) for take in takes if take.key not in known]
             db.executemany(schema.INSERT_CLIP, (schema.wanted_row(take, take.name) for take in fresh))
             db.executemany(schema.MARK_REPLACED, ((key,) for key in instead_of))
             db.execute(schema.UNWANT_REPLACED)
-        self._live.clear()
         self.live_totals = self.totals()
         return fresh
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit all that happens inside, or nothing of it, whatever goes wrong."""
-        self._out.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._out
-            failpoints.reach("commit.before")
-            self._out.execute("COMMIT")
-            failpoints.reach("commit.after")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                self._out.execute("ROLLBACK")
-            raise
 
     def recover(self) -> int:
         """Settle what an earlier run left half said; returns how many clips are in doubt by it."""
@@ -233,155 +199,128 @@ class Ledger(Reader):
             self._spill.clear()
             cut_off = list(self.clips(State.SUBMITTING))
             for clip in cut_off:
-                self._write_now(clip, AnswerLost("the run ended while its submission was on the way"))
+                self._write_now(clip, AnswerLost(CUT_OFF))
         return len(cut_off)
 
     def _write_now(self, clip: Clip, event: Event) -> None:
-        after, write = self._apply(clip, event)
-        self._commit([write])
-        self._live.pop(after.row, None)
-        self._tell(after, event)
+        move = move_of(clip, advance(clip, event), event, self.now())
+        if error := self._commits.write([move])[0]:
+            raise error
+        self._ended(move, None)
+        self._tell(move)
 
     def _wished_since(self, row: int) -> Iterator[Clip]:
         """Clips that only the ledger wants (re-rolls), newer than a row, to which nothing has happened yet."""
         query = f"{schema.SELECT_CLIP} WHERE c.reroll_of IS NOT NULL AND c.n = 0 AND c.id > ?"
         return (schema.clip_of(found) for found in self._db.execute(query, (row,)).fetchall())
 
-    # --- the run's questions --------------------------------------------------------------------------
+    # --- a run's questions ----------------------------------------------------------------------------
 
-    def paid(self) -> list[int]:
-        """Rows of clips that are being generated or wait for their download, the oldest first."""
+    async def claim(self, row: int) -> Clip | None:
+        """Become the carrier of a clip; None when there is nothing to carry (see `base.Ledger`)."""
+        clip = self.clip(row)
+        if clip.state is State.SUBMITTING and row not in self._answering:
+            await self.record(clip, AnswerLost(CUT_OFF))
+            return None
+        idle = clip.state.settled or clip.state is State.SUBMITTING or (clip.unwanted and clip.state is State.PENDING)
+        return None if idle else clip
+
+    async def read(self, row: int) -> Clip:
+        """Give a clip as it is on disk."""
+        return self.clip(row)
+
+    async def open_clips(self, *states: State) -> list[Clip]:
+        """Give the clips in these states, the oldest request first."""
+        return list(self.clips(*states))
+
+    async def to_collect(self) -> list[int]:
+        """Give the rows of clips that are generating or wait for their download, the oldest request first."""
+        return self.paid()
+
+    async def to_submit(self) -> list[tuple[int, str, str]]:
+        """Give the wanted clips to submit as (row, prompt id, name), in the order of submission."""
+        return self.pending()
+
+    async def in_flight(self) -> int:
+        """Count the requests that were sent and have not ended."""
+        return int(self._db.execute(IN_FLIGHT).fetchone()[0])
+
+    async def known_ids(self) -> set[str]:
+        """Give every request id that some clip has."""
+        return self.request_ids()
+
+    async def expected_ids(self, model: str, since: float, until: float) -> set[str]:
+        """Give the ids of requests that were made in a time and charged: a complete history shows them."""
         query = (
-            "SELECT c.id FROM clip c JOIN request r ON r.clip=c.id AND r.n=c.n "
-            "WHERE c.state IN ('generating','downloading') ORDER BY coalesce(r.submitted_at, r.intent_at)"
+            "SELECT r.request_id FROM request r JOIN clip c ON c.id = r.clip WHERE r.outcome = 'charged' "
+            "AND r.request_id IS NOT NULL AND c.model = ? AND r.submitted_at BETWEEN ? AND ?"
         )
-        return [row for (row,) in self._db.execute(query)]
+        return {found for (found,) in self._db.execute(query, (model, since, until))}
 
-    def pending(self) -> list[tuple[int, str, str]]:
-        """Wanted clips to submit as (row, prompt id, name): first takes first, then priority, then order."""
+    async def count_by_price_class(self) -> list[tuple[int, int]]:
+        """Group the clips to submit by what their price depends on: (row of one of them, how many)."""
         query = (
-            "SELECT id, prompt_id, name FROM clip WHERE state='pending' AND wanted=1 ORDER BY take, priority DESC, ord"
+            "SELECT min(id), count(*) FROM clip WHERE state='pending' AND wanted=1 "
+            "GROUP BY model, json_extract(params, '$.size'), json_extract(params, '$.duration')"
         )
         return self._db.execute(query).fetchall()
 
-    def clip(self, row: int) -> Clip:
-        """Give a clip as it is now."""
-        return self._live.get(row) or self._live.setdefault(row, self.on_disk(row))
-
-    def load(self, rows: Iterable[int]) -> None:
-        """Take some clips in mind in one question to the disk; `clip` gives them at once then."""
-        new = [row for row in rows if row not in self._live]
-        query = f"{schema.SELECT_CLIP} WHERE c.id IN (SELECT value FROM json_each(?))"  # noqa: S608
-        with schema.telling(self.path):
-            clips = map(schema.clip_of, self._db.execute(query, (json.dumps(new),)).fetchall())
-            self._live.update((clip.row, clip) for clip in clips)
-
-    def on_disk(self, row: int) -> Clip:
-        """Give a clip as it is on disk, without keeping it in mind."""
-        with schema.telling(self.path):
-            found = self._db.execute(f"{schema.SELECT_CLIP} WHERE c.id=?", (row,)).fetchone()
-        if found is None:
-            raise schema.damaged(self.path, f"its clip {row} is gone")
-        return schema.clip_of(found)
-
     # --- the one way to change a clip -----------------------------------------------------------------
 
-    async def record(self, clip: Clip, event: Event) -> Clip:
-        """Advance the clip and return it when the event is on disk.
-
-        Raises:
-            IllegalEventError: the clip has no such arrow, or is no longer what the caller holds.
-            LedgerWriteError: the event could not be written; a request id was kept in the spill file.
-        """
+    async def record(self, clip: Clip, event: Event, *, set_aside: SetAside | None = NOTHING_SET_ASIDE) -> Clip:
+        """Advance the clip and return it when the event is on disk; judged in that write (see `base.Ledger`)."""
+        move = move_of(clip, advance(clip, event), event, self.now(), set_aside)
         if self.broken:
-            self._save_id(clip, event)
+            self._keep_id(move)
             raise LedgerWriteError(self.broken)
-        after, write = self._apply(clip, event)
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._gathered.append((write, durable))
-        if self._commit_runs is None and self._gathers is None:
-            self._start_commit()
-        await durable
-        if after.state.settled:
-            self._live.pop(after.row, None)
-        return after
+        if move.reserves:  # the next one who reads the mirror must see it, whether it is on disk yet or not
+            self._book(move.changes)
+        await self._commits.add(move)
+        return move.after
 
-    def _apply(self, clip: Clip, event: Event) -> tuple[Clip, _Write]:
-        held = self.clip(clip.row)
-        if held is not clip and _standing(held) != _standing(clip):
-            what = type(event).__name__
-            raise IllegalEventError(f"clip {clip.wanted.name} is {held.state} by now: {what} comes too late")
-        after = advance(clip, event)
-        price_class = after.wanted.price_class
-        self._book(clip, after, price_class)
-        self._live[clip.row] = after
-        return after, (after, event, self.now(), price_class)
+    @property
+    def broken(self) -> str:
+        """Why nothing can be written any more; empty as long as all is well."""
+        return self._commits.broken
 
-    def _book(self, before: Clip, after: Clip, price_class: str) -> None:
-        if not after.unwanted:
-            counts = self.live_totals.counts
-            counts[before.state] -= 1
-            counts[after.state] += 1
-        old, new = before.request, after.request
-        if old is new:
+    def _ended(self, move: Move, error: BaseException | None) -> None:
+        """Bring the mirrors in line with what became of a move."""
+        if error is not None:
+            if move.reserves:
+                self._book(change.reversed for change in move.changes)
+            self._keep_id(move)
             return
-        same = old is not None and new is not None and old.n == new.n
-        self.money.move(price_class, entry_of(old if same else None), entry_of(new))
+        self._count(move)
+        if not move.reserves:
+            self._book(move.changes)
 
-    # --- group commit ---------------------------------------------------------------------------------
+    def _book(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            self.money.book(change)
 
-    def _start_commit(self) -> None:
-        if self._gathers is not None:
-            self._gathers.cancel()
-            self._gathers = None
-        batch, self._gathered = self._gathered, []
-        writes = [write for write, _ in batch]
-        self._commit_runs = asyncio.get_running_loop().run_in_executor(self._thread, self._commit, writes)
-        self._commit_runs.add_done_callback(partial(self._committed, batch))
+    def _count(self, move: Move) -> None:
+        """Count a move that is on disk."""
+        before, after = move.before, move.after
+        if not after.unwanted:
+            self.live_totals.counts[before.state] -= 1
+            self.live_totals.counts[after.state] += 1
+        (self._answering.add if move.reserves else self._answering.discard)(after.row)
 
-    def _commit(self, writes: list[_Write]) -> None:
-        with self._transaction() as db:
-            last = schema.write(db, writes)
-        self._log.write(writes, last)
-
-    def _committed(self, batch: list[tuple[_Write, asyncio.Future[None]]], done: asyncio.Future[None]) -> None:
-        self._commit_runs = None
-        error = done.exception()
-        if isinstance(error, sqlite3.Error):
-            self.broken = str(schema.unwritable(self.path, error))
-        failure = LedgerWriteError(self.broken) if self.broken else error
-        for (clip, event, _, _), durable in batch:
-            if failure is not None:
-                self._save_id(clip, event)
-            if not durable.done():
-                durable.set_exception(failure) if failure else durable.set_result(None)
-        if len(self._gathered) > 1:
-            self._gathers = asyncio.get_running_loop().call_later(GATHER_S, self._start_commit)
-        elif self._gathered:
-            self._start_commit()
-        if failure is None:
-            for (clip, event, _, _), _ in batch:
-                self._tell(clip, event)
-
-    def _save_id(self, clip: Clip, event: Event) -> None:
-        """Keep a request id that could not be written: it may be all that is known of something paid for."""
+    def _keep_id(self, move: Move) -> None:
+        """Keep a request id that was not written: it may be all that is known of something paid for."""
+        clip, event = move.before, move.event
         if isinstance(event, Submitted):
             name = clip.wanted.name
             log.critical("PAID: clip %s has the request id %s; it is kept in ledger.spill", name, event.request_id)
             with suppress(OSError):  # it is on the screen at least
                 self._spill.add(clip.key, event.request_id, event.at)
 
-    def _tell(self, clip: Clip, event: Event) -> None:
+    def _tell(self, move: Move) -> None:
         for observer in self.observers:
             try:
-                observer(clip, event)
+                observer(move.after, move.event)
             except Exception:  # a view's fault must not hold up the run
                 log.exception("an observer failed")
-
-
-def _standing(clip: Clip) -> tuple[State, int, str | None]:
-    """What a move is fenced by: the state, and which request it is about."""
-    return clip.state, clip.request.n if clip.request else 0, clip.request_id
 
 
 def _told_of(clip: Wanted) -> tuple[object, ...]:

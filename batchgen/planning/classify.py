@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from batchgen.clip import ClipSummary, State, Wanted
+from batchgen.clip import ClipSummary, State, Wanted, submission_order
 from batchgen.planning.model import Action
 from batchgen.selection import Selection, matches
 
@@ -77,7 +77,7 @@ def _choose(
     selection: Selection,
 ) -> None:
     """Put what is to be made into the order of the run, and leave out what the options leave out."""
-    for clip, action in sorted(to_make, key=lambda entry: _order(entry[0])):
+    for clip, action in sorted(to_make, key=lambda entry: submission_order(entry[0])):
         if not matches(selection.only, clip.prompt_id, clip.name) or len(found.submit) == selection.limit:
             found.later.append(clip)
             continue
@@ -85,11 +85,6 @@ def _choose(
         if old is not None:
             found.before[clip.key] = old
         found.submit.append((clip, action if old is None else Action.CHANGED))
-
-
-def _order(clip: Wanted) -> tuple[int, int, int]:
-    """First takes first, then priority, then the manifest's order: as the run does."""
-    return clip.take, -clip.priority, clip.order
 
 
 def _resubmitted(found: Sorted, selection: Selection) -> Iterator[ClipSummary]:

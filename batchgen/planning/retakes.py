@@ -38,8 +38,8 @@ def named(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
         fits = fits or [clip for clip in every if matches(glob, clip.wanted.name)]
         if not fits:
             near = get_close_matches(glob, [clip.wanted.name for clip in every], n=3)
-            mend = f"; did you mean {' or '.join(near)}?" if near else "; `batchgen report --bill --by clip` names all"
-            raise UsageError(f"no clip of this batch is called {word}{mend}")
+            tip = f"did you mean {' or '.join(near)}?" if near else "`batchgen report --bill --by clip` names all"
+            raise UsageError(f"no clip of this batch is called {word}", tip=tip)
         found |= {clip.row: clip for clip in fits}
     return list(found.values())
 

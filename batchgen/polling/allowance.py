@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 
 from batchgen.polling.schedule import RunTimes, affordable_looks
-from batchgen.ratelimit.limiter import Pacer
+from batchgen.ratelimit.base import Pacer
 
 #: Over how long the ends are counted that looks are shared out among (seconds).
 ENDS_S = 120.0
@@ -71,9 +71,10 @@ class Allowance:
         What the last minute left tells it of short jobs. Where they are long it may be a lull: each clip that ends
         will take a result and a submission.
         """
-        lately = self._pacer.spare_for_looks / 60.0
+        pace = self._pacer.snapshot()
+        lately = pace.spare_polls / 60.0
         soon = min(1.0, SOON_S / max(times.typical, 1e-3))
-        return lately if soon == 1.0 else soon * lately + (1.0 - soon) * min(lately, self._pacer.looks_per_s - 2 * ends)
+        return lately if soon == 1.0 else soon * lately + (1.0 - soon) * min(lately, pace.polls_per_s - 2 * ends)
 
     def _ends_per_s(self, now: float, times: RunTimes, waiting: int) -> float:
         """How many clips end in a second: as seen lately or by Little's law, whichever is more.

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import Protocol, TypeAlias
 
-from batchgen.errors import AccountError, CallError, NowError
+from batchgen.errors import AccountError, CallError, RateLimited, TryAgain, Unreachable
 from batchgen.polling.allowance import FOLLOW_EVERY_S, Allowance
 from batchgen.polling.schedule import SCOUTS, RunTimes, next_look
 from batchgen.providers.base import Completed, Gone, Outcome, Provider, Refused, Running
-from batchgen.ratelimit.answers import Answers
-from batchgen.ratelimit.limiter import Call, Pacer
+from batchgen.ratelimit.base import Call, Pacer, Permit
 from batchgen.retention import RECORD_S
 from batchgen.retry import delay
 
@@ -73,7 +72,6 @@ class Wait:
     ended: asyncio.Future[Ended]
     due: float = 0.0  #: by the loop's clock
     not_before: float = 0.0  #: by the loop's clock
-    grant: int = 0  #: the number of the last grant
     asked: float = 0.0  #: when its turn was asked for, by the loop's clock
     faults: int = 0
     late_faults: int = 0  #: past the deadline
@@ -95,9 +93,6 @@ class Poller:
         deadline_s: seconds after submission, by the wall, at which a wait ends.
         wall_clock: epoch seconds.
         probes: who learns from early looks.
-
-    Attributes:
-        answers: what came of its calls; all others of the run report there, too.
     """
 
     def __init__(
@@ -111,7 +106,6 @@ class Poller:
     ) -> None:
         self._provider = provider
         self._pacer = pacer
-        self.answers = Answers(pacer)
         self._deadline_s = deadline_s
         self._wall = wall_clock
         self._probes = probes
@@ -261,12 +255,12 @@ class Poller:
         """
         async with self._looks:
             asked = asyncio.get_running_loop().time()
-            grant = await self._pacer.grant(call)
+            permit = await self._pacer.acquire(call)
             while self._due:
                 wait = heapq.heappop(self._due)[2]
                 if not wait.ended.done():
-                    wait.grant, wait.asked = grant, asked
-                    await self._look(wait)
+                    wait.asked = asked
+                    await self._look(wait, permit)
                     return
 
     def _call(self, wait: Wait) -> Call:
@@ -275,9 +269,9 @@ class Poller:
             return Call.COLLECT
         return Call.HURRY if self._wall() - wait.submitted_at >= HURRY_PART * RECORD_S else Call.POLL
 
-    async def _look(self, wait: Wait) -> None:
+    async def _look(self, wait: Wait, permit: Permit) -> None:
         try:
-            outcome = await self._ask(wait)
+            outcome = await self._ask(wait, permit)
         except AccountError as error:
             _end(wait, error)
         except CallError as error:
@@ -286,18 +280,18 @@ class Poller:
             wait.faults = 0
             self._digest(wait, outcome)
 
-    async def _ask(self, wait: Wait) -> Outcome:
+    async def _ask(self, wait: Wait, permit: Permit) -> Outcome:
         """Ask for the status, and in the same breath for the result of what has completed."""
         if wait.completed is None:
             self._made[wait.request_id] += 1
-            outcome = await self._provider.status(wait.request_id)
-            self.answers.came()
+            async with permit:
+                outcome = await self._provider.status(wait.request_id)
             if not isinstance(outcome, Completed):
                 return outcome
             wait.completed, wait.seen = outcome, True
-            wait.grant = await self._pacer.grant(Call.COLLECT, since=wait.asked)
-        outcome = await self._provider.result(wait.request_id)
-        self.answers.came()
+            permit = await self._pacer.acquire(Call.COLLECT, since=wait.asked)
+        async with permit:
+            outcome = await self._provider.result(wait.request_id)
         return _merge(wait.completed, outcome) if isinstance(outcome, Completed) else outcome
 
     def _digest(self, wait: Wait, outcome: Outcome) -> None:
@@ -341,8 +335,7 @@ class Poller:
     def _fault(self, wait: Wait, error: CallError) -> None:
         """Ask again later: what went wrong is about now, not about the job."""
         wait.faults += 1
-        hint = error.retry_after if isinstance(error, NowError) else None
-        self.answers.trouble(error, wait.grant)
+        hint = error.retry_after if isinstance(error, TryAgain) else None
         log.debug("request %s: %s", wait.request_id, error)
         if self._is_last(wait, error):
             _end(wait, wait.completed or Overdue(f"no answer ({error})"))
@@ -356,9 +349,8 @@ class Poller:
         and a refusal as too many says nothing of the job.
         """
         age = self._wall() - wait.submitted_at
-        kind = error.kind if isinstance(error, NowError) else ""
         lives = age < RECORD_S
-        if age < self._deadline_s or kind == "unreachable" or (kind == "rate" and lives):
+        if age < self._deadline_s or isinstance(error, Unreachable) or (isinstance(error, RateLimited) and lives):
             return False
         wait.late_faults += 1
         return wait.late_faults >= RESULT_TRIES or not (lives or wait.completed)

@@ -7,10 +7,10 @@ Seconds are seconds; money is micro-dollars; times are seconds since the epoch, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -93,27 +93,80 @@ class HistoryPage:
     pages: int = 1  #: how many answers it took
 
 
+class HistoryReader(Protocol):
+    """A window of the history, read call by call."""
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing more is to be read."""
+        ...
+
+    async def read(self) -> None:
+        """Make the next call, and take in what it shows; raises as `Provider.lookup` does."""
+        ...
+
+    def page(self) -> HistoryPage:
+        """Give what was read so far; `HistoryPage.whole` only once it has ended without a doubt."""
+        ...
+
+
 #: Opens a body: its bytes, as they come.
 Source: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
 
+class Idempotency(Enum):
+    """What a service does with the key of a submission that it has seen before."""
+
+    NONE = "it knows no keys: every POST is another job"
+    REPLAYS = "it gives the answer of the first one"
+    REFUSES = "it refuses the second one"
+
+
+class HistoryAccess(Enum):
+    """What a service shows of requests whose record is gone."""
+
+    WITH_INPUTS = "all requests of a window, with what was sent, and each by its id"
+    BY_ID = "each by its id"
+    NONE = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a service can do, as far as the core must know it."""
+
+    idempotency: Idempotency = Idempotency.NONE
+    history: HistoryAccess = HistoryAccess.WITH_INPUTS
+    record_s: float = 3600.0  #: status and result can be asked for, from the submission
+    file_s: float = 7 * 86400.0  #: the file is kept, from its completion
+    calls_per_minute: float | None = None  #: that the service publishes for a usual account; None: it publishes none
+    seeds: tuple[int, int] = (0, 2**31 - 1)  #: the smallest and the largest
+
+
 class Provider(Protocol):
-    """What the core needs of a service. Every method may raise a `CallError`."""
+    """What the core needs of a service. Every method that calls it may raise a `CallError`."""
 
     name: str
     origin: str
 
-    async def submit(self, model: str, params: Mapping[str, Any]) -> Accepted:
-        """POST one paid job.
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the service can do."""
+        ...
+
+    async def submit(self, model: str, params: Mapping[str, Any], key: str) -> Accepted:
+        """POST one paid job, once.
+
+        `key` is made with the intent that is on disk before, and the same on every attempt of that intent. A service
+        without idempotency never sees it.
 
         Raises:
-            ClipError: refused for good.  NowError: surely not accepted.
+            ClipError: refused for good.  TryAgain: surely not accepted.
             AccountError: the batch must pause.  UnsureError: it may have been accepted.
         """
         ...
 
     async def status(self, request_id: str) -> Outcome:
-        """Ask how far a job is. Raises NowError (ask again) or AccountError; never UnsureError."""
+        """Ask how far a job is. Raises TryAgain (ask again) or AccountError; never UnsureError."""
         ...
 
     async def result(self, request_id: str) -> Outcome:
@@ -124,7 +177,7 @@ class Provider(Protocol):
         """Give what opens a link that is the service's own answer; None: it is a file's, and free to all.
 
         Only the service's own `result` makes such a link: it answered with the video in place of one. Opening it is
-        a call as any other, and raises as `result` does, or DownloadError "dead" when there is no video any more.
+        a call as any other, and raises as `result` does, or DeadLink when there is no video any more.
         """
         ...
 
@@ -132,24 +185,19 @@ class Provider(Protocol):
         """Find one request of any age by its id; None: the history answered and has no such row.
 
         Raises:
-            NowError: the call was one too many ("rate"), or never left this machine ("unreachable").
+            RateLimited: the call was one too many.  Unreachable: it never left this machine.
             UnknownError: no answer, a refusal, or an answer in another shape: nothing may be concluded.
         """
         ...
 
-    async def history(
-        self, model: str, since: float, until: float, pace: Callable[[], Awaitable[object]] | None = None
-    ) -> HistoryPage:
-        """All requests for `model` in a window (epoch seconds); `pace` is awaited before every call.
-
-        Raises as `lookup` does.
-        """
+    def history(self, model: str, since: float, until: float) -> HistoryReader:
+        """Give a reader of all requests for `model` in a window (epoch seconds)."""
         ...
 
     async def upload(self, path: Path) -> str:
-        """Upload a local audio file and return its URL. Raises NowError, ClipError or AccountError."""
+        """Upload a local audio file and return its URL. Raises TryAgain, ClipError or AccountError."""
         ...
 
     async def balance(self) -> int:
-        """Credits of the account in micro-dollars. Raises NowError or AccountError."""
+        """Credits of the account in micro-dollars. Raises TryAgain or AccountError."""
         ...

@@ -121,3 +121,8 @@ class AdaptiveRate:
         self.rpm = min(self.ceiling, self.rpm + self._step)
         self._step *= 2
         return True
+
+
+def polls_per_s(rpm: float, *, count_polls: bool) -> float:
+    """Give how many polls a second a rate allows at most; infinite where they are not counted."""
+    return AdaptiveRate(rpm).usable / 60.0 if rpm and count_polls else math.inf

@@ -1,61 +1,165 @@
-"""How many requests may be at work at the provider at once.
+"""How many requests may be in flight at the provider at once.
 
-The bound follows how long requests queue, as TCP Vegas follows the delay of its packets (Brakmo and Peterson,
-"TCP Vegas: end to end congestion avoidance on a global internet", 1995): while they hardly queue because of us there
-is room for more, when they queue longer than a good part of their run time the service is full, and more would only
-wait there, with the record's hour running.
+The limit follows how long requests queue, as TCP Vegas follows the delay of its packets (Brakmo and Peterson, 1995).
+While they hardly queue because of us there is room for more. When they queue longer than a good part of their run time,
+the service is full: more would only wait there, with the hour of their record running. The limit starts small and
+doubles, as in the slow start of Vegas, but a run time earlier: an early poll of the newest request (a probe) shows
+whether it was begun at once while all slots were taken.
 
-It starts small, and doubles as in Vegas' slow start, but on better evidence than a whole run time later: an
-early look at the newest request (a probe) tells whether it was begun at once while all places were taken.
+A service may be loaded by others, or take its time to begin. Such a queue is there whatever we do, and no reason for
+fewer requests. So queues are judged above a base, the smallest queue that was met, without the noise (as in LEDBAT,
+RFC 6817, whose base rises with time: it takes its own long queue for others'). Here the base rises only when what was
+met can't be ours: the request was alone in flight, or the limit had just been narrowed.
 
-Full, it narrows to what Little's law says is at work (Little, "A proof for the queuing formula L = λW", 1961): of n
-in flight, n × run / (run + queue). That is the test of whose queue it is, too: ours is gone then, and nothing lost by
-it, since all slots are at work. What those meet who come in then is not ours, but the load of others. It is the base
-that queues are judged above from then on, as in `queueing`, and if it is most of the queue, the narrowing is undone.
+Full, the limit is narrowed to what is at work by Little's law ("A proof for the queuing formula L = λW", 1961): of n in
+flight, n × run / (run + queue). That is also the test of whose queue it is. Ours is gone then, and nothing is lost,
+since all slots of the service are still at work. If most of the queue is left, it is others': the narrowing is undone.
+
+A service that reports no queue time is judged by the whole time from submission to end: what it takes above the
+shortest counts as a queue, and so does the age at which a poll still found the request queued.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from batchgen.ratelimit.queueing import FEW, FULL, Queued, Queueing
+from statistics import median_low
 
 START = 4
-#: Evidence of room widens the bound by this factor once something has queued, and doubles it before.
+#: Evidence of room widens the limit by this factor once something has queued, and doubles it before.
 STEP = 1.25
-#: A queue of which more than this part is left when the bound was narrowed is not ours.
+#: Under others' load no probe can find room; before anything queued because of us, this factor makes up for it.
+LEAP = 3.0
+#: A queue of which more than this part is left after the limit was narrowed is not ours.
 LEFT = 0.5
-#: Half of the time that a record can be collected in (seconds).
+#: Half of the time in which a record can be collected (seconds).
 SAFE_S = 1800.0
+#: A queue of ours below `ROOM` of what a request takes alone (or `ROOM_S` seconds) is room; above `FULL` it is full.
+ROOM, ROOM_S, FULL = 0.1, 2.0, 0.5
+#: Medians are taken over so many of the latest queues. Fewer than the first few never say that the service is full.
+LATEST, FEW = 5, 3
+#: The same for run times, and for whole times from submission to end, which vary more.
+RUNS, TOTALS = 25, 15
+#: The present generation, whichever it is.
+NOW = sys.maxsize
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport:
+    """What the latest few requests met, by their medians (seconds)."""
+
+    queue_s: float
+    run_s: float
+    base_s: float  #: the part of the queue that is not ours
+    newest_s: float  #: the queue of the newest request alone
+    at_work: float  #: how many of those in flight were, by Little's law, not in a queue
+    few: bool  #: too few requests to say that the service is full
+
+    @property
+    def alone_s(self) -> float:
+        """What a request takes while nothing queues because of us."""
+        return self.run_s + self.base_s
+
+    @property
+    def others(self) -> bool:
+        """True when there is a queue that is not ours."""
+        return self.base_s > ROOM_S
+
+    @property
+    def room(self) -> bool:
+        """True when hardly any queue is ours, by the newest; others' queue varies, so there the median counts."""
+        own = (self.queue_s if self.others else self.newest_s) - self.base_s
+        return own <= max(ROOM_S, ROOM * self.alone_s)
+
+    @property
+    def full(self) -> bool:
+        """True when a good part of the time is a queue of ours."""
+        own = min(self.queue_s, self.newest_s) - self.base_s
+        return not self.few and self.run_s > 0 and own > FULL * self.alone_s
+
+    @property
+    def fitting(self) -> float:
+        """How many in flight would just not be full, by Little's law, were the queue above the base ours."""
+        return self.at_work * (1.0 + FULL) * self.alone_s / max(self.run_s, 1e-3)
+
+
+class QueueTracker:
+    """Remembers the latest queues, and which part of them is not ours. Pure.
+
+    Attributes:
+        base_s: the part of a queue that is not ours, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.base_s = 0.0
+        self._shortest_s = math.inf  #: from submission to end
+        self._totals: deque[float] = deque(maxlen=TOTALS)
+        self._runs: deque[float] = deque(maxlen=RUNS)
+        self._queues: deque[tuple[float, int]] = deque(maxlen=LATEST)  #: with the number in flight
+
+    def add(self, queue_s: float | None, run_s: float, taken: int, seen_s: float) -> QueueReport:
+        """Take in one request that has ended, and judge the latest few; arguments as in `ConcurrencyLimit.learn`."""
+        total = run_s + (queue_s or 0.0)
+        if run_s:
+            self._totals.append(total)
+        if len(self._totals) >= LATEST:
+            self._shortest_s = min(self._shortest_s, median_low(self._totals))
+        if queue_s is None:
+            queue_s = min(total, max(seen_s, total - self._shortest_s))
+        elif taken == 1:
+            self.base_s = queue_s  # nothing of ours was before it
+        self._queues.append((queue_s, taken))
+        if run_s:
+            self._runs.append(total - queue_s)
+        return self._report(queue_s, taken)
+
+    def _report(self, newest_s: float, taken: int) -> QueueReport:
+        usual, run = median_low(queue for queue, _ in self._queues), median_low(self._runs or (0.0,))
+        self.base_s = min(self.base_s, usual)
+        at_work = median_low(n * run / max(run + queue, 1e-3) for queue, n in self._queues)
+        few = len(self._queues) < min(FEW, taken)
+        return QueueReport(usual, run, self.base_s, newest_s, at_work, few)
+
+    def forget_queues(self) -> None:
+        """Judge what comes from now on by itself: it is met by another number in flight."""
+        self._queues.clear()
 
 
 @dataclass(slots=True)
 class Trial:
-    """The bound was narrowed: was the queue ours?"""
+    """The limit was narrowed to find out whether the queue is ours."""
 
-    bound: float  #: before that
+    limit: float  #: before the narrowing
+    counts_from: int  #: the generation from which answers counted before it
     queue_s: float
-    dip: bool = False  #: to what was at work, and no more
-    fresh: int = 0  #: how many of those that came in since have ended
+    at_work_only: bool = False  #: the second step: narrowed to what was at work, and no more
+    fresh: int = 0  #: how many of those submitted since have ended
 
     @property
     def open(self) -> bool:
-        """What went in before the narrowing may still say that it was too little."""
-        return not self.dip and not self.fresh
+        """True while requests from before the narrowing may still show that it was too little."""
+        return not self.at_work_only and not self.fresh
 
 
 class ConcurrencyLimit:
-    """Places in flight, handed out in the order of asking.
+    """Slots in flight, handed out in the order of asking.
 
     Args:
         ceiling: never more than this many at once.
-        start: the bound before anything was learned by this run.
+        start: the limit before anything was learned by this run.
         full: an earlier run saw that more than it have to queue.
         safe_s: where others' load hides whether more would queue, never so many that they could take longer than this.
-        learned: called with the bound, and whether more were seen to queue, each time that it was learned anew.
+        learned: called with the limit, and whether more were seen to queue, each time that it was learned anew.
+
+    Attributes:
+        limit: how many may be in flight now; not an integer while it grows by a factor.
+        taken: how many are in flight.
+        generation: how often the limit was narrowed.
+        queue_s: what the request that ended last had queued, in seconds; None: not known.
     """
 
     def __init__(
@@ -65,37 +169,40 @@ class ConcurrencyLimit:
         start: int = START,
         full: bool = False,
         safe_s: float = SAFE_S,
-        learned: Callable[[float, bool], None] = lambda _bound, _full: None,
+        learned: Callable[[float, bool], None] = lambda _limit, _full: None,
     ) -> None:
         self.ceiling = max(1, ceiling)
-        self.bound = float(min(start, self.ceiling))
+        self.limit = float(min(start, self.ceiling))
         self.taken = 0
-        self.era = 0  #: how often the bound was narrowed
+        self.generation = 0
         self.queue_s: float | None = None
+        self._counts_from = 0  # answers to what was submitted in an earlier generation are late
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._probe_out = False
-        self._says_queued = False  # some look found one queued
-        self._blind = False  # looks say nothing of a queue
+        self._reports_queued = False  # some poll found a request queued
+        self._blind = False  # polls say nothing of a queue
         self._room = True  # nothing has queued since room was last seen
-        self._queued = False  # something has, at some time: the bound is near where it belongs
+        self._queued = False  # something has, at some time: the limit is near where it belongs
         self._full = full
         self._safe_s = safe_s
-        self._queueing = Queueing()
-        self._doubt: Trial | None = None
+        self._queues = QueueTracker()
+        self._trial: Trial | None = None
         self._learned = learned
 
     def __repr__(self) -> str:
-        """Say how many are taken, for logs and tests."""
-        return f"<Places {self.taken} of {int(self.bound)} taken>"
+        """Show how many are taken, for logs and tests."""
+        return f"<ConcurrencyLimit {self.taken} of {int(self.limit)} taken>"
 
     @property
     def expected(self) -> int:
-        """How many to reckon with: the bound if more have to queue, else the ceiling, since it grows within minutes."""
-        return int(self.bound) if self._full or self._queued else self.ceiling
+        """How many to plan with: the limit if more have to queue, else the ceiling, since it grows within minutes."""
+        return int(self.limit) if self._full or self._queued else self.ceiling
 
-    async def take(self) -> None:
-        """Wait for a place and take it."""
-        if self.taken < int(self.bound) and not self._waiting:
+    # --- slots ----------------------------------------------------------------------------------------------
+
+    async def acquire(self) -> None:
+        """Wait for a slot and take it."""
+        if self.taken < int(self.limit) and not self._waiting:
             self.taken += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -104,124 +211,139 @@ class ConcurrencyLimit:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.give_back()
+                self.release()
             raise
 
-    def take_at_once(self) -> None:
-        """Take a place for a request that is in flight already, even over the bound."""
+    def acquire_at_once(self) -> None:
+        """Take a slot for a request that is in flight already, even over the limit."""
         self.taken += 1
 
-    def give_back(self) -> None:
-        """Give a place back; who waits longest gets it."""
+    def release(self) -> None:
+        """Free a slot; the one that waits longest gets it."""
         self.taken -= 1
         self._hand_out()
 
-    def learn(
-        self, queue_s: float | None, run_s: float | None, taken: int, *, seen_s: float = 0.0, era: int | None = None
-    ) -> None:
-        """Adapt the bound to how long a request that just ended had queued.
-
-        `taken` is how many places were taken when it went in: what it met says nothing of any other number, so
-        that late news neither widens nor narrows twice.
-
-        Args:
-            queue_s: None: the service did not say, and `run_s` is all the time from the submission on.
-            run_s: None: not known; a queue proves nothing then.
-            taken: see above; the request itself is one of them.
-            seen_s: the age at which it was last seen to queue.
-            era: that of the places when it went in; None: the present one.
-        """
-        self.queue_s = queue_s
-        late, doubt = era is not None and era < self.era, self._doubt
-        if late and not (doubt and doubt.open):
-            return
-        if doubt and not late and not doubt.fresh:
-            self._queueing.forget()
-        met = self._queueing.met(queue_s, run_s or 0.0, taken, seen_s)
-        self._says_queued = self._says_queued or seen_s > 0
-        self._blind = queue_s is None and not self._says_queued
-        if taken == 1 and met.others:
-            self._queued = self._full = False  # what has queued so far was not ours
-        if doubt and not late:
-            self._settle(doubt, met, taken)
-        elif met.full:
-            self._room, self._queued = False, True
-            before = doubt.bound if doubt else self.bound
-            self._narrow(Trial(before, met.queue_s), min(before, taken - 1.0, met.fitting), met)
-        elif not late:
-            self._find_room(met, taken, told=queue_s is not None)
-
-    def _find_room(self, met: Queued, taken: int, *, told: bool) -> None:
-        """Widen by one, since probes find more; by a leap where others' load keeps them from telling."""
-        if not told and not self._queued and met.newest_s <= FULL * met.alone_s:
-            self._widen(self.bound + 1.0)
-        if met.room:
-            self._room = self._room or taken >= self.bound
-            leap = taken * (STEP if self._queued else 2.0)
-            self._widen(min(leap, self._safe(met, taken)) if met.others else taken + 1.0)
-
-    def _narrow(self, doubt: Trial, bound: float, met: Queued) -> None:
-        """Narrow to a bound, and doubt; late news may show that it was too much, but never widens beyond before."""
-        least = min(self.bound, START, self._safe_s // met.run_s) if met.others else 1.0
-        bound = max(1.0, least, round(bound))
-        if bound < doubt.bound:
-            self.era += bound < self.bound
-            self.bound, self._doubt = bound, doubt
-        self._learned(self.bound, True)
-        self._hand_out()
-
-    def _settle(self, doubt: Trial, met: Queued, taken: int) -> None:
-        """One that came in after the bound was narrowed has ended; a few of them tell whose queue it is."""
-        doubt.fresh += 1
-        if doubt.fresh < min(FEW, int(self.bound)):
-            return
-        self._doubt = None
-        if doubt.dip:
-            self._queueing.base_s = met.queue_s
-            if met.queue_s > LEFT * doubt.queue_s:
-                self._queued = self._full = False
-                self._widen(min(doubt.bound, self._safe(met, taken)))
-        elif met.full:
-            self._narrow(Trial(doubt.bound, met.queue_s, dip=True), met.at_work, met)
-
-    def _safe(self, met: Queued, taken: int) -> float:
-        """So many could be collected in time even if none of them were taken up sooner for being more."""
-        return taken * self._safe_s / max(met.run_s + met.queue_s, 1e-3)
-
-    def wants_probe(self, accepted: int) -> bool:
-        """Tell whether an early look at the newest of so many accepted requests could widen the bound.
-
-        It can when all places are taken by accepted requests, and somebody waits for one more.
-        """
-        full = bool(self._waiting) and accepted >= self.taken >= int(self.bound)
-        in_vain = self._queueing.others or (self._queued and self._blind)
-        can_tell = (self._room or self._doubt is not None) and not in_vain
-        wants = full and can_tell and not self._probe_out and self.bound < self.ceiling
-        self._probe_out = self._probe_out or wants
-        return wants
-
-    def probed(self, *, queued: bool | None) -> None:
-        """Double the bound if a new request was begun at once; leave it at what ends if it has to queue."""
-        self._probe_out = False
-        if queued:
-            self._room, self._queued, self._says_queued = False, True, True
-            self._learned(self.bound, True)
-        elif queued is False and (self._room or self._doubt):
-            self._room, self._doubt = True, None
-            self._widen(self.bound * (STEP if self._queued else 2.0))
-
-    def refused(self) -> None:
-        """A submission was answered 429: perhaps too many at once."""
-        self.bound = max(1.0, self.bound - 1.0)
-
-    def _widen(self, bound: float) -> None:
-        self.bound = max(self.bound, min(float(self.ceiling), bound))
-        self._learned(self.bound, self._queued)
-        self._hand_out()
-
     def _hand_out(self) -> None:
-        while self._waiting and self.taken < int(self.bound):
+        while self._waiting and self.taken < int(self.limit):
             turn = self._waiting.popleft()
             if not turn.done():
                 self.taken += 1
                 turn.set_result(None)
+
+    # --- what ended requests show ---------------------------------------------------------------------------
+
+    def learn(
+        self, queue_s: float | None, run_s: float | None, taken: int, *, seen_s: float = 0.0, generation: int = NOW
+    ) -> None:
+        """Adapt the limit to how long a request that just ended had queued.
+
+        What it met says nothing of any other number than `taken`: late answers neither widen nor narrow twice.
+
+        Args:
+            queue_s: seconds in the queue; None: not reported, and `run_s` is the whole time from the submission.
+            run_s: seconds at work; None: not known, a queue proves nothing then.
+            taken: how many slots were taken when it was submitted, its own included.
+            seen_s: the age in seconds at which a poll last saw it queue; 0: never.
+            generation: `generation` when it was submitted.
+        """
+        self.queue_s = queue_s
+        late, trial = generation < self._counts_from, self._trial
+        if late and not (trial and trial.open):
+            return
+        if trial and not late and not trial.fresh:
+            self._queues.forget_queues()
+        report = self._queues.add(queue_s, run_s or 0.0, taken, seen_s)
+        self._reports_queued = self._reports_queued or seen_s > 0
+        self._blind = queue_s is None and not self._reports_queued
+        if taken == 1 and report.others:
+            self._undo(report, taken)  # it went in alone: what has queued so far is not ours
+        if (trial := self._trial) and not late:
+            self._judge(trial, report, taken)
+        elif report.full:
+            self._begin_trial(report, taken)
+        elif not late:
+            self._find_room(report, taken, reported=queue_s is not None)
+
+    def _find_room(self, report: QueueReport, taken: int, *, reported: bool) -> None:
+        """Widen by one, since probes find more; by a factor where others' load keeps them from telling."""
+        if not reported and not self._queued and report.newest_s <= FULL * report.alone_s:
+            self._widen(self.limit + 1.0)
+        if report.room:
+            self._room = self._room or taken >= self.limit
+            leap = taken * (STEP if self._queued else LEAP)
+            self._widen(min(leap, self._safe(report, taken)) if report.others else taken + 1.0)
+
+    def _begin_trial(self, report: QueueReport, taken: int) -> None:
+        """Narrow the limit: the service is full, or loaded by others."""
+        self._room, self._queued = False, True
+        before = (self._trial.limit, self._trial.counts_from) if self._trial else (self.limit, self._counts_from)
+        self._narrow(Trial(*before, report.queue_s), min(before[0], taken - 1.0, report.fitting), report)
+
+    def _narrow(self, trial: Trial, limit: float, report: QueueReport) -> None:
+        """Narrow to a limit; a late answer may show that it was too much, but never widens beyond what was before."""
+        least = min(self.limit, START, self._safe_s // report.run_s) if report.others else 1.0
+        limit = max(1.0, least, round(limit))
+        if limit < trial.limit:
+            self.generation += limit < self.limit
+            self._counts_from = self.generation
+            self.limit, self._trial = limit, trial
+        self._learned(self.limit, True)
+        self._hand_out()
+
+    def _judge(self, trial: Trial, report: QueueReport, taken: int) -> None:
+        """One that was submitted after the narrowing has ended; a few of them show whose queue it is."""
+        trial.fresh += 1
+        if trial.fresh < min(FEW, int(self.limit)):
+            return
+        if trial.at_work_only:
+            self._queues.base_s = report.queue_s
+            if report.queue_s > LEFT * trial.queue_s:
+                self._undo(report, taken)
+        self._trial = None
+        if report.full and not trial.at_work_only:
+            second = Trial(trial.limit, trial.counts_from, report.queue_s, at_work_only=True)
+            self._narrow(second, report.at_work, report)
+
+    def _undo(self, report: QueueReport, taken: int) -> None:
+        """The queue is others': end the trial, and let count again what was submitted before it."""
+        self._queued = self._full = False
+        if trial := self._trial:
+            self._trial, self._counts_from = None, trial.counts_from
+            self._widen(min(trial.limit, self._safe(report, taken)))
+
+    def _safe(self, report: QueueReport, taken: int) -> float:
+        """So many could be collected in time even if none of them were taken up sooner for being more."""
+        return taken * self._safe_s / max(report.run_s + report.queue_s, 1e-3)
+
+    # --- what polls and refusals show -----------------------------------------------------------------------
+
+    def wants_probe(self, accepted: int) -> bool:
+        """Tell whether an early poll of the newest of so many accepted requests could widen the limit.
+
+        It can when all slots are taken by accepted requests, and somebody waits for one more.
+        """
+        full = bool(self._waiting) and accepted >= self.taken >= int(self.limit)
+        in_vain = self._queues.base_s > ROOM_S or (self._queued and self._blind)
+        can_tell = (self._room or self._trial is not None) and not in_vain
+        wants = full and can_tell and not self._probe_out and self.limit < self.ceiling
+        self._probe_out |= wants
+        return wants
+
+    def probed(self, *, queued: bool | None) -> None:
+        """Double the limit if a new request was begun at once; if it has to queue, leave it to what ends."""
+        self._probe_out = False
+        if queued:
+            self._room, self._queued, self._reports_queued = False, True, True
+            self._learned(self.limit, True)
+        elif queued is False and (self._room or self._trial):
+            self._room, self._trial = True, None
+            self._widen(self.limit * (STEP if self._queued else 2.0))
+
+    def refused(self) -> None:
+        """A submission was answered 429: perhaps too many at once."""
+        self.limit = max(1.0, self.limit - 1.0)
+
+    def _widen(self, limit: float) -> None:
+        self.limit = max(self.limit, min(float(self.ceiling), limit))
+        self._learned(self.limit, self._queued)
+        self._hand_out()

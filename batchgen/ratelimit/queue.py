@@ -1,4 +1,4 @@
-"""Calls that wait for their grant, and which of them is next."""
+"""Calls that wait for their permit, and which of them is next."""
 
 from __future__ import annotations
 
@@ -6,22 +6,10 @@ import asyncio
 import heapq
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from enum import IntEnum
 from itertools import count
 
-
-class Call(IntEnum):
-    """What a call is for; the value is its head start in the line: seconds that others wait longer.
-
-    A call is served in the order of (time of asking + its value): what is about to expire goes first, and
-    whoever waits long enough is served all the same, so that no class starves.
-    """
-
-    COLLECT = 0
-    HURRY = 5  #: a look at what will soon be known no more
-    SUBMIT = 10
-    POLL = 20
-    HISTORY = 60
+from batchgen.ratelimit.base import Call
+from batchgen.ratelimit.metronome import CallRecord
 
 
 @dataclass(order=True, slots=True)
@@ -31,11 +19,11 @@ class Waiting:
     key: float
     number: int
     call: Call = field(compare=False)
-    turn: asyncio.Future[int] = field(compare=False)
+    turn: asyncio.Future[CallRecord] = field(compare=False)
 
 
 class FairQueue:
-    """Hands out turns by urgency; but while looks and submissions wait, every other turn is a submission's.
+    """Hands out turns by urgency; but while polls and submissions wait, every other turn is a submission's.
 
     Were it by age alone, many that end together would keep submissions waiting, which then come together, and
     so would their ends: a night where calls are short would swing between too many of them and none.
@@ -51,15 +39,15 @@ class FairQueue:
         """Say how many wait."""
         return len(self._submits) + len(self._others)
 
-    def join(self, call: Call, asked: float) -> asyncio.Future[int]:
+    def join(self, call: Call, asked: float) -> asyncio.Future[CallRecord]:
         """Wait from that time on; the future is the turn, and may be cancelled."""
-        turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[CallRecord] = asyncio.get_running_loop().create_future()
         side = self._submits if call is Call.SUBMIT else self._others
         heapq.heappush(side, Waiting(asked + call, next(self._numbers), call, turn))
         return turn
 
     def next(self) -> Waiting | None:
-        """Take the one whose turn it is out of the line; None: nobody waits."""
+        """Take the one whose turn it is out of the queue; None: nobody waits."""
         side = self._side()
         if not side:
             return None
@@ -77,7 +65,7 @@ class FairQueue:
         return min(self._submits, self._others)
 
     def take(self, calls: Collection[Call]) -> Iterator[Waiting]:
-        """Take all of these kinds out of the line, the most urgent first."""
+        """Take all of these kinds out of the queue, the most urgent first."""
         for side in (self._submits, self._others):
             taken = sorted(each for each in side if each.call in calls)
             side[:] = [each for each in side if each.call not in calls]

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from batchgen.ratelimit.concurrency import START, ConcurrencyLimit
-from batchgen.ratelimit.limiter import Pacer
+from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.shared_window import SharedWindow
 from batchgen.ratelimit.start import Start, ago, start_of
@@ -50,18 +50,18 @@ class PaceSetup:
         """Where a run starts, as its plan reckons."""
         return start_of(self._settings, self._lessons.known, time.time())
 
-    def pacer(self) -> Pacer:
+    def pacer(self) -> LocalPacer:
         """Make the pacer: it starts where the last run stood, if that is below what is configured."""
         settings, known = self._settings, self._lessons.known
         if note := self.start.rpm_note:
             more = f"it grows while it is used, and --rpm {settings.rpm:g} starts at all of it"
             self.notes.append(f"starting {note}; {more}")
         self._rpm = self.start.rpm
-        return Pacer(
+        return LocalPacer(
             settings.rpm,
             count_polls=settings.count_polls,
             before=self._book.before,
-            told=self._book.called,
+            counted=self._book.called,
             start=(known.rpm, known.knee) if known.rpm else None,
             learned=self._learned_rate,
         )

@@ -10,10 +10,9 @@ import asyncio
 import logging
 import math
 
-from batchgen.errors import AccountError
-from batchgen.ratelimit.limiter import SubmissionStoppedError
+from batchgen.errors import AccountError, EndedBy
+from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.retry import delay
-from batchgen.runner.account_advice import Hope, advice, hope_of
 from batchgen.runner.budget_gate import Candidate, Rank
 from batchgen.runner.context import RunContext
 
@@ -93,27 +92,27 @@ class AccountGate:
 
     def refused(self, want: Candidate, error: AccountError, *, alone: bool) -> None:
         """A submission was refused for the account's sake; `alone`: nothing was in flight when it left."""
-        hope, now = hope_of(error), self._now()
-        over = hope is Hope.SETTLES and alone
-        over |= hope is Hope.TIME and self._trouble is not None and now - self._since >= self._tools.give_up_s
-        if hope is Hope.NONE or over:
+        ended_by, now = error.problem.ended_by, self._now()
+        over = ended_by is EndedBy.IN_FLIGHT and alone
+        over |= ended_by is EndedBy.TIME and self._trouble is not None and now - self._since >= self._tools.give_up_s
+        if ended_by is EndedBy.USER or over:
             self._tools.account_trouble(error)
             return
         if self._trouble is None:
             self._since = now
-            log.warning("%s; submissions wait, what is in flight is collected", advice(error))
+            log.warning("%s; submissions wait, what is in flight is collected", error.explained)
         if self._trouble is None or self._trial == want.row:  # those that had left with it say nothing new
             self._tries += 1
             self._shut_at = now
             self._next_at = now + delay(self._tries, dice=0.5 + self._tools.dice() / 2, base=FIRST_S, cap=LONGEST_S)
             self._in_flight = frozenset(self._tools.at_work) - {want.row}
-        self._trouble, self._trial, self._careful, self._tools.waits = error, None, CAREFUL, advice(error)
+        self._trouble, self._trial, self._careful, self._tools.waits = error, None, CAREFUL, error.explained
 
     # --- inside -------------------------------------------------------------------------------------------
 
     def _left(self) -> float:
         """Seconds until the next trial; infinite while it can't help."""
-        if self._trouble is None or hope_of(self._trouble) is Hope.TIME:
+        if self._trouble is None or self._trouble.problem.ended_by is EndedBy.TIME:
             return self._next_at - self._now()
         if not self._tools.at_work:
             return self._shut_at + LAST_S - self._now()

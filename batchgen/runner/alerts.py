@@ -25,7 +25,7 @@ class ExpiryAlert:
     def look(self) -> None:
         """Warn, if there is something new to warn of."""
         tools, now = self._tools, self._tools.ledger.now()
-        found = alarm(tools.poller.submitted(), now, tools.pacer.looks_per_s)
+        found = alarm(tools.poller.submitted(), now, tools.pacer.snapshot().polls_per_s)
         tools.alarm = "" if found is None else words(found)
         if found is None:
             self._told_at, self._worst = 0.0, (0, 0)

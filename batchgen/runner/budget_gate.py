@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from batchgen.billing.budget import NOTHING_SET_ASIDE, UNKNOWN, Cap, SetAside, day_of, next_day
-from batchgen.clip import Clip, Wanted
+from batchgen.clip import Clip, Wanted, submission_order
 from batchgen.errors import Exit
 from batchgen.money import usd
-from batchgen.ratelimit.limiter import SubmissionStoppedError
+from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.context import RunContext
 
-#: First takes of all prompts, then by priority, then in the manifest's order; the row tells equals apart.
+#: As `submission_order` gives it.
 Rank: TypeAlias = tuple[int, int, int, int]
 
 
@@ -44,7 +44,7 @@ class BudgetGate:
     def wanting(self, clip: Clip) -> Iterator[Candidate]:
         """Keep a clip's turn for as long as it is to be submitted."""
         wanted = clip.wanted
-        rank = (wanted.take, -wanted.priority, wanted.order, clip.row)
+        rank = submission_order(wanted, clip.row)
         want = self._wants[clip.row] = Candidate(clip.row, rank, wanted, wanted.price_class)
         try:
             yield want
@@ -57,7 +57,7 @@ class BudgetGate:
         wall = self._tools.ledger.money
         if not wall.caps.any:
             return None
-        return wall.barrier(self._tools.price(want.wanted), day_of(at), self._ahead(want))
+        return wall.barrier(self._tools.price(want.wanted), day_of(at), self.set_aside(want))
 
     async def room(self, want: Candidate) -> None:
         """Wait until it fits; what is in flight may cost less than it was reserved for.
@@ -77,25 +77,28 @@ class BudgetGate:
                 raise SubmissionStoppedError
             await self._tools.news.wait()
 
-    def refuses(self, rows: Iterable[int]) -> bool:
+    async def refuses(self, rows: Iterable[int]) -> bool:
         """Stop the run before it submits anything, if the price of some of these clips is unknown under a cap."""
         wall, ledger = self._tools.ledger.money, self._tools.ledger
         if not wall.caps.priced or wall.caps.unknown_ok:
             return False
-        kinds = [ledger.on_disk(row) for row, _ in ledger.kinds()]
-        if all(self._tools.price(clip.wanted) is not None for clip in kinds):
+        examples = [await ledger.read(row) for row, _ in await ledger.count_by_price_class()]
+        if all(self._tools.price(clip.wanted) is not None for clip in examples):
             return False
-        unknown = next((clip for row in rows if self._tools.price((clip := ledger.on_disk(row)).wanted) is None), None)
-        if unknown is not None:
-            self._tools.shutdown.request(f"budget: {_no_price(unknown.wanted)}", Exit.STOPPED)
-        return unknown is not None
+        for row in rows:
+            wanted = (await ledger.read(row)).wanted
+            if self._tools.price(wanted) is None:
+                self._tools.shutdown.request(f"budget: {_no_price(wanted)}", Exit.STOPPED)
+                return True
+        return False
 
     # --- inside -------------------------------------------------------------------------------------------
 
     def _is_first(self, want: Candidate) -> bool:
         return all(want.rank <= other.rank for other in self._wants.values())
 
-    def _ahead(self, want: Candidate) -> SetAside:
+    def set_aside(self, want: Candidate) -> SetAside:
+        """Give what must stay free for the clips that come before this one."""
         before = [other for other in self._wants.values() if other.rank < want.rank and not other.holds]
         if not before:
             return NOTHING_SET_ASIDE

@@ -49,7 +49,7 @@ class Collector:
         if isinstance(event, Generated) and isinstance(ended, Completed) and ended.url:
             self._learn(event, submitted_at, times, place, queued_s)
         elif isinstance(ended, Overdue):  # its place is free, and what made it late may be a queue
-            self._tools.places.learn(None, self._age(clip), place.taken, seen_s=queued_s, era=place.era)
+            self._tools.places.learn(None, self._age(clip), place.taken, seen_s=queued_s, generation=place.generation)
         looks = self._tools.poller.looked(request.request_id)
         if submitted_at >= self._tools.started_at:
             event = replace(event, looks=looks)
@@ -106,7 +106,7 @@ class Collector:
         run = watched - (queue or 0.0) if event.run_s is None else min(event.run_s, watched)
         unseen = event.run_s is None and submitted_at < self._tools.started_at  # it ended while nobody looked
         took = run if queue is not None else None if unseen else watched
-        self._tools.places.learn(queue, took, place.taken, seen_s=queued_s, era=place.era)
+        self._tools.places.learn(queue, took, place.taken, seen_s=queued_s, generation=place.generation)
         if unseen:
             return
         before = times.typical

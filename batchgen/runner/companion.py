@@ -1,4 +1,4 @@
-"""Two things at once, of which one ends with the other."""
+"""Two things at once, of which one ends with the other; and the one error that a group of tasks holds."""
 
 from __future__ import annotations
 
@@ -20,3 +20,11 @@ async def alongside(work: Awaitable[None], beside: Callable[[], Awaitable[None]]
 async def _until_cancelled(beside: Callable[[], Awaitable[None]]) -> None:
     with suppress(asyncio.CancelledError):
         await beside()
+
+
+def only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give the one error that a nest of task groups holds, or the group when there are several."""
+    inner: BaseException = group
+    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+        inner = inner.exceptions[0]
+    return inner

@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Protocol
 
 from batchgen.clip import Clip, Wanted
-from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, LedgerWriteError, NowError
+from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, LedgerWriteError
 from batchgen.events import Generated
 from batchgen.files.mp4 import Expect, Fetched
 from batchgen.ledger import Ledger
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Completed, Provider, Source
-from batchgen.ratelimit.answers import Answers
+from batchgen.ratelimit.base import Pacer
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
-from batchgen.ratelimit.limiter import Pacer
-from batchgen.runner.account_advice import advice
 from batchgen.runner.recovery_check import RecoveryCheck
 from batchgen.runner.shutdown import Shutdown
 
@@ -71,17 +69,17 @@ class InFlightSlot:
     places: ConcurrencyLimit
     held: bool = True
     taken: int = field(init=False)  #: how many were taken when it was, this one included
-    era: int = field(init=False)  #: of the places, when it was taken
+    generation: int = field(init=False)  #: of the limit, when it was taken
 
     def __post_init__(self) -> None:
         """Note how full it was."""
-        self.taken, self.era = self.places.taken, self.places.era
+        self.taken, self.generation = self.places.taken, self.places.generation
 
     def give_back(self) -> None:
         """Give it back, if it was not yet."""
         if self.held:
             self.held = False
-            self.places.give_back()
+            self.places.release()
 
 
 @dataclass
@@ -89,7 +87,7 @@ class RunContext:
     """The tools of a run. Limits are objects passed in; nothing here is global."""
 
     ledger: Ledger
-    provider: Provider
+    provider: Provider  #: its calls ask the pacer (`PacedProvider`), all but submissions
     pacer: Pacer
     poller: Poller
     places: ConcurrencyLimit
@@ -112,11 +110,6 @@ class RunContext:
     blind: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
     waits: str = ""  #: what submissions wait for, in words; "" when they don't
 
-    @property
-    def answers(self) -> Answers:
-        """Where all calls report what came of them."""
-        return self.poller.answers
-
     def settled(self, clip: Clip) -> None:
         """The clip's reservation is settled, or no longer ours to wait for."""
         self.at_work.discard(clip.row)
@@ -126,10 +119,6 @@ class RunContext:
         """Wait before another try; the shutdown cuts it short."""
         await asyncio.wait({self.shutdown.next_request()}, timeout=seconds)
 
-    def call_trouble(self, error: NowError, grant: int) -> None:
-        """Let the pacer know what a call met."""
-        self.answers.trouble(error, grant)
-
     def disk_trouble(self, error: LedgerError | LedgerWriteError | DiskFullError) -> None:
         """Stop the run: nothing can be written. What was paid for is safe."""
         log.error("%s", error)
@@ -137,7 +126,7 @@ class RunContext:
 
     def account_trouble(self, error: AccountError) -> None:
         """Stop submitting; what is in flight is collected if the account still lets us."""
-        self.shutdown.request(advice(error), Exit.STOPPED, grace_s=math.inf if error.collects else 0.0)
+        self.shutdown.request(error.explained, Exit.STOPPED, grace_s=math.inf if error.collects else 0.0)
 
 
 def filled(completed: Completed, known: Completed) -> Completed:

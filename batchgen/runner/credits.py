@@ -8,7 +8,6 @@ import logging
 from batchgen.errors import CallError
 from batchgen.money import usd
 from batchgen.providers.base import Provider
-from batchgen.ratelimit.limiter import Call
 from batchgen.runner.context import RunContext
 
 log = logging.getLogger("batchgen.credits")
@@ -19,14 +18,12 @@ ASK_S = 10.0
 
 async def warn_of_low_credits(tools: RunContext) -> None:
     """Warn when the credits won't cover what is pending; no answer is no warning."""
-    need, unpriced = _need(tools)
+    need, unpriced = await _need(tools)
     if not need and not unpriced:
         return
     try:
         async with asyncio.timeout(ASK_S):
-            async with tools.answers.asking(Call.HISTORY) as turn:
-                await turn()
-                credits_left = await tools.provider.balance()
+            credits_left = await tools.provider.balance()
     except TimeoutError:
         return
     except CallError as error:
@@ -64,11 +61,11 @@ def shortage(credits_left: int | None, need: int | None, *, unpriced: int = 0) -
     return f"the account has {usd(credits_left)} of credits{likely}: top it up, or the run stops when they are spent"
 
 
-def _need(tools: RunContext) -> tuple[int, int]:
+async def _need(tools: RunContext) -> tuple[int, int]:
     """What all pending clips are likely to cost, as far as the caps let them, and how many have no known price."""
     need = unpriced = 0
-    for row, count in tools.ledger.kinds():
-        likely = tools.estimate(tools.ledger.on_disk(row).wanted)
+    for row, count in await tools.ledger.count_by_price_class():
+        likely = tools.estimate((await tools.ledger.read(row)).wanted)
         need += count * (likely or 0)
         unpriced += count if likely is None else 0
     wall = tools.ledger.money

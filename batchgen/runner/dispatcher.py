@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from batchgen import failpoints
 from batchgen.clip import Clip, State
@@ -14,45 +12,55 @@ from batchgen.errors import Exit, LedgerError, LedgerWriteError
 from batchgen.events import Event, Released
 from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.history.report import LOOKS
+from batchgen.ledger import replacing
 from batchgen.providers.base import Completed
 from batchgen.runner.alerts import ExpiryAlert
 from batchgen.runner.context import InFlightSlot, RunContext
 from batchgen.runner.credits import warn_of_low_credits
 from batchgen.runner.in_doubt import events_for
+from batchgen.runner.work import Work, WorkList, start
 from batchgen.runner.worker import ClipWorker
+from batchgen.selection import Selection
 from batchgen.wording import duration
 
 log = logging.getLogger("batchgen.runner")
 
 #: How often the run looks whether an outage, or refusals of every call, have lasted too long (seconds).
 WATCH_S = 5.0
-#: So many clips are read from the ledger at once.
-AHEAD = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """What of the batch this run is to do, and the user's word on what is in doubt."""
-
-    limit: int | None = None  #: submit at most this many clips
-    only: str | None = None  #: a glob of prompt ids or names
-    planned: frozenset[int] | None = None  #: rows that may be submitted at all; None: every one
-    submit: bool = True  #: False: only collect what is paid for
-    foresee: bool = True  #: look at the account's credits first
-    resubmit_unconfirmed: bool = False
-    resubmit_lost: bool = False
 
 
 class Dispatcher:
-    """Runs a batch once: what is paid for first, then what is wanted, until all is settled or it is told to stop."""
+    """Runs a batch once: what is paid for first, then what is wanted, until all is settled or the run has to stop.
 
-    def __init__(self, tools: RunContext, reconciler: Reconciler, orders: Orders) -> None:
+    Args:
+        tools: of the run.
+        reconciler: looks up clips in doubt.
+        selection: what may be submitted.
+        work: hands out the clips; None: the list of this process.
+        check_credits: warn before the first submission if the account's credits will not last.
+    """
+
+    def __init__(
+        self,
+        tools: RunContext,
+        reconciler: Reconciler,
+        selection: Selection,
+        *,
+        work: Work | None = None,
+        check_credits: bool = True,
+    ) -> None:
         self._tools = tools
         self._reconciler = reconciler
-        self._orders = orders
-        self._carrier = ClipWorker(tools)
-        self._vigil = ExpiryAlert(tools)
+        self._selection = selection
+        self._work = work or WorkList()
+        self._check_credits = check_credits
+        self._worker = ClipWorker(tools)
+        self._expiry = ExpiryAlert(tools)
+        self._carried: dict[int, asyncio.Event] = {}  # rows that are carried now; set at the end
+        self._chosen: dict[int, None] = {}  # rows to submit, in order
         self._started = 0  # clips that this run submits
+        self._checking = asyncio.Lock()
+        self._checked = False
 
     def __repr__(self) -> str:
         """Say how far it is, for logs and tests."""
@@ -72,7 +80,7 @@ class Dispatcher:
 
     async def _serve(self, services: asyncio.TaskGroup) -> None:
         serving = [services.create_task(self._tools.pacer.run()), services.create_task(self._tools.poller.run())]
-        work = services.create_task(self._work())
+        work = services.create_task(self._run_all())
         try:
             await self._ended(work)
         finally:
@@ -87,7 +95,7 @@ class Dispatcher:
         shutdown = self._tools.shutdown
         while not work.done():
             if shutdown.requested:
-                self._tools.pacer.stop_submissions()
+                self._tools.pacer.close_submissions()
                 self._tools.news.tell()
             left = shutdown.left_s()
             if shutdown.now or (left is not None and left <= 0 and not self._tools.posts_out):
@@ -98,10 +106,11 @@ class Dispatcher:
             timeout = max(0.05, watch if left is None else min(left, watch))
             await asyncio.wait({work, requested}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             self._watch_the_api()
-            self._vigil.look()
+            self._expiry.look()
 
     def _watch_the_api(self) -> None:
-        away, refused = self._tools.pacer.outage_s, self._tools.answers.refused_s
+        pace = self._tools.pacer.snapshot()
+        away, refused = pace.outage_s, pace.refused_s
         why = ""
         if away and away >= self._tools.give_up_s:
             why = f"outage: the API was out of reach for {duration(away)}"
@@ -110,60 +119,74 @@ class Dispatcher:
         if why:  # and what is in flight can't be asked for, either: the next run collects it
             self._tools.shutdown.request(why, Exit.STOPPED, grace_s=0.0)
 
-    # --- the work -------------------------------------------------------------------------------------------
+    # --- the clips ------------------------------------------------------------------------------------------
 
-    async def _work(self) -> None:
+    async def _run_all(self) -> None:
         async with asyncio.TaskGroup() as clips:
-            for row in self._tools.ledger.paid():
-                self._carry_paid(clips, self._tools.ledger.clip(row))
+            clips.create_task(self._run_offered())
             clips.create_task(self._settle_doubts(clips, at_start=True))
-            await self._dispatch(clips)
         async with asyncio.TaskGroup() as clips:
             await self._settle_doubts(clips, at_start=False)
-        if self._started == self._orders.limit and self._tools.ledger.pending():
+        if self._started == self._selection.limit and await self._tools.ledger.to_submit():
             counted = "1 clip was" if self._started == 1 else f"{self._started:,} clips were"
             self._tools.shutdown.request(f"limit: {counted} submitted, as asked", Exit.STOPPED)
 
-    def _carry_paid(self, clips: asyncio.TaskGroup, clip: Clip) -> None:
-        generating = clip.state is State.GENERATING
-        if generating:
-            self._tools.places.take_at_once()
-        clips.create_task(self._carrier.carry(clip, InFlightSlot(self._tools.places, held=generating)))
-
-    async def _dispatch(self, clips: asyncio.TaskGroup) -> None:
-        """Start one worker for each pending clip, as places in flight come free."""
-        chosen = self._chosen(self._tools.ledger.pending())[: self._orders.limit] if self._orders.submit else []
-        if self._carrier.submitter.budget.refuses(chosen):
-            return
-        if chosen and self._orders.foresee:
-            await warn_of_low_credits(self._tools)
+    async def _run_offered(self) -> None:
+        """Carry what is paid for, the oldest first, then what is wanted, in the order of submission."""
+        ledger, selection = self._tools.ledger, self._selection
         try:
-            for first in range(0, len(chosen), AHEAD):
-                self._tools.ledger.load(chosen[first : first + AHEAD])
-                for row in chosen[first : first + AHEAD]:
-                    if not await self._start(clips, row):
-                        return
-        except LedgerError as error:  # damaged under the run: answers that are on their way are waited for
+            await self._work.offer(await ledger.to_collect())
+            if selection.submit:
+                pending = [row for row, *names in await ledger.to_submit() if selection.takes(row, *names)]
+                self._chosen = dict.fromkeys(pending[: selection.limit])
+                await self._work.offer(self._chosen)
+        except LedgerError as error:
             self._tools.disk_trouble(error)
+            return
+        await self._work.run(self._carry)
 
-    async def _start(self, clips: asyncio.TaskGroup, row: int) -> bool:
-        """Take a place and carry the clip; False when nothing more may be submitted."""
-        if self._tools.shutdown.requested or self._started == self._orders.limit:
-            return False
-        self._started += 1
-        await self._tools.places.take()
-        clips.create_task(self._carrier.carry(self._tools.ledger.clip(row), InFlightSlot(self._tools.places)))
-        return True
+    async def _carry(self, row: int, started: Callable[[], None]) -> None:
+        """See one clip through to its end; one that is carried already is waited for, not carried twice."""
+        if (other := self._carried.get(row)) is not None:
+            started()
+            await other.wait()
+            return
+        self._carried[row] = asyncio.Event()
+        try:
+            clip = await self._tools.ledger.claim(row)
+            slot = None if clip is None else await self._slot(clip)
+            started()
+            if clip is not None and slot is not None:
+                await self._worker.carry(clip, slot)
+        except (LedgerError, LedgerWriteError) as error:  # answers that are on their way are waited for
+            self._tools.disk_trouble(error)
+        finally:
+            started()
+            self._carried.pop(row).set()
 
-    def _chosen(self, pending: Iterable[tuple[int, str, str]]) -> list[int]:
-        return [row for row, prompt_id, name in pending if self._asked_for(row, prompt_id, name)]
+    async def _slot(self, clip: Clip) -> InFlightSlot | None:
+        """Give the clip its slot in flight; None: nothing more may be submitted."""
+        places = self._tools.places
+        if clip.state is State.PENDING:
+            if not await self._may_submit():
+                if clip.row in self._chosen:  # all that is paid for was handed out before it
+                    self._work.stop()
+                return None
+            self._started += 1
+            await places.acquire()
+        elif clip.state is State.GENERATING:
+            places.acquire_at_once()
+        return InFlightSlot(places, held=clip.state is not State.DOWNLOADING)
 
-    def _asked_for(self, row: int, *names: str) -> bool:
-        """Tell whether `--only`, or a saved plan, leaves it in."""
-        if self._orders.planned is not None and row not in self._orders.planned:
-            return False
-        globs = [glob.strip() for glob in (self._orders.only or "*").split(",")]
-        return any(fnmatch.fnmatchcase(name, glob) for glob in globs for name in names)
+    async def _may_submit(self) -> bool:
+        """Return whether this run may submit one more clip; the first one who asks has prices and credits checked."""
+        async with self._checking:
+            if not self._checked:
+                self._checked = True
+                refused = await self._worker.submitter.budget.refuses(self._chosen)
+                if self._chosen and self._check_credits and not refused:
+                    await warn_of_low_credits(self._tools)
+        return not self._tools.shutdown.requested and self._started != self._selection.limit
 
     # --- what is in doubt -----------------------------------------------------------------------------------
 
@@ -172,13 +195,13 @@ class Dispatcher:
         ledger = self._tools.ledger
         left: dict[int, str] = {}
         try:
-            doubtful = list(ledger.clips(State.UNCONFIRMED, State.LOST))
+            doubtful = await ledger.open_clips(State.UNCONFIRMED, State.LOST)
             if not doubtful or self._tools.shutdown.left_s() is not None:
                 return
             async for doubt in self._reconciler.look(doubtful, ledger.now()):
                 if not await self._settle(clips, doubt, at_start=at_start) and doubt.look:
                     left[doubt.clip.row] = doubt.look.text()
-            await ledger.keep(LOOKS, left)
+            await ledger.set_facts(replacing(LOOKS, ledger.facts(LOOKS), left))
         except (LedgerError, LedgerWriteError) as error:
             self._tools.disk_trouble(error)
 
@@ -196,19 +219,17 @@ class Dispatcher:
             clip = await self._tools.ledger.record(clip, event)
             failpoints.reach("doubt.after")
         log.info("%s is %s now (%s)", clip.wanted.name, clip.state, doubt.note)
-        if clip.state in (State.GENERATING, State.DOWNLOADING):
-            self._carry_paid(clips, clip)
-        elif clip.state is State.PENDING and not clip.unwanted and self._orders.submit:
-            await self._start(clips, clip.row)
+        if clip.state is not State.PENDING or self._selection.submit:
+            await start(clips, self._carry, clip.row)
         return True
 
     def _released(self, doubt: Doubt) -> Released | None:
         clip = doubt.clip
-        if not self._asked_for(clip.row, clip.wanted.prompt_id, clip.wanted.name):
+        if not self._selection.takes(clip.row, clip.wanted.prompt_id, clip.wanted.name):
             return None
-        if clip.state is State.UNCONFIRMED and self._orders.resubmit_unconfirmed and doubt.absent:
+        if clip.state is State.UNCONFIRMED and self._selection.resubmit_unconfirmed and doubt.absent:
             return Released("resubmitted: the request history, read whole, does not have it", absent=True)
         known = doubt.row is not None and isinstance(doubt.row.outcome, Completed)
-        if clip.state is State.LOST and self._orders.resubmit_lost and (doubt.absent or known):
+        if clip.state is State.LOST and self._selection.resubmit_lost and (doubt.absent or known):
             return Released("resubmitted on the user's word; the lost request stays in the bill")
         return None

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from batchgen.clip import Clip, other_name
-from batchgen.errors import DownloadError, NowError
+from batchgen.errors import DownloadError, NameTaken, ServerError, TransferFailed, TryAgain
 from batchgen.events import Downloaded, Generated, Lost
 from batchgen.files import mp4, sidecar
 from batchgen.files.mp4 import Expect, Fetched
-from batchgen.providers.base import Completed, Source
-from batchgen.ratelimit.limiter import Call, SubmissionStoppedError
+from batchgen.providers.base import Completed
+from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.retry import delay
 from batchgen.runner.context import RunContext, generated
 from batchgen.runner.history_lookup import HistoryLookup, NoAnswer
@@ -75,10 +74,10 @@ class Fetcher:
                 break
             except DownloadError as error:
                 log.warning("%s: %s", clip.wanted.name, error)
-                if error.kind == "refused" and target.exists() and target == self._own_name(clip):
+                if isinstance(error, NameTaken) and target == self._own_name(clip):
                     # A stranger's file has the name: it is never overwritten, and the clip gets another one.
                     target = target.with_name(f"{other_name(clip.wanted)}.mp4")
-                elif error.kind == "trouble":
+                elif isinstance(error, TransferFailed):
                     await patience.wait(error)
                 elif renewals >= RENEWALS:
                     return await self._lost(clip, error)
@@ -87,7 +86,7 @@ class Fetcher:
                     await self._tools.pause(delay(renewals, dice=self._tools.dice(), base=2.0))
                     try:
                         renewed = await self._renewed(clip)
-                    except NowError as silence:
+                    except TryAgain as silence:
                         renewals -= 1
                         await patience.wait(silence)
                         continue
@@ -105,21 +104,9 @@ class Fetcher:
         if own is None:
             return await self._tools.downloads.fetch(_url(clip), target, expect, finish)
         try:
-            return await self._tools.downloads.keep(partial(self._granted, own), target, expect, finish)
-        except NowError as error:
-            raise DownloadError(str(error), kind="trouble") from None
-
-    @asynccontextmanager
-    async def _granted(self, own: Source) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Ask the pacer first, as for every call to the service."""
-        grant = await self._tools.pacer.grant(Call.COLLECT)
-        try:
-            async with own() as pieces:
-                self._tools.answers.came()
-                yield pieces
-        except NowError as error:
-            self._tools.call_trouble(error, grant)
-            raise
+            return await self._tools.downloads.keep(own, target, expect, finish)
+        except TryAgain as error:
+            raise TransferFailed(str(error)) from None
 
     def _from_before(self, clip: Clip) -> bool:
         """Tell whether an earlier run knew the link: it may have been killed in its download."""
@@ -136,7 +123,7 @@ class Fetcher:
         """Ask for the link again: the result first, then the history; None when both say that there is none.
 
         Raises:
-            NowError: one of them gave no answer, so nothing may be concluded.
+            TryAgain: one of them gave no answer, so nothing may be concluded.
         """
         if clip.request_id is None:
             return None
@@ -146,19 +133,13 @@ class Fetcher:
         return generated(completed, self._tools.ledger.now()) if completed else None
 
     async def _result(self, request_id: str) -> Completed | None:
-        grant = await self._tools.pacer.grant(Call.COLLECT)
-        try:
-            outcome = await self._tools.provider.result(request_id)
-        except NowError as error:
-            self._tools.call_trouble(error, grant)
-            raise
-        self._tools.answers.came()
+        outcome = await self._tools.provider.result(request_id)
         return outcome if isinstance(outcome, Completed) and outcome.url else None
 
     async def _history(self, clip: Clip) -> Completed | None:
         row = await self._recall.row(clip, patient=False)
         if isinstance(row, NoAnswer):
-            raise NowError(row.why, kind="server")
+            raise ServerError(row.why)
         return row.outcome if row and isinstance(row.outcome, Completed) and row.outcome.url else None
 
 

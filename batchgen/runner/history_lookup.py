@@ -12,9 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from batchgen.clip import Clip
-from batchgen.errors import NowError, UnknownError
+from batchgen.errors import TryAgain, UnknownError
 from batchgen.providers.base import HistoryRow
-from batchgen.ratelimit.limiter import Call
 from batchgen.retry import delay
 from batchgen.runner.context import RunContext
 
@@ -68,7 +67,7 @@ class HistoryLookup:
                 log.warning("%s: the request history gave no answer: %s", clip.wanted.name, error)
                 if bad >= HISTORY_TRIES:
                     return NoAnswer(str(error))
-            except NowError:
+            except TryAgain:
                 continue
             waits()
             await self._tools.pause(delay(bad, dice=self._tools.dice(), base=2.0))
@@ -91,16 +90,14 @@ class HistoryLookup:
 
     async def _ask(self, clip: Clip) -> HistoryRow | None:
         try:
-            async with self._tools.answers.asking(Call.HISTORY) as turn:
-                await turn()
-                row = await self._tools.provider.lookup(clip.request_id or "")
-        except NowError as error:
+            row = await self._tools.provider.lookup(clip.request_id or "")
+        except TryAgain as error:
             self._refused(error)
             raise
         self._refusals = 0
         return row
 
-    def _refused(self, error: NowError) -> None:
+    def _refused(self, error: TryAgain) -> None:
         self._silence = NoAnswer(str(error))
         if self._refuses:
             return  # it had left before the last refusal, and says nothing of what comes after

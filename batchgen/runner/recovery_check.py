@@ -13,7 +13,6 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from functools import partial
 
 from batchgen.clip import Clip
 from batchgen.errors import CallError
@@ -22,8 +21,7 @@ from batchgen.history.reconcile import utc
 from batchgen.ledger import Ledger
 from batchgen.ledger.recovery.rebuild import BLIND
 from batchgen.providers.base import HistoryPage, HistoryRow, Provider
-from batchgen.ratelimit.answers import Answers
-from batchgen.ratelimit.limiter import Call, Pacer
+from batchgen.providers.paced import whole_history
 
 log = logging.getLogger("batchgen.blind")
 
@@ -40,29 +38,26 @@ class RecoveryCheck:
 
     Args:
         ledger: of the batch.
-        provider: whose history.
-        pacer: asked before every call, and told what came of it.
+        provider: whose history; its calls ask the pacer (`PacedProvider`).
         settle_s: how long the history may lag (seconds).
         elsewhere: gives the request ids of other batches; called in a thread.
     """
 
     def __init__(
-        self, ledger: Ledger, provider: Provider, pacer: Pacer, *, settle_s: float, elsewhere: Callable[[], set[str]]
+        self, ledger: Ledger, provider: Provider, *, settle_s: float, elsewhere: Callable[[], set[str]]
     ) -> None:
         self._ledger = ledger
         self._provider = provider
-        self._answers = Answers(pacer)
         self._settle_s = settle_s
         self._elsewhere = elsewhere
         self._one_look = asyncio.Lock()
         self._span: dict[str, float] = json.loads(ledger.meta(BLIND) or "{}")
         self._strays: dict[str, float] = json.loads(ledger.meta(POSSIBLE) or "{}")
 
-    def trust(self) -> None:
+    async def trust(self) -> None:
         """Lift the mark, on the user's word."""
         self._span, self._strays = {}, {}
-        self._ledger.remember(BLIND, "")
-        self._ledger.remember(POSSIBLE, "")
+        await self._ledger.set_facts({BLIND: "", POSSIBLE: ""})
 
     async def seen(self, clip: Clip) -> float | None:
         """Say when the service may have accepted this clip unbeknownst to us; None: it has not.
@@ -79,30 +74,29 @@ class RecoveryCheck:
     async def settled(self, clip: Clip) -> None:
         """The clip is in doubt now, and in the ledger's own books."""
         self._strays.pop(clip.key, None)
-        await self._ledger.note(POSSIBLE, json.dumps(self._strays) if self._strays else "")
+        await self._ledger.set_facts({POSSIBLE: json.dumps(self._strays) if self._strays else ""})
 
     async def _look(self) -> None:
         elsewhere = await asyncio.to_thread(self._elsewhere)
-        clips = list(self._ledger.clips())
+        clips = await self._ledger.open_clips()
         found: dict[str, float] = {}
         for model in sorted({clip.wanted.model for clip in clips if clip.wanted.model}):
             page = await self._read(model)
-            taken = elsewhere | self._ledger.request_ids()
+            taken = elsewhere | await self._ledger.known_ids()
             rows = [row for row in page.rows if row.request_id not in taken]
             if unread := sum(1 for row in rows if row.params is None):
                 raise RecoveryCheckError(f"{unread} requests in the history don't show what was sent")
             found |= possible_matches((clip for clip in clips if clip.wanted.model == model), rows, self._span["until"])
         log.info("the history was held against the rebuilt ledger: %d clips may have been accepted", len(found))
-        await self._ledger.note(POSSIBLE, json.dumps(found) if found else "")
-        await self._ledger.note(BLIND, "")
+        await self._ledger.set_facts({POSSIBLE: json.dumps(found) if found else "", BLIND: ""})
         self._span, self._strays = {}, found
 
     async def _read(self, model: str) -> HistoryPage:
         """Read the history of the blind time; whole, and late enough to be believed."""
         since, until = self._span["since"] - CLOCK_SKEW_S, self._span["until"] + LATEST_S
-        known = self._ledger.must_show(model, since, until)
+        known = await self._ledger.expected_ids(model, since, until)
         try:
-            page = await self._answers.insisting(Call.HISTORY, partial(self._provider.history, model, since, until))
+            page = await whole_history(self._provider, model, since, until)
         except CallError as error:
             raise RecoveryCheckError(f"the request history could not be read: {error}") from error
         if not page.whole or page.server_time is None:

@@ -26,7 +26,7 @@ from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.history.report import LOOKS
-from batchgen.ledger import SANDBOX_ORIGIN, Home, Ledger, Observer
+from batchgen.ledger import SANDBOX_ORIGIN, Home, Observer, SqliteLedger, replacing
 from batchgen.ledger.recovery.rebuild import BLIND
 from batchgen.manifest import Manifest
 from batchgen.money import decimal_usd, price_class_of
@@ -35,19 +35,21 @@ from batchgen.planning.inputs import PLAN, RUN_TIMES, kinds, latency_of, plan_of
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Provider
+from batchgen.providers.paced import PacedProvider
 from batchgen.providers.segmind.client import Segmind
 from batchgen.providers.segmind.http import address, is_loopback
-from batchgen.ratelimit.limiter import Pacer
+from batchgen.ratelimit.adaptive_rate import polls_per_s
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.redact import Secret, account_of
 from batchgen.runner.companion import alongside
 from batchgen.runner.context import RunContext
 from batchgen.runner.credits import ASK_S, balance
-from batchgen.runner.dispatcher import Dispatcher, Orders
+from batchgen.runner.dispatcher import Dispatcher
 from batchgen.runner.in_doubt import events_for
 from batchgen.runner.recovery_check import POSSIBLE, RecoveryCheck
 from batchgen.runner.shutdown import Shutdown
 from batchgen.sandbox.faults import Faults
+from batchgen.selection import Selection
 from batchgen.settings import Settings
 
 log = logging.getLogger("batchgen.runner.session")
@@ -105,7 +107,7 @@ class Session:
         self._faults = Faults.parse(settings.sandbox_faults) if settings.sandbox else None
         provider = None if settings.sandbox else self._segmind(settings.base_url)
         failpoints.permit(loopback=provider is None or is_loopback(address(provider.origin, "the API")))
-        self.ledger = Ledger(folder)
+        self.ledger = SqliteLedger(folder)
         try:
             self.ledger.bind(self._home(provider), moved=settings.moved)
             self.ledger.sync(manifest.wanted)
@@ -114,7 +116,7 @@ class Session:
         except BaseException:
             self.ledger.close()
             raise
-        self.ledger.money.caps = settings.caps
+        self.ledger.set_limits(settings.caps)
         self.tariff = PriceBook(manifest.prices, ChargeHistory.of(self.ledger.charges(MEMORY)))
         self.ledger.observers += [self.tariff.learn, *observers]
         self._kinds = kinds(manifest)
@@ -147,7 +149,7 @@ class Session:
             provider = await self._connect(stack)
             loopback = is_loopback(address(provider.origin, "the API"))
             downloads = await stack.enter_async_context(Downloader(slots=self.settings.downloads, loopback=loopback))
-            runner = self._runner(provider, downloads)
+            runner = await self._runner(provider, downloads)
             if beside is None:
                 await runner.run()
             else:
@@ -165,7 +167,7 @@ class Session:
             provider = await self._connect(stack)
             self.share_pace(submits=False)
             pacer = self.pace.pacer()
-            reconciler = self._reconciler(provider, pacer)
+            reconciler = self._reconciler(PacedProvider(provider, pacer))
             looked: list[Doubt] = []
 
             async def snapshot() -> None:
@@ -179,8 +181,9 @@ class Session:
                     failpoints.reach("doubt.before")
                     clip = await self.ledger.record(clip, event)
                 settled.append((doubt, clip.state))
-            still = {doubt.clip.row: doubt.look for doubt, state in settled if state is doubt.clip.state}
-            await self.ledger.keep(LOOKS, {row: look.text() for row, look in still.items() if look})
+            still = (doubt for doubt, state in settled if state is doubt.clip.state)
+            left = {doubt.clip.row: doubt.look.text() for doubt in still if doubt.look}
+            await self.ledger.set_facts(replacing(LOOKS, self.ledger.facts(LOOKS), left))
             await self.ledger.settle()
         return settled
 
@@ -254,17 +257,18 @@ class Session:
         manifest = os.path.relpath(self.manifest.path, self.folder)
         return Home(manifest, provider.origin if provider else SANDBOX_ORIGIN, account_of(self._key))
 
-    def _runner(self, provider: Provider, downloads: Downloader) -> Dispatcher:
+    async def _runner(self, provider: Provider, downloads: Downloader) -> Dispatcher:
         settings, ledger = self.settings, self.ledger
         self.share_pace(submits=not settings.collect_only)
         pacer = self.pace.pacer()
+        paced = PacedProvider(provider, pacer)
         price_classes = [price_class_of(model, params) for model, params, _ in self._kinds]
         places = self.pace.places(
             max((self._run_times(price_class).typical for price_class in price_classes), default=0.0)
         )
         self.tools = RunContext(
             ledger=ledger,
-            provider=provider,
+            provider=paced,
             pacer=pacer,
             poller=Poller(provider, pacer, deadline_s=settings.deadline, wall_clock=ledger.now, probes=places),
             places=places,
@@ -278,36 +282,34 @@ class Session:
             give_up_s=settings.give_up,
             deadline_s=settings.deadline,
             started_at=ledger.now(),
-            blind=self._blind(provider, pacer),
+            blind=await self._blind(paced),
         )
-        orders = Orders(
+        selection = Selection(
             limit=settings.limit,
             only=settings.only,
             planned=self._planned(),
             submit=not settings.collect_only,
-            foresee=not self._credits_told,
             resubmit_unconfirmed=settings.resubmit_unconfirmed,
             resubmit_lost=settings.resubmit_lost,
         )
-        return Dispatcher(self.tools, self._reconciler(provider, pacer), orders)
+        return Dispatcher(self.tools, self._reconciler(paced), selection, check_credits=not self._credits_told)
 
-    def _blind(self, provider: Provider, pacer: Pacer) -> RecoveryCheck | None:
+    async def _blind(self, provider: Provider) -> RecoveryCheck | None:
         if not (self.ledger.meta(BLIND) or self.ledger.meta(POSSIBLE)):
             return None
         settle_s = self.settings.history_settle
-        blind = RecoveryCheck(self.ledger, provider, pacer, settle_s=settle_s, elsewhere=self._elsewhere)
+        blind = RecoveryCheck(self.ledger, provider, settle_s=settle_s, elsewhere=self._elsewhere)
         if self.settings.trust_recovery:
-            blind.trust()
+            await blind.trust()
         return blind
 
-    def _reconciler(self, provider: Provider, pacer: Pacer) -> Reconciler:
+    def _reconciler(self, provider: Provider) -> Reconciler:
         return Reconciler(
             provider,
-            pacer,
             settle_s=self.settings.history_settle,
-            taken=self.ledger.request_ids,
+            taken=self.ledger.known_ids,
             elsewhere=self._elsewhere,
-            witnesses=self.ledger.must_show,
+            expected=self.ledger.expected_ids,
         )
 
     def _elsewhere(self) -> set[str]:
@@ -341,8 +343,8 @@ class Session:
         caps = self.settings.caps
         for name, cap in (("cap", caps.usd), ("cap_by_day", caps.usd_per_day), ("cap_clips", caps.clips)):
             self.ledger.remember(name, "" if cap is None else str(cap))
-        looks = Pacer(self.settings.rpm, count_polls=self.settings.count_polls).looks_per_s
-        self.ledger.remember("looks_per_s", repr(looks))
+        polls = polls_per_s(self.settings.rpm, count_polls=self.settings.count_polls)
+        self.ledger.remember("looks_per_s", repr(polls))
         self.ledger.remember("rpm", repr(self.settings.rpm))
         self.ledger.remember("files", json.dumps(self.manifest.files, sort_keys=True))
 
@@ -381,7 +383,7 @@ class Session:
         if self.shutdown.exit is not None or self._left():
             return Exit.STOPPED
         if counts[State.UNCONFIRMED] or counts[State.LOST]:
-            return Exit.WANTS_WORD
+            return Exit.NEEDS_DECISION
         return Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK
 
 
@@ -390,11 +392,3 @@ def _make(folder: Path) -> None:
         durable.make(folder)
     except OSError as error:
         raise LedgerWriteError(f"{folder}: can't be made ({error.strerror})") from error
-
-
-def only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Give the one error that a nest of task groups holds, or the group when there are several."""
-    inner: BaseException = group
-    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
-        inner = inner.exceptions[0]
-    return inner

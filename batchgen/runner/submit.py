@@ -1,20 +1,22 @@
-"""The one step that costs money: pacer's grant, reservation and intent in one durable write, POST, id durable."""
+"""The one step that costs money: the pacer's permit, reservation and intent in one durable write, POST, id durable."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
+import uuid
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from batchgen import failpoints
-from batchgen.clip import Clip
-from batchgen.errors import AccountError, ClipError, Exit, NowError, UnsureError
+from batchgen.clip import Clip, Request
+from batchgen.errors import AccountError, ClipError, Exit, RateLimited, ServerError, TryAgain, UnsureError
 from batchgen.events import AnswerLost, Blocked, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
-from batchgen.ratelimit.limiter import Call, SubmissionStoppedError
+from batchgen.ledger import NoRoomError
+from batchgen.ratelimit.base import Call, Permit, SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
 from batchgen.runner.account import AccountGate
 from batchgen.runner.budget_gate import BudgetGate, Candidate
@@ -26,8 +28,12 @@ log = logging.getLogger("batchgen.submit")
 
 #: No submission while what is in flight is older than this: its record lives an hour (seconds).
 NEAR_THE_HOUR_S = 45 * 60.0
+#: The namespace of idempotency keys.
+KEYS = uuid.uuid5(uuid.NAMESPACE_DNS, "batchgen")
 #: So many old requests may simply be stuck; more of them mean that the queue is too long.
 STUCK = 2
+#: A refusal of the store shows in the mirror of the budget after so long (seconds).
+MIRROR_S = 1.0
 
 
 class Submitter:
@@ -44,14 +50,14 @@ class Submitter:
         self._upload_lock = asyncio.Lock()
 
     async def submit(self, clip: Clip) -> Clip:
-        """Send one paid request: grant, reservation and intent in one durable write, POST, id durable."""
+        """Send one paid request: permit, reservation and intent in one durable write, POST, id durable."""
         if (seen := await self._unbeknown(clip)) is not None:
             return await self._doubted(clip, seen)
         with self.budget.wanting(clip) as want:
             try:
                 params = await self._params(clip)
             except ClipError as error:  # the audio was refused: the clip's own fault, and nothing was sent
-                clip = await self._tools.ledger.record(clip, SubmitStarted(at=self._tools.ledger.now()))
+                clip = await self._tools.ledger.record(clip, SubmitStarted(at=self._tools.ledger.now()), set_aside=None)
                 return await self._tools.ledger.record(clip, Failed(str(error)))
             try:
                 clip, event = await self._sent(clip, want, params)
@@ -80,7 +86,7 @@ class Submitter:
     async def _doubted(self, clip: Clip, seen: float) -> Clip:
         """Put a clip in doubt in place of submitting it: the history has what may be its request."""
         held = self._tools.price(clip.wanted) or 0
-        clip = await self._tools.ledger.record(clip, SubmitStarted(seen, held))
+        clip = await self._tools.ledger.record(clip, SubmitStarted(seen, held), set_aside=None)
         clip = await self._tools.ledger.record(clip, AnswerLost("the history has what may be its request"))
         if self._tools.blind:
             await self._tools.blind.settled(clip)
@@ -94,13 +100,17 @@ class Submitter:
             async with self._slots, self._single_file():
                 cleared = await self._cleared(want)
                 if cleared is not None:
-                    return await self._send(clip, want, params, cleared)
+                    with suppress(NoRoomError):  # another machine took the room after the mirror was read
+                        return await self._send(clip, want, params, cleared)
+                    want.holds = False
+                    self._tools.settled(clip)
+                    await self._tools.pause(MIRROR_S)
             self._account.leave(want)
 
     async def _send(
-        self, clip: Clip, want: Candidate, params: Mapping[str, Any], cleared: tuple[int, float, int]
+        self, clip: Clip, want: Candidate, params: Mapping[str, Any], cleared: tuple[Permit, float, int]
     ) -> tuple[Clip, Event]:
-        grant, at, held = cleared
+        permit, at, held = cleared
         sent = json.dumps(params, ensure_ascii=False, sort_keys=True) if clip.wanted.audio_file else None
         alone = not self._tools.at_work
         self._tools.at_work.add(clip.row)
@@ -109,9 +119,10 @@ class Submitter:
         want.holds = True
         try:
             likely = self._tools.estimate(clip.wanted)
-            clip = await self._tools.ledger.record(clip, SubmitStarted(at, held, sent, likely))
+            intent, set_aside = SubmitStarted(at, held, sent, likely), self.budget.set_aside(want)
+            clip = await self._tools.ledger.record(clip, intent, set_aside=set_aside)
             failpoints.reach("post.before")
-            event = await self._post(clip, want, params, grant, at, alone=alone)
+            event = await self._post(clip, want, params, permit, alone=alone)
             failpoints.reach("post.after")
             want.holds = not isinstance(event, SubmitDeferred)
             return await self._tools.ledger.record(clip, event), event
@@ -120,33 +131,29 @@ class Submitter:
             self._tools.news.tell()
 
     async def _post(
-        self, clip: Clip, want: Candidate, params: Mapping[str, Any], grant: int, at: float, *, alone: bool
+        self, clip: Clip, want: Candidate, params: Mapping[str, Any], permit: Permit, *, alone: bool
     ) -> Event:
         try:
-            accepted = await self._tools.provider.submit(clip.wanted.model, params)
+            async with permit:
+                accepted = await self._tools.provider.submit(clip.wanted.model, params, key_of(clip))
         except ClipError as error:
-            self._tools.answers.came()
             return Blocked(str(error)) if error.blocked else Failed(str(error))
-        except NowError as error:
-            return self._not_now(clip, error, grant)
+        except TryAgain as error:
+            return self._not_now(clip, error)
         except AccountError as error:
-            self._tools.answers.trouble(error, grant)
             self._account.refused(want, error, alone=alone)
             return SubmitDeferred(str(error))
         except UnsureError as error:
             return self._unsure(error)
-        self._tools.answers.came()
-        self._tools.pacer.accepted()
         self._trouble.over()
         self._account.accepted(want)
-        return Submitted(accepted.request_id, at)
+        return Submitted(accepted.request_id, intent_of(clip).intent_at)
 
-    def _not_now(self, clip: Clip, error: NowError, grant: int) -> Event:
+    def _not_now(self, clip: Clip, error: TryAgain) -> Event:
         """Surely not accepted: what that means for this clip, and for all others."""
-        self._tools.call_trouble(error, grant)
-        if error.kind == "rate":
+        if isinstance(error, RateLimited):
             self._tools.places.refused()
-        if error.kind != "server":
+        if not isinstance(error, ServerError):
             return SubmitDeferred(str(error))
         if self._trouble.met_500(clip.row, asyncio.get_running_loop().time()):
             return SubmitDeferred(f"{error} (as for other clips: the service is in trouble)")
@@ -166,8 +173,8 @@ class Submitter:
         """While the service or the account is in trouble, one submission goes first to see."""
         return self._scout if self._trouble.on or self._account.careful else nullcontext()
 
-    async def _cleared(self, want: Candidate) -> tuple[int, float, int] | None:
-        """Wait for the hour and the pacer; the grant, the time and the price to reserve. None: a gate has shut.
+    async def _cleared(self, want: Candidate) -> tuple[Permit, float, int] | None:
+        """Wait for the hour and the pacer; the permit, the time and the price to reserve. None: a gate has shut.
 
         Nothing may be awaited between the last check here and the record of the intent, whose day is that of
         the check.
@@ -175,10 +182,10 @@ class Submitter:
         while self._may_go(want, self._tools.ledger.now()):
             if await self._must_wait():
                 continue
-            grant = await self._tools.pacer.grant(Call.SUBMIT)
+            permit = await self._tools.pacer.acquire(Call.SUBMIT)
             at = self._tools.ledger.now()
             if self._may_go(want, at) and not self._too_old():
-                return grant, at, self._tools.price(want.wanted) or 0
+                return permit, at, self._tools.price(want.wanted) or 0
         return None
 
     def _may_go(self, want: Candidate, at: float) -> bool:
@@ -224,15 +231,25 @@ class Submitter:
             while sha256 not in self._uploads:
                 if self._tools.shutdown.requested:
                     raise SubmissionStoppedError
-                grant = await self._tools.pacer.grant(Call.SUBMIT)
                 try:
                     self._uploads[sha256] = await self._tools.provider.upload(path)
-                    self._tools.answers.came()
-                except NowError as error:
+                except TryAgain as error:
                     log.warning("upload: %s", error)
-                    self._tools.call_trouble(error, grant)
-                    refusals += error.kind == "server"
+                    refusals += isinstance(error, ServerError)
                     if refusals >= SUBMIT_TRIES:
                         raise ClipError(f"{error} ({SUBMIT_TRIES} tries)") from None
                     await self._tools.pause(delay(refusals or 1, hint=error.retry_after, dice=self._tools.dice()))
             return self._uploads[sha256]
+
+
+def intent_of(clip: Clip) -> Request:
+    """Give the request whose intent is on disk."""
+    if clip.request is None:  # the table forbids it
+        raise RuntimeError(clip)
+    return clip.request
+
+
+def key_of(clip: Clip) -> str:
+    """Give the idempotency key of an intent: by what of it is on disk, so that every attempt of it has the same."""
+    request = intent_of(clip)
+    return str(uuid.uuid5(KEYS, f"{clip.key} {request.n} {request.intent_at!r}"))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from batchgen.clip import Clip, State
 from batchgen.errors import AccountError, DiskFullError, LedgerError, LedgerWriteError
-from batchgen.ratelimit.limiter import SubmissionStoppedError
+from batchgen.ledger import FencedError
+from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.collect import Collector
 from batchgen.runner.context import InFlightSlot, RunContext
 from batchgen.runner.fetch import Fetcher
 from batchgen.runner.history_lookup import HistoryLookup
 from batchgen.runner.submit import Submitter
+
+log = logging.getLogger("batchgen.runner.worker")
 
 
 class ClipWorker:
@@ -39,6 +44,8 @@ class ClipWorker:
                     clip = await self._fetcher.download(clip)
         except SubmissionStoppedError:
             return  # it stays pending for the next run
+        except FencedError as error:
+            log.warning("%s", error)  # another one carries it
         except AccountError as error:
             self._tools.account_trouble(error)
         except (LedgerError, LedgerWriteError, DiskFullError) as error:

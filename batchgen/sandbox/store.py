@@ -72,10 +72,14 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._lock = Lock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        # NORMAL survives kill -9, which is what a resumed run needs; a power cut costs only play money.
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_SCHEMA)
+        try:
+            # NORMAL survives kill -9, which is what a resumed run needs; a power cut costs only play money.
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+        except BaseException:  # nobody has the store yet, so nobody else can close its file
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Close the file; the store is of no use afterwards."""

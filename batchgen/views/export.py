@@ -1,4 +1,4 @@
-"""Every request of a batch as a row of a table: CSV and JSON lines, for spreadsheets and programs.
+"""Every request of a batch as a row of a table: CSV, JSON lines and Parquet, for spreadsheets and programs.
 
 Amounts are exact decimals, times UTC. Links are left out unless they are asked for: they expire, and may hold a secret.
 """
@@ -14,9 +14,6 @@ from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from batchgen.billing.bill import kind_of
 from batchgen.clip import Clip, Request
@@ -157,24 +154,30 @@ def _taken(text: io.StringIO) -> bytes:
     return piece
 
 
+# --- as Parquet -------------------------------------------------------------------------------------------
+
 _ROWS = 5_000
-_TYPES = {
-    "text": pa.string(),
-    "whole": pa.int64(),
-    "seconds": pa.float64(),
-    "yes": pa.bool_(),
-    "time": pa.timestamp("us", tz="UTC"),
-    "usd": pa.decimal128(18, 6),
-}
 
 
 def write_parquet(path: Path, columns: Mapping[str, Kind], table: Iterable[list[Value]]) -> None:
     """Write rows to a file; amounts are decimal128(18, 6), times microseconds in UTC.
 
     Raises:
+        ModuleNotFoundError: pyarrow is not installed.
         OSError: the file can't be written.
     """
-    schema = pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()])
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {
+        "text": pa.string(),
+        "whole": pa.int64(),
+        "seconds": pa.float64(),
+        "yes": pa.bool_(),
+        "time": pa.timestamp("us", tz="UTC"),
+        "usd": pa.decimal128(18, 6),
+    }
+    schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for group in _groups(iter(table)):
             arrays = [
@@ -190,5 +193,5 @@ def _groups(table: Iterator[list[Value]]) -> Iterator[list[list[Value]]]:
 
 
 def _whole_text(value: Value) -> Value:
-    """Bear half a character, which UTF-8 can't hold."""
+    """Replace half a character, which UTF-8 can't hold."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) and not value.isascii() else value

@@ -27,9 +27,9 @@ def facts_of(
     """Gather what the ledger knows of a batch."""
     totals, money = ledger.totals(), ledger.spending(time.time())
     drifts = json.loads(ledger.meta(DRIFTS) or "[]")
-    paid = [Paid(*row) for row in ledger.in_hand()]
+    paid = [Paid(*row) for row in ledger.outstanding()]
     ends = [each.record_until for each in paid if each.state is State.GENERATING]
-    looks = {row: read(text) for row, text in ledger.kept(LOOKS).items()}
+    looks = {row: read(text) for row, text in ledger.facts(LOOKS).items()}
     return Facts(
         name=ledger.meta("name") or ledger.folder.name,
         counts=totals.counts,

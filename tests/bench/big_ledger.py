@@ -17,7 +17,7 @@ from tools import KEY
 
 from batchgen.clip import Clip, State
 from batchgen.events import Downloaded, Generated, SubmitStarted, Submitted
-from batchgen.ledger import FILE, Home, Ledger
+from batchgen.ledger import FILE, Home, SqliteLedger
 from batchgen.manifest import load
 from batchgen.redact import Secret, account_of
 
@@ -39,7 +39,7 @@ def fill(path: Path, origin: str, left: int) -> Path:
     """Make the batch folder of a manifest, with all of its clips done but the last `left`; gives the folder."""
     folder = path.with_suffix("")
     found = load(path)
-    ledger = Ledger(folder)
+    ledger = SqliteLedger(folder)
     try:
         ledger.bind(Home(os.path.relpath(path, folder), origin, account_of(Secret(KEY))))
         ledger.remember("name", found.name)
@@ -50,11 +50,11 @@ def fill(path: Path, origin: str, left: int) -> Path:
     with closing(sqlite3.connect(folder / FILE)) as db, db:
         for statement in _LIVES.split(";")[:-1]:
             db.execute(statement, {"done": len(found.wanted) - left})
-    Ledger(folder).close()  # catches the log up, and marks the ledger as closed
+    SqliteLedger(folder).close()  # catches the log up, and marks the ledger as closed
     return folder
 
 
-async def _live(ledger: Ledger) -> None:
+async def _live(ledger: SqliteLedger) -> None:
     clip: Clip = ledger.clip(1)
     now = ledger.now() - 86_400.0
     for event in (

@@ -10,8 +10,8 @@ memory      peak memory of a run with 10,000 requests in flight
 beside      how long `status` takes while a run of thousands is at work
 start       how long short commands take
 
-What each comes to is kept in figures.json beside this file; README's table is made of it
-(`python tests/project/readme_blocks.py`). All of them take about a quarter of an hour.
+What each comes to is kept in figures.json beside this file; the table in benchmarks.md is made from it
+(`python tests/project/doc_blocks.py`). All of them take about a quarter of an hour.
 """
 
 from __future__ import annotations

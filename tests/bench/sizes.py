@@ -82,7 +82,8 @@ def _middle(runs: list[Done]) -> dict[str, float]:
 def memory(in_flight: int = 10_000) -> dict[str, Any]:
     """Run with many requests in flight at once; the bound starts where it would only be after hours."""
     code = (
-        "import sys; from batchgen.pacing.places import Places; Places.__init__.__kwdefaults__['start'] = 10**6;"
+        "import sys; from batchgen.ratelimit.concurrency import ConcurrencyLimit;"
+        "ConcurrencyLimit.__init__.__kwdefaults__['start'] = 10**6;"
         "from batchgen.cli import main; main()"
     )
     with tempfile.TemporaryDirectory() as name, service(latency_s=90.0) as base:

@@ -32,7 +32,7 @@ from batchgen.events import (
     SubmitStarted,
     Submitted,
 )
-from batchgen.ledger import FILE, Home, Ledger
+from batchgen.ledger import FILE, Home, SqliteLedger
 
 COST = 625_000
 
@@ -81,7 +81,7 @@ def lives(now: Callable[[], float]) -> list[list[Event]]:
     ]
 
 
-async def fill(ledger: Ledger) -> None:
+async def fill(ledger: SqliteLedger) -> None:
     """Let it all happen."""
     clips = [wanted(n) for n in range(13)]
     ledger.bind(Home("../night.yaml", "https://api.segmind.com", "0123456789abcdef"))
@@ -101,7 +101,7 @@ async def fill(ledger: Ledger) -> None:
 def main(target: Path) -> None:
     """Write it as one file: without a WAL beside it."""
     with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(Path(folder), wall_clock=ticking())
+        ledger = SqliteLedger(Path(folder), wall_clock=ticking())
         try:
             asyncio.run(fill(ledger))
         finally:

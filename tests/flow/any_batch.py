@@ -18,8 +18,9 @@ from virtual_time import EPOCH, VirtualTimeLoop
 from batchgen.clip import State, Wanted
 from batchgen.events import Event
 from batchgen.history.reconcile import Reconciler
-from batchgen.ledger import FILE, Ledger, Reader
-from batchgen.ratelimit.limiter import Pacer
+from batchgen.ledger import FILE, Reader, SqliteLedger
+from batchgen.providers.paced import PacedProvider
+from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.runner.in_doubt import events_for
 
 
@@ -73,7 +74,7 @@ def books_of(folder: Path) -> Books:
 def say(batch: Batch, event: Event, states: Iterable[State], places: set[int]) -> None:
     """Record the user's word on some of the clips in these states, as `retry` and `forget` do."""
 
-    async def record(ledger: Ledger) -> None:
+    async def record(ledger: SqliteLedger) -> None:
         chosen = [clip for place, clip in enumerate(ledger.clips(*states)) if place in places]
         for clip in chosen:
             await ledger.record(clip, event)
@@ -85,7 +86,7 @@ def reroll(batch: Batch, place: int, take: int, *, instead: bool) -> list[Wanted
     """Want another take of a clip, or of a failed one in its place, as `reroll` and `retry --new-seed` do."""
     made: list[Wanted] = []
 
-    async def want(ledger: Ledger) -> None:
+    async def want(ledger: SqliteLedger) -> None:
         for clip in list(ledger.clips(wanted=True))[place : place + 1]:
             one = replace(wanted(clip.wanted.order, take), reroll_of=clip.wanted.reroll_of or clip.key)
             made.extend(ledger.reroll([one], [clip.key] if instead else []))
@@ -97,11 +98,14 @@ def reroll(batch: Batch, place: int, take: int, *, instead: bool) -> list[Wanted
 def reconcile(batch: Batch) -> None:
     """Hold what is in doubt against the history, as `batchgen reconcile` does."""
 
-    async def look(ledger: Ledger) -> None:
+    async def look(ledger: SqliteLedger) -> None:
         ledger.recover()
-        pacer = Pacer(0.0)
+        pacer = LocalPacer(0.0)
         reconciler = Reconciler(
-            batch.provider, pacer, settle_s=batch.limits.settle_s, taken=ledger.request_ids, witnesses=ledger.must_show
+            PacedProvider(batch.provider, pacer),
+            settle_s=batch.limits.settle_s,
+            taken=ledger.known_ids,
+            expected=ledger.expected_ids,
         )
         async with asyncio.TaskGroup() as group:
             granting = group.create_task(pacer.run())
@@ -117,10 +121,10 @@ def reconcile(batch: Batch) -> None:
     _with_ledger(batch, look)
 
 
-def _with_ledger(batch: Batch, work: Callable[[Ledger], Awaitable[None]]) -> None:
+def _with_ledger(batch: Batch, work: Callable[[SqliteLedger], Awaitable[None]]) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        ledger = Ledger(batch.folder, wall_clock=lambda: EPOCH + loop.time())
+        ledger = SqliteLedger(batch.folder, wall_clock=lambda: EPOCH + loop.time())
         try:
             await work(ledger)
             await ledger.settle()

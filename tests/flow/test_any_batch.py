@@ -28,9 +28,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import LockedError
 from batchgen.events import Event, Forgotten, Retried
-from batchgen.ledger import Ledger
+from batchgen.ledger import SqliteLedger
 from batchgen.runner.context import RunContext
-from batchgen.runner.dispatcher import Orders
+from batchgen.selection import Selection
 
 SLOTS = 4  # POSTs at once
 #: What may come, of each kind; an even choice of these is a bad night, and all promises hold in it.
@@ -179,7 +179,7 @@ class AnyBatch(RuleBasedStateMachine):
     @rule(limit=st.none() | st.integers(0, 3), only=st.sampled_from([None, None, "shot[0-4]*"]), submit=WORDS,
           unconfirmed=WORDS, lost=WORDS)  # fmt: skip
     def run(self, limit: int | None, only: str | None, submit: bool, unconfirmed: bool, lost: bool) -> None:
-        orders = Orders(
+        orders = Selection(
             limit, only, submit=submit or limit is None, resubmit_unconfirmed=unconfirmed, resubmit_lost=lost
         )
         posted = len(self.batch.provider.posts)
@@ -189,14 +189,14 @@ class AnyBatch(RuleBasedStateMachine):
 
     @rule()
     def plain_run(self) -> None:
-        self.live(Orders())
+        self.live(Selection())
 
     @rule(kill=KILLS, seed=SEEDS, unconfirmed=WORDS, lost=WORDS)
     def killed_run(self, kill: Kill, seed: int, unconfirmed: bool, lost: bool) -> None:
         self.edit(seed)  # a run that has nothing to do does not live long enough to be killed
         if seed % 2:
             self.clouds(seed)
-        life = self.live(Orders(resubmit_unconfirmed=unconfirmed, resubmit_lost=lost), kill=kill)
+        life = self.live(Selection(resubmit_unconfirmed=unconfirmed, resubmit_lost=lost), kill=kill)
         cut_off = sum(1 for clip in self.batch.clips().values() if clip.state is State.SUBMITTING)
         assert cut_off <= (SLOTS if life.killed else 0)
 
@@ -204,11 +204,11 @@ class AnyBatch(RuleBasedStateMachine):
     def two_runs_at_once(self) -> None:
         async def second(_tools: RunContext) -> None:
             with pytest.raises(LockedError):
-                Ledger(self.batch.folder)
+                SqliteLedger(self.batch.folder)
 
-        self.live(Orders(), beside=second)
+        self.live(Selection(), beside=second)
 
-    def live(self, orders: Orders, **how: Any) -> Life:
+    def live(self, orders: Selection, **how: Any) -> Life:
         """Run once, with an eye on the budget at every event."""
         batch, beside = self.batch, how.pop("beside", None)
         ceiling = max(batch.limits.cap or 0, self.exposure())
@@ -226,7 +226,7 @@ class AnyBatch(RuleBasedStateMachine):
         over: list[int] = []
         life = self.life = batch.live(orders, beside=watch, **how)
         assert batch.limits.cap is None or max(over, default=0) <= ceiling
-        if life.exit is None and not life.killed and orders == Orders():
+        if life.exit is None and not life.killed and orders == Selection():
             assert all(state.settled for state in batch.states())
         return life
 
@@ -252,7 +252,7 @@ class AnyBatch(RuleBasedStateMachine):
     @rule(unconfirmed=WORDS, lost=WORDS)
     def wait_and_say_that_it_may_be_sent_again(self, unconfirmed: bool, lost: bool) -> None:
         self.batch.clock += 8000.0
-        self.live(Orders(resubmit_unconfirmed=unconfirmed, resubmit_lost=lost))
+        self.live(Selection(resubmit_unconfirmed=unconfirmed, resubmit_lost=lost))
 
     @precondition(lambda self: self.some(*DOUBTS))
     @rule()
@@ -330,11 +330,20 @@ class AnyBatch(RuleBasedStateMachine):
         posted = -1
         for _ in range(3):
             posted = len(self.batch.provider.posts)
-            self.live(Orders(resubmit_unconfirmed=True))
+            self.live(Selection(resubmit_unconfirmed=True))
             self.promises_hold()
         assert len(self.batch.provider.posts) == posted
         assert not self.some(State.UNCONFIRMED, State.SUBMITTING, State.GENERATING, State.DOWNLOADING)
 
 
-TestAnyBatch = AnyBatch.TestCase
-TestAnyBatch.settings = fuzz(60, stateful_step_count=25)
+class TestAnyBatch(AnyBatch.TestCase):  # type: ignore[valid-type,misc]  # made by hypothesis
+    """A few batches."""
+
+    settings = fuzz(6, stateful_step_count=25)
+
+
+@pytest.mark.slow
+class TestManyBatches(AnyBatch.TestCase):  # type: ignore[valid-type,misc]
+    """As many as a night allows; `FUZZ_TIMES` sets how many."""
+
+    settings = fuzz(60, stateful_step_count=25)

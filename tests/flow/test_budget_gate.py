@@ -30,8 +30,9 @@ from batchgen.billing.budget import Caps
 from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import Exit
 from batchgen.events import Event, SubmitStarted
+from batchgen.ledger import FILE
 from batchgen.runner.context import RunContext
-from batchgen.runner.dispatcher import Orders
+from batchgen.selection import Selection
 
 FREE = ("refused", "failed", "absent")
 HOUR = 3600.0
@@ -68,7 +69,7 @@ class Books:
 
     async def beside(self, tools: RunContext) -> None:
         """Read what is on disk, and watch from then on."""
-        with closing(sqlite3.connect(tools.ledger.path)) as db:
+        with closing(sqlite3.connect(tools.clips_dir.parent / FILE)) as db:
             query = "SELECT clip, n, grade, intent_at, held, cost, outcome FROM request"
             for row, n, price_class, at, held, cost, outcome in db.execute(query):
                 self.lines[row, n] = Line(_day(at), price_class.split()[1], held, cost, outcome not in FREE)
@@ -107,7 +108,7 @@ def _day(at: float) -> str:
     return datetime.fromtimestamp(at).date().isoformat()
 
 
-def watched(batch: Batch, orders: Orders | None = None, *, kill: Kill | None = None) -> Life:
+def watched(batch: Batch, orders: Selection | None = None, *, kill: Kill | None = None) -> Life:
     """Run once, with every event held against the caps."""
     return batch.live(orders, kill=kill, beside=Books(batch.limits.caps).beside)
 
@@ -170,7 +171,7 @@ def test_those_that_wait_for_the_pacer_together_are_held_against_the_cap_one_by_
     """All four fitted when they began to wait for their grant."""
     batch = Batch(ram, 20, provider=FakeProvider(post_s=8.0), limits=replace(limits, rpm=20, deadline_s=1e6))
     books = Books(limits.caps)
-    batch.live(Orders(limit=4), beside=books.beside)
+    batch.live(Selection(limit=4), beside=books.beside)
     assert books.submissions >= 2
 
 
@@ -248,8 +249,8 @@ def _once_500(provider: FakeProvider, params: Mapping[str, Any]) -> str:
     return "server" if params["seed"] == 1000 and met < 4 else "ok"
 
 
-@pytest.mark.parametrize(("orders", "made"), [(Orders(limit=1), {0}), (Orders(only="shot3*"), {3})])
-def test_a_canary_under_a_cap_leaves_the_rest_of_it_to_the_night(ram: Path, orders: Orders, made: set[int]) -> None:
+@pytest.mark.parametrize(("orders", "made"), [(Selection(limit=1), {0}), (Selection(only="shot3*"), {3})])
+def test_a_canary_under_a_cap_leaves_the_rest_of_it_to_the_night(ram: Path, orders: Selection, made: set[int]) -> None:
     """--limit and --only try one; the run after it spends what is left, in order."""
     batch = Batch(ram, 6, limits=Limits(clip_cap=3))
     life = watched(batch, orders)
@@ -283,7 +284,7 @@ def test_an_unknown_price_among_many_is_refused_before_anything_is_submitted(ram
     clips = [*(wanted(n) for n in range(5)), wanted(5, size="832*480")]
     limits = Limits(estimate=None, by_size={"1280*720": COST})
     batch = Batch(ram, clips, limits=limits)
-    batch.live(Orders(limit=2), kill=Kill("event", 4))
+    batch.live(Selection(limit=2), kill=Kill("event", 4))
     posts = len(batch.provider.posts)
     batch.limits = replace(limits, cap=100 * COST)
     life = watched(batch)
@@ -293,7 +294,7 @@ def test_an_unknown_price_among_many_is_refused_before_anything_is_submitted(ram
     assert "--allow-unknown-price" in life.why
     counts = Counter(batch.states())
     assert counts[State.DONE] + counts[State.UNCONFIRMED] == posts
-    watched(batch, Orders(only="shot1*, shot2*, shot3*, shot4*"))
+    watched(batch, Selection(only="shot1*, shot2*, shot3*, shot4*"))
     assert Counter(batch.states())[State.DONE] >= 4
 
 

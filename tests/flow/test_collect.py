@@ -268,7 +268,7 @@ def test_files_in_trouble_for_too_long_are_left_for_the_next_run(tmp_path: Path)
 
 def test_a_strangers_file_of_the_same_name_is_never_overwritten(tmp_path: Path) -> None:
     """The clip gets another name, and the ledger knows it."""
-    downloads = FakeDownloads(meets=first("refused"))
+    downloads = FakeDownloads(meets=first("taken"))
     batch = Batch(tmp_path, 1, downloads=downloads)
     clips = batch.folder / "clips"
     clips.mkdir(parents=True)

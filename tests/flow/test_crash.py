@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchgen.clip import Clip, State
-from batchgen.runner.dispatcher import Orders
+from batchgen.selection import Selection
 
 CLIPS = 6
 CONCURRENCY = 4
@@ -136,7 +136,7 @@ def test_a_run_that_is_killed_again_and_again_gets_done_in_the_end(ram: Path) ->
         batch.clock += 5
     resume_twice(batch)
     batch.clock += 7300
-    batch.live(Orders(resubmit_unconfirmed=True))
+    batch.live(Selection(resubmit_unconfirmed=True))
     assert batch.states() == [State.DONE] * CLIPS
     assert batch.money().spent == batch.provider.spent()
 
@@ -158,7 +158,7 @@ def test_after_a_kill_the_users_word_resubmits_only_what_did_not_arrive(ram: Pat
     batch.arrives = lambda: arrives
     batch.live(kill=Kill("arrival", 4))
     batch.clock += 7300
-    life = batch.live(Orders(resubmit_unconfirmed=True))
+    life = batch.live(Selection(resubmit_unconfirmed=True))
     assert batch.states() == [State.DONE] * CLIPS
     assert max(batch.provider.paid().values()) == 1
     check(batch, life)

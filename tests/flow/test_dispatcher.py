@@ -13,8 +13,8 @@ from batch import Batch, Limits, check
 from fakes import COST, FakeDownloads, FakeProvider, first, wanted
 
 from batchgen.clip import State
-from batchgen.runner.dispatcher import Orders
 from batchgen.runner.submit import NEAR_THE_HOUR_S
+from batchgen.selection import Selection
 
 
 def most_in_a_minute(times: list[float]) -> int:
@@ -51,7 +51,8 @@ def test_a_sidecar_lies_beside_every_file(tmp_path: Path) -> None:
     assert said["params"]["seed"] == 1001
 
 
-def test_a_night_of_two_thousand_clips(ram: Path) -> None:
+@pytest.mark.parametrize(("clips", "hours"), [(300, 1.0), pytest.param(2000, 2.5, marks=pytest.mark.slow)])
+def test_a_night_of_two_thousand_clips(ram: Path, clips: int, hours: float) -> None:
     """At the pace of a real account, with a little of every trouble; all done, nothing twice, no 429 of our own."""
     provider = FakeProvider(run_s=212.0, rpm=120, spread=0.4)
     provider.post = lambda _: provider.dice.choices(["ok", "server", "unreachable"], [97, 2, 1])[0]
@@ -59,12 +60,12 @@ def test_a_night_of_two_thousand_clips(ram: Path) -> None:
     provider.get = lambda _: provider.dice.choices(["ok", "server"], [99, 1])[0]
     downloads = FakeDownloads(meets=lambda _: provider.dice.choices(["ok", "trouble", "broken"], [98, 1, 1])[0])
     limits = Limits(rpm=120, in_flight=200, expect_s=212.0)
-    batch = Batch(ram, 2000, provider=provider, downloads=downloads, limits=limits)
+    batch = Batch(ram, clips, provider=provider, downloads=downloads, limits=limits)
     life = batch.live()
-    assert Counter(batch.states()) == {State.DONE: 2000}
+    assert Counter(batch.states()) == {State.DONE: clips}
     assert provider.limited == 0
     assert most_in_a_minute(provider.calls) <= 120
-    assert life.lasted_s < 2.5 * 3600
+    assert life.lasted_s < hours * 3600
     check(batch, life)
 
 
@@ -92,15 +93,15 @@ def test_an_edit_runs_only_what_is_new(tmp_path: Path) -> None:
 def test_only_what_was_asked_for_is_submitted(tmp_path: Path) -> None:
     """--only takes globs of prompt ids and names, several with commas."""
     batch = Batch(tmp_path, 12)
-    batch.live(Orders(only="shot1*, shot3_?"))
+    batch.live(Selection(only="shot1*, shot3_?"))
     assert Counter(batch.states()) == {State.DONE: 4, State.PENDING: 8}
 
 
 def test_only_collecting_submits_nothing(tmp_path: Path) -> None:
     """`verify` fetches again, and must never buy."""
     batch = Batch(tmp_path, 6)
-    batch.live(Orders(limit=2))
-    batch.live(Orders(submit=False))
+    batch.live(Selection(limit=2))
+    batch.live(Selection(submit=False))
     assert len(batch.provider.posts) == 2
 
 

@@ -17,9 +17,9 @@ from batchgen.clip import State
 from batchgen.errors import Exit
 from batchgen.retry import SUBMIT_TRIES
 from batchgen.runner.context import RunContext
-from batchgen.runner.dispatcher import Orders
 from batchgen.runner.history_lookup import LONGEST_S
 from batchgen.runner.service_trouble import UNSURE_STOP
+from batchgen.selection import Selection
 
 
 def request(
@@ -128,7 +128,7 @@ def test_what_was_lost_or_is_in_doubt_stays_in_the_budget(tmp_path: Path) -> Non
 def test_the_limit_is_the_number_of_clips_that_are_submitted(tmp_path: Path, limit: int) -> None:
     """`--limit 3` is how people try a manifest: three clips, all of them collected."""
     batch = Batch(tmp_path, 6)
-    life = batch.live(Orders(limit=limit))
+    life = batch.live(Selection(limit=limit))
     assert len(batch.provider.posts) == min(limit, 6)
     assert Counter(batch.states())[State.DONE] == min(limit, 6)
     assert life.exit is (Exit.STOPPED if limit < 6 else None)
@@ -139,7 +139,7 @@ def test_the_limit_is_the_number_of_clips_that_are_submitted(tmp_path: Path, lim
 def test_a_limited_run_retries_what_failed_for_now(tmp_path: Path) -> None:
     """The limit counts clips, not requests."""
     batch = Batch(tmp_path, 6, provider=FakeProvider(fate=first("transient")))
-    batch.live(Orders(limit=2))
+    batch.live(Selection(limit=2))
     assert Counter(batch.states())[State.DONE] == 2
 
 
@@ -386,7 +386,7 @@ def test_a_full_disk_stops_the_run_and_costs_no_generation(tmp_path: Path) -> No
 def test_a_ledger_that_can_not_be_written_stops_the_run_and_loses_nothing(tmp_path: Path, event: str) -> None:
     """No POST without an intent; an id in hand is never dropped, and needs no history to be found again."""
     batch = Batch(tmp_path, 12, provider=FakeProvider(look=always("down")))
-    batch.live(Orders(limit=2))
+    batch.live(Selection(limit=2))
     full(batch.folder, event)
     posts = len(batch.provider.posts)
     life = batch.live()

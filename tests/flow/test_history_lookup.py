@@ -14,11 +14,11 @@ from fakes import COST, FakeDownloads, FakeProvider, Job, always, first
 from test_recovery_check import lose
 
 from batchgen.clip import State
-from batchgen.errors import NowError
+from batchgen.errors import RateLimited
 from batchgen.events import Lost
 from batchgen.polling.poller import Overdue
 from batchgen.providers.base import Completed, Gone, HistoryRow
-from batchgen.ratelimit.limiter import Call
+from batchgen.ratelimit.base import Call
 from batchgen.runner.collect import lost as no_file
 from batchgen.runner.context import RunContext
 from batchgen.runner.history_lookup import LONGEST_S
@@ -195,7 +195,7 @@ def test_a_refusal_by_the_history_slows_the_run_down(tmp_path: Path, of: Callabl
     life = batch.live()
     assert batch.states() == [State.DONE]
     assert asked[1] - asked[0] >= 30.0
-    assert life.tools.pacer.rate < 600
+    assert life.rpm < 600
     check(batch, life)
 
 
@@ -205,7 +205,7 @@ def _refusing(word: str) -> Callable[[], Coroutine[Any, Any, int]]:
     async def balance() -> int:
         if words() == "ok":
             return 10**10
-        raise NowError("429", kind="rate", status=429, retry_after=30.0)
+        raise RateLimited("429", status=429, retry_after=30.0)
 
     return balance
 
@@ -215,7 +215,7 @@ def test_credits_that_are_refused_slow_the_run_down(tmp_path: Path) -> None:
     batch = Batch(tmp_path, 1, limits=Limits(rpm=600))
     batch.provider.balance = _refusing("rate")  # type: ignore[method-assign]
     life = batch.live()
-    assert life.tools.pacer.rate < 600
+    assert life.rpm < 600
     assert batch.provider.posts[0][0] >= 30.0
     assert batch.states() == [State.DONE]
 
@@ -245,7 +245,7 @@ def test_a_doubt_is_settled_though_the_history_refuses_once(tmp_path: Path) -> N
     life = batch.live()
     assert batch.states() == [State.DONE] * 2
     assert batch.clock - began >= 30.0
-    assert life.tools.pacer.rate < 600
+    assert life.rpm < 600
     check(batch, life)
 
 
@@ -256,12 +256,12 @@ def test_after_an_outage_the_history_may_be_the_one_that_went_to_see(tmp_path: P
     waited: list[float] = []
 
     async def beside(tools: RunContext) -> None:
-        while not tools.pacer.outage_s:
+        while not tools.pacer.snapshot().outage_s:
             await asyncio.sleep(0.1)
-        while tools.pacer.outage_s:  # the clip's own call is the only one that tries
+        while tools.pacer.snapshot().outage_s:  # the clip's own call is the only one that tries
             await asyncio.sleep(0.1)
         began = now()
-        await tools.pacer.grant(Call.POLL)
+        await tools.pacer.acquire(Call.POLL)
         waited.append(now() - began)
         await asyncio.sleep(1e9)
 

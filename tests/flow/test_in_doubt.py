@@ -15,11 +15,11 @@ from fakes import FakeDownloads, FakeProvider, always, first, wanted
 from batchgen.clip import State
 from batchgen.events import Retried
 from batchgen.history.report import LOOKS, HistoryCheck, read
-from batchgen.ledger import Ledger, Reader
-from batchgen.runner.dispatcher import Orders
+from batchgen.ledger import Reader, SqliteLedger
+from batchgen.selection import Selection
 
-UNCONFIRMED = Orders(resubmit_unconfirmed=True)
-LOST = Orders(resubmit_lost=True)
+UNCONFIRMED = Selection(resubmit_unconfirmed=True)
+LOST = Selection(resubmit_lost=True)
 
 
 def test_a_lost_answer_is_found_at_the_end_of_the_night_and_collected(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_what_failed_before_the_history_was_asked_is_claimed_by_its_id(tmp_path:
 
 
 def _retry(batch: Batch) -> None:
-    with closing(Ledger(batch.folder)) as ledger:
+    with closing(SqliteLedger(batch.folder)) as ledger:
         for clip in list(ledger.clips(State.FAILED)):
             asyncio.run(ledger.record(clip, Retried()))
 
@@ -210,7 +210,7 @@ def test_what_the_last_look_saw_is_kept_for_what_stays_in_doubt(tmp_path: Path) 
 
 def _looks(batch: Batch) -> dict[str, HistoryCheck]:
     with closing(Reader(batch.folder)) as ledger:
-        kept = {row: read(text) for row, text in ledger.kept(LOOKS).items()}
+        kept = {row: read(text) for row, text in ledger.facts(LOOKS).items()}
         return {clip.wanted.name: look for clip in ledger.clips() if (look := kept.get(clip.row))}
 
 

@@ -16,7 +16,7 @@ from virtual_time import EPOCH
 
 from batchgen.clip import State
 from batchgen.events import Generated, Lost, SubmitStarted, Submitted
-from batchgen.ledger import Ledger
+from batchgen.ledger import SqliteLedger
 
 MINUTE = 60.0
 NOW = 10_000.0
@@ -28,7 +28,7 @@ def cut_off(folder: Path, ages: list[float], *, rpm: float, pending: int = 0) ->
     batch = Batch(folder, clips, provider=FakeProvider(), limits=Limits(rpm=rpm))
     batch.clock = NOW
 
-    async def submitted(ledger: Ledger) -> None:
+    async def submitted(ledger: SqliteLedger) -> None:
         for n, age in enumerate(ages):
             at = EPOCH + NOW - age
             batch.provider.jobs[f"r{n}"] = Job(f"r{n}", MODEL, json.loads(clips[n].params), at, at, at + 5 * MINUTE)
@@ -36,7 +36,7 @@ def cut_off(folder: Path, ages: list[float], *, rpm: float, pending: int = 0) ->
             await ledger.record(clip, Submitted(f"r{n}", at))
         await ledger.settle()
 
-    with closing(Ledger(batch.folder, wall_clock=lambda: EPOCH + NOW)) as ledger:
+    with closing(SqliteLedger(batch.folder, wall_clock=lambda: EPOCH + NOW)) as ledger:
         ledger.sync(clips)
         asyncio.run(submitted(ledger))
     return batch

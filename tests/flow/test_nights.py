@@ -36,6 +36,7 @@ def test_calls_are_scarce_too_where_the_rate_is_high_and_the_slots_are_many() ->
     assert night.looks <= 1.5
 
 
+@pytest.mark.slow
 def test_looks_give_way_when_calls_get_short() -> None:
     """While no long job had ended calls were to spare; then all end, and submissions need each of them."""
     night = simulate(Weather(slots=400, run=log_normal(900.0, 0.3)), "ours", 1500)
@@ -43,6 +44,7 @@ def test_looks_give_way_when_calls_get_short() -> None:
     assert night.looks <= 1.5
 
 
+@pytest.mark.slow
 def test_calls_are_not_spent_on_long_jobs_while_nothing_is_known_of_them() -> None:
     """Four hundred that run for half an hour: an expectation of minutes must not have each looked at each minute."""
     night = simulate(Weather(rpm=40, slots=400, run=log_normal(1800.0, 0.15)), "ours", 1200)
@@ -96,6 +98,14 @@ def test_a_queue_that_is_not_ours_does_not_stop_the_night(others_s: float) -> No
     night = simulate(Weather(slots=400, others_s=others_s), "ours", 200, in_flight=32)
     harmless(night)
     assert night.makespan <= 4000.0
+
+
+@pytest.mark.parametrize("seed", [19, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, *range(11, 19)))])
+def test_under_others_queue_luck_decides_little(seed: int) -> None:
+    """Which of the first requests ended first decided between 1.4 and 1.8 times what rate and slots set."""
+    night = simulate(Weather(slots=400, others_s=120.0, seed=seed), "ours", 1000)
+    harmless(night)
+    assert night.over <= 1.45
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])

@@ -14,7 +14,7 @@ from virtual_time import EPOCH
 
 from batchgen.clip import State
 from batchgen.errors import Exit
-from batchgen.ledger import FILE, Ledger, Reader, journal
+from batchgen.ledger import FILE, Reader, SqliteLedger, journal
 from batchgen.ledger.recovery.rebuild import BLIND, recover
 
 
@@ -33,7 +33,7 @@ def lose(batch: Batch, keep: int) -> None:
     (batch.folder / FILE).write_bytes(b"no database " * 400)
     recover(batch.folder, batch.wanted)
     # The files' times are this machine's, the batch's are virtual.
-    with closing(Ledger(batch.folder)) as ledger:
+    with closing(SqliteLedger(batch.folder)) as ledger:
         ledger.remember(BLIND, json.dumps({"since": EPOCH, "until": EPOCH + batch.clock}))
 
 
@@ -120,6 +120,6 @@ def retry(batch: Batch) -> None:
 
     from batchgen.events import Retried
 
-    with closing(Ledger(batch.folder)) as ledger:
+    with closing(SqliteLedger(batch.folder)) as ledger:
         [clip] = ledger.clips(State.FAILED)
         asyncio.run(ledger.record(clip, Retried()))

@@ -36,7 +36,7 @@ from fake_api import FakeApi, Job  # noqa: E402
 from mp4 import box  # noqa: E402
 
 from batchgen.errors import BatchgenError  # noqa: E402
-from batchgen.ledger import Ledger  # noqa: E402
+from batchgen.ledger import SqliteLedger  # noqa: E402
 
 LOAD = Path(__file__).with_name("power_load.py")
 CLIPS_OF_LOAD = 150
@@ -120,7 +120,7 @@ def _facts(told: Told) -> Iterator[tuple[str, Fact]]:
 
 def knows(folder: Path) -> tuple[Knows, str]:
     """Open a ledger as the next run does, and say what it knows, and what is damaged of it."""
-    with closing(Ledger(folder)) as ledger:
+    with closing(SqliteLedger(folder)) as ledger:
         damage = ledger.damage()
         ledger.recover()
         with closing(sqlite3.connect(ledger.path)) as db:

@@ -18,7 +18,7 @@ from pathlib import Path
 from batchgen.clip import Wanted
 from batchgen.errors import LedgerWriteError
 from batchgen.events import Downloaded, Event, Generated, SubmitStarted, Submitted
-from batchgen.ledger import Ledger
+from batchgen.ledger import SqliteLedger
 
 TOGETHER = 6
 SPILLED = 12
@@ -45,7 +45,7 @@ def tell(text: str) -> None:
     os.write(1, f"{text}\n".encode())
 
 
-async def work(ledger: Ledger, clips: int) -> None:
+async def work(ledger: SqliteLedger, clips: int) -> None:
     """Carry all clips through their lives, some at a time."""
     rows = iter(range(1, clips + 1))
 
@@ -61,14 +61,14 @@ async def work(ledger: Ledger, clips: int) -> None:
             group.create_task(carry())
 
 
-async def spill(ledger: Ledger, clips: int) -> None:
+async def spill(ledger: SqliteLedger, clips: int) -> None:
     """Let the ledger fail while submissions are on their way."""
     begun = []
     for row in range(clips + 1, clips + SPILLED + 1):
         begun.append(await ledger.record(ledger.clip(row), SubmitStarted(10.0, held=1)))
         tell(f"ACK {begun[-1].wanted.name} SubmitStarted")
     await ledger.settle()
-    ledger.broken = "no room"
+    ledger._commits.broken = "no room"
     for clip in begun:
         with suppress(LedgerWriteError):
             await ledger.record(clip, Submitted(f"id-{clip.row}", 11.0))
@@ -78,7 +78,7 @@ async def spill(ledger: Ledger, clips: int) -> None:
 def main() -> None:
     """Do all of it."""
     folder, clips = Path(sys.argv[1]), int(sys.argv[2])
-    ledger = Ledger(folder, wall_clock=lambda: 100.0)
+    ledger = SqliteLedger(folder, wall_clock=lambda: 100.0)
     tell("ACK open")
     ledger.sync(wanted(n) for n in range(1, clips + SPILLED + 1))
     tell("ACK sync")

@@ -28,7 +28,8 @@ pytestmark = [
     pytest.mark.real_time,
     pytest.mark.skipif(not _may_trace(), reason="strace, which shows every write and sync, is missing or forbidden"),
 ]
-CUTS = 1000
+#: Cuts of each trace: a few in the fast tier.
+CUTS = [100, pytest.param(1000, marks=pytest.mark.slow)]
 #: Cuts of a control: a fault that shows in none of so many would show in a thousand only by chance.
 FEW = 80
 
@@ -55,18 +56,20 @@ def told(result: Result) -> str:
 # --- the promise --------------------------------------------------------------------------------------
 
 
-def test_a_real_run_loses_nothing_it_acted_upon(run: Traced, root: Path) -> None:
+@pytest.mark.parametrize("cuts", CUTS)
+def test_a_real_run_loses_nothing_it_acted_upon(run: Traced, root: Path, cuts: int) -> None:
     """Intents before POSTs, ids before polls, cost and link before the download, the file before `done`."""
-    result = cut(run, root / "run", CUTS, SEED)
+    result = cut(run, root / "run", cuts, SEED)
     assert result.sound, told(result)
-    assert result.cuts == CUTS and result.facts > 10 * CUTS
+    assert result.cuts == cuts and result.facts > 10 * cuts
 
 
-def test_the_ledger_under_load_loses_no_commit(load: Traced, root: Path) -> None:
+@pytest.mark.parametrize("cuts", CUTS)
+def test_the_ledger_under_load_loses_no_commit(load: Traced, root: Path, cuts: int) -> None:
     """Group commits, a checkpoint on the way, a new write-ahead log after it, and ids in the spill file."""
-    result = cut(load, root / "load", CUTS, SEED)
+    result = cut(load, root / "load", cuts, SEED)
     assert result.sound, told(result)
-    assert result.facts > 100 * CUTS
+    assert result.facts > 100 * cuts
 
 
 @pytest.mark.parametrize("n", range(4))
@@ -138,6 +141,8 @@ CONTROLS = {
     "no sync of the spill file's name": ("load", {"        folders.sync(path.parent)\n": "ledger/spill.py"}, "lost"),
     "no sync of the spill file": ("load", {"self._end)\n        os.fsync(self._file)\n": "ledger/spill.py"}, "lost"),
 }
+#: The one control of the fast tier.
+QUICK = "no sync of the folder after the rename"
 #: What stands in place of such a text, where a gap would be no program.
 INSTEAD = {
     'synchronous=FULL" if': 'synchronous=NORMAL" if',
@@ -146,7 +151,9 @@ INSTEAD = {
 }
 
 
-@pytest.mark.parametrize("name", CONTROLS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == QUICK else pytest.mark.slow) for name in CONTROLS]
+)
 def test_a_run_without_one_of_its_syncs_fails_the_proof(name: str, root: Path, tmp_path: Path) -> None:
     """Else the proof would pass whatever the program did; a kill -9 shows none of these."""
     of, texts, shows = CONTROLS[name]
@@ -159,7 +166,7 @@ def test_a_run_without_one_of_its_syncs_fails_the_proof(name: str, root: Path, t
     assert getattr(result, shows), told(result)
 
 
-@pytest.mark.parametrize("level", ["EXTRA", "FULL"])
+@pytest.mark.parametrize("level", ["EXTRA", pytest.param("FULL", marks=pytest.mark.slow)])
 def test_where_there_is_no_wal_only_a_synced_deletion_of_the_journal_commits(level: str, tmp_path: Path) -> None:
     """On a synchronised folder or a network drive; with FULL, a journal that comes back takes a commit back."""
     changes = [("ledger/sql.py", '"PRAGMA synchronous=EXTRA"', f'"PRAGMA synchronous={level}"')]

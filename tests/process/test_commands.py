@@ -175,6 +175,7 @@ def test_retry_takes_several_globs_as_run_and_plan_do(api: FakeApi, desk: Desk) 
     assert obj["retried"] == ["a-cat_1", "a-dog_1"]
 
 
+@pytest.mark.slow
 def test_a_clip_is_tried_so_often_and_no_more(api: FakeApi, desk: Desk) -> None:
     """Five accepted attempts over its life, however often retry is typed; more takes the user's word."""
     desk.manifest("a cat")

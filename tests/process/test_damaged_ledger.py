@@ -51,7 +51,7 @@ def test_every_command_tells_damage_in_one_message_and_leaves_it_as_it_is(api: F
 
 @pytest.mark.parametrize("log", ["cut", "gone"])
 def test_what_the_log_lost_is_found_in_the_history(api: FakeApi, desk: Desk, log: str) -> None:
-    """Ledger, events file, sidecars and log are damaged at once; the account still knows."""
+    """SqliteLedger, events file, sidecars and log are damaged at once; the account still knows."""
     desk.run().expect(0, done=3)
     ruin(desk)
     (desk.batch / "events.jsonl").unlink()
@@ -68,7 +68,7 @@ def test_what_the_log_lost_is_found_in_the_history(api: FakeApi, desk: Desk, log
     assert api.posts == 3
 
 
-@pytest.mark.parametrize("damage", ["cut", "wal", "gone"])
+@pytest.mark.parametrize("damage", ["cut", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("wal", "gone"))])
 def test_damage_under_a_run_stops_it_and_what_is_paid_for_is_recovered(api: FakeApi, desk: Desk, damage: str) -> None:
     """No traceback, no submission on a ledger that can't be read; a file that only lost its name is the run's still."""
     api.run_s = 1.5

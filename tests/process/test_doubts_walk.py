@@ -45,6 +45,7 @@ def test_a_history_that_is_down_is_said_so_and_nothing_is_assumed(api: FakeApi, 
     assert api.posts == 1
 
 
+@pytest.mark.slow
 def test_what_is_given_up_stays_in_the_bill_and_is_made_again_only_on_its_own_word(api: FakeApi, desk: Desk) -> None:
     """`forget` asks; plain `retry` leaves it; status does not call it free."""
     desk.manifest("a cat", "a dog")

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.cli import main
-from batchgen.ledger import FILE, Ledger
+from batchgen.ledger import FILE, SqliteLedger
 
 GOOD = b"prompts:\n  - a fox\n  - {prompt: an owl, takes: 2}\n"
 PIECES = [
@@ -53,7 +53,7 @@ def desk() -> Iterator[Path]:
         for name in ("SEGMIND_API_KEY", "SEGMIND_BASE_URL"):
             patch.delenv(name, raising=False)
         patch.setenv("XDG_CONFIG_HOME", folder)
-        ledger = Ledger(Path(folder) / "kept")
+        ledger = SqliteLedger(Path(folder) / "kept")
         ledger.sync([wanted(n) for n in range(3)])
         ledger.close()
         yield Path(folder)

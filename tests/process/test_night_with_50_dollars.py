@@ -1,4 +1,4 @@
-"""README's night with $50, walked as a producer would: every command, on one sandbox account that runs dry."""
+"""The night with $50 of money.md, walked as a producer would: every command, on one sandbox account that runs dry."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def run(desk: Desk, url: str) -> Ended:
     return desk.run()
 
 
+@pytest.mark.slow
 def test_fifty_dollars_from_plan_to_bill(studio: Desk) -> None:
     """Plan, cap, run dry, top up, go on, re-roll three, meet the cap, explain every cent; nothing is paid twice."""
     plan = studio.call("plan", "night.yaml", "--json").expect(0).obj

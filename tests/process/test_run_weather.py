@@ -129,6 +129,7 @@ def test_a_bad_download_costs_a_download_never_a_generation(api: FakeApi, desk: 
     assert again.get("If-Range", f'"{next(iter(api.jobs))}"') == f'"{next(iter(api.jobs))}"'
 
 
+@pytest.mark.slow
 def test_a_clip_without_any_link_is_lost_not_paid_for_again(api: FakeApi, desk: Desk) -> None:
     """COMPLETED and charged, but nobody names a file: exit 5, its cost is in the bill."""
     desk.manifest("a cat")

@@ -34,16 +34,19 @@ def broken(report: dict[str, Any]) -> dict[str, str]:
     return {each["promise"]: " ".join(each["findings"]) for each in report["promises"] if each["findings"]}
 
 
-def test_all_promises_hold_under_a_short_torture(ram: Path) -> None:
+@pytest.mark.parametrize(
+    ("clips", "options", "kills"), [(4, ("--kills", "2"), 1), pytest.param(12, (), 8, marks=pytest.mark.slow)]
+)
+def test_all_promises_hold_under_a_short_torture(ram: Path, clips: int, options: tuple[str, ...], kills: int) -> None:
     """Kills, full disks, cut networks, lost answers; then every clip is there, and paid for once."""
-    code, report, said = tortured(ram, "--clips", "12", "--seed", "23")
+    code, report, said = tortured(ram, "--clips", str(clips), "--seed", "23", *options)
     assert code == 0, f"{broken(report)}\n{said}"
     assert report["ok"]
     assert set(report) == FIELDS
     assert report == json.loads((ram / "torture" / "report.json").read_text())
-    assert report["kills"] >= 8
-    assert report["combinations"]["count"] >= 4
-    assert report["states"].get("done", 0) >= 10
+    assert report["kills"] >= kills
+    assert report["combinations"]["count"] >= kills // 2
+    assert report["states"].get("done", 0) >= clips - 2
     core = report["promises"][:6]
     assert all(promise["ok"] and promise["checked"] for promise in core)
 
@@ -58,6 +61,7 @@ MUTANTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mutant", "seeds"), [("resubmit after a lost answer", (1099, 866, 4344)), ("keep half files", (1874, 4650, 5894))]
 )

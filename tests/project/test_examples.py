@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -34,13 +36,13 @@ def examples(tmp_path: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=shutil.ignore_patterns("*.sandbox")))
 
 
-def command(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def command(*words: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Run Python on words, without a key and away from the user's own settings."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("BATCHGEN_", "SEGMIND_"))}
     return subprocess.run(
         [sys.executable, *words],
         cwd=cwd,
-        env=environment | {"HOME": str(cwd), "XDG_CONFIG_HOME": str(cwd)},
+        env=environment | {"HOME": str(cwd), "XDG_CONFIG_HOME": str(cwd)} | env,
         capture_output=True,
         text=True,
         timeout=120,
@@ -88,3 +90,22 @@ def test_the_starter_manifest_runs(tmp_path: Path) -> None:
     done = command("-m", "batchgen", "run", "night", "--sandbox", "--sandbox-latency", "0.3", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["state"]["done"] == 5
+
+
+def test_the_two_days_of_the_first_page_run_as_they_stand(tmp_path: Path) -> None:
+    """README's first night and next morning, command by command, in the sandbox: a newcomer types just that."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    days = readme[readme.index("## The first night") : readme.index("## The manifest, by example")]
+    shown = dict.fromkeys(re.findall(r"`batchgen ([^`]+)`", days))
+    lines = [shlex.split(line) for line in (*shown, "run night")]  # the last one makes the takes that were queued
+    assert {"init", "check", "plan", "run", "status", "retry", "reroll", "report", "export", "verify"} <= {
+        words[0] for words in lines
+    }
+    for words in lines:
+        if words[0] == "doctor":  # it asks the real service for the balance
+            continue
+        rehearsed = [] if {"--sandbox"} & {*words} or words[0] in {"init", "check"} else ["--sandbox"]
+        done = command("-m", "batchgen", *words, *rehearsed, cwd=tmp_path, BATCHGEN_SANDBOX_LATENCY="0.2")
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+    assert len(list((tmp_path / "jobs" / "night.sandbox" / "clips").glob("*.mp4"))) == 7
+    assert (tmp_path / "night.csv").is_file()

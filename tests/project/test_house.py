@@ -13,6 +13,7 @@ import pytest
 from source import PACKAGE, ROOT, trees
 
 import batchgen
+from batchgen.cli.commands.help import TOPICS
 from batchgen.providers.models.wan_2_5_t2v import DURATIONS, SIZES
 
 MAX_LINES = 400
@@ -94,7 +95,7 @@ def test_no_error_is_swallowed_whole() -> None:
 
 
 def test_every_module_says_what_it_is() -> None:
-    """The first line is its single responsibility; README's table is made of them."""
+    """The first line is its single responsibility; CONTRIBUTING's map is made of them."""
     silent = [path for path, tree in trees().items() if not (ast.get_docstring(tree) or "").strip()]
     assert not silent
 
@@ -145,14 +146,15 @@ def test_the_name_can_never_be_uploaded() -> None:
     assert "Private :: Do Not Upload" in PROJECT["project"]["classifiers"]
 
 
-def test_the_wheel_takes_types_and_clips_along() -> None:
-    """All that lies under the package is packed: the types' mark, and the sandbox's ready-made clips."""
+def test_the_wheel_contains_types_clips_and_the_manual() -> None:
+    """All files under the package are packed: the types' mark, the sandbox's ready-made clips, the topics of help."""
     assert PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"] == {"packages": ["batchgen"]}
     assert (PACKAGE / "py.typed").is_file()
     clips = {f"{size.replace('*', 'x')}-{seconds}s.mp4" for size in SIZES for seconds in DURATIONS}
     assert clips <= {file.name for file in (PACKAGE / "sandbox" / "clips").iterdir()}
     listed = {file.resolve() for file in repository_files()}
     assert {PACKAGE / "sandbox" / "clips" / name for name in clips} <= listed
+    assert {PACKAGE / "docs" / f"{topic}.md" for topic in TOPICS} <= listed
 
 
 def test_the_licence_is_the_one_that_is_named() -> None:

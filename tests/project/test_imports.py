@@ -41,7 +41,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "history.matching": "clip providers.base",
         "history.other_batches": "errors ledger",
         "history.reconcile": (
-            "clip errors history.matching history.report providers.base ratelimit.answers ratelimit.limiter"
+            "clip errors history.matching history.report providers.base providers.paced ratelimit.base"
         ),
         "history.report": "",
         "ledger": "billing.budget clip errors events failpoints files.durable money states",
@@ -66,25 +66,23 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning.saved_files": "errors manifest planning planning.inputs planning.saved settings",
         "planning.warnings": "billing.budget billing.prices money planning.model",
         "polling": "",
-        "polling.allowance": "polling.schedule ratelimit.limiter",
+        "polling.allowance": "polling.schedule ratelimit.base",
         "polling.belief": "",
-        "polling.poller": (
-            "errors polling.allowance polling.schedule providers.base ratelimit.answers ratelimit.limiter "
-            "retention retry"
-        ),
+        "polling.poller": ("errors polling.allowance polling.schedule providers.base ratelimit.base retention retry"),
         "polling.schedule": "polling.belief",
         "providers": "",
         "providers.base": "",
         "providers.models": "money",
+        "providers.paced": "providers.base ratelimit.base",
         "providers.segmind": "batchgen errors money providers.base redact retry",
         "ratelimit": "",
         "ratelimit.adaptive_rate": "",
-        "ratelimit.answers": "errors ratelimit.limiter",
-        "ratelimit.concurrency": "ratelimit.queueing",
-        "ratelimit.limiter": "ratelimit.adaptive_rate ratelimit.queue retry",
+        "ratelimit.base": "errors",
+        "ratelimit.concurrency": "",
+        "ratelimit.limiter": "errors ratelimit.adaptive_rate ratelimit.base ratelimit.metronome ratelimit.queue retry",
         "ratelimit.memory": "ratelimit.shared_window",
-        "ratelimit.queue": "",
-        "ratelimit.queueing": "",
+        "ratelimit.metronome": "ratelimit.adaptive_rate ratelimit.base",
+        "ratelimit.queue": "ratelimit.base ratelimit.metronome",
         "ratelimit.setup": (
             "ratelimit.concurrency ratelimit.limiter ratelimit.memory ratelimit.shared_window ratelimit.start settings"
         ),
@@ -92,20 +90,21 @@ KNOWS: dict[str, frozenset[str]] = {
         "ratelimit.start": "ratelimit.memory settings",
         "redact": "",
         "retention": "clip",
+        "selection": "",
         "retry": "",
         "runner": (
             "billing.budget clip errors events failpoints files.mp4 files.sidecar history.matching "
             "history.reconcile history.report ledger money polling.poller polling.schedule providers.base "
-            "ratelimit.answers ratelimit.concurrency ratelimit.limiter retention retry states wording"
+            "providers.paced ratelimit.base ratelimit.concurrency retention retry selection states wording"
         ),
         "sandbox": "errors money",
-        "selection": "",
         "settings": "billing.budget errors money redact",
         "states": "clip errors events",
         "torture": "errors failpoints",
         "views": (
             "billing.audit billing.bill billing.budget billing.prices clip errors events history.report "
-            "ledger money planning retention wording"
+            "ledger money planning polling.schedule providers.models ratelimit.adaptive_rate ratelimit.memory "
+            "retention wording"
         ),
         "wording": "",
     }.items()
@@ -175,8 +174,12 @@ def test_the_core_does_not_name_the_service() -> None:
 @pytest.mark.real_time
 @pytest.mark.parametrize(
     "module",
-    ["batchgen", "batchgen.cli", "batchgen.cli.commands.status", "batchgen.clip", "batchgen.errors", "batchgen.ledger"],
-)
+    [
+        "batchgen", "batchgen.cli", "batchgen.cli.commands.help", "batchgen.cli.commands.status", "batchgen.clip",
+        "batchgen.errors",
+        "batchgen.ledger",
+    ],
+)  # fmt: skip
 def test_what_answers_at_once_imports_nothing_heavy(module: str) -> None:
     """`--version`, completion and `status` answer in about 100 ms."""
     code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"

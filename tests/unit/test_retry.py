@@ -51,6 +51,6 @@ def test_a_wait_is_never_nothing_nor_above_its_cap(attempt: int, dice: float, ba
 
 
 def test_the_promised_tries_are_kept() -> None:
-    """README promises at least six tries of a 500 and at most two of a FAILED."""
+    """The manual promises at least six tries of a 500 and at most two of a FAILED."""
     assert SUBMIT_TRIES >= 6
     assert FREE_RETRIES == 2

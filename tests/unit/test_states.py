@@ -219,6 +219,13 @@ def test_release_frees_money_only_when_the_history_proved_the_absence() -> None:
     assert (freed.held, freed.outcome) == (0, "absent")
 
 
+def test_a_forgotten_clip_keeps_its_reservation() -> None:
+    """The user gives the clip up, but the provider may have charged for it."""
+    request = advance(life(SAMPLES[SubmitStarted], SAMPLES[AnswerLost]), SAMPLES[Forgotten]).request
+    assert request
+    assert (request.held, request.outcome) == (1_250_000, "forgotten")
+
+
 def test_a_missing_file_forgets_the_file_and_nothing_else() -> None:
     """The link and the bill are needed to fetch it again."""
     done = reach(State.DONE)

@@ -20,8 +20,9 @@ import pytest
 from aiohttp import web
 from conformance_table import CASES, GROUPS, NEVER
 
-from batchgen.errors import AccountError, CallError, ClipError, NowError, UsageError
+from batchgen.errors import AccountError, CallError, ClipError, TryAgain, UsageError
 from batchgen.providers.base import Accepted, Completed, Gone, HistoryPage, HistoryRow, Refused, Running
+from batchgen.providers.paced import read_whole
 from batchgen.providers.segmind.client import Segmind
 from batchgen.providers.segmind.parse import find_link
 from batchgen.redact import Secret
@@ -120,7 +121,7 @@ async def play(segmind: Segmind, line: dict[str, Any], tmp_path: Path) -> object
             case _, ["upload-asset"]:
                 return await segmind.upload(audio(tmp_path, "hook.mp3"))
             case _, ["inference-request", "request-history" | "generations"]:
-                return await segmind.history("wan-2.5-t2v", 1_795_000_000, 1_795_000_000)
+                return await read_whole(segmind.history("wan-2.5-t2v", 1_795_000_000, 1_795_000_000))
             case _, ["inference-request", "request-history", request_id]:
                 return await segmind.lookup(request_id)
     except CallError as error:
@@ -152,10 +153,8 @@ def tell(got: object) -> str:
             return f"row {tell(got.outcome)} {sorted(got.params or ())[:2]}"
         case HistoryPage():
             return f"{len(got.rows)} rows, {'whole' if got.whole else 'cut'}"
-        case NowError():
-            return f"NowError {got.kind}"
         case AccountError():
-            return f"AccountError {got.reason}{'' if got.collects else ', collects nothing'}"
+            return f"AccountError {got.problem}{'' if got.collects else ', collects nothing'}"
         case ClipError():
             return f"ClipError{' blocked' if got.blocked else ''}"
         case _:
@@ -197,7 +196,7 @@ async def test_a_refused_connection_is_surely_not_submitted() -> None:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
     async with Segmind(Secret(KEY), base_url=url) as ours:
-        with pytest.raises(NowError) as caught:
+        with pytest.raises(TryAgain) as caught:
             await ours.submit("wan-2.5-t2v", {})
     assert tell(caught.value) == CASES["submit_refused"][1]
 

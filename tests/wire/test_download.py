@@ -10,7 +10,7 @@ from filehost import ETAG, LARGE, SMALL, Host, Reply, check, chunked, cut, downl
 from mp4 import video
 
 from batchgen.download.downloader import Downloader, Expect, _hint
-from batchgen.errors import DownloadError
+from batchgen.errors import BrokenFile, DeadLink, DownloadError, TransferFailed
 
 pytestmark = pytest.mark.real_time
 
@@ -163,7 +163,7 @@ async def test_a_broken_file_is_fetched_anew_and_then_told(
     host.script = [served(BROKEN[name])]
     with pytest.raises(DownloadError, match="no whole video") as caught:
         await downloader.fetch(host.url, tmp_path / "a.mp4")
-    assert caught.value.kind == "broken"
+    assert type(caught.value) is BrokenFile
     assert len(host.seen) >= 3
     assert not list(tmp_path.iterdir())
 
@@ -182,7 +182,7 @@ async def test_more_bytes_than_allowed_are_not_taken(host: Host, tmp_path: Path)
         async with Downloader(loopback=True, backoff_s=0.001, max_bytes=500_000) as downloader:
             with pytest.raises(DownloadError, match="500,000") as caught:
                 await downloader.fetch(host.url, tmp_path / "a.mp4")
-        assert caught.value.kind == "broken"
+        assert type(caught.value) is BrokenFile
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
@@ -191,7 +191,7 @@ async def test_a_dead_link_is_told_at_once(host: Host, downloader: Downloader, t
     host.script = [plain(status)]
     with pytest.raises(DownloadError, match=f"HTTP {status}") as caught:
         await downloader.fetch(host.url, tmp_path / "a.mp4")
-    assert (caught.value.kind, len(host.seen)) == ("dead", 1)
+    assert (type(caught.value), len(host.seen)) == (DeadLink, 1)
     assert "sesame" not in str(caught.value)
 
 
@@ -200,7 +200,7 @@ async def test_a_link_that_dies_midway_keeps_what_came(host: Host, downloader: D
     host.script = [cut(LARGE, 900_000), plain(403), served(LARGE)]
     with pytest.raises(DownloadError) as caught:
         await downloader.fetch(host.url, tmp_path / "a.mp4")
-    assert caught.value.kind == "dead"
+    assert type(caught.value) is DeadLink
     renewed = host.url.replace("sesame", "another")
     check(await downloader.fetch(renewed, tmp_path / "a.mp4"), tmp_path / "a.mp4", LARGE)
     assert host.ranges()[2] == ("bytes=900000-", ETAG)
@@ -220,14 +220,14 @@ async def test_trouble_without_end_is_told(host: Host, downloader: Downloader, t
     host.script = [plain(503)]
     with pytest.raises(DownloadError, match=r"503.*6 tries") as caught:
         await downloader.fetch(host.url, tmp_path / "a.mp4")
-    assert (caught.value.kind, len(host.seen)) == ("trouble", 6)
+    assert (type(caught.value), len(host.seen)) == (TransferFailed, 6)
 
 
 async def test_a_host_that_can_not_be_reached_is_trouble(downloader: Downloader, tmp_path: Path) -> None:
     """A refused connection says nothing about the link."""
     with pytest.raises(DownloadError) as caught:
         await downloader.fetch("http://127.0.0.1:9/a.mp4", tmp_path / "a.mp4")
-    assert caught.value.kind == "trouble"
+    assert type(caught.value) is TransferFailed
 
 
 def test_retry_after_is_read_in_both_forms_and_bounded() -> None:

@@ -18,7 +18,7 @@ from filehost import ETAG, LARGE, SMALL, Host, check, cut, downloader, host, qui
 
 from batchgen.download.downloader import Downloader, Expect, Fetched
 from batchgen.download.part import disk
-from batchgen.errors import DiskFullError, DownloadError
+from batchgen.errors import DiskFullError, DownloadError, NameTaken, TransferFailed
 
 pytestmark = pytest.mark.real_time
 
@@ -148,7 +148,7 @@ async def test_another_file_is_never_overwritten(host: Host, downloader: Downloa
     host.script = [served(SMALL)]
     with pytest.raises(DownloadError, match="another file") as caught:
         await downloader.fetch(host.url, target)
-    assert (caught.value.kind, target.read_bytes()) == ("refused", b"mine")
+    assert (type(caught.value), target.read_bytes()) == (NameTaken, b"mine")
     (tmp_path / "a.mp4.part").unlink()
     target.write_bytes(SMALL)
     check(await downloader.fetch(host.url, target), target, SMALL)
@@ -226,7 +226,7 @@ async def test_a_missing_folder_and_an_endless_name_are_told(
         await downloader.fetch(host.url, tmp_path / "gone" / "a.mp4")
     with pytest.raises(DownloadError, match="nnnn") as caught:
         await downloader.fetch(host.url, tmp_path / ("n" * 300))
-    assert caught.value.kind == "trouble"
+    assert type(caught.value) is TransferFailed
 
 
 LIMITED = """

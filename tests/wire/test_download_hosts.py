@@ -11,7 +11,7 @@ from filehost import SMALL, Host, check, downloader, host, plain, served  # noqa
 from yarl import URL
 
 from batchgen.download import Downloader, addresses
-from batchgen.errors import DownloadError
+from batchgen.errors import AddressRefused, DownloadError
 
 pytestmark = pytest.mark.real_time
 
@@ -33,7 +33,7 @@ async def test_a_redirect_leads_nowhere_else(host: Host, downloader: Downloader,
     host.script = [plain(307, Location=target)]
     with pytest.raises(DownloadError) as caught:
         await downloader.fetch(host.url, tmp_path / "a.mp4")
-    assert caught.value.kind == "refused"
+    assert type(caught.value) is AddressRefused
     assert len(host.seen) == (6 if target == "/again" else 1)
 
 
@@ -49,7 +49,7 @@ async def test_an_address_that_is_not_public_is_refused(tmp_path: Path, url: str
     async with Downloader(backoff_s=0.001) as downloader:
         with pytest.raises(DownloadError) as caught:
             await downloader.fetch(url, tmp_path / "a.mp4")
-    assert caught.value.kind == "refused"
+    assert type(caught.value) is AddressRefused
     assert "pw" not in str(caught.value)
 
 

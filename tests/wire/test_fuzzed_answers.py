@@ -22,23 +22,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_service import KEY, provider, raw_server, serving
 
-from batchgen.errors import AccountError, CallError, ClipError, NowError, UnknownError, UnsureError
+from batchgen.errors import AccountError, CallError, ClipError, TryAgain, UnknownError, UnsureError
 from batchgen.providers.base import Accepted, Completed, Gone, HistoryPage, HistoryRow, Refused, Running
+from batchgen.providers.paced import read_whole
 from batchgen.providers.segmind.client import Segmind
 from batchgen.providers.segmind.parse import Answer
 
 pytestmark = pytest.mark.real_time
 
 OUTCOMES = (Running, Completed, Refused, Gone)
-GET_ERRORS = (NowError, AccountError)
+GET_ERRORS = (TryAgain, AccountError)
 #: Of each call: what it may give, and what it may raise.
 MAY: dict[str, tuple[tuple[type, ...], tuple[type[CallError], ...]]] = {
-    "submit": ((Accepted,), (ClipError, NowError, AccountError, UnsureError)),
+    "submit": ((Accepted,), (ClipError, TryAgain, AccountError, UnsureError)),
     "status": (OUTCOMES, GET_ERRORS),
     "result": (OUTCOMES, GET_ERRORS),
-    "lookup": ((HistoryRow, type(None)), (NowError, UnknownError)),
-    "history": ((HistoryPage,), (NowError, UnknownError)),
-    "upload": ((str,), (NowError, ClipError, AccountError)),
+    "lookup": ((HistoryRow, type(None)), (TryAgain, UnknownError)),
+    "history": ((HistoryPage,), (TryAgain, UnknownError)),
+    "upload": ((str,), (TryAgain, ClipError, AccountError)),
     "balance": ((int,), GET_ERRORS),
 }
 
@@ -58,7 +59,7 @@ async def asked(segmind: Segmind, call: str, wav: Path) -> object:
         "status": lambda: segmind.status("x"),
         "result": lambda: segmind.result("x"),
         "lookup": lambda: segmind.lookup("x"),
-        "history": lambda: segmind.history("m", 1_795_000_000, 1_795_003_600),
+        "history": lambda: read_whole(segmind.history("m", 1_795_000_000, 1_795_003_600)),
         "upload": lambda: segmind.upload(wav),
         "balance": segmind.balance,
     }
@@ -139,9 +140,9 @@ def test_any_answer_is_a_value_or_an_error_of_the_calls_own(
     canned: Any = Canned(Answer(status, raw, headers, whole, segmind._http._redact), headers)
     segmind._http = canned
     came = asyncio.run(asked(segmind, call, wav))
-    if call == "submit" and isinstance(came, ClipError | NowError | AccountError):
+    if call == "submit" and isinstance(came, ClipError | TryAgain | AccountError):
         # Surely not accepted: a refusal, or the API's own 500.
-        assert 400 <= status < 500 or (status == 500 and isinstance(came, NowError))
+        assert 400 <= status < 500 or (status == 500 and isinstance(came, TryAgain))
         assert status not in (408, 409)
 
 
@@ -225,7 +226,7 @@ async def test_what_trickles_without_end_ends_with_the_calls_time(wav: Path, fir
         async with asyncio.timeout(20):
             assert isinstance(await asked(segmind, "submit", wav), UnsureError)
             for call in ("status", "result", "lookup", "history", "balance"):
-                assert isinstance(await asked(segmind, call, wav), NowError | UnknownError)
+                assert isinstance(await asked(segmind, call, wav), TryAgain | UnknownError)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from scripted_service import KEY, MP4, answering, provider, raw_server, serving
 
-from batchgen.errors import CallError, NowError, UnknownError, UnsureError, UsageError
+from batchgen.errors import CallError, TryAgain, UnknownError, UnsureError, UsageError
 from batchgen.providers.base import Accepted, Provider
 from batchgen.providers.segmind.client import Segmind
 from batchgen.redact import Secret
@@ -23,7 +23,7 @@ async def test_a_submission_is_one_post_of_the_flat_parameters() -> None:
     """The body is compact UTF-8, as the vendor's own client sends it."""
     async with serving(answering({"request_id": "abc"})) as server, provider(server.url) as segmind:
         checked: Provider = segmind
-        assert await checked.submit("wan-2.5-t2v", {"prompt": "café 雨", "seed": 7}) == Accepted("abc")
+        assert await checked.submit("wan-2.5-t2v", {"prompt": "café 雨", "seed": 7}, "key") == Accepted("abc")
         (request,) = server.seen
         assert (request.method, request.path) == ("POST", "/v2/wan-2.5-t2v")
         assert request.headers["Content-Type"] == "application/json"
@@ -55,7 +55,7 @@ async def test_the_key_goes_to_no_other_origin_and_not_after_a_redirect() -> Non
             with pytest.raises(UnsureError):
                 await segmind.submit("m", {})
             for call in (segmind.status, segmind.result):
-                with pytest.raises(NowError):
+                with pytest.raises(TryAgain):
                     await call("x")
             with pytest.raises(UnknownError):
                 await segmind.lookup("x")

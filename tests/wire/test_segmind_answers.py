@@ -5,17 +5,26 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from functools import partial
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from scripted_service import KEY, MP4, Handler, answering, drop, provider, raw_server, serving
 
-from batchgen.errors import AccountError, CallError, ClipError, DownloadError, NowError, UnknownError
+from batchgen.errors import (
+    AccountError,
+    CallError,
+    ClipError,
+    DeadLink,
+    DownloadError,
+    RateLimited,
+    ServerError,
+    TryAgain,
+    UnknownError,
+)
 from batchgen.providers.base import Completed, Gone, Running
-from batchgen.ratelimit.answers import Answers
-from batchgen.ratelimit.limiter import Call, Pacer
+from batchgen.providers.paced import PacedProvider, read_whole, whole_history
+from batchgen.ratelimit.limiter import LocalPacer
 
 pytestmark = pytest.mark.real_time
 
@@ -74,7 +83,7 @@ async def test_json_is_no_video_whatever_it_is_called() -> None:
     async with serving(sending(body, "video/mp4")) as server, provider(server.url) as segmind:
         assert await segmind.result("x") == Completed(url=MP4)
     async with serving(sending(b"", "video/mp4")) as server, provider(server.url) as segmind:
-        with pytest.raises(NowError):
+        with pytest.raises(TryAgain):
             await segmind.result("x")
 
 
@@ -94,10 +103,10 @@ async def test_the_key_opens_no_link_but_a_result_of_the_service(url: str) -> No
     [
         (answering({"error": "not found"}, 404), DownloadError),
         (answering({"status": "COMPLETED", "output": MP4}), DownloadError),
-        (answering({"error": "slow down"}, 429), NowError),
-        (answering({"error": "boom"}, 500), NowError),
+        (answering({"error": "slow down"}, 429), RateLimited),
+        (answering({"error": "boom"}, 500), TryAgain),
         (answering({"error": "invalid key"}, 401), AccountError),
-        (drop, NowError),
+        (drop, TryAgain),
     ],
 )
 async def test_what_is_no_video_any_more_is_told_with_its_kind(reply: Handler, error: type[Exception]) -> None:
@@ -109,7 +118,7 @@ async def test_what_is_no_video_any_more_is_told_with_its_kind(reply: Handler, e
             async with opened():
                 pass
     assert KEY not in str(caught.value)
-    assert not isinstance(caught.value, DownloadError) or caught.value.kind == "dead"
+    assert not isinstance(caught.value, DownloadError) or isinstance(caught.value, DeadLink)
 
 
 async def test_a_video_that_breaks_off_is_trouble_of_the_moment_and_names_no_key() -> None:
@@ -118,7 +127,7 @@ async def test_a_video_that_breaks_off_is_trouble_of_the_moment_and_names_no_key
     async with raw_server(head) as url, provider(url) as segmind:
         opened = segmind.video(f"{url}/v2/requests/x")
         assert opened is not None
-        with pytest.raises(NowError, match="broke off") as caught:
+        with pytest.raises(TryAgain, match="broke off") as caught:
             async with opened() as pieces:
                 [piece async for piece in pieces]
     assert caught.value.__cause__ is None and KEY not in repr(caught.value)
@@ -141,7 +150,7 @@ async def test_the_history_is_asked_in_days_and_pages() -> None:
         return web.json_response({"data": [row] if request.query["page"] == "1" else []})
 
     async with serving(reply) as server, provider(server.url) as segmind:
-        page = await segmind.history("m", 1_795_000_000, 1_795_003_600)
+        page = await read_whole(segmind.history("m", 1_795_000_000, 1_795_003_600))
         assert [(row.request_id, row.outcome) for row in page.rows] == [("r1", Running("PENDING", queued=True))]
         assert page.whole
         assert page.server_time is not None
@@ -167,14 +176,14 @@ async def test_audio_is_uploaded_as_a_data_url(name: str, kind: str, field: str,
 
 
 UPLOADS: list[tuple[object, int, type[CallError]]] = [
-    ({}, 200, NowError),
+    ({}, 200, ServerError),
     ({"error": "x"}, 400, ClipError),
     ({"error": "x"}, 413, ClipError),
     ({"error": "x"}, 401, AccountError),
     ({"error": "x"}, 404, AccountError),
-    ({"error": "x"}, 429, NowError),
-    ({"error": "x"}, 502, NowError),
-    ({"error": "x"}, 302, NowError),
+    ({"error": "x"}, 429, RateLimited),
+    ({"error": "x"}, 502, ServerError),
+    ({"error": "x"}, 302, ServerError),
 ]
 
 
@@ -217,7 +226,7 @@ async def test_the_balance_is_micro_dollars(data: object, status: int, expected:
 
 @pytest.mark.parametrize(
     ("data", "status", "kind"),
-    [({}, 200, NowError), ({"credits": "?"}, 200, NowError), ([], 200, NowError), ({}, 401, AccountError)],
+    [({}, 200, ServerError), ({"credits": "?"}, 200, ServerError), ([], 200, ServerError), ({}, 401, AccountError)],
 )
 async def test_a_balance_that_is_not_told_is_not_zero(data: object, status: int, kind: type[CallError]) -> None:
     """Zero would stop a batch that could go on."""
@@ -232,9 +241,9 @@ async def test_the_wait_of_a_429_comes_with_the_error() -> None:
     reply = answering({"error": "slow down"}, 429, headers={"Retry-After": "7"})
     async with serving(reply) as server, provider(server.url) as segmind:
         for call in (segmind.submit("m", {}), segmind.status("x")):
-            with pytest.raises(NowError) as caught:
+            with pytest.raises(TryAgain) as caught:
                 await call
-            assert (caught.value.kind, caught.value.retry_after) == ("rate", 7.0)
+            assert (type(caught.value), caught.value.retry_after) == (RateLimited, 7.0)
 
 
 @pytest.mark.parametrize(("status", "text"), [(429, "rate_limit_exceeded"), (403, "too many requests, slow down")])
@@ -242,10 +251,10 @@ async def test_a_history_that_refuses_for_being_too_quick_says_so_and_for_how_lo
     """It is no broken history: the account is asked to wait, as by any other call."""
     reply = answering({"error": text}, status, headers={"Retry-After": "90"})
     async with serving(reply) as server, provider(server.url) as segmind:
-        for call in (segmind.lookup("x"), segmind.history("m", 0.0, 1.0)):
-            with pytest.raises(NowError) as caught:
+        for call in (segmind.lookup("x"), read_whole(segmind.history("m", 0.0, 1.0))):
+            with pytest.raises(TryAgain) as caught:
                 await call
-            assert (caught.value.kind, caught.value.retry_after) == ("rate", 90.0)
+            assert (type(caught.value), caught.value.retry_after) == (RateLimited, 90.0)
         assert len(server.seen) == 2
 
 
@@ -253,12 +262,12 @@ async def test_a_history_that_refuses_for_being_too_quick_says_so_and_for_how_lo
 async def test_a_history_that_is_closed_or_broken_is_no_refusal_for_being_too_quick(status: int) -> None:
     """To wait would not open it; nothing may be concluded."""
     async with serving(answering({"error": "forbidden"}, status)) as server, provider(server.url) as segmind:
-        for call in (segmind.lookup("x"), segmind.history("m", 0.0, 1.0)):
+        for call in (segmind.lookup("x"), read_whole(segmind.history("m", 0.0, 1.0))):
             with pytest.raises(UnknownError):
                 await call
 
 
-async def test_two_pages_and_a_refusal_are_told_with_the_third_grant() -> None:
+async def test_two_pages_and_a_refusal_are_reported_with_the_third_permit() -> None:
     """Loopback to pacer: the rate is halved, the hint is obeyed, and the reading begins anew."""
     queries: list[str] = []
 
@@ -270,11 +279,11 @@ async def test_two_pages_and_a_refusal_are_told_with_the_third_grant() -> None:
         ids = [f"p{page}-{n}" for n in range(100 if page < 3 else 0)]
         return web.json_response({"data": [{"request_id": each, "model_status": "COMPLETED"} for each in ids]})
 
-    pacer = Pacer(60_000, dice=lambda: 0.0)
+    pacer = LocalPacer(60_000, dice=lambda: 0.0)
     pacing = asyncio.get_running_loop().create_task(pacer.run())
     async with serving(reply) as server, provider(server.url) as segmind:
-        page = await Answers(pacer).insisting(Call.HISTORY, partial(segmind.history, "m", 0.0, 1.0))
+        page = await whole_history(PacedProvider(segmind, pacer), "m", 0.0, 1.0)
     pacing.cancel()
     assert queries == ["1", "2", "3", "1", "2", "3"]
     assert (len(page.rows), page.whole) == (200, True)
-    assert pacer.rate < 60_000
+    assert pacer.snapshot().rpm < 60_000

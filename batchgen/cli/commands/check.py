@@ -1,4 +1,4 @@
-"""`batchgen check`: is the manifest sound, and everything that it names? Spends nothing, writes nothing."""
+"""`batchgen check`: validate the manifest and the files it uses. Spends nothing, writes nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli import output
+from batchgen.cli.batch import command_line
+from batchgen.cli.options import json_option, manifest_argument
 from batchgen.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -14,12 +16,12 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@common.manifest_argument
-@common.json_option
+@manifest_argument
+@json_option
 def check(manifest: str, *, as_json: bool) -> None:
-    """Check a manifest and every file that it names; all faults at once, with file, line and column.
+    """Validate a manifest and the files it uses; all faults at once, with file, line and column.
 
-    Exit code 0 when it can run (warnings are told), 2 when not.
+    Exit code 0 when it can run (warnings are printed), 2 when not.
     """
     from batchgen import manifest as manifests
     from batchgen.settings import find_manifest
@@ -30,19 +32,20 @@ def check(manifest: str, *, as_json: bool) -> None:
         read = manifests.load(path)
     except ManifestError as error:
         if as_json:
-            common.put(
-                common.json_text({"schema_version": 1, "ok": False, "faults": _faults(error.faults), "warnings": []})
+            output.put(
+                output.json_text({"schema_version": 1, "ok": False, "faults": _faults(error.faults), "warnings": []})
             )
         raise
     if as_json:
         warnings = _faults(read.warnings)
         obj = {"schema_version": 1, "ok": True, "clips": len(read.wanted), "faults": [], "warnings": warnings}
-        common.put(common.json_text(obj))
+        output.put(output.json_text(obj))
         return
     for warning in read.warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(f"{path.name} is sound: {plural(len(read.wanted), 'clip')}, {plural(len(read.warnings), 'warning')}.")
-    click.echo(f"Next: batchgen plan {manifest}")
+    noted = f", {plural(len(read.warnings), 'warning')}" if read.warnings else ""
+    click.echo(f"{path.name} is valid: {plural(len(read.wanted), 'clip')}{noted}.")
+    click.echo(f"Next: {command_line('plan', manifest)}")
 
 
 def _faults(faults: list[Fault]) -> list[dict[str, Any]]:

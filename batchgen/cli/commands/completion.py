@@ -10,7 +10,7 @@ from click.shell_completion import get_completion_class
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the completion script, as in: eval "$(batchgen completion bash)"."""
+    """Print the completion script of a shell, as in: eval "$(batchgen completion bash)"."""
     kind = get_completion_class(shell)
     if kind is None:  # the choice above forbids it
         raise click.UsageError(f"no completion for {shell}")

@@ -1,4 +1,4 @@
-"""`batchgen doctor`: is this machine, this account and this batch fit for a night? Spends nothing."""
+"""`batchgen doctor`: are this machine, this account and this batch ready for a night? Spends nothing."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli import output
+from batchgen.cli.options import base_url_option, folder_option, json_option
 from batchgen.errors import BatchgenError, CallError, Exit, UsageError
 
 if TYPE_CHECKING:
     from batchgen.providers.segmind.client import Segmind
     from batchgen.redact import Secret
 
-#: Less than this is little for a night (bytes).
+#: Less than this may not be enough for a night (bytes).
 LITTLE_DISK = 2 * 2**30
 #: A clock that is off by more makes expiry times wrong (seconds).
 CLOCK_OFF_S = 60.0
-#: The documented shape of a key; others are tried all the same.
+#: The documented shape of a key; others are tried anyway.
 KEY_SHAPE = "SG_ and 16 or more of 0-9 a-f"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at: fine, worth a warning, or in the way of a run."""
+    """One thing that was checked: fine, worth a warning, or in the way of a run."""
 
     about: str
     level: str  #: ok, warning, error
@@ -39,13 +40,13 @@ class Finding:
 
 @click.command("doctor")
 @click.argument("manifest", metavar="[MANIFEST]", required=False)
-@common.folder_option
-@click.option("--base-url", envvar="SEGMIND_BASE_URL", help="Another origin in place of https://api.segmind.com.")
-@common.json_option
+@folder_option
+@base_url_option
+@json_option
 def doctor(manifest: str | None, folder: Path | None, *, base_url: str | None, as_json: bool) -> None:
     """Check key, balance, clock, disk and media; with a MANIFEST also the batch's ledger.
 
-    Asks the service for the balance only, which is free. Exit code 0 when a run can start, 2 when not.
+    Its only API call asks for the balance, which is free. Exit code 0 when a run can start, 2 when not.
     """
     place = _place(manifest, folder)
     findings = [*_python(), *_media(), *_disk(place), *_ledger(place if manifest or folder else None)]
@@ -53,11 +54,10 @@ def doctor(manifest: str | None, folder: Path | None, *, base_url: str | None, a
     bad = any(finding.level == "error" for finding in findings)
     if as_json:
         obj = {"schema_version": 1, "ok": not bad, "findings": [asdict(finding) for finding in findings]}
-        common.put(common.json_text(obj))
+        output.put(output.json_text(obj))
     else:
         for finding in findings:
-            mark = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}[finding.level]
-            click.echo(f"{mark}  {finding.about:<8}  {finding.text}")
+            click.echo(f"{finding.level:<7}  {finding.about:<8}  {finding.text}")
     sys.exit(Exit.USAGE if bad else Exit.OK)
 
 
@@ -80,7 +80,7 @@ def _media() -> Iterator[Finding]:
     try:
         import av
     except ImportError:
-        text = "PyAV is missing: the sandbox serves small ready-made clips; pip install '.[media]' renders them"
+        text = "PyAV is not installed: the sandbox serves small ready-made clips. To render: pip install '.[media]'"
         yield Finding("media", "warning", text)
     else:
         yield Finding("media", "ok", f"PyAV {av.__version__}")
@@ -93,12 +93,14 @@ def _disk(place: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(there).free
     text = f"{size(free)} free at {there}"
     yield (
-        Finding("disk", "warning", f"{text}: little for a night") if free < LITTLE_DISK else Finding("disk", "ok", text)
+        Finding("disk", "warning", f"{text}: this may not be enough for a night")
+        if free < LITTLE_DISK
+        else Finding("disk", "ok", text)
     )
 
 
 def _ledger(folder: Path | None) -> Iterator[Finding]:
-    """Walk the ledger, hold it against its log, and look at what its drive means for it."""
+    """Check the ledger, compare it with its journal, and check the drive that it is on."""
     from batchgen.ledger import filesystem, integrity, journal
     from batchgen.ledger.lock import holder
 
@@ -116,46 +118,46 @@ def _ledger(folder: Path | None) -> Iterator[Finding]:
     except BatchgenError as error:
         yield Finding("ledger", "error", str(error))
         return
-    yield Finding("ledger", "ok", f"{path} is sound" + (f", and held by {who}" if who else ""))
+    yield Finding("ledger", "ok", f"{path} is intact" + (f"; in use by {who}" if who else ""))
     if not (folder / journal.FILE).exists():
-        yield Finding("log", "warning", f"{folder / journal.FILE} is missing; the next run writes it anew")
+        yield Finding("log", "warning", f"{folder / journal.FILE} is missing; the next run writes a new one")
     elif who is None:  # a run writes both, one after the other
         yield from _agreement(folder)
 
 
 def _agreement(folder: Path) -> Iterator[Finding]:
-    """Hold log and spill file against the ledger."""
+    """Compare journal and spill file with the ledger."""
     from batchgen.ledger.agreement import compare
     from batchgen.views.text import plural
 
     try:
         found = compare(folder)
     except (BatchgenError, OSError) as error:
-        yield Finding("log", "warning", f"can't be held against the ledger ({error})")
+        yield Finding("log", "warning", f"cannot be compared with the ledger ({error})")
         return
     if found.other:
-        told = f"tells {plural(found.other, 'event')} otherwise than the ledger: one of them was changed"
-        yield Finding("log", "error", f"{told}. Move ledger.db away and `batchgen recover` builds it from the log")
+        what = f"differs from the ledger in {plural(found.other, 'event')}: one of the two was changed"
+        yield Finding("log", "error", f"{what}. To rebuild the ledger from it: move ledger.db away, `batchgen recover`")
     elif found.missing or found.damaged:
-        told = f"lacks {plural(found.missing, 'event')}, {plural(found.damaged, 'line')} of it damaged"
-        yield Finding("log", "warning", f"{told}; the ledger has them all")
+        what = f"lacks {plural(found.missing, 'event')}; {plural(found.damaged, 'line')} damaged"
+        yield Finding("log", "warning", f"{what}. The ledger is complete")
     else:
         yield Finding("log", "ok", f"agrees with the ledger ({plural(found.events, 'event')})")
     if found.spilled:
-        told = f"{plural(found.spilled, 'request id')} that the ledger could not take; the next run takes them up"
-        yield Finding("spill", "warning", told)
+        what = f"{plural(found.spilled, 'request id')} could not be written to the ledger; the next run adds them"
+        yield Finding("spill", "warning", what)
 
 
 async def _account(place: Path, base_url: str | None) -> list[Finding]:
-    """Look at the key, the balance and the clocks."""
+    """Check the key, the balance and the clocks."""
     from batchgen.providers.segmind.client import DEFAULT_BASE, Segmind
     from batchgen.settings import find_key
 
     try:
         key = find_key(place.parent) or find_key(place)
         if key is None:
-            hint = "set SEGMIND_API_KEY, or write it to .env beside the manifest"
-            return [Finding("key", "error", f"none: {hint} (--sandbox needs none)")]
+            hint = "set SEGMIND_API_KEY, or write it to .env next to the manifest"
+            return [Finding("key", "error", f"not found: {hint} (--sandbox needs none)")]
         provider = Segmind(key, base_url=base_url or DEFAULT_BASE)
     except UsageError as error:
         return [Finding("key", "error", str(error))]
@@ -167,9 +169,9 @@ def _key(key: Secret) -> Iterator[Finding]:
     import re
 
     if re.fullmatch(r"SG_[0-9a-f]{16,}", key.get_secret_value()):
-        yield Finding("key", "ok", "found, of the documented shape (it is never shown)")
+        yield Finding("key", "ok", "found, in the documented format (it is never shown)")
     else:
-        yield Finding("key", "warning", f"found, but it does not look like one ({KEY_SHAPE}); it is tried all the same")
+        yield Finding("key", "warning", f"found, but not in the documented format ({KEY_SHAPE}); it is tried anyway")
 
 
 async def _balance(provider: Segmind) -> list[Finding]:
@@ -180,7 +182,7 @@ async def _balance(provider: Segmind) -> list[Finding]:
     except CallError as error:
         return [Finding("balance", "error", f"{provider.origin}: {error}")]
     level = "ok" if credits_left else "warning"
-    return [Finding("balance", level, f"{usd(credits_left)} of credits; the service accepts the key")]
+    return [Finding("balance", level, f"{usd(credits_left)} in credits; the service accepts the key")]
 
 
 def _clock(provider: Segmind) -> Iterator[Finding]:
@@ -188,6 +190,6 @@ def _clock(provider: Segmind) -> Iterator[Finding]:
         return
     off = time.time() - provider.server_time
     if abs(off) > CLOCK_OFF_S:
-        yield Finding("clock", "warning", f"is {off:+.0f} s off the service's: set it, or expiry times are wrong")
+        yield Finding("clock", "warning", f"{off:+.0f} s off the service's clock: set it, or expiry times are wrong")
     else:
-        yield Finding("clock", "ok", "agrees with the service's")
+        yield Finding("clock", "ok", "agrees with the service's clock")

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli import output
+from batchgen.cli.batch import ledger_folder
+from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
 from batchgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,26 +23,26 @@ _FORMATS = ("csv", "jsonl", "parquet")
 
 
 @click.command("export")
-@common.manifest_argument
-@common.folder_option
-@common.sandbox_option
+@manifest_argument
+@folder_option
+@sandbox_option
 @click.option(
     "--format",
     "kind",
     envvar="BATCHGEN_FORMAT",
     type=click.Choice(_FORMATS),
-    metavar="csv|jsonl|parquet",
-    help="[default: by FILE's ending, else csv]",
+    metavar="FORMAT",
+    help="csv, jsonl or parquet. [default: by the ending of FILE]",
 )
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where to; without it, standard output.",
+    help="Output file. [default: standard output]",
 )
-@click.option("--force", is_flag=True, help="Overwrite a FILE that is there already.")
-@click.option("--urls", is_flag=True, help="The files' links, too: they expire, and may hold a secret.")
-@common.json_option
+@click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
+@click.option("--urls", is_flag=True, help="Include the links of the files: they expire, and may be secret.")
+@json_option
 def export(
     manifest: str,
     folder: Path | None,
@@ -52,9 +54,9 @@ def export(
     urls: bool,
     as_json: bool,
 ) -> None:
-    """Write every request that was ever made as a row of a table: clip, parameters, times, money, file.
+    """Write every request of the batch as a row of a table: clip, parameters, times, money, file.
 
-    Works beside a live run. In CSV, a text that a spreadsheet would take for a formula gets an apostrophe before it.
+    Works during a run. In CSV, a text that a spreadsheet would take for a formula gets an apostrophe before it.
     """
     from batchgen.ledger.reader import Reader
     from batchgen.views import export as table
@@ -62,7 +64,7 @@ def export(
 
     kind = kind or _by_ending(out)
     _check(kind, out, force=force, as_json=as_json)
-    reader = Reader(common.ledger_folder(manifest, folder, sandbox=sandbox))
+    reader = Reader(ledger_folder(manifest, folder, sandbox=sandbox))
     counter = _Counter(table.rows(reader.requests(), urls=urls))
     try:
         if out is None:
@@ -73,11 +75,11 @@ def export(
     finally:
         reader.close()
     obj = {"schema_version": 1, "rows": counter.count, "format": kind, "file": str(out)}
-    common.answer(obj, lambda: f"{plural(counter.count, 'request')} written to {out}.", as_json=as_json)
+    output.answer(obj, lambda: f"{plural(counter.count, 'request')} written to {out}.", as_json=as_json)
 
 
 class _Counter:
-    """Passes rows on, and knows how many there were."""
+    """Passes rows on and counts them."""
 
     def __init__(self, table: Iterable[list[Value]]) -> None:
         self._table = table
@@ -98,12 +100,12 @@ def _check(kind: str, out: Path | None, *, force: bool, as_json: bool) -> None:
     """Refuse before anything is written.
 
     Raises:
-        UsageError: what was asked for can't be, or would overwrite a file.
+        UsageError: the options contradict each other, or a file would be overwritten.
     """
     if out is None and (kind == "parquet" or as_json):
-        raise UsageError(f"{'Parquet' if kind == 'parquet' else '--json'} goes with a file: say --out FILE")
+        raise UsageError(f"{'Parquet' if kind == 'parquet' else '--json'} needs a file", tip="pass --out FILE")
     if out is not None and out.exists() and not force:
-        raise UsageError(f"{out} is there already: name another file, or say --force")
+        raise UsageError(f"{out} already exists", tip="name another file, or pass --force to overwrite it")
 
 
 def _print(pieces: Iterable[bytes]) -> None:
@@ -113,25 +115,24 @@ def _print(pieces: Iterable[bytes]) -> None:
 
 
 def _write(kind: str, path: Path, columns: Mapping[str, str], table: Iterable[list[Value]]) -> None:
-    from batchgen.views.export import WRITERS
+    from batchgen.views.export import WRITERS, write_parquet
 
-    if kind == "parquet":
-        try:
-            from batchgen.views.export import write_parquet
-        except ModuleNotFoundError as error:
-            if not (error.name or "").startswith("pyarrow"):
-                raise
-            message = "Parquet needs pyarrow: install '.[parquet]' from the clone, or export csv or jsonl"
-            raise UsageError(message) from None
-        write_parquet(path, columns, table)
+    if kind != "parquet":
+        with path.open("wb") as file:
+            file.writelines(WRITERS[kind](columns, table))
         return
-    with path.open("wb") as file:
-        file.writelines(WRITERS[kind](columns, table))
+    try:
+        write_parquet(path, columns, table)
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("pyarrow"):
+            raise
+        tip = "install '.[parquet]' from the clone, or export csv or jsonl"
+        raise UsageError("Parquet needs pyarrow, which is not installed", tip=tip) from None
 
 
 @contextmanager
 def _replacing(out: Path) -> Iterator[Path]:
-    """Write beside a file, and put it in its place only when it is whole.
+    """Write to a file next to `out`, and rename it when it is complete.
 
     Raises:
         UsageError: it can't be written.

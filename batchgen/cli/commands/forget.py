@@ -1,4 +1,4 @@
-"""`batchgen forget`: give clips in doubt up; what they may have cost stays in the bill."""
+"""`batchgen forget`: stop looking for unconfirmed or lost clips; what they may have cost stays in the bill."""
 
 from __future__ import annotations
 
@@ -7,39 +7,41 @@ from pathlib import Path
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli import output
+from batchgen.cli.batch import is_sandbox, ledger_folder
+from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option, yes_option
 
 
 @click.command("forget")
-@common.manifest_argument
+@manifest_argument
 @click.argument("clips", metavar="CLIP...", nargs=-1, required=True)
-@common.folder_option
-@common.sandbox_option
-@click.option("--yes", is_flag=True, help="Don't ask.")
-@common.json_option
+@folder_option
+@sandbox_option
+@yes_option
+@json_option
 def forget(
     manifest: str, clips: tuple[str, ...], folder: Path | None, *, sandbox: bool, yes: bool, as_json: bool
 ) -> None:
-    """Give unconfirmed or lost clips up, named by their file names or globs: they are looked for no more.
+    """Stop looking for unconfirmed or lost clips, named by their file names or globs. They stay in the bill.
 
-    What is reserved for them stays in the bill, since they may have been charged. `retry --forgotten` makes
-    such a clip again, and may pay for it again.
+    What is reserved for them stays reserved, since they may have been charged. `retry --forgotten` generates such
+    a clip again, and may pay for it again.
     """
     from batchgen.events import Forgotten
-    from batchgen.ledger import Ledger
+    from batchgen.ledger import SqliteLedger
     from batchgen.money import usd
     from batchgen.planning import retakes
     from batchgen.views.text import dollars, one_line, plural
 
-    ledger = Ledger(common.ledger_folder(manifest, folder, sandbox=sandbox))
+    ledger = SqliteLedger(ledger_folder(manifest, folder, sandbox=sandbox))
     try:
-        ledger.recover()  # what a killed run was submitting is in doubt, too
+        ledger.recover()  # what a killed run was submitting is unconfirmed, too
         chosen = retakes.in_doubt(ledger.clips(), clips)
-        held = sum(clip.request.held for clip in chosen if clip.request)
-        if not (yes or common.is_sandbox(ledger)):
-            common.agree(
-                f"{plural(len(chosen), 'clip')} may have been paid for; {usd(held)} stays reserved in the bill",
-                "Give up?",
+        reserved = sum(clip.request.held for clip in chosen if clip.request)
+        if not (yes or is_sandbox(ledger)):
+            output.agree(
+                f"{plural(len(chosen), 'clip')} may have been paid for; {usd(reserved)} stays reserved in the bill",
+                "Stop looking?",
             )
 
         async def give_up() -> None:
@@ -50,7 +52,7 @@ def forget(
         asyncio.run(give_up())
     finally:
         ledger.close()
-    told = [
+    rows = [
         {
             "clip": clip.wanted.name,
             "was": str(clip.state),
@@ -62,6 +64,6 @@ def forget(
 
     def text() -> str:
         names = ", ".join(one_line(clip.wanted.name) for clip in chosen)
-        return f"Given up: {names}. {usd(held)} stays reserved for them, since they may have been charged."
+        return f"No longer looking for {names}. {usd(reserved)} stays reserved: they may have been charged."
 
-    common.answer({"schema_version": 1, "forgotten": told}, text, as_json=as_json)
+    output.answer({"schema_version": 1, "forgotten": rows}, text, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`batchgen init`: a manifest to start from, and its schema for editors."""
+"""`batchgen init`: an example manifest to start from, and its schema for editors."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 
 import rich_click as click
 
+from batchgen.cli.batch import command_line
 from batchgen.errors import UsageError
 
 
 @click.command("init")
 @click.argument("name", metavar="NAME")
-@click.option("--force", is_flag=True, help="Overwrite a manifest that is there already.")
+@click.option("--force", is_flag=True, help="Overwrite an existing manifest.")
 def init(name: str, *, force: bool) -> None:
-    """Write an annotated manifest, jobs/NAME.yaml, and batchgen.schema.json beside it for your editor.
+    """Write an annotated example manifest, jobs/NAME.yaml, and batchgen.schema.json next to it for your editor.
 
     NAME may also be a path that ends in .yaml.
     """
@@ -22,7 +23,7 @@ def init(name: str, *, force: bool) -> None:
 
     path = Path(name) if name.endswith((".yaml", ".yml")) else Path("jobs") / f"{name}.yaml"
     if path.exists() and not force:
-        raise UsageError(f"{path} is there already; choose another name, or say --force to overwrite it")
+        raise UsageError(f"{path} already exists", tip="choose another name, or pass --force to overwrite it")
     text = manifests.template(path.stem)
     schema = json.dumps(manifests.json_schema(), ensure_ascii=False, indent=2) + "\n"
     try:
@@ -30,6 +31,7 @@ def init(name: str, *, force: bool) -> None:
         path.write_text(text, encoding="utf-8")
         (path.parent / "batchgen.schema.json").write_text(schema, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{path} can't be written: {error.strerror}") from None
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     click.echo(f"Wrote {path} and {path.parent / 'batchgen.schema.json'}.")
-    click.echo(f"Next: edit it, then `batchgen check {path}`, or try it free: `batchgen run {path} --sandbox`")
+    click.echo(f"Next: edit it, then {command_line('check', str(path))}")
+    click.echo(f"Or try it free: {command_line('run', str(path), sandbox=True)}")

@@ -1,4 +1,4 @@
-"""`batchgen reconcile`: settle unconfirmed and lost clips from the account's request history. Never submits."""
+"""`batchgen reconcile`: find unconfirmed and lost clips in the account's request history. Never submits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli import output
+from batchgen.cli.batch import command_line, opened
+from batchgen.cli.options import (
+    folder_option,
+    history_settle_option,
+    json_option,
+    manifest_argument,
+    sandbox_option,
+    service_options,
+    verbosity_options,
+)
 
 if TYPE_CHECKING:
     from batchgen.clip import State
@@ -17,19 +27,13 @@ if TYPE_CHECKING:
 
 
 @click.command("reconcile")
-@common.manifest_argument
-@common.folder_option
-@common.sandbox_option
-@click.option("--base-url", envvar="SEGMIND_BASE_URL", help="Another origin in place of https://api.segmind.com.")
-@click.option("--history-url", envvar="SEGMIND_HISTORY_URL", hidden=True)
-@click.option(
-    "--history-settle",
-    type=common.Finite(0),
-    metavar="SECONDS",
-    help="How long the history may lag. [default: 7200]",
-)
-@common.json_option
-@common.verbosity_options
+@manifest_argument
+@folder_option
+@sandbox_option
+@service_options
+@history_settle_option
+@json_option
+@verbosity_options
 def reconcile(
     manifest: str,
     folder: Path | None,
@@ -42,12 +46,10 @@ def reconcile(
     verbose: int,
     quiet: bool,
 ) -> None:
-    """Look for unconfirmed and lost clips in the account's request history.
+    """Look for unconfirmed and lost clips in the account's request history. Never submits anything.
 
-    What is found goes on its way (the next `run` collects it); what is not stays as it is, with what was
-    looked at. Nothing is ever submitted.
+    The next `run` downloads what is found; what is not found stays as it is, with a note of what was checked.
     """
-    from batchgen.cli.batch import opened
     from batchgen.views.doubts import doubt_lines
     from batchgen.views.text import ascii_only, plural
 
@@ -63,13 +65,16 @@ def reconcile(
 
     def text() -> str:
         found = [f"{row['clip']}: {row['was']} → {row['now']} ({row['note']})" for row in rows if _settled(row)]
-        left = doubt_lines([row for row in rows if not _settled(row)], common.width(), time.time(), None)
-        summary = f"{plural(len(rows), 'clip')} in doubt, {len(found)} settled."
-        following = common.command_line("run" if found else "status", manifest, folder, sandbox=sandbox)
-        told = "\n".join([*found, *left, summary, *([f"Next: {following}"] if rows else [])])
-        return ascii_only(told) if common.plain_ascii() else told
+        left_over = [row for row in rows if not _settled(row)]
+        left = doubt_lines(left_over, output.width(), time.time(), None)
+        if not rows:
+            return "Nothing to check: no clip is unconfirmed or lost."
+        summary = f"Checked {plural(len(rows), 'clip')}: {len(found)} resolved, {len(left_over)} open."
+        following = command_line("run" if found else "status", manifest, folder, sandbox=sandbox)
+        lines = "\n".join([*found, *left, summary, f"Next: {following}"])
+        return ascii_only(lines) if output.plain_ascii() else lines
 
-    common.answer({"schema_version": 1, "clips": rows}, text, as_json=as_json)
+    output.answer({"schema_version": 1, "clips": rows}, text, as_json=as_json)
 
 
 def _settled(row: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""`batchgen recover`: build a new ledger from the log of a damaged one. Nothing is deleted, nothing is submitted."""
+"""`batchgen recover`: rebuild a damaged ledger from its journal. Nothing is deleted, nothing is submitted."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli import output
+from batchgen.cli.batch import command_line, ledger_folder
+from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option, yes_option
 
 if TYPE_CHECKING:
     from batchgen.ledger.recovery.rebuild import Recovered
 
 
 @click.command("recover")
-@common.manifest_argument
-@common.folder_option
-@common.sandbox_option
-@click.option("--yes", is_flag=True, help="Don't ask.")
-@common.json_option
+@manifest_argument
+@folder_option
+@sandbox_option
+@yes_option
+@json_option
 def recover(manifest: str, folder: Path | None, *, sandbox: bool, yes: bool, as_json: bool) -> None:
-    """Build a new ledger where the old one is damaged, gone, or an older copy.
+    """Build a new ledger when the old one is damaged, gone, or an older copy.
 
-    From its log, from what can still be read of it, and from the files beside it. The damaged one is moved aside,
-    never deleted. The next run asks the account's history for what may be missing before it submits anything.
+    It is built from the journal, from what can still be read of the old ledger, and from the files next to it. The old
+    one is moved aside, never deleted. The next run checks the account's history before it submits anything.
     """
     from batchgen import manifest as manifests
     from batchgen.ledger.lock import holder
@@ -32,15 +34,15 @@ def recover(manifest: str, folder: Path | None, *, sandbox: bool, yes: bool, as_
     from batchgen.ledger.recovery.rebuild import recover as rebuild
     from batchgen.settings import find_manifest
 
-    where = common.ledger_folder(manifest, folder, sandbox=sandbox)
+    where = ledger_folder(manifest, folder, sandbox=sandbox)
     if holder(where) is None:  # else the lock says who holds it
         fault = fault_of(where)
         if not yes:
-            common.agree(fault, "Build a new one and move this one aside?")
+            output.agree(fault, "Build a new one and move this one aside?")
     wanted = manifests.load(find_manifest(manifest)).wanted
     done = rebuild(where, wanted)
-    following = common.command_line("run", manifest, folder, sandbox=sandbox)
-    common.answer(_object(done), lambda: _text(done, following), as_json=as_json)
+    following = command_line("run", manifest, folder, sandbox=sandbox)
+    output.answer(_object(done), lambda: _text(done, following), as_json=as_json)
 
 
 def _object(done: Recovered) -> dict[str, Any]:
@@ -63,15 +65,17 @@ def _text(done: Recovered, following: str) -> str:
     from batchgen.views.text import plural
 
     states = ", ".join(f"{count} {state}" for state, count in done.states.items()) or "none"
-    lines = [f"A new ledger was built; the damaged one is in {done.aside}", f"Clips: {states}"]
+    lines = [f"Built a new ledger. The old one was moved to {done.aside}", f"Clips: {states}"]
     damaged = f" ({done.bad_lines} of them damaged)" if done.bad_lines else ""
-    read = f"Read: {plural(done.log_lines, 'line')} of the log{damaged}, {done.from_ledger} more events of the ledger"
-    lines.append(f"{read}; {plural(done.requests, 'request id')} known")
+    more = plural(done.from_ledger, "more event")
+    read = f"Read: {plural(done.log_lines, 'line')} of the journal{damaged}, {more} from the old ledger"
+    lines.append(f"{read}; {plural(done.requests, 'request id')}")
     if done.holes:
         named = ", ".join(done.holes[:10]) + (f" and {len(done.holes) - 10} more" if len(done.holes) > 10 else "")
-        lines.append(f"Something is missing of {plural(len(done.holes), 'clip')}: {named}")
-    lines.append("The next run collects what was paid for. It asks the history for what may be missing before it")
-    lines.append(f"submits anything new. Next: {following}")
+        lines.append(f"Incomplete: {plural(len(done.holes), 'clip')}: {named}")
+    lines.append("The next run downloads what was paid for. It checks the account history for missing requests")
+    lines.append("before it submits anything new.")
+    lines.append(f"Next: {following}")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""`batchgen report`: the morning's report, and the bill. Reads the ledger; submits and changes nothing."""
+"""`batchgen report`: the night in numbers, and the bill. Reads the ledger; submits and changes nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli import output
+from batchgen.cli.batch import is_sandbox, ledger_folder
+from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option, service_options
 
 if TYPE_CHECKING:
     from batchgen.billing.audit import Audit
@@ -19,17 +21,16 @@ _BY = ("clip", "prompt", "cell", "day", "model", "take")
 
 
 @click.command("report")
-@common.manifest_argument
-@common.folder_option
-@common.sandbox_option
-@click.option("--bill", is_flag=True, help="The bill: estimated, charged, free, reserved, and what is not known.")
+@manifest_argument
+@folder_option
+@sandbox_option
+@click.option("--bill", is_flag=True, help="Show the bill: charged, reserved, free, unknown.")
 @click.option(
-    "--by", type=click.Choice(_BY), metavar="|".join(_BY), help="With --bill: add it up by this. [default: prompt]"
+    "--by", type=click.Choice(_BY), metavar="FIELD", help="Group the bill by clip, prompt, cell, day, model or take."
 )
-@click.option("--audit", is_flag=True, help="With --bill: hold it against the account's request history.")
-@click.option("--base-url", envvar="SEGMIND_BASE_URL", help="Another origin than the batch's own, for --audit.")
-@click.option("--history-url", envvar="SEGMIND_HISTORY_URL", hidden=True)
-@common.json_option
+@click.option("--audit", is_flag=True, help="Compare the bill with the account's request history.")
+@service_options
+@json_option
 def report(
     manifest: str,
     folder: Path | None,
@@ -42,15 +43,14 @@ def report(
     history_url: str | None,
     as_json: bool,
 ) -> None:
-    """Tell how the night went: counts, money, doubts, failures by cause, and where the files are.
+    """Show how the night went: counts, money, failures by cause, open questions, and where the files are.
 
-    With --bill, what it cost: every request, to the last digit, by clip, prompt, matrix cell, day, model or take.
-    With --audit, what the account's own history says of it; nothing is changed, and where the history can't be read,
-    that is what the audit says.
+    With --bill: what it cost, every request to the last digit, grouped by clip, prompt, cell, day, model or take.
+    With --audit: whether the account's own history agrees. Nothing is changed.
     """
     from batchgen.ledger.reader import Reader
 
-    where = common.ledger_folder(manifest, folder, sandbox=sandbox)
+    where = ledger_folder(manifest, folder, sandbox=sandbox)
     reader = Reader(where)
     try:
         if bill or by or audit:
@@ -68,23 +68,23 @@ def _bill(reader: Reader, by: str, asked: dict[str, Any] | None, arg: str, *, as
     made = made_by(reader, by)
     about: dict[str, Any] = {
         "name": reader.meta("name") or reader.folder.name,
-        "sandbox": common.is_sandbox(reader),
+        "sandbox": is_sandbox(reader),
         "cap": reader.caps().usd,
     }
-    held = None if asked is None else _audited(reader, asked, arg)
+    audit = None if asked is None else _audited(reader, asked, arg)
     obj = bill_object(made, **about)
-    if held is not None:
-        obj["audit"] = audit_object(held)
+    if audit is not None:
+        obj["audit"] = audit_object(audit)
 
     def text() -> str:
-        told = bill_text(made, common.width(), ascii=common.plain_ascii(), **about)
-        return told if held is None else "\n\n".join([told, "\n".join(audit_lines(held, common.width()))])
+        lines = bill_text(made, output.width(), ascii=output.plain_ascii(), **about)
+        return lines if audit is None else "\n\n".join([lines, "\n".join(audit_lines(audit, output.width()))])
 
-    common.answer(obj, text, as_json=as_json)
+    output.answer(obj, text, as_json=as_json)
 
 
 def _audited(reader: Reader, asked: dict[str, Any], arg: str) -> Audit:
-    """Hold every request against the history of its model; a batch that never submitted has nothing to hold."""
+    """Compare every request with the history of its model; a batch that never submitted has nothing to compare."""
     from batchgen.billing.audit import Read, hold, period
     from batchgen.cli.history_session import read_history
     from batchgen.history import other_batches
@@ -118,10 +118,10 @@ def _morning(reader: Reader, arg: str, options: tuple[str, ...], *, as_json: boo
     money = bill_object(made, name=facts.name, sandbox=facts.sandbox, cap=facts.caps.usd)
 
     def text() -> str:
-        parts = [status_text(status, common.width(), ascii=common.plain_ascii())]
+        parts = [status_text(status, output.width(), ascii=output.plain_ascii())]
         if made.total.requests:
-            lines = [*summary_lines(made.total, common.width() - 2), facts.command("report", "--bill")]
+            lines = [*summary_lines(made.total, output.width() - 2), facts.command("report", "--bill")]
             parts.append("\n".join(["The bill", *(f"  {line}" for line in lines)]))
         return "\n\n".join(parts)
 
-    common.answer({**status, "bill": money["total"]}, text, as_json=as_json)
+    output.answer({**status, "bill": money["total"]}, text, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`batchgen reroll`: further takes of clips, with new seeds; the next run makes them."""
+"""`batchgen reroll`: queue extra takes of clips, with new seeds; the next run generates them."""
 
 from __future__ import annotations
 
@@ -6,38 +6,40 @@ from pathlib import Path
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli import output
+from batchgen.cli.batch import command_line, is_sandbox, ledger_folder
+from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
 
 
 @click.command("reroll")
-@common.manifest_argument
+@manifest_argument
 @click.argument("clips", metavar="CLIP...", nargs=-1, required=True)
-@common.folder_option
-@common.sandbox_option
+@folder_option
+@sandbox_option
 @click.option(
-    "--takes", type=click.IntRange(1, 100), default=1, show_default=True, metavar="N", help="Further takes of each."
+    "--takes", type=click.IntRange(1, 100), default=1, show_default=True, metavar="N", help="Extra takes of each clip."
 )
-@common.json_option
+@json_option
 def reroll(
     manifest: str, clips: tuple[str, ...], folder: Path | None, *, sandbox: bool, takes: int, as_json: bool
 ) -> None:
-    """Want further takes of clips, named by their file names or globs; `run` then makes them, and they cost.
+    """Queue extra takes of clips, named by their file names or globs. `run` generates (and pays for) them.
 
-    Each has a new seed, the one that a larger `takes:` in the manifest would give it, and stays wanted for as
-    long as its clip is in the manifest. What is there already is kept. Nothing is submitted here.
+    Each take has a new seed, the one that a larger `takes:` in the manifest would give it, and belongs to the batch
+    as long as its clip is in the manifest. Existing files are kept. Nothing is submitted here.
     """
-    from batchgen.cli.retakes import cost_of, told_cost, under_names
-    from batchgen.ledger import Ledger
+    from batchgen.cli.retakes import cost_of, cost_text, under_names
+    from batchgen.ledger import SqliteLedger
     from batchgen.planning import retakes
     from batchgen.views.text import plural
 
-    ledger = Ledger(common.ledger_folder(manifest, folder, sandbox=sandbox))
+    ledger = SqliteLedger(ledger_folder(manifest, folder, sandbox=sandbox))
     try:
         known = list(ledger.clips())
         made = retakes.rerolls(known, retakes.named(known, clips), takes)
         made, tariff = under_names(ledger, manifest, made)
         fresh = ledger.reroll(made)
-        sandbox = common.is_sandbox(ledger)
+        sandbox = is_sandbox(ledger)
     finally:
         ledger.close()
     names = {clip.key: clip.wanted.name for clip in known}
@@ -51,9 +53,9 @@ def reroll(
     }
 
     def text() -> str:
-        following = common.command_line("run", manifest, folder, sandbox=sandbox)
+        following = command_line("run", manifest, folder, sandbox=sandbox)
         lines = [f"  {take.name}: another take of {names[take.reroll_of or '']}" for take in fresh]
-        summary = f"{plural(len(fresh), 'further take')} wanted, {told_cost(cost)}. Next: {following}"
-        return "\n".join([*lines, summary])
+        summary = f"Queued {plural(len(fresh), 'extra take')}, {cost_text(cost)}."
+        return "\n".join([*lines, summary, f"Next: {following}"])
 
-    common.answer(obj, text, as_json=as_json)
+    output.answer(obj, text, as_json=as_json)

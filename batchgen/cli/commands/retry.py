@@ -1,4 +1,4 @@
-"""`batchgen retry`: wish failed clips anew; the next run submits them."""
+"""`batchgen retry`: queue failed clips again; the next run submits them."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli import output
+from batchgen.cli.batch import command_line, is_sandbox, ledger_folder
+from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
 from batchgen.errors import UsageError
 
 if TYPE_CHECKING:
     from batchgen.clip import Clip
-    from batchgen.ledger import Ledger
+    from batchgen.ledger import SqliteLedger
     from batchgen.planning.retakes import Retake
 
 
 @click.command("retry")
-@common.manifest_argument
-@common.folder_option
-@common.sandbox_option
-@click.option("--all", "every", envvar="BATCHGEN_ALL", is_flag=True, help="Failures that only a change can mend, too.")
-@click.option("--only", metavar="ID-GLOB", help="Only clips whose id or name fits, whatever they failed of.")
-@click.option("--blocked", is_flag=True, help="Blocked clips, too; needs --new-seed or a changed prompt.")
-@click.option("--new-seed", is_flag=True, help="With --blocked: a take with a new seed in place of each.")
-@click.option("--forgotten", is_flag=True, help="Clips that were given up, too; this may pay for them again.")
+@manifest_argument
+@folder_option
+@sandbox_option
+@click.option("--all", "every", envvar="BATCHGEN_ALL", is_flag=True, help="Also failures that need an edit.")
+@click.option("--only", metavar="GLOB", help="Only clips whose id or name matches, whatever the failure.")
+@click.option("--blocked", is_flag=True, help="Also blocked clips; needs --new-seed or a changed prompt.")
+@click.option("--new-seed", is_flag=True, help="With --blocked: replace each by a take with a new seed.")
+@click.option("--forgotten", is_flag=True, help="Also forgotten clips; this may pay for them again.")
 @click.option(
     "--max-attempts",
     type=click.IntRange(1),
     metavar="N",
-    help="Paid attempts that a clip may have over its life. [default: 5]",
+    help="Paid attempts per clip, over all runs. [default: 5]",
 )
-@common.json_option
+@json_option
 def retry(
     manifest: str,
     folder: Path | None,
@@ -47,28 +49,28 @@ def retry(
     max_attempts: int | None,
     as_json: bool,
 ) -> None:
-    """Put failed clips back to pending; `run` then submits them. A failure was free, a success is charged.
+    """Queue failed clips again; `run` then submits them. A failure was free, a success is charged.
 
-    Without more, those that failed by the service's own trouble; what only a change can mend is left and told.
+    By default only failures of the service itself; failures that need an edit are skipped and listed.
     """
-    from batchgen.ledger import Ledger
+    from batchgen.ledger import SqliteLedger
     from batchgen.planning.retakes import Retake
     from batchgen.retry import MAX_ATTEMPTS
 
     if new_seed and not blocked:
-        raise UsageError("--new-seed goes with --blocked; `batchgen reroll` makes further takes of any clip")
+        raise UsageError("--new-seed needs --blocked", tip="`batchgen reroll` queues extra takes of any clip")
     again = Retake(all=every, forgotten=forgotten, blocked=blocked, max_attempts=max_attempts or MAX_ATTEMPTS)
-    ledger = Ledger(common.ledger_folder(manifest, folder, sandbox=sandbox))
+    ledger = SqliteLedger(ledger_folder(manifest, folder, sandbox=sandbox))
     try:
         obj = _retried(ledger, manifest, again, only, new_seed=new_seed)
-        sandbox = common.is_sandbox(ledger)
+        sandbox = is_sandbox(ledger)
     finally:
         ledger.close()
-    following = common.command_line("run", manifest, folder, sandbox=sandbox)
-    common.answer(obj, lambda: _text(obj, following), as_json=as_json)
+    following = command_line("run", manifest, folder, sandbox=sandbox)
+    output.answer(obj, lambda: _text(obj, following), as_json=as_json)
 
 
-def _retried(ledger: Ledger, arg: str, again: Retake, only: str | None, *, new_seed: bool) -> dict[str, Any]:
+def _retried(ledger: SqliteLedger, arg: str, again: Retake, only: str | None, *, new_seed: bool) -> dict[str, Any]:
     from batchgen.cli.retakes import cost_of, under_names
     from batchgen.clip import State
     from batchgen.events import Retried
@@ -112,17 +114,18 @@ def _left(chosen: Sequence[Clip], why: dict[int, str]) -> list[dict[str, Any]]:
 
 
 def _text(obj: dict[str, Any], following: str) -> str:
-    from batchgen.cli.retakes import told_cost
+    from batchgen.cli.retakes import cost_text
     from batchgen.views.text import plural
 
-    lines = [f"  {row['clip']} in place of {row['instead_of']}, with a new seed" for row in obj["rerolled"]]
+    lines = [f"  {row['clip']} replaces {row['instead_of']}, with a new seed" for row in obj["rerolled"]]
     reasons: dict[str, list[str]] = {}
     for row in obj["left"]:
         reasons.setdefault(row["why"], []).append(row["clip"])
     for why, names in reasons.items():
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
-        lines.append(f"  left as {'it is' if len(names) == 1 else 'they are'}: {shown}: {why}")
+        lines.append(f"  skipped {len(names):,} ({why}): {shown}")
     count = len(obj["retried"]) + len(obj["rerolled"])
-    summary = f"{plural(len(obj['retried']), 'clip')} put back to pending"
-    summary += f", {plural(len(obj['rerolled']), 'clip')} with a new seed" if obj["rerolled"] else ""
-    return "\n".join([*lines, summary + (f", {told_cost(obj)}. Next: {following}" if count else ".")])
+    if not count:
+        return "\n".join([*lines, "Nothing to retry."])
+    fresh = f", {len(obj['rerolled']):,} with a new seed" if obj["rerolled"] else ""
+    return "\n".join([*lines, f"Queued {plural(count, 'clip')}{fresh}, {cost_text(obj)}.", f"Next: {following}"])

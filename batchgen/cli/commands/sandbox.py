@@ -1,4 +1,4 @@
-"""`batchgen sandbox`: the stand-in service in a process of its own, to look at and to script against."""
+"""`batchgen sandbox`: the stand-in service in a process of its own, to explore and to script against."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli.options import Finite
 from batchgen.errors import Exit, UsageError
 from batchgen.sandbox.faults import Faults
 
@@ -22,35 +22,49 @@ _EPILOG = "\n\n".join(["Faults:", *(f"{name}: {what}" for name, what in Faults.c
 
 @click.command("sandbox", epilog=_EPILOG)
 @click.option(
-    "--folder", type=click.Path(path_type=Path), default=Path("sandbox"), show_default=True, help="Where its jobs live."
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path("sandbox"),
+    show_default=True,
+    metavar="DIR",
+    help="Folder of its jobs.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free one.")
-@click.option("--latency", type=common.Finite(0), default=2.0, show_default=True, help="Seconds a job runs.")
-@click.option("--slots", type=click.IntRange(1), default=4, show_default=True, help="Jobs that run at once.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port; 0: any free one.")
+@click.option("--latency", type=Finite(0), default=2.0, show_default=True, metavar="SECONDS", help="Run time of a job.")
+@click.option("--slots", type=click.IntRange(1), default=4, show_default=True, metavar="N", help="Jobs at once.")
 @click.option(
     "--record-ttl",
-    type=common.Finite(0),
+    type=Finite(0),
     default=3600.0,
     show_default=True,
-    help="Seconds after submission that status and result are kept.",
+    metavar="SECONDS",
+    help="How long it keeps status and result.",
 )
-@click.option("--rpm", type=common.Finite(0), default=0.0, help="Calls a minute before 429; 0 is no limit.")
+@click.option("--rpm", type=Finite(0), default=0.0, metavar="N", help="Calls per minute before a 429; 0: no limit.")
 @click.option(
-    "--credits", "credits_usd", envvar="BATCHGEN_CREDITS", default="100", show_default=True, help="USD in the account."
+    "--credits",
+    "credits_usd",
+    envvar="BATCHGEN_CREDITS",
+    default="100",
+    show_default=True,
+    metavar="USD",
+    help="Credits in the account.",
 )
 @click.option(
     "--fault",
     "faults",
     envvar="BATCHGEN_FAULT",
     multiple=True,
-    metavar="NAME=DOSE",
-    help="What shall go wrong: a rate (0.1, 1.0) or a count (3: the first three times). Repeatable.",
+    metavar="NAME=RATE",
+    help="Make it misbehave: 0.1 is a rate, 3 the first three times. Repeatable.",
 )
-@click.option("--history-lag", type=click.FloatRange(0), default=0.0, help="Seconds until the history shows a request.")
-@click.option("--clock-skew", type=float, default=0.0, help="Seconds by which the clock that it tells is off.")
-@click.option("--seed", type=int, default=0, help="Of run times and faults.")
-@click.option("--no-render", is_flag=True, help="Serve the package's clips, and render nothing.")
-@click.option("--json", "as_json", is_flag=True, envvar="BATCHGEN_JSON", help="Print one JSON object when it listens.")
+@click.option(
+    "--history-lag", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Delay of the request history."
+)
+@click.option("--clock-skew", type=float, default=0.0, metavar="SECONDS", help="How far its clock is off.")
+@click.option("--seed", type=int, default=0, metavar="N", help="Seed of run times and faults.")
+@click.option("--no-render", is_flag=True, help="Serve ready-made clips, do not render.")
+@click.option("--json", "as_json", is_flag=True, envvar="BATCHGEN_JSON", help="Print one JSON object when ready.")
 def sandbox(
     *,
     folder: Path,
@@ -70,7 +84,7 @@ def sandbox(
     """Serve a local stand-in for the video service until Ctrl-C.
 
     It speaks the service's protocol, renders real MP4s, takes no money, and misbehaves on request.
-    Its jobs live in the folder and survive a restart.
+    Its jobs are kept in the folder and survive a restart.
     """
     options = {
         "latency_s": latency,
@@ -88,7 +102,7 @@ def sandbox(
     try:
         code = asyncio.run(_serve(folder, options, as_json=as_json))
     except OSError as fault:
-        click.echo(f"the sandbox can't start: {fault.strerror or fault}", err=True)
+        click.echo(f"error: the sandbox cannot start: {fault.strerror or fault}", err=True)
         code = Exit.USAGE
     sys.exit(code)
 
@@ -111,17 +125,17 @@ def _end(ended: asyncio.Future[Exit], code: Exit) -> None:
 
 
 def _welcome(url: str) -> str:
-    line = f"SEGMIND_API_KEY=sandbox batchgen run M.yaml --base-url {url} --yes"
-    return f"sandbox at {url} (Ctrl-C ends it)\n\n  {line}\n\nbooks: {url}/sandbox/books"
+    line = f"SEGMIND_API_KEY=sandbox batchgen run NAME --base-url {url} --yes"
+    return f"Sandbox at {url} (Ctrl-C ends it). To use it:\n\n  {line}\n\nIts books: {url}/sandbox/books"
 
 
 def _credits(text: str) -> Decimal:
     try:
         amount = Decimal(text)
     except InvalidOperation:
-        raise click.BadParameter(f"{text!r} is no amount of USD", param_hint="--credits") from None
+        raise click.BadParameter(f"{text!r} is not an amount of USD", param_hint="--credits") from None
     if not amount.is_finite() or amount < 0:
-        raise click.BadParameter(f"{text!r} is no amount of USD", param_hint="--credits")
+        raise click.BadParameter(f"{text!r} is not an amount of USD", param_hint="--credits")
     return amount
 
 

@@ -9,7 +9,7 @@ import rich_click as click
 
 @click.command("schema")
 def schema() -> None:
-    """Print the manifest's JSON Schema (draft-07), for editors and other tools."""
+    """Print the JSON Schema of the manifest (draft-07), for editors and other tools."""
     from batchgen import manifest as manifests
 
     click.echo(json.dumps(manifests.json_schema(), ensure_ascii=False, indent=2))

@@ -1,4 +1,4 @@
-"""`batchgen status`: how a batch stands. Reads the ledger, never the YAML, so it answers at once."""
+"""`batchgen status`: progress and problems of a batch. Reads the ledger, never the YAML: it answers at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli import output
+from batchgen.cli.batch import ledger_folder
+from batchgen.cli.options import folder_option, json_option, sandbox_option
 from batchgen.errors import BatchgenError
 
 if TYPE_CHECKING:
@@ -18,14 +20,14 @@ if TYPE_CHECKING:
 
 @click.command("status")
 @click.argument("manifest", metavar="[MANIFEST]", required=False)
-@common.folder_option
-@common.sandbox_option
-@common.json_option
-@click.option("-v", "--verbose", is_flag=True, help="Also what was learned: run times, looks, pace of the account.")
+@folder_option
+@sandbox_option
+@json_option
+@click.option("-v", "--verbose", is_flag=True, help="Also what was measured: run times, status checks, rate limits.")
 def status(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json: bool, verbose: bool) -> None:
-    """Show how a batch stands: counts, money, what failed and why, and what to type next.
+    """Show the progress of a batch: counts, money, what failed and why, and the next command.
 
-    Works beside a live run. Without a manifest it lists every batch under jobs/.
+    Works during a run. Without a manifest it lists every batch under jobs/.
     """
     from batchgen.views.facts import facts_of_folder
     from batchgen.views.status import status_object
@@ -38,16 +40,16 @@ def status(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json:
     except BatchgenError as error:
         if as_json:
             facts = facts_of_folder(None, manifest or str(folder), stopped=str(error))
-            common.put(common.json_text(status_object(facts, now=time.time())))
+            output.put(output.json_text(status_object(facts, now=time.time())))
         raise
 
 
 def _show(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json: bool, verbose: bool) -> None:
     from batchgen.views.status import status_text
 
-    where = common.ledger_folder(manifest or "", folder, sandbox=sandbox)
+    where = ledger_folder(manifest or "", folder, sandbox=sandbox)
     obj = _object(where, manifest or where.name, ("--dir", str(folder)) if folder else (), verbose=verbose)
-    common.answer(obj, lambda: status_text(obj, common.width(), ascii=common.plain_ascii()), as_json=as_json)
+    output.answer(obj, lambda: status_text(obj, output.width(), ascii=output.plain_ascii()), as_json=as_json)
 
 
 def _object(folder: Path, arg: str, options: Sequence[str] = (), *, verbose: bool) -> dict[str, Any]:
@@ -66,8 +68,8 @@ def _object(folder: Path, arg: str, options: Sequence[str] = (), *, verbose: boo
 
 
 def _learned(reader: Reader, now: float) -> dict[str, Any]:
-    from batchgen.cli.learned import learned_of
     from batchgen.views.learned import learned_object
+    from batchgen.views.learned_facts import learned_of
 
     return {"learned": learned_object(learned_of(reader, now))}
 
@@ -79,9 +81,9 @@ def _list_all(*, as_json: bool, verbose: bool) -> None:
     found = sorted(path.parent for path in Path("jobs").glob(f"*/{FILE}"))
     objects = [_object(folder, folder.name.removesuffix(".sandbox"), verbose=verbose) for folder in found]
     if as_json:
-        common.put(common.json_text({"schema_version": 1, "batches": objects}))
+        output.put(output.json_text({"schema_version": 1, "batches": objects}))
         return
     if not found:
         click.echo("No batch has run yet under jobs/. `batchgen init NAME` writes a manifest to start from.")
     for obj in objects:
-        click.echo(status_text(obj, common.width(), ascii=common.plain_ascii()) + "\n")
+        click.echo(status_text(obj, output.width(), ascii=output.plain_ascii()) + "\n")

@@ -1,4 +1,4 @@
-"""`batchgen torture`: kill, starve and deceive the real command, then hold the books against it."""
+"""`batchgen torture`: stress test of the real command, whose results are compared with the sandbox's books."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli import output
+from batchgen.cli.options import json_option
 from batchgen.errors import Exit
 
 
@@ -20,29 +21,29 @@ from batchgen.errors import Exit
     type=click.IntRange(1, 5000),
     default=60,
     show_default=True,
-    help="Clips, at least.",
+    metavar="N",
+    help="Number of clips, at least.",
 )
-@click.option(
-    "--kills", type=click.IntRange(1), metavar="N", help="Kills. [default: one for every four clips, 8 at least]"
-)
-@click.option("--seed", type=click.IntRange(0), help="Of the plan; told at the end, to repeat it. [default: a new one]")
-@click.option("--minutes", type=click.FloatRange(0), metavar="M", help="End the mischief then at the latest.")
+@click.option("--kills", type=click.IntRange(1), metavar="N", help="Number of kills. [default: a quarter of the clips]")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed, to repeat a test. [default: a new one]")
+@click.option("--minutes", type=click.FloatRange(0), metavar="N", help="Stop injecting faults after N minutes.")
 @click.option(
     "--folder",
     type=click.Path(path_type=Path),
     default=Path("torture"),
     show_default=True,
-    help="New; report.json is written there.",
+    metavar="DIR",
+    help="A new folder; report.json is written there.",
 )
-@common.json_option
+@json_option
 def torture(
     *, clips: int, kills: int | None, seed: int | None, minutes: float | None, folder: Path, as_json: bool
 ) -> None:
-    """Prove the promises on this machine: no key, no money, no mercy.
+    """Stress test (kills, faults, disk errors) of all promises on this machine. Free, takes minutes.
 
-    Runs the real command against the sandbox, kills it at random and at every instrumented step, fails its disk,
-    cuts its network, loses answers, skews the clock. Then it resumes in peace, and the service's books are held
-    against ledger and folder.
+    Runs the real command against the sandbox, kills it at random and at every instrumented step, fails its disk, cuts
+    its network, loses answers, skews the clock. At the end it resumes undisturbed, and the sandbox's books are
+    compared with ledger and folder.
 
     Exit codes: 0 all promises held, 3 some did not (the report says which, with evidence).
     """
@@ -50,14 +51,14 @@ def torture(
 
     chosen = secrets.randbelow(1_000_000) if seed is None else seed
     wanted = max(8, clips // 4) if kills is None else kills
-    tortured = Torture(folder.absolute(), clips=clips, kills=wanted, seed=chosen, minutes=minutes, tell=_tell)
-    _tell(f"seed {chosen}, {clips} clips, in {folder}")
+    tortured = Torture(folder.absolute(), clips=clips, kills=wanted, seed=chosen, minutes=minutes, tell=_say)
+    _say(f"seed {chosen}, {clips} clips, in {folder}")
     report = asyncio.run(tortured.run())
-    common.answer(report, lambda: _text(report, folder), as_json=as_json)
+    output.answer(report, lambda: _text(report, folder), as_json=as_json)
     sys.exit(Exit.OK if report["ok"] else Exit.SOME_FAILED)
 
 
-def _tell(text: str) -> None:
+def _say(text: str) -> None:
     click.echo(f"torture: {text}", err=True)
 
 
@@ -69,4 +70,4 @@ def _text(report: dict[str, Any], folder: Path) -> str:
         mark = {True: "held", False: "BROKEN", None: "not met"}[promise["ok"]]
         lines.append(f"  {mark:8}{promise['promise']} ({promise['checked']} checked)")
         lines += [f"          {finding}" for finding in promise["findings"][:20]]
-    return "\n".join([*lines, "", f"The report is {folder / 'report.json'}; again: {report['repeat']}"])
+    return "\n".join([*lines, "", f"Report: {folder / 'report.json'}", f"To repeat it: {report['repeat']}"])

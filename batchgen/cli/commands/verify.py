@@ -1,4 +1,4 @@
-"""`batchgen verify`: the files against the ledger; what is missing or damaged is fetched again."""
+"""`batchgen verify`: check the files; what is missing or damaged is downloaded again."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from pathlib import Path
 
 import rich_click as click
 
-from batchgen.cli import common
+from batchgen.cli import output
+from batchgen.cli.batch import opened
+from batchgen.cli.options import (
+    base_url_option,
+    folder_option,
+    json_option,
+    manifest_argument,
+    sandbox_option,
+    verbosity_options,
+)
 
 
 @click.command("verify")
-@common.manifest_argument
-@common.folder_option
-@common.sandbox_option
-@click.option("--base-url", envvar="SEGMIND_BASE_URL", help="Another origin in place of https://api.segmind.com.")
-@click.option("--deep", is_flag=True, help="Decode every frame, too (needs '.[media]').")
-@common.json_option
-@common.verbosity_options
+@manifest_argument
+@folder_option
+@sandbox_option
+@base_url_option
+@click.option("--deep", is_flag=True, help="Also decode every frame (needs '.[media]').")
+@json_option
+@verbosity_options
 def verify(
     manifest: str,
     folder: Path | None,
@@ -29,12 +38,11 @@ def verify(
     verbose: int,
     quiet: bool,
 ) -> None:
-    """Check every finished clip: there, whole, and the same bytes as when it came.
+    """Check every finished clip: the file exists, is complete, and has not changed since its download.
 
-    A damaged file is set aside, never deleted. What is missing is fetched again while its link lives (seven
-    days), which costs nothing; nothing is ever submitted.
+    A damaged file is set aside, never deleted. Missing files are downloaded again as long as the service keeps them
+    (seven days), which is free. Nothing is ever submitted.
     """
-    from batchgen.cli.batch import opened
     from batchgen.views.text import plural
 
     given = {"sandbox": sandbox or None, "base_url": base_url, "collect_only": True}
@@ -45,8 +53,8 @@ def verify(
     def text() -> str:
         lines = [f"{row['clip']}: {row['reason']} → {row['now']}" for row in rows]
         back = sum(row["now"] == "done" for row in rows)
-        summary = f"{plural(checked, 'file')} checked, {checked - len(rows)} sound, {back} fetched again."
+        summary = f"Checked {plural(checked, 'file')}: {checked - len(rows):,} intact, {back:,} downloaded again."
         return "\n".join([*lines, summary])
 
     obj = {"schema_version": 1, "checked": checked, "sound": checked - len(rows), "clips": rows}
-    common.answer(obj, text, as_json=as_json)
+    output.answer(obj, text, as_json=as_json)

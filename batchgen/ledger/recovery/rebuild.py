@@ -24,7 +24,7 @@ from batchgen.ledger import integrity, journal, schema
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import release, take
 from batchgen.ledger.recovery import replay, sources
-from batchgen.ledger.sqlite import Ledger
+from batchgen.ledger.sqlite import SqliteLedger
 
 #: A fact of a rebuilt ledger: `{"since": …, "until": …}`, the time in which something may have been accepted that it
 #: does not know of (epoch seconds).
@@ -98,7 +98,7 @@ def recover(folder: Path, wanted: Iterable[Wanted]) -> Recovered:
             raise LedgerWriteError(f"{folder}: can't be written ({error}); nothing was changed") from error
     finally:
         release(lock, folder)
-    Ledger(folder).close()  # which begins a new log
+    SqliteLedger(folder).close()  # which begins a new log
     states = Counter(str(clip.state) for clip in rebuilt.clips.values())
     holes = sorted(rebuilt.clips[key].wanted.name for key in rebuilt.holes)
     return Recovered(

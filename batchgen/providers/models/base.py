@@ -31,7 +31,7 @@ Price: TypeAlias = int | Mapping[str, int]
 class Model:
     """A model whose parameters and prices are known.
 
-    `schema_module` names the module whose `Params` is the pydantic schema; it is imported on first use.
+    `schema_module` names the module whose `SCHEMA` is the pydantic schema; it is imported on first use.
     """
 
     slug: str

@@ -12,7 +12,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,11 +22,29 @@ from urllib.parse import quote
 from yarl import URL
 
 from batchgen import __version__
-from batchgen.errors import ClipError, DownloadError, NowError, UnknownError, UnsureError, UsageError
+from batchgen.errors import (
+    ClipError,
+    DeadLink,
+    ServerError,
+    TryAgain,
+    UnknownError,
+    Unreachable,
+    UnsureError,
+    UsageError,
+)
 from batchgen.money import to_micro
-from batchgen.providers.base import Accepted, Gone, HistoryPage, HistoryRow, Outcome, Source
+from batchgen.providers.base import (
+    Accepted,
+    Capabilities,
+    Gone,
+    HistoryAccess,
+    HistoryRow,
+    Idempotency,
+    Outcome,
+    Source,
+)
 from batchgen.providers.segmind.errors import get_error, server_time, submit_error, too_many, upload_error
-from batchgen.providers.segmind.history import read_history, row_of
+from batchgen.providers.segmind.history import SegmindHistory, row_of
 from batchgen.providers.segmind.http import ExchangeFailed, Http, address, is_loopback
 from batchgen.providers.segmind.jobs import read_inline, read_outcome
 from batchgen.providers.segmind.parse import Answer, find_link, mapping, request_id_in
@@ -40,6 +58,18 @@ _UPLOAD_PATH: Final = "/upload-asset"
 _UPLOAD_TIMEOUT_S: Final = 600.0  #: 20 MB of base64 over a slow line
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+")
 _AUDIO: Final[Mapping[str, str]] = {".wav": "audio/wav", ".mp3": "audio/mpeg"}
+
+
+#: By its own pages: a record lives an hour from the submission, a file seven days, a usual account makes 50 calls a
+#: minute (docs.segmind.com: async-inference, logging, rate-limits); wan 2.5 takes seeds up to 2^31 - 1.
+CAPABILITIES: Final = Capabilities(
+    idempotency=Idempotency.NONE,
+    history=HistoryAccess.WITH_INPUTS,
+    record_s=3600.0,
+    file_s=7 * 86400.0,
+    calls_per_minute=50.0,
+    seeds=(0, 2**31 - 1),
+)
 
 
 class Key(Protocol):
@@ -105,8 +135,13 @@ class Segmind:
     async def __aexit__(self, *exc: object) -> None:
         await self._http.__aexit__(*exc)
 
-    async def submit(self, model: str, params: Mapping[str, Any]) -> Accepted:
-        """POST one paid job, once; see `Provider.submit`."""
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the service can do."""
+        return CAPABILITIES
+
+    async def submit(self, model: str, params: Mapping[str, Any], key: str = "") -> Accepted:  # noqa: ARG002
+        """POST one paid job, once; see `Provider.submit`. The service knows no keys, so none is sent."""
         url, body = self._at("v2", model), _json(params)
         answer = await self._http.ask("POST", url, body=body, timeout_s=self._submit_timeout_s)
         if isinstance(answer, ExchangeFailed):
@@ -140,11 +175,11 @@ class Segmind:
     async def _open(self, url: URL) -> AsyncIterator[AsyncIterator[bytes]]:
         async with self._http.open(url, timeout_s=self._get_timeout_s) as opened:
             if isinstance(opened, ExchangeFailed):
-                raise _not_sent("result", opened) or NowError(f"result: no answer: {opened.text}", kind="server")
+                raise _not_sent("result", opened) or ServerError(f"result: no answer: {opened.text}")
             if not isinstance(opened, Answer):
                 yield opened
             elif opened.ok or opened.status == 404:
-                raise DownloadError(f"result: no video (any more): HTTP {opened.status}", kind="dead")
+                raise DeadLink(f"result: no video (any more): HTTP {opened.status}")
             else:
                 raise get_error("result", opened, time.time())
 
@@ -169,12 +204,12 @@ class Segmind:
         body = await asyncio.to_thread(_data_url_body, path)
         answer = await self._http.ask("POST", self._upload, body=body, timeout_s=_UPLOAD_TIMEOUT_S)
         if isinstance(answer, ExchangeFailed):
-            raise _not_sent("upload", answer) or NowError(f"upload: no answer: {answer.text}", kind="server")
+            raise _not_sent("upload", answer) or ServerError(f"upload: no answer: {answer.text}")
         if not answer.ok:
             raise upload_error(answer, time.time())
         link = find_link(answer.data())
         if link is None:
-            raise NowError(f"upload: no URL in the answer: {answer.told()}", kind="server", status=answer.status)
+            raise ServerError(f"upload: no URL in the answer: {answer.told()}", status=answer.status)
         return link
 
     async def lookup(self, request_id: str) -> HistoryRow | None:
@@ -182,9 +217,7 @@ class Segmind:
         answer = await self._ask_history(self._history.joinpath(_segment(request_id), encoded=True))
         return row_of(answer, request_id)
 
-    async def history(
-        self, model: str, since: float, until: float, pace: Callable[[], Awaitable[object]] | None = None
-    ) -> HistoryPage:
+    def history(self, model: str, since: float, until: float) -> SegmindHistory:
         """Requests for `model` in a window; see `Provider.history`.
 
         The days at both ends are read whole, and one more on each side, since the service does not say in
@@ -194,16 +227,14 @@ class Segmind:
         """
 
         async def page(query: Mapping[str, str]) -> Answer:
-            if pace is not None:
-                await pace()
             return await self._ask_history(self._history.with_query(query))
 
-        return await read_history(page, model, since, until)
+        return SegmindHistory(page, model, since, until)
 
     async def _get(self, what: str, url: URL) -> Answer:
         answer = await self._http.ask("GET", url, timeout_s=self._get_timeout_s)
         if isinstance(answer, ExchangeFailed):
-            raise _not_sent(what, answer) or NowError(f"{what}: no answer: {answer.text}", kind="server")
+            raise _not_sent(what, answer) or ServerError(f"{what}: no answer: {answer.text}")
         return answer
 
     async def _ask_history(self, url: URL) -> Answer:
@@ -228,8 +259,8 @@ def _job(what: str, answer: Answer, *, links: bool = True) -> Outcome:
     raise get_error(what, answer, time.time())
 
 
-def _not_sent(what: str, trouble: ExchangeFailed) -> NowError | None:
-    return None if trouble.sent else NowError(f"{what}: can't connect: {trouble.text}", kind="unreachable")
+def _not_sent(what: str, trouble: ExchangeFailed) -> TryAgain | None:
+    return None if trouble.sent else Unreachable(f"{what}: can't connect: {trouble.text}")
 
 
 def _segment(text: str) -> str:

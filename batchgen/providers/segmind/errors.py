@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from typing import Final
 
 from batchgen import retry
-from batchgen.errors import AccountError, CallError, ClipError, NowError, UnsureError
+from batchgen.errors import (
+    AccountError,
+    AccountProblem,
+    CallError,
+    ClipError,
+    RateLimited,
+    ServerError,
+    TryAgain,
+    UnsureError,
+)
 from batchgen.providers.base import Cause
 from batchgen.providers.segmind.parse import Answer, epoch
 
@@ -28,6 +37,15 @@ _VALUE: Final = re.compile(
 #: A 403 in these words is about now, not about what the account may do.
 _PASSING: Final = re.compile(r"rate limit|too many|throttl|temporar|try again|slow down")
 _NO_BLOCK: Final = frozenset({401, 402, 404, 405, 408, 409, 410, 429})
+#: What the status of a refused POST says about the account; a 403, 406 or 429 may say something else.
+_PROBLEMS: Final[Mapping[int, AccountProblem]] = {
+    401: AccountProblem.KEY,
+    402: AccountProblem.CREDITS,
+    403: AccountProblem.FORBIDDEN,
+    404: AccountProblem.MODEL,
+    405: AccountProblem.BUG,
+    410: AccountProblem.RETIRED,
+}
 _LONGEST_WAIT_S: Final = 120.0
 
 
@@ -51,37 +69,36 @@ def submit_error(answer: Answer, now: float) -> CallError:
     if 400 <= status < 500 and status not in _NO_BLOCK and _CONTENT.search(_plain(answer.told(2000))):
         return ClipError(text, status=status, blocked=True)
     if status == 429:
-        return NowError(text, kind="rate", status=status, retry_after=retry_after(answer.headers, now))
+        return RateLimited(text, status=status, retry_after=retry_after(answer.headers, now))
     if status == 500 and answer.whole and _own_error(answer):
-        return NowError(text, kind="server", status=status, retry_after=retry_after(answer.headers, now))
+        return ServerError(text, status=status, retry_after=retry_after(answer.headers, now))
     if not 400 <= status < 500 or status in {408, 409}:
         return UnsureError(text, status=status)
     if status == 406:
         return _not_acceptable(answer, text)
     if status == 403 and _PASSING.search(_plain(answer.told(2000))):
-        return AccountError(text, reason="throttled", status=status)
-    reason = {401: "key", 402: "credits", 403: "forbidden", 404: "model", 405: "bug", 410: "retired"}.get(status)
-    if reason:
-        return AccountError(text, reason=reason, status=status, collects=reason != "key")
+        return AccountError(text, AccountProblem.THROTTLED, status=status)
+    if problem := _PROBLEMS.get(status):
+        return AccountError(text, problem, status=status, collects=problem is not AccountProblem.KEY)
     return ClipError(text, status=status)
 
 
-def get_error(what: str, answer: Answer, now: float) -> NowError | AccountError:
+def get_error(what: str, answer: Answer, now: float) -> TryAgain | AccountError:
     """Classify a GET that told nothing of what was asked: it can always be asked again."""
     status, text = answer.status, _message(what, answer)
     if status == 401:
-        return AccountError(text, reason="key", status=status, collects=False)
+        return AccountError(text, AccountProblem.KEY, status=status, collects=False)
     passing = status == 403 and _PASSING.search(_plain(answer.told(2000)))
     if status == 403 and not passing:
-        return AccountError(text, reason="forbidden", status=status, collects=False)
-    kind = "rate" if status == 429 or passing else "server"
-    return NowError(text, kind=kind, status=status, retry_after=retry_after(answer.headers, now))
+        return AccountError(text, AccountProblem.FORBIDDEN, status=status, collects=False)
+    refusal = RateLimited if status == 429 or passing else ServerError
+    return refusal(text, status=status, retry_after=retry_after(answer.headers, now))
 
 
-def too_many(what: str, answer: Answer, now: float) -> NowError | None:
+def too_many(what: str, answer: Answer, now: float) -> RateLimited | None:
     """Give the error of an answer that refuses a call as one too many; None for every other answer."""
     error = None if answer.ok else get_error(what, answer, now)
-    return error if isinstance(error, NowError) and error.kind == "rate" else None
+    return error if isinstance(error, RateLimited) else None
 
 
 def upload_error(answer: Answer, now: float) -> CallError:
@@ -89,9 +106,9 @@ def upload_error(answer: Answer, now: float) -> CallError:
     error = submit_error(answer, now)
     text = _message("upload", answer)
     if answer.status in {404, 410}:
-        return AccountError(text, reason="bug", status=answer.status)
+        return AccountError(text, AccountProblem.BUG, status=answer.status)
     if isinstance(error, UnsureError):
-        return NowError(text, kind="server", status=answer.status)
+        return ServerError(text, status=answer.status)
     return error
 
 
@@ -117,11 +134,11 @@ def _not_acceptable(answer: Answer, text: str) -> CallError:
     """406 has four meanings, told apart by its text; one that nobody recognises stops the spending."""
     words = _plain(answer.told(2000))
     if "content type" in words:
-        return AccountError(text, reason="bug", status=406)
+        return AccountError(text, AccountProblem.BUG, status=406)
     if re.search(r"\bspend", words):
-        return AccountError(text, reason="spend-limit", status=406)
+        return AccountError(text, AccountProblem.SPEND_LIMIT, status=406)
     if _CREDITS.search(words) or not _VALUE.search(words):
-        return AccountError(text, reason="credits", status=406)
+        return AccountError(text, AccountProblem.CREDITS, status=406)
     return ClipError(text, status=406)
 
 

@@ -31,22 +31,58 @@ _ROWS: Final = ("data", "rows", "items", "results", "requests", "history")
 _TOTALS: Final = ("total", "total_count", "total_rows", "total_items", "total_records")
 
 
-async def read_history(ask: Ask, model: str, since: float, until: float) -> HistoryPage:
-    """Read all requests of a window, page by page; see `Segmind.history`.
+class SegmindHistory:
+    """Reads all requests of a window, page by page; implements `HistoryReader`, see `Segmind.history`.
 
-    Raises:
-        UnknownError: an answer was a refusal, or no history.
+    Args:
+        ask: makes the call of one page.
+        model, since, until: as in `Provider.history`.
     """
-    rows: list[HistoryRow] = []
-    whole, at, left = True, None, _MOST_PAGES
-    for first, last in windows(since, until):
-        reading = _Reading()
-        query = {"model_name": model, "from_date": first, "to_date": last, "per_page": str(_PER_PAGE)}
-        while not reading.ended and reading.pages < left:
-            reading.take(await ask({**query, "page": str(reading.pages + 1)}))
-        rows += reading.rows.values()
-        whole, at, left = whole and reading.whole, reading.server_time or at, left - reading.pages
-    return HistoryPage(one_per_request(rows), whole, at, _MOST_PAGES - left)
+
+    def __init__(self, ask: Ask, model: str, since: float, until: float) -> None:
+        self._ask = ask
+        self._model = model
+        self._windows = list(windows(since, until))
+        self._reading = _Reading()
+        self._rows: list[HistoryRow] = []
+        self._whole = True
+        self._server_time: float | None = None
+        self._pages = 0
+
+    def __repr__(self) -> str:
+        """Say how far it is, for logs."""
+        return f"<SegmindHistory {len(self._rows)} rows on {self._pages} pages, {len(self._windows)} windows left>"
+
+    @property
+    def ended(self) -> bool:
+        """True when all windows were read, or the pages that are read at most did not suffice."""
+        return not self._windows
+
+    async def read(self) -> None:
+        """Read the next page.
+
+        Raises:
+            UnknownError: the answer was a refusal, or no history.
+        """
+        (first, last), reading = self._windows[0], self._reading
+        query = {"model_name": self._model, "from_date": first, "to_date": last, "per_page": str(_PER_PAGE)}
+        reading.take(await self._ask({**query, "page": str(reading.pages + 1)}))
+        self._pages += 1
+        if reading.ended or self._pages >= _MOST_PAGES:
+            self._take_in(reading)
+
+    def _take_in(self, reading: _Reading) -> None:
+        self._rows += reading.rows.values()
+        self._whole = self._whole and reading.whole
+        self._server_time = reading.server_time or self._server_time
+        self._windows, self._reading = self._windows[1:], _Reading()
+        if self._windows and self._pages >= _MOST_PAGES:
+            self._windows, self._whole = [], False
+
+    def page(self) -> HistoryPage:
+        """Give what was read."""
+        whole = self._whole and self.ended
+        return HistoryPage(one_per_request(self._rows), whole, self._server_time, self._pages)
 
 
 def row_of(answer: Answer, request_id: str) -> HistoryRow | None:

@@ -20,7 +20,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from batchgen.errors import NowError, UsageError
+from batchgen.errors import ServerError, UsageError
 from batchgen.providers.segmind.parse import Answer, is_video, plain
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Http:
     async def open(
         self, url: URL, *, timeout_s: float
     ) -> AsyncIterator[Answer | ExchangeFailed | AsyncIterator[bytes]]:
-        """GET what may be a video, and give its bytes as they come, which raise NowError when they break off.
+        """GET what may be a video, and give its bytes as they come, which raise TryAgain when they break off.
 
         Within `timeout_s` it must begin, and no byte may be longer in coming. What is no video is an answer, as
         `ask` gives it.
@@ -178,7 +178,7 @@ class Http:
             async for piece in response.content.iter_any():
                 yield piece
         except _TROUBLE as error:
-            raise NowError(f"result: the video broke off: {self._text(error)}", kind="server") from None
+            raise ServerError(f"result: the video broke off: {self._text(error)}") from None
 
     def _text(self, error: BaseException) -> str:
         return self._redact(plain(f"{type(error).__name__}: {error}".rstrip(": ")))[:300]

@@ -20,18 +20,20 @@ from virtual_time import EPOCH, VirtualTimeLoop
 from batchgen.clip import Wanted
 from batchgen.files.mp4 import Expect, Fetched
 from batchgen.history.reconcile import Reconciler
-from batchgen.ledger import Ledger
+from batchgen.ledger import SqliteLedger
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Source
+from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.adaptive_rate import HEADROOM
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
-from batchgen.ratelimit.limiter import Pacer
+from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.runner.context import RunContext
-from batchgen.runner.dispatcher import Dispatcher, Orders
+from batchgen.runner.dispatcher import Dispatcher
 from batchgen.runner.shutdown import Shutdown
+from batchgen.selection import Selection
 from batchgen.settings import Settings
 
 #: The published mean of the model, whatever the night brings.
@@ -105,12 +107,12 @@ async def _night(
     folder: Path, service: NightService, policy: str, clips: int, in_flight: int, lessons: AccountMemory
 ) -> float:
     loop = asyncio.get_running_loop()
-    ledger = Ledger(folder / "night", wall_clock=lambda: EPOCH + loop.time())
+    ledger = SqliteLedger(folder / "night", wall_clock=lambda: EPOCH + loop.time())
     try:
         ledger.sync(_wanted(clips))
         (folder / "night" / "clips").mkdir()
         rpm, known = service.weather.rpm, lessons.known
-        pacer = Pacer(
+        pacer = LocalPacer(
             rpm, count_polls=service.weather.count_polls, dice=lambda: 0.5,
             start=(known.rpm, known.knee) if known.rpm else None, learned=partial(lessons.rate, ceiling=rpm),
         )  # fmt: skip
@@ -121,18 +123,21 @@ async def _night(
         times = RunTimes(EXPECTED_S)
         poller = _poller(policy, service, pacer, ledger, places)
         tools = RunContext(
-            ledger=ledger, provider=service, pacer=pacer, poller=poller, places=places, downloads=Shelf(),
+            ledger=ledger, provider=PacedProvider(service, pacer), pacer=pacer, poller=poller, places=places,
+            downloads=Shelf(),
             shutdown=Shutdown(), clips_dir=folder / "night" / "clips", price=lambda _: COST, estimate=lambda _: COST,
             run_times=lambda _: times, dice=lambda: 0.5, started_at=ledger.now(),
         )  # fmt: skip
-        reconciler = Reconciler(service, pacer, settle_s=7200.0, taken=ledger.request_ids)
-        await Dispatcher(tools, reconciler, Orders()).run()
+        reconciler = Reconciler(PacedProvider(service, pacer), settle_s=7200.0, taken=ledger.known_ids)
+        await Dispatcher(tools, reconciler, Selection()).run()
         return loop.time() - Shelf.takes_s
     finally:
         ledger.close()
 
 
-def _poller(policy: str, service: NightService, pacer: Pacer, ledger: Ledger, places: ConcurrencyLimit) -> Poller:
+def _poller(
+    policy: str, service: NightService, pacer: LocalPacer, ledger: SqliteLedger, places: ConcurrencyLimit
+) -> Poller:
     kind = {"ours": Poller, "oracle": OraclePoller}.get(policy, RulePoller)
     poller = kind(service, pacer, deadline_s=3300.0, wall_clock=ledger.now, probes=places)
     if isinstance(poller, OraclePoller):

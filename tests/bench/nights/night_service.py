@@ -11,15 +11,23 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from virtual_time import wall
-
-from batchgen.errors import NowError
-from batchgen.providers.base import Accepted, Completed, Gone, HistoryPage, HistoryRow, Outcome, Running, Source
+from batchgen.errors import RateLimited, Unreachable
+from batchgen.providers.base import (
+    Accepted,
+    Capabilities,
+    Completed,
+    Gone,
+    HistoryReader,
+    HistoryRow,
+    Outcome,
+    Running,
+    Source,
+)
 
 COST = 625_000
 #: A record lives this long after the submission (seconds).
@@ -101,6 +109,7 @@ class NightService:
     get_s: float = 0.15
     name: str = "night"
     origin: str = "https://night.example"
+    capabilities: Capabilities = field(default_factory=Capabilities)
     jobs: dict[str, Job] = field(default_factory=dict)
     calls: int = 0
     posts: int = 0
@@ -112,7 +121,7 @@ class NightService:
         self._slots = Slots(self.weather)
         self._minute: deque[float] = deque()
 
-    async def submit(self, model: str, params: Mapping[str, Any]) -> Accepted:
+    async def submit(self, model: str, params: Mapping[str, Any], key: str = "") -> Accepted:
         """Accept a job, or answer 429."""
         self._counted(counts=True)
         await asyncio.sleep(self.post_s / 2)
@@ -153,7 +162,7 @@ class NightService:
     def _counted(self, *, counts: bool) -> None:
         now = asyncio.get_running_loop().time()
         if self.weather.outage and self.weather.outage[0] <= now < self.weather.outage[1]:
-            raise NowError("connection refused", kind="unreachable")
+            raise Unreachable("connection refused")
         self.calls += 1
         limit = self.weather.hidden_rpm or self.weather.rpm
         if not counts or not limit:
@@ -163,7 +172,7 @@ class NightService:
             self._minute.popleft()
         if len(self._minute) >= limit:
             self.limited += 1
-            raise NowError("429", kind="rate", status=429)
+            raise RateLimited("429", status=429)
         self._minute.append(now)
 
     def video(self, url: str) -> Source | None:
@@ -176,11 +185,9 @@ class NightService:
         known = outcome if isinstance(outcome, Running | Completed) else Running("QUEUED")
         return HistoryRow(request_id, "wan-2.5-t2v", known, None, None)
 
-    async def history(
-        self, model: str, since: float, until: float, pace: Callable[[], Awaitable[object]] | None = None
-    ) -> HistoryPage:
+    def history(self, model: str, since: float, until: float) -> HistoryReader:
         """No night here is in doubt."""
-        return HistoryPage(server_time=wall())
+        raise NotImplementedError
 
     async def upload(self, path: Path) -> str:
         """No audio here."""

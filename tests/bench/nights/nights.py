@@ -1,6 +1,6 @@
 """Simulate nights, by our policy and by others: `python tests/bench/nights/nights.py [NAME …]`.
 
-Seeds are fixed. What it finds goes to `results.json` and two SVGs beside it; README's table is made of the file.
+Seeds are fixed. Results go to `results.json` and two SVGs next to it; benchmarks.md's tables are made from the file.
 """
 
 from __future__ import annotations

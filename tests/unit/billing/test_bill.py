@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -34,11 +34,10 @@ from batchgen.events import (
     SubmitStarted,
     Submitted,
 )
-from batchgen.ledger import Ledger, Reader
+from batchgen.ledger import Reader, SqliteLedger
 from batchgen.views.bill import bill_object, bill_text, exact, summary_lines
 from batchgen.views.text import columns
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 ZONE = timezone(timedelta(hours=1))
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 
@@ -75,7 +74,7 @@ NIGHT: list[list[Event]] = [
 @pytest.fixture
 async def ledger(tmp_path: Path) -> Path:
     folder = tmp_path / "night"
-    with closing(Ledger(folder, wall_clock=lambda: at(30))) as opened:
+    with closing(SqliteLedger(folder, wall_clock=lambda: at(30))) as opened:
         opened.sync(replace(wanted(n), label="city=Tokyo" if n % 2 else "") for n in range(len(NIGHT)))
         for row, events in enumerate(NIGHT, 1):
             clip = opened.clip(row)
@@ -202,11 +201,13 @@ def test_an_amount_is_told_to_the_last_digit(micro: int) -> None:
 
 
 @pytest.mark.parametrize(("width", "by"), [(60, By.CLIP), (80, By.CLIP), (120, By.PROMPT), (80, By.DAY), (80, By.CELL)])
-def test_the_text_is_as_in_the_golden_file(ledger: Path, width: int, by: By) -> None:
+def test_the_text_is_as_in_the_golden_file(
+    ledger: Path, width: int, by: By, golden: Callable[[str, str], None]
+) -> None:
     """It is what the producer is shown."""
     text = bill_text(make_bill(requests(ledger), by, ZONE), width, name="night", cap=50_000_000, tz=ZONE)
     assert max(columns(line) for line in text.splitlines()) <= width
-    assert text + "\n" == (GOLDEN / f"bill_{by}_{width}.txt").read_text("utf-8")
+    golden(f"bill_{by}_{width}", text)
 
 
 def test_the_object_is_json_and_the_text_bears_ascii(ledger: Path) -> None:

@@ -12,12 +12,12 @@ from fakes import wanted
 
 from batchgen.events import SubmitStarted, Submitted
 from batchgen.history.other_batches import request_ids
-from batchgen.ledger import FILE, Home, Ledger
+from batchgen.ledger import FILE, Home, SqliteLedger
 
 
 def batch(folder: Path, *ids: str, origin: str = "https://a", account: str = "me") -> Path:
     """A batch with some requests."""
-    with closing(Ledger(folder)) as ledger:
+    with closing(SqliteLedger(folder)) as ledger:
         ledger.bind(Home("night.yaml", origin, account))
         ledger.sync([wanted(n) for n in range(len(ids))])
 
@@ -70,5 +70,5 @@ def test_a_damaged_sibling_is_left_out_with_a_warning_and_left_as_it_is(
 def test_a_sibling_that_a_run_holds_is_read_beside_it(tmp_path: Path) -> None:
     """Two batches of one account run side by side."""
     own = batch(tmp_path / "own", "r1")
-    with closing(Ledger(batch(tmp_path / "b", "r2"))):
+    with closing(SqliteLedger(batch(tmp_path / "b", "r2"))):
         assert request_ids(own, [tmp_path]) == {"r2"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,7 +20,8 @@ from batchgen.history.matching import CLOCK_SKEW_S
 from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.history.report import read
 from batchgen.providers.base import HistoryPage
-from batchgen.ratelimit.limiter import Pacer
+from batchgen.providers.paced import PacedProvider
+from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.states import advance
 
 # --- reading the history ------------------------------------------------------------------------------------
@@ -30,11 +30,11 @@ from batchgen.states import advance
 async def look(
     provider: FakeProvider, clips: list[Clip], *, settle_s: float = 7200.0, age: float = 0.0, **known: Any
 ) -> list[Doubt]:
-    pacer = Pacer(0)
+    pacer = LocalPacer(0)
     task = asyncio.get_running_loop().create_task(pacer.run())
     try:
         await asyncio.sleep(age)
-        reconciler = Reconciler(provider, pacer, settle_s=settle_s, **{"taken": set, **known})
+        reconciler = Reconciler(PacedProvider(provider, pacer), settle_s=settle_s, **{"taken": nothing, **known})
         return [doubt async for doubt in reconciler.look(clips, wall())]
     finally:
         task.cancel()
@@ -111,7 +111,11 @@ async def test_what_the_ledger_knows_by_now_is_not_free() -> None:
     """A request of this very run must not be taken for the one in doubt."""
     provider, known = FakeProvider(), set[str]()
     clip = await posted(provider, 0, "lost")
-    reconciler = Reconciler(provider, Pacer(0), settle_s=0.0, taken=lambda: known)
+
+    async def taken() -> set[str]:
+        return known
+
+    reconciler = Reconciler(provider, settle_s=0.0, taken=taken)
     [one] = [doubt async for doubt in reconciler.look([clip], wall())]
     known.add("r1")
     [two] = [doubt async for doubt in reconciler.look([replace(clip, row=2)], wall())]
@@ -142,9 +146,7 @@ class Shows(FakeProvider):
 
     page: HistoryPage = field(default_factory=HistoryPage)
 
-    async def history(
-        self, model: str, since: float, until: float, pace: Callable[[], Awaitable[object]] | None = None
-    ) -> HistoryPage:
+    async def window(self, model: str, since: float, until: float) -> HistoryPage:
         """Show the page."""
         return self.page
 
@@ -199,24 +201,32 @@ async def test_a_date_header_cut_to_whole_seconds_does_not_delay_a_settle_time_o
     assert (await said(HistoryPage([], True, T0), doubt(at=T0 + 0.7))).absent
 
 
+async def nothing() -> set[str]:
+    return set()
+
+
+async def r7(*_: object) -> set[str]:
+    return {"r7"}
+
+
 async def test_a_history_that_lacks_what_we_know_it_has_proves_nothing() -> None:
     """It filters by another name, or does not list such requests at all: its silence says nothing of the others."""
-    one = await said(HistoryPage([], True, T0 + 9_999), doubt(), witnesses=lambda *_: {"r7"})
+    one = await said(HistoryPage([], True, T0 + 9_999), doubt(), expected=r7)
     assert not one.absent
     assert "lacks 1" in one.note
     page = HistoryPage([row(doubt(7), "r7")], True, T0 + 9_999)
-    assert (await said(page, doubt(), witnesses=lambda *_: {"r7"})).absent
+    assert (await said(page, doubt(), expected=r7)).absent
 
 
 async def test_only_what_must_be_there_by_now_is_a_witness() -> None:
     """What was made within the settle time may be missing in a history that lags."""
     asked: list[tuple[str, float, float]] = []
 
-    def witnesses(*window: Any) -> set[str]:
+    async def expected(*window: Any) -> set[str]:
         asked.append(window)
         return set()
 
-    await said(HistoryPage([], True, T0), doubt(), settle_s=9_700.0, witnesses=witnesses)
+    await said(HistoryPage([], True, T0), doubt(), settle_s=9_700.0, expected=expected)
     [(model, since, until)] = asked
     assert (model, since) == (doubt().wanted.model, T0 - CLOCK_SKEW_S)
     assert until == pytest.approx(T0 + 9_999 - 9_700 - 60, abs=1)

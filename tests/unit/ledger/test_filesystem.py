@@ -10,7 +10,7 @@ from clip_histories import lead
 
 from batchgen.clip import State
 from batchgen.errors import LedgerError
-from batchgen.ledger import Ledger, Reader, filesystem
+from batchgen.ledger import Reader, SqliteLedger, filesystem
 
 LINUX = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
@@ -102,7 +102,7 @@ def test_a_ledger_that_moves_to_another_kind_of_drive_changes_its_journal(ram: P
     (ram / "Dropbox").mkdir()
     for home, journal in ((ram / "Dropbox" / "night", "delete"), (ram / "back", "wal")):
         next(path for path in (ram / "night", ram / "Dropbox" / "night") if path.exists()).rename(home)
-        with closing(Ledger(home)) as ledger:
+        with closing(SqliteLedger(home)) as ledger:
             assert ledger._out.execute("PRAGMA journal_mode").fetchone() == (journal,)
             assert ledger.totals().counts[State.DONE] == 1
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from batchgen.errors import LedgerError
 from batchgen.events import Submitted
-from batchgen.ledger import FILE, Ledger, Reader, journal, schema
+from batchgen.ledger import FILE, Reader, SqliteLedger, journal, schema
 
 
 def entries(folder: Path, kind: str = "e") -> list[list[object]]:
@@ -59,7 +59,7 @@ def test_an_id_is_in_the_log_as_soon_as_it_is_in_the_ledger(ram: Path) -> None:
 
 async def test_a_line_is_written_after_its_commit_and_never_without_it(ram: Path) -> None:
     """A log that says more than the ledger would be taken for proof that the ledger is an old copy."""
-    with closing(Ledger(ram)) as ledger:
+    with closing(SqliteLedger(ram)) as ledger:
         ledger.sync([wanted(0)])
         ledger._out.execute(
             "CREATE TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
@@ -77,7 +77,7 @@ def test_what_the_log_lacks_is_caught_up_at_the_next_start(folder: Path, keep: i
         path.unlink()
     else:
         os.truncate(path, keep)
-    Ledger(folder).close()
+    SqliteLedger(folder).close()
     whole = {tuple(map(str, values[1:5])) for values in journal.lines(path) if values and values[0] == "e"}
     assert len(whole) == len(in_ledger(folder))
     assert {str(row[0]) for row in in_ledger(folder)} == {seq for seq, *_ in whole}
@@ -85,10 +85,10 @@ def test_what_the_log_lacks_is_caught_up_at_the_next_start(folder: Path, keep: i
 
 def test_a_clean_start_adds_nothing_but_a_mark(folder: Path) -> None:
     """Else a batch that is opened each morning would copy itself for ever."""
-    Ledger(folder).close()
+    SqliteLedger(folder).close()
     before = (folder / journal.FILE).read_bytes()
     for _ in range(3):
-        Ledger(folder).close()
+        SqliteLedger(folder).close()
     assert (folder / journal.FILE).read_bytes() == before
 
 
@@ -100,7 +100,7 @@ def test_a_log_that_can_not_be_written_is_told_once_and_holds_nothing_up(
     lead(ram / "night").close()
     assert caplog.text.count("goes on without this copy") == 1
     (ram / "night" / journal.FILE).rmdir()
-    Ledger(ram / "night").close()
+    SqliteLedger(ram / "night").close()
     assert [entry[:4] for entry in entries(ram / "night")] == in_ledger(ram / "night")
 
 
@@ -109,7 +109,7 @@ def test_a_full_disk_in_the_middle_of_a_line_is_borne(folder: Path) -> None:
     with (folder / journal.FILE).open("ab") as file:
         file.write(b'["00000000","e",99,"k')
     os.utime(folder / FILE, (0, 0))
-    Ledger(folder).close()
+    SqliteLedger(folder).close()
     kinds = [values and values[0] for values in journal.lines(folder / journal.FILE)]
     assert kinds.count(None) == 1
     assert kinds[-1] == "m"
@@ -134,12 +134,12 @@ def test_no_damaged_line_is_taken_for_a_sound_one(tail: bytes, at: int, bit: int
 async def test_a_copy_of_the_ledger_that_was_brought_back_is_not_run(folder: Path, tmp_path: Path) -> None:
     """It does not know what was paid for since: every clip of that time would be paid for again."""
     copy = shutil.copy(folder / FILE, tmp_path)
-    ledger = Ledger(folder)
+    ledger = SqliteLedger(folder)
     await ledger.record(ledger.clip(11), START)
     await ledger.record(ledger.clip(11), Submitted("new", 1.0))
     ledger.close()
     shutil.copy(copy, folder / FILE)
-    for kind in (Ledger, Reader):
+    for kind in (SqliteLedger, Reader):
         with pytest.raises(LedgerError, match="older than its log: 2 events"):
             kind(folder)
     assert (folder / FILE).read_bytes() == (tmp_path / FILE).read_bytes()
@@ -154,7 +154,7 @@ def test_a_ledger_that_is_gone_is_not_started_anew(folder: Path, gone: str, logg
         (folder / FILE).touch()
     if not logged:
         (folder / journal.FILE).unlink()
-    for kind in (Ledger, Reader):
+    for kind in (SqliteLedger, Reader):
         with pytest.raises(LedgerError, match="a run was here"):
             kind(folder)
     assert (folder / FILE).exists() == (gone == "emptied")
@@ -164,7 +164,7 @@ def test_a_first_run_that_was_killed_before_its_tables_were_made_is_no_damage(tm
     """Nothing was sent yet, and the folder may be used."""
     schema.connect(tmp_path / FILE, writable=True).close()
     assert (tmp_path / FILE).stat().st_size
-    Ledger(tmp_path).close()
+    SqliteLedger(tmp_path).close()
 
 
 @pytest.mark.parametrize("wal", ["deleted", "damaged"])
@@ -183,4 +183,4 @@ def test_a_wal_that_is_lost_after_a_kill_is_noticed(ram: Path, wal: str) -> None
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
     with pytest.raises(LedgerError, match=r"older than its log|as a ledger"):
-        Ledger(killed)
+        SqliteLedger(killed)

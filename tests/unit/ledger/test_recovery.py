@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from batchgen.clip import Clip, State
 from batchgen.errors import LedgerError, LockedError, UsageError
 from batchgen.events import FailedForNow, Submitted
-from batchgen.ledger import FILE, Ledger, Reader, journal
+from batchgen.ledger import FILE, Reader, SqliteLedger, journal
 from batchgen.ledger.recovery.rebuild import BLIND, recover
 from batchgen.ledger.recovery.replay import Sources, Told, rebuild
 
@@ -41,7 +41,7 @@ def ruin(folder: Path) -> None:
 
 def resume(folder: Path) -> dict[str, Clip]:
     """What the next run finds."""
-    with closing(Ledger(folder)) as ledger:
+    with closing(SqliteLedger(folder)) as ledger:
         ledger.bind(HOME)
         ledger.sync(clips())
         ledger.recover()
@@ -111,7 +111,7 @@ def test_a_sound_ledger_is_refused_and_a_held_one_too(folder: Path) -> None:
     before = (folder / FILE).read_bytes()
     with pytest.raises(UsageError, match="sound"):
         recover(folder, clips())
-    with closing(Ledger(folder)), pytest.raises(LockedError):
+    with closing(SqliteLedger(folder)), pytest.raises(LockedError):
         recover(folder, clips())
     assert (folder / FILE).read_bytes() == before
     assert not list(folder.glob("ledger-damaged*"))
@@ -137,7 +137,7 @@ def test_an_older_copy_is_brought_up_to_its_log(folder: Path) -> None:
         file.write(journal.line("e", newest + 1, key, AT, "SubmitStarted", {"at": AT, "held": 5}))
         file.write(journal.line("e", newest + 2, key, AT, "Submitted", {"request_id": "unknown-to-the-copy", "at": AT}))
     with pytest.raises(LedgerError, match="older"):
-        Ledger(folder)
+        SqliteLedger(folder)
     recover(folder, clips())
     assert resume(folder)["pending"].request_id == "unknown-to-the-copy"
 
@@ -145,18 +145,18 @@ def test_an_older_copy_is_brought_up_to_its_log(folder: Path) -> None:
 @pytest.mark.parametrize("ended", ["closed", "killed"])
 def test_a_re_roll_that_is_only_wished_for_is_not_lost_with_the_ledger(folder: Path, ram: Path, ended: str) -> None:
     """No manifest has it; the user's wish is in the log as soon as the batch is let go of, or next taken up."""
-    ledger = Ledger(folder)
+    ledger = SqliteLedger(folder)
     wish = replace(clips()[0], key="c1-reroll", take=2, name="shot0_2", reroll_of=clips()[0].key)
     ledger.reroll([wish])
     killed = ram / "killed"
     shutil.copytree(folder, killed, ignore=shutil.ignore_patterns("*-shm", ".lock*"))
     ledger.close()
     if ended == "killed":
-        Ledger(killed).close()
+        SqliteLedger(killed).close()
     batch = killed if ended == "killed" else folder
     ruin(batch)
     recover(batch, clips())
-    with closing(Ledger(batch)) as again:
+    with closing(SqliteLedger(batch)) as again:
         again.sync(clips())
         assert "shot0_2" in [name for _, _, name in again.pending()]
 
@@ -175,7 +175,7 @@ def test_without_a_log_what_sqlite_still_reads_is_taken(ram: Path) -> None:
         data[page * 4096 : page * 4096 + 2048] = random.Random(page).randbytes(2048)
     (folder / FILE).write_bytes(data)
     with pytest.raises(LedgerError):
-        Ledger(folder)
+        SqliteLedger(folder)
     done = recover(folder, [clip.wanted for clip in before.values()])
     assert done.from_ledger > 0
     assert done.log_lines == 0

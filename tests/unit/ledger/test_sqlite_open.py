@@ -15,7 +15,7 @@ from fakes import wanted
 from batchgen.clip import Clip, State
 from batchgen.errors import LedgerError, LockedError
 from batchgen.events import Downloaded, Event, Generated, SubmitDeferred, SubmitStarted, Submitted
-from batchgen.ledger import FILE, Home, Ledger, Reader, schema
+from batchgen.ledger import FILE, Home, Reader, SqliteLedger, schema
 
 START = SubmitStarted(10.0, held=1_250_000)
 DONE: list[Event] = [
@@ -26,7 +26,7 @@ DONE: list[Event] = [
 ]
 
 
-async def live(ledger: Ledger, row: int, *events: Event) -> Clip:
+async def live(ledger: SqliteLedger, row: int, *events: Event) -> Clip:
     clip = ledger.clip(row)
     for event in events:
         clip = await ledger.record(clip, event)
@@ -36,7 +36,7 @@ async def live(ledger: Ledger, row: int, *events: Event) -> Clip:
 # --- what is wanted -----------------------------------------------------------------------------------------
 
 
-async def test_an_edit_adds_what_is_new_and_flags_what_is_gone(ledger: Ledger) -> None:
+async def test_an_edit_adds_what_is_new_and_flags_what_is_gone(ledger: SqliteLedger) -> None:
     """Never submitted is forgotten; paid for is kept, and collected; wanted again is wanted again."""
     await live(ledger, 1, *DONE)
     await live(ledger, 2, START, Submitted("r2", 10.0))
@@ -51,7 +51,7 @@ async def test_an_edit_adds_what_is_new_and_flags_what_is_gone(ledger: Ledger) -
     assert ledger.live_totals.counts[State.DONE] == 1
 
 
-async def test_a_clip_that_was_refused_once_is_not_forgotten(ledger: Ledger) -> None:
+async def test_a_clip_that_was_refused_once_is_not_forgotten(ledger: SqliteLedger) -> None:
     """It has a request in the books."""
     await live(ledger, 1, START, SubmitDeferred("429"))
     ledger.sync([wanted(1)])
@@ -59,7 +59,7 @@ async def test_a_clip_that_was_refused_once_is_not_forgotten(ledger: Ledger) -> 
     assert [name for _, _, name in ledger.pending()] == ["shot1_1"]
 
 
-async def test_a_new_label_or_order_is_taken_over_and_the_name_on_disk_stays(ledger: Ledger) -> None:
+async def test_a_new_label_or_order_is_taken_over_and_the_name_on_disk_stays(ledger: SqliteLedger) -> None:
     """A done file is never renamed behind the user's back."""
     await live(ledger, 1, *DONE)
     ledger.sync([replace(wanted(0), order=9, label="dawn", prompt_id="courier", name="courier_1")])
@@ -69,7 +69,7 @@ async def test_a_new_label_or_order_is_taken_over_and_the_name_on_disk_stays(led
     assert clip.state is State.DONE
 
 
-async def test_two_clips_never_have_one_name_not_even_in_another_case(ledger: Ledger) -> None:
+async def test_two_clips_never_have_one_name_not_even_in_another_case(ledger: SqliteLedger) -> None:
     """A paid file is never overwritten, on no file system."""
     await live(ledger, 1, *DONE)
     ledger.sync([replace(wanted(0, seed=5), key="another-key", name="SHOT0_1"), wanted(1)])
@@ -77,7 +77,7 @@ async def test_two_clips_never_have_one_name_not_even_in_another_case(ledger: Le
     assert len({name.casefold() for name in names}) == len(names) == 3
 
 
-def test_a_failed_sync_changes_nothing(ledger: Ledger) -> None:
+def test_a_failed_sync_changes_nothing(ledger: SqliteLedger) -> None:
     """A manifest is taken over whole."""
 
     def breaks() -> Iterator[object]:
@@ -95,7 +95,7 @@ def test_a_failed_sync_changes_nothing(ledger: Ledger) -> None:
 HOME = Home("../night.yaml", "https://api.example", "f1f2")
 
 
-def test_a_batch_belongs_to_one_manifest_origin_and_account(ledger: Ledger) -> None:
+def test_a_batch_belongs_to_one_manifest_origin_and_account(ledger: SqliteLedger) -> None:
     """What the sandbox made must never count as done for the real service."""
     ledger.bind(HOME)
     ledger.bind(HOME)
@@ -107,7 +107,7 @@ def test_a_batch_belongs_to_one_manifest_origin_and_account(ledger: Ledger) -> N
         ledger.bind(HOME)
 
 
-def test_a_refusal_does_not_tell_the_accounts_fingerprint(ledger: Ledger) -> None:
+def test_a_refusal_does_not_tell_the_accounts_fingerprint(ledger: SqliteLedger) -> None:
     """It is made of the key."""
     ledger.bind(HOME)
     with pytest.raises(LedgerError) as caught:
@@ -116,33 +116,33 @@ def test_a_refusal_does_not_tell_the_accounts_fingerprint(ledger: Ledger) -> Non
     assert "e5e5" not in str(caught.value)
 
 
-def test_a_second_run_is_told_who_holds_the_batch(ledger: Ledger) -> None:
+def test_a_second_run_is_told_who_holds_the_batch(ledger: SqliteLedger) -> None:
     """Two runs on one ledger would pay twice."""
     with pytest.raises(LockedError, match="process"):
-        Ledger(ledger.folder)
+        SqliteLedger(ledger.folder)
     with closing(Reader(ledger.folder)) as beside:  # status works beside a live run
         assert beside.totals().counts[State.PENDING] == 5
 
 
 def test_a_closed_ledger_lets_the_next_run_in(tmp_path: Path) -> None:
     """And one that could not be opened does not hold it either."""
-    Ledger(tmp_path).close()
+    SqliteLedger(tmp_path).close()
     (tmp_path / FILE).write_bytes(b"no database" * 100)
     for name in tmp_path.glob(f"{FILE}-*"):
         name.unlink()
     for _ in range(2):
         with pytest.raises(LedgerError):
-            Ledger(tmp_path)
+            SqliteLedger(tmp_path)
 
 
 def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
     """An old release must not guess."""
-    Ledger(tmp_path).close()
+    SqliteLedger(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / FILE)) as db:
         db.execute("PRAGMA user_version=99")
         db.commit()
     with pytest.raises(LedgerError, match="newer"):
-        Ledger(tmp_path)
+        SqliteLedger(tmp_path)
     with pytest.raises(LedgerError, match="newer"):
         Reader(tmp_path)
 
@@ -153,12 +153,12 @@ def test_another_database_is_left_alone(tmp_path: Path) -> None:
         db.execute("CREATE TABLE x(y)")
         db.commit()
     with pytest.raises(LedgerError, match="no ledger"):
-        Ledger(tmp_path)
+        SqliteLedger(tmp_path)
     with closing(sqlite3.connect(tmp_path / FILE)) as db:
         assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("x",)]
 
 
-def test_commits_survive_a_power_cut(ledger: Ledger) -> None:
+def test_commits_survive_a_power_cut(ledger: SqliteLedger) -> None:
     """NORMAL loses acknowledged work in nearly every one."""
     assert ledger._out.execute("PRAGMA synchronous").fetchone() == (2,)
     assert ledger._out.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -176,7 +176,7 @@ def test_a_released_ledger_is_read_and_resumed(released: Path, tmp_path: Path) -
     before = list(reader.clips())
     assert {clip.state for clip in before} == set(State)
     reader.close()
-    ledger = Ledger(tmp_path)
+    ledger = SqliteLedger(tmp_path)
     assert list(ledger.clips()) == before
     assert ledger.recover() == 1
     after = {clip.key: clip for clip in ledger.clips()}
@@ -195,7 +195,7 @@ def columns(path: Path) -> dict[str, set[tuple[str, str]]]:
 def test_a_ledger_of_every_schema_is_kept_and_the_last_one_is_as_new_ones_are(tmp_path: Path) -> None:
     """Whoever changes the tables has to raise SCHEMA, and to keep a ledger of before (`tests/data/make_ledger.py`)."""
     assert {path.stem for path in RELEASED} == {f"schema{n}" for n in range(1, schema.SCHEMA + 1)}
-    Ledger(tmp_path).close()
+    SqliteLedger(tmp_path).close()
     shutil.copy(RELEASED[-1], tmp_path / "kept.db")
     assert columns(tmp_path / "kept.db") == columns(tmp_path / FILE)
 
@@ -211,5 +211,5 @@ def test_a_commit_that_was_cut_off_with_a_rollback_journal_is_taken_back(tmp_pat
         db.execute("ROLLBACK")
     with closing(Reader(tmp_path / "night")) as reader:
         assert (reader.damage(), reader.meta("1")) == ("", None)
-    with closing(Ledger(tmp_path / "night")) as ledger:
+    with closing(SqliteLedger(tmp_path / "night")) as ledger:
         assert ledger.damage() == ""

@@ -11,7 +11,7 @@ from fakes import wanted
 
 from batchgen.billing.budget import Budget, day_of
 from batchgen.events import AnswerLost, Event, Failed, Forgotten, Generated, Lost, SubmitStarted, Submitted
-from batchgen.ledger import FILE, Ledger, Reader
+from batchgen.ledger import FILE, Reader, SqliteLedger
 
 DAY_S = 86_400.0
 NOON = 1_795_003_200.0
@@ -25,8 +25,8 @@ LIVES: Sequence[Sequence[Event]] = (
 )
 
 
-async def filled(folder: Path) -> Ledger:
-    ledger = Ledger(folder, wall_clock=lambda: NOON)
+async def filled(folder: Path) -> SqliteLedger:
+    ledger = SqliteLedger(folder, wall_clock=lambda: NOON)
     ledger.sync(wanted(n) for n in range(len(LIVES)))
     for row, events in enumerate(LIVES, 1):
         clip = ledger.clip(row)

@@ -8,22 +8,22 @@ from fakes import wanted
 
 from batchgen.clip import Clip
 from batchgen.events import AnswerLost, Failed, SubmitStarted
-from batchgen.ledger import FILE, Ledger
+from batchgen.ledger import FILE, SqliteLedger
 
 START = SubmitStarted(10.0, held=7)
 
 
-async def submitted(ledger: Ledger, row: int) -> None:
+async def submitted(ledger: SqliteLedger, row: int) -> None:
     """Let a clip be sent, so that it stays in the ledger whatever the manifest says."""
     clip = await ledger.record(ledger.clip(row), START)
     await ledger.record(clip, AnswerLost("reset"))
 
 
-def by_key(ledger: Ledger) -> dict[str, Clip]:
+def by_key(ledger: SqliteLedger) -> dict[str, Clip]:
     return {clip.key: clip for clip in ledger.clips()}
 
 
-def test_what_the_manifest_says_otherwise_is_taken_up_at_once(ledger: Ledger) -> None:
+def test_what_the_manifest_says_otherwise_is_taken_up_at_once(ledger: SqliteLedger) -> None:
     """Order, priority and words are what the next run goes by."""
     now = [
         replace(
@@ -37,7 +37,7 @@ def test_what_the_manifest_says_otherwise_is_taken_up_at_once(ledger: Ledger) ->
         assert replace(clips[clip.key].wanted, name=clip.name) == clip
 
 
-def test_a_manifest_that_is_as_it_was_writes_nothing(ledger: Ledger) -> None:
+def test_a_manifest_that_is_as_it_was_writes_nothing(ledger: SqliteLedger) -> None:
     """A resume of 100,000 clips opens at once, and costs no megabytes of synced pages."""
     written = ledger.folder / f"{FILE}-wal"
     before = written.stat().st_size, written.read_bytes()
@@ -45,7 +45,7 @@ def test_a_manifest_that_is_as_it_was_writes_nothing(ledger: Ledger) -> None:
     assert (written.stat().st_size, written.read_bytes()) == before
 
 
-async def test_what_was_sent_is_flagged_and_wanted_again_and_what_was_not_is_forgotten(ledger: Ledger) -> None:
+async def test_what_was_sent_is_flagged_and_wanted_again_and_what_was_not_is_forgotten(ledger: SqliteLedger) -> None:
     """Nothing that may have been paid for leaves the ledger."""
     await submitted(ledger, 1)
     assert ledger.sync([wanted(2)]) == 0
@@ -56,7 +56,7 @@ async def test_what_was_sent_is_flagged_and_wanted_again_and_what_was_not_is_for
     assert not any(clip.unwanted for clip in by_key(ledger).values())
 
 
-async def test_a_re_roll_goes_and_comes_with_its_root(ledger: Ledger) -> None:
+async def test_a_re_roll_goes_and_comes_with_its_root(ledger: SqliteLedger) -> None:
     """The manifest does not name it: its root does, also one that only comes back."""
     again = replace(wanted(90), reroll_of=wanted(0).key)
     ledger.reroll([again])
@@ -68,7 +68,7 @@ async def test_a_re_roll_goes_and_comes_with_its_root(ledger: Ledger) -> None:
     assert not by_key(ledger)[again.key].unwanted
 
 
-async def test_what_another_take_has_replaced_is_not_wanted_whatever_the_manifest_says(ledger: Ledger) -> None:
+async def test_what_another_take_has_replaced_is_not_wanted_whatever_the_manifest_says(ledger: SqliteLedger) -> None:
     """It would be counted as failed for ever."""
     clip = await ledger.record(ledger.clip(1), START)
     await ledger.record(clip, Failed("422"))

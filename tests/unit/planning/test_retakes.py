@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from batchgen.clip import Clip, Request, State, Wanted
 from batchgen.errors import UsageError
 from batchgen.events import AnswerLost, Blocked, Failed, FailedForNow, Forgotten, Retried, SubmitStarted, Submitted
-from batchgen.ledger import Ledger
+from batchgen.ledger import SqliteLedger
 from batchgen.manifest import load, rerolls
 from batchgen.planning.retakes import Retake, named, why_not
 from batchgen.planning.retakes import rerolls as rerolls_of
@@ -193,7 +193,7 @@ def test_what_the_manifest_dropped_is_not_rerolled() -> None:
 
 async def test_a_reroll_is_wanted_as_long_as_its_clip_is(tmp_path: Path) -> None:
     """The manifest does not name it, and must not drop it at the next run; with its clip it goes."""
-    with closing(Ledger(tmp_path / "night")) as ledger:
+    with closing(SqliteLedger(tmp_path / "night")) as ledger:
         ledger.sync([wanted(0), wanted(1)])
         (more,) = ledger.reroll(rerolls_of(list(ledger.clips()), [ledger.clip(1)], 1))
         assert ledger.live_totals.counts[State.PENDING] == 3
@@ -206,7 +206,7 @@ async def test_a_reroll_is_wanted_as_long_as_its_clip_is(tmp_path: Path) -> None
 
 async def test_a_replaced_clip_stays_out_and_in_the_bill(tmp_path: Path) -> None:
     """The manifest still names it; it must not come back as blocked at every run, nor be forgotten."""
-    with closing(Ledger(tmp_path / "night")) as ledger:
+    with closing(SqliteLedger(tmp_path / "night")) as ledger:
         ledger.sync([wanted(0)])
         clip = await ledger.record(ledger.clip(1), START)
         clip = await ledger.record(clip, Blocked("policy"))
@@ -222,7 +222,7 @@ async def test_a_replaced_clip_stays_out_and_in_the_bill(tmp_path: Path) -> None
 
 async def test_a_name_that_is_taken_is_not_given_again(tmp_path: Path) -> None:
     """A paid file is never overwritten."""
-    with closing(Ledger(tmp_path / "night")) as ledger:
+    with closing(SqliteLedger(tmp_path / "night")) as ledger:
         ledger.sync([wanted(0), replace(wanted(1), name="SHOT0_2")])
         (take,) = ledger.reroll(rerolls_of(list(ledger.clips()), [ledger.clip(1)], 1))
         assert take.name.startswith("shot0_2~")

@@ -15,7 +15,8 @@ from batchgen.errors import AccountError
 from batchgen.polling.poller import LOOKS, RESULT_TRIES, Ended, Overdue, Poller, Probes
 from batchgen.polling.schedule import SCOUTS, UNTOLD_S, RunTimes
 from batchgen.providers.base import Cause, Completed, Gone, Refused, Running
-from batchgen.ratelimit.limiter import Call, Pacer
+from batchgen.ratelimit.base import Call
+from batchgen.ratelimit.limiter import LocalPacer
 
 PARAMS = {"prompt": "x", "seed": 1}
 
@@ -26,7 +27,7 @@ class World:
 
     provider: FakeProvider
     poller: Poller
-    pacer: Pacer
+    pacer: LocalPacer
     times: RunTimes = field(default_factory=lambda: RunTimes(60.0))
 
     async def job(self, **params: object) -> Job:
@@ -43,7 +44,7 @@ class World:
 async def world(
     provider: FakeProvider, *, rpm: float = 0.0, deadline_s: float = 3300.0, probes: Probes | None = None
 ) -> AsyncIterator[World]:
-    pacer = Pacer(rpm)
+    pacer = LocalPacer(rpm)
     poller = Poller(provider, pacer, deadline_s=deadline_s, wall_clock=wall, probes=probes)
     tasks = [asyncio.get_running_loop().create_task(each) for each in (pacer.run(), poller.run())]
     try:
@@ -431,11 +432,11 @@ async def test_a_record_near_its_end_goes_before_submissions() -> None:
         provider = FakeProvider(get=get, keeps_s=1e9)
         async with world(provider, rpm=6.0) as here:
             [job] = await _aged(here, [age])
-            await here.pacer.grant(Call.HISTORY)  # the next one is ten seconds away
+            await here.pacer.acquire(Call.HISTORY)  # the next one is ten seconds away
 
             async def submit() -> None:
                 await asyncio.sleep(1.0)
-                await here.pacer.grant(Call.SUBMIT)
+                await here.pacer.acquire(Call.SUBMIT)
                 order.append("submit")
 
             async with asyncio.TaskGroup() as group:

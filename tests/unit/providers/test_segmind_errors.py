@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batchgen.errors import AccountError, CallError, ClipError, NowError, UnsureError
+from batchgen.errors import AccountError, AccountProblem, CallError, ClipError, RateLimited, ServerError, UnsureError
 from batchgen.providers.base import Cause
 from batchgen.providers.segmind.errors import cause_of, get_error, retry_after, submit_error
 from batchgen.providers.segmind.parse import Answer, request_id_in
@@ -56,27 +56,32 @@ SUBMIT: list[tuple[int, object, type[CallError], dict[str, Any]]] = [
     (400, {"error": "Bad request: 'prompt' is required"}, ClipError, {"blocked": False}),
     (400, {"error": "content_policy_violation"}, ClipError, {"blocked": True}),
     (400, ["bad"], ClipError, {"blocked": False}),
-    (401, {"error": "Unauthorized"}, AccountError, {"reason": "key", "collects": False}),
-    (402, {"error": "Insufficient credits"}, AccountError, {"reason": "credits", "collects": True}),
-    (403, {"error": "restricted for your team"}, AccountError, {"reason": "forbidden", "collects": True}),
-    (403, {"error": "Too many requests from your team, try again later"}, AccountError, {"reason": "throttled"}),
-    (404, {"error": "Model not found"}, AccountError, {"reason": "model"}),
-    (405, "<html>", AccountError, {"reason": "bug"}),
-    (406, {"error": "Invalid content type"}, AccountError, {"reason": "bug"}),
-    (406, {"error": "Insufficient credits. Balance 0.1, value 0.6"}, AccountError, {"reason": "credits"}),
-    (406, {"error": "Team spend limit reached (cap $50)"}, AccountError, {"reason": "spend-limit"}),
+    (401, {"error": "Unauthorized"}, AccountError, {"problem": AccountProblem.KEY, "collects": False}),
+    (402, {"error": "Insufficient credits"}, AccountError, {"problem": AccountProblem.CREDITS, "collects": True}),
+    (403, {"error": "restricted for your team"}, AccountError, {"problem": AccountProblem.FORBIDDEN, "collects": True}),
+    (
+        403,
+        {"error": "Too many requests from your team, try again later"},
+        AccountError,
+        {"problem": AccountProblem.THROTTLED},
+    ),
+    (404, {"error": "Model not found"}, AccountError, {"problem": AccountProblem.MODEL}),
+    (405, "<html>", AccountError, {"problem": AccountProblem.BUG}),
+    (406, {"error": "Invalid content type"}, AccountError, {"problem": AccountProblem.BUG}),
+    (406, {"error": "Insufficient credits. Balance 0.1, value 0.6"}, AccountError, {"problem": AccountProblem.CREDITS}),
+    (406, {"error": "Team spend limit reached (cap $50)"}, AccountError, {"problem": AccountProblem.SPEND_LIMIT}),
     (406, {"error": "'size' must be one of 832*480"}, ClipError, {"blocked": False}),
-    (406, {"error": "no"}, AccountError, {"reason": "credits"}),
+    (406, {"error": "no"}, AccountError, {"problem": AccountProblem.CREDITS}),
     (406, {"error": "flagged by moderation"}, ClipError, {"blocked": True}),
     (408, {"error": "timeout"}, UnsureError, {}),
     (409, {"error": "conflict"}, UnsureError, {}),
-    (410, {"error": "retired"}, AccountError, {"reason": "retired", "collects": True}),
+    (410, {"error": "retired"}, AccountError, {"problem": AccountProblem.RETIRED, "collects": True}),
     (413, {"error": "too large"}, ClipError, {"blocked": False}),
     (418, {"error": "teapot"}, ClipError, {"blocked": False}),
     (422, {"detail": [{"msg": "not allowed"}]}, ClipError, {"blocked": False}),
     (422, {"status": "FAILED", "error": "DataInspectionFailed"}, ClipError, {"blocked": True}),
-    (429, {"error": "rate_limit_exceeded"}, NowError, {"kind": "rate", "retry_after": None}),
-    (500, {"error": "Internal server error"}, NowError, {"kind": "server"}),
+    (429, {"error": "rate_limit_exceeded"}, RateLimited, {"retry_after": None}),
+    (500, {"error": "Internal server error"}, ServerError, {}),
     (500, {"message": "boom"}, UnsureError, {}),
     (500, {"detail": "boom"}, UnsureError, {}),
     (500, {}, UnsureError, {}),
@@ -124,16 +129,16 @@ def test_a_message_shows_the_services_words_without_key_or_control_characters() 
 @pytest.mark.parametrize(
     ("status", "kind", "facts"),
     [
-        (200, NowError, {"kind": "server"}),
-        (302, NowError, {"kind": "server"}),
-        (400, NowError, {"kind": "server"}),
-        (401, AccountError, {"reason": "key", "collects": False}),
-        (403, AccountError, {"reason": "forbidden"}),
-        (408, NowError, {"kind": "server"}),
-        (422, NowError, {"kind": "server"}),
-        (429, NowError, {"kind": "rate"}),
-        (500, NowError, {"kind": "server"}),
-        (502, NowError, {"kind": "server"}),
+        (200, ServerError, {}),
+        (302, ServerError, {}),
+        (400, ServerError, {}),
+        (401, AccountError, {"problem": AccountProblem.KEY, "collects": False}),
+        (403, AccountError, {"problem": AccountProblem.FORBIDDEN}),
+        (408, ServerError, {}),
+        (422, ServerError, {}),
+        (429, RateLimited, {}),
+        (500, ServerError, {}),
+        (502, ServerError, {}),
     ],
 )
 def test_a_get_that_tells_nothing_can_be_asked_again(status: int, kind: type[CallError], facts: dict[str, Any]) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from batchgen.errors import UnknownError
 from batchgen.providers.base import Cause, Completed, HistoryRow, Refused, Running
-from batchgen.providers.segmind.history import one_per_request, read_history, read_row, row_of, rows_in, windows
+from batchgen.providers.paced import read_whole
+from batchgen.providers.segmind.history import SegmindHistory, one_per_request, read_row, row_of, rows_in, windows
 from batchgen.providers.segmind.parse import Answer, epoch
 from batchgen.redact import Redactor
 
@@ -152,7 +153,7 @@ def rows(count: int, prefix: str = "r") -> list[dict[str, Any]]:
 )
 async def test_a_history_is_whole_only_when_all_of_it_was_seen(pages: Any, count: int, whole: bool) -> None:
     """Only a whole history may say that nothing was accepted."""
-    page = await read_history(Pages(*pages), "wan-2.5-t2v", NOW, NOW)
+    page = await read_whole(SegmindHistory(Pages(*pages), "wan-2.5-t2v", NOW, NOW))
     assert len(page.rows) == count
     assert page.whole is whole
 
@@ -166,7 +167,7 @@ async def test_a_history_without_end_is_cut_and_not_whole() -> None:
             return answer(200, rows(1, f"p{query['page']}-"))
 
     endless = Endless()
-    page = await read_history(endless, "m", NOW, NOW + 90 * 86400)
+    page = await read_whole(SegmindHistory(endless, "m", NOW, NOW + 90 * 86400))
     assert (len(endless.asked), page.whole) == (200, False)
 
 
@@ -174,4 +175,4 @@ async def test_a_history_without_end_is_cut_and_not_whole() -> None:
 async def test_a_history_that_breaks_off_tells_nothing(last: Answer) -> None:
     """Half a history is no history."""
     with pytest.raises(UnknownError):
-        await read_history(Pages(rows(100), last), "m", NOW, NOW)
+        await read_whole(SegmindHistory(Pages(rows(100), last), "m", NOW, NOW))

@@ -7,19 +7,18 @@ from collections.abc import Callable
 
 import pytest
 
-from batchgen.ratelimit.concurrency import START, ConcurrencyLimit
-from batchgen.ratelimit.queueing import LATEST
+from batchgen.ratelimit.concurrency import LATEST, START, ConcurrencyLimit
 
 RUN_S = 60.0
 
 
 async def take(places: ConcurrencyLimit, times: int) -> None:
     for _ in range(times):
-        await places.take()
+        await places.acquire()
 
 
 async def waits(places: ConcurrencyLimit) -> asyncio.Task[None]:
-    task = asyncio.get_running_loop().create_task(places.take())
+    task = asyncio.get_running_loop().create_task(places.acquire())
     await asyncio.sleep(0)
     return task
 
@@ -39,25 +38,25 @@ async def test_the_ceiling_holds_whatever_is_learned() -> None:
     await take(places, 6)
     assert not (await waits(places)).done()
     assert ConcurrencyLimit(0).ceiling == 1
-    assert ConcurrencyLimit(2).bound == 2
+    assert ConcurrencyLimit(2).limit == 2
 
 
 async def test_who_waits_longest_is_next() -> None:
     """First takes come before second ones."""
     places = ConcurrencyLimit(1)
-    await places.take()
+    await places.acquire()
     order: list[int] = []
 
     async def ask(n: int) -> None:
-        await places.take()
+        await places.acquire()
         order.append(n)
-        places.give_back()
+        places.release()
 
     async with asyncio.TaskGroup() as group:
         for n in range(5):
             group.create_task(ask(n))
         await asyncio.sleep(0)
-        places.give_back()
+        places.release()
     assert order == [0, 1, 2, 3, 4]
     assert places.taken == 0
 
@@ -65,9 +64,9 @@ async def test_who_waits_longest_is_next() -> None:
 async def test_a_late_comer_does_not_overtake() -> None:
     """A place that came free belongs to who waits."""
     places = ConcurrencyLimit(1)
-    await places.take()
+    await places.acquire()
     first = await waits(places)
-    places.give_back()
+    places.release()
     second = await waits(places)
     assert first.done()
     assert not second.done()
@@ -76,15 +75,15 @@ async def test_a_late_comer_does_not_overtake() -> None:
 async def test_a_waiter_that_was_cancelled_costs_no_place() -> None:
     """Not before its turn, and not in the turn of being given it."""
     places = ConcurrencyLimit(1)
-    await places.take()
+    await places.acquire()
     before, at_its_turn = await waits(places), await waits(places)
     before.cancel()
     await asyncio.sleep(0)
-    places.give_back()
+    places.release()
     at_its_turn.cancel()
     await asyncio.sleep(0)
     async with asyncio.timeout(1):
-        await places.take()
+        await places.acquire()
     assert places.taken == 1
 
 
@@ -94,11 +93,11 @@ def nights(
     """Have a few end at the bound, again and again; gives the bounds that there were."""
     bounds = []
     for _ in range(rounds):
-        n, era = int(places.bound), places.era
+        n, generation = int(places.limit), places.generation
         bounds.append(n)
         for _ in range(LATEST):
             queue = queue_of(n)
-            places.learn(queue if told else None, RUN_S if told else RUN_S + queue, n, era=era)
+            places.learn(queue if told else None, RUN_S if told else RUN_S + queue, n, generation=generation)
     return bounds
 
 
@@ -111,12 +110,12 @@ async def test_room_is_used_and_a_full_queue_is_left() -> None:
     """More in a full queue would only wait there."""
     places = ConcurrencyLimit(32)
     places.learn(1.0, 60.0, START)
-    assert places.bound == START + 1
+    assert places.limit == START + 1
     places.learn(20.0, 60.0, START + 1)  # neither room nor full
-    assert places.bound == START + 1
+    assert places.limit == START + 1
     for _ in range(LATEST):
-        places.learn(59.0, 60.0, START + 1, era=0)
-    assert places.bound == START
+        places.learn(59.0, 60.0, START + 1, generation=0)
+    assert places.limit == START
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -126,7 +125,7 @@ def test_the_bound_comes_to_what_the_service_has_room_for(count: int, told: bool
     places = ConcurrencyLimit(32, start=32)
     for n in range(1, 33):  # the first ones go in one after the other, and some are begun at once
         queue = RUN_S * ((n - 1) // count)
-        places.learn(queue if told else None, RUN_S if told else RUN_S + queue, n, era=0)
+        places.learn(queue if told else None, RUN_S if told else RUN_S + queue, n, generation=0)
     bounds = nights(places, slots(count), told=told)[10:]
     assert max(bounds) <= (max(1.6 * count, count + 1) if told else max(3 * count, START))
     assert min(bounds) >= count
@@ -137,11 +136,25 @@ def test_a_queue_that_is_not_ours_is_no_reason_for_fewer() -> None:
     places = ConcurrencyLimit(32)
     places.probed(queued=True)
     for n in range(1, START + 1):
-        places.learn(120.0, RUN_S, n, era=0)
+        places.learn(120.0, RUN_S, n, generation=0)
     bounds = nights(places, lambda _: 120.0, 5)
     assert min(bounds) >= START
     assert bounds[-1] == 32
     assert places.expected == 32
+
+
+def test_it_does_not_matter_which_of_the_first_requests_ends_first() -> None:
+    """The one that went in alone shows that the queue is not ours. When it ended last, the night took 1.76 times."""
+    places = ConcurrencyLimit(32)
+    for taken in (3, 2):
+        places.learn(120.0, RUN_S, taken, generation=0)
+    assert places.limit == 1
+    narrowed = places.generation
+    places.learn(120.0, 2 * RUN_S, 1, generation=0)
+    assert places.limit == START
+    places.learn(120.0, RUN_S, START, generation=0)  # it went in before the limit was narrowed, and counts again
+    assert places.limit > 2 * START
+    assert places.generation == narrowed
 
 
 def test_a_queue_that_does_not_get_shorter_with_fewer_is_not_ours() -> None:
@@ -168,11 +181,11 @@ def test_others_load_never_hides_more_than_can_be_collected() -> None:
     places = ConcurrencyLimit(32, safe_s=1800.0)
     for n in range(1, START + 1):
         places.learn(900.0, 600.0, n)
-    assert int(places.bound) == 4  # which take 1,500 s
+    assert int(places.limit) == 4  # which take 1,500 s
     quick = ConcurrencyLimit(32, safe_s=3600.0)
     for n in range(1, START + 1):
         quick.learn(900.0, 600.0, n)
-    assert int(quick.bound) == 8
+    assert int(quick.limit) == 9  # no leap beyond 4 × 3,600 / 1,500
 
 
 def test_a_service_that_shrinks_is_followed_at_once() -> None:
@@ -180,8 +193,8 @@ def test_a_service_that_shrinks_is_followed_at_once() -> None:
     places = ConcurrencyLimit(32, start=32)
     nights(places, lambda _: 0.0, 3)
     for behind in range(1, 6):  # one slot is left, and they end one by one
-        places.learn(behind * RUN_S, RUN_S, 32, era=0)
-    assert places.bound <= 12
+        places.learn(behind * RUN_S, RUN_S, 32, generation=0)
+    assert places.limit <= 12
 
 
 async def test_late_news_neither_widens_nor_narrows_twice() -> None:
@@ -189,12 +202,12 @@ async def test_late_news_neither_widens_nor_narrows_twice() -> None:
     places = ConcurrencyLimit(32)
     for _ in range(100):
         places.learn(0.0, 60.0, START)
-    assert places.bound == START + 1
+    assert places.limit == START + 1
     for _ in range(100):
-        places.learn(59.0, 60.0, START, era=0)
-    assert places.bound == START - 1
-    places.learn(0.0, 60.0, START, era=0)
-    assert places.bound == START - 1
+        places.learn(59.0, 60.0, START, generation=0)
+    assert places.limit == START - 1
+    places.learn(0.0, 60.0, START, generation=0)
+    assert places.limit == START - 1
 
 
 async def test_an_odd_one_says_nothing() -> None:
@@ -203,11 +216,11 @@ async def test_an_odd_one_says_nothing() -> None:
     for _ in range(10):
         places.learn(0.0, 60.0, START)
     places.learn(500.0, 60.0, START)
-    assert places.bound == START + 1
+    assert places.limit == START + 1
 
 
 async def full(places: ConcurrencyLimit) -> asyncio.Task[None]:
-    await take(places, int(places.bound) - places.taken)
+    await take(places, int(places.limit) - places.taken)
     return await waits(places)
 
 
@@ -218,7 +231,7 @@ async def test_a_new_request_that_is_begun_at_once_doubles_the_bound() -> None:
     assert places.wants_probe(START)
     assert not places.wants_probe(START)  # one at a time
     places.probed(queued=False)
-    assert places.bound == 2 * START
+    assert places.limit == 2 * START
     await asyncio.sleep(0)
     assert waiting.done()
 
@@ -229,13 +242,13 @@ async def test_a_new_request_that_queues_ends_the_doubling_until_there_is_room_a
     await full(places)
     assert places.wants_probe(START)
     places.probed(queued=True)
-    assert places.bound == START
+    assert places.limit == START
     assert not places.wants_probe(START)
     places.learn(0.0, 60.0, START)
     await full(places)
     assert places.wants_probe(places.taken)
     places.probed(queued=False)
-    assert START + 1 < places.bound < 2 * START  # near where it belongs, no more leaps
+    assert START + 1 < places.limit < 2 * START  # near where it belongs, no more leaps
 
 
 async def test_no_probe_is_wanted_while_places_are_free_or_still_on_their_way() -> None:
@@ -246,7 +259,7 @@ async def test_no_probe_is_wanted_while_places_are_free_or_still_on_their_way() 
     assert not places.wants_probe(START - 1)
     assert places.wants_probe(START)
     places.probed(queued=None)
-    assert places.bound == START
+    assert places.limit == START
     assert places.wants_probe(START)
 
 
@@ -255,12 +268,12 @@ async def test_a_new_request_that_is_begun_at_once_ends_the_doubt() -> None:
     places = ConcurrencyLimit(32, start=32)
     for _ in range(LATEST):
         places.learn(RUN_S, RUN_S, 32)
-    narrowed = places.bound
+    narrowed = places.limit
     assert narrowed < 32
     await full(places)
     assert places.wants_probe(places.taken)
     places.probed(queued=False)
-    assert places.bound > narrowed
+    assert places.limit > narrowed
 
 
 async def test_no_probe_is_wanted_that_could_not_tell() -> None:
@@ -273,9 +286,9 @@ async def test_no_probe_is_wanted_that_could_not_tell() -> None:
     for seen_s, wants in ((0.0, False), (30.0, True)):
         silent = ConcurrencyLimit(32, start=32)
         for n in range(1, 33):
-            silent.learn(None, RUN_S * n, n, era=0, seen_s=seen_s)
+            silent.learn(None, RUN_S * n, n, generation=0, seen_s=seen_s)
         await full(silent)
-        assert silent.bound < 32
+        assert silent.limit < 32
         assert silent.wants_probe(silent.taken) is wants
 
 
@@ -284,7 +297,7 @@ async def test_what_a_look_saw_queueing_counts_as_a_queue() -> None:
     places = ConcurrencyLimit(32, start=32)
     for _ in range(LATEST):
         places.learn(None, 400.0, 32, seen_s=300.0)
-    assert places.bound < 32
+    assert places.limit < 32
 
 
 async def test_a_service_that_tells_no_queue_time_is_trusted_up_to_the_ceiling() -> None:
@@ -292,7 +305,7 @@ async def test_a_service_that_tells_no_queue_time_is_trusted_up_to_the_ceiling()
     places = ConcurrencyLimit(8)
     for _ in range(10):
         places.learn(None, None, 1)
-    assert places.bound == 8
+    assert places.limit == 8
 
 
 async def test_learning_wakes_who_waits() -> None:
@@ -309,13 +322,13 @@ async def test_what_is_in_flight_already_counts_even_over_the_bound() -> None:
     """A resumed batch has more in flight than a new one may start."""
     places = ConcurrencyLimit(8)
     for _ in range(10):
-        places.take_at_once()
+        places.acquire_at_once()
     waiting = await waits(places)
     for _ in range(6):
-        places.give_back()
+        places.release()
     await asyncio.sleep(0)
     assert not waiting.done()
-    places.give_back()
+    places.release()
     await asyncio.sleep(0)
     assert waiting.done()
 
@@ -325,7 +338,7 @@ async def test_a_429_narrows_and_never_closes() -> None:
     places = ConcurrencyLimit(8)
     for _ in range(10):
         places.refused()
-    assert places.bound == 1
+    assert places.limit == 1
 
 
 def test_a_queue_time_without_a_run_time_proves_nothing() -> None:
@@ -333,4 +346,4 @@ def test_a_queue_time_without_a_run_time_proves_nothing() -> None:
     places = ConcurrencyLimit(32)
     for _ in range(20):
         places.learn(1e9, None, 8)
-    assert places.bound == 4
+    assert places.limit == 4

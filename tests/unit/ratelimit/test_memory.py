@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from test_limiter import asking, now, run, running
+from test_limiter import asking, limited, now, run, running
 
+from batchgen.ratelimit.base import Call
 from batchgen.ratelimit.concurrency import START
-from batchgen.ratelimit.limiter import Call, Pacer
+from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.ratelimit.memory import KEPT_S, AccountMemory, Remembered
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.ratelimit.start import Start, start_of
@@ -76,7 +77,7 @@ async def test_a_rate_is_said_to_hold_once_a_whole_minute_of_it_did(tmp_path: Pa
     of = pace(lessons(tmp_path))
     async with running(of.pacer()) as pacer:
         await asking(pacer, [], Call.SUBMIT, now() + 60)
-        pacer.limited(await pacer.grant(Call.SUBMIT), None)
+        limited(await pacer.acquire(Call.SUBMIT), None)
         assert not lessons(tmp_path).known.borne
         await asking(pacer, [], Call.SUBMIT, now() + 70)
         assert lessons(tmp_path).known.rpm == pytest.approx(111.6)
@@ -84,7 +85,7 @@ async def test_a_rate_is_said_to_hold_once_a_whole_minute_of_it_did(tmp_path: Pa
         await asking(pacer, [], Call.SUBMIT, now() + 60)
         assert lessons(tmp_path).known.rpm == pytest.approx(111.6)
         assert lessons(tmp_path).known.borne
-        pacer.limited(await pacer.grant(Call.SUBMIT), None)
+        limited(await pacer.acquire(Call.SUBMIT), None)
         assert not lessons(tmp_path).known.borne
 
 
@@ -249,7 +250,7 @@ async def test_a_run_starts_where_the_last_one_stood_and_says_so(tmp_path: Path)
     """In one line, with the way to override it."""
     lessons(tmp_path).rate(1234.56, 1500.0, ceiling=2000.0)
     of = pace(lessons(tmp_path), rpm=2000.0)
-    assert of.pacer().rate == 1234.56
+    assert of.pacer().snapshot().rpm == 1234.56
     (note,) = of.notes
     assert "1234.6 of 2000 calls a minute" in note
     assert "--rpm 2000" in note
@@ -259,9 +260,9 @@ async def test_an_explicit_rate_wins_and_resets_what_is_remembered(tmp_path: Pat
     """By flag or environment; what the manifest says is the ceiling, and memory lowers the start only."""
     lessons(tmp_path).rate(32.0, 60.0, ceiling=120.0)
     slow = pace(lessons(tmp_path), rpm=20.0)
-    assert (slow.pacer().rate, slow.notes) == (20, [])
+    assert (slow.pacer().snapshot().rpm, slow.notes) == (20, [])
     given = pace(lessons(tmp_path), rpm_given=True)
-    assert (given.pacer().rate, given.notes) == (120, [])
+    assert (given.pacer().snapshot().rpm, given.notes) == (120, [])
     assert lessons(tmp_path).known.rpm == 0
 
 
@@ -270,14 +271,14 @@ async def test_what_only_asks_takes_a_small_part_of_the_rate_beside_a_run(tmp_pa
     of = pace(lessons(tmp_path), rpm=50.0)
     of.step_back()
     async with running(of.pacer()) as pacer:
-        assert pacer.rate == 5
-        pacer.limited(await pacer.grant(Call.HISTORY), 1.0)
+        assert pacer.snapshot().rpm == 5
+        limited(await pacer.acquire(Call.HISTORY), 1.0)
     assert lessons(tmp_path).known.rpm == 0
     of = pace(lessons(tmp_path), rpm=1.0)
     of.called()
     async with running(of.pacer()) as pacer:
         began = asyncio.get_running_loop().time()
-        await pacer.grant(Call.SUBMIT)
+        await pacer.acquire(Call.SUBMIT)
         assert asyncio.get_running_loop().time() - began > 55
 
 
@@ -285,7 +286,7 @@ async def test_the_sandbox_remembers_nothing(tmp_path: Path) -> None:
     """Its account is nobody's."""
     of = PaceSetup(Settings(sandbox=True, rpm=600.0))
     async with running(of.pacer()) as pacer:
-        pacer.limited(await pacer.grant(Call.SUBMIT), 1.0)
+        limited(await pacer.acquire(Call.SUBMIT), 1.0)
     of.places(213.0).learn(0.0, 60.0, START)
     assert not list(tmp_path.iterdir())
 
@@ -294,12 +295,12 @@ async def test_a_run_starts_with_as_many_in_flight_as_were_learned(tmp_path: Pat
     """Under its own ceiling; never so many that they would run out of their hour at a few at a time."""
     book = lessons(tmp_path)
     book.places(40.0, 400)
-    assert pace(book, in_flight=400).places(213.0).bound == 40
-    assert pace(book, in_flight=8).places(213.0).bound == 8
-    assert pace(book, in_flight=400, deadline=3300.0).places(900.0).bound == 14
-    assert pace(lessons(tmp_path, account="new"), in_flight=400).places(213.0).bound == START
+    assert pace(book, in_flight=400).places(213.0).limit == 40
+    assert pace(book, in_flight=8).places(213.0).limit == 8
+    assert pace(book, in_flight=400, deadline=3300.0).places(900.0).limit == 14
+    assert pace(lessons(tmp_path, account="new"), in_flight=400).places(213.0).limit == START
     book.places(2.0, 400)
-    assert pace(book, in_flight=400).places(213.0).bound == START
+    assert pace(book, in_flight=400).places(213.0).limit == START
 
 
 def test_a_429_is_on_disk_before_the_next_call_and_so_is_the_way_back(tmp_path: Path) -> None:
@@ -310,7 +311,7 @@ def test_a_429_is_on_disk_before_the_next_call_and_so_is_the_way_back(tmp_path: 
         of = pace(lessons(tmp_path))
         async with running(of.pacer()) as pacer:
             await asking(pacer, [], Call.SUBMIT, now() + 60)
-            pacer.limited(await pacer.grant(Call.SUBMIT), None)
+            limited(await pacer.acquire(Call.SUBMIT), None)
             seen.append(lessons(tmp_path).known.rpm)
             await asking(pacer, [], Call.SUBMIT, now() + 120)
             seen.append(lessons(tmp_path).known.rpm)
@@ -326,8 +327,8 @@ def test_the_run_says_when_the_rate_falls_and_when_it_is_back(tmp_path: Path) ->
     async def night() -> None:
         async with running(of.pacer()) as pacer:
             await asking(pacer, [], Call.SUBMIT, now() + 60)
-            for grant in [await pacer.grant(Call.SUBMIT) for _ in range(3)]:
-                pacer.limited(grant, None)
+            for permit in [await pacer.acquire(Call.SUBMIT) for _ in range(3)]:
+                limited(permit, None)
             assert len(of.notes) == 1
             await asking(pacer, [], Call.SUBMIT, now() + 7200)
 
@@ -345,7 +346,7 @@ def test_a_night_that_starts_low_by_memory_says_when_it_is_at_all_of_it(tmp_path
 
     async def night() -> None:
         async with running(of.pacer()) as pacer:
-            pacer.limited(await pacer.grant(Call.SUBMIT), None)
+            limited(await pacer.acquire(Call.SUBMIT), None)
             await asking(pacer, [], Call.SUBMIT, now() + 3 * 3600)
 
     run(night())
@@ -358,16 +359,16 @@ def test_a_night_that_starts_low_by_memory_says_when_it_is_at_all_of_it(tmp_path
 def test_the_second_night_meets_a_hidden_limit_fewer_times_than_the_first(tmp_path: Path) -> None:
     """And still finds out when it is gone."""
 
-    async def night(of: PaceSetup, limit: int, seconds: float) -> tuple[int, Pacer]:
+    async def night(of: PaceSetup, limit: int, seconds: float) -> tuple[int, LocalPacer]:
         times: list[float] = []
         refused = 0
         async with running(of.pacer()) as pacer:
             end = now() + seconds
             while now() < end:
-                grant = await pacer.grant(Call.SUBMIT)
-                if sum(at > now() - 60.0 for at in times[-limit:]) >= limit:
+                permit = await pacer.acquire(Call.SUBMIT)
+                if len(times) >= limit and times[-limit] > now() - 60.0:
                     refused += 1
-                    pacer.limited(grant, None)
+                    limited(permit, None)
                 else:
                     times.append(now())
         return refused, pacer
@@ -378,7 +379,7 @@ def test_the_second_night_meets_a_hidden_limit_fewer_times_than_the_first(tmp_pa
         third, pacer = await night(pace(lessons(tmp_path)), 1000, 4 * 3600)
         await asyncio.sleep(0)
         assert (first >= 1, second, third) == (True, 0, 0)
-        assert pacer.rate == 120
+        assert pacer.snapshot().rpm == 120
         assert lessons(tmp_path).known.rpm == 0
 
     run(nights())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from batchgen.ratelimit.queue import Call, FairQueue
+from batchgen.ratelimit.base import Call
+from batchgen.ratelimit.queue import FairQueue
 
 
 def order(line: FairQueue) -> list[Call]:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_limiter import asking, most_in_a_minute, now, run, running
 
-from batchgen.ratelimit.limiter import Call, Pacer
+from batchgen.ratelimit.base import Call
+from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.ratelimit.shared_window import SharedWindow
 
 ORIGIN, ACCOUNT = "https://api.example", "a1"
@@ -111,11 +112,11 @@ def test_no_minute_sees_more_than_the_rate_however_often_it_is_started(
     async def night() -> None:
         begun = now()
         for life in lives:
-            async with running(Pacer(rpm, before=[now() - at for at in times if at > now() - 60.0])) as pacer:
+            async with running(LocalPacer(rpm, before=[now() - at for at in times if at > now() - 60.0])) as pacer:
                 await lived(pacer, life)
         assert len(times) >= 0.9 * rpm * (now() - begun) / 60.0 - len(lives) - 2
 
-    async def lived(pacer: Pacer, life: float) -> None:
+    async def lived(pacer: LocalPacer, life: float) -> None:
         tasks = [asyncio.ensure_future(asking(pacer, times, call, now() + life)) for call in calls]
         await asyncio.sleep(life)
         for task in tasks:
@@ -132,9 +133,9 @@ def test_what_is_not_counted_is_not_kept() -> None:
     told: list[int] = []
 
     async def night() -> None:
-        async with running(Pacer(60, count_polls=False, told=lambda: told.append(1))) as pacer:
+        async with running(LocalPacer(60, count_polls=False, counted=lambda: told.append(1))) as pacer:
             for call in (Call.POLL, Call.COLLECT, Call.SUBMIT, Call.HISTORY):
-                await pacer.grant(call)
+                await pacer.acquire(call)
 
     run(night())
     assert len(told) == 2

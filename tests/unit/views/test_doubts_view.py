@@ -8,8 +8,7 @@ from typing import Any
 
 from batchgen.clip import State
 from batchgen.history.report import Candidate, HistoryCheck, Rival
-from batchgen.views.doubts import attention, doubt_lines
-from batchgen.views.status import ClipProblem
+from batchgen.views.doubts import ClipProblem, attention, doubt_lines
 from batchgen.views.text import columns
 
 ZONE = timezone(timedelta(hours=1))

@@ -9,12 +9,12 @@ from typing import Any
 
 from fakes import wanted
 
-from batchgen.cli.learned import learned_of
 from batchgen.events import AnswerLost, Generated, SubmitStarted, Submitted
 from batchgen.history.report import LOOKS, HistoryCheck
-from batchgen.ledger import Home, Ledger
+from batchgen.ledger import Home, SqliteLedger, replacing
 from batchgen.ratelimit.memory import AccountMemory
 from batchgen.views.facts import facts_of
+from batchgen.views.learned_facts import learned_of
 
 
 def test_what_was_learned_is_by_class_with_the_looks_that_it_leads_to(tmp_path: Path, monkeypatch: Any) -> None:
@@ -22,7 +22,7 @@ def test_what_was_learned_is_by_class_with_the_looks_that_it_leads_to(tmp_path: 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     AccountMemory.of("https://api.example", "a1", wall=lambda: 1000.0).rate(32.0, 60.0, ceiling=120.0)
     AccountMemory.of("https://api.example", "a1", wall=lambda: 1500.0).places(40.0, 400)
-    with closing(Ledger(tmp_path)) as ledger:
+    with closing(SqliteLedger(tmp_path)) as ledger:
         ledger.sync([wanted(n) for n in range(20)])
         ledger.bind(Home("night.yaml", "https://api.example", "a1"))
         ledger.remember("looks_per_s", repr(0.95 * 120 / 60))
@@ -48,16 +48,15 @@ def test_what_was_learned_is_by_class_with_the_looks_that_it_leads_to(tmp_path: 
 
 def test_a_doubt_has_the_look_at_its_own_request_only(tmp_path: Path) -> None:
     """A look at an earlier request of the clip says nothing of the one that is in doubt now."""
-    with closing(Ledger(tmp_path)) as ledger:
+    with closing(SqliteLedger(tmp_path)) as ledger:
         ledger.sync([wanted(0), wanted(1)])
 
         async def doubts() -> None:
             for row in (1, 2):
                 clip = await ledger.record(ledger.clip(row), SubmitStarted(100.0))
                 await ledger.record(clip, AnswerLost("reset"))
-            await ledger.keep(
-                LOOKS, {1: HistoryCheck(90.0, "old", 50.0).text(), 2: HistoryCheck(190.0, "new", 100.0).text()}
-            )
+            looks = {1: HistoryCheck(90.0, "old", 50.0).text(), 2: HistoryCheck(190.0, "new", 100.0).text()}
+            await ledger.set_facts(replacing(LOOKS, (), looks))
 
         asyncio.run(doubts())
         looks = [problem.look for problem in facts_of(ledger, "night").problems]
@@ -67,10 +66,10 @@ def test_a_doubt_has_the_look_at_its_own_request_only(tmp_path: Path) -> None:
 
 def test_what_is_kept_takes_the_place_of_what_was(tmp_path: Path) -> None:
     """And other facts of the batch stay as they are."""
-    with closing(Ledger(tmp_path)) as ledger:
+    with closing(SqliteLedger(tmp_path)) as ledger:
         ledger.remember("look", "no look")
         ledger.remember("looks", "neither")
-        asyncio.run(ledger.keep(LOOKS, {1: "a", 22: "b"}))
-        asyncio.run(ledger.keep(LOOKS, {3: "c"}))
-        assert ledger.kept(LOOKS) == {3: "c"}
+        asyncio.run(ledger.set_facts(replacing(LOOKS, (), {1: "a", 22: "b"})))
+        asyncio.run(ledger.set_facts(replacing(LOOKS, ledger.facts(LOOKS), {3: "c"})))
+        assert ledger.facts(LOOKS) == {3: "c"}
         assert (ledger.meta("look"), ledger.meta("looks")) == ("no look", "neither")

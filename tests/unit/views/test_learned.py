@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from test_status import CLEAN, NOW
@@ -12,7 +12,6 @@ from batchgen.views.learned import Learned, Taught, learned_lines, learned_objec
 from batchgen.views.status import status_object, status_text
 from batchgen.views.text import columns
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 LEARNED = Learned(
     [
         Taught(
@@ -45,10 +44,10 @@ def test_the_object_has_all_of_it_in_numbers() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80])
-def test_the_text_is_as_in_the_golden_file(width: int) -> None:
+def test_the_text_is_as_in_the_golden_file(width: int, golden: Callable[[str, str], None]) -> None:
     """Within its width."""
     text = status_text(status_object(CLEAN, now=NOW) | {"learned": learned_object(LEARNED)}, width)
-    assert text + "\n" == (GOLDEN / f"status_learned_{width}.txt").read_text("utf-8")
+    golden(f"status_learned_{width}", text)
     assert all(columns(line) <= width for line in text.splitlines())
 
 

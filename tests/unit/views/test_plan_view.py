@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +20,6 @@ from batchgen.selection import Selection
 from batchgen.views.plan import plan_object, plan_text
 from batchgen.views.text import columns
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 NOW = 1_795_485_600.0
 MODEL = "wan-2.5-t2v"
 LONG = "A courier on a Kestrel bike crosses Tokyo at {} while the rain falls on all the lights"
@@ -95,9 +93,11 @@ def text_of(plan: Plan, width: int, **how: bool) -> str:
     ("name", "width", "ascii_only"),
     [("plan_60", 60, False), ("plan_80", 80, False), ("plan_120", 120, False), ("plan_80_ascii", 80, True)],
 )
-def test_the_plan_is_told_as_in_the_golden_text(name: str, width: int, ascii_only: bool) -> None:
+def test_the_plan_is_written_as_in_the_golden_text(
+    name: str, width: int, ascii_only: bool, golden: Callable[[str, str], None]
+) -> None:
     """It is what a person says yes to."""
-    assert text_of(a_plan(), width, ascii=ascii_only) + "\n" == (GOLDEN / f"{name}.txt").read_text("utf-8")
+    golden(name, text_of(a_plan(), width, ascii=ascii_only))
 
 
 def test_a_pace_that_was_learned_is_told_where_the_time_is() -> None:

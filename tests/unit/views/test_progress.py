@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta, timezone
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +13,6 @@ from batchgen.clip import State
 from batchgen.views.progress import Frame, Painter, can_paint, frame_lines, heartbeat_text
 from batchgen.views.text import columns
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 ZONE = timezone(timedelta(hours=1))
 FRAME = Frame(
     name="shibuya-night",
@@ -76,16 +75,16 @@ class HungUp(Terminal):
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_a_frame_is_drawn_as_in_the_golden_text(width: int) -> None:
+def test_a_frame_is_drawn_as_in_the_golden_text(width: int, golden: Callable[[str, str], None]) -> None:
     """The display is the product's face: a change of it is made on purpose."""
-    assert "\n".join(frame_lines(FRAME, width, tz=ZONE)) + "\n" == (GOLDEN / f"frame_{width}.txt").read_text("utf-8")
+    golden(f"frame_{width}", "\n".join(frame_lines(FRAME, width, tz=ZONE)))
 
 
-def test_an_ascii_frame_is_drawn_as_in_the_golden_text() -> None:
+def test_an_ascii_frame_is_drawn_as_in_the_golden_text(golden: Callable[[str, str], None]) -> None:
     """Not every terminal can show ✓; none of the words may go missing there."""
-    text = "\n".join(frame_lines(FRAME, 80, ascii=True, tz=ZONE)) + "\n"
+    text = "\n".join(frame_lines(FRAME, 80, ascii=True, tz=ZONE))
     assert text.isascii()
-    assert text == (GOLDEN / "frame_80_ascii.txt").read_text("utf-8")
+    golden("frame_80_ascii", text)
 
 
 @pytest.mark.parametrize("width", [20, 33, 60, 80, 120, 300])

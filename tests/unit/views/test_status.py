@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta, timezone
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +16,6 @@ from batchgen.views.doubts import ClipProblem
 from batchgen.views.status import Facts, cause, next_commands, status_object, status_text
 from batchgen.views.text import columns, stamp_utc
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 ZONE = timezone(timedelta(hours=1))
 NOW = 1_795_313_520.0
 PROBLEMS = [
@@ -217,16 +216,16 @@ def test_beside_a_live_run_nothing_is_to_be_typed() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80])
-def test_the_text_is_as_in_the_golden_file(width: int) -> None:
+def test_the_text_is_as_in_the_golden_file(width: int, golden: Callable[[str, str], None]) -> None:
     """It is read at 7 a.m. by someone who makes films."""
     text = status_text(status_object(FACTS, now=NOW), width, tz=ZONE)
-    assert text + "\n" == (GOLDEN / f"status_{width}.txt").read_text("utf-8")
+    golden(f"status_{width}", text)
 
 
-def test_the_text_of_a_good_night_is_short() -> None:
+def test_the_text_of_a_good_night_is_short(golden: Callable[[str, str], None]) -> None:
     """No problem, no noise."""
     text = status_text(status_object(CLEAN, now=NOW), 80, tz=ZONE)
-    assert text + "\n" == (GOLDEN / "status_clean.txt").read_text("utf-8")
+    golden("status_clean", text)
 
 
 def test_the_text_fits_80_columns_and_keeps_what_is_to_be_copied() -> None:

@@ -1,6 +1,6 @@
-"""The parts of README that are made from the program: options, diagram, faults, modules.
+"""The parts of the documents that are made from the program or from kept results: options, faults, modules, figures.
 
-`python tests/project/readme_blocks.py` writes them; a test fails when one of them is stale.
+`python tests/project/doc_blocks.py` writes them; a test fails when one of them is stale.
 """
 
 from __future__ import annotations
@@ -17,16 +17,21 @@ import click
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a command, too
 
-import readme_figures
+import doc_figures
 from conformance_table import GROUPS
 
-from batchgen.cli import COMMANDS, cli
+from batchgen.cli import cli
+from batchgen.cli.overview import COMMANDS
 from batchgen.clip import State
 from batchgen.sandbox.faults import Faults
 from batchgen.states import NEXT
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
+CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
+TOPIC_FOLDER = ROOT / "batchgen" / "docs"
+#: Every document that may have made blocks.
+DOCUMENTS = (README, CONTRIBUTING, *sorted(TOPIC_FOLDER.glob("*.md")))
 #: Results that take minutes to make are kept, and shown from there.
 BENCH = ROOT / "tests" / "bench"
 _BLOCK = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -34,7 +39,7 @@ _VALUES = {"integer": "N", "integer range": "N", "float": "N", "float range": "N
 
 
 def fresh(text: str) -> str:
-    """Return README's text with every made block as it is to be now."""
+    """Return a document's text with every made block as it should be now."""
     return _BLOCK.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]]()}\n\n{found[3]}", text)
 
 
@@ -83,7 +88,7 @@ def _reference(name: str) -> str:
         param.metavar or str(param.name).upper() for param in found.params if isinstance(param, click.Argument)
     ]
     about = " ".join((found.help or "").split("\n\n", 1)[0].split())
-    parts = [f"#### `{' '.join(['batchgen', name, *arguments])}`", about]
+    parts = [f"## `{' '.join(['batchgen', name, *arguments])}`", about]
     options = [_option(option) for option in visible_options(found)]
     return "\n\n".join([*parts, *([_table(("option", ""), options)] if options else [])])
 
@@ -136,10 +141,10 @@ def nights() -> str:
     rows = [_night(name, by, others) for name, by in found["nights"].items()]
     shapes = [_shape(name, of) for name, of in found["shapes"].items()]
     shape_head = (
-        "run times", "looks a clip", "lag mean / p95, s", "of the optimum", "after 20 / 60 clips", "of fixed intervals",
-        "the least there is",
+        "run times", "status checks per clip", "lag mean / p95, s", "of the optimum", "after 20 / 60 clips",
+        "of fixed intervals", "the least there is",
     )  # fmt: skip
-    head = ("night", *others, "looks a clip", "lag p50 / p95 / p99, s", "429s", "expired")
+    head = ("night", *others, "status checks per clip", "lag p50 / p95 / p99, s", "429s", "expired")
     return f"{_wide(head, rows)}\n\n{_wide(shape_head, shapes)}"
 
 
@@ -164,25 +169,25 @@ def torture() -> str:
         for each in report["promises"]
     ]
     pairs, faults = report["combinations"], sum(report["faults"].values())
-    told = (
+    summary = (
         f"The last long one ({report['at'][:10]}, seed {report['seed']}): {report['clips']:,} clips, "
         f"{report['kills']:,} kills, {faults:,} faults in all, {pairs['count']} of {pairs['of']} pairs of fault and "
         f"step, {report['elapsed_s'] / 60:.0f} minutes; {report['accepted_under_fire']} of {report['accepted']} jobs "
         "were accepted before the calm end."
     )
-    return f"{told}\n\n{_wide(('promise', 'how it is checked', 'checks', 'result'), rows)}"
+    return f"{summary}\n\n{_wide(('promise', 'how it is checked', 'checks', 'result'), rows)}"
 
 
 def figures() -> str:
     """Show what the figures of raw speed and size came to, from the results that are kept."""
     found = json.loads((BENCH / "figures.json").read_text(encoding="utf-8"))
-    table = _wide(("figure", "wanted", "seen"), readme_figures.rows(found))
+    table = _wide(("figure", "wanted", "seen"), doc_figures.rows(found))
     days = sorted({each["at"] for each in found.values()})
     return f"Seen {' to '.join(dict.fromkeys((days[0], days[-1])))}, on 2 noisy cores.\n\n{table}"
 
 
 def downloads() -> str:
-    """Show what downloads came to beside other programs, from the results that are kept."""
+    """Compare downloads with other programs, from the results that are kept."""
     found = json.loads((BENCH / "downloads.json").read_text(encoding="utf-8"))
     names = {"one": "one of 1 GB", "many": "64 of 16 MB, 8 at once"}
     rows = [
@@ -191,12 +196,12 @@ def downloads() -> str:
         for name, of in found[contest].items()
     ]
     others = max(each["others"] for contest in names for of in found[contest].values() for each in of["rounds"])
-    told = (
+    summary = (
         f"Medians of {found['rounds']} rounds by turns ({found['at'][:10]}, {found['cores']} processor cores, of which "
         f"other programs had up to {others:.0%}); the last column is theirs over ours, round by round: above 1, ours "
         "is faster."
     )
-    return f"{told}\n\n{_wide(('files', 'by', 'seconds', 'CPU seconds', 'its time over ours'), rows)}"
+    return f"{summary}\n\n{_wide(('files', 'by', 'seconds', 'CPU seconds', 'its time over ours'), rows)}"
 
 
 def _wide(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -216,4 +221,5 @@ BLOCKS: dict[str, Callable[[], str]] = {
 }
 
 if __name__ == "__main__":
-    README.write_text(fresh(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for document in DOCUMENTS:
+        document.write_text(fresh(document.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The time that is left, as the live display says it."""
+"""The time that is left, as the live display shows it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from batchgen.cli.outlook import time_left
+from batchgen.cli.frame import time_left
 from batchgen.clip import State
 from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.setup import PaceSetup

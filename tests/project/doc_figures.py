@@ -1,4 +1,4 @@
-"""README's table of raw speed and size: figure, wanted, seen; made of tests/bench/figures.json."""
+"""The table of raw speed and size in `benchmarks.md`: figure, goal, result; made from tests/bench/figures.json."""
 
 from __future__ import annotations
 

@@ -1,0 +1,139 @@
+"""Group commit: while a commit runs in the worker thread, moves gather for the next, and share one fsync."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+from batchgen import failpoints
+from batchgen.errors import BatchgenError, LedgerWriteError
+from batchgen.ledger import schema
+from batchgen.ledger.journal import Journal
+from batchgen.ledger.judge import Judge, Move
+
+#: Where several moves came during a commit, so long is waited for more that share the next one (seconds): about as
+#: long as a commit takes. PostgreSQL's `commit_delay` and `commit_siblings` do the same.
+GATHER_S = 0.002
+#: Called on the loop when the fate of a move is known: None is on disk, an error says why not.
+Ended: TypeAlias = Callable[[Move, BaseException | None], None]
+_Gathered: TypeAlias = list[tuple[Move, asyncio.Future[None]]]
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Commit all that happens inside, or nothing of it, whatever goes wrong."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        failpoints.reach("commit.before")
+        db.execute("COMMIT")
+        failpoints.reach("commit.after")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
+        raise
+
+
+class Commits:
+    """Writes moves, as many at once as have gathered. After one failed write nothing more is taken.
+
+    Args:
+        path: of the ledger, for messages.
+        db: the connection that writes; used by one thread at a time.
+        journal: gets every event after its commit.
+        judge: decides in the transaction which moves may be made.
+        ended: told of every move, before its caller goes on; `told` is called after that.
+        told: told of every move that is on disk, once all callers of the group can go on.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        db: sqlite3.Connection,
+        journal: Journal,
+        judge: Judge,
+        *,
+        ended: Ended,
+        told: Callable[[Move], None],
+    ) -> None:
+        self.broken = ""  #: why nothing can be written any more
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._path = path
+        self._db = db
+        self._journal = journal
+        self._judge = judge
+        self._ended = ended
+        self._told = told
+        self._gathered: _Gathered = []
+        self._running: asyncio.Future[list[BatchgenError | None]] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def add(self, move: Move) -> None:
+        """Return when the move is on disk; raises what kept it from being written."""
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gathered.append((move, durable))
+        if self._running is None and self._timer is None:
+            self._start()
+        await durable
+
+    async def settle(self) -> None:
+        """Wait until all that was added is on disk, or could not be written."""
+        while self._running or self._timer:
+            if self._running is None:
+                self._start()
+            else:
+                await asyncio.wait([self._running])
+
+    def write(self, moves: Sequence[Move]) -> list[BatchgenError | None]:
+        """Write those of the moves that may be made, in one transaction; gives for each why not, or None."""
+        try:
+            with transaction(self._db) as db:
+                verdicts = self._judge.verdicts(db, moves)
+                made = [move.written for move, verdict in zip(moves, verdicts, strict=True) if verdict is None]
+                last = schema.write(db, made) if made else 0
+        except BaseException:
+            self._judge.forget()
+            raise
+        if made:
+            self._journal.write(made, last)
+        return verdicts
+
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        group, self._gathered = self._gathered, []
+        moves = [move for move, _ in group]
+        self._running = asyncio.get_running_loop().run_in_executor(self.thread, self.write, moves)
+        self._running.add_done_callback(partial(self._committed, group))
+
+    def _committed(self, group: _Gathered, done: asyncio.Future[list[BatchgenError | None]]) -> None:
+        self._running = None
+        verdicts = self._verdicts(done, len(group))
+        for (move, durable), verdict in zip(group, verdicts, strict=True):
+            self._ended(move, verdict)
+            if not durable.done():
+                durable.set_exception(verdict) if verdict else durable.set_result(None)
+        if len(self._gathered) > 1:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._start)
+        elif self._gathered:
+            self._start()
+        for (move, _), verdict in zip(group, verdicts, strict=True):
+            if verdict is None:
+                self._told(move)
+
+    def _verdicts(self, done: asyncio.Future[list[BatchgenError | None]], count: int) -> Sequence[BaseException | None]:
+        error = done.exception()
+        if error is None:
+            return done.result()
+        if isinstance(error, sqlite3.Error):
+            self.broken = str(schema.unwritable(self._path, error))
+        return [LedgerWriteError(self.broken) if self.broken else error] * count

@@ -1,0 +1,80 @@
+"""A fault of the user's input: what is wrong, then what to do, on standard error."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from batchgen.cli import cli, error_text
+from batchgen.cli.overview import COMMANDS
+from batchgen.errors import Fault, ManifestError, UsageError
+
+
+def reported(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    """What is printed for a command line that cannot be obeyed."""
+    with pytest.raises(click.ClickException) as caught:
+        cli.main(list(args), prog_name="batchgen", standalone_mode=False)
+    assert caught.value.exit_code == 2
+    error_text.show(caught.value)
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "tip"),
+    [
+        (["statsu"], "no such command statsu", "did you mean status?"),
+        (["xyzzy"], "no such command xyzzy", "`batchgen --help` lists the commands"),
+        (["run", "night", "--lmit", "3"], "no such option --lmit", "did you mean --limit?"),
+        (["run", "night", "--xyzzy"], "no such option --xyzzy", "`batchgen run --help` lists the options"),
+        (["run"], "missing argument 'MANIFEST'", "`batchgen run --help` lists the options"),
+        (["run", "night", "--rpm", "nan"], "invalid value for '--rpm': 'nan' is not a finite number",
+         "`batchgen run --help` lists the options"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_is_answered_in_two_lines(
+    args: list[str], error: str, tip: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One style, and the nearest word where there is one."""
+    assert reported(capsys, *args) == f"error: {error}\ntip: {tip}\n"
+
+
+def test_a_dry_run_is_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    """The careful user must not be sent to an option that spends."""
+    assert "tip: use `batchgen plan NAME`" in reported(capsys, "run", "night", "--dry-run")
+
+
+def test_our_own_errors_have_the_same_style(capsys: pytest.CaptureFixture[str]) -> None:
+    """A tip stands on a line of its own; in JSON it is part of the message."""
+    error = UsageError("there is no manifest nigt", tip="did you mean night?")
+    error_text.show(error)
+    assert capsys.readouterr().err == "error: there is no manifest nigt\ntip: did you mean night?\n"
+    assert str(error) == "there is no manifest nigt; did you mean night?"
+
+
+def test_a_fault_of_a_manifest_begins_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    """Editors and terminals jump to it."""
+    error_text.show(ManifestError([Fault("night.yaml", 3, 1, "a"), Fault("night.yaml", 4, 2, "b", "c")]))
+    assert capsys.readouterr().err == "night.yaml:3:1: a\nnight.yaml:4:2: b: c\n"
+
+
+def test_a_misspelt_variable_is_warned_of_and_known_ones_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+    """BATCHGEN_RMP=3 would be ignored in silence."""
+    context = click.Context(cli)
+    commands = {name: command for name in COMMANDS if (command := cli.get_command(context, name))}
+    known = {"BATCHGEN_RPM": "3", "BATCHGEN_SANDBOX_SLOTS": "2", "BATCHGEN_DIR": "x", "BATCHGEN_FAILPOINT": "count"}
+    error_text.warn_of_unknown_variables(commands, {**known, "OTHER": "1"})
+    assert capsys.readouterr().err == ""
+    error_text.warn_of_unknown_variables(commands, {**known, "BATCHGEN_RMP": "3"})
+    text = "warning: BATCHGEN_RMP is not a known variable and is ignored: did you mean BATCHGEN_RPM?\n"
+    assert capsys.readouterr().err == text
+
+
+def test_the_warning_is_printed_once_for_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the command goes on."""
+    monkeypatch.setenv("BATCHGEN_XYZZY", "1")
+    done = CliRunner().invoke(cli, ["schema"])
+    assert done.exit_code == 0
+    assert done.stderr.count("BATCHGEN_XYZZY") == 1
