@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote
 
-MARK: Final = "SG_…"  #: what stands where a key stood
+MARK: Final = "SG_…"  #: written in place of a key
 _SHAPE: Final = r"SG_[0-9a-fA-F]{16,}"
 
 
@@ -34,7 +33,7 @@ class Secret:
 
 
 def account_of(key: Secret) -> str:
-    """Tell accounts apart without telling the key."""
+    """Name an account without revealing its key: the same key, the same 16 hex digits."""
     return hashlib.sha256(b"batchgen account " + key.get_secret_value().encode()).hexdigest()[:16]
 
 
@@ -56,19 +55,6 @@ class Redactor:
         return f"Redactor({MARK})"
 
 
-class RedactingFormatter(logging.Formatter):
-    """Wraps a formatter and redacts its final string, arguments and traceback included."""
-
-    def __init__(self, inner: logging.Formatter, redactor: Redactor) -> None:
-        super().__init__()
-        self._inner = inner
-        self._redactor = redactor
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Format as the inner one does, then redact."""
-        return self._redactor.redact(self._inner.format(record))
-
-
 def _spellings(secret: str) -> set[str]:
-    """A secret as it stands in a text, in a JSON string, in a Python repr and in a URL."""
+    """A secret as it is written in a text, in a JSON string, in a Python repr and in a URL."""
     return {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(secret, safe="")}

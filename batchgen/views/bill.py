@@ -13,17 +13,17 @@ from batchgen.views.text import ascii_only, columns, fit, one_line, plural, stam
 
 _LABEL = 14
 _MEANING = {
-    Kind.IN_FLIGHT: ("In flight", "on its way"),
-    Kind.UNPRICED: ("Unpriced", "made, and the service did not say for how much"),
-    Kind.UNCONFIRMED: ("Unconfirmed", "the answer never came; may have been charged"),
-    Kind.LOST: ("Lost", "can't be fetched; may have been charged"),
-    Kind.FORGOTTEN: ("Given up", "on your word; may have been charged"),
+    Kind.IN_FLIGHT: ("In flight", "in progress"),
+    Kind.UNPRICED: ("Unpriced", "generated; the service did not say for how much"),
+    Kind.UNCONFIRMED: ("Unconfirmed", "no answer from the service; may have been charged"),
+    Kind.LOST: ("Lost", "cannot be downloaded; may have been charged"),
+    Kind.FORGOTTEN: ("Forgotten", "no longer looked for; may have been charged"),
 }
 _UNNAMED = {By.CELL: "(no matrix)"}
 
 
 def exact(micro: int) -> str:
-    """Give an amount as people read it, to the last digit: "$1,002.50", "$0.3125", "$0.000001"."""
+    """Write an amount to the last digit: "$1,002.50", "$0.3125", "$0.000001"."""
     return usd(micro, places=6)
 
 
@@ -66,7 +66,7 @@ def _line(line: BillLine) -> dict[str, Any]:
 
 
 def _doubtful(line: BillLine) -> int:
-    """What is reserved for requests that nobody will hear of again by themselves."""
+    """What is reserved for requests that will not be resolved without a decision of the user."""
     return sum(line.held[kind] for kind in (Kind.UNCONFIRMED, Kind.LOST, Kind.FORGOTTEN))
 
 
@@ -94,7 +94,7 @@ def bill_text(
     ascii: bool = False,  # noqa: A002  # what it is called everywhere in the views
     tz: tzinfo | None = None,
 ) -> str:
-    """Say a bill in lines of `width` columns: what it comes to and what is not known, then its lines."""
+    """Write a bill in lines of `width` columns: the sums and what is unknown, then its table."""
     play = " (sandbox: nothing was paid)" if sandbox else ""
     head = wrap(f"{one_line(name)}: the bill{play}", width)
     if not bill.total.requests:
@@ -105,32 +105,32 @@ def bill_text(
 
 
 def summary_lines(total: BillLine, width: int, *, cap: int | None = None) -> list[str]:
-    """Say what requests came to: charged, free, in doubt, not known, and at most."""
-    told = [("Charged", f"{exact(total.charged)} for {plural(total.counts[Kind.CHARGED], 'request')}")]
-    more = f" ({plural(total.unestimated, 'request')} without one)" if total.unestimated else ""
+    """Sum requests up: charged, free, unconfirmed, unknown, and at most."""
+    parts = [("Charged", f"{exact(total.charged)} for {plural(total.counts[Kind.CHARGED], 'request')}")]
+    more = f" ({plural(total.unestimated, 'request')} without an estimate)" if total.unestimated else ""
     if total.unestimated < total.requests:
-        told.append(("Estimated", f"{exact(total.estimated)} for what was charged or may be{more}"))
+        parts.append(("Estimated", f"{exact(total.estimated)} for what was or may be charged{more}"))
     if total.counts[Kind.FREE]:
-        told.append(("Free", f"{plural(total.counts[Kind.FREE], 'request')} failed or blocked, not charged"))
+        parts.append(("Free", f"{plural(total.counts[Kind.FREE], 'request')} failed or blocked, not charged"))
     if total.counts[Kind.REFUSED]:
-        told.append(("Refused", f"{plural(total.counts[Kind.REFUSED], 'request')} never accepted, not charged"))
+        parts.append(("Refused", f"{plural(total.counts[Kind.REFUSED], 'request')} never accepted, not charged"))
     if total.retries:
-        told.append(("Retries", f"{plural(total.retries, 'request')} beyond the first of a clip"))
-    told += [
+        parts.append(("Retries", f"{plural(total.retries, 'request')} beyond the first of a clip"))
+    parts += [
         (label, f"{plural(total.counts[kind], 'request')}, {exact(total.held[kind])} reserved: {meaning}")
         for kind, (label, meaning) in _MEANING.items()
         if total.counts[kind]
     ]
     if total.unknown:
-        told.append(("Not known", f"the cost of {plural(total.unknown, 'request')}, in none of these sums"))
+        parts.append(("Unknown", f"the cost of {plural(total.unknown, 'request')}, not in these sums"))
     if total.reserved or total.unknown:
-        more = ", and what is not known" if total.unknown else ""
-        told.append(("At most", f"{exact(total.charged + total.reserved)} if all that is reserved is charged{more}"))
+        more = ", plus the unknown" if total.unknown else ""
+        parts.append(("At most", f"{exact(total.charged + total.reserved)} if everything reserved is charged{more}"))
     if total.unwanted:
-        told.append(("Among these", f"{exact(total.unwanted)} for clips that are no longer wanted"))
+        parts.append(("Among these", f"{exact(total.unwanted)} for clips that are no longer in the manifest"))
     if cap is not None:
-        told.append(("Budget", exact(cap)))
-    return [line for label, text in told for line in _under(label, text, width)]
+        parts.append(("Budget", exact(cap)))
+    return [line for label, text in parts for line in _under(label, text, width)]
 
 
 def _period(bill: Bill, width: int, tz: tzinfo | None) -> list[str]:
@@ -161,8 +161,8 @@ def _table(bill: Bill, width: int) -> list[str]:
         _row(title, first, [f"{row[i]:>{wide[i]}}" for i in keep]) for title, row in zip(titles, cells, strict=True)
     ]
     rule = "-" * max(columns(line) for line in lines)
-    notes = ["* no longer wanted, in part or in whole: kept, and in the sums"] if bill.total.unwanted else []
-    notes += ["? not known"] if bill.total.unknown or bill.total.unestimated else []
+    notes = ["* no longer in the manifest, in part or in whole; included in the sums"] if bill.total.unwanted else []
+    notes += ["? unknown"] if bill.total.unknown or bill.total.unestimated else []
     under = [line for note in notes for line in wrap(note, width)]
     return [lines[0], rule, *lines[1:-1], rule, lines[-1], *under]
 
@@ -182,14 +182,14 @@ def _cells(line: BillLine) -> tuple[str, ...]:
 
 
 def _amount(known: int, unknown: int) -> str:
-    """A sum, marked where it lacks what nobody knows; "-" is surely nothing."""
+    """A sum, marked with "+?" if a part of it is unknown; "-" is surely nothing."""
     if unknown:
         return f"{exact(known)}+?" if known else "?"
     return exact(known) if known else "-"
 
 
 def _columns_that_fit(cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Leave out the columns that matter least until a name has room."""
+    """Leave out the least important columns until a name has room."""
     keep = list(range(len(cells[0])))
     for least in (1, 2, 0):
         if width - sum(max(len(row[index]) for row in cells) + 2 for index in keep) >= 20:
@@ -205,11 +205,11 @@ def _row(title: str, room: int, cells: Sequence[str]) -> str:
 
 _NAMED = 10
 _GROUPS = {
-    "differ": "charged another amount than we were told",
-    "uncharged": "charged by our books, and not by the history",
-    "missing": "charged by our books, and not in the history at all",
-    "unknown": "for prompts of this batch, and no request that we know of; `batchgen reconcile` looks at doubts",
-    "learned": "of a cost that we were never told; the history knows it",
+    "differ": "charged a different amount than the ledger has",
+    "uncharged": "charged in the ledger, not charged in the history",
+    "missing": "charged in the ledger, missing in the history",
+    "unknown": "for prompts of this batch, unknown to the ledger; `batchgen reconcile` checks unconfirmed clips",
+    "learned": "of unknown cost in the ledger; the history has it",
 }
 
 
@@ -246,28 +246,30 @@ def _stamp(at: float | None) -> str | None:
 
 
 def audit_lines(audit: Audit, width: int, tz: tzinfo | None = None) -> list[str]:
-    """Say an audit in lines of `width` columns."""
-    lines = wrap(f"Held against the request history: {_verdict(audit)}", width)
+    """Write an audit in lines of `width` columns."""
+    lines = wrap(_verdict(audit), width)
     if audit.rows:
         agree = "agrees" if audit.agreed == 1 else "agree"
-        told = f"{plural(audit.agreed, 'request')} of this batch {agree}, {exact(audit.agreed_sum)} together"
-        lines += wrap(told, width, "  ")
+        matching = f"{plural(audit.agreed, 'request')} of this batch {agree}, {exact(audit.agreed_sum)} in total"
+        lines += wrap(matching, width, "  ")
     if audit.untold:
-        lines += wrap(f"for {plural(audit.untold, 'request')} it does not say an amount", width, "  ")
+        lines += wrap(f"the history gives no amount for {plural(audit.untold, 'request')}", width, "  ")
     for group, meaning in _GROUPS.items():
         lines += _group(getattr(audit, group), meaning, width, tz)
     if audit.siblings:
         lines += wrap(f"{plural(audit.siblings, 'request')} of other batches on this machine, left out", width, "  ")
     if audit.others:
-        more = f"{plural(audit.others, 'request')} of other tools or machines in this time, {exact(audit.others_sum)}"
+        more = f"{plural(audit.others, 'request')} of other tools or machines in this period, {exact(audit.others_sum)}"
         lines += wrap(more, width, "  ")
     return lines
 
 
 def _verdict(audit: Audit) -> str:
     if audit.ok is None:
-        return f"nothing can be concluded; {audit.why or 'it could not be read whole'}"
-    return "they agree." if audit.ok else "they differ." + (f" ({audit.why})" if audit.why else "")
+        return f"Cannot compare the bill with the account history: {audit.why or 'it could not be read completely'}"
+    if audit.ok:
+        return "The bill matches the account history."
+    return "The bill differs from the account history." + (f" ({audit.why})" if audit.why else "")
 
 
 def _group(items: Sequence[Item], meaning: str, width: int, tz: tzinfo | None) -> list[str]:
@@ -280,7 +282,7 @@ def _group(items: Sequence[Item], meaning: str, width: int, tz: tzinfo | None) -
 
 
 def _one(item: Item, tz: tzinfo | None) -> str:
-    known = [f"ours {exact(item.ours)}"] if item.ours is not None else []
+    known = [f"ledger {exact(item.ours)}"] if item.ours is not None else []
     known += ["history unknown" if item.theirs is None else f"history {exact(item.theirs)}"]
     when = "" if item.at is None else f" of {stamp(item.at, tz)}"
     name = f"{one_line(item.clip)}, " if item.clip else ""

@@ -1,4 +1,4 @@
-"""Clips in doubt, as people and programs see them: what is known, what the last look saw, and who may be whose."""
+"""Unconfirmed and lost clips: what is known, what the last check of the history saw, and which requests may match."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class ClipProblem:
     request_id: str | None = None
     since: float | None = None  #: when its last request was made, epoch seconds
     held: int = 0  #: still reserved for it, micro-dollars
-    transient: bool = True  #: of a failure: by the service's own trouble; False: only a change can mend it
-    forgotten: bool = False  #: of a failure: given up by the user; it may have been charged
-    look: HistoryCheck | None = None  #: of a doubt: what the last look into the history saw of it
+    transient: bool = True  #: of a failure: an error of the service; False: it needs an edit
+    forgotten: bool = False  #: of a failure: the user stopped looking for it; it may have been charged
+    look: HistoryCheck | None = None  #: unconfirmed or lost: what the last check of the history saw
 
 
 IN_DOUBT = (State.UNCONFIRMED, State.LOST)
 _MEANING = {
-    State.UNCONFIRMED: "may have been paid for: the answer to the request never came",
-    State.LOST: "paid for, or perhaps paid for, and can't be fetched as far as is known",
+    State.UNCONFIRMED: "no answer from the service; may have been charged",
+    State.LOST: "may have been charged; cannot be downloaded as far as is known",
 }
 _NAMED = 10
 
 
 def attention(problems: Iterable[ClipProblem], command: Callable[..., str], *, now: float) -> list[dict[str, Any]]:
-    """Give what `status --json` prints of clips in doubt; `command` writes a command line about the batch."""
+    """Give the field `attention` of `status --json`; `command` writes a command line about the batch."""
     return [_doubt(problem, command, now) for problem in problems if problem.state in IN_DOUBT]
 
 
@@ -62,7 +62,7 @@ def _doubt(problem: ClipProblem, command: Callable[..., str], now: float) -> dic
 
 
 def attention_lines(obj: Mapping[str, Any], state: State, marks: Marks, width: int, tz: tzinfo | None) -> list[str]:
-    """Say how the clips of a `status_object` stand that are in doubt in this way; a long list is cut."""
+    """Write the unconfirmed (or lost) clips of a `status_object`; a long list is cut."""
     doubts = [doubt for doubt in obj["attention"] if doubt["state"] == state]
     if not doubts:
         return []
@@ -74,7 +74,7 @@ def attention_lines(obj: Mapping[str, Any], state: State, marks: Marks, width: i
 
 
 def look_object(look: HistoryCheck | None) -> dict[str, Any] | None:
-    """Give what `--json` prints of a look into the history; None where there was none."""
+    """Give what `--json` prints of a check of the history; None if there was none."""
     if look is None:
         return None
     return {
@@ -95,7 +95,7 @@ def look_object(look: HistoryCheck | None) -> dict[str, Any] | None:
 
 
 def doubt_lines(doubts: Sequence[Mapping[str, Any]], width: int, now: float, tz: tzinfo | None) -> list[str]:
-    """Say how clips in doubt stand; clips that the same requests may belong to are set beside these once.
+    """Write unconfirmed and lost clips; clips that compete for the same requests are shown next to them, once.
 
     Each of `doubts` has "clip", "request_id", "sent_at", "reason", "reserved_usd" and "looked" (a `look_object`).
     """
@@ -115,25 +115,25 @@ def doubt_lines(doubts: Sequence[Mapping[str, Any]], width: int, now: float, tz:
 
 
 def look_text(looked: Mapping[str, Any], now: float, tz: tzinfo | None) -> str:
-    """Say what a look saw, by the reader's clock."""
+    """Say what a check of the history saw, in local time."""
     at = clock(epoch(looked["at"]), now, tz)
     if not looked["whole"] or looked["candidates"]:
-        return f"looked at {at}: {looked['note']}"
+        return f"checked at {at}: {looked['note']}"
     since, until = (clock(epoch(looked[name]), now, tz) for name in ("since", "until"))
     seen = (
         f"{plural(looked['rows'], 'request')} on {plural(looked['pages'], 'page')} of the history, {since} to {until}"
     )
     counts_at = epoch(looked["absence_counts_at"])
-    counts = "that counts" if counts_at <= epoch(looked["at"]) else f"that counts from {clock(counts_at, now, tz)}"
-    return f"looked at {at}: not among {seen}; {counts}"
+    counts = "conclusive" if counts_at <= epoch(looked["at"]) else f"conclusive from {clock(counts_at, now, tz)}"
+    return f"checked at {at}: not among {seen}; {counts}"
 
 
 def side_by_side(doubt: Mapping[str, Any], tz: tzinfo | None) -> list[str]:
-    """Set the clips in doubt beside the requests that may be theirs: ids, times, status, cost."""
+    """Show the open clips next to the requests that may be theirs: ids, times, status, cost."""
     looked = doubt["looked"]
     clips = [(doubt["clip"], doubt["sent_at"]), *((rival["clip"], rival["sent_at"]) for rival in looked["rivals"])]
-    left = ["in doubt", *(f"{one_line(name)}, sent {_second(at, tz)}" for name, at in clips)]
-    right = ["may be", *(_candidate(one, tz) for one in looked["candidates"])]
+    left = ["clip", *(f"{one_line(name)}, sent {_second(at, tz)}" for name, at in clips)]
+    right = ["possible request", *(_candidate(one, tz) for one in looked["candidates"])]
     room = max(columns(text) for text in left)
     return [
         f"        {one}{' ' * (room - columns(one))}   {other}".rstrip()
@@ -142,13 +142,13 @@ def side_by_side(doubt: Mapping[str, Any], tz: tzinfo | None) -> list[str]:
 
 
 def _standing(doubt: Mapping[str, Any], now: float) -> str:
-    told = [f"request {one_line(doubt['request_id'])}" if doubt["request_id"] else "no request id"]
+    parts = [f"request {one_line(doubt['request_id'])}" if doubt["request_id"] else "no request id"]
     if doubt["sent_at"] is not None:
-        told.append(f"{duration(now - epoch(doubt['sent_at']))} ago")
+        parts.append(f"{duration(now - epoch(doubt['sent_at']))} ago")
     if doubt["reserved_usd"]:
-        told.append(f"{usd(micro_of(doubt['reserved_usd']))} reserved")
+        parts.append(f"{usd(micro_of(doubt['reserved_usd']))} reserved")
     reason = f": {doubt['reason']}" if doubt["reason"] else ""
-    return f"{one_line(doubt['clip'])} ({', '.join(told)}){reason}"
+    return f"{one_line(doubt['clip'])} ({', '.join(parts)}){reason}"
 
 
 def _candidate(one: Mapping[str, Any], tz: tzinfo | None) -> str:
@@ -163,7 +163,7 @@ def epoch(iso: str) -> float:
 
 
 def _second(iso: str, tz: tzinfo | None) -> str:
-    return stamp(epoch(iso), tz)[:19].replace("T", " ")
+    return stamp(epoch(iso), tz)
 
 
 def _stamp(at: float | None) -> str | None:

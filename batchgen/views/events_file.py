@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchgen.clip import Clip
-from batchgen.events import EVENTS, Event
+from batchgen.events import EVENTS, FILE_NAMES, Event
 from batchgen.money import exact_usd
 from batchgen.views.text import bare_urls, stamp_utc
 
 #: Fields that hold micro-dollars; they are written as dollars, under the name with "_usd".
 _MONEY = frozenset({"held", "cost", "spent", "reserved", "cap", "estimate"})
 _SECONDS_A_FLUSH = 1.0
-_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in EVENTS}
+_FIELDS = {
+    kind: tuple((field.name, FILE_NAMES.get(field.name, field.name)) for field in fields(kind)) for kind in EVENTS
+}
 _LABELS = {name: f"{name}_usd" for name in _MONEY}
 _JSON = json.JSONEncoder(ensure_ascii=False)
 
@@ -35,7 +37,7 @@ class EventsFile:
 
     Args:
         path: of the file; its folder must be there.
-        redact: takes secrets out of a text; asked for every text that is written.
+        redact: takes secrets out of a text; called for every text that is written.
         run: the run's id, in every line.
         now: the clock, epoch seconds.
     """
@@ -63,7 +65,7 @@ class EventsFile:
 
     def __call__(self, clip: Clip, event: Event) -> None:
         """Write an event of a clip; `clip` is as it is after it."""
-        own = {name: getattr(event, name) for name in _FIELDS[type(event)]}
+        own = {written: getattr(event, name) for name, written in _FIELDS[type(event)]}
         if clip.request_id and not own.get("request_id"):
             own["request_id"] = clip.request_id
         kind = type(event).__name__
@@ -78,7 +80,7 @@ class EventsFile:
         self.flush()
 
     def flush(self) -> None:
-        """Hand what was written to the system; happens by itself once a second while events come."""
+        """Flush to the system; happens by itself once a second while events come."""
         self._flushed_at = self._now()
         if self._file is not None:
             try:
@@ -97,8 +99,8 @@ class EventsFile:
         if self._file is None:
             return
         now = self._now()
-        told = {_LABELS.get(name, name): self._told(name, value) for name, value in own.items()}
-        line = {"t": stamp_utc(now), **head, **told, "run": self._run}
+        values = {_LABELS.get(name, name): self._value(name, value) for name, value in own.items()}
+        line = {"t": stamp_utc(now), **head, **values, "run": self._run}
         try:
             text = self._redact(_JSON.encode(line))
             self._file.write(text.encode("utf-8", "replace") + b"\n")
@@ -107,7 +109,7 @@ class EventsFile:
         if now - self._flushed_at >= _SECONDS_A_FLUSH:
             self.flush()
 
-    def _told(self, name: str, value: object) -> object:
+    def _value(self, name: str, value: object) -> object:
         if name in _MONEY:
             return exact_usd(value) if isinstance(value, int) else None
         if name == "at" and isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""A ledger's answer to "how does it stand", for `status`, the end of `run`, and every `--json`."""
+"""Collects from a ledger what `status`, the end of `run` and every `--json` show."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from batchgen.retention import Paid
 from batchgen.views.doubts import ClipProblem
 from batchgen.views.status import Facts
 
-_TOLD = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
+_PROBLEMS = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
 
 
 def facts_of(
     ledger: Reader, manifest_arg: str, *, elapsed_s: float | None = None, stopped: str | None = None,
     caps: Caps = NO_CAPS, live: bool = False, options: Sequence[str] = (),
 ) -> Facts:  # fmt: skip
-    """Gather what the ledger knows of a batch."""
+    """Collect what the ledger knows of a batch."""
     totals, money = ledger.totals(), ledger.spending(time.time())
     drifts = json.loads(ledger.meta(DRIFTS) or "[]")
     paid = [Paid(*row) for row in ledger.outstanding()]
@@ -42,7 +42,7 @@ def facts_of(
         elapsed_s=elapsed_s,
         stopped=stopped,
         clips_dir=str(ledger.folder / "clips"),
-        problems=[_problem(clip, looks.get(clip.row)) for clip in ledger.clips(*_TOLD, wanted=True)],
+        problems=[_problem(clip, looks.get(clip.row)) for clip in ledger.clips(*_PROBLEMS, wanted=True)],
         manifest_arg=manifest_arg,
         in_flight_until=min(ends, default=None),
         paid=paid,
@@ -60,7 +60,7 @@ def facts_of_folder(
     folder: Path | None, manifest_arg: str, *, elapsed_s: float | None = None, stopped: str | None = None,
     live: bool = False,
 ) -> Facts:  # fmt: skip
-    """Gather the same of a folder that may have no ledger, or none that can be read."""
+    """Collect the same of a folder that may have no ledger, or none that can be read."""
     try:
         if folder is not None and Reader.exists(folder):
             reader = Reader(folder)
@@ -69,7 +69,7 @@ def facts_of_folder(
             finally:
                 reader.close()
     except BatchgenError:
-        pass  # what went wrong is told by `stopped`
+        pass  # `stopped` says what went wrong
     clips = str(folder / "clips") if folder else ""
     return Facts(
         name=Path(manifest_arg).stem, counts={}, unwanted=0, spent=0, reserved=0, elapsed_s=elapsed_s,
@@ -84,7 +84,7 @@ def _problem(clip: Clip, look: HistoryCheck | None) -> ClipProblem:
         clip.reason,
         clip.request_id,
         _submitted_at(clip),
-        clip.request.held if clip.request else 0,
+        clip.request.reserved if clip.request else 0,
         transient=clip.transient,
         forgotten=clip.state is State.FAILED and clip.forgotten,
         look=look if look and clip.request and look.sent_at == clip.request.intent_at else None,

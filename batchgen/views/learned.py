@@ -1,4 +1,4 @@
-"""What a batch and its account taught: how long clips take, when the next ones are looked at, and the pace."""
+"""What was measured in a batch and its account: run times, status checks, and rate limits."""
 
 from __future__ import annotations
 
@@ -9,55 +9,55 @@ from typing import Any
 from batchgen.views.text import one_line, plural, wrap
 from batchgen.wording import duration
 
-#: Ages of looks that a person is told; a program gets all.
+#: Times of status checks that a person sees; a program gets all.
 _NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Taught:
-    """What is known of one class of clips: its latest run times, and the looks at a fresh clip. Seconds."""
+class ClassTimes:
+    """One price class: its latest run times, and the status checks of a fresh clip. Seconds."""
 
     name: str  #: model, size, duration
-    run: Sequence[float]  #: at work, without the queue
-    queue: Sequence[float]  #: as far as the service told
-    ages: Sequence[float]  #: of a fresh clip, at which it would be looked at
-    looks: float  #: expected, a clip
-    lag: float  #: expected, from the end to the look that sees it
-    made: tuple[int, int] = (0, 0)  #: looks that were made, and at how many clips in all
+    run: Sequence[float]  #: without the queue
+    queue: Sequence[float]  #: as far as the service said
+    ages: Sequence[float]  #: of a fresh clip, at which its status would be checked
+    looks: float  #: expected status checks of a clip
+    lag: float  #: expected, from the end to the check that sees it
+    made: tuple[int, int] = (0, 0)  #: checks that were made, and of how many clips
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What was learned; of the account: a number and how long ago it was learned (seconds), None: nothing was."""
+    """What was measured; of the account: a number and how long ago (seconds), None: nothing yet."""
 
-    classes: Sequence[Taught]
+    classes: Sequence[ClassTimes]
     rate: tuple[float, float] | None = None  #: calls a minute, below what was configured
     in_flight: tuple[float, float] | None = None
-    borne: bool = False  #: a whole minute at that rate was; else refusals led to it, and it was not tried yet
+    borne: bool = False  #: a whole minute at that rate was accepted; else refusals led to it, and it is not proved
 
 
 def learned_object(learned: Learned) -> dict[str, Any]:
     """Give the field `learned` of the status object."""
-    rate, places = learned.rate, learned.in_flight
+    rate, slots = learned.rate, learned.in_flight
     return {
         "rate": None if rate is None else {"rpm": round(rate[0], 1), "age_s": round(rate[1]), "borne": learned.borne},
-        "in_flight": None if places is None else {"clips": int(places[0]), "age_s": round(places[1])},
-        "classes": [_class(taught) for taught in learned.classes],
+        "in_flight": None if slots is None else {"clips": int(slots[0]), "age_s": round(slots[1])},
+        "classes": [_class(times) for times in learned.classes],
     }
 
 
-def _class(taught: Taught) -> dict[str, Any]:
+def _class(times: ClassTimes) -> dict[str, Any]:
     return {
-        "class": taught.name,
-        "clips": len(taught.run),
-        "run_s": _spread(taught.run),
-        "queue_s": _spread(taught.queue),
+        "class": times.name,
+        "clips": len(times.run),
+        "run_s": _spread(times.run),
+        "queue_s": _spread(times.queue),
         "looks": {
-            "ages_s": [round(age, 1) for age in taught.ages],
-            "a_clip": round(taught.looks, 2),
-            "lag_s": round(taught.lag, 1),
-            "made_a_clip": round(taught.made[0] / taught.made[1], 2) if taught.made[1] else None,
-            "made_clips": taught.made[1],
+            "ages_s": [round(age, 1) for age in times.ages],
+            "a_clip": round(times.looks, 2),
+            "lag_s": round(times.lag, 1),
+            "made_a_clip": round(times.made[0] / times.made[1], 2) if times.made[1] else None,
+            "made_clips": times.made[1],
         },
     }
 
@@ -69,42 +69,42 @@ def _spread(values: Sequence[float]) -> dict[str, float] | None:
 
 
 def learned_lines(obj: Mapping[str, Any] | None, width: int) -> list[str]:
-    """Say a `learned_object` in lines of `width` columns; nothing where it was not asked for."""
+    """Write a `learned_object` in lines of `width` columns; nothing where it was not asked for."""
     if obj is None:
         return []
     lines = wrap(_pace(obj), width, "  ")
     for each in obj["classes"]:
-        lines += wrap(_ran(each), width, "  ") + wrap(_looked_at(each), width, "    ")
+        lines += wrap(_ran(each), width, "  ") + wrap(_checks(each), width, "    ")
     if not obj["classes"]:
-        lines += wrap("How long clips take was not seen yet.", width, "  ")
-    return ["What was learned", *lines]
+        lines += wrap("No run times yet.", width, "  ")
+    return ["Measured so far", *lines]
 
 
 def _pace(obj: Mapping[str, Any]) -> str:
-    rate, places = obj["rate"], obj["in_flight"]
-    clips = f"; up to {plural(places['clips'], 'clip')} in flight ({duration(places['age_s'])} ago)" if places else ""
+    rate, slots = obj["rate"], obj["in_flight"]
+    clips = f"; up to {plural(slots['clips'], 'clip')} in flight ({duration(slots['age_s'])} ago)" if slots else ""
     if rate is None:
-        return f"The account bore all the calls asked of it{clips}."
-    calls = f"{rate['rpm']:g} calls a minute"
-    bore = f"The account bore {calls}" if rate["borne"] else f"Slowed to {calls} after refusals"
-    return f"{bore} ({duration(rate['age_s'])} ago){clips}."
+        return f"The account refused no calls{clips}."
+    calls = f"{rate['rpm']:g} calls/min"
+    limit = f"The account accepted {calls}" if rate["borne"] else f"Slowed to {calls} after refusals"
+    return f"{limit} ({duration(rate['age_s'])} ago){clips}."
 
 
 def _ran(each: Mapping[str, Any]) -> str:
     queue = each["queue_s"]
     queued = f", after {_range(queue)} in the queue" if queue else ""
-    return f"{one_line(each['class'])}: {plural(each['clips'], 'clip')} ran for {_range(each['run_s'])}{queued}."
+    return f"{one_line(each['class'])}: {plural(each['clips'], 'clip')} took {_range(each['run_s'])}{queued}."
 
 
-def _looked_at(each: Mapping[str, Any]) -> str:
+def _checks(each: Mapping[str, Any]) -> str:
     looks = each["looks"]
     made = looks["made_a_clip"]
-    so_far = "" if made is None else f" So far it took {made:.1f} looks a clip ({plural(looks['made_clips'], 'clip')})."
+    so_far = "" if made is None else f" So far {made:.1f} checks per clip ({plural(looks['made_clips'], 'clip')})."
     ages = ", ".join(_short(age) for age in looks["ages_s"][:_NAMED])
     later = ", and later" if len(looks["ages_s"]) > _NAMED else ""
     return (
-        f"The next one is looked at {looks['a_clip']:.1f} times, {duration(looks['lag_s'])} after its end: "
-        f"at {ages} s{later}, as long as it runs.{so_far}"
+        f"Status checks of the next one, while it runs: at {ages} s{later}. Expected: {looks['a_clip']:.1f} checks, "
+        f"the end seen after {duration(looks['lag_s'])}.{so_far}"
     )
 
 

@@ -1,4 +1,7 @@
-"""What `status -v` adds: the run times in the ledger, the looks that follow from them, and what the account bears."""
+"""What `status -v` adds: the measured run times, the status checks planned from them, and the account's limits.
+
+Apart from `learned`, because it imports the models, and `status` must answer at once.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,25 @@ from batchgen.polling.schedule import MEMORY, RunTimes, affordable_looks
 from batchgen.providers import models
 from batchgen.ratelimit.adaptive_rate import HEADROOM
 from batchgen.ratelimit.memory import AccountMemory, Remembered
-from batchgen.views.learned import Learned, Taught
+from batchgen.views.learned import ClassTimes, Learned
 
-#: A clip's calls beside its looks: submission and result.
+#: Calls of a clip that are no status checks: submission and result.
 OTHER_CALLS = 2
 
 
 def learned_of(ledger: Reader, now: float) -> Learned:
-    """Gather it, as the next run would start with it."""
+    """Collect it, as the next run would start with it."""
     origin, account = ledger.meta("origin") or "", ledger.meta("account") or ""
     known = Remembered() if origin == SANDBOX_ORIGIN else AccountMemory.of(origin, account, wall=lambda: now).known
-    totals, parts, made = ledger.run_times(MEMORY), ledger.run_parts(MEMORY), ledger.looks_made()
+    totals, parts, made = ledger.run_times(MEMORY), ledger.run_parts(MEMORY), ledger.poll_counts()
     per_s = float(ledger.meta("looks_per_s") or "inf")
     if known.rpm:
         per_s = min(per_s, HEADROOM * known.rpm / 60.0)
     return Learned(
         [
-            replace(_taught(name, totals[name], parts.get(name, ()), per_s, known.places), made=made.get(name, (0, 0)))
+            replace(
+                _class_times(name, totals[name], parts.get(name, ()), per_s, known.places), made=made.get(name, (0, 0))
+            )
             for name in sorted(totals)
         ],
         (known.rpm, now - known.rpm_at) if known.rpm else None,
@@ -36,16 +41,16 @@ def learned_of(ledger: Reader, now: float) -> Learned:
     )
 
 
-def _taught(
+def _class_times(
     name: str, seconds: Sequence[float], parts: Sequence[tuple[float, float | None]], per_s: float, places: float
-) -> Taught:
+) -> ClassTimes:
     model = models.find(name.split(" ", 1)[0])
     times = RunTimes(model.mean_latency_s if model else sorted(seconds)[len(seconds) // 2])
     for each in seconds:
         times.learn(each)
     ends = min(max(places, 1.0) / times.typical, per_s / (OTHER_CALLS + 1))
     looks = times.looks(affordable_looks(per_s - OTHER_CALLS * ends, ends))
-    return Taught(
+    return ClassTimes(
         name,
         run=[run for run, _ in parts],
         queue=[queue for _, queue in parts if queue is not None],

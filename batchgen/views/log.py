@@ -1,4 +1,4 @@
-"""Plain single lines on stderr, for where no display can be painted: cron, nohup, a file, a pipe."""
+"""Plain single lines on stderr, where no live display can be shown: cron, nohup, a file, a pipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from batchgen.events import AnswerLost, Blocked, Downloaded, Event, Failed, Gene
 from batchgen.money import usd
 from batchgen.views.progress import Frame, heartbeat_text
 from batchgen.views.streams import Lines, Sink
-from batchgen.views.text import bare_urls, one_line, size, stamp
+from batchgen.views.text import bare_urls, one_line, size, stamp_zone
 
 QUIET = -1  #: -q: errors only
 #: Who logs HTTP lines logs them here, at DEBUG: they show with -vv.
@@ -23,11 +23,11 @@ _SECONDS_A_BEAT = 60.0
 
 
 class EventLog:
-    """One line for each event of a clip: time with zone, name, state, and what there is to know.
+    """One line for each event of a clip: local time with its zone, name, state, and details.
 
     Args:
         stream: usually stderr; when it goes away the log ends and the run goes on.
-        verbosity: -1 shows trouble only; from 1 on, ids are shown whole.
+        verbosity: -1 shows failures only; from 1 on, ids are shown in full.
         redact: takes secrets out of a text.
         tz: the zone of the times; None is the machine's.
         now: the clock, epoch seconds.
@@ -50,7 +50,7 @@ class EventLog:
         self._last_beat = 0.0
 
     def __call__(self, clip: Clip, event: Event) -> None:
-        """Tell an event of a clip; `clip` is as it is after it."""
+        """Write an event of a clip; `clip` is as it is after the event."""
         if self._verbosity > QUIET or isinstance(event, Failed | Blocked | Lost | AnswerLost):
             self._line(event_text(clip, event, whole_ids=self._verbosity > 0))
 
@@ -60,37 +60,37 @@ class EventLog:
             self.heartbeat(frame)
 
     def heartbeat(self, frame: Frame) -> None:
-        """Say now how the run stands."""
+        """Write the progress of the run now."""
         self._last_beat = frame.elapsed_s
         if self._verbosity > QUIET:
             self._line(heartbeat_text(frame, self._tz))
 
     def close(self) -> None:
-        """Nothing is held back; the stream stays open, it is not ours."""
+        """Nothing is buffered; the stream stays open, it is not ours."""
 
     def _line(self, text: str) -> None:
-        self._out.line(f"{stamp(self._now(), self._tz)} {self._redact(text)}")
+        self._out.line(f"{stamp_zone(self._now(), self._tz)} {self._redact(text)}")
 
 
 def event_text(clip: Clip, event: Event, *, whole_ids: bool = False) -> str:
-    """Say an event in a few words: "singer_1 generating (request 2c7f…)"; URLs without their query."""
+    """Describe an event in a few words: "singer_1 generating (request 2c7f…)"; URLs without their query."""
     head = f"{clip.wanted.name} {clip.state}"
     match event:
         case Submitted(request_id=text):
             return one_line(f"{head} (request {text if whole_ids or len(text) <= 12 else text[:4] + '…'})")
-        case SubmitStarted(held=held):
-            return one_line(f"{head} ({usd(held)} reserved)" if held else head)
+        case SubmitStarted(reserved=reserved):
+            return one_line(f"{head} ({usd(reserved)} reserved)" if reserved else head)
         case Generated(cost=cost):
             return one_line(f"{head} (cost {usd(cost)})")
         case Downloaded():
-            odd = f"; other than asked: {event.flags}" if event.flags else ""
+            odd = f"; not as requested: {event.flags}" if event.flags else ""
             return one_line(f"{head} ({event.file}, {size(event.bytes)}{odd})")
     reason = bare_urls(getattr(event, "reason", ""))
     return one_line(f"{head}: {reason}" if reason else head)
 
 
 class _Formatter(logging.Formatter):
-    """One redacted line with an ISO-8601 time; a traceback follows it where those are asked for."""
+    """One redacted line with its time; a traceback follows where tracebacks are asked for."""
 
     def __init__(self, redact: Callable[[str], str], *, tracebacks: bool, tz: tzinfo | None) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        text = f"{stamp(record.created, self._tz)} {level}{one_line(record.getMessage())}"
+        text = f"{stamp_zone(record.created, self._tz)} {level}{one_line(record.getMessage())}"
         if self._tracebacks and record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return self._redact(text)

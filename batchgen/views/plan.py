@@ -1,4 +1,4 @@
-"""What `plan` answers: one object for programs, one text for people. All amounts of what is to come are estimates."""
+"""A plan: one object for programs, one text for people. All amounts of what is to come are estimates."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ def plan_text(
     now: float = 0.0,
     tz: tzinfo | None = None,
 ) -> str:
-    """Say a plan in lines of at most `width` columns; `tz` None is local time, `now` is epoch seconds."""
+    """Write a plan in lines of at most `width` columns; `tz` None is local time, `now` is epoch seconds."""
     ellipsis = "..." if ascii else "…"
     parts = [
         [
-            *wrap(f"{one_line(plan.name)}: {plural(plan.wanted, 'clip')} wanted", width),
+            *wrap(f"{one_line(plan.name)}: {plural(plan.wanted, 'clip')} in the manifest", width),
             *step_lines(plan, width, ascii=ascii, colour=colour, now=now, tz=tz),
         ],
         clip_lines(plan, width, ascii=ascii),
@@ -164,10 +164,10 @@ def _clip(clip: PlannedClip) -> dict[str, Any]:
 def _table(plan: Plan, width: int, ellipsis: str) -> list[str]:
     if not plan.cost.groups:
         return []
-    rows = [("Clips", "Size", "Length", "Model", "Each", "Together"), *map(_row, plan.cost.groups[:_GROUPS_SHOWN])]
+    rows = [("Clips", "Size", "Length", "Model", "Unit", "Total"), *map(_row, plan.cost.groups[:_GROUPS_SHOWN])]
     widths = [max(columns(row[i]) for row in rows) for i in range(6)]
     widths[3] = max(8, min(widths[3], width - 12 - sum(widths) + widths[3]))
-    lines = ["What is submitted, prices estimated", *(_aligned(row, widths, ellipsis) for row in rows)]
+    lines = ["To generate (estimated)", *(_aligned(row, widths, ellipsis) for row in rows)]
     if len(plan.cost.groups) > _GROUPS_SHOWN:
         lines.append(f"  and {len(plan.cost.groups) - _GROUPS_SHOWN:,} more kinds (--json lists all)")
     return [fit(line, width, ellipsis) for line in lines]
@@ -195,14 +195,14 @@ def _aligned(row: tuple[str, ...], widths: list[int], ellipsis: str) -> str:
 
 
 def _estimates(plan: Plan, width: int) -> list[str]:
-    told = [
+    text = [
         ("Estimated cost", _cost(plan)),
         *(("", text) for text in _sources(plan)),
         ("Estimated time", _time(plan)),
         ("Estimated disk", _disk(plan)),
         ("Budget", _budget(plan)),
     ]
-    return [line for label, text in told for line in under(f"{label:<16}", text, width)]
+    return [line for label, text in text for line in under(f"{label:<16}", text, width)]
 
 
 def _cost(plan: Plan) -> str:
@@ -245,17 +245,20 @@ def _disk(plan: Plan) -> str:
 
 def _budget(plan: Plan) -> str:
     budget, caps = plan.budget, plan.budget.caps
-    told = f"{'none set' if caps.usd is None else usd(caps.usd)}"
-    told += f" (spent {usd(budget.spent)}, reserved {usd(budget.reserved)})"
+    text = f"{'none set' if caps.usd is None else usd(caps.usd)}"
+    text += f" (spent {usd(budget.spent)}, reserved {usd(budget.reserved)})"
     if caps.usd_per_day is not None:
-        told += f", {usd(caps.usd_per_day)} a day ({usd(budget.today)} today)"
+        text += f", {usd(caps.usd_per_day)} a day ({usd(budget.today)} today)"
     if caps.clips is not None:
-        told += f", {plural(caps.clips, 'clip')} ({budget.clips:,} submitted)"
+        text += f", {plural(caps.clips, 'clip')} ({budget.clips:,} submitted)"
     count = len(plan.keys.submit)
     if budget.reach is None or not count:
-        return told
-    enough = f"all {count:,}" if budget.barrier is None else f"the first {budget.reach:,} of {count:,}"
-    return f"{told}, enough for {enough}"
+        return text
+    return f"{text}, {_reach(budget.reach, count) if budget.barrier is not None else 'enough'}"
+
+
+def _reach(reach: int, count: int) -> str:
+    return f"enough for the first {reach:,} of {count:,}" if reach else "not enough for one clip"
 
 
 def _hanging(text: str, width: int) -> list[str]:

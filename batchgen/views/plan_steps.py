@@ -1,4 +1,4 @@
-"""What a run would do, as `plan` tells it: a sign, a count, the money and the reason for each kind of clips."""
+"""The steps of a plan as text: a sign, a count, the money and the reason for each kind of clips."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from batchgen.views.text import ascii_only, bare_urls, clock, fit, one_line, plu
 _CHANGES_SHOWN = 8
 _CAUSES_SHOWN = 5
 _MEANING = {
-    Action.NEW: "will be made and paid for",
-    Action.CHANGED: "made anew as the manifest says now; the clips of before are kept",
-    Action.REROLL: "further takes, as you asked",
-    Action.AGAIN: "refused, failed or put back before; tried again",
-    Action.LATER: "not of this run: left out by --only or --limit",
-    Action.RESUBMIT: "in doubt, made again at your word if the history does not have them",
-    Action.IN_FLIGHT: "paid for and on their way; they will be fetched",
+    Action.NEW: "will be generated and paid for",
+    Action.CHANGED: "will be generated again; the old files are kept",
+    Action.REROLL: "extra takes, as you asked",
+    Action.AGAIN: "refused, failed or queued again before; will be tried again",
+    Action.LATER: "not in this run: left out by --only or --limit",
+    Action.RESUBMIT: "unconfirmed or lost; resubmitted if the account history does not list them",
+    Action.IN_FLIGHT: "paid for, in progress; a run downloads them",
     Action.DONE: "kept as they are",
-    Action.FAILED: "left as they are, until you ask for them again with retry",
-    Action.BLOCKED: "left as they are, until you change their prompts",
+    Action.FAILED: "skipped until you queue them again with retry",
+    Action.BLOCKED: "skipped until you edit their prompts",
     Action.UNCONFIRMED: "may have been paid for; reconcile looks for them",
-    Action.LOST: "paid for, perhaps; reconcile looks for them",
-    Action.UNWANTED: "no longer in the manifest; kept, never deleted",
+    Action.LOST: "may have been paid for, cannot be downloaded; reconcile looks for them",
+    Action.UNWANTED: "no longer in the manifest; their files are kept",
 }
-_WORDS = {Action.REROLL: "re-rolls", Action.IN_FLIGHT: "in flight", Action.UNWANTED: "unwanted"}
+_WORDS = {Action.REROLL: "re-rolled", Action.IN_FLIGHT: "in flight", Action.UNWANTED: "unlisted"}
 _SIGNS = {
     Action.CHANGED: "~",
     Action.LATER: "·",
@@ -52,7 +52,7 @@ def step_lines(
     now: float,
     tz: tzinfo | None,
 ) -> list[str]:
-    """Tell each kind of clips in lines of at most `width` columns (colours apart)."""
+    """Write each kind of clips in lines of at most `width` columns (colours apart)."""
     steps = list(plan.steps)
     if not any(step.action.submits for step in steps):
         steps.insert(0, plan.step(Action.NEW))
@@ -73,16 +73,16 @@ def clip_lines(plan: Plan, width: int, *, ascii: bool) -> list[str]:  # noqa: A0
     ellipsis = "..." if ascii else "…"
     lines = []
     for clip in plan.clips:
-        told = [one_line(clip.name)]
+        cells = [one_line(clip.name)]
         if clip.size or clip.duration is not None:
-            told.append(" ".join([clip.size, f"{clip.duration:g} s" if clip.duration is not None else ""]).strip())
+            cells.append(" ".join([clip.size, f"{clip.duration:g} s" if clip.duration is not None else ""]).strip())
         if clip.action.submits:
-            told.append(usd(clip.estimate))
+            cells.append(usd(clip.estimate))
         elif clip.spent:
-            told.append(f"{usd(clip.spent)} charged")
+            cells.append(f"{usd(clip.spent)} charged")
         if clip.why:
-            told.append(bare_urls(one_line(clip.why)))
-        text = f"  {_sign(clip.action, ascii=ascii)} {'  '.join(told)}"
+            cells.append(bare_urls(one_line(clip.why)))
+        text = f"  {_sign(clip.action, ascii=ascii)} {'  '.join(cells)}"
         lines.append(fit(_spelled(text, ascii=ascii), width, ellipsis))
     return lines
 
@@ -104,31 +104,33 @@ def _painted(line: str, label: str, action: Action) -> str:
 
 
 def _text(step: Step, plan: Plan, now: float, tz: tzinfo | None) -> str:
+    if not step.count:
+        return "nothing to generate"
     meaning = _MEANING[step.action]
     if step.action is Action.IN_FLIGHT and plan.collect_until is not None:
         gone = plan.collect_until <= now
-        meaning += ", those whose record lives" if gone else f" until {clock(plan.collect_until, now, tz)}"
+        meaning += ", as far as the service still has them" if gone else f" until {clock(plan.collect_until, now, tz)}"
     return "; ".join(part for part in (_money(step), meaning) if part)
 
 
 def _money(step: Step) -> str:
-    """Say what the clips of a step cost: what is known, estimated and unknown kept apart."""
+    """Say what the clips of a step cost: known, estimated and unknown amounts apart."""
     if not step.count or step.action is Action.LATER:
         return ""
-    told = []
+    parts = []
     if step.action.submits or step.action is Action.RESUBMIT:
-        told.append("price unknown" if step.estimate is None else f"{usd(step.estimate)} estimated")
+        parts.append("price unknown" if step.estimate is None else f"{usd(step.estimate)} estimated")
         if step.unpriced and step.estimate is not None:
-            told[-1] += f" and {plural(step.unpriced, 'clip')} of unknown price"
+            parts[-1] += f" and {plural(step.unpriced, 'clip')} of unknown price"
     if step.spent:
-        told.append(f"{usd(step.spent)} charged")
+        parts.append(f"{usd(step.spent)} charged")
     if step.reserved:
-        told.append(f"{usd(step.reserved)} reserved")
+        parts.append(f"{usd(step.reserved)} reserved")
     if step.uncharged:
-        told.append(f"{plural(step.uncharged, 'request')} of unknown cost")
-    if not told and step.action in {Action.FAILED, Action.BLOCKED}:
-        told.append("free")
-    return ", ".join(told)
+        parts.append(f"{plural(step.uncharged, 'request')} of unknown cost")
+    if not parts and step.action in {Action.FAILED, Action.BLOCKED}:
+        parts.append("free")
+    return ", ".join(parts)
 
 
 def _details(step: Step, plan: Plan, width: int, inner: str, *, ascii: bool) -> Iterator[str]:  # noqa: A002
@@ -144,7 +146,7 @@ def _details(step: Step, plan: Plan, width: int, inner: str, *, ascii: bool) -> 
 
 
 def _spelled(text: str, *, ascii: bool) -> str:  # noqa: A002
-    """Write a text as the output can take it, before it is broken into lines."""
+    """Write a text in ASCII where that is asked for, before it is broken into lines."""
     if not ascii:
         return text
     return ascii_only(text.replace("→", "->").replace("…", "...").replace("“", '"').replace("”", '"'))
@@ -160,7 +162,7 @@ def _change(change: Change) -> str:
 
 
 def _side(edit: Edit, text: str) -> str:
-    """Quote what is text, so that one sees where it ends; nothing is nothing."""
+    """Quote what is text, so that one sees where it ends; an empty value is "none"."""
     shown = one_line(text)
     return "none" if not shown else f"“{shown}”" if " " in shown or edit.name.endswith("prompt") else shown
 
@@ -169,7 +171,7 @@ def _cause(cause: Reason, action: Action) -> str:
     reason = bare_urls(one_line(cause.reason)) or "no reason was given"
     hint = ""
     if action is Action.FAILED:
-        hint = "another try may help" if cause.transient else "the same is likely again, unless it is changed"
+        hint = "another try may help" if cause.transient else "will probably fail again without an edit"
     return f"{cause.count:,}: {reason}: {_names(cause.clips, cause.count)}" + (f" ({hint})" if hint else "")
 
 

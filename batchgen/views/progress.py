@@ -1,4 +1,4 @@
-"""The live display of a run: a frame of plain text, and who paints it on a terminal."""
+"""The live display of a run: a frame of plain text, and the painter that shows it on a terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECONDS_A_FRAME = 0.5  # a frame costs 10-30 ms of the event loop
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """All that a moment of a run shows. Money is micro-dollars, None where unknown; times are seconds."""
+    """Everything the display shows of one moment. Money is micro-dollars, None where unknown; times are seconds."""
 
     name: str
     counts: Mapping[State, int]  #: of wanted clips; a state that is missing counts 0
@@ -29,7 +29,7 @@ class Frame:
     spent: int
     reserved: int
     cap: int | None  #: None: no budget was set
-    estimated_left: int | None  #: for what is still to be made
+    estimated_left: int | None  #: for the pending clips
     unpriced: int  #: paid clips whose cost is not known
     elapsed_s: float
     eta_s: float | None  #: from now
@@ -77,16 +77,16 @@ def frame_lines(
 
 
 def heartbeat_text(frame: Frame, tz: tzinfo | None = None) -> str:
-    """Say a frame in one line: "142/200 done, 6 failed, 8 in flight, $41.20 spent, ETA 02:40"."""
+    """Write a frame in one line: "142/200 done, 6 failed, 8 running, $41.20 spent, ETA 02:40"."""
     trouble = [f"{frame.of(s):,} {s}" for s in _TROUBLE if s is State.FAILED or frame.of(s)]
     money = f"{usd(frame.spent)} spent" + (f" + {frame.unpriced:,} of unknown cost" if frame.unpriced else "")
     eta = "unknown" if frame.eta_s is None else clock(frame.at + frame.eta_s, frame.at, tz)
-    parts = [f"{frame.of(State.DONE):,}/{frame.total:,} done", *trouble, f"{frame.in_flight:,} in flight", money]
+    parts = [f"{frame.of(State.DONE):,}/{frame.total:,} done", *trouble, f"{frame.in_flight:,} running", money]
     return ", ".join([*parts, f"ETA {eta}", *([one_line(frame.note)] if frame.note else [])])
 
 
 def can_paint(stream: object, environ: Mapping[str, str]) -> bool:
-    """Tell if a stream bears a live display: a terminal, not a dumb one; NO_COLOR only takes the colours."""
+    """True if a stream can show a live display: a terminal, not a dumb one; NO_COLOR only takes the colours."""
     return is_terminal(stream) and environ.get("TERM") != "dumb"
 
 
@@ -179,20 +179,20 @@ def _cells(shares: Sequence[int], width: int) -> list[int]:
 
 def _counts(frame: Frame, marks: Marks) -> list[str]:
     counts = [f"{marks.of(s)} {frame.of(s):,} {s}" for s in SHOWN if s is State.DONE or frame.of(s)]
-    return counts + ([f"{frame.unwanted:,} no longer wanted"] if frame.unwanted else [])
+    return counts + ([f"{frame.unwanted:,} no longer in the manifest"] if frame.unwanted else [])
 
 
 def _money(frame: Frame) -> list[str]:
-    told = [f"{usd(frame.spent)} spent"]
+    parts = [f"{usd(frame.spent)} spent"]
     if frame.unpriced:
-        told.append(f"{plural(frame.unpriced, 'clip')} of unknown cost not counted")
-    told.append(f"{usd(frame.reserved)} reserved")
-    told.append("no budget set" if frame.cap is None else f"{usd(frame.cap)} budget")
+        parts.append(f"{plural(frame.unpriced, 'clip')} of unknown cost not counted")
+    parts.append(f"{usd(frame.reserved)} reserved")
+    parts.append("no budget set" if frame.cap is None else f"{usd(frame.cap)} budget")
     if frame.estimated_left is None:
-        told.append("cost of the rest unknown")
+        parts.append("cost of the rest unknown")
     elif frame.estimated_left:
-        told.append(f"about {usd(frame.estimated_left)} to go (estimated)")
-    return told
+        parts.append(f"about {usd(frame.estimated_left)} to go (estimated)")
+    return parts
 
 
 def _time(frame: Frame, tz: tzinfo | None) -> list[str]:
@@ -202,18 +202,18 @@ def _time(frame: Frame, tz: tzinfo | None) -> list[str]:
 
 
 def _pace(frame: Frame) -> list[str]:
-    told = [
-        f"{frame.in_flight:,} of {frame.in_flight_limit:,} places in flight",
+    parts = [
+        f"{frame.in_flight:,} running (max {frame.in_flight_limit:,})",
         f"{plural(frame.calls_last_minute, 'call')} in the last minute{_limit(frame)}",
     ]
-    return told if frame.queue_s is None else [*told, f"queue at the service {duration(frame.queue_s)}"]
+    return parts if frame.queue_s is None else [*parts, f"queue at the service {duration(frame.queue_s)}"]
 
 
 def _limit(frame: Frame) -> str:
     if not frame.rpm:
         return ""
     if frame.rpm_asked and frame.rpm < frame.rpm_asked:
-        return f" ({round(frame.rpm, 1):g} of {frame.rpm_asked:g} after refusals)"
+        return f" (limit {round(frame.rpm, 1):g}, lowered from {frame.rpm_asked:g} after refusals)"
     return f" (limit {frame.rpm:g})"
 
 

@@ -1,4 +1,7 @@
-"""What a later run could still save of what was paid for, for programs and for people."""
+"""Until when a run can still download what was paid for, for programs and for people.
+
+Short, because it is one question of its own: `status` only places its answer.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,20 @@ from batchgen.retention import Paid, Way, outlook, too_late
 from batchgen.views.text import columns, plural, stamp_utc, wrap
 
 _SAID = {
-    Way.RECORD: "by their record",
-    Way.LINK: "by their link",
-    Way.HISTORY: "by the account's history",
-    Way.DOUBT: "if the history has them",
-    Way.GONE: "gone for good",
+    Way.RECORD: "from the service's record",
+    Way.LINK: "from their link",
+    Way.HISTORY: "from the account history",
+    Way.DOUBT: "if the account history lists them",
+    Way.GONE: "gone permanently",
 }
-_WHEN = {0: "now", 3600: "in over an hour", 86400: "in a day", 691200: "in eight days"}
+_WHEN = {0: "now", 3600: "in 1 hour", 86400: "in 1 day", 691200: "in 8 days"}
 
 
 def retention_object(paid: Sequence[Paid], now: float, looks_per_s: float) -> dict[str, Any] | None:
-    """Give what `status --json` prints of it; None where nothing is paid for and not here.
+    """Give the field `retention` of `status --json`; None if everything paid for is here.
 
     Args:
-        paid: clips that were paid for, or may have been, and whose files are not here.
+        paid: clips that were paid for, or may have been, and whose files are not downloaded.
         now: the time, epoch seconds.
         looks_per_s: calls a second that a run could make; infinite where they are not counted.
     """
@@ -43,20 +46,22 @@ def retention_object(paid: Sequence[Paid], now: float, looks_per_s: float) -> di
     }
 
 
-def retention_lines(told: Mapping[str, Any] | None, width: int) -> list[str]:
-    """Say a `retention_object` in lines of `width` columns."""
-    if told is None:
+def retention_lines(obj: Mapping[str, Any] | None, width: int) -> list[str]:
+    """Write a `retention_object` in lines of `width` columns."""
+    if obj is None:
         return []
-    count = sum(told["outlook"][0][way] for way in Way)
-    lines = [f"What a run could still fetch of {plural(count, 'clip')}"]
+    count = sum(obj["outlook"][0][way] for way in Way)
+    lines = [f"Not downloaded yet: {plural(count, 'clip')}. A run can get"]
     room = max(columns(text) for text in _WHEN.values())
-    for each in told["outlook"]:
+    for each in obj["outlook"]:
         ways = ", ".join(f"{each[way]:,} {text}" for way, text in _SAID.items() if each[way])
         when = _WHEN[each["after_s"]]
         first, *more = wrap(ways, width - room - 4)
         lines.append(f"  {when}{' ' * (room - columns(when))}  {first}")
         lines += [" " * (room + 4) + text for text in more]
-    if told["too_late"]:
-        late = plural(told["too_late"], "record")
-        lines += wrap(f"At the pace of the last run {late} would end before being asked for: run now.", width, "  ")
+    if obj["too_late"]:
+        late = plural(obj["too_late"], "record")
+        lines += wrap(
+            f"At the rate of the last run, {late} would expire before their status check: run now.", width, "  "
+        )
     return lines

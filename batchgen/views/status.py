@@ -1,4 +1,4 @@
-"""How a batch stands: one object for programs, one text for people, with what to type next."""
+"""Progress and problems of a batch: one object for programs, one text for people, with the next commands."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ SCHEMA_VERSION = 1
 _CLIPS_NAMED = 10
 _FAILURES = (State.FAILED, State.BLOCKED)
 _IN_FLIGHT = (State.GENERATING, State.DOWNLOADING)
-#: By state, and whether the service's own trouble was the cause: what to do, and the command for it.
+#: By state, and whether an error of the service was the cause: what to do, and the command for it.
 _ADVICE = {
-    (State.FAILED, True): ("free of charge; the service's own trouble, so try again", ("retry",)),
+    (State.FAILED, True): ("free; an error of the service, try again", ("retry",)),
     (State.FAILED, False): (
-        "free of charge; change the manifest if the reason asks for it, or try again as it is",
+        "free; edit the manifest if the reason asks for it, or try again unchanged",
         ("retry", "--all"),
     ),
     (State.BLOCKED, False): (
-        "free of charge; change these prompts in the manifest (or `retry --blocked --new-seed`), then run",
+        "free; edit these prompts in the manifest (or `retry --blocked --new-seed`), then run",
         ("run",),
     ),
 }
-#: It may have been charged: making it again may pay for it again.
+#: It may have been charged: generating it again may pay for it again.
 _GIVEN_UP = (
-    "given up, and perhaps charged: what is reserved stays in the bill; to make them again and perhaps pay twice",
+    "forgotten; may have been charged, so it stays in the bill; to generate it again and perhaps pay twice",
     ("retry", "--forgotten"),
 )
 
@@ -64,7 +64,7 @@ class Facts:
 
     name: str
     counts: Mapping[State, int]  #: of wanted clips; a state that is missing counts 0
-    unwanted: int
+    unwanted: int  #: clips that are no longer in the manifest
     spent: int
     reserved: int
     elapsed_s: float | None  #: of this run; None when there is none
@@ -73,17 +73,17 @@ class Facts:
     problems: Sequence[ClipProblem]
     manifest_arg: str  #: the manifest as the user typed it
     in_flight_until: float | None = None  #: when the first clip in flight can't be collected any more
-    paid: Sequence[Paid] = ()  #: what was paid for, or may have been, and is not here
+    paid: Sequence[Paid] = ()  #: what was paid for, or may have been, and is not downloaded
     looks_per_s: float = math.inf  #: calls a second that the last run could make
-    live: bool = False  #: a run is at work on it
-    unpriced: int = 0  #: clips that were charged, or may be, an amount that is not known, with nothing reserved
+    live: bool = False  #: a run is in progress
+    unpriced: int = 0  #: clips that were charged, or may be, an unknown amount, with nothing reserved
     caps: Caps = NO_CAPS
     today: int = 0  #: spent and reserved by what was submitted today, local time
-    drifts: Sequence[tuple[str, Quote]] = ()  #: price classes whose charges are not what was told
+    drifts: Sequence[tuple[str, Quote]] = ()  #: price classes whose charges differ from their listed price
     paid_clips: int = 0  #: submissions that were charged, or may be
     sandbox: bool = False  #: nothing of it was paid for
     options: Sequence[str] = ()  #: what every further command needs, as in `--dir DIR`
-    caps_said: Sequence[str] = ()  #: options of the last run that hold for that run only, and that spending stops at
+    caps_said: Sequence[str] = ()  #: caps that were given to the last run on its command line
 
     def command(self, verb: str, *more: str) -> str:
         """Write a command line about this batch, quoted for a shell."""
@@ -138,7 +138,7 @@ def _drift(price_class: str, quote: Quote) -> dict[str, Any]:
 
 
 def next_commands(facts: Facts) -> list[str]:
-    """Say what to type next, the most urgent first, as a shell takes it; nothing while a run is at work."""
+    """Give the next commands, the most urgent first, quoted for a shell; none while a run is in progress."""
     has = {state for state, count in facts.counts.items() if count}
     told: list[str] = []
     if facts.live:
@@ -200,7 +200,7 @@ def status_text(
     ascii: bool = False,  # noqa: A002  # what it is called everywhere in the views
     tz: tzinfo | None = None,
 ) -> str:
-    """Say a `status_object` in lines of `width` columns; only paths, ids, commands and escapes may be longer.
+    """Write a `status_object` in lines of `width` columns; only paths, ids, commands and escapes may be longer.
 
     `tz` None is local time.
     """
@@ -227,27 +227,27 @@ def _head(obj: Mapping[str, Any], marks: Marks, width: int) -> list[str]:
     if obj["elapsed_s"] is not None:
         title += f" after {duration(obj['elapsed_s'])}"
     if obj["unwanted"]:
-        counts.append(f"{obj['unwanted']:,} no longer wanted")
+        counts.append(f"{obj['unwanted']:,} no longer in the manifest")
     return [*wrap(title, width), *(f"  {line}" for line in pack(counts, width - 2))]
 
 
 def _standing(obj: Mapping[str, Any], width: int, tz: tzinfo | None) -> list[str]:
-    told = []
+    lines = []
     if obj["stopped"]:
-        told.append(f"Stopped: {one_line(obj['stopped'])}")
+        lines.append(f"Stopped: {one_line(obj['stopped'])}")
     if obj["live"]:
-        told.append("A run is at work on it now.")
+        lines.append("A run is in progress.")
     elif obj["collect_before"] is not None:
-        told.append(_still(obj, tz))
-    return [line for text in told for line in wrap(text, width)]
+        lines.append(_still(obj, tz))
+    return [line for text in lines for line in wrap(text, width)]
 
 
 def _still(obj: Mapping[str, Any], tz: tzinfo | None) -> str:
     paid = plural(sum(obj["state"][state] for state in _IN_FLIGHT), "paid clip")
     now, ends = epoch(obj["at"]), epoch(obj["collect_before"])
     if ends > now:
-        return f"{paid} can still be fetched: run again before {clock(ends, now, tz)}."
-    return f"{paid}: since {clock(ends, now, tz)} their records end; run again, to fetch what the history has of them."
+        return f"{paid} can still be downloaded: run before {clock(ends, now, tz)}."
+    return f"{paid}: the first record expired at {clock(ends, now, tz)}; a run looks for them in the account history."
 
 
 def _bill(obj: Mapping[str, Any], width: int) -> list[str]:
@@ -259,7 +259,7 @@ def _bill(obj: Mapping[str, Any], width: int) -> list[str]:
     if obj["cap_clips"] is not None:
         lines += wrap(f"Submitted {obj['paid_clips']:,} of {plural(obj['cap_clips'], 'clip')}", width)
     if obj["unpriced"]:
-        lines += wrap(f"The cost of {plural(obj['unpriced'], 'clip')} is unknown and not in that sum.", width)
+        lines += wrap(f"The cost of {plural(obj['unpriced'], 'clip')} is unknown and not included.", width)
     for drift in obj["price_drifts"]:
         lines += wrap(f"Price: {one_line(drift['text'])}.", width)
     return lines
@@ -279,16 +279,16 @@ def _failure_lines(group: Mapping[str, Any], marks: Marks, width: int) -> list[s
 
 def _next_lines(obj: Mapping[str, Any]) -> list[str]:
     notes = {
-        "reconcile": "look for them in the account's history; free",
-        "--resubmit-unconfirmed": "look once more, and make again what is not there",
-        "--resubmit-lost": "make them again; this is paid for again",
-        "forget": "give one up: it is looked for no more, and stays in the bill",
+        "reconcile": "check the account history; free",
+        "--resubmit-unconfirmed": "check once more, and resubmit what is not there",
+        "--resubmit-lost": "generate them again; this is paid for again",
+        "forget": "stop looking for one; it stays in the bill",
     }
     lines = []
     for text in obj["next"]:
         note = next((note for word, note in notes.items() if word in text.split()), "")
         lines.append(f"  {text}" + (f"\n      {note}" if note else ""))
-    return ["What to type next", *lines] if lines else []
+    return ["Next", *lines] if lines else []
 
 
 def _usd(dollars_: float | None) -> str:

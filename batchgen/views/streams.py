@@ -22,7 +22,7 @@ class Sink(Protocol):
 
 
 class Lines(io.TextIOBase):
-    """Writes to `sink` until that fails (closed pipe, terminal gone after logout), then to nowhere.
+    """Writes to `sink` until that fails (closed pipe, terminal gone after logout), then discards.
 
     Never raises from a write. Characters that the sink's encoding lacks are written as escapes.
     """
@@ -36,13 +36,8 @@ class Lines(io.TextIOBase):
         """The sink's encoding."""
         return self._encoding
 
-    @property
-    def alive(self) -> bool:
-        """False once the sink has gone."""
-        return self._sink is not None
-
     def writable(self) -> bool:
-        """Always True: what can't be written is let go."""
+        """Always True: what can't be written is discarded."""
         return True
 
     def isatty(self) -> bool:
@@ -66,7 +61,7 @@ class Lines(io.TextIOBase):
 
 
 def is_terminal(stream: object) -> bool:
-    """Tell if a stream is a terminal that is still there."""
+    """True if a stream is a terminal that is still there."""
     try:
         return bool(getattr(stream, "isatty", bool)())
     except (OSError, ValueError):
@@ -74,7 +69,7 @@ def is_terminal(stream: object) -> bool:
 
 
 def speaks_utf8(stream: object) -> bool:
-    """Tell if ✓ and ✗ can be written to a stream; else use ASCII."""
+    """True if ✓ and ✗ can be written to a stream; else use ASCII."""
     name = str(getattr(stream, "encoding", None) or "ascii")
     return name.lower().replace("-", "").replace("_", "") in {"utf8", "utf8sig"}
 

@@ -21,7 +21,7 @@ def plural(count: int, one: str) -> str:
 
 
 def size(count: int) -> str:
-    """Say a number of bytes in decimal units: "640 bytes", "4.2 MB", "1.3 GB"."""
+    """Write a number of bytes in decimal units: "640 bytes", "4.2 MB", "1.3 GB"."""
     if count < 1000:
         return plural(count, "byte")
     amount = float(count)
@@ -38,7 +38,12 @@ def dollars(micro: int | None) -> float | None:
 
 
 def stamp(at: float, tz: tzinfo | None = None) -> str:
-    """Write a moment (epoch seconds) as ISO-8601 local time with its zone, to the second."""
+    """Write a moment (epoch seconds) as local time to the second: "2026-11-22 02:12:00"."""
+    return _moment(at, tz).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def stamp_zone(at: float, tz: tzinfo | None = None) -> str:
+    """Write a moment (epoch seconds) as ISO-8601 local time with its zone: a log spans nights when clocks change."""
     return _moment(at, tz).isoformat(timespec="seconds")
 
 
@@ -48,7 +53,7 @@ def stamp_utc(at: float) -> str:
 
 
 def clock(at: float, now: float, tz: tzinfo | None = None) -> str:
-    """Say a moment as local time, "02:40"; with its day, "Mon 02:40", when 12 hours or more from `now`."""
+    """Write a moment as local time, "02:40"; with its day, "Mon 02:40", when 12 hours or more from `now`."""
     return _moment(at, tz).strftime("%H:%M" if abs(at - now) < _HALF_DAY else "%a %H:%M")
 
 
@@ -58,7 +63,7 @@ def bare_urls(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Put a text on one line without control characters, so that no answer can steer the terminal."""
+    """Put a text on one line without control characters, so that no answer can control the terminal."""
     words = " ".join(text.split())
     if words.isascii() and words.isprintable():
         return words
@@ -96,7 +101,7 @@ def fit(text: str, width: int, ellipsis: str = "…") -> str:
 
 
 def pack(pieces: Iterable[str], width: int, gap: str = "   ", indent: str = "") -> list[str]:
-    """Set pieces side by side in lines of `width` columns; later lines are indented, no piece is broken."""
+    """Put pieces side by side in lines of `width` columns; later lines are indented, no piece is broken."""
     lines: list[str] = []
     for piece in pieces:
         if lines and columns(lines[-1]) + len(gap) + columns(piece) <= width:
@@ -123,7 +128,7 @@ def _moment(at: float, tz: tzinfo | None) -> datetime:
     return datetime.fromtimestamp(at, tz or UTC).astimezone(tz)
 
 
-#: The order in which states are told.
+#: The order in which states are shown.
 SHOWN = (
     State.DONE,
     State.DOWNLOADING,
@@ -146,7 +151,7 @@ class Marks:
     ask: str
     working: str
     waiting: str
-    bar: str  #: done, in the works, in trouble, waiting
+    bar: str  #: done, in progress, failed or unconfirmed, waiting
     ellipsis: str
 
     def of(self, state: State) -> str:

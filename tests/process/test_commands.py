@@ -93,7 +93,7 @@ def test_status_of_nothing_is_exit_2(desk: Desk) -> None:
 
 
 def test_status_tells_more_when_it_is_asked_to(desk: Desk) -> None:
-    """What was learned: how long clips take, when the next is looked at, what the account bears."""
+    """Measured so far: how long clips take, when the next is looked at, what the account bears."""
     desk.run().expect(0)
     (each,) = desk.call("status", "night.yaml", "--json", "-v").expect(0).obj["learned"]["classes"]
     assert each["clips"] == 3
@@ -102,8 +102,8 @@ def test_status_tells_more_when_it_is_asked_to(desk: Desk) -> None:
     looks = [end["looks"] for end in ends]
     assert (each["looks"]["made_clips"], min(looks) >= 1) == (3, True)
     assert each["looks"]["made_a_clip"] == round(sum(looks) / 3, 2)
-    assert b"What was learned" in desk.call("status", "night.yaml", "-v").expect(0).stdout
-    assert b"What was learned" not in desk.call("status", "night.yaml").expect(0).stdout
+    assert b"Measured so far" in desk.call("status", "night.yaml", "-v").expect(0).stdout
+    assert b"Measured so far" not in desk.call("status", "night.yaml").expect(0).stdout
     assert "learned" not in desk.call("status", "night.yaml", "--json").expect(0).obj
     (batch,) = desk.call("status", "--json", "-v", "--dir", "night").expect(0).obj["learned"]["classes"]
     assert batch == each

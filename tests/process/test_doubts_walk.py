@@ -22,8 +22,8 @@ def test_from_a_lost_answer_to_a_whole_batch(api: FakeApi, desk: Desk) -> None:
 
     told = desk.call("reconcile", "night.yaml", "--base-url", api.url).expect(0)
     assert b"not among 2 requests on " in told.stdout
-    assert b"; that counts from " in told.stdout
-    assert b"1 clip in doubt, 0 settled." in told.stdout
+    assert b"; conclusive from " in told.stdout
+    assert b"Checked 1 clip: 0 resolved, 1 open." in told.stdout
     assert desk.call("reconcile", "night.yaml").expect(0).stdout  # the origin is the batch's own
 
     desk.run("--resubmit-unconfirmed").expect(5, done=2, unconfirmed=1)
@@ -57,7 +57,7 @@ def test_what_is_given_up_stays_in_the_bill_and_is_made_again_only_on_its_own_wo
     for wrong, why in (("a_catt", "did you mean"), (done, "is done, not unconfirmed or lost")):
         refused = desk.call("forget", "night.yaml", wrong, "--yes").expect(2)
         assert why in refused.said
-    assert "say --yes" in desk.call("forget", "night.yaml", name).expect(2).said
+    assert "pass --yes" in desk.call("forget", "night.yaml", name).expect(2).said
     desk.call("status", "night.yaml", "--json").expect(0, done=1, unconfirmed=1)
 
     told = desk.call("forget", "night.yaml", "*", "--yes", "--json").expect(0).obj["forgotten"]

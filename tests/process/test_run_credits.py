@@ -50,5 +50,5 @@ def test_a_person_is_told_that_the_credits_will_not_last_before_the_question(api
     os.close(ours)
     assert "$1.00 of credits" in ended.said
     assert "likely to cost $1.875" in ended.said
-    assert ended.said.index("of credits") < ended.said.index("Go ahead?")
+    assert ended.said.index("of credits") < ended.said.index("Continue?")
     assert api.posts == 0

@@ -114,8 +114,8 @@ def test_the_words_fit_and_the_object_has_all(width: int) -> None:
     lines = audit_lines(audit, width)
     assert max(map(columns, lines)) <= width
     text = " ".join(" ".join(lines).split())
-    for words in ("they differ", "ours $0.625, history $0.70", "and 4 more", "other tools or machines"):
+    for words in ("The bill differs", "ledger $0.625, history $0.70", "and 4 more", "other tools or machines"):
         assert words in text
     told = audit_object(audit)
     assert (told["ok"], len(told["unknown"]), told["differ"][0]["clip"]) == (False, 14, "shot1_1")
-    assert "nothing can be concluded; down" in " ".join(audit_lines(held(whole=False), width))
+    assert "Cannot compare the bill with the account history: down" in " ".join(audit_lines(held(whole=False), width))

@@ -1,4 +1,4 @@
-"""Clips in doubt: age, what is known, what the last look saw and when, when an absence counts, what to type."""
+"""Unconfirmed and lost clips: age, what is known, what the last check saw, when an absence counts, what to type."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def told(*problems: ClipProblem, width: int = 80) -> list[str]:
     return doubt_lines(attention(problems, command, now=NOW), width, NOW, ZONE)
 
 
-def test_what_was_looked_at_and_when_an_absence_counts_are_told_by_the_readers_clock() -> None:
+def test_what_was_checked_and_when_an_absence_counts_are_in_local_time() -> None:
     """ "Not found" alone would leave a user to guess how long to wait."""
     assert told(replace(TWIN, look=ABSENT)) == [
         "    twin_1 (no request id, 1 h 00 min ago, $0.625 reserved): reset",
-        "      looked at 03:02: not among 214 requests on 3 pages of the history, 02:07",
-        "      to 02:27; that counts from 04:12",
+        "      checked at 03:02: not among 214 requests on 3 pages of the history, 02:07",
+        "      to 02:27; conclusive from 04:12",
     ]
     late = replace(ABSENT, at=SENT + 7_300)
-    assert told(replace(TWIN, look=late))[-1].endswith("to 02:27; that counts")
+    assert told(replace(TWIN, look=late))[-1].endswith("to 02:27; conclusive")
 
 
 def test_a_history_that_could_not_be_read_is_told_as_such() -> None:
     """Nothing is assumed, and it is said."""
     silent = HistoryCheck(NOW - 60, "the request history could not be read: HTTP 503", SENT)
     assert told(replace(TWIN, look=silent))[1:] == [
-        "      looked at 03:11: the request history could not be read: HTTP 503"
+        "      checked at 03:11: the request history could not be read: HTTP 503"
     ]
 
 
@@ -60,13 +60,13 @@ def test_clips_and_requests_that_can_not_be_told_apart_stand_side_by_side_once()
     other = replace(one, rivals=(Rival("twin_1", SENT),))
     lines = told(replace(TWIN, look=one), replace(TWIN, name="twin_2", since=SENT + 20, look=other))
     assert lines[3:8] == [
-        "        in doubt                           may be",
+        "        clip                               possible request",
         "        twin_1, sent 2026-11-22 02:12:00   r-1, made 2026-11-22 02:12:01, completed, $0.625",
         "        twin_2, sent 2026-11-22 02:12:20   r-2, made 2026-11-22 02:12:21, running",
         "                                           r-3, failed",
         "    twin_2 (no request id, 1 h 00 min ago, $0.625 reserved): reset",
     ]
-    assert sum("in doubt    " in line for line in lines) == 1
+    assert sum("possible request" in line for line in lines) == 1
 
 
 def test_the_object_has_what_the_text_has_and_what_to_type() -> None:

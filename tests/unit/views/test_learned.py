@@ -8,18 +8,18 @@ from collections.abc import Callable
 import pytest
 from test_status import CLEAN, NOW
 
-from batchgen.views.learned import Learned, Taught, learned_lines, learned_object
+from batchgen.views.learned import ClassTimes, Learned, learned_lines, learned_object
 from batchgen.views.status import status_object, status_text
 from batchgen.views.text import columns
 
 LEARNED = Learned(
     [
-        Taught(
+        ClassTimes(
             "wan-2.5-t2v 1280*720 5", run=[150.0 + n for n in range(100)], queue=[n / 4 for n in range(100)],
             ages=[171.2, 190.0, 214.4, 255.9, 400.0], looks=2.31, lag=11.26,
             made=(221, 90),
         ),
-        Taught("wan-2.5-t2v 720*1280 10", run=[1501.0], queue=[], ages=[1501.0, 1820.0], looks=1.12, lag=40.0),
+        ClassTimes("wan-2.5-t2v 720*1280 10", run=[1501.0], queue=[], ages=[1501.0, 1820.0], looks=1.12, lag=40.0),
     ],
     rate=(58.04, 9 * 3600.0),
     in_flight=(40.0, 8 * 3600.0 + 1200),
@@ -53,7 +53,7 @@ def test_the_text_is_as_in_the_golden_file(width: int, golden: Callable[[str, st
 
 def test_a_long_schedule_is_cut_for_people_alone() -> None:
     """Looks that are dense round the end are dozens."""
-    many = Taught("m", run=[1.0], queue=[], ages=[0.5 + n / 10 for n in range(40)], looks=6.0, lag=0.1)
+    many = ClassTimes("m", run=[1.0], queue=[], ages=[0.5 + n / 10 for n in range(40)], looks=6.0, lag=0.1)
     obj = learned_object(Learned([many]))
     assert len(obj["classes"][0]["looks"]["ages_s"]) == 40
     assert "0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2 s, and later" in " ".join(" ".join(learned_lines(obj, 80)).split())
@@ -62,8 +62,8 @@ def test_a_long_schedule_is_cut_for_people_alone() -> None:
 def test_a_rate_that_was_not_tried_is_not_said_to_hold() -> None:
     """Refusals led to it a minute ago; the real limit may be far below."""
     text = " ".join(learned_lines(learned_object(Learned([], rate=(25.0, 60.0), in_flight=(9.0, 60.0))), 200))
-    assert "Slowed to 25 calls a minute after refusals (60 s ago); up to 9 clips in flight" in " ".join(text.split())
-    assert "bore" not in text
+    assert "Slowed to 25 calls/min after refusals (60 s ago); up to 9 clips in flight" in " ".join(text.split())
+    assert "accepted" not in text
 
 
 def test_nothing_learned_is_said_and_nothing_asked_for_is_not() -> None:
@@ -71,5 +71,5 @@ def test_nothing_learned_is_said_and_nothing_asked_for_is_not() -> None:
     assert learned_lines(None, 80) == []
     assert "learned" not in status_object(CLEAN, now=NOW)
     lines = "\n".join(learned_lines(learned_object(Learned([])), 80))
-    assert "all the calls asked of it" in lines
-    assert "not seen yet" in lines
+    assert "The account refused no calls." in lines
+    assert "No run times yet." in lines

@@ -129,14 +129,15 @@ def test_an_end_on_another_day_names_the_day() -> None:
 
 def test_a_rate_that_refusals_lowered_says_so() -> None:
     """A bare limit of 25 where 50 were asked for would be a riddle."""
-    for asked, told in ((50.0, "(25.2 of 50 after refusals)"), (25.17, "(limit 25.17)"), (None, "(limit 25.17)")):
-        assert told in "\n".join(frame_lines(replace(FRAME, rpm=25.17, rpm_asked=asked), 100))
+    lowered = "(limit 25.2, lowered from 50 after refusals)"
+    for asked, text in ((50.0, lowered), (25.17, "(limit 25.17)"), (None, "(limit 25.17)")):
+        assert text in "\n".join(frame_lines(replace(FRAME, rpm=25.17, rpm_asked=asked), 100))
 
 
 def test_the_heartbeat_says_the_run_in_one_line() -> None:
     """It is what a log of a night is skimmed for."""
     calm = replace(FRAME, counts={State.DONE: 142, State.FAILED: 6, State.PENDING: 52}, unpriced=0, note="")
-    assert heartbeat_text(calm, ZONE) == "142/200 done, 6 failed, 8 in flight, $41.20 spent, ETA 05:23"
+    assert heartbeat_text(calm, ZONE) == "142/200 done, 6 failed, 8 running, $41.20 spent, ETA 05:23"
     assert heartbeat_text(FRESH, ZONE).endswith("ETA unknown")
     assert "1 lost" in heartbeat_text(FRAME, ZONE)
     assert "+ 3 of unknown cost" in heartbeat_text(FRAME, ZONE)

@@ -156,25 +156,25 @@ def test_what_a_later_run_could_still_save_is_told() -> None:
     text = status_text(obj, 80, tz=ZONE)
     assert (
         """
-What a run could still fetch of 9 clips
-  now              8 by their record, 1 if the history has them
-  in over an hour  8 by the account's history, 1 if the history has them
-  in a day         8 by the account's history, 1 if the history has them
-  in eight days    9 gone for good
-  At the pace of the last run 7 records would end before being asked for: run
-  now.
+Not downloaded yet: 9 clips. A run can get
+  now        8 from the service's record, 1 if the account history lists them
+  in 1 hour  8 from the account history, 1 if the account history lists them
+  in 1 day   8 from the account history, 1 if the account history lists them
+  in 8 days  9 gone permanently
+  At the rate of the last run, 7 records would expire before their status check:
+  run now.
 """
         in text
     )
-    assert "What a run could" not in status_text(status_object(replace(facts, live=True), now=NOW), 80, tz=ZONE)
+    assert "Not downloaded yet" not in status_text(status_object(replace(facts, live=True), now=NOW), 80, tz=ZONE)
     assert status_object(FACTS, now=NOW)["retention"] is None
 
 
 def test_records_that_have_ended_are_not_called_easy_to_fetch() -> None:
     """An hour after its submission a clip is to be had by the history only."""
     text = status_text(status_object(replace(FACTS, in_flight_until=NOW - 600), now=NOW), 80, tz=ZONE)
-    assert "run again before" not in text
-    assert "8 paid clips: since 03:02 their records end; run again, to fetch what" in text
+    assert "can still be downloaded" not in text
+    assert "8 paid clips: the first record expired at 03:02; a run looks for them" in text
 
 
 def test_what_was_given_up_is_not_called_free_and_is_not_retried_by_the_way() -> None:
@@ -211,8 +211,8 @@ def test_beside_a_live_run_nothing_is_to_be_typed() -> None:
     """A second run would be refused."""
     obj = status_object(replace(FACTS, live=True), now=NOW)
     assert obj["next"] == []
-    assert "A run is at work on it now." in status_text(obj, 80, tz=ZONE)
-    assert "run again before" not in status_text(obj, 80, tz=ZONE)
+    assert "A run is in progress." in status_text(obj, 80, tz=ZONE)
+    assert "can still be downloaded" not in status_text(obj, 80, tz=ZONE)
 
 
 @pytest.mark.parametrize("width", [60, 80])

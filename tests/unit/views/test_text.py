@@ -40,10 +40,11 @@ def test_a_size_reads_well(count: int, expected: str) -> None:
     assert text.size(count) == expected
 
 
-def test_moments_carry_their_zone() -> None:
-    """A log without one is useless in the night when the clocks change."""
+def test_moments_of_a_log_carry_their_zone() -> None:
+    """A log without one is useless in the night when the clocks change; a table for people needs none."""
     zone = timezone(timedelta(hours=1))
-    assert text.stamp(1_795_313_520.9, zone) == "2026-11-22T03:12:00+01:00"
+    assert text.stamp_zone(1_795_313_520.9, zone) == "2026-11-22T03:12:00+01:00"
+    assert text.stamp(1_795_313_520.9, zone) == "2026-11-22 03:12:00"
     assert text.stamp_utc(1_795_313_520.9) == "2026-11-22T02:12:00.900Z"
     assert text.clock(1_795_313_520, 1_795_313_520 - 86_400, zone) == "Sun 03:12"
 
