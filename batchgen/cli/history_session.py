@@ -17,6 +17,7 @@ from batchgen.billing.audit import Read
 from batchgen.errors import BatchgenError, CallError, UsageError
 from batchgen.ledger import SANDBOX_ORIGIN, Reader
 from batchgen.ledger.lock import holder
+from batchgen.locate import find_key
 from batchgen.providers.base import HistoryPage, Provider
 from batchgen.providers.paced import PacedProvider, whole_history
 from batchgen.providers.segmind.client import Segmind
@@ -24,7 +25,7 @@ from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.redact import Secret, account_of
 from batchgen.runner.session import SANDBOX_KEY
-from batchgen.settings import Settings, find_key, merge, read_config
+from batchgen.settings import Settings, merge, read_config
 
 
 def read_history(reader: Reader, models: Iterable[str], span: tuple[float, float], given: Mapping[str, Any]) -> Read:

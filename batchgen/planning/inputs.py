@@ -20,6 +20,7 @@ from batchgen.clip import ClipSummary, State
 from batchgen.errors import BatchgenError, UsageError
 from batchgen.history import other_batches
 from batchgen.ledger import SANDBOX_ORIGIN, Reader
+from batchgen.locate import find_key
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
 from batchgen.planning import AssumedPace, Conditions, Plan, make_plan
@@ -28,7 +29,7 @@ from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.start import Start, start_of
 from batchgen.redact import account_of
 from batchgen.selection import Selection
-from batchgen.settings import Settings, find_key
+from batchgen.settings import Settings
 
 #: The run time that is assumed of an unknown model (seconds).
 UNKNOWN_LATENCY_S = 120.0
