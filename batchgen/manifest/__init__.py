@@ -1,7 +1,10 @@
-"""The manifest: YAML text → wanted clips, all faults at once, nothing spent.
+"""The manifest: YAML text → wanted clips, with all faults at once; nothing is spent.
 
-Read in this order: values (what comes out), walk (the way through it), yaml_strict, schema and shape (the file),
-files, tables, matrix, templates, params, takes, keys (the parts), expand and naming (put together).
+Reading order: `model` (what comes out), `loader` (the way from file to manifest), `errors` (faults and positions),
+`files` and `yaml_loader` (file → plain values), `schema` and `schema_check` (what may be written, and what was), then
+the parts of a prompt: `tables` (prompt files), `matrix`, `templates`, `audio`, `parameters`, `seeds`, `keys`. `expand`
+puts them together, `safe_names` and `naming` give ids and file names. `rerolls` makes further takes of clips in a
+ledger; `scaffold` helps to write a manifest.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
 import hashlib
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from batchgen.manifest.schema import ManifestShape
 from batchgen.manifest.schema_check import check_shape
 from batchgen.manifest.yaml_loader import Document, load_yaml
 from batchgen.money import micro_of
-from batchgen.providers.models import Price, Prices, find
+from batchgen.providers.models import Price, Prices, find, known_names
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -88,8 +89,10 @@ def _warn_of_models(shape: ManifestShape, document: Document, faults: FaultList)
             models.setdefault(entry.model, ("prompts", index, "model"))
     for model, path in models.items():
         if find(model) is None:
-            what = f"the model {model} is not known here: its parameters go unchecked"
-            mend = "" if model in shape.prices else f"write its price: prices: {{{model}: 0.80}}"
+            what = f"the model {model} is not known here: its parameters are not checked"
+            near = difflib.get_close_matches(model, known_names(), n=1)
+            priced = "" if model in shape.prices else f"write its price: prices: {{{model}: 0.80}}"
+            mend = f"did you mean {near[0]}?" if near else priced
             faults.warn(document.place(path), what, mend)
 
 

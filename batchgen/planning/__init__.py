@@ -1,9 +1,10 @@
 """What a run would do and why, what it would cost, and how long it would take: clips × ledger. Pure.
 
-Read in this order: values (what a plan is), sorting (which clip is what), changes (from what to what), cost (prices,
-cap, time, disk), make (put together), saved (a plan as a file that a run is held to).
+Reading order: `model` (what a plan is), `classify` (what a run does with each clip), `diff` (what was edited), `cost`
+(prices, caps, disk), `pace` (time), `warnings`, `build` (puts them together), `inputs` (manifest and ledger → plan),
+`saved` and `saved_files` (a plan as a file that a run obeys), `retakes` (what the user asks for beyond the manifest).
 
-Money is micro-dollars, None where unknown; every amount of what is to come is an estimate until the service bills.
+Money is micro-dollars, None where unknown; every future amount is an estimate until the service bills.
 """
 
 from __future__ import annotations
