@@ -98,11 +98,11 @@ def _price_class(model: str, params: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One paid submission for a clip. `held` is what the budget still reserves for it."""
+    """One paid submission for a clip. `reserved` is what the budget still reserves for it."""
 
     n: int
     intent_at: float
-    held: int = 0
+    reserved: int = 0
     request_id: str | None = None
     submitted_at: float | None = None
     completed_at: float | None = None
@@ -114,7 +114,7 @@ class Request:
     outcome: str = "open"  #: open, refused, failed, charged, unsure, lost, absent, forgotten
     sent: str | None = None  #: JSON as sent, where it differs from the clip's params (uploaded audio)
     estimate: int | None = None  #: what it was likely to cost when it was submitted
-    looks: int | None = None  #: status calls made for it; None: not known in full
+    poll_count: int | None = None  #: status calls made for it; None: not known in full
 
     @property
     def free(self) -> bool:
@@ -198,7 +198,7 @@ class ClipSummary(NamedTuple):
     reason: str
     at: float | None  #: when the last request was made
     spent: int  #: what is known to have been charged
-    held: int  #: what is still reserved
+    reserved: int  #: what the budget still reserves for them
     uncharged: int  #: requests that may have cost something, and nothing is reserved for them
     flags: str = ""
     attempts: int = 0  #: requests that were accepted, or may have been

@@ -73,7 +73,7 @@ class UsageError(BatchgenError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with a manifest: where, what, and how to mend it.
+    """One thing wrong with a manifest: where, what, and how to fix it.
 
     `line` and `column` count from 1; 0 means that the place is not known.
     """
@@ -82,12 +82,12 @@ class Fault:
     line: int
     column: int
     what: str
-    mend: str = ""
+    fix: str = ""
 
     def __str__(self) -> str:
-        """Give `file:line:column: what: how to mend it`, leaving out what is not known."""
+        """Give `file:line:column: what: how to fix it`, leaving out what is not known."""
         place = self.file + (f":{self.line}:{self.column}" if self.line else "")
-        return f"{place}: {self.what}" + (f": {self.mend}" if self.mend else "")
+        return f"{place}: {self.what}" + (f": {self.fix}" if self.fix else "")
 
 
 class ManifestError(UsageError):

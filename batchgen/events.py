@@ -5,16 +5,18 @@ Money is counted in whole micro-dollars (1e-6 USD, `int`), times in seconds sinc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias, get_args
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitStarted:
-    """The intent: on disk before the POST leaves. `held` is reserved with it."""
+    """The intent: on disk before the POST leaves. `reserved` is set aside with it."""
 
     at: float
-    held: int = 0
+    reserved: int = 0
     sent: str | None = None
     estimate: int | None = None  #: the likely price, for the bill to be held against
 
@@ -48,7 +50,7 @@ class Failed:
 
     reason: str
     transient: bool = False
-    looks: int | None = None  #: as of `Generated`
+    poll_count: int | None = None  #: as of `Generated`
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Blocked:
     """Stopped by the provider's content rules, free of charge."""
 
     reason: str
-    looks: int | None = None  #: as of `Generated`
+    poll_count: int | None = None  #: as of `Generated`
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class FailedForNow:
     """FAILED for a transient cause, free, with attempts left."""
 
     reason: str
-    looks: int | None = None  #: as of `Generated`
+    poll_count: int | None = None  #: as of `Generated`
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Generated:
     queue_s: float | None = None
     run_s: float | None = None
     request_id: str | None = None  #: set when history found it
-    looks: int | None = None  #: status calls that it took; None: not known, since an earlier run made some of them
+    poll_count: int | None = None  #: status calls that it took; None: not known, since an earlier run made some of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Lost:
 
     reason: str
     cost: int | None = None
-    looks: int | None = None  #: as of `Generated`
+    poll_count: int | None = None  #: as of `Generated`
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,5 +147,7 @@ Event: TypeAlias = (
     | FileMissing
 )
 EVENTS: tuple[type[Event], ...] = get_args(Event)
+#: Fields of events and requests that files know by another name: columns of the ledger, lines of event logs.
+FILE_NAMES: Mapping[str, str] = MappingProxyType({"reserved": "held", "poll_count": "looks"})
 #: What ends the wait for a request.
 Ending: TypeAlias = Generated | Failed | Blocked | FailedForNow | Lost

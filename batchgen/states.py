@@ -89,7 +89,7 @@ def advance(clip: Clip, event: Event) -> Clip:
 
 def _submit_started(clip: Clip, state: State, event: SubmitStarted) -> Clip:
     request = Request(
-        n=clip.attempts + 1, intent_at=event.at, held=event.held, sent=event.sent, estimate=event.estimate
+        n=clip.attempts + 1, intent_at=event.at, reserved=event.reserved, sent=event.sent, estimate=event.estimate
     )
     return replace(clip, state=state, request=request, reason="")
 
@@ -100,7 +100,7 @@ def _submitted(clip: Clip, state: State, event: Submitted) -> Clip:
 
 
 def _deferred(clip: Clip, state: State, event: SubmitDeferred) -> Clip:
-    request = replace(_last(clip), held=0, outcome="refused")
+    request = replace(_last(clip), reserved=0, outcome="refused")
     refusals = clip.refusals + 1 if event.counts else clip.refusals
     return replace(clip, state=state, request=request, refusals=refusals, reason=event.reason)
 
@@ -111,13 +111,13 @@ def _unsure(clip: Clip, state: State, event: AnswerLost) -> Clip:
 
 
 def _ended_free(clip: Clip, state: State, event: Failed | Blocked) -> Clip:
-    request = replace(_last(clip), held=0, outcome="failed", looks=_looks(clip, event))
+    request = replace(_last(clip), reserved=0, outcome="failed", poll_count=_poll_count(clip, event))
     flags = (TRANSIENT if event.transient else FINAL) if isinstance(event, Failed) else ""
     return replace(clip, state=state, request=request, reason=event.reason, flags=flags)
 
 
 def _failed_for_now(clip: Clip, state: State, event: FailedForNow) -> Clip:
-    request = replace(_last(clip), held=0, outcome="failed", looks=_looks(clip, event))
+    request = replace(_last(clip), reserved=0, outcome="failed", poll_count=_poll_count(clip, event))
     return replace(clip, state=state, request=request, failures=clip.failures + 1, reason=event.reason)
 
 
@@ -130,13 +130,13 @@ def _generated(clip: Clip, state: State, event: Generated) -> Clip:
         submitted_at=last.submitted_at or last.intent_at,
         completed_at=last.completed_at or event.at,
         cost=cost,
-        held=last.held if cost is None else 0,
+        reserved=last.reserved if cost is None else 0,
         url=event.url,
         file_size=event.file_size,
         queue_s=event.queue_s if event.queue_s is not None else last.queue_s,
         run_s=event.run_s if event.run_s is not None else last.run_s,
         outcome="charged",
-        looks=_looks(clip, event),
+        poll_count=_poll_count(clip, event),
     )
     return replace(clip, state=state, request=request, attempts=max(clip.attempts, last.n), reason="")
 
@@ -144,8 +144,8 @@ def _generated(clip: Clip, state: State, event: Generated) -> Clip:
 def _lost(clip: Clip, state: State, event: Lost) -> Clip:
     last = _last(clip)
     cost = last.cost if event.cost is None else event.cost
-    held = last.held if cost is None else 0
-    request = replace(last, cost=cost, held=held, outcome="lost", looks=_looks(clip, event))
+    reserved = last.reserved if cost is None else 0
+    request = replace(last, cost=cost, reserved=reserved, outcome="lost", poll_count=_poll_count(clip, event))
     return replace(clip, state=state, request=request, reason=event.reason)
 
 
@@ -157,12 +157,12 @@ def _downloaded(clip: Clip, state: State, event: Downloaded) -> Clip:
 
 def _released(clip: Clip, state: State, event: Released) -> Clip:
     last = _last(clip)
-    request = replace(last, held=0, outcome="absent") if event.absent else last
+    request = replace(last, reserved=0, outcome="absent") if event.absent else last
     return replace(clip, state=state, request=request, reason=event.reason)
 
 
 def _forgotten(clip: Clip, state: State, event: Forgotten) -> Clip:
-    request = replace(_last(clip), outcome="forgotten")  # what it holds stays held: it may have been charged
+    request = replace(_last(clip), outcome="forgotten")  # what it reserves stays reserved: it may have been charged
     return replace(clip, state=state, request=request, reason=event.reason)
 
 
@@ -174,9 +174,9 @@ def _file_missing(clip: Clip, state: State, event: FileMissing) -> Clip:
     return replace(clip, state=state, file=None, bytes=None, sha256=None, reason=event.reason)
 
 
-def _looks(clip: Clip, event: Ending) -> int | None:
+def _poll_count(clip: Clip, event: Ending) -> int | None:
     """Only the end of a wait tells them; a renewed link, or what the history says later, takes none of them away."""
-    return _last(clip).looks if event.looks is None else event.looks
+    return _last(clip).poll_count if event.poll_count is None else event.poll_count
 
 
 def _last(clip: Clip) -> Request:

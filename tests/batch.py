@@ -296,7 +296,7 @@ def _the_bill_is_right(batch: Batch, life: Life, clips: dict[str, Clip]) -> None
     live, disk = life.tools.ledger.money, batch.money()
     for mine, theirs in ((live, disk), *((live.on(day), sums) for day, sums in disk.days.items())):
         assert (mine.spent, mine.clips, mine.unpriced) == (theirs.spent, theirs.clips, theirs.unpriced)
-        assert (mine.held, mine.open) == (theirs.held, theirs.open)
+        assert (mine.reserved_by_class, mine.open) == (theirs.reserved_by_class, theirs.open)
     assert live.seen == disk.seen
     counts = life.tools.ledger.live_totals.counts
     for state in State:

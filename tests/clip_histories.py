@@ -26,7 +26,7 @@ from batchgen.ledger import Home, SqliteLedger
 
 HOME = Home("../night.yaml", "https://api.example", "f1f2f3f4f5f6f7f8")
 AT = 1_700_000_000.0
-START = SubmitStarted(AT, held=1_250_000, estimate=625_000)
+START = SubmitStarted(AT, reserved=1_250_000, estimate=625_000)
 
 
 def accepted(n: int) -> Submitted:

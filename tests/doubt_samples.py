@@ -18,7 +18,7 @@ T0 = 1_790_000_000.0
 
 def doubt(n: int = 0, *, at: float = T0, sent: Mapping[str, Any] | None = None) -> Clip:
     text = None if sent is None else json.dumps(sent)
-    clip = advance(Clip(n + 1, wanted(n)), SubmitStarted(at, held=10, sent=text))
+    clip = advance(Clip(n + 1, wanted(n)), SubmitStarted(at, reserved=10, sent=text))
     return advance(clip, AnswerLost("reset"))
 
 

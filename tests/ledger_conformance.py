@@ -91,8 +91,8 @@ async def outcomes(*records: Awaitable[Clip]) -> list[Clip | BaseException]:
 
 def fingerprint(sums: Budget) -> object:
     """Give all sums, without days that come to nothing."""
-    days = {day: (each.spent, each.clips, each.unpriced, each.held, each.open) for day, each in sums.days.items()}
-    total = (sums.spent, sums.clips, sums.unpriced, sums.held, sums.open)
+    days = {day: (each.spent, each.clips, each.unpriced, each.reserved, each.open) for day, each in sums.days.items()}
+    total = (sums.spent, sums.clips, sums.unpriced, sums.reserved_by_class, sums.open)
     return total, sums.seen, {day: each for day, each in days.items() if any(each)}
 
 

@@ -86,14 +86,14 @@ class BillLine:
         self.rerolls += clip.wanted.reroll_of is not None
         self.counts[kind] += 1
         self.charged += cost
-        if request.held:
-            self.held[kind] += request.held
+        if request.reserved:
+            self.held[kind] += request.reserved
         if kind not in _FREE:
-            self.unknown += request.cost is None and not request.held
+            self.unknown += request.cost is None and not request.reserved
             self.estimated += request.estimate or 0
             self.unestimated += request.estimate is None
         if clip.unwanted:
-            self.unwanted += cost + request.held
+            self.unwanted += cost + request.reserved
 
 
 @dataclass(frozen=True, slots=True)

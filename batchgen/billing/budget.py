@@ -45,7 +45,7 @@ class Entry:
     """What one request means to the budget. `live`: it was charged, or may be; it neither was refused nor failed."""
 
     day: str = ""  #: of its submission
-    held: int = 0
+    reserved: int = 0
     cost: int | None = None
     live: bool = False
 
@@ -72,7 +72,7 @@ def entries_of(old: Request | None, new: Request | None) -> tuple[Entry, Entry]:
 
 
 def _entry(request: Request, day: str) -> Entry:
-    return Entry(day, request.held, request.cost, not request.free)
+    return Entry(day, request.reserved, request.cost, not request.free)
 
 
 class Change(NamedTuple):
@@ -82,7 +82,7 @@ class Change(NamedTuple):
     day: str
     spent: int
     clips: int
-    held: int
+    reserved: int
     opened: int
     unpriced: int
     charge: int | None  #: what it cost, as far as is known
@@ -93,7 +93,7 @@ class Change(NamedTuple):
         return self._replace(
             spent=-self.spent,
             clips=-self.clips,
-            held=-self.held,
+            reserved=-self.reserved,
             opened=-self.opened,
             unpriced=-self.unpriced,
             charge=None,
@@ -112,9 +112,9 @@ def changes_of(price_class: str, before: Entry, after: Entry) -> tuple[Change, .
         after.day or before.day,
         (after.cost or 0) - (before.cost or 0),
         after.live - before.live,
-        after.held - before.held,
+        after.reserved - before.reserved,
         is_open - was_open,
-        (is_open and not after.held) - (was_open and not before.held),
+        (is_open and not after.reserved) - (was_open and not before.reserved),
         after.cost,
     )
     return (change,)
@@ -127,27 +127,27 @@ class Sums:
     spent: int = 0
     clips: int = 0  #: submissions that were charged, or may be
     unpriced: int = 0  #: of these, those whose cost is not known, and for which nothing is reserved
-    held: dict[str, int] = field(default_factory=dict)  #: what is reserved
+    reserved_by_class: dict[str, int] = field(default_factory=dict)  #: what is reserved
     open: dict[str, int] = field(default_factory=dict)  #: requests whose cost is not known
 
     @property
     def reserved(self) -> int:
         """The sum of all reservations as they are on disk."""
-        return sum(self.held.values())
+        return sum(self.reserved_by_class.values())
 
     def exposure(self, seen: Mapping[str, int]) -> int:
         """What open requests may cost: their reservations, or the highest charge seen if that is more."""
         return sum(
-            max(self.held.get(price_class, 0), self.open.get(price_class, 0) * seen.get(price_class, 0))
-            for price_class in self.held.keys() | self.open.keys()
+            max(self.reserved_by_class.get(price_class, 0), self.open.get(price_class, 0) * seen.get(price_class, 0))
+            for price_class in self.reserved_by_class.keys() | self.open.keys()
         )
 
-    def add(self, price_class: str, *, spent: int, clips: int, held: int, opened: int, unpriced: int) -> None:
+    def add(self, price_class: str, *, spent: int, clips: int, reserved: int, opened: int, unpriced: int) -> None:
         """Take amounts and numbers in, or out again where they are negative."""
         self.spent += spent
         self.clips += clips
         self.unpriced += unpriced
-        _raise(self.held, price_class, held)
+        _raise(self.reserved_by_class, price_class, reserved)
         _raise(self.open, price_class, opened)
 
 
@@ -208,7 +208,7 @@ class Budget(Sums):
     """The budget: spent + reserved never passes a cap, whatever the concurrency.
 
     It keeps sums per price class, so that a charge above its reservation re-prices what is open at once. Only
-    such a charge can make spent + reserved pass a cap, by no more than it was above what was held for it;
+    such a charge can make spent + reserved pass a cap, by no more than it was above what was reserved for it;
     then nothing is submitted until all fits again.
     """
 
@@ -250,8 +250,8 @@ class Budget(Sums):
 
     def book(self, change: Change) -> None:
         """Book a change of the sums."""
-        price_class, day, spent, clips, held, opened, unpriced, charge = change
+        price_class, day, spent, clips, reserved, opened, unpriced, charge = change
         for sums in (self, self.days.setdefault(day, Sums())):
-            sums.add(price_class, spent=spent, clips=clips, held=held, opened=opened, unpriced=unpriced)
+            sums.add(price_class, spent=spent, clips=clips, reserved=reserved, opened=opened, unpriced=unpriced)
         if charge:  # a free one says nothing of what the next may cost
             self.seen[price_class] = max(charge, self.seen.get(price_class, 0))

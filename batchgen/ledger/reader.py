@@ -199,7 +199,7 @@ class Reader:
             found.setdefault(price_class, []).insert(0, (run_s, queue_s))
         return found
 
-    def looks_made(self) -> dict[str, tuple[int, int]]:
+    def poll_counts(self) -> dict[str, tuple[int, int]]:
         """Give by price class the status calls that were made, for failed requests too, and how many clips came of it.
 
         Left out are requests whose wait an earlier run had begun: what that run looked at was not written down.
@@ -219,14 +219,14 @@ def _day(quarter: int) -> str:
 def sums_of(db: sqlite3.Connection, caps: Caps = NO_CAPS) -> Budget:
     """Add up what was spent, what is reserved, and the highest charges, per price class; and that of each day."""
     budget = Budget(caps=caps)
-    for price_class, quarter, outcome, held, spent, top, clips, opened, unpriced in db.execute(schema.SUMS):
+    for price_class, quarter, outcome, reserved, spent, top, clips, opened, unpriced in db.execute(schema.SUMS):
         live, day = outcome not in FREE, _day(quarter)
         for sums in (budget, budget.days.setdefault(day, Sums())) if day else (budget,):
             sums.add(
                 price_class,
                 spent=spent,
                 clips=live * clips,
-                held=held,
+                reserved=reserved,
                 opened=live * opened,
                 unpriced=live * unpriced,
             )

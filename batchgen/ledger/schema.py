@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from batchgen.clip import FREE, REPLACED, Clip, Request, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
-from batchgen.events import EVENTS, Event
+from batchgen.events import EVENTS, FILE_NAMES, Event
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
 SCHEMA = 3
@@ -54,14 +54,17 @@ CREATE TABLE event(seq INTEGER PRIMARY KEY, clip INTEGER NOT NULL, at REAL NOT N
 """.replace("STATES", ",".join(f"'{state}'" for state in State))
 
 # ruff's S608 sees SQL put together from text; it is put together from our own column names only.
-_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in EVENTS}
+_FIELDS = {
+    kind: tuple((field.name, FILE_NAMES.get(field.name, field.name)) for field in fields(kind)) for kind in EVENTS
+}
 _NOTHING = (None, "")
 _REQUEST = [field.name for field in fields(Request)]
+_COLUMNS = [FILE_NAMES.get(name, name) for name in _REQUEST]
 _WANTED = "key, prompt_id, take, model, params, name, ord, priority, audio_file, audio_sha256, label, reroll_of"
 _CLIP = (
     f"SELECT c.id, {', '.join('c.' + name for name in _WANTED.split(', '))}, c.state, c.attempts, "
     "c.failures, c.refusals, c.reason, c.file, c.bytes, c.sha256, c.flags, c.wanted, "
-    f"{', '.join('r.' + name for name in _REQUEST)}"
+    f"{', '.join('r.' + name for name in _COLUMNS)}"
 )
 SELECT_CLIP = f"{_CLIP} FROM clip c LEFT JOIN request r ON r.clip = c.id AND r.n = c.n "
 #: Every request with its clip, and whether it is the clip's last.
@@ -103,7 +106,7 @@ UPDATE_CLIPS = (
     "FROM json_each(?)) AS j WHERE clip.id = j.id"
 )
 INSERT_REQUESTS = (
-    f"INSERT OR REPLACE INTO request(clip, grade, {', '.join(_REQUEST)}) "  # noqa: S608
+    f"INSERT OR REPLACE INTO request(clip, grade, {', '.join(_COLUMNS)}) "  # noqa: S608
     f"SELECT {_at(0)}, {_at(1)}, {', '.join(_at(i, name) for i, name in enumerate(_REQUEST, 2))} FROM json_each(?)"
 )
 INSERT_EVENTS = (
@@ -336,8 +339,8 @@ def write(db: sqlite3.Connection, writes: Iterable[Write]) -> int:
 
 def detail(event: Event) -> dict[str, object]:
     """Give what an event says, without what it leaves out."""
-    told = ((name, getattr(event, name)) for name in _FIELDS[type(event)])
-    return {name: value for name, value in told if value not in _NOTHING}
+    said = ((written, getattr(event, name)) for name, written in _FIELDS[type(event)])
+    return {name: value for name, value in said if value not in _NOTHING}
 
 
 def described(wanted: Wanted) -> dict[str, object]:

@@ -21,7 +21,7 @@ def load(path: Path) -> Manifest:
     """Read, check and expand a manifest; it and its files are read, nothing is written or sent.
 
     Raises:
-        ManifestError: with all faults, each as `file:line:column: what: how to mend it`.
+        ManifestError: with all faults, each as `file:line:column: what: how to fix it`.
     """
     from batchgen.manifest.loader import load_manifest
 

@@ -22,17 +22,17 @@ _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 
 
 
 class AudioError(ValueError):
-    """This audio can't be sent: `what`, and how to `mend` it."""
+    """This audio can't be sent: `what`, and how to `fix` it."""
 
-    def __init__(self, what: str, mend: str) -> None:
+    def __init__(self, what: str, fix: str) -> None:
         super().__init__(what)
         self.what = what
-        self.mend = mend
+        self.fix = fix
 
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """A local file that is fit to be uploaded; `seconds` is None where its length can't be told."""
+    """A local file that may be uploaded; `seconds` is None where its length is unknown."""
 
     path: Path
     sha256: str
@@ -40,12 +40,12 @@ class Audio:
 
 
 def is_url(text: str) -> bool:
-    """Tell a URL from the name of a file."""
+    """Say whether a text is a URL and not the name of a file."""
     return "://" in text or text.lower().startswith(("data:", "blob:"))
 
 
 def check_url(text: str) -> None:
-    """Let an https URL pass, and http only to this machine.
+    """Accept an https URL, and http only to this machine.
 
     Raises:
         AudioError: anything else.
@@ -56,13 +56,13 @@ def check_url(text: str) -> None:
     except ValueError as error:
         raise AudioError("the audio URL can't be read", "write https://host/file.mp3") from error
     if any(c.isspace() for c in text) or not host or parts.scheme not in ("https", "http"):
-        raise AudioError("this is no audio URL that the service can fetch", "write https://host/file.mp3")
+        raise AudioError("the service can't fetch this audio URL", "write https://host/file.mp3")
     if parts.scheme == "http" and not is_loopback(host):
         raise AudioError("an audio URL over http can be read by others", "write https://")
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine."""
+    """Say whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -70,7 +70,7 @@ def is_loopback(host: str) -> bool:
 
 
 def inspect(path: Path) -> Audio:
-    """Return what is to be known of a local file, read once.
+    """Return the length and the hash of a local file, read once.
 
     Raises:
         AudioError: it is missing, too big, neither wav nor mp3, too short or too long.
@@ -78,7 +78,7 @@ def inspect(path: Path) -> Audio:
     data = _read(path)
     seconds = _wav_seconds(data) if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else mp3_seconds(data)
     shortest, longest = AUDIO_SECONDS
-    # An mp3 is padded to whole frames, and a few milliseconds are nobody's fault.
+    # An mp3 is padded to whole frames, so a few milliseconds are no error.
     if seconds is not None and not shortest - 0.05 <= seconds <= longest + 0.05:
         raise AudioError(
             f"the audio {path.name} is {seconds:.1f} s long", f"the service takes {shortest:g}–{longest:g} s"
@@ -111,7 +111,7 @@ def _wav_seconds(data: bytes) -> float | None:
 
 
 def mp3_seconds(data: bytes) -> float | None:
-    """Return an mp3's length by walking its frames; None: frames are there, and don't add up.
+    """Return an mp3's length in seconds by adding up its frames; None: frames are there, but something else follows.
 
     Raises:
         AudioError: it is no mp3.
@@ -122,7 +122,7 @@ def mp3_seconds(data: bytes) -> float | None:
         length, seconds = frame
         at, total, frames = at + length, total + seconds, frames + 1
     if frames < 3:
-        raise AudioError("the audio is neither wav nor mp3", "convert it; the name's ending does not count")
+        raise AudioError("the audio is neither wav nor mp3", "convert it; the file name's extension is not looked at")
     rest = len(data) - at
     return total if rest <= 128 or data[at : at + 3] in (b"TAG", b"APE") or not any(data[at:]) else None
 

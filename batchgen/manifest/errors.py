@@ -1,4 +1,7 @@
-"""Faults and warnings as they are found, each with its place; nothing that looks like an API key gets out."""
+"""Faults and warnings as they are found, each with its position; nothing that looks like an API key is shown.
+
+`Fault` and `ManifestError` are in `batchgen.errors`, with the tree of all errors and their exit codes.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import NamedTuple
 
 from batchgen.errors import Fault, ManifestError
 
-#: The shape of the provider's keys, wherever it stands.
+#: What the provider's keys look like.
 SECRET = re.compile(r"SG_[0-9a-fA-F]{16}")
 
 
@@ -32,13 +35,13 @@ class FaultList:
         self._errors: dict[Fault, None] = {}
         self._warnings: dict[Fault, None] = {}
 
-    def error(self, place: Position, what: str, mend: str = "") -> None:
+    def error(self, place: Position, what: str, fix: str = "") -> None:
         """Note something that keeps the manifest from being run."""
-        self._errors[_fault(place, what, mend)] = None
+        self._errors[_fault(place, what, fix)] = None
 
-    def warn(self, place: Position, what: str, mend: str = "") -> None:
+    def warn(self, place: Position, what: str, fix: str = "") -> None:
         """Note something that may not be what its writer meant."""
-        self._warnings[_fault(place, what, mend)] = None
+        self._warnings[_fault(place, what, fix)] = None
 
     @property
     def errors(self) -> list[Fault]:
@@ -61,7 +64,7 @@ class FaultList:
 
 
 def redact(text: str) -> str:
-    """Return the text with anything of an API key's shape blotted out."""
+    """Return the text with everything that looks like an API key blotted out."""
     return SECRET.sub("SG_…", text)
 
 
@@ -72,14 +75,14 @@ def shown(value: object, limit: int = 60) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the mend for a word that nobody knows: the nearest ones, else all."""
+    """Return the fix for an unknown word: the nearest known one, else all of them."""
     words = list(known)
     near = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else "known here: " + ", ".join(words)
 
 
-def _fault(place: Position, what: str, mend: str) -> Fault:
-    return Fault(_plain(place.file), place.line, place.column, _plain(what), _plain(mend))
+def _fault(place: Position, what: str, fix: str) -> Fault:
+    return Fault(_plain(place.file), place.line, place.column, _plain(what), _plain(fix))
 
 
 def _plain(text: str) -> str:

@@ -1,7 +1,7 @@
 """A manifest's parts → its prompts, in one pass: files, matrix, templates, parameters, takes, keys.
 
-Plain dicts are merged, layer upon layer (defaults, matrix cell, prompt, row of a file); what is costly, the
-templates' compilation and the parameters' schema, is done once for each distinct text and set.
+Plain dicts are merged in layers (defaults, matrix cell, prompt, row of a file). The costly steps, compiling templates
+and checking parameters, are done once for each distinct text and set of parameters.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from batchgen.manifest.yaml_loader import Document
 from batchgen.providers.models import find
 
 MAX_CLIPS = 1_000_000
-#: Prompts in their cells; more of them can only be the same mistake again.
+#: Faulty prompts after which the expansion stops: more of them can only repeat the same mistake.
 _MAX_FAULTY = 10_000
-#: Of cells with the lines of `exclude` and `include`, each with each.
+#: Comparisons of the matrix's cells with the lines of `exclude` and `include`.
 _MAX_COMPARED = 5_000_000
 _WORDS = ("id", "prompt", "takes", "seed", "seeds", "priority", "model", "extra")
-#: What a column of a table is taken for where the model is not known.
+#: Columns of a table that are parameters where the model is not known.
 _COMMON = frozenset({"prompt", "negative_prompt", "size", "duration", "seed", "audio"})
 _NOT_PARAMETERS = frozenset({"vars", "matrix", "file"})
 
@@ -119,7 +119,7 @@ class Expander:
         """
         for index, raw in enumerate(self.document.data["prompts"]):
             if raw is None:
-                continue  # its shape was wrong, and that is told
+                continue  # its shape was wrong, and that is noted already
             entry = raw if isinstance(raw, dict) else {"prompt": raw}
             sources = self._sources(index, entry, at_text=not isinstance(raw, dict))
             if "file" in entry:
@@ -162,7 +162,7 @@ class Expander:
         if matrix.size > MAX_CLIPS:
             self._too_many(self.document.place(path))
         if matrix.size * (len(matrix.exclude) + len(matrix.include)) > _MAX_COMPARED:
-            what = f"{matrix.size:,} cells are too many for so many lines of exclude and include"
+            what = f"{matrix.size:,} cells are too many for this many lines of exclude and include"
             self.faults.error(self.document.place(path), what, "write the cells that you want into a CSV file")
             raise TooManyError
         for number, pattern in enumerate(matrix.exclude):
@@ -174,7 +174,8 @@ class Expander:
                     )
         cells = matrix.cells()
         if not cells:
-            self.faults.error(self.document.place(path), "exclude leaves no cell of the matrix", "take one out of it")
+            what = "exclude removes every cell of the matrix"
+            self.faults.error(self.document.place(path), what, "remove a line of exclude")
         return cells
 
     # --- prompt files ------------------------------------------------------------------------------
@@ -207,31 +208,31 @@ class Expander:
         layers, values, variables = self._merge(source, row)
         place = row.place if row else source.place
 
-        def tell(problem: ParameterProblem) -> None:
-            self._tell(problem, layers, place)
+        def note(problem: ParameterProblem) -> None:
+            self._note(problem, layers, place)
 
-        filled, whole = self._fill(values, variables, tell)
-        prompt = self._checked(filled, layers, tell)
+        filled, whole = self._fill(values, variables, note)
+        prompt = self._checked(filled, layers, note)
         if prompt is None or not whole:
             self._faulty += 1
             if self._faulty > _MAX_FAULTY:
-                self.faults.error(place, f"over {_MAX_FAULTY:,} prompts can't be used", "mend what is told first")
+                self.faults.error(place, f"over {_MAX_FAULTY:,} prompts can't be used", "fix the errors above first")
                 raise TooManyError
             return
         text, model, settings, seeds, priority = prompt
         takes = self._takes(model, text, settings, seeds, place)
-        given = self._given_id(filled, tell)
+        given = self._given_id(filled, note)
         if takes and given is not None:
             templated = is_template(values.get("id"))
             cell_id = "" if templated else source.cell_id
             yield Prompt(place, text, model, settings, takes, given, cell_id, source.label, priority, variables)
 
     def _merge(self, source: PromptSource, row: Row | None) -> tuple[tuple[Layer, ...], dict[str, Any], dict[str, Any]]:
-        """Lay a row's cells over what its entry says; columns that are no parameters are variables."""
+        """Merge a row's cells into the values of its entry; columns that are no parameters are variables."""
         if row is None:
             return source.layers, source.values, source.variables
         names = _parameters(source.values["model"])
-        # For a model that nobody knows, what the manifest itself calls a parameter is one.
+        # For an unknown model, whatever the manifest itself uses as a parameter is one.
         own = {
             n: v for n, v in row.values.items() if n in names or n in ROW_WORDS or (n in source.values and n != "model")
         }
@@ -243,19 +244,19 @@ class Expander:
             free["vars"] = inner
         return layers, {**source.values, **own}, {**source.variables, **free, **more}
 
-    def _tell(self, problem: ParameterProblem, layers: Sequence[Layer], place: Position) -> None:
+    def _note(self, problem: ParameterProblem, layers: Sequence[Layer], place: Position) -> None:
         """Note a problem where the parameter was written, in the layer that won."""
         layer = next((layer for layer in reversed(layers) if problem.name in layer.values), None)
         at = layer.where(problem.name) if layer else place
-        note = self.faults.warn if problem.warning else self.faults.error
-        note(at, problem.what, problem.mend)
+        add = self.faults.warn if problem.warning else self.faults.error
+        add(at, problem.what, problem.fix)
 
     def _fill(
-        self, values: Mapping[str, Any], variables: Mapping[str, Any], tell: Callable[[ParameterProblem], None]
+        self, values: Mapping[str, Any], variables: Mapping[str, Any], note: Callable[[ParameterProblem], None]
     ) -> tuple[dict[str, Any], bool]:
         """Return the values with their templates filled in and the empty ones left out, and whether all could be.
 
-        What can't be filled is left out, a prompt as a blank that passes: the others are still to be checked.
+        A value that can't be filled is left out (a prompt becomes a blank that passes): the others are still checked.
         """
         filled: dict[str, Any] = {}
         whole = True
@@ -267,22 +268,22 @@ class Expander:
             try:
                 filled[name] = self.templates.fill(value, variables)
             except TextError as error:
-                tell(ParameterProblem(name, f"{name}: {error.what}", error.mend))
+                note(ParameterProblem(name, f"{name}: {error.what}", error.fix))
                 whole = False
                 if name == "prompt":
                     filled[name] = "-"
         return filled, whole
 
     def _checked(
-        self, values: dict[str, Any], layers: Sequence[Layer], tell: Callable[[ParameterProblem], None]
+        self, values: dict[str, Any], layers: Sequence[Layer], note: Callable[[ParameterProblem], None]
     ) -> tuple[str, str, ParameterSet, list[int], int] | None:
-        """Return what the prompt comes to, or None after telling everything that is wrong with it."""
+        """Return the checked prompt, or None after noting everything that is wrong with it."""
         model, text = values["model"], values.get("prompt")
         if text is None:
-            tell(ParameterProblem("prompt", "prompt is missing", "write prompt:, or a prompt column"))
+            note(ParameterProblem("prompt", "prompt is missing", "write prompt:, or a prompt column"))
             return None
         rest = {name: value for name, value in values.items() if name not in _WORDS}
-        settings = self.params.settings(model, rest, self._extra(values, layers, tell))
+        settings = self.params.settings(model, rest, self._extra(values, layers, note))
         problems = [*settings.problems, *text_problems(find(model), "prompt", text)]
         priority = _priority(values.get("priority", 0), problems)
         seeds: list[int] = []
@@ -290,13 +291,13 @@ class Expander:
             try:
                 seeds = seeds_of(text, values.get("takes"), values.get("seed"), values.get("seeds"))
             except TakesError as error:
-                problems.append(ParameterProblem(error.field, error.what, error.mend))
+                problems.append(ParameterProblem(error.field, error.what, error.fix))
         for problem in problems:
-            tell(problem)
+            note(problem)
         return (text, model, settings, seeds, priority) if all(p.warning for p in problems) else None
 
     def _extra(
-        self, values: Mapping[str, Any], layers: Sequence[Layer], tell: Callable[[ParameterProblem], None]
+        self, values: Mapping[str, Any], layers: Sequence[Layer], note: Callable[[ParameterProblem], None]
     ) -> dict[str, Any]:
         if "extra" not in values:
             return {}
@@ -306,7 +307,7 @@ class Expander:
             if isinstance(extra, dict):
                 merged |= extra
             elif extra is not None:
-                tell(ParameterProblem("extra", "extra is no mapping", "write extra: {name: value}"))
+                note(ParameterProblem("extra", "extra is not a mapping", "write extra: {name: value}"))
         return merged
 
     def _takes(
@@ -327,22 +328,19 @@ class Expander:
             takes.append(Take(number, seed, key, sent.text(text, seed)))
         return takes
 
-    def _given_id(self, values: Mapping[str, Any], tell: Callable[[ParameterProblem], None]) -> str | None:
+    def _given_id(self, values: Mapping[str, Any], note: Callable[[ParameterProblem], None]) -> str | None:
         """Return the id that was given, cleaned; "" if none was; None if nothing is left of it."""
         if "id" not in values:
             return ""
         given = clean_id(str(values["id"]))
         if not given:
-            tell(
-                ParameterProblem(
-                    "id", f"nothing of the id {str(values['id'])[:40]!r} can be part of a name", "use letters"
-                )
-            )
+            what = f"the id {str(values['id'])[:40]!r} has no character that a file name can have"
+            note(ParameterProblem("id", what, "use letters"))
             return None
         return given
 
     def _too_many(self, place: Position) -> None:
-        self.faults.error(place, f"this comes to over {MAX_CLIPS:,} clips", "make several manifests of it")
+        self.faults.error(place, f"this makes over {MAX_CLIPS:,} clips", "split it into several manifests")
         raise TooManyError
 
 

@@ -1,4 +1,4 @@
-"""Files → text, and the secrets that have no place in it."""
+"""Files → text; API keys in it are noted as faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_text(
 ) -> tuple[str, bytes] | None:
     """Return a file's text and bytes, or note the one fault that it has and return None.
 
-    `named_at` is where another file names this one: there it has to be mended if it can't be opened.
+    `named_at` is where another file names this one: a file that can't be opened is a fault there.
     """
     place = named_at or Position(file)
     name = f"{path.name}: " if named_at else ""
@@ -29,12 +29,15 @@ def read_text(
             )
             return None
     except FileNotFoundError:
-        faults.error(place, f"{name}there is no such file", "check the name, and the folder that you are in")
+        advice = "paths start at the manifest's folder" if named_at else "check the folder that you are in"
+        faults.error(place, f"{name}there is no such file", f"check the name; {advice}")
     except IsADirectoryError:
         faults.error(place, f"{name}this is a folder", "name the file in it")
     except (OSError, ValueError) as error:
         faults.error(
-            place, f"{name}the file can't be read ({getattr(error, 'strerror', None) or error})", "check its rights"
+            place,
+            f"{name}the file can't be read ({getattr(error, 'strerror', None) or error})",
+            "check its permissions",
         )
     else:
         text = _decode(raw, file, faults)
@@ -75,17 +78,17 @@ def _decode(raw: bytes, file: str, faults: FaultList) -> str | None:
 
 
 def scan_secrets(file: str, text: str, faults: FaultList) -> None:
-    """Note every place where an API key stands; the message does not show it."""
+    """Note every API key in a text; the message does not show it."""
     for match in SECRET.finditer(text):
         start = match.start()
         place = Position(file, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
         faults.error(
             place,
-            "an API key stands here in the clear",
-            "take it out, renew it, and set SEGMIND_API_KEY in the environment or in .env",
+            "an API key is written here in plain text",
+            "remove it, revoke it, and set a new one as SEGMIND_API_KEY in the environment or in .env",
         )
 
 
 def is_key_name(word: str) -> bool:
-    """Tell whether a word names an API key: api_key, SEGMIND_API_KEY, x-api-key."""
+    """Say whether a word names an API key: api_key, SEGMIND_API_KEY, x-api-key."""
     return _KEY_NAME.sub("", word.lower()).endswith("apikey")

@@ -1,7 +1,8 @@
-"""Parameters → canonical JSON → a clip's versioned content key. Pure, and fixed for ever.
+"""Parameters → canonical JSON → a clip's versioned content key. Pure, and permanently fixed.
 
-Texts are hashed as they are, without Unicode normalisation: what is sent is what was written, and a clip
-whose text was sent composed is not proved to be the clip that was sent decomposed.
+Texts are hashed as they are, without Unicode normalisation: they are sent as they were written, and nothing proves
+that the service makes the same clip of a composed and of a decomposed text. A module of its own because nothing in it
+may ever change.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ def key_of_text(model: str, asked: str) -> str:
 
 
 class KeyFrame:
-    """The canonical text of parameters in which only prompt and seed change: what is round them is written once.
+    """The canonical text of parameters in which only prompt and seed change: the text around them is made once.
 
-    Of 100,000 clips most are alike in all else, and their texts are a quarter of the time that a manifest takes.
+    Most of 100,000 clips are alike in all other parameters, and making their texts took a quarter of the load time.
 
     Raises:
         ValueError: as `canonical` does.
@@ -59,5 +60,5 @@ class KeyFrame:
         self._after = "".join(f",{texts[name]}" for name in names if name > "seed") + "}"
 
     def text(self, prompt: str, seed: int) -> str:
-        """Return what `canonical` says of these parameters with a prompt and a seed."""
+        """Return the canonical text of these parameters with a prompt and a seed."""
         return f"{self._before}{_ENCODER.encode(prompt)}{self._between}{seed:d}{self._after}"

@@ -40,10 +40,10 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def opened(path: Path, faults: FaultList) -> tuple[bytes, Document, ManifestShape]:
-    """Read a manifest's file, its YAML and its shape; nothing is expanded.
+    """Read a manifest's file, its YAML and its structure; nothing is expanded.
 
     Raises:
-        ManifestError: one of these can't be read at all; lesser faults are noted.
+        ManifestError: one of these can't be read at all; other faults are noted.
     """
     found = read_text(path, str(path), faults)
     faults.raise_if_any()
@@ -61,7 +61,7 @@ def opened(path: Path, faults: FaultList) -> tuple[bytes, Document, ManifestShap
 
 @contextmanager
 def _without_gc() -> Iterator[None]:
-    """Keep the collector from walking 100,000 new clips again and again; nothing here makes cycles of size."""
+    """Switch the garbage collector off: it would visit 100,000 new clips again and again, and there are no cycles."""
     on = gc.isenabled()
     gc.disable()
     try:
@@ -73,7 +73,7 @@ def _without_gc() -> Iterator[None]:
 
 def _expand(expander: Expander, shape: ManifestShape, document: Document, faults: FaultList) -> list[Wanted]:
     _warn_of_models(shape, document, faults)
-    _warn_of_later(shape, document, faults)
+    _warn_of_ignored(shape, document, faults)
     try:
         prompts = list(expander.prompts())
     except TooManyError:
@@ -91,15 +91,14 @@ def _warn_of_models(shape: ManifestShape, document: Document, faults: FaultList)
         if find(model) is None:
             what = f"the model {model} is not known here: its parameters are not checked"
             near = difflib.get_close_matches(model, known_names(), n=1)
-            priced = "" if model in shape.prices else f"write its price: prices: {{{model}: 0.80}}"
-            mend = f"did you mean {near[0]}?" if near else priced
-            faults.warn(document.place(path), what, mend)
+            price = "" if model in shape.prices else f"add its price, as in prices: {{{model}: 0.80}}"
+            faults.warn(document.place(path), what, f"did you mean {near[0]}?" if near else price)
 
 
-def _warn_of_later(shape: ManifestShape, document: Document, faults: FaultList) -> None:
+def _warn_of_ignored(shape: ManifestShape, document: Document, faults: FaultList) -> None:
     for word in ("window", "notify"):
         if getattr(shape, word):
-            faults.warn(document.place((word,)), f"{word} is checked, but this release does not obey it yet", "")
+            faults.warn(document.place((word,)), f"{word} is checked, but this release ignores it", "")
 
 
 def _manifest(

@@ -1,4 +1,7 @@
-"""A matrix → its cells: product first, then exclude, then include, with GitHub Actions' meaning. Pure."""
+"""A matrix → its cells: product first, then exclude, then include, with GitHub Actions' meaning. Pure.
+
+A module of its own because it is a borrowed standard, which is tested by itself.
+"""
 
 from __future__ import annotations
 
@@ -38,17 +41,17 @@ class Matrix:
 
 
 def _matches(cell: Cell, pattern: Mapping[str, Any]) -> bool:
-    """Tell whether every pair of the pattern is in the cell."""
+    """Say whether every pair of the pattern is in the cell."""
     return all(name in cell and same(cell[name], value) for name, value in pattern.items())
 
 
 def same(left: object, right: object) -> bool:
-    """Tell whether two values are equal and of a kind, so that `true` is not 1."""
+    """Say whether two values are equal and of one kind, so that `true` is not 1."""
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
 def _include(cells: list[Cell], include: Sequence[Mapping[str, Any]], axes: frozenset[str]) -> list[Cell]:
-    """Let each entry extend every cell whose original values it leaves alone, or else be a cell of its own.
+    """Add each entry to every cell whose original values it does not change; one that fits none is a cell of its own.
 
     A later entry may overwrite what an earlier one added, and never extends a cell that one added.
     """

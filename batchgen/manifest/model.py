@@ -13,7 +13,7 @@ from batchgen.providers.models import Prices
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The pace; None: not said. `rpm` 0 takes the rate limit off."""
+    """The pace; None: not given. `rpm` 0 takes the rate limit off."""
 
     rpm: float | None = None
     in_flight: int | None = None
@@ -24,7 +24,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
-    """The wall; None: none. A cap of 0 is a cap."""
+    """The limits on spending; None: no limit. A cap of 0 is a cap."""
 
     max_usd: Decimal | None = None
     max_usd_per_day: Decimal | None = None

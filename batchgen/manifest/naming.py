@@ -1,4 +1,4 @@
-"""Prompts → wanted clips: ids that tell prompts apart, file names that tell clips apart."""
+"""Prompts → wanted clips: an id for each prompt, a file name for each clip."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ def _wanted(prompt: Prompt, prompt_id: str, take: Take, name: str, order: int) -
 
 
 def _ids(prompts: Sequence[Prompt], faults: FaultList) -> list[str]:
-    """Return the prompts' ids: a given one as it is, else its first words, longer where those are not its own.
+    """Return the prompts' ids: the given one, else its first words, with a hash where another prompt has the same.
 
-    All prompts whose words collide get a hash, the first too, so that an id never depends on the order.
+    All prompts whose words collide get a hash, the first one too, so that an id never depends on the order.
     """
     ids = [_joined(prompt.given_id or slug(prompt.text) or "clip", prompt.cell_id) for prompt in prompts]
     for tail in (_text_hash, _params_hash):
@@ -95,11 +95,11 @@ def _ids(prompts: Sequence[Prompt], faults: FaultList) -> list[str]:
             f"{prompt_id}-{tail(prompt)}" if count[prompt_id.casefold()] > 1 and not prompt.given_id else prompt_id
             for prompt, prompt_id in zip(prompts, ids, strict=True)
         ]
-    _tell_twice(prompts, ids, faults)
+    _note_duplicates(prompts, ids, faults)
     return ids
 
 
-def _tell_twice(prompts: Sequence[Prompt], ids: Sequence[str], faults: FaultList) -> None:
+def _note_duplicates(prompts: Sequence[Prompt], ids: Sequence[str], faults: FaultList) -> None:
     first: dict[str, Position] = {}
     for prompt, prompt_id in zip(prompts, ids, strict=True):
         other = first.setdefault(prompt_id.casefold(), prompt.place)
@@ -134,8 +134,8 @@ def _filler(
         try:
             return templates.fill(template, {**prompt.values, **dict(_facts(prompt, prompt_id, take))})
         except TextError as error:
-            faults.error(place, f"output name: {error.what}", error.mend)
-            # Any other name of its own, so that one bad template is not told as thousands of collisions.
+            faults.error(place, f"output name: {error.what}", error.fix)
+            # A unique name, so that one bad template is not reported as thousands of collisions.
             return take.key
 
     return fill

@@ -18,11 +18,11 @@ from batchgen.providers.models import Model, find
 
 @dataclass(frozen=True, slots=True)
 class ParameterProblem:
-    """Something about one parameter; its place is known to whoever wrote the parameter."""
+    """Something wrong with one parameter; where it was written is known to the caller."""
 
     name: str
     what: str
-    mend: str = ""
+    fix: str = ""
     warning: bool = False
 
 
@@ -37,7 +37,7 @@ class ParameterSet:
     _frames: tuple[KeyFrame, KeyFrame] | None = None
 
     def frames(self) -> tuple[KeyFrame, KeyFrame]:
-        """Give the texts of what was asked for, and of what is sent, but for prompt and seed; ask when it is sound."""
+        """Give the canonical texts of `asked` and `sent`, without prompt and seed; only for a set without errors."""
         if self._frames is None:
             self._frames = KeyFrame(self.asked), KeyFrame(self.sent)
         return self._frames
@@ -53,11 +53,11 @@ class Parameters:
 
     @property
     def audio_files(self) -> list[Audio]:
-        """Every sound audio file that a prompt names."""
+        """Every audio file that a prompt names and that may be uploaded."""
         return [audio for audio in self._audio.values() if isinstance(audio, Audio)]
 
     def settings(self, model: str, values: Mapping[str, Any], extra: Mapping[str, Any]) -> ParameterSet:
-        """Return what these parameters (without prompt and seed) come to, with all that is wrong with them."""
+        """Return the checked set of these parameters (without prompt and seed), with all of its problems."""
         same = repr((model, sorted(values.items()), extra))
         found = self._seen.get(same)
         if found is None:
@@ -91,7 +91,7 @@ class Parameters:
                 settings.asked["audio"] = f"sha256:{settings.audio.sha256}"
                 settings.problems += _about_length(settings.audio, settings.sent["duration"])
         except AudioError as error:
-            settings.problems.append(ParameterProblem("audio", error.what, error.mend))
+            settings.problems.append(ParameterProblem("audio", error.what, error.fix))
 
     def _file(self, text: str) -> Audio:
         if text not in self._audio:
@@ -101,12 +101,12 @@ class Parameters:
                 self._audio[text] = error
         found = self._audio[text]
         if isinstance(found, AudioError):
-            raise AudioError(found.what, found.mend)
+            raise AudioError(found.what, found.fix)
         return found
 
 
 def text_problems(model: Model | None, name: str, text: object) -> list[ParameterProblem]:
-    """Return what is wrong with a prompt: empty, no text, no Unicode, or so long that it is cut in silence."""
+    """Return what is wrong with a prompt: empty, no text, no Unicode, or so long that the service cuts it."""
     if not isinstance(text, str):
         return [
             ParameterProblem(
@@ -119,7 +119,7 @@ def text_problems(model: Model | None, name: str, text: object) -> list[Paramete
         try:
             text.encode()
         except UnicodeEncodeError:
-            return [ParameterProblem(name, f"{name} holds half of a character", "write the text anew")]
+            return [ParameterProblem(name, f"{name} contains half of a character", "type the text again")]
     return _too_long(model, {name: text}) if model else []
 
 
@@ -139,11 +139,11 @@ def _too_long(model: Model, values: Mapping[str, Any]) -> list[ParameterProblem]
 def _problem(detail: ErrorDetails, model: Model) -> ParameterProblem:
     name = str(detail["loc"][0]) if detail["loc"] else "parameters"
     if detail["type"] == "extra_forbidden":
-        mend = did_you_mean(name, model.parameters)
-        return ParameterProblem(name, f"unknown parameter {name}", f"{mend} (extra: passes others on unchecked)")
+        fix = did_you_mean(name, model.parameters)
+        return ParameterProblem(name, f"unknown parameter {name}", f"{fix} (or write it under extra:, unchecked)")
     if detail["type"] == "batchgen":
         context = detail["ctx"]
-        return ParameterProblem(name, str(context["what"]), str(context["mend"]))
+        return ParameterProblem(name, str(context["what"]), str(context["fix"]))
     return ParameterProblem(
         name, f"{name} is {shown(detail['input'])}", "write a text, in quotes if it looks like something else"
     )
@@ -151,7 +151,7 @@ def _problem(detail: ErrorDetails, model: Model) -> ParameterProblem:
 
 def _about_length(audio: Audio, duration: int) -> list[ParameterProblem]:
     if audio.seconds is None:
-        what = f"how long {audio.path.name} is can't be told"
+        what = f"the length of {audio.path.name} is unknown"
         return [
             ParameterProblem("audio", what, "the service takes 3–30 s; save it as 16-bit wav to be sure", warning=True)
         ]
@@ -162,7 +162,7 @@ def _about_length(audio: Audio, duration: int) -> list[ParameterProblem]:
 
 
 def _unknown(values: Mapping[str, Any]) -> ParameterSet:
-    """Pass all on as it is: nothing is known of this model."""
+    """Take all parameters as they are: nothing is known of this model."""
     return ParameterSet(dict(values), dict(values))
 
 
@@ -170,7 +170,7 @@ def _add_extra(settings: ParameterSet, extra: Mapping[str, Any], known: tuple[st
     for name, value in extra.items():
         if name in known or name in ("prompt", "seed"):
             settings.problems.append(
-                ParameterProblem("extra", f"{name} stands under extra", f"write {name}: beside extra:")
+                ParameterProblem("extra", f"{name} can't be under extra", f"write {name}: next to extra:")
             )
             continue
         if known:

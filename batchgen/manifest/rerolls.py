@@ -1,4 +1,7 @@
-"""Further takes of a clip, beyond what the manifest asks for: seed, key and name as a larger `takes:` gives them."""
+"""Further takes of a clip, beyond what the manifest asks for: seed, key and name as a larger `takes:` gives them.
+
+A module of its own because it is the way back: from a clip in the ledger to the manifest that it came from.
+"""
 
 from __future__ import annotations
 
@@ -74,6 +77,6 @@ def _asked(clip: Wanted, sent: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain_name(clip: Wanted, take: int) -> str:
-    """Return a name without the template's help: the take's number in place of the old one, or after the name."""
+    """Return a name without the template: the take's number replaces the old one, or follows the name."""
     stem = re.sub(rf"_{clip.take}$", "", clip.name)
     return safe_name(f"{stem}_{take}")

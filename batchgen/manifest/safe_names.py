@@ -8,7 +8,7 @@ import unicodedata
 
 MAX_BYTES = 200
 _FORBIDDEN = frozenset('/\\:*?"<>|')
-#: Control and format characters (right-to-left marks, joiners, tags), halves of emoji, line and paragraph ends.
+#: Categories of control and format characters (right-to-left marks, joiners, tags), lone surrogates, line ends.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 #: A clip of such a name would have its sidecar where the note of another clip's `.part` is.
 _NOTE = ".mp4.part"
@@ -53,7 +53,7 @@ def clean_id(text: str) -> str:
 
 
 def hash6(text: str) -> str:
-    """Return six hex digits that tell texts apart whose first words are alike."""
+    """Return six hex digits for a text: they differ where its first words are those of another."""
     return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 

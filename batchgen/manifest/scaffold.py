@@ -1,4 +1,4 @@
-"""The manifest's JSON Schema, for editors: completion, hover texts, and faults while one types."""
+"""What helps to write a manifest: its JSON Schema for editors, and the annotated one that `batchgen init` writes."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def json_schema() -> dict[str, object]:
 
 def _word_schemas(parameters: dict[str, Any]) -> dict[str, Any]:
     seed = {key: value for key, value in parameters["seed"].items() if key not in ("default", "description")}
-    told = {name: PromptShape.model_fields[name].description for name in ("takes", "seeds", "priority")}
+    texts = {name: PromptShape.model_fields[name].description for name in ("takes", "seeds", "priority")}
     return {
-        "takes": {"type": ["integer", "string"], "minimum": 1, "maximum": 1000, "description": told["takes"]},
-        "seeds": {"type": ["array", "string"], "items": seed, "minItems": 1, "description": told["seeds"]},
-        "priority": {"type": ["integer", "string"], "description": told["priority"]},
+        "takes": {"type": ["integer", "string"], "minimum": 1, "maximum": 1000, "description": texts["takes"]},
+        "seeds": {"type": ["array", "string"], "items": seed, "minItems": 1, "description": texts["seeds"]},
+        "priority": {"type": ["integer", "string"], "description": texts["priority"]},
     }
 
 
 def _strict_for_known(entry: Iterable[str], defaults: Iterable[str]) -> dict[str, Any]:
-    """Let an editor flag unknown parameters where the model is the known one, and only there."""
+    """Let an editor flag unknown parameters, but only for the model that is known."""
     return {
         "if": {"properties": {"model": {"const": DEFAULT_MODEL}}},
         "then": {
@@ -105,7 +105,7 @@ prompts:
   # A list of prompts; columns are parameters or variables. CSV, TSV, JSONL or TXT.
   # - file: shots.csv
 
-# Clips are told by what they are: edit freely, only what is new is made and paid for.
+# Edit freely: only clips that are new or changed are made and paid for.
 output:
   name: "{{ id }}_{{ take }}"
 

@@ -30,39 +30,39 @@ DEFAULT_MODEL = "wan-2.5-t2v"
 DEFAULT_NAME = "{{ id }}_{{ take }}"
 
 
-def fault(what: str, mend: str) -> PydanticCustomError:
+def fault(what: str, fix: str) -> PydanticCustomError:
     """Make a pydantic error that carries our own words."""
-    return PydanticCustomError("batchgen", "{what}", {"what": what, "mend": mend})
+    return PydanticCustomError("batchgen", "{what}", {"what": what, "fix": fix})
 
 
 def _whole(value: object) -> object:
     if isinstance(value, bool) or (isinstance(value, str) and not re.fullmatch(r"-?\d{1,18}", value)):
-        raise fault(f"{shown(value)} is no whole number", "write 1, 2, 3 …")
+        raise fault(f"{shown(value)} is not a whole number", "write 1, 2, 3 …")
     return value
 
 
 def _number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise fault(f"{shown(value)} is no number", "write 50 or 0.5")
+        raise fault(f"{shown(value)} is not a number", "write 50 or 0.5")
     return value
 
 
 def _money(value: object) -> Decimal:
-    """Return an amount of USD; a float is taken as it was written, not as the binary fraction that it is."""
+    """Return an amount of USD; a float is read as it was written, not as its binary fraction."""
     amount = Decimal(str(value)) if isinstance(value, int | float) and not isinstance(value, bool) else None
     if amount is None or not amount.is_finite() or not 0 <= amount <= 10_000_000:
-        raise fault(f"{shown(value)} is no amount of USD", "write 120 or 0.80, without a currency sign")
+        raise fault(f"{shown(value)} is not an amount of USD", "write 120 or 0.80, without a currency sign")
     return amount
 
 
 def _text(value: object) -> object:
-    """Let a whole number be a name; YAML would make 1.10 into 1.1, so a fraction has to be quoted."""
+    """Accept a whole number as a name; a fraction has to be quoted, since YAML makes 1.1 of 1.10."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _clock(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
-        raise fault(f"{shown(value)} is no time of day", 'write "22:00"')
+        raise fault(f"{shown(value)} is not a time of day", 'write "22:00"')
     return value
 
 
@@ -76,7 +76,7 @@ def _notify(value: str) -> str:
     # The text may hold a token, so it is not shown.
     match = re.fullmatch(r"([a-z][a-z0-9+.-]*)://\S+", value, re.IGNORECASE)
     if match is None:
-        raise fault("this is no address to notify", "write https://… or a scheme://… that Apprise knows")
+        raise fault("this is not an address to notify", "write https://… or a scheme://… that Apprise knows")
     if match[1].lower() == "http" and not is_loopback(_host(value)):
         raise fault("a notification over http can be read by others", "write https://")
     return value
@@ -95,7 +95,7 @@ def _price_table(value: object) -> Decimal | dict[str, Decimal]:
     spelled = {re.sub(r"[x×]", "*", str(cell)).replace(" ", ""): usd for cell, usd in value.items()}
     odd = [cell for cell in spelled if not re.fullmatch(r"\d+\*\d+/\d+", cell)]
     if odd or not spelled:
-        raise fault(f"{shown(odd[0] if odd else value)} is no size and duration", 'write "1280*720/5": 0.62')
+        raise fault(f"{shown(odd[0] if odd else value)} is not a size and duration", 'write "1280*720/5": 0.62')
     return {cell: _money(usd) for cell, usd in spelled.items()}
 
 
@@ -115,7 +115,7 @@ Cells: TypeAlias = list[dict[str, Any]]
 
 
 class Shape(BaseModel):
-    """What all parts share: no unknown words."""
+    """What all parts share: no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -140,7 +140,7 @@ class EntryShape(BaseModel):
     seed: Any = Field(default=None, description="The seed of a single take; -1 or none: derived.")
     seeds: Any = Field(default=None, description="One seed for each take.")
     vars: dict[str, Any] | None = Field(default=None, description="Variables for {{ }}, above the manifest's.")
-    matrix: MatrixShape | None = Field(default=None, description="A matrix of its own, in place of the manifest's.")
+    matrix: MatrixShape | None = Field(default=None, description="A matrix of its own; it replaces the manifest's.")
     extra: dict[str, Any] | None = Field(default=None, description="Parameters to pass through unchecked.")
     priority: Any = Field(default=None, description="A whole number; higher is submitted first. Default 0.")
 
@@ -168,12 +168,12 @@ class LimitsShape(Shape):
     )
     in_flight: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Clips being made at once.")
     downloads: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Downloads at once.")
-    count_polls: StrictBool | None = Field(default=None, description="Whether asking for a status counts to rpm.")
+    count_polls: StrictBool | None = Field(default=None, description="Whether status checks count towards rpm.")
     submit_concurrency: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Submissions at once.")
 
 
 class BudgetShape(Shape):
-    """The wall."""
+    """What the batch may spend."""
 
     max_usd: Money | None = Field(default=None, description="USD for the batch, over all its runs.")
     max_usd_per_day: Money | None = Field(
@@ -228,12 +228,12 @@ class ManifestShape(Shape):
     matrix: MatrixShape = Field(default=MatrixShape(), description="Every prompt once for each cell.")
     prompts: list[Entry] = Field(min_length=1, description="Texts, prompts with parameters, and prompt files.")
     limits: LimitsShape = Field(default=LimitsShape(), description="The pace.")
-    budget: BudgetShape = Field(default=BudgetShape(), description="The wall that spending stops at.")
+    budget: BudgetShape = Field(default=BudgetShape(), description="The limits on spending.")
     prices: dict[str, PriceShape] = Field(default={}, description='USD a clip by model: 0.80, or {"1280*720/5": 0.62}.')
     output: OutputShape = Field(default=OutputShape(), description="The files.")
     window: WindowShape | None = Field(default=None, description="The hours of submission.")
     notify: list[Annotated[StrictStr, AfterValidator(_notify)]] = Field(
-        default=[], description="Where to tell that the batch ended: https://… or an Apprise URL."
+        default=[], description="Where to report that the batch ended: https://… or an Apprise URL."
     )
 
 

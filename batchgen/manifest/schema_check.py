@@ -1,4 +1,7 @@
-"""Plain values → the manifest's parts, and what is wrong with its shape in our own words."""
+"""Plain values → the manifest's parts, or what is wrong with their structure, in words of our own.
+
+Apart from `schema`, which says what may be written: this is what becomes of pydantic's errors.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +33,17 @@ _WORDS: dict[str, type[BaseModel]] = {
 
 
 def check_shape(document: Document, faults: FaultList) -> ManifestShape | None:
-    """Return the manifest's parts, and note everything that is wrong with its shape.
+    """Return the manifest's parts, and note everything that is wrong with their structure.
 
-    Parts that are wrong are left out (such a prompt becomes None in the document), so that what is wrong with
-    the rest can be told in the same go; None: too little is left for that.
+    Wrong parts are left out (such a prompt becomes None in the document), so that the faults of the rest are found in
+    the same pass; None: too little is left for that.
     """
     if not isinstance(document.data, dict):
-        what = "the manifest is empty" if document.data is None else "the manifest is no mapping of words to values"
+        what = "the manifest is empty" if document.data is None else "the manifest is not a mapping (name: value)"
         faults.error(document.place(()), what, "begin with prompts: and a list, or run batchgen init")
         return None
     _check_defaults(document, faults)
-    # A word without a value (`limits:`) is as if it were not written.
+    # A key without a value (`limits:`) counts as not written.
     written = {word: value for word, value in document.data.items() if value is not None}
     try:
         return ManifestShape.model_validate(written)
@@ -52,12 +55,12 @@ def check_shape(document: Document, faults: FaultList) -> ManifestShape | None:
 
 
 def _check_defaults(document: Document, faults: FaultList) -> None:
-    """Note words under defaults that are no parameters, and would pass as such for a model that is not known."""
+    """Note keys under defaults that are no parameters, but would pass as such for an unknown model."""
     defaults = document.data.get("defaults")
     for word in sorted(ENTRY_WORDS - DEFAULT_WORDS) if isinstance(defaults, dict) else ():
         if word in defaults:
             at = document.place(("defaults", word))
-            faults.error(at, f"{word} can't stand under defaults", "write it at the top, or in a prompt")
+            faults.error(at, f"{word} can't stand under defaults", "write it at the top level, or in a prompt")
 
 
 def _sound_parts(
@@ -65,7 +68,7 @@ def _sound_parts(
 ) -> ManifestShape | None:
     parts = {str(loc[0]) for loc in wrong if loc[:1] != ("prompts",) or len(loc) < 2}
     if parts & {"vars", "matrix", "model", "prompts"}:
-        return None  # every prompt depends on these: what else is wrong would be noise
+        return None  # every prompt depends on these: other faults would be noise
     bad = {loc[1] for loc in wrong if loc[:1] == ("prompts",)}
     prompts = [None if index in bad else entry for index, entry in enumerate(written["prompts"])]
     document.data["prompts"] = prompts
@@ -76,8 +79,8 @@ def _sound_parts(
 def _note(document: Document, detail: ErrorDetails, faults: FaultList) -> None:
     path = [step for step in detail["loc"] if not (isinstance(step, str) and step[:1] in ("<", "["))]
     unknown = detail["type"] == "extra_forbidden"
-    what, mend = _words(detail, path)
-    faults.error(document.place(path, key=unknown), what, mend)
+    what, fix = _words(detail, path)
+    faults.error(document.place(path, key=unknown), what, fix)
 
 
 def _words(detail: ErrorDetails, path: list[int | str]) -> tuple[str, str]:
@@ -85,33 +88,34 @@ def _words(detail: ErrorDetails, path: list[int | str]) -> tuple[str, str]:
     context, value = detail.get("ctx", {}), detail["input"]
     match detail["type"]:
         case "batchgen":
-            return f"{name}: {context['what']}", str(context["mend"])
+            return f"{name}: {context['what']}", str(context["fix"])
         case "extra_forbidden":
-            return f"unknown word {path[-1]!s}", _unknown_mend(path)
+            return f"unknown key {path[-1]!s}", _unknown_fix(path)
         case "missing":
-            mend = "add it; a list of texts will do" if name == "prompts" else f"add {path[-1]}:"
-            return f"{name} is missing", mend
+            fix = "add it, with a list of texts" if name == "prompts" else f"add {path[-1]}:"
+            return f"{name} is missing", fix
         case "too_short":
             return f"{name} is empty", "write at least one"
         case "string_type" | "dict_type" | "list_type" | "model_type" | "model_attributes_type" | "bool_type":
             kind = detail["type"].split("_")[0]
-            return f"{name} is {shown(value)}", _KIND_MENDS[kind]
+            must, fix = _KINDS[kind]
+            return f"{name} must be {must}, not {shown(value)}", fix
         case "greater_than_equal":
             return f"{name} can't be {shown(value)}", f"write {context['ge']} or more"
     message = detail["msg"][:1].lower() + detail["msg"][1:]
     return f"{name}: {message} (got {shown(value)})", ""
 
 
-_KIND_MENDS = {
-    "string": "write a text, in quotes if it looks like something else",
-    "dict": "write name: value pairs",
-    "model": "write name: value pairs",
-    "list": "write a list: [a, b], or a line with - for each",
-    "bool": "write true or false",
+_KINDS = {
+    "string": ("a text", "write it in quotes if it looks like something else"),
+    "dict": ("a mapping", "write name: value pairs"),
+    "model": ("a mapping", "write name: value pairs"),
+    "list": ("a list", "write [a, b], or a line with - for each"),
+    "bool": ("true or false", "write one of them, without quotes"),
 }
 
 
-def _unknown_mend(path: list[int | str]) -> str:
+def _unknown_fix(path: list[int | str]) -> str:
     word = str(path[-1])
     if len(path) > 1:
         return did_you_mean(word, _WORDS[str(path[0])].model_fields if str(path[0]) in _WORDS else ())

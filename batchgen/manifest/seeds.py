@@ -11,19 +11,19 @@ SEEDS = 2**31  # 0…2147483647
 
 
 class TakesError(ValueError):
-    """Takes and seeds don't fit together: the `field` at fault, and how to `mend` it."""
+    """Takes and seeds don't fit together: the `field` at fault, and how to `fix` it."""
 
-    def __init__(self, field: str, what: str, mend: str) -> None:
+    def __init__(self, field: str, what: str, fix: str) -> None:
         super().__init__(what)
         self.field = field
         self.what = what
-        self.mend = mend
+        self.fix = fix
 
 
 def derive_seed(prompt: str, take: int) -> int:
     """Return a seed (0…2147483647) that depends on the final prompt and the take alone.
 
-    Not on size or duration, so that a draft and its final share it; not on the place in the manifest.
+    Not on size or duration, so that a draft and its final share it; not on the position in the manifest.
     """
     digest = hashlib.sha256(f"{take}\n{prompt}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % SEEDS
@@ -33,7 +33,7 @@ def seeds_of(prompt: str, takes: object = None, seed: object = None, seeds: obje
     """Return the seed of each take, in order; -1 or none is derived.
 
     Raises:
-        TakesError: one of them can't be read, they contradict each other, or two takes have one seed.
+        TakesError: a value can't be read, the values contradict each other, or two takes have one seed.
     """
     count = _count(takes)
     given = _listed(seeds)
@@ -42,12 +42,14 @@ def seeds_of(prompt: str, takes: object = None, seed: object = None, seeds: obje
     else:
         one = -1 if seed is None else _seed("seed", seed)
         if one != -1 and (count or 1) > 1:
-            raise TakesError("seed", f"one seed for {count} takes", "write seeds: [...] or drop seed")
+            raise TakesError("seed", f"one seed for {count} takes", "write seeds: [...] or remove seed")
         given = [one] * (count or 1)
     final = _derived(prompt, given)
     if len(set(final)) < len(final):
         twice = next(value for value in final if final.count(value) > 1)
-        raise TakesError("seeds", f"seed {twice} is there twice: two takes would be one", "drop one of them")
+        raise TakesError(
+            "seeds", f"seed {twice} is given twice, so two takes would be the same clip", "remove one of them"
+        )
     return final
 
 
@@ -79,22 +81,22 @@ def _listed(seeds: object) -> list[int] | None:
         return None
     values = re.split(r"[\s,;]+", seeds.strip(" []")) if isinstance(seeds, str) else seeds
     if not isinstance(values, Sequence) or not 1 <= len(values) <= MAX_TAKES:
-        raise TakesError("seeds", "seeds is no list of seeds", f"write seeds: [1, 2, 3], at most {MAX_TAKES}")
+        raise TakesError("seeds", "seeds is not a list of seeds", f"write seeds: [1, 2, 3], at most {MAX_TAKES}")
     return [_seed("seeds", value) for value in values]
 
 
 def _agree(count: int | None, seed: object, length: int) -> None:
     if seed is not None:
-        raise TakesError("seed", "both seed and seeds are given", "drop one of them")
+        raise TakesError("seed", "both seed and seeds are given", "remove one of them")
     if count not in (None, length):
-        raise TakesError("takes", f"takes is {count}, and there are {length} seeds", "drop takes")
+        raise TakesError("takes", f"takes is {count}, and there are {length} seeds", "remove takes")
 
 
 def _seed(field: str, value: object) -> int:
     number = _whole(value)
     if number is None or not -1 <= number < SEEDS:
-        mend = f"write 0…{SEEDS - 1}, or -1 for one of its own"
-        raise TakesError(field, f"a seed can't be {str(value)[:40]!r}", mend)
+        fix = f"write 0…{SEEDS - 1}, or -1 for a derived one"
+        raise TakesError(field, f"a seed can't be {str(value)[:40]!r}", fix)
     return number
 
 

@@ -16,7 +16,7 @@ from batchgen.manifest.files import is_key_name
 MAX_BYTES = 256_000_000
 MAX_COLUMNS = 1_000
 KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt")
-#: Columns that say something about the clip and are no parameters.
+#: Columns that say something about the clip but are no parameters.
 ROW_WORDS = ("id", "prompt", "takes", "seed", "seeds", "priority", "vars", "extra")
 
 
@@ -31,7 +31,7 @@ def read_rows(name: str, file: str, text: str, known: frozenset[str], faults: Fa
     """Yield the rows of a prompt file in order; lines that can't be read are noted and left out.
 
     Args:
-        name: the file's name; its ending says what it is.
+        name: the file's name; its extension says what it is.
         file: how messages name it.
         text: all of it, decoded.
         known: parameters of the model; other columns are variables.
@@ -44,7 +44,7 @@ def read_rows(name: str, file: str, text: str, known: frozenset[str], faults: Fa
         return _json_lines(file, text, faults)
     if kind in KINDS:
         return _table(file, text, kind == ".tsv", known | set(ROW_WORDS), faults)
-    faults.error(Position(file), "the ending does not say what this file is", "name it " + ", ".join(KINDS))
+    faults.error(Position(file), "the extension does not say what this file is", "name it " + ", ".join(KINDS))
     return iter(())
 
 
@@ -72,31 +72,31 @@ def _json_lines(file: str, text: str, faults: FaultList) -> Iterator[Row]:
             if isinstance(values, dict):
                 yield Row(values, place)
             else:
-                faults.error(place, "this line is no JSON object", 'write {"prompt": "…"}')
+                faults.error(place, "this line is not a JSON object", 'write {"prompt": "…"}')
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValueError("a key stands here twice")
+        raise ValueError("a key appears twice")
     key = next((name for name in values if is_key_name(name)), None)
     if key is not None:
-        raise ValueError("it holds an API key, which has no place here")
+        raise ValueError("it holds an API key, which must not be here")
     return values
 
 
 def _table(file: str, text: str, tabs: bool, known: frozenset[str], faults: FaultList) -> Iterator[Row]:
     # Excel writes and reads `sep=;` as a first line of its own.
     first = text.split("\n", 1)[0].strip()
-    told = first[4:5] if first.lower().startswith("sep=") else ""
-    delimiter = "\t" if tabs else told or _delimiter(first)
+    stated = first[4:5] if first.lower().startswith("sep=") else ""
+    delimiter = "\t" if tabs else stated or _delimiter(first)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     try:
         start = 1
         for cells in reader:
             place, start = Position(file, start, 1), reader.line_num + 1
-            if not any(cell.strip() for cell in cells) or (told and place.line == 1):
+            if not any(cell.strip() for cell in cells) or (stated and place.line == 1):
                 continue
             if header is None:
                 if len(cells) > MAX_COLUMNS:
@@ -118,21 +118,21 @@ def _table(file: str, text: str, tabs: bool, known: frozenset[str], faults: Faul
 
 
 def _delimiter(header: str) -> str:
-    """Return what parts the header's cells: Excel writes `;` where the comma is the decimal point."""
+    """Return the character between the header's cells: Excel writes `;` where the comma is the decimal point."""
     return max(",;\t", key=header.count)
 
 
 def _header(cells: list[str], place: Position, known: frozenset[str], faults: FaultList) -> list[str]:
-    """Return the columns' names; known words are known in any case ("Negative Prompt")."""
+    """Return the columns' names; known names are recognised in any spelling ("Negative Prompt")."""
     names: list[str] = []
     for cell in cells:
         name = cell.strip()
         word = name.lower().replace(" ", "_")
         name = word if word in known else name
         if name and name in names:
-            faults.error(place, f"the column {name} is there twice", "rename one of them")
+            faults.error(place, f"the column {name} appears twice", "rename one of them")
         if is_key_name(name):
-            faults.error(place, "an API key has no place in a prompt file", "take the column out")
+            faults.error(place, "an API key must not be in a prompt file", "remove the column")
         near = difflib.get_close_matches(word, known, n=1, cutoff=0.8)
         if name and name not in known and near:
             what = f"the column {redact(name)!r} is read as a variable"

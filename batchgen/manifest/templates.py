@@ -1,7 +1,7 @@
-"""`{{ }}` in texts: Jinja2's expressions, sandboxed, strict, and bounded.
+"""`{{ }}` in texts: Jinja2's expressions, sandboxed, strict, and limited.
 
-A prompt needs values, filters, `if`, and now and then a `for`; it needs nothing that could hang the plan
-or answer differently tomorrow. So only that part of Jinja2 is let through, and each text is compiled once.
+A prompt needs values, filters, `if`, and sometimes a `for`. It needs nothing that could hang the plan or give another
+text tomorrow. So only that part of Jinja2 is allowed, and each text is compiled once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _NODES = (
 
 
 _SLOT = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
-#: What Jinja2, or the Python that it makes of a text, meets in odd ones besides its own errors.
+#: What odd texts raise in Jinja2, or in the Python that it makes of them, besides its own errors.
 _ODD = (
     *(TypeError, ValueError, ArithmeticError, LookupError, AttributeError, NameError),
     *(SyntaxError, MemoryError, RecursionError),
@@ -49,16 +49,16 @@ _CONSTANTS = ("true", "false", "none", "True", "False", "None")
 
 
 class TextError(Exception):
-    """A text can't be filled in: `what`, and how to `mend` it."""
+    """A text can't be filled in: `what`, and how to `fix` it."""
 
-    def __init__(self, what: str, mend: str = "") -> None:
+    def __init__(self, what: str, fix: str = "") -> None:
         super().__init__(what)
         self.what = what
-        self.mend = mend
+        self.fix = fix
 
 
 def is_template(text: object) -> bool:
-    """Tell whether a value is a text with something to fill in."""
+    """Say whether a value is a text with something to fill in."""
     return isinstance(text, str) and ("{{" in text or "{%" in text)
 
 
@@ -73,7 +73,7 @@ class Templates:
         """Return the text with its variables filled in; a text without `{{` or `{%` as it is.
 
         Raises:
-            TextError: bad syntax, an unknown variable, or more work than a text may make.
+            TextError: bad syntax, an unknown variable, or a limit passed.
         """
         if not is_template(text):
             return text
@@ -92,7 +92,7 @@ class Templates:
             raise TextError(f"{shown(text)}: {type(error).__name__}: {error}", _known(values)) from error
 
     def names(self, text: str) -> frozenset[str]:
-        """Return the variables that a text asks for; none if it is not sound."""
+        """Return the variables that a text uses; none if it can't be parsed."""
         try:
             return frozenset(meta.find_undeclared_variables(self._environment.parse(text)))
         except (TemplateError, *_ODD):
@@ -105,7 +105,7 @@ class Templates:
                 self._compiled.clear()
             found = self._compiled[text] = self._parsed(text)
         if isinstance(found, TextError):
-            raise TextError(found.what, found.mend)
+            raise TextError(found.what, found.fix)
         return found
 
     def _parsed(self, text: str) -> Template | TextError:
@@ -116,19 +116,19 @@ class Templates:
             _check(tree, loops=0)
             return self._environment.from_string(tree)
         except TextError as error:
-            return TextError(f"{shown(text)}: {error.what}", error.mend)
+            return TextError(f"{shown(text)}: {error.what}", error.fix)
         except TemplateError as error:
             line = f" (line {error.lineno} of the text)" if isinstance(error, TemplateSyntaxError) else ""
             what = f"{shown(text)}: {error.message or error}{line}"
             return TextError(what, "write {{ name }}, or {{ '{{' }} for a brace")
         except (RecursionError, SyntaxError, MemoryError):
-            return TextError(f"{shown(text)}: nested too deep", "write it more simply")
+            return TextError(f"{shown(text)}: nested too deeply", "write it more simply")
         except _ODD as error:
             return TextError(f"{shown(text)}: {error}", "write it more simply")
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, with its operators bounded and only what answers alike every time."""
+    """Jinja2's sandbox with limited operators, and only filters that always give the same result."""
 
     intercepted_binops = frozenset({"*", "%"})
 
@@ -141,21 +141,21 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.globals = {"range": _range}
 
     def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
-        """Refuse to multiply texts and lists, and to format with %: both make as much text as they are told."""
+        """Refuse to multiply texts and lists, and to format with %: both can make a text of any length."""
         if not all(isinstance(side, (int, float)) for side in (left, right)):
             raise SecurityError(f"{operator} works on numbers only")
         return super().call_binop(context, operator, left, right)
 
 
 def _check(node: nodes.Node, loops: int) -> None:
-    """Refuse what a text has no need of; `loops` counts the loops around the node."""
+    """Refuse what a text does not need; `loops` counts the loops around the node."""
     if not isinstance(node, _NODES):
-        raise TextError(f"{type(node).__name__.lower()} is not offered in texts", "use values, filters, if and for")
+        raise TextError(f"{type(node).__name__.lower()} is not supported in texts", "use values, filters, if and for")
     if isinstance(node, nodes.Call):
         _check_call(node)
     if isinstance(node, nodes.For):
         if loops or node.recursive:
-            raise TextError("a loop in a loop is not offered in texts", "use a matrix")
+            raise TextError("a loop in a loop is not supported in texts", "use a matrix")
         loops += 1
     for child in node.iter_child_nodes():
         _check(child, loops)
@@ -167,11 +167,11 @@ def _check_call(node: nodes.Call) -> None:
         isinstance(target, nodes.Getattr) and target.attr in _METHODS
     )
     if not allowed:
-        raise TextError("this call is not offered in texts", "calls offered: range, " + ", ".join(_METHODS))
+        raise TextError("this call is not supported in texts", "calls supported: range, " + ", ".join(_METHODS))
 
 
 def _slots_filled(text: str, values: Mapping[str, Any]) -> str | None:
-    """Fill in a text that has only bare `{{ name }}`s; None: it wants Jinja2, or Jinja2's error.
+    """Fill in a text that has only bare `{{ name }}`s; None: it needs Jinja2, or Jinja2's error message.
 
     A row of a table is a text of its own, and compiling one costs fifty times what this does.
     """
@@ -193,7 +193,7 @@ def _bounded(template: Template, values: Mapping[str, Any]) -> str:
         pieces.append(piece)
         length += len(piece)
         if length > MAX_OUTPUT:
-            raise SecurityError(f"it makes a text of over {MAX_OUTPUT} characters")
+            raise SecurityError(f"it would make a text of over {MAX_OUTPUT} characters")
     return "".join(pieces)
 
 
@@ -221,7 +221,7 @@ def _replace(value: object, old: str, new: str) -> str:
 
 
 def _round(value: float, precision: int = 0, method: str = "common") -> float:
-    """Round as Jinja2 does, to a place that a number can have: it raises ten to that power."""
+    """Round as Jinja2 does, with a limited precision: it computes ten to that power."""
     if not -_MAX_PLACES <= precision <= _MAX_PLACES:
         raise SecurityError(f"round takes {-_MAX_PLACES} to {_MAX_PLACES} places")
     return do_round(value, precision, method)  # type: ignore[arg-type] # it checks the method itself

@@ -1,8 +1,8 @@
-"""YAML text → plain values and the place of each, read as people expect.
+"""YAML text → plain values and the position of each, read as people expect.
 
 YAML 1.2 core scalars (`no`, `16:9`, `0123`, `0x10` and dates stay text), one document, no doubled keys,
-nothing dropped in silence. The C loader parses; the node tree is kept, so that a fault found much later
-can still say where it stands.
+nothing dropped silently. The C loader parses; the node tree is kept, so that a fault that is found later still has a
+position.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAX_DEPTH = 100
 _TOO_DEEP = f"lists and mappings are nested over {_MAX_DEPTH} deep"
 #: The parser keeps about a kilobyte for each value.
 _MAX_VALUES = 1_000_000
-#: So many brackets can be nested before the C parser's stack is in danger.
+#: More brackets than this may overflow the stack of the C parser when they are nested.
 _MAX_BRACKETS = 5_000
 _TAG = "tag:yaml.org,2002:"
 #: The YAML 1.2 core schema, less octal and hexadecimal numbers: `0123` and `0x10` are ids more often.
@@ -41,7 +41,7 @@ _CUT = re.compile(r"[ \t]+#(.?)")
 
 
 class Document:
-    """A YAML file as plain values (`data`), with the place of each (`place`)."""
+    """A YAML file as plain values (`data`), with the position of each (`place`)."""
 
     def __init__(self, file: str, text: str, root: yaml.Node | None) -> None:
         self.file = file
@@ -55,12 +55,12 @@ class Document:
         return self._root is None
 
     def read(self, faults: FaultList) -> None:
-        """Build `data` from the node tree, noting what a reader of the file would be surprised by."""
+        """Build `data` from the node tree, noting what would surprise a reader of the file."""
         if self._root is not None:
             self.data = _Builder(self, faults).build(self._root, ())
 
     def place(self, path: Sequence[str | int], *, key: bool = False) -> Position:
-        """Return where the value of this path stands, or its key; the nearest parent if it was not written."""
+        """Return the position of this path's value, or of its key; that of the nearest parent if it was not written."""
         node, found = self._root, self._root
         for step in path:
             pair = _step(node, step)
@@ -70,7 +70,7 @@ class Document:
         return self.at(found)
 
     def at(self, node: yaml.Node | None) -> Position:
-        """Return where a node stands."""
+        """Return the position of a node."""
         if node is None or node.start_mark is None:
             return Position(self.file)
         return Position(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
@@ -85,7 +85,7 @@ def _step(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node
 
 
 def load_yaml(file: str, text: str, faults: FaultList) -> Document:
-    """Parse a manifest's text; what is wrong with it is noted in `faults`, and `data` is None then."""
+    """Parse a manifest's text; its errors are noted in `faults`, and `data` is None then."""
     document = Document(file, text, _compose(file, text, faults))
     document.read(faults)
     return document
@@ -112,8 +112,8 @@ def _compose(file: str, text: str, faults: FaultList) -> yaml.Node | None:
         if "nesting depth" in str(error):  # newer parsers have a bound of their own
             faults.error(Position(file), _TOO_DEEP, "flatten them")
             return None
-        what, mend, line, column = explain(error, text)
-        faults.error(Position(file, line, column), what, mend)
+        what, fix, line, column = explain(error, text)
+        faults.error(Position(file, line, column), what, fix)
         return None
 
 
@@ -126,7 +126,7 @@ def _depth(text: str) -> int:
             if deepest > _MAX_DEPTH:
                 break
     except yaml.YAMLError:
-        return 0  # composing finds the same error, and tells it
+        return 0  # composing finds the same error, and notes it
     return deepest
 
 
@@ -152,11 +152,11 @@ def _loader() -> type[yaml.CSafeLoader]:
 
 
 class _TooManyError(Exception):
-    """The file has more values than memory should be spent on."""
+    """The file has more values than it may use memory for."""
 
 
 class _Builder:
-    """Turns the node tree into plain values, noting what a reader of the file would be surprised by."""
+    """Turns the node tree into plain values, noting what would surprise a reader of the file."""
 
     def __init__(self, document: Document, faults: FaultList) -> None:
         self.document = document
@@ -189,7 +189,7 @@ class _Builder:
             self._error(node, _TOO_DEEP, "flatten them")
             return False
         if id(node) in self.open:
-            self._error(node, "an anchor holds itself", "write the value out")
+            self._error(node, "an anchor contains itself", "write the value out")
             return False
         if self.repeated > _MAX_REPEATED:
             self._error(node, "aliases repeat too much", "write a matrix or vars instead")
@@ -198,7 +198,7 @@ class _Builder:
         if path[:1] == ("prompts",) and (aliased or self.document.text[start : start + 1] in ("&", "!")):
             self._error(
                 node,
-                "a prompt can't have an anchor (&), an alias (*) or a tag (!): YAML takes the word away",
+                "a prompt can't have an anchor (&), an alias (*) or a tag (!): YAML removes the word",
                 "quote the text, or write it after `prompt: >-` on a line of its own",
             )
         elif not node.tag.startswith(_TAG):
@@ -209,21 +209,21 @@ class _Builder:
         lines: dict[str, int] = {}
         for key, child in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                self._error(key, "a key must be a word", "quote the text, a value can't begin with { or [ unquoted")
+                self._error(key, "a key must be a text", "quote the text, a value can't begin with { or [ unquoted")
                 continue
             name = str(key.value)
             if name in lines:
-                self._error(key, f"{name} stands here twice, first on line {lines[name]}", "leave one of them")
+                self._error(key, f"{name} is written twice, first on line {lines[name]}", "keep one of them")
             if is_key_name(name):
-                self._error(key, "an API key has no place in a manifest", "set SEGMIND_API_KEY, or write it to .env")
+                self._error(key, "an API key must not be in a manifest", "set SEGMIND_API_KEY, or write it to .env")
             if name == "<<":
-                self._error(key, "merge keys (<<) are not read", "write shared parameters under defaults")
+                self._error(key, "merge keys (<<) are not supported", "write shared parameters under defaults")
             lines.setdefault(name, key.start_mark.line + 1)
             yield name, self.build(child, (*path, name))
 
     def _scalar(self, node: yaml.ScalarNode, path: tuple[str, ...]) -> str | float | bool | None:
         if not node.style:
-            self._tell_cut(node, path)
+            self._warn_of_comment(node, path)
         text: str = node.value
         match node.tag.removeprefix(_TAG):
             case "null":
@@ -236,7 +236,7 @@ class _Builder:
                 return _number(float, text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         return text
 
-    def _tell_cut(self, node: yaml.ScalarNode, path: tuple[str, ...]) -> None:
+    def _warn_of_comment(self, node: yaml.ScalarNode, path: tuple[str, ...]) -> None:
         """Warn when YAML took ` #4 …` for a comment and dropped it from a prompt."""
         cut = _CUT.match(self.document.text, node.end_mark.index)
         if cut is None:
@@ -249,8 +249,8 @@ class _Builder:
                 self.document.at(node), f"YAML drops {line[:40]!r} here, as a comment", "quote the text to keep it"
             )
 
-    def _error(self, node: yaml.Node, what: str, mend: str) -> None:
-        self.faults.error(self.document.at(node), what, mend)
+    def _error(self, node: yaml.Node, what: str, fix: str) -> None:
+        self.faults.error(self.document.at(node), what, fix)
 
 
 def _number(kind: type[int] | type[float], text: str) -> int | float | str:
@@ -265,11 +265,11 @@ _QUOTE = "quote the text, or write it after `prompt: >-` on a line of its own"
 _HINTS = (
     ("mapping values are not allowed", "a text with “: ” in it looks like a mapping", _QUOTE),
     ("did not find expected key", "a value can't begin with { or [ or a quote and go on after it", _QUOTE),
-    ("did not find expected '-'", "a line of a list does not begin with “- ”", "indent the lines of a list alike"),
+    ("did not find expected '-'", "this line is not indented as the list above it", "indent all lines of a list alike"),
     ("did not find expected ',' or", "a [ or { is not closed", "close it, or quote the text"),
     ("did not find expected node content", "a value is missing or begins with an odd character", _QUOTE),
-    ("character that cannot start any token", "a text can't begin with @ % ` or a tab", _QUOTE),
-    ("found a tab character", "a tab is used to indent", "indent with spaces"),
+    ("character that cannot start any token", "a text can't begin with @ % or `", _QUOTE),
+    ("found a tab character", "this line is indented with a tab", "indent with spaces"),
     ("undefined alias", "a text that begins with * is taken for an alias", _QUOTE),
     ("expected a single document", "there are several documents (---) in the file", "keep one of them"),
     ("unexpected end of stream", "a quote is not closed", "close it"),
@@ -279,16 +279,24 @@ _HINTS = (
 
 
 def explain(error: yaml.YAMLError, text: str) -> tuple[str, str, int, int]:
-    """Return (what, how to mend it, line, column) of a parser's error; line and column count from 1."""
+    """Return (what, how to fix it, line, column) of a parser's error; line and column count from 1."""
     position = getattr(error, "position", None)
     if isinstance(position, int):
         before = text[:position]
         line, column = before.count("\n") + 1, position - before.rfind("\n")
-        return "a control character stands here", "delete it", line, column
+        return "a control character is not allowed here", "delete it", line, column
     problem = " ".join(str(getattr(error, name, None) or "") for name in ("context", "problem")).strip()
     mark: Any = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
-    for sign, what, mend in _HINTS:
+    if "cannot start any token" in problem and "\t" in _indent(text, line):
+        return "this line is indented with a tab", "indent with spaces", line, column
+    for sign, what, fix in _HINTS:
         if sign in problem:
-            return f"{what} ({problem})", mend, line, column
+            return f"{what} ({problem})", fix, line, column
     return f"this is not YAML ({problem or 'unreadable'})", "check indentation, quotes and brackets", line, column
+
+
+def _indent(text: str, line: int) -> str:
+    """Return the blanks at the beginning of a line (from 1)."""
+    found = text.split("\n")[line - 1 : line]
+    return found[0][: len(found[0]) - len(found[0].lstrip())] if found else ""

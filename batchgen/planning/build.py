@@ -155,7 +155,7 @@ def _count(counted: _Counts, known: ClipSummary | None, estimate: int | None = N
     counted.estimates.append(estimate)
     if known is not None:
         counted.spent += known.spent
-        counted.reserved += known.held
+        counted.reserved += known.reserved
         counted.uncharged += known.uncharged
 
 

@@ -82,7 +82,7 @@ def reach(queue: Sequence[tuple[str, Quote]], budget: Budget, day: str) -> tuple
             return count, barrier
         cost = quote.each or 0
         for sums in (budget, today):
-            sums.add(price_class, spent=cost, clips=1, held=0, opened=0, unpriced=quote.each is None)
+            sums.add(price_class, spent=cost, clips=1, reserved=0, opened=0, unpriced=quote.each is None)
         if cost:
             budget.seen.setdefault(price_class, cost)
     return len(queue), None

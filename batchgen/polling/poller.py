@@ -22,7 +22,6 @@ from batchgen.polling.allowance import FOLLOW_EVERY_S, Allowance
 from batchgen.polling.schedule import SCOUTS, RunTimes, next_look
 from batchgen.providers.base import Completed, Gone, Outcome, Provider, Refused, Running
 from batchgen.ratelimit.base import Call, Pacer, Permit
-from batchgen.retention import RECORD_S
 from batchgen.retry import delay
 
 log = logging.getLogger("batchgen.polling.poller")
@@ -105,6 +104,7 @@ class Poller:
         probes: Probes | None = None,
     ) -> None:
         self._provider = provider
+        self._record_s = provider.capabilities.record_s
         self._pacer = pacer
         self._deadline_s = deadline_s
         self._wall = wall_clock
@@ -267,7 +267,7 @@ class Poller:
         """What one more turn is asked for: before submissions, if this one has ended or its record soon will."""
         if wait.completed is not None:
             return Call.COLLECT
-        return Call.HURRY if self._wall() - wait.submitted_at >= HURRY_PART * RECORD_S else Call.POLL
+        return Call.HURRY if self._wall() - wait.submitted_at >= HURRY_PART * self._record_s else Call.POLL
 
     async def _look(self, wait: Wait, permit: Permit) -> None:
         try:
@@ -349,7 +349,7 @@ class Poller:
         and a refusal as too many says nothing of the job.
         """
         age = self._wall() - wait.submitted_at
-        lives = age < RECORD_S
+        lives = age < self._record_s
         if age < self._deadline_s or isinstance(error, Unreachable) or (isinstance(error, RateLimited) and lives):
             return False
         wait.late_faults += 1

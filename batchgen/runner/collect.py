@@ -50,9 +50,9 @@ class Collector:
             self._learn(event, submitted_at, times, place, queued_s)
         elif isinstance(ended, Overdue):  # its place is free, and what made it late may be a queue
             self._tools.places.learn(None, self._age(clip), place.taken, seen_s=queued_s, generation=place.generation)
-        looks = self._tools.poller.looked(request.request_id)
+        polls = self._tools.poller.looked(request.request_id)
         if submitted_at >= self._tools.started_at:
-            event = replace(event, looks=looks)
+            event = replace(event, poll_count=polls)
         clip = await self._tools.ledger.record(clip, event)
         self._tools.settled(clip)
         return clip

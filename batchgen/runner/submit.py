@@ -26,8 +26,8 @@ from batchgen.runner.service_trouble import UNSURE_STOP, ServiceTrouble
 
 log = logging.getLogger("batchgen.submit")
 
-#: No submission while what is in flight is older than this: its record lives an hour (seconds).
-NEAR_THE_HOUR_S = 45 * 60.0
+#: No submission while what is in flight is older than this part of the time that its record lives.
+NEAR_THE_END = 0.75
 #: The namespace of idempotency keys.
 KEYS = uuid.uuid5(uuid.NAMESPACE_DNS, "batchgen")
 #: So many old requests may simply be stuck; more of them mean that the queue is too long.
@@ -214,8 +214,8 @@ class Submitter:
         return True
 
     def _too_old(self) -> bool:
-        """Tell whether what is in flight comes near the hour: one stuck job is no queue, many are."""
-        old, waiting = self._tools.poller.older_than(NEAR_THE_HOUR_S)
+        """Tell whether what is in flight comes near the end of its record: one stuck job is no queue, many are."""
+        old, waiting = self._tools.poller.older_than(NEAR_THE_END * self._tools.provider.capabilities.record_s)
         return old > STUCK and old * 4 >= waiting
 
     async def _params(self, clip: Clip) -> dict[str, Any]:

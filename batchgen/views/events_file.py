@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchgen.clip import Clip
-from batchgen.events import EVENTS, Event
+from batchgen.events import EVENTS, FILE_NAMES, Event
 from batchgen.money import exact_usd
 from batchgen.views.text import bare_urls, stamp_utc
 
 #: Fields that hold micro-dollars; they are written as dollars, under the name with "_usd".
 _MONEY = frozenset({"held", "cost", "spent", "reserved", "cap", "estimate"})
 _SECONDS_A_FLUSH = 1.0
-_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in EVENTS}
+_FIELDS = {
+    kind: tuple((field.name, FILE_NAMES.get(field.name, field.name)) for field in fields(kind)) for kind in EVENTS
+}
 _LABELS = {name: f"{name}_usd" for name in _MONEY}
 _JSON = json.JSONEncoder(ensure_ascii=False)
 
@@ -63,7 +65,7 @@ class EventsFile:
 
     def __call__(self, clip: Clip, event: Event) -> None:
         """Write an event of a clip; `clip` is as it is after it."""
-        own = {name: getattr(event, name) for name in _FIELDS[type(event)]}
+        own = {written: getattr(event, name) for name, written in _FIELDS[type(event)]}
         if clip.request_id and not own.get("request_id"):
             own["request_id"] = clip.request_id
         kind = type(event).__name__

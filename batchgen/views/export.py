@@ -71,7 +71,7 @@ def _of_request(request: Request, *, last: bool) -> Iterator[Value]:
     yield from (request.n, last, request.request_id, request.outcome, str(kind_of(request)))
     yield from (_time(request.intent_at), _time(request.submitted_at), _time(request.completed_at))
     yield from (request.queue_s, request.run_s)
-    yield from (_usd(request.estimate), _usd(request.cost), _usd(request.held))
+    yield from (_usd(request.estimate), _usd(request.cost), _usd(request.reserved))
 
 
 def _of_file(clip: Clip, *, last: bool) -> Iterator[Value]:

@@ -84,7 +84,7 @@ def _problem(clip: Clip, look: HistoryCheck | None) -> ClipProblem:
         clip.reason,
         clip.request_id,
         _submitted_at(clip),
-        clip.request.held if clip.request else 0,
+        clip.request.reserved if clip.request else 0,
         transient=clip.transient,
         forgotten=clip.state is State.FAILED and clip.forgotten,
         look=look if look and clip.request and look.sent_at == clip.request.intent_at else None,

@@ -24,7 +24,7 @@ def learned_of(ledger: Reader, now: float) -> Learned:
     """Collect it, as the next run would start with it."""
     origin, account = ledger.meta("origin") or "", ledger.meta("account") or ""
     known = Remembered() if origin == SANDBOX_ORIGIN else AccountMemory.of(origin, account, wall=lambda: now).known
-    totals, parts, made = ledger.run_times(MEMORY), ledger.run_parts(MEMORY), ledger.looks_made()
+    totals, parts, made = ledger.run_times(MEMORY), ledger.run_parts(MEMORY), ledger.poll_counts()
     per_s = float(ledger.meta("looks_per_s") or "inf")
     if known.rpm:
         per_s = min(per_s, HEADROOM * known.rpm / 60.0)

@@ -78,8 +78,8 @@ def event_text(clip: Clip, event: Event, *, whole_ids: bool = False) -> str:
     match event:
         case Submitted(request_id=text):
             return one_line(f"{head} (request {text if whole_ids or len(text) <= 12 else text[:4] + '…'})")
-        case SubmitStarted(held=held):
-            return one_line(f"{head} ({usd(held)} reserved)" if held else head)
+        case SubmitStarted(reserved=reserved):
+            return one_line(f"{head} ({usd(reserved)} reserved)" if reserved else head)
         case Generated(cost=cost):
             return one_line(f"{head} (cost {usd(cost)})")
         case Downloaded():

@@ -58,7 +58,7 @@ async def _live(ledger: SqliteLedger) -> None:
     clip: Clip = ledger.clip(1)
     now = ledger.now() - 86_400.0
     for event in (
-        SubmitStarted(now, held=2 * COST, estimate=COST),
+        SubmitStarted(now, reserved=2 * COST, estimate=COST),
         Submitted("job-old-1", now + 0.01),
         # As short as the local service's: else the next run waits for as long as it has learned that a clip takes.
         Generated("http://127.0.0.1:9/files/old.mp4", now + 0.02, COST, 3_000_000, 0.0, 0.01),

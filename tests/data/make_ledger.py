@@ -56,13 +56,13 @@ def lives(now: Callable[[], float]) -> list[list[Event]]:
     """What happened to each of the clips, in the order of their numbers."""
 
     def started() -> Event:
-        return SubmitStarted(now(), held=2 * COST, estimate=COST)
+        return SubmitStarted(now(), reserved=2 * COST, estimate=COST)
 
     def accepted(n: int) -> Event:
         return Submitted(f"00000000-0000-4000-8000-{n:012d}", now())
 
     def made(n: int) -> Event:
-        return Generated(f"https://cdn.segmind.com/out/{n}.mp4", now(), COST, 3_000_000, 4.0, 200.0, looks=3)
+        return Generated(f"https://cdn.segmind.com/out/{n}.mp4", now(), COST, 3_000_000, 4.0, 200.0, poll_count=3)
 
     return [
         [started(), accepted(0), made(0), Downloaded("courier-0_1.mp4", 3_000_000, "a" * 64)],
@@ -74,7 +74,7 @@ def lives(now: Callable[[], float]) -> list[list[Event]]:
         [started(), Blocked("the prompt was blocked by content moderation")],
         [started(), accepted(7), Lost("its record is gone and the history has no answer")],
         [started(), SubmitDeferred("429: too many requests")],
-        [started(), accepted(9), FailedForNow("an internal error", looks=1), started(), accepted(109)],
+        [started(), accepted(9), FailedForNow("an internal error", poll_count=1), started(), accepted(109)],
         [started()],
         [],
         [started(), AnswerLost("reset"), Forgotten("given up")],

@@ -51,7 +51,9 @@ class Books:
         if life is not None and not life.killed:
             live = life.tools.ledger
             assert live.live_totals.counts == totals.counts
-            assert {price_class: held for price_class, held in live.money.held.items() if held} == money.held
+            assert {
+                price_class: held for price_class, held in live.money.reserved_by_class.items() if held
+            } == money.reserved_by_class
             assert (live.money.spent, live.money.seen) == (money.spent, money.seen)
             assert {price_class: n for price_class, n in live.money.open.items() if n} == money.open
 

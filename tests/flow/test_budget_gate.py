@@ -83,7 +83,7 @@ class Books:
             return
         size = "832*480" if "832*480" in clip.wanted.params else "1280*720"
         key = (clip.row, request.n)
-        line = Line(_day(request.intent_at), size, request.held, request.cost, request.outcome not in FREE)
+        line = Line(_day(request.intent_at), size, request.reserved, request.cost, request.outcome not in FREE)
         before, self.lines[key] = self.lines.get(key), line
         if isinstance(event, SubmitStarted):
             self.submissions += 1

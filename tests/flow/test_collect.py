@@ -41,8 +41,8 @@ def test_the_looks_at_a_request_are_written_with_its_end(tmp_path: Path) -> None
     batch = Batch(tmp_path, 6, provider=provider)
     batch.live()
     with closing(Reader(batch.folder)) as reader:
-        ((looks, clips),) = reader.looks_made().values()
-        by_request = {clip.request_id: clip.request.looks for clip, _ in reader.requests() if clip.request}
+        ((looks, clips),) = reader.poll_counts().values()
+        by_request = {clip.request_id: clip.request.poll_count for clip, _ in reader.requests() if clip.request}
     assert (looks, clips) == (provider.status_calls.total(), 5)
     assert by_request == provider.status_calls
 

@@ -235,7 +235,7 @@ def test_intent_id_and_link_are_on_disk_before_the_step_that_needs_them(ram: Pat
         clip = on_disk()[identity(params)]
         assert clip.state is State.SUBMITTING
         assert clip.request
-        assert clip.request.held > 0
+        assert clip.request.reserved > 0
         return "ok"
 
     def at_poll(job: Job | None) -> str:

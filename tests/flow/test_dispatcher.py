@@ -13,7 +13,7 @@ from batch import Batch, Limits, check
 from fakes import COST, FakeDownloads, FakeProvider, first, wanted
 
 from batchgen.clip import State
-from batchgen.runner.submit import NEAR_THE_HOUR_S
+from batchgen.runner.submit import NEAR_THE_END
 from batchgen.selection import Selection
 
 
@@ -139,7 +139,7 @@ def test_submissions_pause_while_the_queue_comes_near_the_hour(tmp_path: Path) -
     batch = Batch(tmp_path, 20, provider=provider, limits=Limits(in_flight=10, deadline_s=3500.0, expect_s=3000.0))
     life = batch.live()
     at = [when for when, _ in provider.posts]
-    assert not [when for when in at if NEAR_THE_HOUR_S + 2 < when < 3000]
+    assert not [when for when in at if NEAR_THE_END * 3600.0 + 2 < when < 3000]
     assert batch.states() == [State.DONE] * 20
     check(batch, life)
 

@@ -32,7 +32,7 @@ def cut_off(folder: Path, ages: list[float], *, rpm: float, pending: int = 0) ->
         for n, age in enumerate(ages):
             at = EPOCH + NOW - age
             batch.provider.jobs[f"r{n}"] = Job(f"r{n}", MODEL, json.loads(clips[n].params), at, at, at + 5 * MINUTE)
-            clip = await ledger.record(ledger.clip(n + 1), SubmitStarted(at, held=2 * COST))
+            clip = await ledger.record(ledger.clip(n + 1), SubmitStarted(at, reserved=2 * COST))
             await ledger.record(clip, Submitted(f"r{n}", at))
         await ledger.settle()
 
@@ -126,7 +126,7 @@ def test_the_looks_of_a_wait_that_a_killed_run_had_begun_are_not_known(tmp_path:
     """It may have looked any number of times: to count this run's alone would make its clips look cheap."""
     batch = cut_off(tmp_path, [MINUTE, MINUTE], rpm=60.0, pending=3)
     batch.live()
-    looks = [clip.request.looks for clip in batch.clips().values() if clip.request]
+    looks = [clip.request.poll_count for clip in batch.clips().values() if clip.request]
     assert looks[:2] == [None, None]
     assert all(looks[2:])
     assert len(looks) == 5

@@ -33,7 +33,7 @@ def wanted(n: int) -> Wanted:
 def life(n: int) -> list[Event]:
     """What happens to a clip, in order."""
     return [
-        SubmitStarted(10.0, held=1_250_000),
+        SubmitStarted(10.0, reserved=1_250_000),
         Submitted(f"id-{n}", 11.0),
         Generated(f"https://files.example/{n}.mp4", 70.0, 625_000, 9, 1.0, 59.0),
         Downloaded(f"shot{n}_1.mp4", 3, "ab", "", 5.0),
@@ -65,7 +65,7 @@ async def spill(ledger: SqliteLedger, clips: int) -> None:
     """Let the ledger fail while submissions are on their way."""
     begun = []
     for row in range(clips + 1, clips + SPILLED + 1):
-        begun.append(await ledger.record(ledger.clip(row), SubmitStarted(10.0, held=1)))
+        begun.append(await ledger.record(ledger.clip(row), SubmitStarted(10.0, reserved=1)))
         tell(f"ACK {begun[-1].wanted.name} SubmitStarted")
     await ledger.settle()
     ledger._commits.broken = "no room"

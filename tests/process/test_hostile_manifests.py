@@ -30,7 +30,7 @@ import os, resource, signal, sys
 from pathlib import Path
 from batchgen.errors import ManifestError
 from batchgen.manifest import load
-from batchgen.manifest import templates, walk  # what is imported late counts for no case
+from batchgen.manifest import loader, templates  # what is imported late counts for no case
 
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 for name in sys.argv[1:]:

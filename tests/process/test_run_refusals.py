@@ -51,7 +51,7 @@ def test_a_person_is_asked_with_count_price_and_time(
 
 
 def test_all_faults_of_a_manifest_are_told_at_once_with_their_places(api: FakeApi, desk: Desk) -> None:
-    """`file:line:column: what: how to mend it`, exit 2, no traceback, no folder."""
+    """`file:line:column: what: how to fix it`, exit 2, no traceback, no folder."""
     (desk.folder / "night.yaml").write_text("defaults:\n  duration: 7\n  sise: 832*480\nprompts:\n  - '{{ nobody }}'\n")
     ended = refused(desk.run(), 2)
     assert {int(line) for line in re.findall(r"night\.yaml:(\d+):\d+: ", ended.said)} >= {2, 3, 5}

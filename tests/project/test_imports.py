@@ -68,7 +68,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "polling": "",
         "polling.allowance": "polling.schedule ratelimit.base",
         "polling.belief": "",
-        "polling.poller": ("errors polling.allowance polling.schedule providers.base ratelimit.base retention retry"),
+        "polling.poller": ("errors polling.allowance polling.schedule providers.base ratelimit.base retry"),
         "polling.schedule": "polling.belief",
         "providers": "",
         "providers.base": "",

@@ -33,7 +33,7 @@ from batchgen.events import (
 from batchgen.states import NEXT, advance
 
 SAMPLES: dict[type[Event], Event] = {
-    SubmitStarted: SubmitStarted(at=10.0, held=1_250_000),
+    SubmitStarted: SubmitStarted(at=10.0, reserved=1_250_000),
     Submitted: Submitted("r1", at=10.0),
     SubmitDeferred: SubmitDeferred("429"),
     AnswerLost: AnswerLost("reset"),
@@ -130,11 +130,11 @@ def test_the_intent_holds_the_price_and_an_answer_frees_it_when_it_was_free() ->
     """What was refused costs nothing, so it must not fill the budget."""
     clip = life(SAMPLES[SubmitStarted])
     assert clip.request
-    assert clip.request.held == 1_250_000
+    assert clip.request.reserved == 1_250_000
     for event in (SAMPLES[SubmitDeferred], SAMPLES[Failed], SAMPLES[Blocked]):
         request = advance(clip, event).request
         assert request
-        assert request.held == 0
+        assert request.reserved == 0
 
 
 def test_doubt_keeps_the_reservation() -> None:
@@ -142,7 +142,7 @@ def test_doubt_keeps_the_reservation() -> None:
     for last in (SAMPLES[AnswerLost], SAMPLES[Submitted]):
         request = life(SAMPLES[SubmitStarted], last).request
         assert request
-        assert request.held == 1_250_000
+        assert request.reserved == 1_250_000
 
 
 def test_an_unknown_cost_keeps_the_reservation_and_a_known_one_replaces_it() -> None:
@@ -152,8 +152,8 @@ def test_an_unknown_cost_keeps_the_reservation_and_a_known_one_replaces_it() -> 
     known = advance(start, Generated("u", 70.0, cost=5)).request
     assert unknown
     assert known
-    assert (unknown.cost, unknown.held) == (None, 1_250_000)
-    assert (known.cost, known.held) == (5, 0)
+    assert (unknown.cost, unknown.reserved) == (None, 1_250_000)
+    assert (known.cost, known.reserved) == (5, 0)
 
 
 def test_a_renewed_link_keeps_what_was_known() -> None:
@@ -162,7 +162,7 @@ def test_a_renewed_link_keeps_what_was_known() -> None:
     request = advance(clip, Generated("https://files.example/new", at=99.0)).request
     assert request
     assert (request.url, request.cost, request.completed_at) == ("https://files.example/new", 625_000, 70.0)
-    assert (request.queue_s, request.run_s, request.held) == (1.0, 59.0, 0)
+    assert (request.queue_s, request.run_s, request.reserved) == (1.0, 59.0, 0)
 
 
 @pytest.mark.parametrize("kind", [Generated, Failed, Blocked, FailedForNow, Lost])
@@ -170,19 +170,19 @@ def test_the_end_of_a_wait_tells_its_looks(kind: type[Event]) -> None:
     """However it ends."""
     start = life(SAMPLES[SubmitStarted], SAMPLES[Submitted])
     assert start.request
-    assert start.request.looks is None
-    ended = advance(start, replace(SAMPLES[kind], looks=3))  # type: ignore[arg-type]
+    assert start.request.poll_count is None
+    ended = advance(start, replace(SAMPLES[kind], poll_count=3))  # type: ignore[arg-type]
     assert ended.request
-    assert ended.request.looks == 3
+    assert ended.request.poll_count == 3
 
 
 @pytest.mark.parametrize("later", [Generated, Lost])
 def test_what_comes_after_the_end_of_a_wait_takes_no_looks_away(later: type[Event]) -> None:
     """A renewed link, or a file that can't be fetched."""
-    made = replace(SAMPLES[Generated], looks=3)  # type: ignore[arg-type]
+    made = replace(SAMPLES[Generated], poll_count=3)  # type: ignore[arg-type]
     request = advance(life(SAMPLES[SubmitStarted], SAMPLES[Submitted], made), SAMPLES[later]).request
     assert request
-    assert request.looks == 3
+    assert request.poll_count == 3
 
 
 def test_only_accepted_or_doubtful_requests_are_attempts() -> None:
@@ -215,15 +215,15 @@ def test_release_frees_money_only_when_the_history_proved_the_absence() -> None:
     kept, freed = advance(clip, Released("word")).request, advance(clip, Released("absent", absent=True)).request
     assert kept
     assert freed
-    assert (kept.held, kept.outcome) == (1_250_000, "unsure")
-    assert (freed.held, freed.outcome) == (0, "absent")
+    assert (kept.reserved, kept.outcome) == (1_250_000, "unsure")
+    assert (freed.reserved, freed.outcome) == (0, "absent")
 
 
 def test_a_forgotten_clip_keeps_its_reservation() -> None:
     """The user gives the clip up, but the provider may have charged for it."""
     request = advance(life(SAMPLES[SubmitStarted], SAMPLES[AnswerLost]), SAMPLES[Forgotten]).request
     assert request
-    assert (request.held, request.outcome) == (1_250_000, "forgotten")
+    assert (request.reserved, request.outcome) == (1_250_000, "forgotten")
 
 
 def test_a_missing_file_forgets_the_file_and_nothing_else() -> None:
@@ -245,7 +245,7 @@ def test_any_life_keeps_the_money_straight(events: list[Event]) -> None:
             continue
         request = clip.request
         if request is not None:
-            assert request.held == 0 or request.cost is None
+            assert request.reserved == 0 or request.cost is None
             assert request.n in (clip.attempts, clip.attempts + 1)
         assert clip.state is not State.DONE or clip.file
         assert clip.state is not State.GENERATING or (request and request.request_id)

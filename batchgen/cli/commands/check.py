@@ -50,6 +50,6 @@ def check(manifest: str, *, as_json: bool) -> None:
 
 def _faults(faults: list[Fault]) -> list[dict[str, Any]]:
     return [
-        {"file": fault.file, "line": fault.line, "column": fault.column, "what": fault.what, "mend": fault.mend}
+        {"file": fault.file, "line": fault.line, "column": fault.column, "what": fault.what, "mend": fault.fix}
         for fault in faults
     ]

@@ -37,7 +37,7 @@ def forget(
     try:
         ledger.recover()  # what a killed run was submitting is unconfirmed, too
         chosen = retakes.in_doubt(ledger.clips(), clips)
-        reserved = sum(clip.request.held for clip in chosen if clip.request)
+        reserved = sum(clip.request.reserved for clip in chosen if clip.request)
         if not (yes or is_sandbox(ledger)):
             output.agree(
                 f"{plural(len(chosen), 'clip')} may have been paid for; {usd(reserved)} stays reserved in the bill",
@@ -57,7 +57,7 @@ def forget(
             "clip": clip.wanted.name,
             "was": str(clip.state),
             "request_id": clip.request_id,
-            "reserved_usd": dollars(clip.request.held if clip.request else 0),
+            "reserved_usd": dollars(clip.request.reserved if clip.request else 0),
         }
         for clip in chosen
     ]

@@ -94,7 +94,7 @@ def _row(doubt: Doubt, state: State) -> dict[str, Any]:
         "note": bare_urls(one_line(doubt.note)),
         "request_id": clip.request_id or (doubt.row.request_id if doubt.row else None),
         "sent_at": stamp_utc(request.submitted_at or request.intent_at) if request else None,
-        "reserved_usd": dollars(request.held if request else 0),
+        "reserved_usd": dollars(request.reserved if request else 0),
         "reason": bare_urls(one_line(clip.reason)),
         "looked": look_object(doubt.look),
     }

@@ -16,6 +16,7 @@ from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import IllegalEventError
 from batchgen.events import (
     EVENTS,
+    FILE_NAMES,
     AnswerLost,
     Downloaded,
     Event,
@@ -33,6 +34,7 @@ from batchgen.states import NEXT, advance
 
 HOLE = "what happened here was lost with the ledger"
 _KINDS = {kind.__name__: kind for kind in EVENTS}
+_OURS = {written: name for name, written in FILE_NAMES.items()}
 _WANTED = {each.name for each in fields(Wanted)}
 
 
@@ -99,7 +101,7 @@ def event_of(name: object, detail: object) -> Event | None:
     if kind is None or not isinstance(detail, dict):
         return None
     try:
-        return kind(**detail)
+        return kind(**{_OURS.get(str(name), str(name)): value for name, value in detail.items()})
     except TypeError:
         return None
 

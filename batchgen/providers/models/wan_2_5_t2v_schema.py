@@ -13,8 +13,8 @@ from batchgen.providers.models.wan_2_5_t2v import DURATIONS, SEED_MAX, SIZES
 _TEMPLATE = {"type": "string", "pattern": r"\{[\{%]"}
 
 
-def _fault(what: str, mend: str) -> PydanticCustomError:
-    return PydanticCustomError("batchgen", "{what}", {"what": what, "mend": mend})
+def _fault(what: str, fix: str) -> PydanticCustomError:
+    return PydanticCustomError("batchgen", "{what}", {"what": what, "fix": fix})
 
 
 def _size(value: object) -> object:

@@ -46,8 +46,8 @@ def at(hours: float) -> float:
     return NOON + hours * 3600
 
 
-def start(hours: float = 0, held: int = 1_250_000, estimate: int | None = 625_000) -> SubmitStarted:
-    return SubmitStarted(at(hours), held=held, estimate=estimate)
+def start(hours: float = 0, reserved: int = 1_250_000, estimate: int | None = 625_000) -> SubmitStarted:
+    return SubmitStarted(at(hours), reserved=reserved, estimate=estimate)
 
 
 def done(cost: int | None, hours: float = 0) -> list[Event]:
@@ -65,7 +65,7 @@ NIGHT: list[list[Event]] = [
     [start(2), AnswerLost("reset"), Forgotten("given up")],
     [start(), Submitted("r", at(0)), Lost("gone"), Released("again"), start(20), *done(625_000, 20)],
     [start(), Submitted("r", at(0)), Lost("no file", cost=700_000)],
-    [start(held=0, estimate=None), *done(None)],
+    [start(reserved=0, estimate=None), *done(None)],
     [start(3), Submitted("r", at(3))],
     [start(), Failed("422"), Retried()],
 ]
@@ -147,7 +147,7 @@ request_of = st.builds(
     Request,
     n=st.integers(1, 4),
     intent_at=st.floats(0, 2e9),
-    held=st.integers(0, 2_000_000),
+    reserved=st.integers(0, 2_000_000),
     cost=amounts,
     estimate=amounts,
     outcome=st.sampled_from(["open", "refused", "failed", "charged", "unsure", "lost", "absent", "forgotten"]),
@@ -188,7 +188,7 @@ def test_what_is_not_known_is_counted_and_never_0(clip: Clip) -> None:
     line.add(clip, clip.request)
     kind = kind_of(clip.request)
     settled = kind in (Kind.CHARGED, Kind.FREE, Kind.REFUSED)
-    assert line.unknown == (not settled and not clip.request.held)
+    assert line.unknown == (not settled and not clip.request.reserved)
 
 
 # --- as it is read --------------------------------------------------------------------------------------------

@@ -193,8 +193,8 @@ def _start(wall: Budget, requests: list[Entry], day: str) -> None:
     requests.append(held(price, day))
     wall.move("g", NO_ENTRY, requests[-1])
     for cap, counted in ((caps.usd, requests), (caps.usd_per_day, [each for each in requests if each.day == day])):
-        worst = sum(max(each.held, wall.seen.get("g", 0)) if each.open else each.cost or 0 for each in counted)
-        assert cap is None or sum(each.held + (each.cost or 0) for each in counted) <= worst <= cap
+        worst = sum(max(each.reserved, wall.seen.get("g", 0)) if each.open else each.cost or 0 for each in counted)
+        assert cap is None or sum(each.reserved + (each.cost or 0) for each in counted) <= worst <= cap
     assert caps.clips is None or sum(each.live for each in requests) <= caps.clips
 
 
@@ -205,7 +205,7 @@ def _end(wall: Budget, requests: list[Entry], which: int, amount: int, *, free: 
     after = requests[which] = Entry(before.day) if free else charged(amount, before.day)
     total, today = wall.spent + wall.reserved, wall.on(before.day).spent + wall.on(before.day).reserved
     wall.move("g", before, after)
-    excess = max(0, (after.cost or 0) - before.held)
+    excess = max(0, (after.cost or 0) - before.reserved)
     assert wall.spent + wall.reserved <= total + excess
     assert wall.on(before.day).spent + wall.on(before.day).reserved <= today + excess
 
@@ -217,9 +217,11 @@ def test_what_ended_leaves_nothing_behind(steps: Sequence[Step]) -> None:
     for _, which, amount, free in steps:
         _start(wall, requests, f"2026-11-{10 + which % 3}")
         _end(wall, requests, len(requests) - 1, amount, free=free)
-    assert (wall.held, wall.open, wall.reserved, wall.unpriced) == ({}, {}, 0, 0)
+    assert (wall.reserved_by_class, wall.open, wall.reserved, wall.unpriced) == ({}, {}, 0, 0)
     assert sum((sums.spent for sums in wall.days.values()), 0) == wall.spent
-    assert all((sums.held, sums.open) == (Sums().held, Sums().open) for sums in wall.days.values())
+    assert all(
+        (sums.reserved_by_class, sums.open) == (Sums().reserved_by_class, Sums().open) for sums in wall.days.values()
+    )
 
 
 # --- days -----------------------------------------------------------------------------------------------------

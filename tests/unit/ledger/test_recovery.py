@@ -75,7 +75,7 @@ def test_with_its_log_a_ledger_is_built_anew_as_it_was(folder: Path, gone: str) 
         same(after[life], before[life])
     assert after["submitting"].state is State.UNCONFIRMED
     assert after["submitting"].request
-    assert after["submitting"].request.held == START.held
+    assert after["submitting"].request.reserved == START.reserved
     with closing(Reader(folder)) as reader:
         assert (reader.wall().spent, reader.wall().reserved) == (money.spent, money.reserved)
         kept = reader._db.execute("SELECT seq, at, name, detail FROM event").fetchall()

@@ -36,10 +36,10 @@ from batchgen.events import (
 from batchgen.ledger import FencedError, Reader, SqliteLedger
 from batchgen.states import NEXT
 
-START = SubmitStarted(10.0, held=1_250_000)
-GENERATED = Generated("https://files.example/r1", 70.0, 625_000, 9, 1.0, 59.0, looks=4)
+START = SubmitStarted(10.0, reserved=1_250_000)
+GENERATED = Generated("https://files.example/r1", 70.0, 625_000, 9, 1.0, 59.0, poll_count=4)
 LIVES: dict[type[Event], list[Event]] = {
-    SubmitStarted: [SubmitStarted(10.5, held=7, sent='{"audio":"u"}')],
+    SubmitStarted: [SubmitStarted(10.5, reserved=7, sent='{"audio":"u"}')],
     Submitted: [START, Submitted("r1", 10.0)],
     SubmitDeferred: [START, SubmitDeferred("500", counts=True)],
     AnswerLost: [START, AnswerLost("reset “by peer”")],
@@ -72,8 +72,7 @@ async def test_each_event_is_on_disk_when_record_returns(ledger: SqliteLedger, e
     clip = await live(ledger, 1, *LIVES[event])
     with closing(Reader(ledger.folder)) as beside:
         assert {found.row: found for found in beside.clips()}[1] == clip
-        assert beside.wall() == replace(ledger.money, open={k: n for k, n in ledger.money.open.items() if n},
-                                        held={k: n for k, n in ledger.money.held.items() if n})  # fmt: skip
+        assert beside.wall() == ledger.money
         assert beside.totals() == ledger.live_totals
     assert ledger.clip(1) == clip
 
@@ -304,7 +303,7 @@ async def test_a_post_that_was_on_the_way_is_in_doubt_after_a_restart_and_stays_
             assert again.recover() == doubts
             [clip] = again.clips(State.UNCONFIRMED)
             assert clip.request
-            assert clip.request.held == 1_250_000
+            assert clip.request.reserved == 1_250_000
             assert again.money.reserved == 1_250_000
     ledger.__init__(ledger.folder)  # type: ignore[misc] # for the fixture to close
 
@@ -349,13 +348,13 @@ async def test_run_times_are_learned_from_the_ledger_the_oldest_first(ledger: Sq
 
 async def test_looks_are_counted_with_those_at_what_failed_and_without_what_is_not_known(ledger: SqliteLedger) -> None:
     """What a clip really took of a scarce rate; what a killed run looked at was not written down, and is no 0."""
-    await live(ledger, 1, START, Submitted("r1", 10.0), FailedForNow("worker died", looks=3))
+    await live(ledger, 1, START, Submitted("r1", 10.0), FailedForNow("worker died", poll_count=3))
     price_class = f"{MODEL} 1280*720 5"
-    assert ledger.looks_made() == {price_class: (3, 0)}
-    await live(ledger, 1, START, Submitted("r2", 10.0), GENERATED, replace(GENERATED, url="new", looks=None))
-    await live(ledger, 2, START, Submitted("r3", 10.0), replace(GENERATED, looks=None))
-    await live(ledger, 3, START, Submitted("r4", 10.0), replace(GENERATED, looks=1), Lost("its file is broken"))
-    assert ledger.looks_made() == {price_class: (8, 1)}
+    assert ledger.poll_counts() == {price_class: (3, 0)}
+    await live(ledger, 1, START, Submitted("r2", 10.0), GENERATED, replace(GENERATED, url="new", poll_count=None))
+    await live(ledger, 2, START, Submitted("r3", 10.0), replace(GENERATED, poll_count=None))
+    await live(ledger, 3, START, Submitted("r4", 10.0), replace(GENERATED, poll_count=1), Lost("its file is broken"))
+    assert ledger.poll_counts() == {price_class: (8, 1)}
 
 
 async def test_what_a_plan_asks_for_is_told_of_every_clip_with_all_that_it_cost(ledger: SqliteLedger) -> None:
@@ -366,9 +365,9 @@ async def test_what_a_plan_asks_for_is_told_of_every_clip_with_all_that_it_cost(
     await live(ledger, 3, START, Submitted("r3", 10.0), replace(GENERATED, cost=None), Lost("gone"))
     facts = {clip.key: clip for clip in ledger.known()}
     first, second, third, fourth = list(facts.values())[:4]
-    assert (first.requests, first.spent, first.held, first.uncharged) == (2, 1_225_000, 0, 0)
-    assert (second.state, second.spent, second.held, second.at) == (State.UNCONFIRMED, 0, 1_250_000, 10.0)
-    assert (third.spent, third.held, third.reason) == (0, 1_250_000, "gone")
+    assert (first.requests, first.spent, first.reserved, first.uncharged) == (2, 1_225_000, 0, 0)
+    assert (second.state, second.spent, second.reserved, second.at) == (State.UNCONFIRMED, 0, 1_250_000, 10.0)
+    assert (third.spent, third.reserved, third.reason) == (0, 1_250_000, "gone")
     assert (fourth.state, fourth.requests, fourth.at, fourth.dropped) == (State.PENDING, 0, None, True)
     on_disk = {clip.key: clip for clip in ledger.clips()}
     assert {key: (clip.state, clip.wanted.params, clip.wanted.name) for key, clip in on_disk.items()} == {

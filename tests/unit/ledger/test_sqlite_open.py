@@ -17,7 +17,7 @@ from batchgen.errors import LedgerError, LockedError
 from batchgen.events import Downloaded, Event, Generated, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.ledger import FILE, Home, Reader, SqliteLedger, schema
 
-START = SubmitStarted(10.0, held=1_250_000)
+START = SubmitStarted(10.0, reserved=1_250_000)
 DONE: list[Event] = [
     START,
     Submitted("r1", 10.0),

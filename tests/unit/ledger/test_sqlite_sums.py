@@ -16,12 +16,16 @@ from batchgen.ledger import FILE, Reader, SqliteLedger
 DAY_S = 86_400.0
 NOON = 1_795_003_200.0
 LIVES: Sequence[Sequence[Event]] = (
-    [SubmitStarted(NOON, held=7), Submitted("r0", NOON), Generated("https://f.example/0", NOON, 625_000, 9, 1.0, 9.0)],
-    [SubmitStarted(NOON, held=7), Submitted("r1", NOON)],
-    [SubmitStarted(NOON + 1, held=7), Failed("422")],
-    [SubmitStarted(NOON - 5 * DAY_S, held=0), AnswerLost("reset")],
-    [SubmitStarted(NOON - 40 * DAY_S, held=9), AnswerLost("reset"), Forgotten("given up")],
-    [SubmitStarted(NOON + DAY_S, held=7), Submitted("r5", NOON), Lost("gone", cost=312_500)],
+    [
+        SubmitStarted(NOON, reserved=7),
+        Submitted("r0", NOON),
+        Generated("https://f.example/0", NOON, 625_000, 9, 1.0, 9.0),
+    ],
+    [SubmitStarted(NOON, reserved=7), Submitted("r1", NOON)],
+    [SubmitStarted(NOON + 1, reserved=7), Failed("422")],
+    [SubmitStarted(NOON - 5 * DAY_S, reserved=0), AnswerLost("reset")],
+    [SubmitStarted(NOON - 40 * DAY_S, reserved=9), AnswerLost("reset"), Forgotten("given up")],
+    [SubmitStarted(NOON + DAY_S, reserved=7), Submitted("r5", NOON), Lost("gone", cost=312_500)],
 )
 
 
@@ -37,8 +41,11 @@ async def filled(folder: Path) -> SqliteLedger:
 
 def told(wall: Budget) -> object:
     """Give all sums, with those of days that come to nothing left out."""
-    days = {day: (sums.spent, sums.clips, sums.unpriced, sums.held, sums.open) for day, sums in wall.days.items()}
-    total = (wall.spent, wall.clips, wall.unpriced, wall.held, wall.open)
+    days = {
+        day: (sums.spent, sums.clips, sums.unpriced, sums.reserved_by_class, sums.open)
+        for day, sums in wall.days.items()
+    }
+    total = (wall.spent, wall.clips, wall.unpriced, wall.reserved_by_class, wall.open)
     return total, wall.seen, {day: sums for day, sums in days.items() if any(sums)}
 
 

@@ -10,7 +10,7 @@ from batchgen.clip import Clip
 from batchgen.events import AnswerLost, Failed, SubmitStarted
 from batchgen.ledger import FILE, SqliteLedger
 
-START = SubmitStarted(10.0, held=7)
+START = SubmitStarted(10.0, reserved=7)
 
 
 async def submitted(ledger: SqliteLedger, row: int) -> None:

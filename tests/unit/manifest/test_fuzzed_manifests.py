@@ -184,7 +184,7 @@ def test_a_matrix_with_too_many_exclusions_is_told(folder: Path) -> None:
     exclude = ", ".join(f"{{a: {n}}}" for n in range(500))
     path = folder / "night.yaml"
     path.write_text(f"matrix: {{{axes}, exclude: [{exclude}]}}\nprompts: [x]\n")
-    assert "too many for so many lines" in loads_or_tells(path)[0]
+    assert "too many for this many lines" in loads_or_tells(path)[0]
 
 
 def test_ten_thousand_faulty_prompts_are_enough(folder: Path) -> None:

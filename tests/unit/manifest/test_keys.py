@@ -86,7 +86,7 @@ def test_takes_and_seeds_that_do_not_fit_are_refused(given: dict[str, object], f
     with pytest.raises(TakesError) as caught:
         seeds_of("rain", **given)
     assert caught.value.field == field
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 def test_two_takes_never_derive_the_same_seed() -> None:

@@ -47,20 +47,20 @@ def test_every_parameter_is_sent_so_that_the_services_defaults_never_apply(write
     assert params["seed"] != 42
 
 
-def test_all_faults_come_at_once_each_with_its_place_and_how_to_mend_it(write: Write) -> None:
-    """A night can't be mended one fault a try."""
+def test_all_faults_come_at_once_each_with_its_place_and_how_to_fix_it(write: Write) -> None:
+    """A night can't be fixed one fault a try."""
     path = write(
         "modle: x\nlimits: {in_flight: 0}\nprompts:\n  - {prompt: a, duration: 7}\n"
         "  - {prompt: b, promt: c}\n  - 5\n  - '{{ ctiy }}'\n  - {file: nope.csv}\n"
     )
     assert faults_of(path) == [
-        "night.yaml:1:1: unknown word modle: did you mean model?",
+        "night.yaml:1:1: unknown key modle: did you mean model?",
         "night.yaml:2:21: limits.in_flight can't be 0: write 1 or more",
         "night.yaml:4:27: duration can't be 7: write 5 or 10 (seconds)",
-        "night.yaml:5:24: unknown parameter promt: did you mean prompt? (extra: passes others on unchecked)",
-        "night.yaml:6:5: prompts.2 is 5: write a text, in quotes if it looks like something else",
+        "night.yaml:5:24: unknown parameter promt: did you mean prompt? (or write it under extra:, unchecked)",
+        "night.yaml:6:5: prompts.2 must be a text, not 5: write it in quotes if it looks like something else",
         "night.yaml:7:5: prompt: '{{ ctiy }}': 'ctiy' is undefined: known variables: none",
-        "night.yaml:8:12: nope.csv: there is no such file: check the name, and the folder that you are in",
+        "night.yaml:8:12: nope.csv: there is no such file: check the name; paths start at the manifest's folder",
     ]
 
 
@@ -68,41 +68,41 @@ def test_all_faults_come_at_once_each_with_its_place_and_how_to_mend_it(write: W
     ("text", "sign"),
     [
         ("", "night.yaml: the manifest is empty"),
-        ("- a\n", "1:1: the manifest is no mapping"),
+        ("- a\n", "1:1: the manifest is not a mapping"),
         ("prompts: []\n", "1:10: prompts is empty"),
         ("name: a\n", "prompts is missing"),
         ("prompts: [a]\n---\nb: 1\n", "2:1: there are several documents"),
-        ("prompts:\n\t- a\n", "2:1: "),
+        ("prompts:\n\t- a\n", "2:1: this line is indented with a tab: indent with spaces"),
         ("prompts:\n  - prompt: She yells: hi\n", "2:22: a text with “: ” in it"),
         ("prompts:\n  - prompt: {{ x }} y\n", "quote the text"),
         ("prompts:\n  - prompt: @x\n", "2:13: a text can't begin with @"),
-        ("prompts: [a]\nname: x\nname: y\n", "3:1: name stands here twice, first on line 2"),
+        ("prompts: [a]\nname: x\nname: y\n", "3:1: name is written twice, first on line 2"),
         ("prompts:\n  - &brand run\n", "2:5: a prompt can't have an anchor"),
         ("vars: {a: &x hi}\nprompts:\n  - *x\n", "a prompt can't have an anchor"),
         ("prompts:\n  - !wow hi\n", "2:5: a prompt can't have an anchor"),
-        ("prompts: [a]\nvars: &a {b: *a}\n", "an anchor holds itself"),
+        ("prompts: [a]\nvars: &a {b: *a}\n", "an anchor contains itself"),
         ("prompts: " + "[" * 300_000, "nested over 100 deep"),
         ("a: " + "{b: " * 3000 + "}" * 3000, "nested over 100 deep"),
         ("a: " + "{b: [" * 200 + "]}" * 200, "nested over 100 deep"),
         ("defaults: {model: y}\nprompts: [a]\n", "1:19: model can't stand under defaults"),
-        ("prompts: [a]\nvars: {? [x] : y}\n", "a key must be a word"),
+        ("prompts: [a]\nvars: {? [x] : y}\n", "a key must be a text"),
         ("prompts: ['a\x01']\n", "1:13: a control character"),
         ("prompts:\n  - {prompt: a, seed: 2147483648}\n", "2:23: a seed can't be '2147483648'"),
         ("prompts:\n  - {prompt: a, seed: 5, takes: 2}\n", "one seed for 2 takes"),
-        ("prompts:\n  - {prompt: a, seeds: [5, 5]}\n", "seed 5 is there twice"),
+        ("prompts:\n  - {prompt: a, seeds: [5, 5]}\n", "seed 5 is given twice"),
         ("prompts:\n  - {prompt: a, takes: 1001}\n", "takes can't be 1001"),
         ("prompts:\n  - {prompt: a, priority: 1.5}\n", "priority can't be 1.5"),
         ("prompts:\n  - {prompt: ' '}\n", "prompt is empty"),
         ("prompts:\n  - {prompt: a, enable_prompt_expansion: no}\n", "write true or false"),
-        ("prompts:\n  - {prompt: a, extra: {size: 1}}\n", "write size: beside extra:"),
-        ("prompts: [a]\nwindow: {start: 9pm}\n", "'9pm' is no time of day"),
+        ("prompts:\n  - {prompt: a, extra: {size: 1}}\n", "write size: next to extra:"),
+        ("prompts: [a]\nwindow: {start: 9pm}\n", "'9pm' is not a time of day"),
         ("prompts: [a]\nnotify: ['http://example.com/x']\n", "over http can be read"),
-        ("prompts: [a]\nbudget: {max_usd: .inf}\n", "no amount of USD"),
+        ("prompts: [a]\nbudget: {max_usd: .inf}\n", "not an amount of USD"),
         ("prompts: [a]\nname: ../x\n", "can't be a folder's name"),
         ("prompts: [a]\nsize: 832*480\n", "write size under defaults:"),
         ("matrix: {a: [1], exclude: [{a: 2}]}\nprompts: [a]\n", "1:32: exclude: no cell has a: 2"),
-        ("matrix: {a: [1], exclude: [{a: 1}]}\nprompts: [a]\n", "exclude leaves no cell"),
-        ("matrix: {a: 1}\nprompts: [a]\n", "matrix.a is 1: write a list"),
+        ("matrix: {a: [1], exclude: [{a: 1}]}\nprompts: [a]\n", "exclude removes every cell"),
+        ("matrix: {a: 1}\nprompts: [a]\n", "matrix.a must be a list, not 1: write [a, b]"),
         ("prompts:\n  - {id: x, prompt: a}\n  - {id: x, prompt: b}\n", "3:5: the id x is also that of"),
         ("prompts: [a, b]\noutput: {name: same}\n", "the file name same is also that of"),
         ("prompts: [a]\noutput: {name: '{{ nope }}'}\n", "2:16: output name: '{{ nope }}': 'nope' is undefined"),
@@ -142,8 +142,8 @@ def test_an_api_key_is_refused_and_not_shown(write: Write) -> None:
     secret = "SG_0123456789abcdef"
     path = write(f"vars: {{api_key: {secret}}}\nprompts:\n  - {{prompt: a, size: {secret}}}\n")
     faults = faults_of(path)
-    assert any("an API key stands here" in fault for fault in faults)
-    assert any("API key has no place" in fault for fault in faults)
+    assert any("an API key is written here" in fault for fault in faults)
+    assert any("API key must not be" in fault for fault in faults)
     assert secret not in "".join(faults)
 
 
@@ -219,6 +219,12 @@ def test_unknown_models_run_with_a_warning_and_all_that_was_written(write: Write
     manifest = load(path)
     assert sent(manifest) == [{"prompt": "rain", "steps": 30, "mode": "pro", "seed": 7}]
     assert "kling-9 is not known" in str(manifest.warnings[0])
+
+
+def test_a_misspelt_model_is_answered_with_the_nearest_one(write: Write) -> None:
+    """It would run unchecked and unpriced."""
+    [warning] = load(write("model: wan2.5\nprompts: [rain]\n")).warnings
+    assert str(warning).endswith("did you mean wan-2.5-t2v?")
 
 
 def test_extra_passes_on_unchecked_with_a_warning(write: Write) -> None:

@@ -51,7 +51,7 @@ def plan_of(
 ) -> Plan:
     budget = Budget(caps=Caps(given.pop("cap", None), **given.pop("caps", {})), spent=given.pop("spent", 0))
     if reserved := given.pop("reserved", 0):
-        budget.add("x", spent=0, clips=1, held=reserved, opened=1, unpriced=0)
+        budget.add("x", spent=0, clips=1, reserved=reserved, opened=1, unpriced=0)
     conditions = Conditions(
         name="night", day="2026-11-24", budget=budget, warnings=["given"], free_bytes=given.pop("free_bytes", None),
         pace=AssumedPace(**{"rpm": 50, "in_flight": 32, "latency_s": 212, **given}),
@@ -270,7 +270,7 @@ def test_money_is_told_for_each_kind_and_adds_up() -> None:
     there = [
         known(0, spent=625_000),
         known(1, spent=700_000),
-        known(2, State.GENERATING, held=1_250_000),
+        known(2, State.GENERATING, reserved=1_250_000),
         known(3, State.LOST, uncharged=1),
         known(9, spent=300_000),
     ]

@@ -72,7 +72,7 @@ def test_commas_separate_globs_but_a_name_with_a_comma_is_itself() -> None:
 # --- retries --------------------------------------------------------------------------------------------------
 
 BASE = Clip(1, wanted(0))
-START = SubmitStarted(10.0, held=7)
+START = SubmitStarted(10.0, reserved=7)
 
 
 def life(*events: object) -> Clip:

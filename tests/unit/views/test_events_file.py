@@ -21,7 +21,7 @@ CLIP = Clip(1, Wanted("k1-abc", "singer", 1, "wan-2.5-t2v", "{}", "singer_1"))
 AT = 1_795_313_520.0
 URL = "https://images.segmind.com/a.mp4?sig=secret#x"
 LIFE: list[Event] = [
-    SubmitStarted(AT, held=1_250_000, sent=json.dumps({"audio": "https://assets.segmind.com/u/h.mp3?sig=secret"})),
+    SubmitStarted(AT, reserved=1_250_000, sent=json.dumps({"audio": "https://assets.segmind.com/u/h.mp3?sig=secret"})),
     Submitted("2c7f", AT + 1),
     Generated(URL, AT + 200, cost=312_512),
     Downloaded("singer_1.mp4", 4_200_000, "00", seconds=5.0),

@@ -30,7 +30,8 @@ DONE = Clip(
 )
 LOST = Clip(
     2, wanted(1, prompt='=HYPERLINK("http://evil.example")'), State.LOST,
-    Request(n=1, intent_at=1_795_300_000.0, held=1_250_000, outcome="lost"), reason=f"gone: see {LINK}", unwanted=True,
+    Request(n=1, intent_at=1_795_300_000.0, reserved=1_250_000, outcome="lost"),
+    reason=f"gone: see {LINK}", unwanted=True,
 )  # fmt: skip
 OLD = replace(DONE, request=replace(REQUEST, n=1, cost=None, outcome="failed", url=None))
 TABLE = [(OLD, False), (DONE, True), (LOST, True)]

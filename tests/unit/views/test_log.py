@@ -32,7 +32,7 @@ ZONE = timezone(timedelta(hours=1))
 KEY = "SG_0123456789abcdef"
 CLIP = Clip(1, Wanted("k1-abc", "singer", 1, "wan-2.5-t2v", "{}", "singer_1"))
 AT = 1_795_313_520.0
-START = SubmitStarted(AT, held=625_000)
+START = SubmitStarted(AT, reserved=625_000)
 ID = "2c7f6e1a-52ab-4c0e-9d0f-1b2c3d4e5f60"
 
 

@@ -57,11 +57,11 @@ def a_plan(selection: Selection | None = None, *, each_clip: bool = False) -> Pl
             there.append(known(wanted[-1], state, **facts))
 
     add(30, State.DONE, spent=625_000)
-    add(3, State.GENERATING, held=1_250_000)
+    add(3, State.GENERATING, reserved=1_250_000)
     add(2, State.FAILED, reason="the worker died (job 7f3a9c0011223344)", failures=2)
     add(1, State.FAILED, reason="422: seed must be a number")
     add(1, State.BLOCKED, reason="content policy")
-    add(2, State.UNCONFIRMED, held=1_250_000, reason="the connection was reset")
+    add(2, State.UNCONFIRMED, reserved=1_250_000, reason="the connection was reset")
     add(1, State.LOST, uncharged=1, reason="the service keeps no record of it any more")
     add(2, State.PENDING, reason="the worker died", failures=1)
     for n in range(40):
@@ -72,7 +72,7 @@ def a_plan(selection: Selection | None = None, *, each_clip: bool = False) -> Pl
         there.append(known(clip(8100 + n, f"courier{n}", prompt=LONG.format(time)), State.DONE, spent=625_000))
     roll = known(clip(9000, "shot0"), State.PENDING, requests=0, reroll_of=wanted[0].key, name="clip_1_reroll")
     wall = Budget(caps=Caps(700_000_000, 900_000_000, 5_000, unknown_ok=True), spent=45_000_000, clips=75)
-    wall.add(f"{MODEL} 1280*720 5", spent=0, clips=3, held=6_250_000, opened=5, unpriced=0)
+    wall.add(f"{MODEL} 1280*720 5", spent=0, clips=3, reserved=6_250_000, opened=5, unpriced=0)
     pace = AssumedPace(
         rpm=50, in_flight=32, latency_s=200.0, latency_note="learned from the last 72 clips: 200 s each"
     )  # fmt: skip
@@ -194,7 +194,7 @@ def test_what_a_resubmission_may_cost_is_told_apart() -> None:
     """It is paid for only if the history does not have them, and may then be paid for twice."""
     text = text_of(a_plan(Selection(resubmit_unconfirmed=True)), 120)
     assert "? 2 resubmit" in text.replace("    ", "")
-    assert "; up to $1.25 for 2 clips in doubt" in text
+    assert "; up to $1.25 to resubmit 2 clips" in text
 
 
 def test_records_that_are_gone_are_not_promised_to_be_fetched_by_a_time() -> None:
