@@ -174,7 +174,7 @@ def batch_folder(manifest: Path, *, sandbox: bool = False) -> Path:
 
 
 def find_key(manifest_folder: Path) -> Secret | None:
-    """Find the API key: the environment, a key file, or `.env` beside the manifest or in the working folder.
+    """Find the API key: the environment, a key file, or `.env` next to the manifest or in the working folder.
 
     Raises:
         UsageError: the key file, or a `.env`, can't be read.

@@ -93,7 +93,7 @@ class Session:
         observers: Iterable[Observer] = (),
     ) -> None:
         if key is None and not settings.sandbox:
-            message = "no API key: set SEGMIND_API_KEY (or write it to .env beside the manifest); --sandbox needs none"
+            message = "no API key: set SEGMIND_API_KEY (or write it to .env next to the manifest); --sandbox needs none"
             raise UsageError(message)
         self.manifest = manifest
         self.folder = folder
