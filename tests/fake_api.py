@@ -123,7 +123,7 @@ class FakeApi:
         """What the account pays for all that was accepted, in USD."""
         return round(sum(job.cost for job in list(self.jobs.values())), 4)
 
-    def until(self, true: Callable[[], object], seconds: float = 8.0) -> None:
+    def until(self, true: Callable[[], object], seconds: float = 30.0) -> None:
         """Wait for something to become true."""
         try:
             until(true, seconds)
@@ -267,8 +267,8 @@ async def _nothing_there(_call: Call) -> web.StreamResponse:
     return web.Response(status=404, text="<html>not found</html>", content_type="text/html")
 
 
-def until(true: Callable[[], object], seconds: float = 8.0) -> None:
-    """Wait for something to become true; raises TimeoutError."""
+def until(true: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait for something to become true; raises TimeoutError. On a busy machine a command may take 10 s to start."""
     ends = time.monotonic() + seconds
     while not true():
         if time.monotonic() > ends:
