@@ -48,7 +48,7 @@ def load(path: str | Path) -> Manifest:
 
 
 def plan(manifest: Manifest, *, folder: Path | None = None, sandbox: bool = False, **settings: Any) -> Plan:  # noqa: ANN401 - names of `Settings`
-    """Hold a manifest against its batch's ledger; writes nothing. `settings` as in `run`."""
+    """Compare a manifest with its batch's ledger; writes nothing. `settings` as in `run`."""
     merged = merge({**settings, "sandbox": sandbox or None}, manifest)
     return plan_folder(manifest, merged, folder or batch_folder(manifest.path, sandbox=sandbox))
 
@@ -61,18 +61,18 @@ def run(
     key: str | None = None,
     **settings: Any,  # noqa: ANN401 - names of `Settings`
 ) -> Run:
-    """Prepare a run; enter it to begin. It asks nobody: calling it is the word to spend.
+    """Prepare a run; enter it to begin. It spends money without a question.
 
     Args:
         manifest: from `load`.
-        folder: the batch folder; beside the manifest by default.
+        folder: the batch folder; by default next to the manifest.
         sandbox: use a local stand-in for the service: no key, no money.
         key: of the API; by default from the environment or `.env`, as the command finds it.
         settings: any of `batchgen.settings.Settings`, as in `max_usd=25_000_000` (micro-dollars), `rpm=50`.
 
     Raises:
         UsageError, LockedError, LedgerError: on entering. The first one also when another run of this machine has the
-            key, and no `rpm` says how much of the account's rate is this one's.
+            key, and no `rpm` says which part of the account's rate is for this one.
     """
     merged = merge({**settings, "sandbox": sandbox or None}, manifest)
     secret = Secret(key) if key else None if sandbox else find_key(manifest.path.parent)
@@ -126,7 +126,7 @@ class Run:
         if self._outcome is None and self._failed is None:
             session.shutdown.request("left early", Exit.STOPPED, grace_s=0.0)
         try:
-            # Told of no error, the group waits for the run: answers of POSTs on the way are worth it.
+            # Without an error the group waits for the run: the answers of POSTs in flight are worth it.
             await self._group.__aexit__(None, None, None)
         finally:
             session.close()

@@ -23,7 +23,7 @@ def find_manifest(arg: str) -> Path:
     """Find the manifest that a path or a batch's name (`night` → `jobs/night.yaml`) means.
 
     Raises:
-        UsageError: there is none; the message says which paths were tried.
+        UsageError: there is none; the message says where it was looked for.
     """
     path = Path(arg)
     named = [Path("jobs") / f"{arg}{suffix}" for suffix in SUFFIXES]
@@ -36,8 +36,8 @@ def find_manifest(arg: str) -> Path:
     near = get_close_matches(arg, sorted(path.stem for path in Path("jobs").glob("*.y*ml")), n=1)
     if near:
         raise UsageError(f"there is no manifest {arg}", tip=f"did you mean {near[0]}?")
-    names = ", ".join(str(candidate) for candidate in tried)
-    raise UsageError(f"there is no manifest {arg} (tried {names})", tip=f"`batchgen init {Path(arg).stem}` writes one")
+    looked = ", ".join(str(candidate) for candidate in tried)
+    raise UsageError(f"there is no manifest {arg} (tried {looked})", tip=f"`batchgen init {Path(arg).stem}` writes one")
 
 
 def batch_folder(manifest: Path, *, sandbox: bool = False) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -19,6 +20,17 @@ def matches(only: str | None, *names: str) -> bool:
         names: what the clip is known by.
     """
     return only is None or any(fnmatch.fnmatchcase(name, glob) for glob in globs(only) for name in names)
+
+
+def unmatched(only: str | None, names: Iterable[str]) -> list[str]:
+    """Return the globs that fit no clip: as a rule they are misspelt.
+
+    Args:
+        only: as for `matches`.
+        names: of all clips, prompt ids and file names.
+    """
+    every = set(names)
+    return [glob for glob in globs(only or "") if glob and not any(fnmatch.fnmatchcase(name, glob) for name in every)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,14 @@ def ledger_folder(manifest: str, folder: Path | None, *, sandbox: bool) -> Path:
         UsageError: there is no ledger where it should be.
     """
     from batchgen.ledger.reader import Reader
+    from batchgen.locate import find_manifest
 
     candidates = [folder] if folder else _candidates(manifest, sandbox=sandbox)
     for candidate in candidates:
         if Reader.exists(candidate):
             return candidate
+    if not folder:
+        find_manifest(manifest)  # without one either, the name is misspelt: its error names the nearest
     tried = ", ".join(str(candidate) for candidate in candidates)
     start = command_line("run", manifest, folder, sandbox=True)
     raise UsageError(f"{manifest or folder} has not been run yet (no ledger in {tried}). Start with: {start}")

@@ -8,8 +8,10 @@ from difflib import get_close_matches
 
 import rich_click as click
 
+from batchgen.clip import Wanted
 from batchgen.errors import BatchgenError, ManifestError
 from batchgen.failpoints import LOG, VARIABLE
+from batchgen.selection import unmatched
 
 _PREFIX = "BATCHGEN_"
 
@@ -29,6 +31,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Name the nearest of the known words as a question; empty when none is near."""
     near = get_close_matches(word, sorted(known), n=1)
     return f"did you mean {near[0]}?" if near else ""
+
+
+def unmatched_text(only: str | None, wanted: Iterable[Wanted]) -> list[str]:
+    """Write a warning for each glob of `--only` that fits no clip, with the nearest names."""
+    names = {name for clip in wanted for name in (clip.prompt_id, clip.name)}
+    lines = []
+    for glob in unmatched(only, names):
+        near = get_close_matches(glob.strip("*"), sorted(names), n=3) or sorted(names)[:3]
+        lines.append(f"warning: --only: no clip matches {glob!r}; there are: {', '.join(near)}")
+    return lines
 
 
 def warn_of_unknown_variables(commands: Mapping[str, click.Command], environ: Mapping[str, str] = os.environ) -> None:

@@ -1,5 +1,5 @@
-"""The account's own request history: the way out of doubt.
+"""The account's own request history: how unconfirmed and lost clips are found again.
 
-Reading order: `matching` (which row is which clip's), `looks` (what a look saw), `reconcile` (reads, and says what it
-knows), `siblings` (which requests are other batches').
+Reading order: `matching` (which row belongs to which clip), `report` (what a check saw), `reconcile` (reads the history
+and draws conclusions), `other_batches` (which requests belong to other batches).
 """

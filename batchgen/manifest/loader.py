@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
 import hashlib
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from batchgen.manifest.schema import ManifestShape
 from batchgen.manifest.schema_check import check_shape
 from batchgen.manifest.yaml_loader import Document, load_yaml
 from batchgen.money import micro_of
-from batchgen.providers.models import Price, Prices, find
+from batchgen.providers.models import Price, Prices, find, known_names
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -89,8 +90,9 @@ def _warn_of_models(shape: ManifestShape, document: Document, faults: FaultList)
     for model, path in models.items():
         if find(model) is None:
             what = f"the model {model} is not known here: its parameters are not checked"
-            fix = "" if model in shape.prices else f"add its price, as in prices: {{{model}: 0.80}}"
-            faults.warn(document.place(path), what, fix)
+            near = difflib.get_close_matches(model, known_names(), n=1)
+            price = "" if model in shape.prices else f"add its price, as in prices: {{{model}: 0.80}}"
+            faults.warn(document.place(path), what, f"did you mean {near[0]}?" if near else price)
 
 
 def _warn_of_ignored(shape: ManifestShape, document: Document, faults: FaultList) -> None:

@@ -6,7 +6,7 @@ know before saying yes). These are pure. `inputs` asks ledger, settings and mach
 plan as a file and what has changed since, `saved_files` reads and writes it. `retakes` is apart: which clips a user
 means, and which may be tried again.
 
-Money is micro-dollars, None where unknown; every amount of what is to come is an estimate until the service bills.
+Money is micro-dollars, None where unknown; every future amount is an estimate until the service bills.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def in_doubt(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
         doubtful = [clip for clip in fits if clip.state in (State.UNCONFIRMED, State.LOST)]
         if not doubtful:
             states = f"{word} is {fits[0].state}" if len(fits) == 1 else f"none of the {len(fits)} clips {word} is"
-            raise UsageError(f"{states}{', not' if len(fits) == 1 else ''} unconfirmed or lost: nothing to give up")
+            raise UsageError(f"{states}{', not' if len(fits) == 1 else ''} unconfirmed or lost: nothing to forget")
         found |= {clip.row: clip for clip in doubtful}
     return list(found.values())
 
@@ -71,13 +71,13 @@ def in_doubt(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
 def why_not(clip: Clip, again: Retake, *, by_name: bool = False) -> str:
     """Say why a failed or blocked clip is not tried again; empty: it is."""
     if clip.state is State.BLOCKED:
-        return "the same prompt and seed would be blocked again: edit the prompt, or add --new-seed"
+        return "would be blocked again: edit the prompt, or add --new-seed"
     if clip.forgotten and not again.forgotten:
-        return "forgotten, and may have been paid for: --forgotten queues it again, and may pay again"
+        return "forgotten, may have been paid for: --forgotten generates it again, and may pay again"
     if clip.attempts >= again.max_attempts:
-        return f"{clip.attempts} paid attempts were made, the most that are allowed (--max-attempts)"
+        return f"{clip.attempts} paid attempts, the most allowed (--max-attempts)"
     if not (clip.transient or clip.forgotten or again.all or by_name):
-        return "this needs an edit; --all tries it anyway"
+        return "needs an edit, or --all to try it anyway"
     return ""
 
 

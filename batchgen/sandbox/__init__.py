@@ -1,7 +1,8 @@
 """A local server that speaks the provider's protocol, renders real MP4s, and misbehaves on request.
 
-Reading order: `protocol` (what is asked and what it costs), `store` (jobs, durable), `faults`, `render`,
-`worker`, `shop` (the business without HTTP), `answers` (shapes), `api`, `history`, `files`, `server`.
+Reading order: `protocol` (requests and prices), `store` (jobs, durable), `faults`, `render` and `clips` (the videos),
+`worker` (renders in threads), `service` (the service without HTTP), `answers` (the shape of its answers) and
+`bad_answers`, then the HTTP handlers `api`, `history` and `files`, and `server`, which joins them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How each fault of a call looks on the wire; which of them strikes is the dice's affair."""
+"""What each fault of a call sends; whether a fault strikes is decided by `faults.Dice`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The faults that the sandbox can be asked for, and the dice that decide when one strikes.
+"""The faults that the sandbox can produce, and the dice that decide when one strikes.
 
 A dose is a rate or a count. A float is a rate: 0.1 strikes one chance in ten, 1.0 always. An int is a
 count: 3 strikes at the first three chances, then never again (over restarts too, since the chances are
@@ -25,7 +25,7 @@ def _fault(what: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How much of each fault; see the module for what a dose is. Each is told by `catalogue`."""
+    """How much of each fault; see the module for what a dose is. `catalogue` describes each."""
 
     rate429: float = _fault("any API call: 429 without a hint, as the service answers")
     rate429_after: float = _fault("any API call: 429 with Retry-After: 1")
@@ -45,10 +45,10 @@ class Faults:
     no_output: float = _fault("job: COMPLETED and charged, without a URL")
     odd_state: float = _fault("job: an unknown state word while it is being worked on")
     vanish: float = _fault("job: its record is gone (404) as soon as it ends; history knows it")
-    broken_file: float = _fault("job: the file itself is cut, for good")
-    expired_link: float = _fault("job: the first link is dead (403); the result asked again gives a living one")
+    broken_file: float = _fault("job: the file itself is cut, permanently")
+    expired_link: float = _fault("job: the first link is dead (403); asking for the result again gives a valid one")
     truncated: float = _fault("file: the full length is announced, half is sent, the connection is closed")
-    garbage: float = _fault("file: an HTML page with 200 in place of the video")
+    garbage: float = _fault("file: an HTML page with 200 instead of the video")
     slow: float = _fault("file: the body trickles for 1.5 s")
     stall: float = _fault("file: the body stops half way and the connection stays open")
     no_length: float = _fault("file: chunked, without Content-Length")
@@ -59,7 +59,7 @@ class Faults:
     def __post_init__(self) -> None:
         for name, dose in self.doses().items():
             if dose < 0 or (isinstance(dose, float) and dose > 1):
-                raise UsageError(f"fault {name}={dose}: want a rate 0.0–1.0 (with a point) or a count")
+                raise UsageError(f"fault {name}={dose}: must be a rate from 0.0 to 1.0 (with a point) or a count")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -84,11 +84,11 @@ class Faults:
 def _dose(name: str, text: str) -> tuple[str, float]:
     name = _ALIASES.get(name, name)
     if name not in Faults.catalogue():
-        raise UsageError(f"no fault is called {name!r}; there are: {', '.join(Faults.catalogue())}")
+        raise UsageError(f"there is no fault {name}; the faults are {', '.join(Faults.catalogue())}")
     try:
         return name, float(text) if "." in text else int(text)
     except ValueError:
-        raise UsageError(f"fault {name}={text}: want a rate such as 0.1 or a count such as 3") from None
+        raise UsageError(f"fault {name}={text}: must be a rate such as 0.1 or a count such as 3") from None
 
 
 class Dice:

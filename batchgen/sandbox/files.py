@@ -18,7 +18,7 @@ _FAULTS = ("truncated", "garbage", "slow", "stall", "no_length", "no_range", "et
 KEY_SEEN = "key at the file host"
 _KEYS = {"x-api-key", "authorization", "cookie"}
 _SLOW_S, _PIECES = 1.5, 30
-_FOR_EVER_S = 86_400.0
+_ENDLESS_S = 86_400.0
 
 
 class Files:
@@ -33,7 +33,7 @@ class Files:
 
     async def video(self, request: web.Request) -> web.StreamResponse:
         """Give a job's file while it lives; 404 afterwards, 403 by a link that is dead."""
-        self._look_for_keys(request)
+        self._count_keys(request)
         job = self._shop.store.get(request.match_info["id"])
         if job is None or not self._lives(job):
             return bad_answers.html(404, "404 Not Found")
@@ -41,11 +41,11 @@ class Files:
             return bad_answers.html(403, "403 Forbidden")
         path = self._shop.files / f"{job.request_id}.mp4"
         fault = None if request.method == hdrs.METH_HEAD or "hop" in request.query else self._fault()
-        return await _spoilt(fault, request, path) if fault else await _served(request, path)
+        return await _faulty(fault, request, path) if fault else await _served(request, path)
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """Give an uploaded file."""
-        self._look_for_keys(request)
+        self._count_keys(request)
         path = self._shop.assets / Path(request.match_info["name"]).name
         return web.FileResponse(path) if path.is_file() else bad_answers.html(404, "404 Not Found")
 
@@ -59,7 +59,7 @@ class Files:
             and (self._shop.files / f"{job.request_id}.mp4").is_file()
         )
 
-    def _look_for_keys(self, request: web.Request) -> None:
+    def _count_keys(self, request: web.Request) -> None:
         """A file host has no business with a key: one that is sent here is written into the books."""
         if _KEYS & {name.lower() for name in request.headers}:
             self._shop.store.chance(KEY_SEEN)
@@ -75,7 +75,7 @@ def _etag(path: Path) -> str:
 
 
 async def _served(request: web.Request, path: Path) -> web.StreamResponse:
-    """Serve as it should be. FileResponse knows If-Range as a date only, so a tag is looked at here."""
+    """Serve as it should be. FileResponse knows If-Range as a date only, so a tag is checked here."""
     if request.headers.get(hdrs.IF_RANGE, _etag(path)) == _etag(path):
         return web.FileResponse(path)
     headers = request.headers.copy()
@@ -117,7 +117,7 @@ def _start(request: web.Request, tag: str) -> int:
         return 0
 
 
-async def _spoilt(fault: str, request: web.Request, path: Path) -> web.StreamResponse:
+async def _faulty(fault: str, request: web.Request, path: Path) -> web.StreamResponse:
     if fault == "garbage":
         return bad_answers.html(200, "We'll be right back")
     if fault == "redirect":
@@ -144,7 +144,7 @@ async def _send(fault: str, request: web.Request, response: web.StreamResponse, 
     elif fault in {"truncated", "stall"}:
         await response.write(body[:half])
         if fault == "stall":
-            await asyncio.sleep(_FOR_EVER_S)
+            await asyncio.sleep(_ENDLESS_S)
         if request.transport is not None:
             request.transport.close()
     else:

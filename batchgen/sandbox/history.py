@@ -81,7 +81,7 @@ class History:
     async def list(self, request: web.Request) -> web.StreamResponse:
         """Give a page of rows under `data`."""
         self._may_be_down()
-        query, skew = Query.read(request.query, self._shop.told()), self._shop.options.skew_s
+        query, skew = Query.read(request.query, self._shop.announced()), self._shop.options.skew_s
         jobs = self._shop.store.between(query.since - skew, query.until - skew)
         rows = [(job, answers.history_row(job, self._shop.now(), None)) for job in jobs if self._shows(job)]
         rows = [(job, row) for job, row in rows if _wanted(row, query)]

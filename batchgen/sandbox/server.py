@@ -49,7 +49,7 @@ class Sandbox:
         render: whether prompts are rendered; False serves the package's clips, None renders if it can.
         history_lag_s: how long a request takes to show up in the history.
         port: 0 takes the one of last time, or a free one.
-        skew_s: how far the clock is off that it tells (`Date`, times in the history); its own is right.
+        skew_s: how far off the times in `Date` and in the history are; its own clock is right.
         clock: seconds since the epoch.
     """
 
@@ -101,7 +101,7 @@ class Sandbox:
             OSError: the port is taken, or the folder can't be written.
         """
         self._shop = VideoService(self._options)
-        # A client that hangs up ends its handler: a fault may keep one waiting for ever.
+        # A client that hangs up ends its handler: a fault may keep it waiting permanently.
         self._runner = web.AppRunner(_app(self._shop), access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         try:
             await self._runner.setup()
@@ -112,7 +112,7 @@ class Sandbox:
         return f"http://{_HOST}:{port}"
 
     async def _listen(self, runner: web.AppRunner) -> int:
-        """Listen; unless told otherwise on the port of last time, so that links of then still lead here."""
+        """Listen; by default on the port of the last run, so that its links still work."""
         kept = self._options.folder / "port"
         try:
             await web.TCPSite(runner, _HOST, self._port or _port_in(kept)).start()
@@ -180,7 +180,7 @@ def _about(shop: VideoService) -> list[web.RouteDef]:
 
 def _dated(shop: VideoService) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     async def date(_request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Date"] = format_datetime(datetime.fromtimestamp(shop.told(), UTC), usegmt=True)
+        response.headers["Date"] = format_datetime(datetime.fromtimestamp(shop.announced(), UTC), usegmt=True)
 
     return date
 

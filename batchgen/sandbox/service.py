@@ -90,8 +90,8 @@ class VideoService:
         """Seconds since the epoch, by the sandbox's clock."""
         return self.options.clock()
 
-    def told(self) -> float:
-        """The clock as it is told in headers and history, which may be wrong."""
+    def announced(self) -> float:
+        """The time that headers and history show, which may be wrong."""
         return self.now() + self.options.skew_s
 
     def struck(self) -> dict[str, int]:
@@ -163,5 +163,5 @@ class VideoService:
         return self.options.latency_s * (1 + self.options.jitter * swing)
 
 
-def _renders(wish: bool | None) -> bool:
-    return find_spec("av") is not None and find_spec("PIL") is not None if wish is None else wish
+def _renders(asked: bool | None) -> bool:
+    return find_spec("av") is not None and find_spec("PIL") is not None if asked is None else asked

@@ -1,8 +1,8 @@
-"""Torture: the real command against the fault sandbox, killed and starved at every step; then the books are compared.
+"""Stress test: the real command against the sandbox, killed and obstructed at every step; then the books are compared.
 
-Reading order: `plan` (what is done to it, from a seed), `judge` (what must hold), both pure; `proxy` (the bad
-network), `service` (the sandbox's process), `command` (the tortured process), `evidence` (what lies on the disk),
-`conduct` (round after round, then the end), `report`.
+Reading order: `plan` (what is done, from a seed) and `judge` (what must hold), both pure; `batch` (the manifest),
+`proxy` (the bad network), `process` (the command and the sandbox), `evidence` (what is found on disk), `counters`
+(what was tried), and `driver` (round after round, the end, the report).
 """
 
 from __future__ import annotations

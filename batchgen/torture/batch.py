@@ -1,4 +1,4 @@
-"""The batch that is tortured: its manifest, which is edited on the way, and what a look at its folder shows."""
+"""The batch of the test: its manifest, which is edited on the way, and what its folder holds."""
 
 from __future__ import annotations
 

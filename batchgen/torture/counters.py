@@ -1,4 +1,4 @@
-"""What was done and seen, round by round; the promises that only a look on the way can check."""
+"""What was done and seen, round by round, for the promises that must be checked on the way."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Counters:
     """Counts of mischief, and findings.
 
     Args:
-        secret: the made-up key, looked for in everything that is said.
+        secret: the made-up key, searched for in everything that is printed.
     """
 
     def __init__(self, secret: str) -> None:
@@ -29,7 +29,7 @@ class Counters:
         self._ended: Counter[int] = Counter()
         self._covered: set[tuple[str, str]] = set()
         self._findings: dict[str, list[str]] = {name: [] for name in ("wall", "half", "bugs", "two", "key")}
-        self._walls = self._twos = self._looks = 0
+        self._walls = self._twos = self._folders = 0
 
     def struck(self, log: Path, *, killed: bool, by_step: bool) -> None:
         """Count what struck in a round, by the log of its fail-points, and how it ended."""
@@ -51,18 +51,18 @@ class Counters:
         if self.secret.encode() in said:
             self._findings["key"].append(f"the key was said: said/{name}.txt")
 
-    def wall(self, n: int, *, charged: int, cap: int, told: dict[str, Any]) -> None:
-        """Hold the service's sum, and what the run itself told, against the cap of the round."""
+    def wall(self, n: int, *, charged: int, cap: int, answer: dict[str, Any]) -> None:
+        """Compare the service's sum, and what the run itself reported, with the cap of the round."""
         self._walls += 1
         if charged > cap:
             self._findings["wall"].append(f"round {n}: {charged} micro-dollars were charged under a cap of {cap}")
-        spent, reserved = told.get("spent_usd"), told.get("reserved_usd")
+        spent, reserved = answer.get("spent_usd"), answer.get("reserved_usd")
         if spent is not None and reserved is not None and round((spent + reserved) * 1e6) > cap + 100:
             self._findings["wall"].append(f"round {n}: {spent} spent and {reserved} reserved under {cap / 1e6}")
 
     def half(self, broken: list[str]) -> None:
         """Note files that have their final name and are not whole."""
-        self._looks += 1
+        self._folders += 1
         self._findings["half"] += [each for each in broken if each not in self._findings["half"]]
 
     def two_runs(self, n: int, *, both: bool, refused: bool) -> None:
@@ -76,9 +76,9 @@ class Counters:
         return [
             observed("the budget is a wall", "after each round: charged, spent and reserved against its cap",
                      self._walls, self._findings["wall"]),
-            observed("no half file at any time", "after each kill: every .mp4 to the byte", self._looks,
+            observed("no half file at any time", "after each kill: every .mp4 to the byte", self._folders,
                      self._findings["half"]),
-            observed("the key never leaves the process", "all files and outputs searched, downloads' headers looked at",
+            observed("the key never leaves the process", "all files and outputs searched, downloads' headers checked",
                      files, keys + self._findings["key"]),
             observed("two runs can't share a batch", "second commands during a run: one of both is refused", self._twos,
                      self._findings["two"]),

@@ -23,7 +23,7 @@ from batchgen.torture.proxy import Proxy
 
 #: Rounds for each kill that is wanted, at most: some runs end before anything strikes.
 _ROUNDS = 6
-#: Resumes at the end, at most, before what is unsettled is told.
+#: How often it resumes at the end, at most, before unresolved clips are reported.
 _RESUMES = 12
 _CALM_S = 300.0
 #: No request is on its way between two rounds, and the sandbox's history does not lag: absence is proof.
@@ -40,14 +40,14 @@ class Torture:
         kills: that are wanted.
         seed: of the plan.
         minutes: the mischief ends then at the latest; None: when all kills are done.
-        tell: is told of the progress.
+        say: is called with lines about the progress.
     """
 
     def __init__(
-        self, folder: Path, *, clips: int, kills: int, seed: int, minutes: float | None, tell: Callable[[str], None]
+        self, folder: Path, *, clips: int, kills: int, seed: int, minutes: float | None, say: Callable[[str], None]
     ) -> None:
         self._folder = folder
-        self._clips, self._seed, self._minutes, self._tell = clips, seed, minutes, tell
+        self._clips, self._seed, self._minutes, self._say = clips, seed, minutes, say
         self._kills = kills
         self._home = folder / "home"
         self._batch = Batch(folder)
@@ -72,7 +72,7 @@ class Torture:
         await self._proxy.listen()
         try:
             await self._mischief(began)
-            self._tell("the mischief is over: resuming to the end")
+            self._say("the mischief is over: resuming to the end")
             final = await self._calm_end()
             return await self._judged(final, time.monotonic() - began)
         finally:
@@ -98,7 +98,7 @@ class Torture:
             await self._round(act)
             if act.n % 10 == 9:
                 done = len(self._batch.files())
-                self._tell(f"{act.n + 1} rounds, {self._tally.kills} of {self._kills} kills, {done} clips done")
+                self._say(f"{act.n + 1} rounds, {self._tally.kills} of {self._kills} kills, {done} clips done")
 
     async def _round(self, act: Round) -> None:
         if (act.mood, act.skew_s) != self._mood:
@@ -121,13 +121,13 @@ class Torture:
                 group.create_task(self._net().down_for(act.wire.down_s))
             if act.service_dies:
                 group.create_task(self._service_dies(act))
-            if act.beside:
-                group.create_task(self._beside(act, cap, process, ending))
+            if act.second:
+                group.create_task(self._second_command(act, cap, process, ending))
         ended = ending.result()
         self._net().drop_all()
         self._tally.struck(log, killed=ended.code == -9, by_step=bool(act.failpoint))
         self._note(f"{act.n:04d}", args, ended)
-        await self._look(act.n, cap, ended)
+        await self._inspect(act.n, cap, ended)
 
     async def _service_dies(self, act: Round) -> None:
         await asyncio.sleep(act.kill_s / 3)
@@ -135,7 +135,7 @@ class Torture:
         self._tally.faults["service killed"] += 1
         await self._service.start(MOODS[act.mood], act.skew_s)
 
-    async def _beside(
+    async def _second_command(
         self, act: Round, cap: int, first: asyncio.subprocess.Process, ending: asyncio.Task[Ended]
     ) -> None:
         await asyncio.wait({ending}, timeout=0.8)
@@ -145,20 +145,20 @@ class Torture:
             "run": self._run(cap, "--limit", str(act.limit)),
             "reconcile": self._reconcile(),
             "status": ["status", "night.yaml", "--json"],
-        }[act.beside]
+        }[act.second]
         second = await self._command.end(await self._command.start(*args), kill_s=10.0)
-        self._note(f"{act.n:04d}-beside", args, second)
-        if act.beside != "status":
+        self._note(f"{act.n:04d}-second", args, second)
+        if act.second != "status":
             overlapped = first.returncode is None
             refused = second.code == 6 or (await ending).code == 6
             self._tally.two_runs(act.n, both=overlapped and not refused and second.code in _DID_RUN, refused=refused)
 
-    async def _look(self, n: int, cap: int, ended: Ended) -> None:
+    async def _inspect(self, n: int, cap: int, ended: Ended) -> None:
         """Look at what must hold at all times: the cap, and files with their final names."""
         books = await self._service.books()
         self._rounds, self._under_fire = n + 1, len(books["jobs"])
         charged = sum(evidence.booked(job).charged for job in books["jobs"])
-        self._tally.wall(n, charged=charged, cap=cap, told=ended.answer)
+        self._tally.wall(n, charged=charged, cap=cap, answer=ended.answer)
         self._tally.half(evidence.half_files(self._batch.clips, self._service.folder, self._tally.sound))
 
     # --- the end ----------------------------------------------------------------------------------------------
@@ -186,8 +186,8 @@ class Torture:
         self._tally.faults.update(books["faults"])
         self._tally.faults.update(self._net().met)
         seen = [f"{books['keys_at_files']} downloads carried a key"] if books["keys_at_files"] else []
-        places = evidence.places_of(self._tally.secret.encode(), self._folder)
-        seen += [f"the key stands in {place}" for place in places]
+        paths = evidence.files_with(self._tally.secret.encode(), self._folder)
+        seen += [f"the key is in {path}" for path in paths]
         found = evidence.gather(self._batch.folder, self._service.folder, books, final.code)
         promises = verdict(found) + self._tally.promises(keys=seen, files=len(list(self._folder.rglob("*"))))
         report = {
@@ -229,7 +229,7 @@ class Torture:
         return ["reconcile", "night.yaml", "--base-url", self._net().url, "--json"]
 
     def _note(self, name: str, args: list[str], ended: Ended) -> None:
-        """Keep what a process said, and look it over."""
+        """Keep what a process printed, and check it."""
         said = self._folder / "said"
         said.mkdir(exist_ok=True)
         head = f"batchgen {' '.join(args)}\nexit {ended.code}\n".encode()

@@ -63,7 +63,7 @@ def half_files(clips: Path, service: Path, sound: set[tuple[str, int]]) -> list[
     Args:
         clips: the folder.
         service: the service's folder.
-        sound: names with their times of change that need no second look; added to.
+        sound: names with their times of change that were checked already; added to.
     """
     broken = []
     for clip in clips.glob("*.mp4"):
@@ -79,7 +79,7 @@ def half_files(clips: Path, service: Path, sound: set[tuple[str, int]]) -> list[
     return broken
 
 
-def places_of(secret: bytes, folder: Path) -> list[str]:
+def files_with(secret: bytes, folder: Path) -> list[str]:
     """Name the files under a folder that hold a secret."""
     return [str(path.relative_to(folder)) for path in sorted(folder.rglob("*"))
             if path.is_file() and secret in path.read_bytes()]  # fmt: skip
@@ -87,7 +87,7 @@ def places_of(secret: bytes, folder: Path) -> list[str]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_bytes())
+        report = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return report if isinstance(report, dict) else {}

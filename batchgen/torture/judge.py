@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-#: Faults of the service after which a paid file can't be had by anyone; such a clip must be told as lost.
+#: Faults of the service after which nobody can get a paid file; such a clip must be reported as lost.
 HOPELESS: Final = frozenset({"no_output", "broken_file"})
 SETTLED: Final = frozenset({"done", "failed", "blocked", "lost"})
 
@@ -144,7 +144,7 @@ def _whole(evidence: Evidence) -> Promise:
 
 
 def _known(evidence: Evidence) -> Promise:
-    promise = Promise("nothing in doubt goes untold", "every accepted job: its id is in the ledger")
+    promise = Promise("every open question is reported", "every accepted job: its id is in the ledger")
     known = {request_id for kept in evidence.kept for request_id in kept.request_ids}
     doubtful = {kept.clip for kept in evidence.kept if kept.state in {"unconfirmed", "submitting"}}
     for job in evidence.booked:
@@ -174,5 +174,5 @@ def _ended(evidence: Evidence) -> Promise:
 
 
 def observed(name: str, how: str, checked: int, findings: Iterable[str]) -> Promise:
-    """Make a promise of what was looked at round by round."""
+    """Make a promise of what was checked round by round."""
     return Promise(name, how, checked, list(findings))

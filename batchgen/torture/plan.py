@@ -57,7 +57,7 @@ class Round:
         failpoint: what strikes inside (`BATCHGEN_FAILPOINT`); empty: nothing.
         kill_s: seconds after which it is killed from outside, in any case.
         gentle: the end from outside is SIGTERM first.
-        beside: a second command at the same time: "run", "reconcile", "status", or "".
+        second: a second command at the same time: "run", "reconcile", "status", or "".
         reconcile_first: `reconcile` is called before the run, and is what is struck.
         wanted: how many clips the manifest asks for.
         edit: the manifest's order changes too, and one clip is no longer wanted for a while.
@@ -74,7 +74,7 @@ class Round:
     failpoint: str
     kill_s: float
     gentle: bool
-    beside: str
+    second: str
     reconcile_first: bool
     wanted: int
     edit: bool
@@ -113,7 +113,7 @@ def rounds(seed: int, steps: Mapping[str, str], *, clips: int, kills: int) -> It
             failpoint=failpoint,
             kill_s=round(dice.uniform(0.4, 1.8), 2) if not failpoint else 5.0,
             gentle=not failpoint and n != _SECOND_RUN and dice.random() < 0.2,
-            beside="run" if n == _SECOND_RUN else dice.choice(("", "", "", "run", "reconcile", "status")),
+            second="run" if n == _SECOND_RUN else dice.choice(("", "", "", "run", "reconcile", "status")),
             reconcile_first="doubt." in failpoint and dice.random() < 0.5,
             wanted=3 + math.ceil(n * pace),
             edit=n > 0 and dice.random() < 0.15,
@@ -139,7 +139,7 @@ def _deck(dice: random.Random, steps: Mapping[str, str], *, first: bool) -> list
 
 
 def _hand(fault: str, step: str, dice: random.Random) -> list[str]:
-    """A spill file is cleared, and a doubt settled, by the run after the one that made it."""
+    """A spill file is cleared, and an unconfirmed clip resolved, by the run after the one that made it."""
     before = {"spill.clear": "spill.after", "doubt.before": "post.after", "doubt.after": "post.after"}.get(step)
     return [_card(fault, step, dice), *([_card("kill", before, dice)] if before else [])]
 

@@ -1,1 +1,7 @@
-"""What people and programs see of a batch: display, log, events file, status, plan."""
+"""What people and programs see of a batch. Pure text and objects; nothing here decides.
+
+Reading order: `text` (numbers, times, columns) and `streams` (output that may go away). A batch at rest: `facts`
+(collected from the ledger), `status`, with its parts `doubts` (unconfirmed and lost clips), `retention` (what can
+still be downloaded), `learned` and `learned_facts` (what was measured); `plan` and `plan_steps`; `bill`; `export`.
+A run: `progress` (the live display), `log` (plain lines), `events_file` (events.jsonl).
+"""

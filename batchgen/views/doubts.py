@@ -52,7 +52,7 @@ def _doubt(problem: ClipProblem, command: Callable[..., str], now: float) -> dic
         "age_s": None if problem.since is None else round(max(0.0, now - problem.since)),
         "reason": bare_urls(one_line(problem.reason)),
         "reserved_usd": dollars(problem.held),
-        "looked": look_object(problem.look),
+        "looked": check_object(problem.look),
         "next": [
             command("reconcile"),
             command("run", f"--resubmit-{problem.state}", "--only", problem.name),
@@ -73,7 +73,7 @@ def attention_lines(obj: Mapping[str, Any], state: State, marks: Marks, width: i
     return lines
 
 
-def look_object(look: HistoryCheck | None) -> dict[str, Any] | None:
+def check_object(look: HistoryCheck | None) -> dict[str, Any] | None:
     """Give what `--json` prints of a check of the history; None if there was none."""
     if look is None:
         return None
@@ -97,7 +97,7 @@ def look_object(look: HistoryCheck | None) -> dict[str, Any] | None:
 def doubt_lines(doubts: Sequence[Mapping[str, Any]], width: int, now: float, tz: tzinfo | None) -> list[str]:
     """Write unconfirmed and lost clips; clips that compete for the same requests are shown next to them, once.
 
-    Each of `doubts` has "clip", "request_id", "sent_at", "reason", "reserved_usd" and "looked" (a `look_object`).
+    Each of `doubts` has "clip", "request_id", "sent_at", "reason", "reserved_usd" and "looked" (a `check_object`).
     """
     lines: list[str] = []
     shown: set[tuple[str, ...]] = set()
@@ -106,7 +106,7 @@ def doubt_lines(doubts: Sequence[Mapping[str, Any]], width: int, now: float, tz:
         looked = doubt["looked"]
         if looked is None:
             continue
-        lines += wrap(look_text(looked, now, tz), width, "      ")
+        lines += wrap(check_text(looked, now, tz), width, "      ")
         ids = tuple(one["request_id"] for one in looked["candidates"])
         if ids and ids not in shown:
             shown.add(ids)
@@ -114,7 +114,7 @@ def doubt_lines(doubts: Sequence[Mapping[str, Any]], width: int, now: float, tz:
     return lines
 
 
-def look_text(looked: Mapping[str, Any], now: float, tz: tzinfo | None) -> str:
+def check_text(looked: Mapping[str, Any], now: float, tz: tzinfo | None) -> str:
     """Say what a check of the history saw, in local time."""
     at = clock(epoch(looked["at"]), now, tz)
     if not looked["whole"] or looked["candidates"]:

@@ -211,7 +211,7 @@ def _cost(plan: Plan) -> str:
     more = f", and {plural(plan.cost.unpriced, 'clip')} of unknown price" if plan.cost.unpriced else ""
     again = plan.step(Action.RESUBMIT)
     if again.count:
-        more += f"; up to {usd(again.estimate)} for {plural(again.count, 'clip')} in doubt"
+        more += f"; up to {usd(again.estimate)} to resubmit {plural(again.count, 'clip')}"
     return usd(plan.cost.total) + more
 
 

@@ -1,1 +1,1 @@
-"""One module a command, each named as it is typed; `batchgen.cli` imports it when it is asked for."""
+"""One module per command, with the name that is typed; `batchgen.cli` imports it on first use."""

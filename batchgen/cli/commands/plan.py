@@ -11,6 +11,7 @@ import rich_click as click
 
 from batchgen.cli import output
 from batchgen.cli.batch import command_line
+from batchgen.cli.error_text import unmatched_text
 from batchgen.cli.options import (
     base_url_option,
     cap_options,
@@ -69,21 +70,23 @@ def plan(
 
     path = find_manifest(manifest)
     read = manifests.load(path)
-    for warning in read.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    for line in [*(f"warning: {text}" for text in read.warnings), *unmatched_text(given["only"], read.wanted)]:
+        click.echo(line, err=True)
     settings = merge({**given, "sandbox": sandbox or None}, read, read_config())
     where = (folder or batch_folder(path, sandbox=sandbox)).absolute()
     seen = snapshot_in(where)
     made = plan_of(read, settings, seen, folder=where, each_clip=verbose, start=start_in(read, settings, seen))
-    obj, saved_text = plan_object(made), ""
+    obj, ending = plan_object(made), ""
+    run_it = command_line("run", manifest, folder, sandbox=sandbox)
+    if made.keys.submit:
+        ending = f"\n\nNext: {run_it}"
     if out:
         saved = write_plan(out, made, read, settings, seen, where)
         obj |= {"saved": {"file": str(out), "sha256": saved.sha256}}
-        again = f"{command_line('run', manifest, folder, sandbox=sandbox)} --plan {shlex.quote(str(out))}"
-        saved_text = f"\n\nSaved. To run exactly this plan, without a question:\n  {again}"
+        ending = f"\n\nSaved. To run exactly this plan, without a question:\n  {run_it} --plan {shlex.quote(str(out))}"
 
     def text() -> str:
         ascii_only, colour = output.plain_ascii(), output.coloured()
-        return plan_text(made, output.width(), ascii=ascii_only, colour=colour, now=time.time()) + saved_text
+        return plan_text(made, output.width(), ascii=ascii_only, colour=colour, now=time.time()) + ending
 
     output.answer(obj, text, as_json=as_json)

@@ -82,7 +82,7 @@ def _settled(row: dict[str, Any]) -> bool:
 
 
 def _row(doubt: Doubt, state: State) -> dict[str, Any]:
-    from batchgen.views.doubts import look_object
+    from batchgen.views.doubts import check_object
     from batchgen.views.text import bare_urls, dollars, one_line, stamp_utc
 
     clip = doubt.clip
@@ -96,5 +96,5 @@ def _row(doubt: Doubt, state: State) -> dict[str, Any]:
         "sent_at": stamp_utc(request.submitted_at or request.intent_at) if request else None,
         "reserved_usd": dollars(request.reserved if request else 0),
         "reason": bare_urls(one_line(clip.reason)),
-        "looked": look_object(doubt.look),
+        "looked": check_object(doubt.look),
     }

@@ -94,8 +94,8 @@ def _audited(reader: Reader, asked: dict[str, Any], arg: str) -> Audit:
     if span is None:
         return hold([], Read(whole=True))
     read = read_history(reader, {clip.wanted.model for clip in clips}, span, asked)
-    beside = {reader.folder.absolute().parent, Path(arg).absolute().parent}
-    return hold(clips, read, other_batches.request_ids(reader.folder, beside) if read.rows else ())
+    folders = {reader.folder.absolute().parent, Path(arg).absolute().parent}
+    return hold(clips, read, other_batches.request_ids(reader.folder, folders) if read.rows else ())
 
 
 def made_by(reader: Reader, by: str) -> Bill:

@@ -11,6 +11,7 @@ import rich_click as click
 
 from batchgen.cli import output
 from batchgen.cli.batch import command_line, is_sandbox, ledger_folder
+from batchgen.cli.error_text import unmatched_text
 from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
 from batchgen.errors import UsageError
 
@@ -79,12 +80,16 @@ def _retried(ledger: SqliteLedger, arg: str, again: Retake, only: str | None, *,
 
     states = (State.FAILED, State.BLOCKED) if again.blocked else (State.FAILED,)
     failed = ledger.clips(*states, wanted=True)
+    for line in unmatched_text(only, (clip.wanted for clip in ledger.clips(wanted=True))) if only else ():
+        click.echo(line, err=True)
     chosen = [clip for clip in failed if matches(only, clip.wanted.prompt_id, clip.wanted.name)]
-    anew = [clip for clip in chosen if new_seed and clip.state is State.BLOCKED]
+    replaced = [clip for clip in chosen if new_seed and clip.state is State.BLOCKED]
     left = {
-        clip.row: why for clip in chosen if clip not in anew and (why := why_not(clip, again, by_name=only is not None))
+        clip.row: why
+        for clip in chosen
+        if clip not in replaced and (why := why_not(clip, again, by_name=only is not None))
     }
-    back = [clip for clip in chosen if clip not in anew and clip.row not in left]
+    back = [clip for clip in chosen if clip not in replaced and clip.row not in left]
 
     async def put_back() -> None:
         for clip in back:
@@ -92,10 +97,10 @@ def _retried(ledger: SqliteLedger, arg: str, again: Retake, only: str | None, *,
         await ledger.settle()
 
     asyncio.run(put_back())
-    takes = rerolls(list(ledger.clips()), anew, 1) if anew else []
+    takes = rerolls(list(ledger.clips()), replaced, 1) if replaced else []
     takes, tariff = under_names(ledger, arg, takes)
-    fresh = ledger.reroll(takes, [clip.key for clip in anew])
-    names = {take.key: clip.wanted.name for take, clip in zip(takes, anew, strict=True)}
+    fresh = ledger.reroll(takes, [clip.key for clip in replaced])
+    names = {take.key: clip.wanted.name for take, clip in zip(takes, replaced, strict=True)}
     return {
         "schema_version": 1,
         "retried": [clip.wanted.name for clip in back],

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from batchgen.cli import output
+from batchgen.cli.error_text import unmatched_text
 from batchgen.cli.options import (
     PACE,
     SANDBOX,
@@ -180,8 +181,8 @@ def _run(
     key = None if given["sandbox"] else find_key(path.parent)
     monitor.protect(key)
     manifest = manifests.load(path)
-    for warning in manifest.warnings:
-        monitor.say(f"warning: {warning}")
+    for line in [*(f"warning: {text}" for text in manifest.warnings), *unmatched_text(given["only"], manifest.wanted)]:
+        monitor.say(line)
     settings = merge(given, manifest, read_config())
     if saved:
         saved_files.refuse_if_changed(saved, manifest, settings, snapshot_in(folder), folder)

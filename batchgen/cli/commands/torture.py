@@ -51,7 +51,7 @@ def torture(
 
     chosen = secrets.randbelow(1_000_000) if seed is None else seed
     wanted = max(8, clips // 4) if kills is None else kills
-    tortured = Torture(folder.absolute(), clips=clips, kills=wanted, seed=chosen, minutes=minutes, tell=_say)
+    tortured = Torture(folder.absolute(), clips=clips, kills=wanted, seed=chosen, minutes=minutes, say=_say)
     _say(f"seed {chosen}, {clips} clips, in {folder}")
     report = asyncio.run(tortured.run())
     output.answer(report, lambda: _text(report, folder), as_json=as_json)

@@ -64,6 +64,11 @@ class Prices:
         return price.get(price_cell(params, _defaults(model)))
 
 
+def known_names() -> list[str]:
+    """Return the names of all known models."""
+    return sorted(_MODULES)
+
+
 def find(model: str) -> Model | None:
     """Return the model of this name; None: unknown, its parameters pass unchecked."""
     name = _MODULES.get(model)

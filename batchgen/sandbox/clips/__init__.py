@@ -11,7 +11,7 @@ from batchgen.sandbox.protocol import Order
 
 
 class StoppedError(Exception):
-    """The sandbox is being stopped; the job's file is made anew at the next start."""
+    """The sandbox is being stopped; the job's file is rendered at the next start."""
 
 
 def packaged(width: int, height: int, duration: int) -> Path:

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from batchgen.cli import cli, error_text
 from batchgen.cli.overview import COMMANDS
+from batchgen.clip import Wanted
 from batchgen.errors import Fault, ManifestError, UsageError
 
 
@@ -78,3 +79,13 @@ def test_the_warning_is_printed_once_for_a_command(monkeypatch: pytest.MonkeyPat
     done = CliRunner().invoke(cli, ["schema"])
     assert done.exit_code == 0
     assert done.stderr.count("BATCHGEN_XYZZY") == 1
+
+
+def test_a_glob_that_fits_no_clip_is_warned_of_with_the_nearest_names() -> None:
+    """A typo must not look like obedience."""
+    clips = [Wanted("k", "courier-oslo", 1, "m", "{}", "courier-oslo_1"), Wanted("l", "cat", 1, "m", "{}", "cat_1")]
+    assert error_text.unmatched_text(None, clips) == []
+    assert error_text.unmatched_text("courier-*, cat_1", clips) == []
+    [line] = error_text.unmatched_text("cat,courier-olso*", clips)
+    assert line.startswith("warning: --only: no clip matches 'courier-olso*'; there are: courier-oslo")
+    assert "there are: cat, cat_1" in error_text.unmatched_text("xyz*", clips)[0]

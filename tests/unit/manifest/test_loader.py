@@ -221,6 +221,12 @@ def test_unknown_models_run_with_a_warning_and_all_that_was_written(write: Write
     assert "kling-9 is not known" in str(manifest.warnings[0])
 
 
+def test_a_misspelt_model_is_answered_with_the_nearest_one(write: Write) -> None:
+    """It would run unchecked and unpriced."""
+    [warning] = load(write("model: wan2.5\nprompts: [rain]\n")).warnings
+    assert str(warning).endswith("did you mean wan-2.5-t2v?")
+
+
 def test_extra_passes_on_unchecked_with_a_warning(write: Write) -> None:
     """The API may learn a parameter before we do."""
     manifest = load(write("prompts:\n  - {prompt: rain, extra: {watermark: false}}\n"))

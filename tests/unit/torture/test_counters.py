@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.torture.counters import Counters
-from batchgen.torture.evidence import half_files, places_of
+from batchgen.torture.evidence import files_with, half_files
 from batchgen.torture.process import Ended
 
 
@@ -24,10 +24,10 @@ def findings(tally: Counters) -> str:
 
 def test_a_crossed_budget_is_seen_in_the_books_and_in_what_is_told(tally: Counters) -> None:
     """The service's sum counts, and the run's own: reserved money is spent money."""
-    tally.wall(1, charged=100, cap=100, told={"spent_usd": 0.00006, "reserved_usd": 0.00004})
+    tally.wall(1, charged=100, cap=100, answer={"spent_usd": 0.00006, "reserved_usd": 0.00004})
     assert not findings(tally)
-    tally.wall(2, charged=101, cap=100, told={})
-    tally.wall(3, charged=0, cap=1_000_000, told={"spent_usd": 0.9, "reserved_usd": 0.3})
+    tally.wall(2, charged=101, cap=100, answer={})
+    tally.wall(3, charged=0, cap=1_000_000, answer={"spent_usd": 0.9, "reserved_usd": 0.3})
     assert "round 2" in findings(tally)
     assert "round 3" in findings(tally)
 
@@ -92,4 +92,4 @@ def test_a_key_is_found_wherever_it_lies(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "ledger.db").write_bytes(b"\0\1SG_secret\2")
     (tmp_path / "events.jsonl").write_text("{}")
-    assert places_of(b"SG_secret", tmp_path) == ["deep/ledger.db"]
+    assert files_with(b"SG_secret", tmp_path) == ["deep/ledger.db"]

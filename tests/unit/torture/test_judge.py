@@ -57,7 +57,7 @@ CASES: dict[str, tuple[Evidence, str, str]] = {
         replace(FINE, kept=[*FINE.kept[:3], Kept("fox", "fox_1", "done", ("r5",), "r5", "fox_1.mp4", "s5")],
                 files={**FINE.files, "fox_1.mp4": "s5"}), "whole", "fox_1.mp4 is kept.*r5"),
     "litter": (replace(FINE, leftovers=["cat_1.mp4.part"]), "whole", "left over: cat_1.mp4.part"),
-    "an id that is nowhere": (cat(request_ids=()), "untold", "r1"),
+    "an id that is nowhere": (cat(request_ids=()), "open question", "r1"),
     "a bill too low": (replace(FINE, spent=1000), "bill", "1000.*1500"),
     "unsettled": (cat(state="unconfirmed"), "resumes", "cat_1 is still unconfirmed"),
     "a wrong exit": (replace(FINE, final_exit=0), "resumes", "exit 0, not 5"),
@@ -77,6 +77,6 @@ def test_a_broken_promise_is_seen_with_its_evidence(case: str) -> None:
 
 
 def test_what_is_in_doubt_and_told_is_no_secret() -> None:
-    """An unconfirmed clip's request need not be known: that is what in doubt means."""
+    """An unconfirmed clip's request need not be known: that is what unconfirmed means."""
     evidence = cat(state="unconfirmed", request_ids=(), request_id=None)
-    assert not any("untold" in name for name in broken(evidence))
+    assert not any("open question" in name for name in broken(evidence))

@@ -38,7 +38,7 @@ def test_all_moods_cuts_and_companions_come_up() -> None:
     acts = first(200)
     assert {act.mood for act in acts} == set(MOODS)
     assert {cut for act in acts for cut in act.wire.cuts} == set(CUTS)
-    assert {act.beside for act in acts} == {"", "run", "reconcile", "status"}
+    assert {act.second for act in acts} == {"", "run", "reconcile", "status"}
     for trait in ("edit", "word", "service_dies", "gentle", "reconcile_first", "skew_s"):
         assert any(getattr(act, trait) for act in acts), trait
     assert any(not act.failpoint for act in acts)

@@ -194,7 +194,7 @@ def test_what_a_resubmission_may_cost_is_told_apart() -> None:
     """It is paid for only if the history does not have them, and may then be paid for twice."""
     text = text_of(a_plan(Selection(resubmit_unconfirmed=True)), 120)
     assert "? 2 resubmit" in text.replace("    ", "")
-    assert "; up to $1.25 for 2 clips in doubt" in text
+    assert "; up to $1.25 to resubmit 2 clips" in text
 
 
 def test_records_that_are_gone_are_not_promised_to_be_fetched_by_a_time() -> None:
