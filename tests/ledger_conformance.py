@@ -170,7 +170,8 @@ class LedgerConformance:
         """A refused move fails its own caller only, even in one commit."""
         ledger = store.open([wanted(0), wanted(1)])
         clip, other = await ledger.read(1), await ledger.read(2)
-        first, second, third = await outcomes(*(ledger.record(each, START) for each in (clip, clip, other)))
+        # A store that commits at once what comes first gathers the two others for the next commit.
+        third, first, second = await outcomes(*(ledger.record(each, START) for each in (other, clip, clip)))
         assert isinstance(first, Clip)
         assert isinstance(second, FencedError)
         assert isinstance(third, Clip)
@@ -178,10 +179,12 @@ class LedgerConformance:
 
     async def test_moves_of_one_clip_at_once_are_judged_in_their_order(self, store: Store) -> None:
         """What the first one makes of the clip is what the second one must hold."""
-        ledger = store.open([wanted(0)])
-        clip = await lead(ledger, 1, START)
-        moves: list[Event] = [Submitted("r1", NOON), AnswerLost("reset")]
-        good, late = await outcomes(*(ledger.record(clip, event) for event in moves))
+        ledger = store.open([wanted(0), wanted(1)])
+        clip, other = await lead(ledger, 1, START), await ledger.read(2)
+        moves: list[tuple[Clip, Event]] = [
+            (other, START), (clip, Submitted("r1", NOON)), (clip, AnswerLost("reset")),
+        ]  # fmt: skip
+        _, good, late = await outcomes(*(ledger.record(*move) for move in moves))
         assert isinstance(good, Clip)
         assert isinstance(late, FencedError)
         assert store.stored()[1].request_id == "r1"
@@ -191,21 +194,21 @@ class LedgerConformance:
     @pytest.mark.parametrize(
         ("caps", "cap"),
         [
-            (Caps(usd=2 * PRICE), Cap.TOTAL),
-            (Caps(usd_per_day=2 * PRICE), Cap.DAY),
-            (Caps(clips=2), Cap.CLIPS),
+            (Caps(usd=3 * PRICE), Cap.TOTAL),
+            (Caps(usd_per_day=3 * PRICE), Cap.DAY),
+            (Caps(clips=3), Cap.CLIPS),
         ],
     )
-    async def test_two_intents_race_for_the_last_dollar_and_one_wins(self, store: Store, caps: Caps, cap: Cap) -> None:
+    async def test_intents_race_for_the_last_dollar_and_one_wins(self, store: Store, caps: Caps, cap: Cap) -> None:
         """The cap is checked in the write that reserves; no caller has asked before."""
-        ledger = store.open(wanted(n) for n in range(3))
+        ledger = store.open(wanted(n) for n in range(4))
         store.limit(ledger, caps)
         await lead(ledger, 1, *LIFE[:2])
-        ended = await outcomes(*[ledger.record(await ledger.read(row), START) for row in (2, 3)])
+        ended = await outcomes(*[ledger.record(await ledger.read(row), START) for row in (2, 3, 4)])
         refused = [each for each in ended if isinstance(each, NoRoomError)]
         assert [each.cap for each in refused] == [cap]
-        assert sum(isinstance(each, Clip) for each in ended) == 1
-        assert store.sums().reserved == ledger.money.reserved == 2 * PRICE
+        assert sum(isinstance(each, Clip) for each in ended) == 2
+        assert store.sums().reserved == ledger.money.reserved == 3 * PRICE
 
     async def test_a_day_cap_knows_its_day(self, store: Store) -> None:
         """What was submitted the day before takes no room of today."""
@@ -256,15 +259,15 @@ class LedgerConformance:
 
     async def test_no_more_are_in_flight_than_the_ceiling(self, store: Store) -> None:
         """Counted in the write, too: submitting and generating, but not what waits for its download."""
-        ledger = store.open(wanted(n) for n in range(4))
-        store.limit(ledger, Caps(), in_flight=2)
+        ledger = store.open(wanted(n) for n in range(5))
+        store.limit(ledger, Caps(), in_flight=3)
         await lead(ledger, 1, *LIFE[:2])
-        ended = await outcomes(*[ledger.record(await ledger.read(row), START) for row in (2, 3)])
+        ended = await outcomes(*[ledger.record(await ledger.read(row), START) for row in (2, 3, 4)])
         assert [each.cap for each in ended if isinstance(each, NoRoomError)] == [Cap.IN_FLIGHT]
-        assert await ledger.in_flight() == 2
+        assert await ledger.in_flight() == 3
         await lead(ledger, 1, LIFE[2])
-        assert await ledger.in_flight() == 1
-        assert (await lead(ledger, 4, START)).state is State.SUBMITTING
+        assert await ledger.in_flight() == 2
+        assert (await lead(ledger, 5, START)).state is State.SUBMITTING
 
     # --- claim ----------------------------------------------------------------------------------------------
 

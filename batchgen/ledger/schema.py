@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeAlias
 
@@ -60,6 +61,7 @@ _FIELDS = {
 _NOTHING = (None, "")
 _REQUEST = [field.name for field in fields(Request)]
 _COLUMNS = [FILE_NAMES.get(name, name) for name in _REQUEST]
+_VALUES = attrgetter(*_REQUEST)
 _WANTED = "key, prompt_id, take, model, params, name, ord, priority, audio_file, audio_sha256, label, reroll_of"
 _CLIP = (
     f"SELECT c.id, {', '.join('c.' + name for name in _WANTED.split(', '))}, c.state, c.attempts, "
@@ -92,6 +94,7 @@ MARK_REPLACED = f"UPDATE clip SET flags = trim(flags || ' {REPLACED}') WHERE key
 # run lets go of the interpreter and waits for it again, which costs more than the work.
 _CHANGED = ("state", "n", "attempts", "failures", "refusals", "reason", "file", "bytes", "sha256", "flags")
 _TIMES = frozenset({"intent_at", "submitted_at", "completed_at", "queue_s", "run_s"})
+_TIMED = [name in _TIMES for name in _REQUEST]
 
 
 def _at(index: int, name: str = "") -> str:
@@ -350,5 +353,5 @@ def described(wanted: Wanted) -> dict[str, object]:
 
 
 def _request_row(request: Request) -> list[object]:
-    values = ((name, getattr(request, name)) for name in _REQUEST)
-    return [_micro(value) if name in _TIMES else _storable(value) for name, value in values]
+    values = zip(_TIMED, _VALUES(request), strict=True)  # for every event: the quickest way counts
+    return [None if value is None else _micro(value) if timed else _storable(value) for timed, value in values]
