@@ -208,7 +208,7 @@ def _share_pace(session: Session, monitor: RunMonitor) -> None:
     """Report who else uses the account's rate. Raises UsageError as `Session.share_pace` does."""
     session.share_pace()
     if others := "; ".join(session.pace.others):
-        monitor.say(f"note: another run uses this API key on this machine: {others}. Their calls count together")
+        monitor.say(f"note: another run uses this API key on this machine: {others}. Their calls add up")
 
 
 def _nothing_to_pay(session: Session) -> bool:
