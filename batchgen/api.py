@@ -25,7 +25,6 @@ from batchgen.manifest import Manifest
 from batchgen.planning import Plan
 from batchgen.planning.inputs import plan_folder
 from batchgen.redact import Secret
-from batchgen.runner.companion import only_one
 from batchgen.runner.session import Outcome, Session
 from batchgen.settings import batch_folder, find_key, find_manifest, merge
 
@@ -105,7 +104,7 @@ class Run:
         return self._outcome
 
     async def __aenter__(self) -> Run:
-        session = Session(*self._given)
+        session = Session.open(*self._given)
         try:
             session.share_pace()
         except BaseException:
@@ -146,3 +145,11 @@ class Run:
     async def __aiter__(self) -> AsyncIterator[Happened]:
         while (happened := await self._news.get()) is not None:
             yield happened
+
+
+def only_one(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give the one error that a nest of task groups holds, or the group when there are several."""
+    inner: BaseException = group
+    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+        inner = inner.exceptions[0]
+    return inner

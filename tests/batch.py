@@ -1,4 +1,4 @@
-"""A batch joined as `batchgen.session` joins it, that can be run, killed and resumed in virtual time."""
+"""A batch that can be run, killed and resumed in virtual time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from fakes import COST, FakeDownloads, FakeProvider, content_of, identity, wanted
@@ -17,19 +18,12 @@ from batchgen.billing.budget import Budget, Caps
 from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import Exit
 from batchgen.events import Event
-from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import Reader, SqliteLedger
-from batchgen.money import price_class_of
-from batchgen.polling.poller import Poller
-from batchgen.polling.schedule import RunTimes
-from batchgen.providers.paced import PacedProvider
-from batchgen.ratelimit.concurrency import ConcurrencyLimit
-from batchgen.ratelimit.limiter import LocalPacer
+from batchgen.runner.assembly import Assembly, Forecast, assemble
 from batchgen.runner.context import RunContext
-from batchgen.runner.dispatcher import Dispatcher
-from batchgen.runner.recovery_check import RecoveryCheck
-from batchgen.runner.shutdown import Shutdown
+from batchgen.runner.session import alongside
 from batchgen.selection import Selection
+from batchgen.settings import Settings
 
 #: No night lasts longer; a run that does hangs.
 NIGHT_S = 24 * 3600.0
@@ -56,9 +50,42 @@ class Limits:
     commit_s: float = THREAD_S  #: what a commit takes
 
     @property
+    def settings(self) -> Settings:
+        """The same as a run takes them."""
+        return Settings(
+            rpm=self.rpm,
+            in_flight=self.in_flight,
+            submit_concurrency=self.submit_concurrency,
+            expect_latency=self.expect_s,
+            deadline=self.deadline_s,
+            give_up=self.give_up_s,
+            history_settle=self.settle_s,
+            max_usd=self.cap,
+            max_usd_per_day=self.day_cap,
+            max_clips=self.clip_cap,
+            allow_unknown_price=self.unknown_ok,
+        )
+
+    @property
     def caps(self) -> Caps:
         """What the batch may spend."""
-        return Caps(self.cap, self.day_cap, self.clip_cap, self.unknown_ok)
+        return self.settings.caps
+
+
+class FlatForecast(Forecast):
+    """Expects the prices that a test sets, whatever is charged."""
+
+    def __init__(self, ledger: SqliteLedger, limits: Limits) -> None:
+        super().__init__(ledger.money, limits.settings)
+        self._money = ledger.money
+        self._limits = limits
+
+    def price(self, wanted: Wanted) -> int | None:
+        estimate = self._limits.by_size.get(wanted.values["size"], self._limits.estimate)
+        return self._money.worst(wanted.price_class, estimate)
+
+    def estimate(self, wanted: Wanted) -> int | None:
+        return self._limits.estimate
 
 
 @dataclass(frozen=True)
@@ -141,9 +168,10 @@ class Batch:
         began = loop.time()
         ledger = SqliteLedger(self.folder, wall_clock=lambda: EPOCH + loop.time())
         try:
-            life = Life(self._tools(ledger))
+            assembly = await self._assembled(ledger, orders)
+            life = Life(assembly.context)
             ledger.observers.append(lambda clip, event: None if life.killed else life.events.append((clip, event)))
-            work = loop.create_task(self._run(life, orders, beside))
+            work = loop.create_task(self._run(ledger, assembly, beside))
             self._arm(life, kill, work)
             try:
                 async with asyncio.timeout(NIGHT_S):
@@ -158,57 +186,27 @@ class Batch:
             ledger.close()
             self._next_folder()
 
-    async def _run(self, life: Life, orders: Selection, beside: Beside | None) -> None:
-        ledger, limits, tools = life.tools.ledger, self.limits, life.tools
-        assert isinstance(ledger, SqliteLedger)
+    async def _run(self, ledger: SqliteLedger, assembly: Assembly, beside: Beside | None) -> None:
+        tools = assembly.context
         ledger.recover()
         ledger.sync(self.wanted)
-        ledger.set_limits(limits.caps)
+        ledger.set_limits(self.limits.caps)
         tools.clips_dir.mkdir(exist_ok=True)
-        reconciler = Reconciler(
-            tools.provider, settle_s=limits.settle_s, taken=ledger.known_ids, expected=ledger.expected_ids
-        )
-        runner = Dispatcher(tools, reconciler, orders)
-        if beside is None:
-            await runner.run()
-            return
-        async with asyncio.TaskGroup() as group:
-            companion = group.create_task(_await(beside(tools)))
-            await runner.run()
-            companion.cancel()
+        await alongside(assembly.dispatcher.run(), beside and partial(beside, tools))
 
-    def _tools(self, ledger: SqliteLedger) -> RunContext:
-        limits, dice = self.limits, self.provider.dice
-        pacer = LocalPacer(limits.rpm, dice=dice.random)
-        paced = PacedProvider(self.provider, pacer)
-        places = ConcurrencyLimit(limits.in_flight)
-        times: dict[str, RunTimes] = {}
-
-        def price(clip: Wanted) -> int | None:
-            params = json.loads(clip.params)
-            estimate = limits.by_size.get(params["size"], limits.estimate)
-            return ledger.money.worst(price_class_of(clip.model, params), estimate)
-
-        return RunContext(
-            blind=RecoveryCheck(ledger, paced, settle_s=limits.settle_s, elsewhere=set),
-            ledger=ledger,
-            provider=paced,
-            pacer=pacer,
-            poller=Poller(self.provider, pacer, deadline_s=limits.deadline_s, wall_clock=ledger.now, probes=places),
-            places=places,
-            downloads=self.downloads,
-            shutdown=Shutdown(),
+    async def _assembled(self, ledger: SqliteLedger, selection: Selection) -> Assembly:
+        assembly = await assemble(
+            ledger,
+            self.provider,
+            self.downloads,
+            self.limits.settings,
             clips_dir=self.folder / "clips",
-            price=price,
-            estimate=lambda _clip: limits.estimate,
-            run_times=lambda price_class: times.setdefault(price_class, RunTimes(limits.expect_s)),
-            submit_concurrency=limits.submit_concurrency,
-            give_up_s=limits.give_up_s,
-            deadline_s=limits.deadline_s,
-            started_at=ledger.now(),
-            dice=dice.random,
-            boot_clock=self.boot_clock or asyncio.get_running_loop().time,
+            selection=selection,
+            forecast=FlatForecast(ledger, self.limits),
+            dice=self.provider.dice.random,
         )
+        assembly.context.boot_clock = self.boot_clock or asyncio.get_running_loop().time
+        return assembly
 
     # --- a death --------------------------------------------------------------------------------------------
 
@@ -263,10 +261,6 @@ class Batch:
         """What the ledger on disk says of the money."""
         with closing(Reader(self.folder)) as ledger:
             return ledger.wall(self.limits.caps)
-
-
-async def _await(awaitable: Awaitable[None]) -> None:
-    await awaitable
 
 
 # --- what must hold after any life --------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def opened(arg: str, folder: Path | None, given: Mapping[str, Any], *, verbosity
     redact = Redactor([key.get_secret_value()] if key else []).redact
     setup_logging(verbosity, redact, sys.stderr)
     manifest = manifests.load(path)
-    session = Session(manifest, where, merge(given, manifest, read_config()), key)
+    session = Session.open(manifest, where, merge(given, manifest, read_config()), key)
     try:
         yield session
     finally:

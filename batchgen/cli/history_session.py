@@ -10,20 +10,18 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from batchgen.billing.audit import Read
 from batchgen.errors import BatchgenError, CallError, UsageError
 from batchgen.ledger import SANDBOX_ORIGIN, Reader
 from batchgen.ledger.lock import holder
-from batchgen.providers.base import HistoryPage, Provider
+from batchgen.providers.base import HistoryPage
 from batchgen.providers.paced import PacedProvider, whole_history
-from batchgen.providers.segmind.client import Segmind
 from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.redact import Secret, account_of
-from batchgen.runner.session import SANDBOX_KEY
+from batchgen.runner.connect import Access
 from batchgen.settings import Settings, find_key, merge, read_config
 
 
@@ -43,14 +41,13 @@ def read_history(reader: Reader, models: Iterable[str], span: tuple[float, float
 
 
 async def _read(reader: Reader, models: list[str], span: tuple[float, float], given: Mapping[str, Any]) -> Read:
-    sandbox = reader.meta("origin") == SANDBOX_ORIGIN
-    settings = merge({"sandbox": True} if sandbox else {}, None, read_config())
-    key = Secret(SANDBOX_KEY) if sandbox else _key(reader)
+    settings = _settings(reader, given)
+    access = Access(settings, None if settings.sandbox else _key(reader), reader.folder)
     pages: list[HistoryPage] = []
     why = ""
     async with AsyncExitStack() as stack:
-        provider = await _connect(stack, reader, settings, key, given)
-        pacer = _pacer(stack, reader, settings, account_of(key))
+        provider = await stack.enter_async_context(access.connected())
+        pacer = _pacer(stack, reader, settings, access.account)
         async with asyncio.TaskGroup() as group:
             pacing = group.create_task(pacer.run())
             try:
@@ -91,14 +88,15 @@ def _key(reader: Reader) -> Secret:
     return key
 
 
-async def _connect(
-    stack: AsyncExitStack, reader: Reader, settings: Settings, key: Secret, given: Mapping[str, Any]
-) -> Provider:
-    base_url, history_url = given["base_url"] or reader.meta("origin") or settings.base_url, given["history_url"]
-    if settings.sandbox:
+def _settings(reader: Reader, given: Mapping[str, Any]) -> Settings:
+    """Give the settings that lead to the service of the batch, or to its sandbox.
+
+    Raises:
+        UsageError: a run is using the sandbox, which serves one batch at a time.
+    """
+    if reader.meta("origin") == SANDBOX_ORIGIN:
         if holder(reader.folder):
             raise UsageError("a run is using the sandbox: try again when it has ended")
-        from batchgen.sandbox.server import Sandbox
-
-        base_url, history_url = await stack.enter_async_context(Sandbox(Path(reader.folder / "service"))), None
-    return await stack.enter_async_context(Segmind(key, base_url=base_url, history_url=history_url))
+        return merge({"sandbox": True}, None, read_config())
+    base_url = given["base_url"] or reader.meta("origin")
+    return merge({"base_url": base_url, "history_url": given["history_url"]}, None, read_config())

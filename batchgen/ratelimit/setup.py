@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from batchgen.ratelimit.concurrency import START, ConcurrencyLimit
@@ -50,7 +52,7 @@ class PaceSetup:
         """Where a run starts, as its plan reckons."""
         return start_of(self._settings, self._lessons.known, time.time())
 
-    def pacer(self) -> LocalPacer:
+    def pacer(self, dice: Callable[[], float] = random.random) -> LocalPacer:
         """Make the pacer: it starts where the last run stood, if that is below what is configured."""
         settings, known = self._settings, self._lessons.known
         if note := self.start.rpm_note:
@@ -64,6 +66,7 @@ class PaceSetup:
             counted=self._book.called,
             start=(known.rpm, known.knee) if known.rpm else None,
             learned=self._learned_rate,
+            dice=dice,
         )
 
     def _learned_rate(self, rpm: float, knee: float, bore: float) -> None:

@@ -1,10 +1,15 @@
-"""What the history's word on a clip in doubt means for it: events, as many as it takes. Pure."""
+"""What the account's request history means for a clip in doubt: the events that follow, and writing them down."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from batchgen import failpoints
 from batchgen.clip import Clip, State
 from batchgen.events import Event, Submitted
 from batchgen.history.reconcile import Doubt
+from batchgen.history.report import LOOKS
+from batchgen.ledger import Ledger, replacing
 from batchgen.providers.base import Completed, HistoryRow, Running
 from batchgen.runner.collect import refused
 from batchgen.runner.context import generated
@@ -28,6 +33,26 @@ def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:
             return [generated(row.outcome, now, row.request_id)]
         return [here] if _worth_asking(clip, row) else []
     return [here, refused(advance(clip, here), row.outcome)]
+
+
+async def settle_by_history(ledger: Ledger, found: Iterable[Doubt], deadline_s: float) -> list[tuple[Doubt, State]]:
+    """Record what the history shows of clips in doubt, and of those without news what was looked at.
+
+    Returns:
+        Each doubt with the state that its clip has now; all of it is on disk.
+    """
+    settled = []
+    for doubt in found:
+        clip = doubt.clip
+        for event in events_for(doubt, ledger.now(), deadline_s):
+            failpoints.reach("doubt.before")
+            clip = await ledger.record(clip, event)
+        settled.append((doubt, clip.state))
+    still = (doubt for doubt, state in settled if state is doubt.clip.state)
+    left = {doubt.clip.row: doubt.look.text() for doubt in still if doubt.look}
+    await ledger.set_facts(replacing(LOOKS, ledger.facts(LOOKS), left))
+    await ledger.settle()
+    return settled
 
 
 def _worth_asking(clip: Clip, row: HistoryRow) -> bool:

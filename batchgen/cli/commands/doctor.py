@@ -18,7 +18,7 @@ from batchgen.cli.options import base_url_option, folder_option, json_option
 from batchgen.errors import BatchgenError, CallError, Exit, UsageError
 
 if TYPE_CHECKING:
-    from batchgen.providers.segmind.client import Segmind
+    from batchgen.providers.base import Provider
     from batchgen.redact import Secret
 
 #: Less than this may not be enough for a night (bytes).
@@ -150,19 +150,20 @@ def _agreement(folder: Path) -> Iterator[Finding]:
 
 async def _account(place: Path, base_url: str | None) -> list[Finding]:
     """Check the key, the balance and the clocks."""
-    from batchgen.providers.segmind.client import DEFAULT_BASE, Segmind
-    from batchgen.settings import find_key
+    from batchgen.runner.connect import Access
+    from batchgen.settings import Settings, find_key
 
     try:
         key = find_key(place.parent) or find_key(place)
         if key is None:
             hint = "set SEGMIND_API_KEY, or write it to .env next to the manifest"
             return [Finding("key", "error", f"not found: {hint} (--sandbox needs none)")]
-        provider = Segmind(key, base_url=base_url or DEFAULT_BASE)
+        settings = Settings(base_url=base_url) if base_url else Settings()
+        access = Access(settings, key, place)
     except UsageError as error:
         return [Finding("key", "error", str(error))]
-    async with provider:
-        return [*_key(key), *await _balance(provider), *_clock(provider)]
+    async with access.connected() as provider:
+        return [*_key(key), *await _balance(provider), *_clock(provider.server_time)]
 
 
 def _key(key: Secret) -> Iterator[Finding]:
@@ -174,7 +175,7 @@ def _key(key: Secret) -> Iterator[Finding]:
         yield Finding("key", "warning", f"found, but not in the documented format ({KEY_SHAPE}); it is tried anyway")
 
 
-async def _balance(provider: Segmind) -> list[Finding]:
+async def _balance(provider: Provider) -> list[Finding]:
     from batchgen.money import usd
 
     try:
@@ -185,10 +186,10 @@ async def _balance(provider: Segmind) -> list[Finding]:
     return [Finding("balance", level, f"{usd(credits_left)} in credits; the service accepts the key")]
 
 
-def _clock(provider: Segmind) -> Iterator[Finding]:
-    if provider.server_time is None:
+def _clock(server_time: float | None) -> Iterator[Finding]:
+    if server_time is None:
         return
-    off = time.time() - provider.server_time
+    off = time.time() - server_time
     if abs(off) > CLOCK_OFF_S:
         yield Finding("clock", "warning", f"{off:+.0f} s off the service's clock: set it, or expiry times are wrong")
     else:

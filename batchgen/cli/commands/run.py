@@ -184,7 +184,7 @@ def _run(
     settings = merge(given, manifest, read_config())
     if saved:
         saved_files.refuse_if_changed(saved, manifest, settings, snapshot_in(folder), folder)
-    session = Session(manifest, folder, saved_files.restricted_to(saved, settings) if saved else settings, key)
+    session = Session.open(manifest, folder, saved_files.restricted_to(saved, settings) if saved else settings, key)
     try:
         session.ledger.remember("caps_said", json.dumps(said))
         if saved:  # now that the batch is held, nothing can move any more

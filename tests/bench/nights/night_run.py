@@ -10,30 +10,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from night_policies import OraclePoller, Rule, RulePoller, doubling, every, optimal
-from night_service import COST, NightService, Weather, least_makespan
+from night_service import NightService, Weather, least_makespan
 from virtual_time import EPOCH, VirtualTimeLoop
 
 from batchgen.clip import Wanted
 from batchgen.files.mp4 import Expect, Fetched
-from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import SqliteLedger
+from batchgen.money import price_class_of
 from batchgen.polling.poller import Poller
-from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Source
-from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.adaptive_rate import HEADROOM
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
-from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.setup import PaceSetup
-from batchgen.runner.context import RunContext
-from batchgen.runner.dispatcher import Dispatcher
-from batchgen.runner.shutdown import Shutdown
-from batchgen.selection import Selection
+from batchgen.runner.assembly import assemble
 from batchgen.settings import Settings
 
 #: The published mean of the model, whatever the night brings.
@@ -111,40 +104,36 @@ async def _night(
     try:
         ledger.sync(_wanted(clips))
         (folder / "night" / "clips").mkdir()
-        rpm, known = service.weather.rpm, lessons.known
-        pacer = LocalPacer(
-            rpm, count_polls=service.weather.count_polls, dice=lambda: 0.5,
-            start=(known.rpm, known.knee) if known.rpm else None, learned=partial(lessons.rate, ceiling=rpm),
-        )  # fmt: skip
-        # The others can't find out how many slots there are: they are told.
-        told = ConcurrencyLimit(in_flight, start=service.weather.slots * 3 // 2)
-        ours = PaceSetup(Settings(in_flight=in_flight), lessons=lessons).places(EXPECTED_S)
-        places = ours if policy == "ours" else told
-        times = RunTimes(EXPECTED_S)
-        poller = _poller(policy, service, pacer, ledger, places)
-        tools = RunContext(
-            ledger=ledger, provider=PacedProvider(service, pacer), pacer=pacer, poller=poller, places=places,
-            downloads=Shelf(),
-            shutdown=Shutdown(), clips_dir=folder / "night" / "clips", price=lambda _: COST, estimate=lambda _: COST,
-            run_times=lambda _: times, dice=lambda: 0.5, started_at=ledger.now(),
-        )  # fmt: skip
-        reconciler = Reconciler(PacedProvider(service, pacer), settle_s=7200.0, taken=ledger.known_ids)
-        await Dispatcher(tools, reconciler, Selection()).run()
+        weather = service.weather
+        settings = Settings(
+            rpm=weather.rpm, count_polls=weather.count_polls, in_flight=in_flight, expect_latency=EXPECTED_S
+        )
+        assembly = await assemble(
+            ledger,
+            service,
+            Shelf(),
+            settings,
+            clips_dir=folder / "night" / "clips",
+            price_classes=[price_class_of(clip.model, clip.values) for clip in _wanted(1)],
+            pace=PaceSetup(settings, lessons=lessons),
+            # The other policies cannot find out how many slots there are: they get the number.
+            places=None if policy == "ours" else ConcurrencyLimit(in_flight, start=weather.slots * 3 // 2),
+            poller={"ours": Poller, "oracle": OraclePoller}.get(policy, RulePoller),
+            dice=lambda: 0.5,
+        )
+        _inform(assembly.context.poller, policy, service)
+        await assembly.dispatcher.run()
         return loop.time() - Shelf.takes_s
     finally:
         ledger.close()
 
 
-def _poller(
-    policy: str, service: NightService, pacer: LocalPacer, ledger: SqliteLedger, places: ConcurrencyLimit
-) -> Poller:
-    kind = {"ours": Poller, "oracle": OraclePoller}.get(policy, RulePoller)
-    poller = kind(service, pacer, deadline_s=3300.0, wall_clock=ledger.now, probes=places)
+def _inform(poller: Poller, policy: str, service: NightService) -> None:
+    """Give the policies that are not ours what they poll by."""
     if isinstance(poller, OraclePoller):
         poller.service = service
     if isinstance(poller, RulePoller):
         poller.rule = rule_of(policy, service.weather)
-    return poller
 
 
 def rule_of(policy: str, weather: Weather) -> Rule:

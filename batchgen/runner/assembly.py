@@ -1,0 +1,169 @@
+"""A run, joined from its parts, once: the command, the Python API, the tests and the simulated nights use it.
+
+The parts with I/O are passed in: an open ledger (its clock is the run's), a provider and the downloads. All else is
+made here from the settings, and nothing runs until `Assembly.dispatcher` does.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchgen.billing.budget import Budget
+from batchgen.billing.prices import MEMORY, ChargeHistory, PriceBook
+from batchgen.clip import Wanted
+from batchgen.history.reconcile import Reconciler
+from batchgen.ledger import Ledger, SqliteLedger
+from batchgen.ledger.recovery.rebuild import BLIND
+from batchgen.planning.inputs import RUN_TIMES, latency_of
+from batchgen.polling.poller import Poller
+from batchgen.polling.schedule import RunTimes
+from batchgen.providers.base import Provider
+from batchgen.providers.models import Prices
+from batchgen.providers.paced import PacedProvider
+from batchgen.ratelimit.concurrency import ConcurrencyLimit
+from batchgen.ratelimit.setup import PaceSetup
+from batchgen.runner.context import Downloads, RunContext
+from batchgen.runner.dispatcher import Dispatcher
+from batchgen.runner.recovery_check import POSSIBLE, RecoveryCheck
+from batchgen.runner.shutdown import Shutdown
+from batchgen.selection import Selection
+from batchgen.settings import Settings
+
+#: The folder of the finished files, in the batch folder.
+CLIPS = "clips"
+RequestIds = Callable[[], set[str]]
+
+
+class Forecast:
+    """What a run expects of its clips: prices and run times, by price class.
+
+    Args:
+        money: of the ledger; it knows the highest charges so far.
+        settings: of the run; they say what to expect of a model before anything was learned.
+        prices: the book of prices; it follows the charges once its `learn` is among the ledger's observers.
+        run_times: the latest of the ledger, by price class, in seconds.
+    """
+
+    def __init__(
+        self,
+        money: Budget,
+        settings: Settings,
+        prices: PriceBook | None = None,
+        run_times: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
+        self.prices = prices or PriceBook(Prices(), ChargeHistory.of({}))
+        self._money = money
+        self._settings = settings
+        self._learned = run_times or {}
+        self._times: dict[str, RunTimes] = {}
+
+    @classmethod
+    def of(cls, ledger: SqliteLedger, settings: Settings, prices: Prices) -> Forecast:
+        """Expect what a ledger has learned, and the prices of the manifest."""
+        book = PriceBook(prices, ChargeHistory.of(ledger.charges(MEMORY)))
+        return cls(ledger.money, settings, book, ledger.run_times(RUN_TIMES))
+
+    def price(self, wanted: Wanted) -> int | None:
+        """Give the worst price of a clip, the one to reserve, in micro-dollars; None: unknown."""
+        manifest, table = self.prices.listed(wanted.model, wanted.values)
+        return self._money.worst(wanted.price_class, table, manifest)
+
+    def estimate(self, wanted: Wanted) -> int | None:
+        """Give the likely price of a clip, in micro-dollars; None: unknown."""
+        return self.prices.estimate(wanted)
+
+    def run_times(self, price_class: str) -> RunTimes:
+        """Give the run times of a price class, as they were learned so far; always the same object."""
+        if price_class not in self._times:
+            times = self._times[price_class] = RunTimes(latency_of(price_class.split(" ", 1)[0], self._settings))
+            for seconds in self._learned.get(price_class, ()):
+                times.learn(seconds)
+        return self._times[price_class]
+
+    def longest_s(self, price_classes: Iterable[str]) -> float:
+        """Give the run time of the slowest of these price classes, in seconds; 0 without any."""
+        return max((self.run_times(price_class).typical for price_class in price_classes), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A run, ready to go: `await dispatcher.run()` carries it to its end; `context.shutdown` says how it ended."""
+
+    context: RunContext
+    dispatcher: Dispatcher
+
+
+async def assemble(
+    ledger: Ledger,
+    provider: Provider,
+    downloads: Downloads,
+    settings: Settings,
+    *,
+    clips_dir: Path,
+    selection: Selection | None = None,
+    forecast: Forecast | None = None,
+    price_classes: Iterable[str] = (),
+    pace: PaceSetup | None = None,
+    places: ConcurrencyLimit | None = None,
+    poller: type[Poller] = Poller,
+    shutdown: Shutdown | None = None,
+    elsewhere: RequestIds = set,
+    check_credits: bool = True,
+    dice: Callable[[], float] = random.random,
+) -> Assembly:
+    """Join a run.
+
+    Args:
+        ledger, provider, downloads: open, connected and ready to fetch.
+        settings: merged; the caps are those that the ledger was given.
+        clips_dir: where finished files go; it must exist.
+        selection: what of the batch to do; by default all.
+        forecast: prices and run times; by default nothing was learned.
+        price_classes: those of the wanted clips; the slowest one bounds what is in flight at first.
+        pace: the rate limit's set-up; by default for this run alone, with nothing remembered.
+        places: the limit of clips in flight; by default the one of `pace`, which adapts.
+        poller: its class, for another schedule of status checks.
+        shutdown: pulled to stop the run; by default one of its own.
+        elsewhere: gives the request ids of other batches; called in a thread.
+        check_credits: warn before the first submission if the account's credits will not last.
+        dice: gives random numbers in [0, 1), for jitter.
+    """
+    pace, forecast = pace or PaceSetup(settings), forecast or Forecast(ledger.money, settings)
+    pacer, places = pace.pacer(dice), places or pace.places(forecast.longest_s(price_classes))
+    paced = PacedProvider(provider, pacer)
+    context = RunContext(
+        ledger=ledger, provider=paced, pacer=pacer, places=places, downloads=downloads, clips_dir=clips_dir,
+        poller=poller(provider, pacer, deadline_s=settings.deadline, wall_clock=ledger.now, probes=places),
+        price=forecast.price, estimate=forecast.estimate, run_times=forecast.run_times,
+        submit_concurrency=settings.submit_concurrency, give_up_s=settings.give_up, deadline_s=settings.deadline,
+        shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice,
+        blind=await _recovery_check(ledger, paced, settings, elsewhere),
+    )  # fmt: skip
+    reconciler = reconciler_of(ledger, paced, settings, elsewhere)
+    return Assembly(context, Dispatcher(context, reconciler, selection or Selection(), check_credits=check_credits))
+
+
+def reconciler_of(ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds = set) -> Reconciler:
+    """Join what looks up a batch's clips in doubt in the account's request history."""
+    return Reconciler(
+        paced,
+        settle_s=settings.history_settle,
+        taken=ledger.known_ids,
+        elsewhere=elsewhere,
+        expected=ledger.expected_ids,
+    )
+
+
+async def _recovery_check(
+    ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds
+) -> RecoveryCheck | None:
+    """Make the check that a rebuilt ledger needs before it submits; None for every other ledger."""
+    if not (ledger.meta(BLIND) or ledger.meta(POSSIBLE)):
+        return None
+    check = RecoveryCheck(ledger, paced, settle_s=settings.history_settle, elsewhere=elsewhere)
+    if settings.trust_recovery:
+        await check.trust()
+    return check
