@@ -1,5 +1,9 @@
-"""From the queue to the checked file: dispatcher, one clip's life, and how a run ends.
+"""From the queue to the checked file: how a batch is run.
 
-Reading order: `runner` (queue, dispatcher, ending), `carry` (one clip's life), then its steps `submit`,
-`collect` and `fetch`; `tools` is what they share, `shutdown` and `inflight` are the limits.
+Reading order: `session` (a batch, held by this process), `opening` and `connect` (its parts with I/O), `assembly`
+(which joins them), `dispatcher` (the run and its ending), `work` (who hands out clips), `worker` (one clip's life),
+then its steps. `submit` pays, with `admission` (whether it may now), `gates` (shutdown, budget, age) and
+`trouble_gates` (account, service); `collect` waits for the end, with `outcomes` (what answers mean) and
+`history_lookup`; `fetch` gets the file. Around them: `context` (what they share), `recovery_check` (before a rebuilt
+ledger submits), `alerts` (warnings of a loss) and `shutdown` (how a run ends early).
 """
