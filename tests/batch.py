@@ -195,7 +195,7 @@ class Batch:
         await alongside(assembly.dispatcher.run(), beside and partial(beside, tools))
 
     async def _assembled(self, ledger: SqliteLedger, selection: Selection) -> Assembly:
-        assembly = await assemble(
+        return await assemble(
             ledger,
             self.provider,
             self.downloads,
@@ -204,9 +204,8 @@ class Batch:
             selection=selection,
             forecast=FlatForecast(ledger, self.limits),
             dice=self.provider.dice.random,
+            boot_clock=self.boot_clock or asyncio.get_running_loop().time,
         )
-        assembly.context.boot_clock = self.boot_clock or asyncio.get_running_loop().time
-        return assembly
 
     # --- a death --------------------------------------------------------------------------------------------
 
@@ -260,7 +259,7 @@ class Batch:
     def money(self) -> Budget:
         """What the ledger on disk says of the money."""
         with closing(Reader(self.folder)) as ledger:
-            return ledger.wall(self.limits.caps)
+            return ledger.budget(self.limits.caps)
 
 
 # --- what must hold after any life --------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from batchgen.wording import duration
 
 log = logging.getLogger("batchgen.runner")
 
-#: How often the run looks whether an outage, or refusals of every call, have lasted too long (seconds).
+#: How often the run checks whether an outage, or refusals of every call, have lasted too long (seconds).
 WATCH_S = 5.0
 
 
