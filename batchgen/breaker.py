@@ -28,9 +28,9 @@ class Backoff:
     lease_s: float = math.inf  #: a probe that has not reported for so long is given up for lost
 
 
-#: The account refuses (`runner.gates.AccountGate`): a person has to act, or what is in flight must end.
+#: The account refuses (`runner.trouble_gates.AccountGate`): a person has to act, or what is in flight must end.
 ACCOUNT = Backoff(base_s=30.0, cap_s=600.0)
-#: The service answers every submission with an error of its own (`runner.gates.ServiceGate`).
+#: The service answers every submission with an error of its own (`runner.trouble_gates.ServiceGate`).
 SERVICE = Backoff(least=1.0)
 #: Submissions in a row have no clear answer: each of them may have been paid for.
 SILENCE = Backoff(cap_s=15.0, least=1.0)

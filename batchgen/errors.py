@@ -36,7 +36,7 @@ from enum import Enum, IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes, fixed for ever; where several hold, the order of `PRECEDENCE` decides."""
+    """Exit codes, fixed permanently; where several hold, the order of `PRECEDENCE` decides."""
 
     OK = 0
     BUG = 1
@@ -75,7 +75,7 @@ class UsageError(BatchgenError):
 class Fault:
     """One thing wrong with a manifest: where, what, and how to fix it.
 
-    `line` and `column` count from 1; 0 means that the place is not known.
+    `line` and `column` count from 1; 0 means that it is not known.
     """
 
     file: str

@@ -36,14 +36,14 @@ class Doubt:
     """What the history says of one clip in doubt.
 
     `row` when it was found; `absent` when the history has proved that it does not have it; `note` is what was
-    looked at, in words; `look` the same for programs, once the history was asked.
+    read, in words; `check` the same for programs, once the history was asked.
     """
 
     clip: Clip
     row: HistoryRow | None = None
     absent: bool = False
     note: str = ""
-    look: HistoryCheck | None = None
+    check: HistoryCheck | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class _Window:
     @property
     def at(self) -> float:
         """When it was read: the more careful of the two clocks; a Date header is cut to whole seconds."""
-        told = self.page.server_time
-        return self.now if told is None else min(told + 1.0, self.now)
+        server = self.page.server_time
+        return self.now if server is None else min(server + 1.0, self.now)
 
     @property
     def trusted(self) -> bool:
@@ -87,7 +87,7 @@ class _Window:
 
 
 class Reconciler:
-    """Reads the history and holds clips in doubt against it.
+    """Reads the history and looks for clips in doubt in it.
 
     Args:
         provider: whose history; its calls ask the pacer (`PacedProvider`).
@@ -112,7 +112,7 @@ class Reconciler:
         self._elsewhere = elsewhere
         self._expected = expected
 
-    async def look(self, clips: list[Clip], now: float) -> AsyncIterator[Doubt]:
+    async def check(self, clips: list[Clip], now: float) -> AsyncIterator[Doubt]:
         """Say of each clip what the history knows, as it is found. Never raises for what the provider does."""
         by_model: dict[str, list[Clip]] = {}
         for clip in clips:
@@ -152,30 +152,30 @@ class Reconciler:
             row = await insist(partial(self._provider.lookup, clip.request_id or ""))
         except CallError as error:
             note = f"the request history could not be asked: {error}"
-            return Doubt(clip, note=note, look=self._look(clip, window, note))
+            return Doubt(clip, note=note, check=self._check(clip, window, note))
         if row is not None:
             return self._found(clip, row, window)
         return self._absent(clip, window, "its id is not in the request history")
 
     def _found(self, clip: Clip, row: HistoryRow, window: _Window) -> Doubt:
         note = f"the history has it as {row.request_id}, {status(row)}"
-        return Doubt(clip, row=row, note=note, look=self._look(clip, window, note, [row]))
+        return Doubt(clip, row=row, note=note, check=self._check(clip, window, note, [row]))
 
     def _said(self, clip: Clip, matching: Matching, window: _Window, taken: set[str]) -> Doubt:
         row, tie = matching.found.get(clip.row), matching.ties.get(clip.row)
         if row is not None:
             return self._found(clip, row, window)
         if window.silence:
-            return Doubt(clip, note=window.silence, look=self._look(clip, window, window.silence))
+            return Doubt(clip, note=window.silence, check=self._check(clip, window, window.silence))
         alike = [row for row in window.page.rows if row.request_id not in taken and could_be(clip, row)]
         if tie is not None:
             rivals = [other for other in tie.clips if other.row != clip.row]
             with_whom = f" or of {len(rivals)} other clips in doubt" if rivals else ""
             note = f"{len(tie.rows)} requests in the history may be this one's{with_whom}: left in doubt"
-            return Doubt(clip, note=note, look=self._look(clip, window, note, tie.rows, rivals))
+            return Doubt(clip, note=note, check=self._check(clip, window, note, tie.rows, rivals))
         if alike:
             note = f"{len(alike)} requests in the history can't be ruled out: left in doubt"
-            return Doubt(clip, note=note, look=self._look(clip, window, note, alike))
+            return Doubt(clip, note=note, check=self._check(clip, window, note, alike))
         return self._absent(clip, window, window.seen())
 
     def _absent(self, clip: Clip, window: _Window, seen: str) -> Doubt:
@@ -188,9 +188,9 @@ class Reconciler:
             note = f"{seen}, read whole"
         else:
             note = f"{seen}; that counts from {utc(counts_at)}"
-        return Doubt(clip, absent=proved, note=note, look=self._look(clip, window, note))
+        return Doubt(clip, absent=proved, note=note, check=self._check(clip, window, note))
 
-    def _look(
+    def _check(
         self, clip: Clip, window: _Window, note: str, rows: Iterable[HistoryRow] = (), rivals: Iterable[Clip] = ()
     ) -> HistoryCheck:
         page = window.page

@@ -1,11 +1,11 @@
-"""The rate of calls that an account bears, as far as it is known. Pure: times and counts are passed in.
+"""The rate of calls that an account allows, as far as it is known. Pure: times and counts are passed in.
 
-A refusal halves the rate. What the minute before it let through tells where the limit lies (the knee): half a minute
+A refusal halves the rate. What the minute before it let through shows where the limit lies (the knee): half a minute
 later the way back begins, twice as much at each step (after one refusal, one step), and from there on the rate grows
 by small steps, seldom, each that holds twice as wide as the last. So does TCP Cubic (Ha, Rhee and Xu, "CUBIC: a new
 TCP-friendly high-speed TCP variant", 2008): soon near what held, slowly beyond it, quicker where nothing is in the way
-for long. A limit that is met again at the same place is real: each time it is left alone for twice as long. A minute
-in which nothing was let through is no limit that a pace could keep, but an incident: it tells nothing of the knee.
+for long. A limit that is met again at the same rate is real: each time it is left alone for twice as long. A minute
+in which nothing was let through is no limit that a pace could keep, but an incident: it says nothing of the knee.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KNEE = 0.93
 SLOWEST_RPM = 1.0
 #: Seconds at a rate below the knee before it is doubled, up to there.
 BACK_S = 30.0
-#: Seconds between two steps beyond the knee, and before the first one at most, after refusals at one place.
+#: Seconds between two steps beyond the knee, and before the first one at most, after refusals at one rate.
 PROBE_EVERY_S, PROBE_AT_MOST_S = 300.0, 2400.0
 #: The first step beyond the knee (each that holds doubles the next), as a part of the ceiling.
 GROWTH = 0.02
@@ -71,7 +71,7 @@ class AdaptiveRate:
         self._still_since = max(self._still_since, at)
 
     def refused(self, at: float, held: int) -> bool:
-        """Halve the rate, once for each minute that was too full; tells whether it did.
+        """Halve the rate, once for each minute that was too full; returns whether it did.
 
         `held` is how many calls of the minute before the refusal were let through.
         """
@@ -100,7 +100,7 @@ class AdaptiveRate:
         return self.rpm < self.knee - 1.0
 
     def grow(self, at: float, held: int) -> bool:
-        """Take a step up if it is time, and the rate was used; tells whether it did.
+        """Take a step up if it is time, and the rate was used; returns whether it did.
 
         `held` is how many calls of the last minute were let through, and the one that is next. A minute that did not
         use the rate is no reason to wait longer: the first one that does proves as much.

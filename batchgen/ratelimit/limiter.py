@@ -178,25 +178,25 @@ class LocalPacer:
             self._cuts = 0
         self._refused_at = now
         self._refused_since = now if self._refused_since is None else self._refused_since
-        anew = record.number > self._last_cut
-        if anew:
+        is_new = record.number > self._last_cut
+        if is_new:
             self._cut_at, self._last_cut = now, self._permitted
             self._cuts += 1
         wait = delay(self._cuts, hint=retry_after, dice=self._dice(), base=2.0)
         if not record.counts:
             self._pause(now, wait)
-            self._doubt_uncounted(now, anew=anew)
+            self._doubt_uncounted(now, is_new=is_new)
             return
-        self._metronome.refused(record, now, anew=anew)
+        self._metronome.refused(record, now, is_new=is_new)
         self._pause(now, max(self._drained_s(now), wait))
 
     def _pause(self, now: float, seconds: float) -> None:
         self._refused_until = max(self._refused_until, now + seconds)
         self._rate.begin(self._refused_until)
 
-    def _doubt_uncounted(self, now: float, *, anew: bool) -> None:
+    def _doubt_uncounted(self, now: float, *, is_new: bool) -> None:
         """Count them after all, once refusals of two pauses show that the service does."""
-        if not (anew and self._rate.ceiling and self._uncounted):
+        if not (is_new and self._rate.ceiling and self._uncounted):
             return
         if now - self._free_refused_at <= DOUBT_S:
             self._uncounted = frozenset()
@@ -218,7 +218,7 @@ class LocalPacer:
             self._shortened.set()
 
     def _reached(self) -> None:
-        """A call was answered: an outage is over. A pause that a 429 asked for is not: an answer is no leave."""
+        """A call was answered: an outage is over. A pause that a 429 asked for is not: an answer permits nothing."""
         if self._outage.succeeded():
             self._shortened.set()
 

@@ -94,10 +94,10 @@ class Metronome:
         self._polls += record.call in POLLS
         self._counted()
 
-    def refused(self, record: CallRecord, now: float, *, anew: bool) -> None:
-        """A call was refused as too many; `anew`: it left after the last refusal, so the rate is too high still."""
+    def refused(self, record: CallRecord, now: float, *, is_new: bool) -> None:
+        """A call was refused as too many; `is_new`: it left after the last refusal, so the rate is too high still."""
         held = self._held(record)
-        if anew and self.rate.refused(now, held):
+        if is_new and self.rate.refused(now, held):
             self._limiter = None
             self._learned()
 

@@ -1,7 +1,9 @@
-"""From the queue to the checked file: one run, the life of one clip, and how a run ends.
+"""From the queue to the checked file: how a batch is run.
 
-Reading order: `session` (the run, joined from its parts), `dispatcher` (queue and ending), `work` (hands out clips),
-`worker` (one clip's life), then its steps `submit`, `collect` and `fetch`. What they share: `context`. What can hold
-submissions back: `budget_gate`, `account` (the account's gate), `service_trouble`, `recovery_check`, `credits`. Clips
-without an answer: `history_lookup` and `in_doubt`. Around it: `alerts`, `shutdown`, `companion` (two tasks as one).
+Reading order: `session` (a batch, held by this process), `opening` and `connect` (its parts with I/O), `assembly`
+(which joins them), `dispatcher` (the run and its ending), `work` (who hands out clips), `worker` (one clip's life),
+then its steps. `submit` pays, with `admission` (whether it may now), `gates` (shutdown, budget, age) and
+`trouble_gates` (account, service); `collect` waits for the end, with `outcomes` (what answers mean) and
+`history_lookup`; `fetch` gets the file. Around them: `context` (what they share), `recovery_check` (before a rebuilt
+ledger submits), `alerts` (warnings of a loss) and `shutdown` (how a run ends early).
 """

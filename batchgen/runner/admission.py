@@ -15,7 +15,8 @@ from batchgen.clip import Clip, submission_order
 from batchgen.errors import Exit
 from batchgen.ratelimit.base import Call, Permit
 from batchgen.runner.context import RunContext
-from batchgen.runner.gates import AccountGate, AgeGate, BudgetGate, Candidate, Gate, ServiceGate, ShutdownGate, no_price
+from batchgen.runner.gates import AgeGate, BudgetGate, Candidate, Gate, ShutdownGate, no_price
+from batchgen.runner.trouble_gates import AccountGate, ServiceGate
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Admission:
 
     @contextmanager
     def candidate(self, clip: Clip) -> Iterator[Candidate]:
-        """Keep a clip's place in the order for as long as it is to be submitted."""
+        """Keep a clip in the order of submission for as long as it is to be submitted."""
         wanted = clip.wanted
         candidate = Candidate(clip.row, submission_order(wanted, clip.row), wanted, wanted.price_class)
         self._candidates[clip.row] = candidate
@@ -60,7 +61,7 @@ class Admission:
             yield candidate
         finally:
             del self._candidates[clip.row]
-            self._context.news.tell()
+            self._context.news.notify()
 
     @asynccontextmanager
     async def admit(self, candidate: Candidate) -> AsyncIterator[Admitted]:

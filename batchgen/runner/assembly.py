@@ -142,7 +142,7 @@ async def assemble(
         price=forecast.price, estimate=forecast.estimate, run_times=forecast.run_times,
         submit_concurrency=settings.submit_concurrency, give_up_s=settings.give_up, deadline_s=settings.deadline,
         shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice, boot_clock=boot_clock,
-        blind=await _recovery_check(ledger, paced, settings, elsewhere),
+        recovery_check=await _recovery_check(ledger, paced, settings, elsewhere),
     )  # fmt: skip
     reconciler = reconciler_of(ledger, paced, settings, elsewhere)
     return Assembly(context, Dispatcher(context, reconciler, selection or Selection(), check_credits=check_credits))

@@ -9,18 +9,17 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from batchgen.clip import Clip, Wanted
 from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, LedgerWriteError
-from batchgen.events import Generated
 from batchgen.files.mp4 import Expect, Fetched
 from batchgen.ledger import Ledger
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
-from batchgen.providers.base import Completed, Provider, Source
+from batchgen.providers.base import Provider, Source
 from batchgen.ratelimit.base import Pacer
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
 from batchgen.runner.recovery_check import RecoveryCheck
@@ -57,13 +56,13 @@ class Notifier:
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Wake them."""
         self._event.set()
         self._event = asyncio.Event()
 
     async def wait(self, timeout: float | None = None) -> None:
-        """Wait for the next `tell`, or for some seconds."""
+        """Wait for the next `notify`, or for some seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._event.wait()
@@ -71,7 +70,7 @@ class Notifier:
 
 @dataclass(slots=True)
 class InFlightSlot:
-    """One clip's hold on a place in flight; given back once."""
+    """One clip's hold on a slot in flight; given back once."""
 
     places: ConcurrencyLimit
     held: bool = True
@@ -82,7 +81,7 @@ class InFlightSlot:
         """Note how full it was."""
         self.taken, self.generation = self.places.taken, self.places.generation
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Give it back, if it was not yet."""
         if self.held:
             self.held = False
@@ -114,14 +113,14 @@ class RunContext:
     news: Notifier = field(default_factory=Notifier)
     alarm: str = ""  #: what of the paid clips is about to be lost to us, in words
     posts_out: int = 0  #: POSTs that wait for their answer
-    at_work: set[int] = field(default_factory=set)  #: rows whose reservation will settle by itself
-    blind: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
+    in_flight: set[int] = field(default_factory=set)  #: rows whose reservation becomes a cost, or is freed, without us
+    recovery_check: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
     waits: str = ""  #: what submissions wait for, in words; "" when they don't
 
-    def settled(self, clip: Clip) -> None:
-        """The clip's reservation is settled, or no longer ours to wait for."""
-        self.at_work.discard(clip.row)
-        self.news.tell()
+    def not_in_flight(self, clip: Clip) -> None:
+        """Take note that a clip's reservation has become a cost, or will not become one in this run."""
+        self.in_flight.discard(clip.row)
+        self.news.notify()
 
     async def pause(self, seconds: float) -> None:
         """Wait before another try; the shutdown cuts it short."""
@@ -135,26 +134,3 @@ class RunContext:
     def account_trouble(self, error: AccountError) -> None:
         """Stop submitting; what is in flight is collected if the account still lets us."""
         self.shutdown.request(error.explained, Exit.STOPPED, grace_s=math.inf if error.collects else 0.0)
-
-
-def filled(completed: Completed, known: Completed) -> Completed:
-    """Fill in what one answer leaves out with what another one said."""
-    return replace(
-        completed,
-        cost=known.cost if completed.cost is None else completed.cost,
-        queue_s=known.queue_s if completed.queue_s is None else completed.queue_s,
-        run_s=known.run_s if completed.run_s is None else completed.run_s,
-    )
-
-
-def generated(completed: Completed, at: float, request_id: str | None = None) -> Generated:
-    """Turn a COMPLETED that has a link into the event."""
-    return Generated(
-        url=completed.url or "",
-        at=at,
-        cost=completed.cost,
-        file_size=completed.file_size,
-        queue_s=completed.queue_s,
-        run_s=completed.run_s,
-        request_id=request_id,
-    )

@@ -14,10 +14,9 @@ from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.history.report import LOOKS
 from batchgen.ledger import replacing
 from batchgen.providers.base import Completed
-from batchgen.runner.alerts import ExpiryAlert
+from batchgen.runner.alerts import ExpiryAlert, warn_of_low_credits
 from batchgen.runner.context import InFlightSlot, RunContext
-from batchgen.runner.credits import warn_of_low_credits
-from batchgen.runner.in_doubt import events_for
+from batchgen.runner.outcomes import events_for
 from batchgen.runner.work import Work, WorkList, start
 from batchgen.runner.worker import ClipWorker
 from batchgen.selection import Selection
@@ -96,7 +95,7 @@ class Dispatcher:
         while not work.done():
             if shutdown.requested:
                 self._tools.pacer.close_submissions()
-                self._tools.news.tell()
+                self._tools.news.notify()
             left = shutdown.left_s()
             if shutdown.now or (left is not None and left <= 0 and not self._tools.posts_out):
                 return
@@ -106,7 +105,7 @@ class Dispatcher:
             timeout = max(0.05, watch if left is None else min(left, watch))
             await asyncio.wait({work, requested}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             self._watch_the_api()
-            self._expiry.look()
+            self._expiry.check()
 
     def _watch_the_api(self) -> None:
         pace = self._tools.pacer.snapshot()
@@ -157,7 +156,7 @@ class Dispatcher:
             slot = None if clip is None else await self._slot(clip)
             started()
             if clip is not None and slot is not None:
-                await self._worker.carry(clip, slot)
+                await self._worker.run(clip, slot)
         except (LedgerError, LedgerWriteError) as error:  # answers that are on their way are waited for
             self._tools.disk_trouble(error)
         finally:
@@ -198,9 +197,9 @@ class Dispatcher:
             doubtful = await ledger.open_clips(State.UNCONFIRMED, State.LOST)
             if not doubtful or self._tools.shutdown.left_s() is not None:
                 return
-            async for doubt in self._reconciler.look(doubtful, ledger.now()):
-                if not await self._settle(clips, doubt, at_start=at_start) and doubt.look:
-                    left[doubt.clip.row] = doubt.look.text()
+            async for doubt in self._reconciler.check(doubtful, ledger.now()):
+                if not await self._settle(clips, doubt, at_start=at_start) and doubt.check:
+                    left[doubt.clip.row] = doubt.check.text()
             await ledger.set_facts(replacing(LOOKS, ledger.facts(LOOKS), left))
         except (LedgerError, LedgerWriteError) as error:
             self._tools.disk_trouble(error)

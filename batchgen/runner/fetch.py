@@ -18,10 +18,11 @@ from batchgen.files.mp4 import Expect, Fetched
 from batchgen.providers.base import Completed
 from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.retry import delay
-from batchgen.runner.context import RunContext, generated
-from batchgen.runner.history_lookup import HistoryLookup, NoAnswer
+from batchgen.runner.context import RunContext
+from batchgen.runner.history_lookup import HistoryLookup
+from batchgen.runner.outcomes import NoAnswer, generated
 
-log = logging.getLogger("batchgen.fetch")
+log = logging.getLogger("batchgen.runner.fetch")
 
 #: How often a dead link is renewed for one clip.
 RENEWALS = 4
@@ -32,10 +33,10 @@ ONE_FILE_S = 900.0
 class _Patience:
     """Waits while servers are in trouble, further and further apart, and in the end stops the run."""
 
-    def __init__(self, tools: RunContext) -> None:
-        self._tools = tools
-        self._breaker = CircuitBreaker(DOWNLOAD, tools.dice)
-        self._fetched = tools.fetched
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._breaker = CircuitBreaker(DOWNLOAD, context.dice)
+        self._fetched = context.fetched
 
     async def wait(self, error: Exception) -> None:
         """Wait before another try.
@@ -46,26 +47,28 @@ class _Patience:
         now = asyncio.get_running_loop().time()
         self._breaker.failed(now)
         # While other files come, or nothing else is to be done, it is this file's trouble and not the network's.
-        alone = self._tools.fetched > self._fetched or not self._tools.at_work
-        if self._breaker.lasted_s(now) >= min(self._tools.give_up_s, ONE_FILE_S if alone else self._tools.give_up_s):
+        alone = self._context.fetched > self._fetched or not self._context.in_flight
+        if self._breaker.lasted_s(now) >= min(
+            self._context.give_up_s, ONE_FILE_S if alone else self._context.give_up_s
+        ):
             log.warning("left for the next run: %s", error)
             raise SubmissionStoppedError from error
-        await self._tools.pause(self._breaker.until - now)
+        await self._context.pause(self._breaker.until - now)
 
 
 class Fetcher:
     """Fetches files, and renews their links where they are dead."""
 
-    def __init__(self, tools: RunContext, recall: HistoryLookup) -> None:
-        self._tools = tools
-        self._recall = recall
+    def __init__(self, context: RunContext, lookup: HistoryLookup) -> None:
+        self._context = context
+        self._lookup = lookup
 
     async def download(self, clip: Clip) -> Clip:
         """Fetch the file; a dead link is asked for again, and is never a reason to pay again."""
         target = self._own_name(clip)
         if self._from_before(clip) and (kept := await asyncio.to_thread(_kept, clip, target)) is not None:
-            return await self._tools.ledger.record(clip, kept)
-        patience = _Patience(self._tools)
+            return await self._context.ledger.record(clip, kept)
+        patience = _Patience(self._context)
         renewals = 0
         while True:
             try:
@@ -82,7 +85,7 @@ class Fetcher:
                     return await self._lost(clip, error)
                 else:
                     renewals += 1
-                    await self._tools.pause(delay(renewals, dice=self._tools.dice(), base=2.0))
+                    await self._context.pause(delay(renewals, dice=self._context.dice(), base=2.0))
                     try:
                         renewed = await self._renewed(clip)
                     except TryAgain as silence:
@@ -91,32 +94,32 @@ class Fetcher:
                         continue
                     if renewed is None:
                         return await self._lost(clip, error)
-                    clip = await self._tools.ledger.record(clip, renewed)
-        self._tools.fetched += 1
+                    clip = await self._context.ledger.record(clip, renewed)
+        self._context.fetched += 1
         done = Downloaded(target.name, fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
-        return await self._tools.ledger.record(clip, done)
+        return await self._context.ledger.record(clip, done)
 
     async def _bring(self, clip: Clip, target: Path) -> Fetched:
         """Fetch the file behind the link, or the service's own answer where that is the video."""
-        expect, finish = _expect(clip), _sidecar(clip, self._tools.ledger.now)
-        own = self._tools.provider.video(_url(clip))
+        expect, finish = _expect(clip), _sidecar(clip, self._context.ledger.now)
+        own = self._context.provider.video(_url(clip))
         if own is None:
-            return await self._tools.downloads.fetch(_url(clip), target, expect, finish)
+            return await self._context.downloads.fetch(_url(clip), target, expect, finish)
         try:
-            return await self._tools.downloads.keep(own, target, expect, finish)
+            return await self._context.downloads.keep(own, target, expect, finish)
         except TryAgain as error:
             raise TransferFailed(str(error)) from None
 
     def _from_before(self, clip: Clip) -> bool:
         """Tell whether an earlier run knew the link: it may have been killed in its download."""
         at = clip.request.completed_at if clip.request else None
-        return at is None or at < self._tools.started_at
+        return at is None or at < self._context.started_at
 
     def _own_name(self, clip: Clip) -> Path:
-        return self._tools.clips_dir / f"{clip.wanted.name}.mp4"
+        return self._context.clips_dir / f"{clip.wanted.name}.mp4"
 
     async def _lost(self, clip: Clip, error: DownloadError) -> Clip:
-        return await self._tools.ledger.record(clip, Lost(f"the file can't be fetched: {error}"))
+        return await self._context.ledger.record(clip, Lost(f"the file can't be fetched: {error}"))
 
     async def _renewed(self, clip: Clip) -> Generated | None:
         """Ask for the link again: the result first, then the history; None when both say that there is none.
@@ -127,16 +130,16 @@ class Fetcher:
         if clip.request_id is None:
             return None
         completed = await self._result(clip.request_id)
-        if completed is None or self._tools.provider.video(completed.url or "") is not None:
+        if completed is None or self._context.provider.video(completed.url or "") is not None:
             completed = await self._history(clip) or completed
-        return generated(completed, self._tools.ledger.now()) if completed else None
+        return generated(completed, self._context.ledger.now()) if completed else None
 
     async def _result(self, request_id: str) -> Completed | None:
-        outcome = await self._tools.provider.result(request_id)
+        outcome = await self._context.provider.result(request_id)
         return outcome if isinstance(outcome, Completed) and outcome.url else None
 
     async def _history(self, clip: Clip) -> Completed | None:
-        row = await self._recall.row(clip, patient=False)
+        row = await self._lookup.row(clip, patient=False)
         if isinstance(row, NoAnswer):
             raise ServerError(row.why)
         return row.outcome if row and isinstance(row.outcome, Completed) and row.outcome.url else None
@@ -146,13 +149,13 @@ def _kept(clip: Clip, target: Path) -> Downloaded | None:
     """Find the file that a run gave its name and was killed before it could say so."""
     if not os.path.exists(target):  # noqa: PTH110 - quick, for every clip
         return None
-    told = sidecar.read(sidecar.path_for(target))
-    if not told or told.get("request_id") != clip.request_id or not clip.request_id:
+    record = sidecar.read(sidecar.path_for(target))
+    if not record or record.get("request_id") != clip.request_id or not clip.request_id:
         return None
-    size, sha256 = told.get("bytes"), told.get("sha256")
+    size, sha256 = record.get("bytes"), record.get("sha256")
     if not isinstance(size, int) or not isinstance(sha256, str) or mp4.inspect(target, size, sha256):
         return None
-    return Downloaded(target.name, size, sha256, " ".join(told.get("flags") or ()), told.get("seconds"))
+    return Downloaded(target.name, size, sha256, " ".join(record.get("flags") or ()), record.get("seconds"))
 
 
 def _sidecar(clip: Clip, now: Callable[[], float]) -> Callable[[Path, Fetched], None]:

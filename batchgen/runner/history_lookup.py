@@ -1,6 +1,6 @@
 """Clips asked for in the account's history by their ids: what is no answer is waited out while that can help.
 
-The history keeps its rows long after the record's hour, so that a wait costs nothing but a place in flight. But a
+The history keeps its rows long after the record's hour, so that a wait costs nothing but a slot in flight. But a
 call that it refuses slows the whole run down: so while it refuses, one asks for all, further and further apart.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from batchgen.breaker import HISTORY, CircuitBreaker
 from batchgen.clip import Clip
@@ -17,27 +16,21 @@ from batchgen.errors import TryAgain, UnknownError
 from batchgen.providers.base import HistoryRow
 from batchgen.retry import delay
 from batchgen.runner.context import RunContext
+from batchgen.runner.outcomes import NoAnswer
 
-log = logging.getLogger("batchgen.recall")
+log = logging.getLogger("batchgen.runner.history_lookup")
 
 #: How often the history is asked for one request before answers that say nothing count.
 HISTORY_TRIES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """The history gave no answer: that it has no such row may not be concluded."""
-
-    why: str
-
-
 class HistoryLookup:
     """The history, for all clips of a run."""
 
-    def __init__(self, tools: RunContext) -> None:
-        self._tools = tools
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
         self._turn = asyncio.Lock()
-        self._breaker = CircuitBreaker(HISTORY, tools.dice)
+        self._breaker = CircuitBreaker(HISTORY, context.dice)
         self._silence = NoAnswer("")
 
     async def row(
@@ -51,7 +44,7 @@ class HistoryLookup:
                 waits for the API at all; False: they are the answer, as there is another way to the file.
             waits: called before every wait.
         """
-        until = self._now() + self._tools.give_up_s
+        until = self._now() + self._context.give_up_s
         bad = 0
         while True:
             if self._refuses:
@@ -68,7 +61,7 @@ class HistoryLookup:
             except TryAgain:
                 continue
             waits()
-            await self._tools.pause(delay(bad, dice=self._tools.dice(), base=2.0))
+            await self._context.pause(delay(bad, dice=self._context.dice(), base=2.0))
 
     @property
     def _refuses(self) -> bool:
@@ -83,12 +76,12 @@ class HistoryLookup:
             while self._refuses:
                 if (left := min(self._breaker.until, until) - self._now()) <= 0:
                     return self._silence
-                await self._tools.pause(left)
+                await self._context.pause(left)
             return await self._ask(clip)
 
     async def _ask(self, clip: Clip) -> HistoryRow | None:
         try:
-            row = await self._tools.provider.lookup(clip.request_id or "")
+            row = await self._context.provider.lookup(clip.request_id or "")
         except TryAgain as error:
             self._refused(error)
             raise

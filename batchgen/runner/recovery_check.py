@@ -3,7 +3,7 @@
 `batchgen recover` leaves a mark with a ledger that it built: in this time something may have been accepted that no
 source knows of any more. The rule: nothing is submitted until the history of that time was read whole, later than
 its end by the settle time; a clip that one of its unowned requests may be is not submitted, but in doubt, and is
-settled like any other. What such a history does not have was never accepted, and the mark is lifted.
+looked up like any other. What such a history does not have was never accepted, and the mark is lifted.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from batchgen.ledger.recovery.rebuild import BLIND
 from batchgen.providers.base import HistoryPage, HistoryRow, Provider
 from batchgen.providers.paced import whole_history
 
-log = logging.getLogger("batchgen.blind")
+log = logging.getLogger("batchgen.runner.recovery_check")
 
 #: A fact of a rebuilt ledger: `{key: epoch seconds}`, clips that the history may have a request of.
 POSSIBLE = "strays"
 
 
 class RecoveryCheckError(Exception):
-    """The history could not be held against the ledger: nothing may be submitted."""
+    """The history could not be compared with the ledger: nothing may be submitted."""
 
 
 class RecoveryCheck:
-    """Looks once, at the first submission of a run on a rebuilt ledger; on any other it is no one's business.
+    """Checks once, at the first submission of a run on a rebuilt ledger. No other ledger needs it.
 
     Args:
         ledger: of the batch.
@@ -50,33 +50,33 @@ class RecoveryCheck:
         self._provider = provider
         self._settle_s = settle_s
         self._elsewhere = elsewhere
-        self._one_look = asyncio.Lock()
+        self._one_check = asyncio.Lock()
         self._span: dict[str, float] = json.loads(ledger.meta(BLIND) or "{}")
-        self._strays: dict[str, float] = json.loads(ledger.meta(POSSIBLE) or "{}")
+        self._possible: dict[str, float] = json.loads(ledger.meta(POSSIBLE) or "{}")
 
     async def trust(self) -> None:
         """Lift the mark, on the user's word."""
-        self._span, self._strays = {}, {}
+        self._span, self._possible = {}, {}
         await self._ledger.set_facts({BLIND: "", POSSIBLE: ""})
 
     async def seen(self, clip: Clip) -> float | None:
         """Say when the service may have accepted this clip unbeknownst to us; None: it has not.
 
         Raises:
-            StillBlindError: that can't be said; the message tells why, and what to do.
+            RecoveryCheckError: that can't be said; the message says why, and what to do.
         """
         if self._span:
-            async with self._one_look:
+            async with self._one_check:
                 if self._span:
-                    await self._look()
-        return self._strays.get(clip.key)
+                    await self._check()
+        return self._possible.get(clip.key)
 
-    async def settled(self, clip: Clip) -> None:
+    async def recorded(self, clip: Clip) -> None:
         """The clip is in doubt now, and in the ledger's own books."""
-        self._strays.pop(clip.key, None)
-        await self._ledger.set_facts({POSSIBLE: json.dumps(self._strays) if self._strays else ""})
+        self._possible.pop(clip.key, None)
+        await self._ledger.set_facts({POSSIBLE: json.dumps(self._possible) if self._possible else ""})
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         elsewhere = await asyncio.to_thread(self._elsewhere)
         clips = await self._ledger.open_clips()
         found: dict[str, float] = {}
@@ -87,9 +87,9 @@ class RecoveryCheck:
             if unread := sum(1 for row in rows if row.params is None):
                 raise RecoveryCheckError(f"{unread} requests in the history don't show what was sent")
             found |= possible_matches((clip for clip in clips if clip.wanted.model == model), rows, self._span["until"])
-        log.info("the history was held against the rebuilt ledger: %d clips may have been accepted", len(found))
+        log.info("the history was compared with the rebuilt ledger: %d clips may have been accepted", len(found))
         await self._ledger.set_facts({POSSIBLE: json.dumps(found) if found else "", BLIND: ""})
-        self._span, self._strays = {}, found
+        self._span, self._possible = {}, found
 
     async def _read(self, model: str) -> HistoryPage:
         """Read the history of the blind time; whole, and late enough to be believed."""

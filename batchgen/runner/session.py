@@ -30,12 +30,12 @@ from batchgen.providers.base import Provider
 from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.redact import Secret
+from batchgen.runner.alerts import ASK_S, balance
 from batchgen.runner.assembly import CLIPS, Assembly, Forecast, assemble, reconciler_of
 from batchgen.runner.connect import Access
 from batchgen.runner.context import Downloads, RunContext
-from batchgen.runner.credits import ASK_S, balance
-from batchgen.runner.in_doubt import settle_by_history
 from batchgen.runner.opening import open_ledger, remember_drifts, remember_plan
+from batchgen.runner.outcomes import settle_by_history
 from batchgen.runner.shutdown import Shutdown
 from batchgen.selection import Selection
 from batchgen.settings import Settings
@@ -156,7 +156,7 @@ class Session:
             found: list[Doubt] = []
 
             async def check() -> None:
-                found.extend([doubt async for doubt in reconciler.look(doubtful, self.ledger.now())])
+                found.extend([doubt async for doubt in reconciler.check(doubtful, self.ledger.now())])
 
             await alongside(check(), pacer.run)
             return await settle_by_history(self.ledger, found, self.settings.deadline)

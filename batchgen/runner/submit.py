@@ -20,10 +20,11 @@ from batchgen.ratelimit.base import Permit, SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
 from batchgen.runner.admission import Admission, Admitted
 from batchgen.runner.context import RunContext
-from batchgen.runner.gates import UNSURE_STOP, Candidate
+from batchgen.runner.gates import Candidate
 from batchgen.runner.recovery_check import RecoveryCheckError
+from batchgen.runner.trouble_gates import UNSURE_STOP
 
-log = logging.getLogger("batchgen.submit")
+log = logging.getLogger("batchgen.runner.submit")
 
 #: The namespace of idempotency keys.
 KEYS = uuid.uuid5(uuid.NAMESPACE_DNS, "batchgen")
@@ -55,17 +56,17 @@ class Submitter:
                 return await self._context.ledger.record(clip, Failed(str(error)))
             clip, event = await self._sent(clip, candidate, params)
             if isinstance(event, SubmitDeferred):
-                self._context.settled(clip)
+                self._context.not_in_flight(clip)
                 if event.counts:
                     await self._context.pause(delay(clip.refusals, dice=self._context.dice(), base=2.0))
         return clip
 
     async def _seen_elsewhere(self, clip: Clip) -> float | None:
         """Ask whether a request of a time that the ledger lost may be this clip's; stops the run if nobody can say."""
-        if self._context.blind is None:
+        if self._context.recovery_check is None:
             return None
         try:
-            return await self._context.blind.seen(clip)
+            return await self._context.recovery_check.seen(clip)
         except RecoveryCheckError as error:
             self._context.shutdown.request(
                 f"recovered: {error}. Nothing is submitted on a rebuilt ledger before that; run again then, or pass "
@@ -79,8 +80,8 @@ class Submitter:
         price = self._context.price(clip.wanted) or 0
         clip = await self._context.ledger.record(clip, SubmitStarted(seen, price), set_aside=None)
         clip = await self._context.ledger.record(clip, AnswerLost("the history has what may be its request"))
-        if self._context.blind:
-            await self._context.blind.settled(clip)
+        if self._context.recovery_check:
+            await self._context.recovery_check.recorded(clip)
         return clip
 
     # --- the request ----------------------------------------------------------------------------------------
@@ -93,7 +94,7 @@ class Submitter:
                     return await self._send(clip, candidate, params, admitted)
                 except NoRoomError:  # another machine took the room after the mirror was read
                     candidate.reserved = False
-                    self._context.settled(clip)
+                    self._context.not_in_flight(clip)
                     await self._context.pause(MIRROR_S)
 
     async def _send(
@@ -101,8 +102,8 @@ class Submitter:
     ) -> tuple[Clip, Event]:
         context = self._context
         sent = json.dumps(params, ensure_ascii=False, sort_keys=True) if clip.wanted.audio_file else None
-        alone = not context.at_work
-        context.at_work.add(clip.row)
+        alone = not context.in_flight
+        context.in_flight.add(clip.row)
         # Out from before the intent until the answer is on disk: no gentle stop may cut in between.
         context.posts_out += 1
         candidate.reserved = True
@@ -121,7 +122,7 @@ class Submitter:
             return await context.ledger.record(clip, event), event
         finally:
             context.posts_out -= 1
-            context.news.tell()
+            context.news.notify()
 
     async def _post(
         self, clip: Clip, candidate: Candidate, params: Mapping[str, Any], permit: Permit, *, alone: bool

@@ -18,16 +18,16 @@ log = logging.getLogger("batchgen.runner.worker")
 
 
 class ClipWorker:
-    """Carries clips through their life with the tools of a run."""
+    """Sees clips through their life, one task each."""
 
-    def __init__(self, tools: RunContext) -> None:
-        self._tools = tools
-        self.submitter = Submitter(tools)
-        recall = HistoryLookup(tools)
-        self._collector = Collector(tools, recall)
-        self._fetcher = Fetcher(tools, recall)
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self.submitter = Submitter(context)
+        lookup = HistoryLookup(context)
+        self._collector = Collector(context, lookup)
+        self._fetcher = Fetcher(context, lookup)
 
-    async def carry(self, clip: Clip, place: InFlightSlot) -> None:
+    async def run(self, clip: Clip, slot: InFlightSlot) -> None:
         """See one clip through, from whatever state it is in."""
         try:
             while not clip.state.settled:
@@ -36,20 +36,20 @@ class ClipWorker:
                         return
                     clip = await self.submitter.submit(clip)
                 elif clip.state is State.GENERATING:
-                    self._tools.at_work.add(clip.row)
-                    clip = await self._collector.collect(clip, place)
+                    self._context.in_flight.add(clip.row)
+                    clip = await self._collector.collect(clip, slot)
                 else:
-                    self._tools.settled(clip)
-                    place.give_back()  # so that slow downloads don't hold up submission
+                    self._context.not_in_flight(clip)
+                    slot.release()  # so that slow downloads don't hold up submission
                     clip = await self._fetcher.download(clip)
         except SubmissionStoppedError:
             return  # it stays pending for the next run
         except FencedError as error:
-            log.warning("%s", error)  # another one carries it
+            log.warning("%s", error)  # another worker has it
         except AccountError as error:
-            self._tools.account_trouble(error)
+            self._context.account_trouble(error)
         except (LedgerError, LedgerWriteError, DiskFullError) as error:
-            self._tools.disk_trouble(error)
+            self._context.disk_trouble(error)
         finally:
-            self._tools.settled(clip)
-            place.give_back()
+            self._context.not_in_flight(clip)
+            slot.release()

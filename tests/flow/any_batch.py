@@ -21,7 +21,7 @@ from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import FILE, Reader, SqliteLedger
 from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.limiter import LocalPacer
-from batchgen.runner.in_doubt import events_for
+from batchgen.runner.outcomes import events_for
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def reconcile(batch: Batch) -> None:
         async with asyncio.TaskGroup() as group:
             granting = group.create_task(pacer.run())
             doubtful = list(ledger.clips(State.UNCONFIRMED, State.LOST))
-            looked = [doubt async for doubt in reconciler.look(doubtful, ledger.now())]
+            looked = [doubt async for doubt in reconciler.check(doubtful, ledger.now())]
             granting.cancel()
         for doubt in looked:
             clip = doubt.clip

@@ -15,7 +15,7 @@ from batchgen.breaker import ACCOUNT
 from batchgen.clip import State
 from batchgen.errors import Exit
 from batchgen.runner.context import RunContext
-from batchgen.runner.gates import CAREFUL
+from batchgen.runner.trouble_gates import CAREFUL
 
 POSTS_OUT = 8
 
@@ -172,7 +172,7 @@ def test_credits_that_will_not_last_are_told_before_the_first_submission(
     provider = FakeProvider(credits=credits_left)
     batch = Batch(ram, 12, provider=provider, limits=limits)
     batch.live()
-    warnings = [record.getMessage() for record in caplog.records if record.name == "batchgen.credits"]
+    warnings = [record.getMessage() for record in caplog.records if record.name == "batchgen.runner.alerts"]
     assert len(warnings) == bool(told)
     assert all(text in warnings[0] for text in told)
     assert len(provider.jobs) == min(12, credits_left // COST, (limits.cap or 10**9) // COST)

@@ -18,7 +18,7 @@ from batchgen.events import Failed, Generated, Lost
 from batchgen.ledger import Reader
 from batchgen.providers.base import Completed
 from batchgen.retry import FREE_RETRIES, SUBMIT_TRIES
-from batchgen.runner.context import filled
+from batchgen.runner.outcomes import filled
 
 # --- what the service says of a job -------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from batchgen.clip import State
 from batchgen.errors import Exit
 from batchgen.retry import SUBMIT_TRIES
 from batchgen.runner.context import RunContext
-from batchgen.runner.gates import UNSURE_STOP
+from batchgen.runner.trouble_gates import UNSURE_STOP
 from batchgen.selection import Selection
 
 

@@ -20,8 +20,8 @@ from batchgen.events import Lost
 from batchgen.polling.poller import Overdue
 from batchgen.providers.base import Completed, Gone, HistoryRow
 from batchgen.ratelimit.base import Call
-from batchgen.runner.collect import lost as no_file
 from batchgen.runner.context import RunContext
+from batchgen.runner.outcomes import lost as no_file
 
 
 def now() -> float:

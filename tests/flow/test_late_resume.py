@@ -83,7 +83,7 @@ def test_as_many_as_the_pace_bears_are_collected_before_their_records_end(
     assert not [event for _, event in life.events if isinstance(event, Lost)]
     in_time = sum(came - submitted < 60 * MINUTE for submitted, came in collected(batch, life))
     assert in_time in (27, 28, 29)  # 95 % of 6 calls a minute, for ten minutes, two calls each
-    warned = [record.getMessage() for record in caplog.records if record.name == "batchgen.vigil"]
+    warned = [record.getMessage() for record in caplog.records if record.name == "batchgen.runner.alerts"]
     assert "40 of the paid clips' records end within ten minutes" in warned[0]
     assert f"{40 - 28} of them can't be collected before their records end" in warned[0]
     assert len(warned) <= 4
@@ -118,7 +118,7 @@ def test_no_warning_where_nothing_is_in_danger(tmp_path: Path, caplog: pytest.Lo
         job.ends = job.at + 3 * MINUTE
     with caplog.at_level(logging.WARNING):
         life = batch.live()
-    assert not [record for record in caplog.records if record.name == "batchgen.vigil"]
+    assert not [record for record in caplog.records if record.name == "batchgen.runner.alerts"]
     assert life.tools.alarm == ""
 
 

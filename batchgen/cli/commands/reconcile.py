@@ -96,5 +96,5 @@ def _row(doubt: Doubt, state: State) -> dict[str, Any]:
         "sent_at": stamp_utc(request.submitted_at or request.intent_at) if request else None,
         "reserved_usd": dollars(request.reserved if request else 0),
         "reason": bare_urls(one_line(clip.reason)),
-        "looked": check_object(doubt.look),
+        "looked": check_object(doubt.check),
     }

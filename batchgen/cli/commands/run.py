@@ -222,7 +222,7 @@ def _confirm(monitor: RunMonitor, session: Session, *, yes: bool) -> None:
     Raises:
         UsageError: nobody can be asked, and `--yes` was not given; or the answer was no.
     """
-    from batchgen.runner.credits import shortage
+    from batchgen.runner.alerts import shortage
     from batchgen.views.plan import plan_text
 
     if yes:

@@ -150,7 +150,7 @@ class Segmind:
             raise submit_error(answer, time.time())
         request_id = request_id_in(answer.data())
         if request_id is None:
-            said = f"submit: HTTP {answer.status} without a request_id: {answer.told()}"
+            said = f"submit: HTTP {answer.status} without a request_id: {answer.message()}"
             raise UnsureError(said, status=answer.status)
         return Accepted(request_id)
 
@@ -192,7 +192,7 @@ class Segmind:
         """Credits of the account, free ones included, in micro-dollars; an account without any has 0."""
         answer = await self._get("balance", self._at("v1", "get-user-credits"))
         data = answer.data()
-        if answer.status == 404 and "no credits" in answer.told().lower():
+        if answer.status == 404 and "no credits" in answer.message().lower():
             return 0
         paid, free = (to_micro(mapping(data).get(name), debt=True) for name in ("credits", "free-credits"))
         if answer.ok and paid is not None:
@@ -209,7 +209,7 @@ class Segmind:
             raise upload_error(answer, time.time())
         link = find_link(answer.data())
         if link is None:
-            raise ServerError(f"upload: no URL in the answer: {answer.told()}", status=answer.status)
+            raise ServerError(f"upload: no URL in the answer: {answer.message()}", status=answer.status)
         return link
 
     async def lookup(self, request_id: str) -> HistoryRow | None:
@@ -255,7 +255,7 @@ def _job(what: str, answer: Answer, *, links: bool = True) -> Outcome:
     if outcome is not None:
         return outcome
     if answer.status == 404:
-        return Gone(answer.told())
+        return Gone(answer.message())
     raise get_error(what, answer, time.time())
 
 
@@ -288,7 +288,7 @@ def _json(params: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(dict(params), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except ValueError:
-        raise ClipError("the parameters can't be written as JSON: a number or a character has no place there") from None
+        raise ClipError("the parameters can't be written as JSON: a value is not allowed there") from None
 
 
 def _data_url_body(path: Path) -> bytes:

@@ -66,7 +66,7 @@ def submit_error(answer: Answer, now: float) -> CallError:
     error. Any other 5xx may come from a gateway in front of a job that runs.
     """
     status, text = answer.status, _message("submit", answer)
-    if 400 <= status < 500 and status not in _NO_BLOCK and _CONTENT.search(_plain(answer.told(2000))):
+    if 400 <= status < 500 and status not in _NO_BLOCK and _CONTENT.search(_plain(answer.message(2000))):
         return ClipError(text, status=status, blocked=True)
     if status == 429:
         return RateLimited(text, status=status, retry_after=retry_after(answer.headers, now))
@@ -76,7 +76,7 @@ def submit_error(answer: Answer, now: float) -> CallError:
         return UnsureError(text, status=status)
     if status == 406:
         return _not_acceptable(answer, text)
-    if status == 403 and _PASSING.search(_plain(answer.told(2000))):
+    if status == 403 and _PASSING.search(_plain(answer.message(2000))):
         return AccountError(text, AccountProblem.THROTTLED, status=status)
     if problem := _PROBLEMS.get(status):
         return AccountError(text, problem, status=status, collects=problem is not AccountProblem.KEY)
@@ -84,11 +84,11 @@ def submit_error(answer: Answer, now: float) -> CallError:
 
 
 def get_error(what: str, answer: Answer, now: float) -> TryAgain | AccountError:
-    """Classify a GET that told nothing of what was asked: it can always be asked again."""
+    """Classify a GET whose answer says nothing of what was asked: it can always be asked again."""
     status, text = answer.status, _message(what, answer)
     if status == 401:
         return AccountError(text, AccountProblem.KEY, status=status, collects=False)
-    passing = status == 403 and _PASSING.search(_plain(answer.told(2000)))
+    passing = status == 403 and _PASSING.search(_plain(answer.message(2000)))
     if status == 403 and not passing:
         return AccountError(text, AccountProblem.FORBIDDEN, status=status, collects=False)
     refusal = RateLimited if status == 429 or passing else ServerError
@@ -116,7 +116,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """How many seconds the server asks us to wait, from 1 to 120; None if it says nothing readable.
 
     Reads `Retry-After` (seconds or an HTTP date) and `x-rate-limit-reset-at-utc` (ISO or epoch). A date is
-    held against the server's own `Date`, so that a wrong clock on this machine does no harm.
+    compared with the server's own `Date`, so that a wrong clock on this machine does no harm.
     """
     clock = server_time(headers) or now
     wait = retry.retry_after(headers.get("retry-after"), clock)
@@ -131,8 +131,8 @@ def server_time(headers: Mapping[str, str]) -> float | None:
 
 
 def _not_acceptable(answer: Answer, text: str) -> CallError:
-    """406 has four meanings, told apart by its text; one that nobody recognises stops the spending."""
-    words = _plain(answer.told(2000))
+    """406 has four meanings, distinguished by its text; one that nobody recognises stops the spending."""
+    words = _plain(answer.message(2000))
     if "content type" in words:
         return AccountError(text, AccountProblem.BUG, status=406)
     if re.search(r"\bspend", words):
@@ -149,7 +149,7 @@ def _own_error(answer: Answer) -> bool:
 
 
 def _message(what: str, answer: Answer) -> str:
-    return f"{what}: HTTP {answer.status}: {answer.told()}"
+    return f"{what}: HTTP {answer.status}: {answer.message()}"
 
 
 def _plain(text: str) -> str:

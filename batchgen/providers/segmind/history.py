@@ -103,7 +103,7 @@ def row_of(answer: Answer, request_id: str) -> HistoryRow | None:
 
 def unknown(answer: Answer) -> UnknownError:
     """The history's answer, as the error that says that nothing may be concluded."""
-    return UnknownError(f"request history: HTTP {answer.status}: {answer.told()}", status=answer.status)
+    return UnknownError(f"request history: HTTP {answer.status}: {answer.message()}", status=answer.status)
 
 
 @dataclass(slots=True)

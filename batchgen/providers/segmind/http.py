@@ -59,7 +59,7 @@ _exchange: ContextVar[_Attempt] = ContextVar("exchange")
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Marks the exchange as connected: no class of exception tells that as surely.
+    """Marks the exchange as connected: no class of exception says that as surely.
 
     So would a trace, but that costs a tenth of an exchange.
     """
@@ -101,7 +101,7 @@ class Http:
 
     async def __aenter__(self) -> Http:
         self._session = aiohttp.ClientSession(
-            # The pacer and the places in flight bound the calls; a pool limit would only hide a wait.
+            # The pacer and the slots in flight bound the calls; a pool limit would only hide a wait.
             connector=_Connector(limit=0, ttl_dns_cache=300, keepalive_timeout=_IDLE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._user_agent, "Accept": "application/json"},

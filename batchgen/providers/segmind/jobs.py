@@ -52,12 +52,12 @@ def read_outcome(answer: Answer, *, links: bool = True) -> Outcome | None:
 
 def read_inline(answer: Answer, url: str) -> Completed:
     """Read what the headers say of a result whose body is the video itself, as the synchronous v1 call has them."""
-    told = answer.headers
+    headers = answer.headers
     return Completed(
         url=url,
-        cost=to_micro(told.get("x-cost")),
-        run_s=seconds(told.get("x-generation-time")),
-        remaining_credits=to_micro(told.get("x-remaining-credits")),
+        cost=to_micro(headers.get("x-cost")),
+        run_s=seconds(headers.get("x-generation-time")),
+        remaining_credits=to_micro(headers.get("x-remaining-credits")),
     )
 
 
@@ -110,14 +110,14 @@ def _without_link(body: Mapping[str, Any], say: Say) -> str:
 
 
 def _size_of(url: str, body: Mapping[str, Any]) -> int | None:
-    """The stated size, if it is stated beside this very link."""
+    """The stated size, if it is stated next to this very link."""
     holders = (mapping(body.get("video")), mapping(body.get("output")))
     sizes = (file_bytes(each["file_size"]) for each in holders if "file_size" in each and find_link(each) == url)
     return next((size for size in sizes if size), None)
 
 
 def _object(data: object) -> dict[str, Any] | None:
-    """The object that tells of the job: bare, alone in a list, or under `data`."""
+    """The object that describes the job: bare, alone in a list, or under `data`."""
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if not isinstance(data, dict):

@@ -60,7 +60,7 @@ class Answer:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         return self.redact(plain(text))[:limit]
 
-    def told(self, limit: int = 300) -> str:
+    def message(self, limit: int = 300) -> str:
         """What the service gives as its reason, else its body, ready to be shown."""
         data = self.data()
         if isinstance(data, dict) and (reason := reason_in(data)) is not None:
@@ -69,7 +69,7 @@ class Answer:
 
 
 def is_video(kind: str, head: bytes) -> bool:
-    """Tell by its media type and first bytes whether a body is a video in place of JSON."""
+    """Say by its media type and first bytes whether a body is a video in place of JSON."""
     return head[4:8] == b"ftyp" or (kind.startswith("video/") and head.lstrip()[:1] not in {b"", b"{", b"["})
 
 
@@ -105,7 +105,7 @@ def mapping(value: object) -> dict[str, Any]:
 
 
 def reason_in(body: Mapping[str, Any]) -> str | None:
-    """All that an error body tells, an error given as an object or a list included; None if nothing."""
+    """All that an error body says, an error given as an object or a list included; None if nothing."""
     parts = [body[key] for key in _REASONS if body.get(key)]
     texts = [part if isinstance(part, str) else json.dumps(part, ensure_ascii=False) for part in parts]
     return "; ".join(dict.fromkeys(texts)) or None
@@ -138,7 +138,7 @@ def find_link(value: object) -> str | None:
     """The link to the file, in every known shape of an output.
 
     A string, a list, an object, a stringified JSON, nested: the first link that looks like a video, else
-    the first in a known place. http and https only, so a `data:` URI is none.
+    the first under a known name. http and https only, so a `data:` URI is none.
     """
     if isinstance(value, dict) and isinstance(link := value.get("output"), str) and is_link(link) and _video_name(link):
         return link  # the documented shape, answered without a walk

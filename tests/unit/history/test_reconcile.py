@@ -35,7 +35,7 @@ async def look(
     try:
         await asyncio.sleep(age)
         reconciler = Reconciler(PacedProvider(provider, pacer), settle_s=settle_s, **{"taken": nothing, **known})
-        return [doubt async for doubt in reconciler.look(clips, wall())]
+        return [doubt async for doubt in reconciler.check(clips, wall())]
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -116,9 +116,9 @@ async def test_what_the_ledger_knows_by_now_is_not_free() -> None:
         return known
 
     reconciler = Reconciler(provider, settle_s=0.0, taken=taken)
-    [one] = [doubt async for doubt in reconciler.look([clip], wall())]
+    [one] = [doubt async for doubt in reconciler.check([clip], wall())]
     known.add("r1")
-    [two] = [doubt async for doubt in reconciler.look([replace(clip, row=2)], wall())]
+    [two] = [doubt async for doubt in reconciler.check([replace(clip, row=2)], wall())]
     assert one.row
     assert two.row is None
 
@@ -177,8 +177,8 @@ async def test_a_row_that_can_not_be_ruled_out_forbids_to_say_absent(shown: dict
     """A history in an odd form, with cut or dressed-up prompts, must not be a reason to pay again."""
     one = await said(HistoryPage([replace(row(doubt()), **shown)], True, T0 + 9_999), doubt())
     assert (one.row, one.absent) == (None, False)
-    assert one.look
-    assert [candidate.request_id for candidate in one.look.candidates] == ["r1"]
+    assert one.check
+    assert [candidate.request_id for candidate in one.check.candidates] == ["r1"]
 
 
 async def test_a_history_that_does_not_say_what_time_it_is_proves_no_absence() -> None:
@@ -192,8 +192,8 @@ async def test_the_clock_of_the_service_counts_where_ours_is_ahead() -> None:
     """By ours it is hours later, by the service's one hour."""
     one = await said(HistoryPage([], True, T0 + 3_600), doubt(), settle_s=7_200.0)
     assert not one.absent
-    assert one.look
-    assert (one.look.at, one.look.counts_at) == (T0 + 3_601, T0 + 7_200)
+    assert one.check
+    assert (one.check.at, one.check.counts_at) == (T0 + 3_601, T0 + 7_200)
 
 
 async def test_a_date_header_cut_to_whole_seconds_does_not_delay_a_settle_time_of_none() -> None:
@@ -264,11 +264,11 @@ async def test_a_tie_shows_the_clips_and_the_requests() -> None:
     """Two clips sent the same, one request came of it: a person can decide, if all is side by side."""
     twins = [replace(doubt(0, at=T0), row=1), replace(doubt(0, at=T0 + 20), row=2)]
     one, other = await look(Shows(page=HistoryPage([row(twins[0])], True, T0 + 9_999)), twins, age=9_999.0)
-    assert one.look and other.look
-    assert [(c.request_id, c.status, c.at) for c in one.look.candidates] == [("r1", "completed", T0 + 1)]
-    assert one.look.candidates == other.look.candidates
-    assert [rival.sent_at for rival in one.look.rivals] == [T0 + 20]
-    assert [rival.sent_at for rival in other.look.rivals] == [T0]
+    assert one.check and other.check
+    assert [(c.request_id, c.status, c.at) for c in one.check.candidates] == [("r1", "completed", T0 + 1)]
+    assert one.check.candidates == other.check.candidates
+    assert [rival.sent_at for rival in one.check.rivals] == [T0 + 20]
+    assert [rival.sent_at for rival in other.check.rivals] == [T0]
     assert not one.absent
     assert not other.absent
 
@@ -276,7 +276,7 @@ async def test_a_tie_shows_the_clips_and_the_requests() -> None:
 async def test_a_look_can_be_kept_and_read() -> None:
     """`status` shows it without asking the service; an unknown form is no look."""
     one = await said(HistoryPage([row(doubt(), "r1"), row(doubt(), "r2")], True, T0, pages=3), doubt())
-    assert one.look
-    assert (one.look.pages, one.look.rows, len(one.look.candidates)) == (3, 2, 2)
-    assert read(one.look.text()) == one.look
+    assert one.check
+    assert (one.check.pages, one.check.rows, len(one.check.candidates)) == (3, 2, 2)
+    assert read(one.check.text()) == one.check
     assert [read(text) for text in ("", "[]", "{}", '{"at": 1}', "null")] == [None] * 5

@@ -10,7 +10,8 @@ import pytest
 from fakes import wanted
 
 from batchgen.runner.context import RunContext
-from batchgen.runner.gates import NEVER_STOP, REFUSED_CLIPS, UNSURE_SLOW, Candidate, ServiceGate
+from batchgen.runner.gates import Candidate
+from batchgen.runner.trouble_gates import NEVER_STOP, REFUSED_CLIPS, UNSURE_SLOW, ServiceGate
 
 CANDIDATE = Candidate(1, (1, 0, 0, 1), wanted(0), "class")
 

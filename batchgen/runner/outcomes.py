@@ -1,0 +1,138 @@
+"""What the provider's answers mean for a clip: its events, and writing them down for clips in doubt.
+
+All but `settle_by_history` is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from batchgen import failpoints
+from batchgen.clip import Clip, State
+from batchgen.events import Blocked, Ending, Event, Failed, FailedForNow, Generated, Lost, Submitted
+from batchgen.history.reconcile import Doubt
+from batchgen.history.report import LOOKS
+from batchgen.ledger import Ledger, replacing
+from batchgen.polling.poller import Ended, Overdue
+from batchgen.providers.base import Cause, Completed, Gone, HistoryRow, Refused, Running
+from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS
+from batchgen.states import advance
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """The history gave no answer: that it has no such row may not be concluded."""
+
+    why: str
+
+
+def filled(completed: Completed, known: Completed) -> Completed:
+    """Fill in what one answer leaves out with what another one said."""
+    return replace(
+        completed,
+        cost=known.cost if completed.cost is None else completed.cost,
+        queue_s=known.queue_s if completed.queue_s is None else completed.queue_s,
+        run_s=known.run_s if completed.run_s is None else completed.run_s,
+    )
+
+
+def generated(completed: Completed, at: float, request_id: str | None = None) -> Generated:
+    """Turn a COMPLETED that has a link into the event."""
+    return Generated(
+        url=completed.url or "",
+        at=at,
+        cost=completed.cost,
+        file_size=completed.file_size,
+        queue_s=completed.queue_s,
+        run_s=completed.run_s,
+        request_id=request_id,
+    )
+
+
+def lost(ended: Ended, answer: HistoryRow | NoAnswer | None) -> Lost:
+    """Say why a file is not to be had, as far as is known; that the history was silent is no absence in it."""
+    row = answer.outcome if isinstance(answer, HistoryRow) else None
+    costs = [each.cost for each in (ended, row) if isinstance(each, Completed)]
+    silent = f"its history gave no answer: {answer.why}" if isinstance(answer, NoAnswer) else ""
+    if isinstance(ended, Gone):
+        why = f"the service keeps no record of it any more, and {silent or 'its history has no file'}"
+    elif isinstance(ended, Overdue):
+        why = f"past the deadline, the service still said: {ended.last}" + (silent and f"; {silent}")
+    else:
+        said = f": {ended.body}" if isinstance(ended, Completed) and ended.body else ""
+        why = f"COMPLETED, but the service named no file{said}" + (silent and f"; {silent}")
+    return Lost(why, cost=next((cost for cost in costs if cost is not None), None))
+
+
+def refused(clip: Clip, outcome: Refused) -> Ending:
+    """Turn a FAILED into the clip's fate: blocked, tried again while that is free, or failed."""
+    if outcome.cause is Cause.BLOCKED:
+        return Blocked(outcome.reason)
+    if outcome.cause is not Cause.TRANSIENT:
+        return Failed(outcome.reason)
+    again = clip.failures < FREE_RETRIES and clip.attempts < MAX_ATTEMPTS
+    return (
+        FailedForNow(outcome.reason)
+        if again and clip.state is State.GENERATING
+        else Failed(outcome.reason, transient=True)
+    )
+
+
+def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:
+    """Turn what the history shows into the clip's events, in order; none when there is no news.
+
+    The id of what was found is always among them: a row that is claimed once must stay claimed.
+    """
+    row, clip = doubt.row, doubt.clip
+    if row is None:
+        return []
+    here = Submitted(row.request_id, _made_at(clip, now))
+    if isinstance(row.outcome, Running):
+        stuck = clip.state is State.LOST and now - here.at >= deadline_s
+        return [] if stuck else [here]
+    if isinstance(row.outcome, Completed):
+        if row.outcome.url and row.outcome.url != _known_url(clip):
+            return [generated(row.outcome, now, row.request_id)]
+        return [here] if _worth_asking(clip, row) else []
+    return [here, refused(advance(clip, here), row.outcome)]
+
+
+async def settle_by_history(ledger: Ledger, found: Iterable[Doubt], deadline_s: float) -> list[tuple[Doubt, State]]:
+    """Record what the history shows of clips in doubt, and of those without news what was looked at.
+
+    Returns:
+        Each doubt with the state that its clip has now; all of it is on disk.
+    """
+    settled = []
+    for doubt in found:
+        clip = doubt.clip
+        for event in events_for(doubt, ledger.now(), deadline_s):
+            failpoints.reach("doubt.before")
+            clip = await ledger.record(clip, event)
+        settled.append((doubt, clip.state))
+    still = (doubt for doubt, state in settled if state is doubt.clip.state)
+    left = {doubt.clip.row: doubt.check.text() for doubt in still if doubt.check}
+    await ledger.set_facts(replacing(LOOKS, ledger.facts(LOOKS), left))
+    await ledger.settle()
+    return settled
+
+
+def _worth_asking(clip: Clip, row: HistoryRow) -> bool:
+    """COMPLETED without a link that is new: the record may have one, and the cost belongs in the bill."""
+    if clip.state is State.UNCONFIRMED:
+        return True
+    unpriced = clip.request is not None and clip.request.cost is None
+    return unpriced and isinstance(row.outcome, Completed) and row.outcome.cost is not None
+
+
+def _made_at(clip: Clip, now: float) -> float:
+    """By our own clock, as for every other request: a row's date may be of another zone."""
+    if clip.request is None:
+        return now
+    return clip.request.submitted_at or clip.request.intent_at
+
+
+def _known_url(clip: Clip) -> str | None:
+    """A lost clip whose link is the one that could not be fetched is no news."""
+    return clip.request.url if clip.request and clip.state is State.LOST else None
