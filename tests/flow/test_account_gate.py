@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from batch import Batch, Kill, Limits, check
-from fakes import COST, FakeProvider, always, first, trouble
 
 from batchgen.clip import State
 from batchgen.errors import Exit
 from batchgen.runner.account import CAREFUL, FIRST_S
 from batchgen.runner.context import RunContext
+from batchgen.testing import COST, FakeProvider, always, first, trouble
 
 POSTS_OUT = 8
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from batch import Batch, Life, Limits, check
-from fakes import COST, FakeDownloads, FakeProvider, Job, always, first
 from test_recovery_check import lose
 
 from batchgen.clip import State
@@ -22,6 +21,7 @@ from batchgen.ratelimit.base import Call
 from batchgen.runner.collect import lost as no_file
 from batchgen.runner.context import RunContext
 from batchgen.runner.history_lookup import LONGEST_S
+from batchgen.testing import COST, FakeDownloads, FakeProvider, Job, always, first
 
 
 def now() -> float:
