@@ -21,12 +21,13 @@ from batchgen import manifest as manifests
 from batchgen.clip import Clip
 from batchgen.errors import BatchgenError, Exit
 from batchgen.events import Event
+from batchgen.locate import batch_folder, find_key, find_manifest
 from batchgen.manifest import Manifest
 from batchgen.planning import Plan
 from batchgen.planning.inputs import plan_folder
 from batchgen.redact import Secret
 from batchgen.runner.session import Outcome, Session
-from batchgen.settings import batch_folder, find_key, find_manifest, merge
+from batchgen.settings import merge
 
 
 @dataclass(frozen=True, slots=True)

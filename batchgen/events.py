@@ -18,7 +18,7 @@ class SubmitStarted:
     at: float
     reserved: int = 0
     sent: str | None = None
-    estimate: int | None = None  #: the likely price, for the bill to be held against
+    estimate: int | None = None  #: the likely price, which the bill compares with the charge
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Every known way to the file is closed. `cost` when the provider told it all the same."""
+    """Every known way to the file is closed. `cost` when the provider reported it all the same."""
 
     reason: str
     cost: int | None = None
@@ -105,7 +105,7 @@ class Downloaded:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The user's word: submit again. `absent`: a whole history proved that nothing was accepted."""
+    """The user decided: submit again. `absent`: a whole history proved that nothing was accepted."""
 
     reason: str
     absent: bool = False
@@ -113,7 +113,7 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """The user's word: look for it no more. What it may have cost stays in the bill."""
+    """The user decided: stop looking for it. What it may have cost stays in the bill."""
 
     reason: str
 

@@ -1,28 +1,21 @@
-"""Every number and path of a run, merged once and frozen: flag > environment > manifest > user config > default."""
+"""All settings of a run, merged once and frozen: flag > environment > manifest > user config > default."""
 
 from __future__ import annotations
 
-import os
 import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import ROUND_DOWN, Decimal
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
 from batchgen.billing.budget import Caps
 from batchgen.errors import UsageError
 from batchgen.money import MICRO, micro_of
-from batchgen.redact import Secret
 
-KEY_VARIABLE = "SEGMIND_API_KEY"
-KEY_FILE_VARIABLE = "SEGMIND_API_KEY_FILE"
-_LONGEST_KEY = 4096
-#: The sandbox has no account to be kind to; a little pace shows the display at work.
+#: The sandbox has no rate limit to respect; a moderate pace shows the display at work.
 SANDBOX_RPM = 600.0
-SUFFIXES = (".yaml", ".yml")
 #: What the user's config file may set: pace, patience, and nothing that spends.
 CONFIGURABLE = frozenset(
     {"rpm", "in_flight", "downloads", "submit_concurrency", "grace", "deadline", "give_up", "expect_latency"}
@@ -38,7 +31,7 @@ class Settings:
     history_url: str | None = None
     upload_url: str | None = None
     rpm: float = 50.0  #: 0 takes the limit off
-    rpm_given: bool = False  #: by flag or environment: it is this run's own, whatever was learned, and beside another's
+    rpm_given: bool = False  #: by flag or environment: it holds whatever was learned, also next to another run
     in_flight: int = 32  #: ceiling
     downloads: int = 8
     submit_concurrency: int = 8
@@ -59,7 +52,7 @@ class Settings:
     moved: bool = False
     trust_recovery: bool = False  #: submit on a rebuilt ledger without asking the history first
     planned: frozenset[str] | None = None  #: keys of the clips that may be submitted; None: all
-    plan_sha256: str = ""  #: of the saved plan that the run is held to
+    plan_sha256: str = ""  #: of the saved plan that the run is restricted to
     collect_only: bool = False  #: fetch what is paid for, submit nothing
     count_polls: bool = True  #: False: the account's rate limit does not count status calls
     sandbox_latency: float = 2.0
@@ -72,7 +65,7 @@ class Settings:
         return Caps(self.max_usd, self.max_usd_per_day, self.max_clips, self.allow_unknown_price)
 
 
-class Said(Protocol):
+class ManifestSettings(Protocol):
     """What a manifest says about pace and money (see `batchgen.manifest.Manifest`)."""
 
     @property
@@ -81,8 +74,10 @@ class Said(Protocol):
     def budget(self) -> Any: ...  # noqa: ANN401, D102
 
 
-def merge(given: Mapping[str, Any], manifest: Said | None, config: Mapping[str, Any] | None = None) -> Settings:
-    """Put the layers on each other.
+def merge(
+    given: Mapping[str, Any], manifest: ManifestSettings | None, config: Mapping[str, Any] | None = None
+) -> Settings:
+    """Merge the layers; the first one that has a value wins.
 
     Args:
         given: flags and their environment variables, by `Settings`' names; None: not given.
@@ -106,7 +101,7 @@ _BUDGET = ("max_usd", "max_usd_per_day", "max_clips", "allow_unknown_price")
 
 
 def _cap(value: Any) -> Any:  # noqa: ANN401 - an amount, a number of clips, or a word
-    """Give an amount in micro-dollars, a fraction of one cut off; all else stays what it is."""
+    """Give an amount in micro-dollars, a fraction of one cut off; other values stay as they are."""
     return micro_of(value, ROUND_DOWN) if isinstance(value, Decimal) else value
 
 
@@ -130,7 +125,7 @@ def read_config(path: Path | None = None) -> dict[str, Any]:
     for name, value in config.items():
         if name not in CONFIGURABLE:
             raise UsageError(f"{path}: {name} can't be set here; known: {', '.join(sorted(CONFIGURABLE))}")
-        whole = "int" in str(kinds[name])  # of places and connections; none would let nothing through
+        whole = "int" in str(kinds[name])  # of slots and connections: with none, nothing would be done
         least, most = int(whole), sys.maxsize
         if (
             isinstance(value, bool)
@@ -139,63 +134,3 @@ def read_config(path: Path | None = None) -> dict[str, Any]:
         ):
             raise UsageError(f"{path}: {name} must be a {'whole ' if whole else ''}number, {least} or more")
     return config
-
-
-# --- where things are ---------------------------------------------------------------------------------
-
-
-def find_manifest(arg: str) -> Path:
-    """Find the manifest that a path or a batch's name (`night` → `jobs/night.yaml`) means.
-
-    Raises:
-        UsageError: there is none; the message says where it was looked for.
-    """
-    path = Path(arg)
-    named = [Path("jobs") / f"{arg}{suffix}" for suffix in SUFFIXES]
-    tried = [path, *(Path(f"{arg}{suffix}") for suffix in SUFFIXES), *named]
-    for candidate in tried:
-        if candidate.is_file():
-            return candidate
-    if path.is_dir():
-        raise UsageError(f"{arg} is a folder", tip="name its manifest, as in `batchgen run jobs/night.yaml`")
-    near = get_close_matches(arg, sorted(path.stem for path in Path("jobs").glob("*.y*ml")), n=1)
-    if near:
-        raise UsageError(f"there is no manifest {arg}", tip=f"did you mean {near[0]}?")
-    looked = ", ".join(str(candidate) for candidate in tried)
-    raise UsageError(f"there is no manifest {arg} (tried {looked})", tip=f"`batchgen init {Path(arg).stem}` writes one")
-
-
-def batch_folder(manifest: Path, *, sandbox: bool = False) -> Path:
-    """Name the batch folder of a manifest: beside it, of the same name."""
-    return manifest.with_name(manifest.stem + (".sandbox" if sandbox else ""))
-
-
-# --- the key ------------------------------------------------------------------------------------------
-
-
-def find_key(manifest_folder: Path) -> Secret | None:
-    """Find the API key: the environment, a key file, or `.env` beside the manifest or in the working folder.
-
-    Raises:
-        UsageError: the key file, or a `.env`, can't be read.
-    """
-    if key := os.environ.get(KEY_VARIABLE, "").strip():
-        return Secret(key)
-    if name := os.environ.get(KEY_FILE_VARIABLE, ""):
-        try:
-            with Path(name).expanduser().open(encoding="utf-8") as file:  # a pipe is fine, an endless device is not
-                return Secret(file.read(_LONGEST_KEY).strip())
-        except (OSError, ValueError, RuntimeError) as error:
-            raise UsageError(f"{KEY_FILE_VARIABLE}: {name} can't be read: {error}") from None
-    from dotenv import dotenv_values
-
-    for folder in (manifest_folder, Path.cwd()):
-        env = folder / ".env"
-        if env.is_file():
-            try:
-                key = (dotenv_values(env, interpolate=False).get(KEY_VARIABLE) or "").strip()
-            except (OSError, ValueError) as error:
-                raise UsageError(f"{env}: can't be read: {error}") from None
-            if key:
-                return Secret(key)
-    return None

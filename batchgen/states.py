@@ -175,7 +175,7 @@ def _file_missing(clip: Clip, state: State, event: FileMissing) -> Clip:
 
 
 def _poll_count(clip: Clip, event: Ending) -> int | None:
-    """Only the end of a wait tells them; a renewed link, or what the history says later, takes none of them away."""
+    """The end of a wait reports them; a renewed link, or what the history shows later, removes none of them."""
     return _last(clip).poll_count if event.poll_count is None else event.poll_count
 
 

@@ -152,6 +152,7 @@ class Batch:
         self.limits = limits
         self.clock = 0.0
         self.lives = 0
+        self.boot_clock: Callable[[], float] | None = None  #: None: the machine never sleeps
         self.arrives: Callable[[], bool] = lambda: True  #: does a POST that had left when the run died arrive?
 
     # --- a life ---------------------------------------------------------------------------------------------
@@ -211,6 +212,7 @@ class Batch:
             selection=selection,
             forecast=FlatForecast(ledger, self.limits),
             dice=self.provider.dice.random,
+            boot_clock=self.boot_clock or asyncio.get_running_loop().time,
         )
 
     # --- a death --------------------------------------------------------------------------------------------
@@ -265,7 +267,7 @@ class Batch:
     def money(self) -> Budget:
         """What the ledger on disk says of the money."""
         with closing(Reader(self.folder)) as ledger:
-            return ledger.wall(self.limits.caps)
+            return ledger.budget(self.limits.caps)
 
 
 # --- what must hold after any life --------------------------------------------------------------------------

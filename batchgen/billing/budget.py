@@ -1,4 +1,4 @@
-"""The wall that spending stops at: caps, what each request holds of them, and what keeps the next one out. Pure.
+"""The budget: caps, what each request reserves of them, and what keeps the next one from being submitted. Pure.
 
 Amounts are whole micro-dollars (1e-6 USD); one that is not known is None, and never added up as 0.
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from batchgen.clip import Request
 
-#: Before a charge was seen, the table's estimate may be wrong by this factor; the wall reserves for it.
+#: Before a charge was seen, the table's estimate may be wrong by this factor; the budget reserves for it.
 UNSEEN_FACTOR = 2
 #: The least that a clip of unknown price may cost: it is never taken for nothing.
 UNKNOWN = 1
@@ -37,7 +37,7 @@ def next_day(at: float, tz: tzinfo | None = None, *, days: int = 1) -> datetime:
     return midnight.astimezone(UTC).astimezone(tz)
 
 
-# --- the wall -----------------------------------------------------------------------------------------
+# --- the budget ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ class Caps:
     usd: int | None = None  #: over all runs
     usd_per_day: int | None = None  #: on what is submitted on one calendar day, local time
     clips: int | None = None  #: submissions that are charged, or may be, over all runs
-    unknown_ok: bool = False  #: the user's word: submit also what nobody knows the price of
+    unknown_ok: bool = False  #: --allow-unknown-price: submit also what has no known price
 
     @property
     def priced(self) -> bool:

@@ -37,7 +37,7 @@ def ledger_folder(manifest: str, folder: Path | None, *, sandbox: bool) -> Path:
 
 
 def _candidates(manifest: str, *, sandbox: bool) -> list[Path]:
-    from batchgen.settings import batch_folder, find_manifest
+    from batchgen.locate import batch_folder, find_manifest
 
     path = Path(manifest)
     if path.suffix in {".yaml", ".yml"} or path.is_file():
@@ -70,9 +70,10 @@ def opened(arg: str, folder: Path | None, given: Mapping[str, Any], *, verbosity
         UsageError, LockedError, LedgerError: see `Session`.
     """
     from batchgen import manifest as manifests
+    from batchgen.locate import find_key, find_manifest
     from batchgen.redact import Redactor
     from batchgen.runner.session import Session
-    from batchgen.settings import find_key, find_manifest, merge, read_config
+    from batchgen.settings import merge, read_config
     from batchgen.views.log import setup_logging
 
     path = find_manifest(arg)

@@ -16,13 +16,14 @@ from batchgen.billing.audit import Read
 from batchgen.errors import BatchgenError, CallError, UsageError
 from batchgen.ledger import SANDBOX_ORIGIN, Reader
 from batchgen.ledger.lock import holder
+from batchgen.locate import find_key
 from batchgen.providers.base import HistoryPage
 from batchgen.providers.paced import PacedProvider, whole_history
 from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.redact import Secret, account_of
 from batchgen.runner.connect import Access
-from batchgen.settings import Settings, find_key, merge, read_config
+from batchgen.settings import Settings, merge, read_config
 
 
 def read_history(reader: Reader, models: Iterable[str], span: tuple[float, float], given: Mapping[str, Any]) -> Read:

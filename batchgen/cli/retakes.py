@@ -13,9 +13,9 @@ from batchgen.billing.prices import MEMORY, ChargeHistory, PriceBook
 from batchgen.clip import Wanted
 from batchgen.errors import UsageError
 from batchgen.ledger import SqliteLedger
+from batchgen.locate import find_manifest
 from batchgen.manifest import Prices, load, rerolls
 from batchgen.money import micro_of, usd
-from batchgen.settings import find_manifest
 from batchgen.views.text import dollars, plural
 
 

@@ -48,8 +48,8 @@ class Commits:
         db: the connection that writes; used by one thread at a time.
         journal: gets every event after its commit.
         judge: decides in the transaction which moves may be made.
-        ended: told of every move, before its caller goes on; `told` is called after that.
-        told: told of every move that is on disk, once all callers of the group can go on.
+        ended: called with every move and its error or None, before its caller goes on.
+        written: called with every move that is on disk, once all callers of the group can go on.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Commits:
         judge: Judge,
         *,
         ended: Ended,
-        told: Callable[[Move], None],
+        written: Callable[[Move], None],
     ) -> None:
         self.broken = ""  #: why nothing can be written any more
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
@@ -69,7 +69,7 @@ class Commits:
         self._journal = journal
         self._judge = judge
         self._ended = ended
-        self._told = told
+        self._written = written
         self._gathered: _Gathered = []
         self._running: asyncio.Future[list[BatchgenError | None]] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -128,7 +128,7 @@ class Commits:
             self._start()
         for (move, _), verdict in zip(group, verdicts, strict=True):
             if verdict is None:
-                self._told(move)
+                self._written(move)
 
     def _verdicts(self, done: asyncio.Future[list[BatchgenError | None]], count: int) -> Sequence[BaseException | None]:
         error = done.exception()

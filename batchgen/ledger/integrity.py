@@ -1,18 +1,20 @@
-"""Is this file the ledger as it was left? Asked before it is opened for writing; nothing here changes a byte of it.
+"""Is this file the ledger as it was left, and does it agree with its journal? Nothing here changes a byte of it.
 
-How much is looked at depends on what is known. A ledger whose size and time are those that its log's closing mark
+How much is checked depends on what is known. A ledger whose size and time are those that its journal's closing mark
 has is taken as it is. One that was not closed (kill -9, power cut), was touched since, or has no log, is walked by
 SQLite's `integrity_check`, a large one (three seconds for 100,000 clips) by its `quick_check` (one second) and an
-extra look at the keys; and its values are looked at. It is always held against
-its log, which costs one read of the log's end: a copy brought back, a WAL that is damaged or gone, and an emptied
+extra check of the keys; and its values are checked. It is always compared with its journal, which costs one read
+of the journal's end: a copy brought back, a WAL that is damaged or gone, and an emptied
 file are all sound to SQLite, and would have paid clips paid for again.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import stat
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.errors import LedgerError
@@ -44,7 +46,7 @@ _ODD = (
 
 
 def exists(folder: Path) -> bool:
-    """Tell whether the folder holds a ledger, or what is left of one. Raises LedgerError where nobody may look."""
+    """Return whether the folder has a ledger, or what is left of one. Raises LedgerError if it can't be read."""
     try:
         return any((folder / name).exists() for name in (FILE, journal.FILE, SPILL))
     except OSError as error:
@@ -52,11 +54,11 @@ def exists(folder: Path) -> bool:
 
 
 def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Mark:
-    """Hold a ledger against what is known of it; gives its log's last mark.
+    """Compare a ledger with what is known of it; return the last mark of its journal.
 
     Args:
         folder: the batch folder.
-        live: a run is at work on it, which has looked already.
+        live: a run is using it, which has checked it already.
         deep: walk it, though it seems to be as it was closed.
 
     Raises:
@@ -92,7 +94,7 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Ma
 
 
 def untouched(folder: Path, mark: journal.Mark) -> bool:
-    """Tell whether the ledger is as its last writer closed it."""
+    """Return whether the ledger is as its last writer closed it."""
     try:
         found = (folder / FILE).stat()
     except OSError:
@@ -132,7 +134,7 @@ def _size(path: Path) -> int | None:
     """Give a file's size; None where there is none.
 
     Raises:
-        LedgerError: it is no file, or nobody may look.
+        LedgerError: it is no file, or can't be read.
     """
     try:
         found = path.stat()
@@ -143,3 +145,63 @@ def _size(path: Path) -> int | None:
     if not stat.S_ISREG(found.st_mode):
         raise LedgerError(f"{path}: is no file (a folder?); move it away")
     return found.st_size
+
+
+# --- do the files agree? ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far ledger, journal and spill file of a batch agree."""
+
+    events: int  #: of the ledger
+    missing: int  #: of these, not in the journal; the next run adds them
+    other: int  #: otherwise in the journal
+    damaged: int  #: lines of the journal that can't be read
+    spilled: int  #: request ids that only the spill file has; the next run takes them up
+
+
+def compare(folder: Path) -> Agreement:
+    """Compare ledger, journal and spill file; for `doctor`. The ledger has to be sound.
+
+    SQLite keeps no checksums: a letter of an id that has changed is sound to it. The lines of the journal have them.
+
+    Raises:
+        LedgerError, OSError: one of them can't be read.
+    """
+    damaged, other = 0, 0
+    seen: set[int] = set()
+    with closing(schema.connect(folder / FILE, writable=False)) as db:
+        params = dict(db.execute("SELECT key, params FROM clip WHERE n > 0"))
+        stored = "SELECT c.key, e.name, e.detail FROM event e JOIN clip c ON c.id = e.clip WHERE e.seq = ?"
+        for values in journal.lines(folder / journal.FILE) if (folder / journal.FILE).is_file() else ():
+            match values:
+                case None:
+                    damaged += 1
+                case ["e", int(seq), key, _, name, detail]:
+                    row = db.execute(stored, (seq,)).fetchone()
+                    other += seq not in seen and (row is None or row[:2] != (key, name) or _differs(row[2], detail))
+                    seen.add(seq)
+                case ["c", {"key": key, "params": sent}]:
+                    other += params.get(key, sent) != sent
+                case _:
+                    pass
+        events = db.execute("SELECT count(*) FROM event").fetchone()[0]
+        known = {found for (found,) in db.execute("SELECT request_id FROM request")}
+    return Agreement(events, events - len(seen), other, damaged, len(_spilled(folder / SPILL) - known))
+
+
+def _differs(text: str, detail: object) -> bool:
+    try:
+        return bool(json.loads(text) != detail)
+    except ValueError:
+        return True
+
+
+def _spilled(path: Path) -> set[str]:
+    found = set()
+    with suppress(OSError):
+        for text in path.read_bytes().rstrip(b"\0").splitlines():
+            with suppress(ValueError, KeyError, TypeError):
+                found.add(str(json.loads(text)["request_id"]))
+    return found

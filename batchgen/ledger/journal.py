@@ -129,7 +129,7 @@ class Journal:
         if self._fd is None:
             return
         since = self.mark.seq
-        told = (line("c", described) for described in _clips(db, since))
+        texts = (line("c", described) for described in _clips(db, since))
         rows = db.execute(
             "SELECT e.seq, c.key, e.at, e.name, e.detail FROM event e JOIN clip c ON c.id = e.clip "
             "WHERE e.seq > ? ORDER BY e.seq",
@@ -137,7 +137,7 @@ class Journal:
         )
         facts = db.execute(f"SELECT k, v FROM meta WHERE k IN ({','.join('?' * len(FACTS))})", FACTS)  # noqa: S608
         self._append(line("f", *fact) for fact in facts)
-        self._append(told)
+        self._append(texts)
         self._append(line("e", seq, key, at, name, json.loads(detail)) for seq, key, at, name, detail in rows)
         self._seq = newest
         self._sync()
@@ -146,13 +146,13 @@ class Journal:
         """Write events that were just committed; the last of them has the number `last`."""
         if self._fd is None:
             return
-        told = []
+        texts = []
         for seq, (clip, event, at, _) in enumerate(writes, last - len(writes) + 1):
             if clip.row not in self._described and type(event).__name__ == "SubmitStarted":
                 self._described.add(clip.row)
-                told.append(line("c", schema.described(clip.wanted)))
-            told.append(line("e", seq, clip.key, at, type(event).__name__, schema.detail(event)))
-        self._append(told)
+                texts.append(line("c", schema.described(clip.wanted)))
+            texts.append(line("e", seq, clip.key, at, type(event).__name__, schema.detail(event)))
+        self._append(texts)
         self._seq = last
         if self._unsynced >= SYNC_BYTES or time.monotonic() - self._synced_at >= SYNC_S:
             self._sync()
@@ -179,9 +179,9 @@ class Journal:
             os.close(self._fd)
             self._fd = None
 
-    def _append(self, told: Iterable[bytes]) -> None:
-        told = iter(told)
-        while self._fd is not None and (text := b"".join(islice(told, _CHUNK))):
+    def _append(self, texts: Iterable[bytes]) -> None:
+        texts = iter(texts)
+        while self._fd is not None and (text := b"".join(islice(texts, _CHUNK))):
             try:
                 while text:  # a disk that fills takes a part first, and says why at the next call
                     done = os.write(self._fd, text)

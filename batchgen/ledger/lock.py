@@ -1,4 +1,4 @@
-"""One run a batch: the lock, and who holds it."""
+"""One run per batch: the lock, and which process has it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LOCK, _OWNER = ".lock", ".lock.owner"
 
 
 def take(folder: Path) -> FileLock:
-    """Hold the batch for this process's life; a killed holder lets go by itself.
+    """Lock the batch for this process; the system releases the lock of a killed process.
 
     Raises:
-        LockedError: another run holds it; the message says who.
+        LockedError: another run has it; the message says which.
         LedgerWriteError: the folder can't be written.
     """
     from filelock import FileLock, Timeout  # a third of what `status` takes to start, which only asks for the holder
@@ -47,7 +47,7 @@ def release(lock: FileLock, folder: Path) -> None:
 
 
 def holder(folder: Path) -> str | None:
-    """Say who holds the batch, as "process 123 since …"; None when nobody does. Takes no lock itself."""
+    """Return which process has the batch, as "process 123 since …"; None: none has. Takes no lock itself."""
     try:
         text = (folder / _OWNER).read_text()
         pid = int(text.split()[0])
@@ -62,7 +62,7 @@ def holder(folder: Path) -> str | None:
 
 
 def _is_dead(pid: int) -> bool:
-    """Tell a killed process that nobody has buried yet (Linux); elsewhere nothing is known of it."""
+    """Return whether a process was killed and is a zombie (Linux); elsewhere False."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -44,11 +44,11 @@ class Reader:
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        """Tell whether the folder holds a ledger, or what is left of one. Raises LedgerError as `sound.exists` does."""
+        """Return whether the folder has a ledger, or what is left of one. Raises LedgerError as `integrity.exists`."""
         return integrity.exists(folder)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
     def damage(self) -> str:
@@ -82,7 +82,7 @@ class Reader:
                 totals.unwanted += n
         return totals
 
-    def wall(self, caps: Caps = NO_CAPS) -> Budget:
+    def budget(self, caps: Caps = NO_CAPS) -> Budget:
         """Give what was spent, what is reserved, and the highest charges, per price class; and that of each day."""
         return sums_of(self._db, caps)
 
@@ -105,7 +105,7 @@ class Reader:
 
     def clip(self, row: int) -> Clip:
         """Give one clip as it is on disk."""
-        with schema.telling(self.path):
+        with schema.plain_errors(self.path):
             found = self._db.execute(f"{schema.SELECT_CLIP} WHERE c.id=?", (row,)).fetchone()
         if found is None:
             raise schema.damaged(self.path, f"its clip {row} is gone")
@@ -189,7 +189,7 @@ class Reader:
         return found
 
     def run_parts(self, limit: int) -> dict[str, list[tuple[float, float | None]]]:
-        """Give the latest run times per price class as the service told them: at work, and in the queue before."""
+        """Give the latest run times per price class as the service reported them: at work, and in the queue before."""
         query = (
             "SELECT grade, run_s, queue_s FROM request WHERE outcome = 'charged' AND run_s IS NOT NULL "
             "AND completed_at > submitted_at ORDER BY completed_at DESC LIMIT ?"
@@ -202,10 +202,10 @@ class Reader:
     def poll_counts(self) -> dict[str, tuple[int, int]]:
         """Give by price class the status calls that were made, for failed requests too, and how many clips came of it.
 
-        Left out are requests whose wait an earlier run had begun: what that run looked at was not written down.
+        Left out are requests whose wait an earlier run had begun: what that run asked was not written down.
         """
         query = "SELECT grade, sum(looks), sum(outcome = 'charged') FROM request WHERE looks IS NOT NULL GROUP BY grade"
-        return {price_class: (looks, clips) for price_class, looks, clips in self._db.execute(query)}
+        return {price_class: (polls, clips) for price_class, polls, clips in self._db.execute(query)}
 
 
 def _day(quarter: int) -> str:

@@ -79,7 +79,7 @@ SELECT_KNOWN = (
     "FROM request GROUP BY clip) r ON r.clip = c.id ORDER BY c.id"
 )
 INSERT_CLIP = f"INSERT INTO clip({_WANTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
-#: Every clip as `sync` holds it against the manifest, and whether another take has its place.
+#: Every clip as `sync` compares it with the manifest, and whether another take replaces it.
 SELECT_WISHES = (
     "SELECT key, id, reroll_of, wanted, prompt_id, take, ord, priority, audio_file, label, "  # noqa: S608
     f"state IN ('failed','blocked') AND flags LIKE '%{REPLACED}%' FROM clip"
@@ -140,7 +140,7 @@ def connect(path: Path, *, writable: bool, journal: str = "WAL") -> sqlite3.Conn
     Args:
         path: of the file.
         writable: False opens it for questions only.
-        journal: WAL, or DELETE where processes can't share memory (see `drive`).
+        journal: WAL, or DELETE where processes can't share memory (see `filesystem`).
 
     Raises:
         LedgerError: it is damaged, no ledger, or may not be read; nothing is changed.
@@ -198,15 +198,15 @@ def _kind(error: Exception) -> str:
 
 
 def unwritable(path: Path, error: Exception) -> BatchgenError:
-    """Tell of a ledger that could not be written: it is damaged, or there is no room or leave."""
+    """Make the error for a ledger that can't be written: damaged, no room, or no permission."""
     if _kind(error).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return damaged(path, error)
     return LedgerWriteError(f"{path}: can't be written ({error}); free some disk space and run again")
 
 
 @contextmanager
-def telling(path: Path) -> Iterator[None]:
-    """Tell in plain words of a ledger that can't be written."""
+def plain_errors(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite and of the disk into errors that say what to do."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -216,7 +216,7 @@ def telling(path: Path) -> Iterator[None]:
 
 
 def damaged(path: Path, fault: object) -> LedgerError:
-    """Tell of a ledger that can't be used; nothing of it is changed."""
+    """Make the error for a ledger that can't be used; nothing of it is changed."""
     return LedgerError(f"{path}: can't be read as a ledger ({fault}); it was left as it is. {REMEDY}")
 
 
@@ -301,7 +301,7 @@ def wanted_row(wanted: Wanted, name: str) -> tuple[object, ...]:
 
 
 def _storable(value: object) -> object:
-    """Bear what a service may send: half an emoji, or a number that no column holds."""
+    """Make a value of the service fit a column: half an emoji, or a number that is too large."""
     if isinstance(value, str) and not value.isascii():
         return value.encode("utf-8", "replace").decode()
     return None if isinstance(value, int) and abs(value) >= 2**63 else value
@@ -345,8 +345,8 @@ def detail(event: Event) -> dict[str, object]:
 
 def described(wanted: Wanted) -> dict[str, object]:
     """Give a wanted clip by the names of its fields, without what is not set."""
-    told = ((field.name, getattr(wanted, field.name)) for field in fields(Wanted))
-    return {name: value for name, value in told if value not in _NOTHING}
+    values = ((field.name, getattr(wanted, field.name)) for field in fields(Wanted))
+    return {name: value for name, value in values if value not in _NOTHING}
 
 
 def _request_row(request: Request) -> list[object]:

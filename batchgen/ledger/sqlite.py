@@ -1,6 +1,6 @@
 """The ledger in a SQLite file: every clip, request, event and cent, durable when `record` returns.
 
-One process writes it, held by a lock. Moves are judged in the transaction that writes them (`judge`), and many clips
+One process writes it, under a lock. Moves are judged in the transaction that writes them (`judge`), and many clips
 share one commit (`commits`).
 """
 
@@ -38,14 +38,14 @@ CUT_OFF = "the run ended while its submission was on the way"
 
 
 class SqliteLedger(Reader):
-    """The one writer of a batch's state file, held by a lock for its life.
+    """The one writer of a batch's state file; a lock keeps every other writer out until `close`.
 
     Args:
         folder: the batch folder; made if it is missing.
-        wall_clock: epoch seconds, UTC; by the wall, so that a sleeping machine's time counts.
+        wall_clock: gives epoch seconds (UTC), so that the time of a sleeping machine counts.
 
     Raises:
-        LockedError: another run holds the batch; the message says who.
+        LockedError: another run has the batch; the message says which.
         LedgerError: the file is no ledger of ours, damaged, or newer than we are.
     """
 
@@ -60,13 +60,13 @@ class SqliteLedger(Reader):
             # Questions go through a connection of their own: on this one they would see, and wait for, half a commit.
             self._out = schema.connect(folder / FILE, writable=True, journal=journal)
             opened.callback(self._out.close)
-            with schema.telling(folder / FILE):
+            with schema.plain_errors(folder / FILE):
                 failpoints.reach("tables.before")
                 schema.prepare(self._out, folder / FILE)
                 failpoints.reach("tables.after")
             super().__init__(folder)
             opened.callback(super().close)
-            with schema.telling(folder):
+            with schema.plain_errors(folder):
                 self._spill = Spill(folder / integrity.SPILL)
             opened.callback(self._spill.close)
             self._log = Journal(folder / LOG)
@@ -74,7 +74,7 @@ class SqliteLedger(Reader):
                 self._log.catch_up(self._db)
             self._newest = self._db.execute("SELECT max(id) FROM clip").fetchone()[0] or 0
             self.live_totals = self.totals()
-            self.money = self.wall()
+            self.money = self.budget()
         except BaseException as error:
             opened.close()
             if isinstance(error, sqlite3.DatabaseError):
@@ -84,7 +84,7 @@ class SqliteLedger(Reader):
         self.observers: list[Observer] = []
         self._answering: set[int] = set()  # rows whose intent this process wrote, and whose answer it awaits
         self._judge = Judge(partial(sums_of, self._out))
-        self._commits = Commits(self.path, self._out, self._log, self._judge, ended=self._ended, told=self._tell)
+        self._commits = Commits(self.path, self._out, self._log, self._judge, ended=self._ended, written=self._notify)
 
     def set_limits(self, caps: Caps, in_flight: int | None = None) -> None:
         """Say what the batch may spend, and how many requests may be in flight (None: any number), from now on."""
@@ -107,7 +107,7 @@ class SqliteLedger(Reader):
         lock.release(self._lock, self.folder)
 
     def now(self) -> float:
-        """Epoch seconds by the wall, in whole microseconds: what is in memory and on disk is the same."""
+        """Give epoch seconds in whole microseconds, so that memory and disk have the same."""
         return round(self._wall_clock() * 1e6) / 1e6
 
     # --- before a run ---------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class SqliteLedger(Reader):
             if known is not None and known != value and not moved:
                 what = "another API key" if name == "account" else f"the {name} {known}, not {value}"
                 message = f"{self.folder} belongs to {what}"
-                raise LedgerError(f"{message}; choose another --dir, or say --moved if it is the same batch")
+                raise LedgerError(f"{message}; choose another --dir, or pass --moved if it is the same batch")
             if known != value:
                 self.remember(name, value)
 
@@ -139,7 +139,7 @@ class SqliteLedger(Reader):
             await asyncio.get_running_loop().run_in_executor(self._commits.thread, self._put, changed)
 
     def _put(self, facts: Mapping[str, str | None]) -> None:
-        with schema.telling(self.path), transaction(self._out) as db:
+        with schema.plain_errors(self.path), transaction(self._out) as db:
             db.executemany("DELETE FROM meta WHERE k=?", ((key,) for key, value in facts.items() if value is None))
             kept = [(key, value) for key, value in facts.items() if value is not None]
             db.executemany("INSERT OR REPLACE INTO meta VALUES (?,?)", kept)
@@ -147,20 +147,20 @@ class SqliteLedger(Reader):
             self._log.fact(key, value)
 
     def sync(self, wanted: Iterable[Wanted]) -> int:
-        """Hold what is wanted against what is known; returns the number of new clips.
+        """Bring the stored clips in line with what the manifest wants; return the number of new clips.
 
-        Clips that are no longer wanted are flagged; only those that were never sent are forgotten.
+        Clips that are no longer wanted are flagged; only those that were never sent are deleted.
         """
         fresh = {clip.key: clip for clip in wanted}
         keys = frozenset(fresh)
-        with schema.telling(self.path), transaction(self._out) as db:
+        with schema.plain_errors(self.path), transaction(self._out) as db:
             # In memory, and only what differs is written: a manifest of 100,000 clips that is as it was writes nothing.
             changes = []
             for key, row, reroll_of, *before, replaced in db.execute(schema.SELECT_WISHES):
                 clip = fresh.pop(key, None)
                 # Re-rolls are wanted for as long as their root is.
                 wish = int(not replaced and (clip is not None or reroll_of in keys))
-                after = [wish, *(_told_of(clip) if clip else before[1:])]
+                after = [wish, *(_editable(clip) if clip else before[1:])]
                 if after != before:
                     changes.append((*after, row))
             db.executemany(schema.UPDATE_WISHES, changes)
@@ -173,12 +173,12 @@ class SqliteLedger(Reader):
         return len(fresh)
 
     def reroll(self, takes: Iterable[Wanted], instead_of: Iterable[str] = ()) -> list[Wanted]:
-        """Want further takes beside what the manifest says; gives those that are new, under the names they got.
+        """Add takes that the manifest does not list; return those that are new, under the names they got.
 
         They are wanted for as long as the manifest has the clip of their `reroll_of`. `instead_of` are the keys of
-        failed and blocked clips whose place they take: these are no longer wanted, and stay in the bill.
+        failed and blocked clips that they replace: these are no longer wanted, and stay in the bill.
         """
-        with schema.telling(self.path), transaction(self._out) as db:
+        with schema.plain_errors(self.path), transaction(self._out) as db:
             known = {key for (key,) in db.execute("SELECT key FROM clip")}
             taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
             fresh = [replace(take, name=free_name(take, taken)) for take in takes if take.key not in known]
@@ -189,8 +189,11 @@ class SqliteLedger(Reader):
         return fresh
 
     def recover(self) -> int:
-        """Settle what an earlier run left half said; returns how many clips are in doubt by it."""
-        with schema.telling(self.folder):
+        """Finish what an earlier run left open: request ids of the spill file are written, intents are unconfirmed.
+
+        Returns how many clips are unconfirmed by it.
+        """
+        with schema.plain_errors(self.folder):
             for key, request_id, at in self._spill.entries():
                 row = self._db.execute(f"{schema.SELECT_CLIP} WHERE c.key=?", (key,)).fetchone()
                 clip = schema.clip_of(row) if row else None
@@ -207,7 +210,7 @@ class SqliteLedger(Reader):
         if error := self._commits.write([move])[0]:
             raise error
         self._ended(move, None)
-        self._tell(move)
+        self._notify(move)
 
     def _wished_since(self, row: int) -> Iterator[Clip]:
         """Clips that only the ledger wants (re-rolls), newer than a row, to which nothing has happened yet."""
@@ -315,14 +318,14 @@ class SqliteLedger(Reader):
             with suppress(OSError):  # it is on the screen at least
                 self._spill.add(clip.key, event.request_id, event.at)
 
-    def _tell(self, move: Move) -> None:
+    def _notify(self, move: Move) -> None:
         for observer in self.observers:
             try:
                 observer(move.after, move.event)
-            except Exception:  # a view's fault must not hold up the run
+            except Exception:  # a view's fault must not stop the run
                 log.exception("an observer failed")
 
 
-def _told_of(clip: Wanted) -> tuple[object, ...]:
-    """Give what a manifest may say otherwise of a clip that stays the same."""
+def _editable(clip: Wanted) -> tuple[object, ...]:
+    """Give what an edit of the manifest may change of a clip that stays the same."""
     return clip.prompt_id, clip.take, clip.order, clip.priority, clip.audio_file, clip.label

@@ -1,7 +1,10 @@
-"""What a run would do and why, what it would cost, and how long it would take: clips × ledger. Pure.
+"""What a run would do and why, what it would cost, and how long it would take.
 
-Read in this order: values (what a plan is), sorting (which clip is what), changes (from what to what), cost (prices,
-cap, time, disk), make (put together), saved (a plan as a file that a run is held to).
+Reading order: `model` (what a plan is), `pace` (the limits that its time rests on), `classify` (what a run does with
+each clip), `diff` (from what to what), `cost` (prices, caps, disk), `build` (puts them together), `warnings` (what to
+know before saying yes). These are pure. `inputs` asks ledger, settings and machine for what a plan needs. `saved` is a
+plan as a file and what has changed since, `saved_files` reads and writes it. `retakes` is apart: which clips a user
+means, and which may be tried again.
 
 Money is micro-dollars, None where unknown; every amount of what is to come is an estimate until the service bills.
 """

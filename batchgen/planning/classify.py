@@ -1,4 +1,4 @@
-"""Which clip is what: wanted clips and the ledger's, sorted by what a run does with each. Pure, one pass."""
+"""Wanted clips and those of the ledger, sorted by what a run does with each. Pure, one pass."""
 
 from __future__ import annotations
 
@@ -27,18 +27,16 @@ class Sorted:
 
     submit: list[tuple[Wanted, Action]] = field(default_factory=list)  #: in the order of the run
     later: list[Wanted] = field(default_factory=list)
-    stand: dict[Action, list[ClipSummary]] = field(
-        default_factory=dict
-    )  #: what is not submitted, no longer wanted ones too
-    resubmit: list[ClipSummary] = field(default_factory=list)  #: of those that stand unconfirmed or lost
-    before: dict[str, ClipSummary] = field(
-        default_factory=dict
-    )  #: by the key of a changed clip: what it takes the place of
+    #: What is not submitted, clips that are no longer wanted too.
+    stand: dict[Action, list[ClipSummary]] = field(default_factory=dict)
+    resubmit: list[ClipSummary] = field(default_factory=list)  #: the unconfirmed and lost ones to submit again
+    #: By the key of a changed clip: the clip that it replaces.
+    before: dict[str, ClipSummary] = field(default_factory=dict)
     known: Mapping[str, ClipSummary] = field(default_factory=dict)
 
 
 def sort_out(wanted: Iterable[Wanted], known: Iterable[ClipSummary], selection: Selection) -> Sorted:
-    """Sort wanted clips (each once) and what a ledger knows by what a run does with them."""
+    """Sort wanted clips (each once) and those of a ledger by what a run does with them."""
     found = Sorted(known={clip.key: clip for clip in known})
     to_make: list[tuple[Wanted, Action]] = []
     keys = set()
@@ -95,7 +93,7 @@ def _resubmitted(found: Sorted, selection: Selection) -> Iterator[ClipSummary]:
 
 
 def _wanted(known: ClipSummary) -> Wanted:
-    """Give a re-roll, which only the ledger has, as the manifest would have asked for it."""
+    """Give a re-roll, which only the ledger has, as the manifest would ask for it."""
     return Wanted(
         key=known.key,
         prompt_id=known.prompt_id,

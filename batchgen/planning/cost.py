@@ -1,4 +1,4 @@
-"""What a plan costs: prices by class, how many clips the caps allow, and the disk that they need. Pure."""
+"""What a plan costs: prices by class, how many clips the caps allow, and the disk space that they need. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SIZE = re.compile(r"(\d+)\s*[*x×]\s*(\d+)")
 
 
 class Pricer:
-    """Prices clips, each class once, and keeps the groups of those that are to be made."""
+    """Prices clips, each class once, and counts those that are to be made in groups."""
 
     def __init__(self, quote: Quoter) -> None:
         self._quote = quote
@@ -33,7 +33,7 @@ class Pricer:
         self._alike: Counter[Like] = Counter()
 
     def price(self, model: str, params: str) -> tuple[str, Quote, Like]:
-        """Give a clip's price class, its estimate, and what it is alike in."""
+        """Give a clip's price class, its estimate, and the group that it belongs to."""
         values = json.loads(params)
         price_class = price_class_of(model, values)
         quote = self.quotes.get(price_class)
@@ -44,7 +44,7 @@ class Pricer:
         return price_class, quote, (model, str(values.get("size") or ""), length, quote.each)
 
     def count(self, like: Like) -> None:
-        """Take one clip that is to be made into its group."""
+        """Count one clip that is to be made in its group."""
         self._alike[like] += 1
 
     def groups(self) -> list[Group]:

@@ -1,4 +1,4 @@
-"""From what to what: the parameters of a changed clip, held against the clip that it takes the place of. Pure."""
+"""From what to what: the parameters of a changed clip, compared with the clip that it replaces. Pure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from batchgen.clip import ClipSummary, Wanted
 from batchgen.planning.model import Change, Edit
 
-#: A side of an edit is cut to this many characters round where the two differ.
+#: A side of an edit is cut to this many characters around where the two differ.
 SHOWN = 36
-#: Words that stay beside what differs, so that one sees where it is.
-_BESIDE = 1
+#: Words that are kept on each side of the difference, so that one sees where it is.
+_CONTEXT = 1
 _NAMED = 3
 _CUT = "…"
 
 
 def edits(old: ClipSummary, new: Wanted) -> tuple[Edit, ...]:
-    """Give every parameter that differs, by name; a seed that follows its prompt is no edit of its own."""
+    """Give every parameter that differs, by name; a derived seed changes with its prompt and is no edit of its own."""
     before = _values(old.model, old.params, old.audio_sha256)
     after = _values(new.model, new.params, new.audio_sha256)
     names = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
@@ -30,8 +30,8 @@ def edits(old: ClipSummary, new: Wanted) -> tuple[Edit, ...]:
 def grouped(changed: Iterable[tuple[str, tuple[Edit, ...]]]) -> list[Change]:
     """Put clips (name, edits) that were changed alike together, the most frequent change first.
 
-    Texts that were rewritten each in its own way are told as one change of the same parameters, with the first of
-    them as its example.
+    Clips whose texts were each rewritten differently count as one change of the same parameters, with the first of them
+    as its example.
     """
     alike: dict[tuple[Edit, ...], list[str]] = {}
     for name, found in changed:
@@ -77,7 +77,7 @@ def differing(old: str, new: str) -> tuple[str, str]:
 
 
 def _cut(words: list[str], head: int, tail: int) -> str:
-    start, end = max(0, head - _BESIDE), min(len(words), len(words) - tail + _BESIDE)
+    start, end = max(0, head - _CONTEXT), min(len(words), len(words) - tail + _CONTEXT)
     text = " ".join(words[start:end])
     if len(text) > SHOWN:
         text, end = text[:SHOWN].rstrip(), 0

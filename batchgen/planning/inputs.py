@@ -1,4 +1,4 @@
-"""What a manifest would do: its clips, the ledger's states, prices and pace, joined to a `Plan`."""
+"""Where a plan's inputs come from: manifest, ledger, settings, disk, and what this machine learned of the account."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from batchgen.clip import ClipSummary, State
 from batchgen.errors import BatchgenError, UsageError
 from batchgen.history import other_batches
 from batchgen.ledger import SANDBOX_ORIGIN, Reader
+from batchgen.locate import find_key
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
 from batchgen.planning import AssumedPace, Conditions, Plan, make_plan
@@ -28,18 +29,18 @@ from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.start import Start, start_of
 from batchgen.redact import account_of
 from batchgen.selection import Selection
-from batchgen.settings import Settings, find_key
+from batchgen.settings import Settings
 
-#: What is believed of a model that nobody has told anything of (seconds).
+#: The run time that is assumed of an unknown model (seconds).
 UNKNOWN_LATENCY_S = 120.0
-#: What a ledger remembers the saved plan of its last run under.
+#: The ledger's fact of the saved plan that its last run was restricted to.
 PLAN = "plan"
 #: How many of the latest run times of the ledger a run and a plan learn from.
 RUN_TIMES = 2000
 
 
 def latency_of(model: str, settings: Settings) -> float:
-    """Say what to believe of a model's run time before anything was learned, in seconds."""
+    """Give the run time that is assumed of a model before any was seen, in seconds."""
     if settings.expect_latency is not None:
         return settings.expect_latency
     if settings.sandbox:
@@ -50,25 +51,25 @@ def latency_of(model: str, settings: Settings) -> float:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSnapshot:
-    """What a ledger knew at one moment, as far as a plan asks; of a batch that never ran: nothing."""
+    """What a ledger has for a plan at one moment; empty for a batch that never ran."""
 
     known: Sequence[ClipSummary] = ()
     wall: Budget = field(default_factory=Budget)
     charges: Mapping[str, Sequence[int]] = field(default_factory=dict)  #: the latest per price class
     run_times: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    plan: str = ""  #: sha256 of the saved plan that the last run was held to
-    account: str = ""  #: fingerprint of the key that it was made with
+    plan: str = ""  #: sha256 of the saved plan that the last run was restricted to
+    account: str = ""  #: fingerprint of the API key that it was started with
 
 
 def snapshot(ledger: Reader) -> LedgerSnapshot:
-    """Ask a ledger all that a plan needs."""
+    """Read from a ledger all that a plan needs."""
     times = ledger.run_times(RUN_TIMES)
     plan, account = ledger.meta(PLAN) or "", ledger.meta("account") or ""
-    return LedgerSnapshot(list(ledger.known()), ledger.wall(), ledger.charges(MEMORY), times, plan, account)
+    return LedgerSnapshot(list(ledger.known()), ledger.budget(), ledger.charges(MEMORY), times, plan, account)
 
 
 def snapshot_in(folder: Path) -> LedgerSnapshot:
-    """Ask the ledger in a batch folder, if there is one; writes nothing."""
+    """Read the ledger in a batch folder, if there is one; writes nothing."""
     if not Reader.exists(folder):
         return LedgerSnapshot()
     reader = Reader(folder)
@@ -79,27 +80,27 @@ def snapshot_in(folder: Path) -> LedgerSnapshot:
 
 
 def plan_folder(manifest: Manifest, settings: Settings, folder: Path, *, each_clip: bool = False) -> Plan:
-    """Hold a manifest against the ledger in a batch folder, if there is one; writes nothing."""
+    """Plan what a run of a manifest would do in a batch folder; writes nothing."""
     seen = snapshot_in(folder)
     start = start_in(manifest, settings, seen)
     return plan_of(manifest, settings, seen, folder=folder, each_clip=each_clip, start=start)
 
 
 def start_in(manifest: Manifest, settings: Settings, seen: LedgerSnapshot) -> Start:
-    """Say at which pace a run would start, by what this machine remembers of the account; writes nothing.
+    """Give the pace at which a run would start, by what this machine learned of the account; writes nothing.
 
-    The account is that of the key; where there is none, that of the ledger. Without both nothing is remembered.
+    The account is that of the key; where there is none, that of the ledger. Without both, nothing was learned.
     """
     now, account = time.time(), "" if settings.sandbox else seen.account
     if not settings.sandbox:
-        with suppress(UsageError):  # a key that can't be read is a run's trouble
+        with suppress(UsageError):  # only a run needs a key that can be read
             account = account_of(key) if (key := find_key(manifest.path.parent)) else account
-    lessons = AccountMemory.of(_origin(settings.base_url), account) if account else AccountMemory(None)
-    return start_of(settings, lessons.known, now)
+    learned = AccountMemory.of(_origin(settings.base_url), account) if account else AccountMemory(None)
+    return start_of(settings, learned.known, now)
 
 
 def _origin(base_url: str) -> str:
-    """Give the origin of an address as a run writes it down; of one that is none, nothing."""
+    """Give the origin of an address as a run stores it; empty where it has none."""
     from yarl import URL
 
     with suppress(ValueError):
@@ -116,12 +117,12 @@ def plan_of(
     each_clip: bool = False,
     start: Start | None = None,
 ) -> Plan:
-    """Hold a manifest against what a ledger knew; reads nothing but the free disk space and sibling ledgers.
+    """Plan what a run would do, by a snapshot of the ledger; reads only the free disk space and the other ledgers.
 
-    `start` is the pace to reckon with; None: as configured.
+    `start` is the pace to assume; None: as configured.
     """
     start = start or Start(settings.rpm, settings.in_flight)
-    tariff = PriceBook(manifest.prices, ChargeHistory.of(seen.charges))
+    book = PriceBook(manifest.prices, ChargeHistory.of(seen.charges))
     latency_s, latency_note = _latency(manifest, settings, seen)
     pace = AssumedPace(
         rpm=start.rpm or None,
@@ -143,7 +144,7 @@ def plan_of(
     return make_plan(
         manifest.wanted,
         seen.known,
-        quote=tariff.quote,
+        quote=book.quote,
         conditions=conditions,
         selection=_selection(settings),
         each_clip=each_clip,
@@ -165,22 +166,22 @@ def _price_source(manifest: Manifest) -> str:
 
 
 def _latency(manifest: Manifest, settings: Settings, seen: LedgerSnapshot) -> tuple[float | None, str]:
-    """Say how long one clip takes: as its model's last ones took, else as is believed of the model; and which."""
+    """Give the seconds that one clip takes, as its model's last ones took or else as assumed; and which, in words."""
     used = {clip.model for clip in manifest.wanted}
     times = [
         s for price_class, seconds in seen.run_times.items() if price_class.split(" ", 1)[0] in used for s in seconds
     ]
     if len(times) >= ENOUGH:
         return statistics.median(times), f"learned from the last {len(times):,} clips: {_span(times)} each"
-    believed = max((latency_of(name, settings) for name in used), default=None)
-    if believed is None:
+    assumed = max((latency_of(name, settings) for name in used), default=None)
+    if assumed is None:
         return None, ""
     who = "as --expect-latency says" if settings.expect_latency is not None else "the model's published mean"
     if settings.sandbox and settings.expect_latency is None:
         who = "the sandbox's"
     elif settings.expect_latency is None and not all(map(models.find, used)):
-        who = "a guess, as nothing is known of the model"
-    return believed, f"at {believed:.0f} s a clip, {who}"
+        who = "a guess, since the model is unknown"
+    return assumed, f"at {assumed:.0f} s a clip, {who}"
 
 
 def _span(times: Sequence[float]) -> str:
@@ -200,7 +201,7 @@ def kinds(manifest: Manifest) -> list[tuple[str, dict[str, Any], int]]:
 
 
 def whole_estimate(of: Sequence[tuple[str, dict[str, Any], int]], prices: models.Prices) -> int | None:
-    """What all clips of these kinds are likely to cost; None when one of them has no known price."""
+    """Estimate what all clips of these kinds cost; None when one of them has no known price."""
     total = 0
     for model, params, count in of:
         price = models.estimate(model, params, prices)
@@ -211,19 +212,24 @@ def whole_estimate(of: Sequence[tuple[str, dict[str, Any], int]], prices: models
 
 
 def _bought_already(manifest: Manifest, seen: LedgerSnapshot, folder: Path | None, *, sandbox: bool) -> list[str]:
-    """Warn of sibling batches that have done clips which this one would buy."""
+    """Warn of other batches of the folder that have finished clips which this one would pay for."""
     states = {clip.key: clip.state for clip in seen.known}
     new = {clip.key for clip in manifest.wanted if states.get(clip.key, State.PENDING) is State.PENDING}
-    told = []
+    found = []
     jobs = manifest.path.parent
     for other in other_batches.batches(folder or jobs, [jobs]) if new and not sandbox else ():
         with suppress(BatchgenError, sqlite3.Error, OSError):
             reader = Reader(other)
             done = {key for key, state in reader.states().items() if state is State.DONE}
             if new & done and reader.meta("origin") != SANDBOX_ORIGIN:
-                told.append(f"{len(new & done)} of the new clips are done already in {other.name}/")
+                found.append(_done_elsewhere(len(new & done), other.name))
             reader.close()
-    return told
+    return found
+
+
+def _done_elsewhere(count: int, folder: str) -> str:
+    clips = "1 new clip is" if count == 1 else f"{count:,} new clips are"
+    return f"{clips} already done in {folder}/"
 
 
 def _free_bytes(folder: Path) -> int | None:

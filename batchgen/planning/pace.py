@@ -1,4 +1,7 @@
-"""How long a night takes at an assumed pace: the calls and the clips in flight that are allowed. Pure."""
+"""How long a night takes at an assumed pace: the calls and the clips in flight that are allowed. Pure.
+
+A module of its own although it is short: the live display uses it without a plan.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the user asks for beyond the manifest: which clips a word means, which may be retried, and re-rolls. Pure."""
+"""What the user asks for beyond the manifest: the clips that a name means, retries, and further takes. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from batchgen.selection import globs, matches
 
 @dataclass(frozen=True, slots=True)
 class Retake:
-    """Which failures the user wants another try of."""
+    """Which failures the user wants to try again."""
 
-    all: bool = False  #: those, too, that only a change can mend
-    forgotten: bool = False  #: those, too, that may have been paid for already
-    blocked: bool = False  #: tell of those that the content rules stopped
+    all: bool = False  #: also those that need an edit
+    forgotten: bool = False  #: also those that the user gave up, and that may have been paid for
+    blocked: bool = False  #: also those that the content rules stopped
     max_attempts: int = MAX_ATTEMPTS
 
 
@@ -69,15 +69,15 @@ def in_doubt(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
 
 
 def why_not(clip: Clip, again: Retake, *, by_name: bool = False) -> str:
-    """Say why a failed or blocked clip is not tried again as it is; empty: it is."""
+    """Say why a failed or blocked clip is not tried again; empty: it is."""
     if clip.state is State.BLOCKED:
-        return "the same prompt and seed would be blocked again: change the prompt, or add --new-seed"
+        return "the same prompt and seed would be blocked again: edit the prompt, or add --new-seed"
     if clip.forgotten and not again.forgotten:
-        return "given up, and may have been paid for: --forgotten makes it again, and may pay again"
+        return "forgotten, and may have been paid for: --forgotten queues it again, and may pay again"
     if clip.attempts >= again.max_attempts:
-        return f"{clip.attempts} paid attempts were made, as many as are allowed (--max-attempts)"
+        return f"{clip.attempts} paid attempts were made, the most that are allowed (--max-attempts)"
     if not (clip.transient or clip.forgotten or again.all or by_name):
-        return "only a change can mend this; --all tries it all the same"
+        return "this needs an edit; --all tries it anyway"
     return ""
 
 

@@ -15,12 +15,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
+from batchgen.breaker import OUTAGE, CircuitBreaker
 from batchgen.errors import CallError, ClipError, DownloadError, RateLimited, Unreachable
 from batchgen.ratelimit.adaptive_rate import AdaptiveRate
 from batchgen.ratelimit.base import Call, Pace, SubmissionStoppedError
 from batchgen.ratelimit.metronome import CallRecord, Metronome
 from batchgen.ratelimit.queue import FairQueue
-from batchgen.retry import CAP_S, delay
+from batchgen.retry import delay
 
 log = logging.getLogger("batchgen.ratelimit.limiter")
 
@@ -84,10 +85,7 @@ class LocalPacer:
         self._refused_at = 0.0  #: the latest of those that were refused
         self._refused_since: float | None = None  #: the first one; none was answered since
         self._free_refused_at = -math.inf
-        self._outage_until = 0.0
-        self._outage_since: float | None = None
-        self._outage_tries = 0
-        self._scout_out = False
+        self._outage = CircuitBreaker(OUTAGE, dice)
         self._wake = asyncio.Event()  #: somebody waits in the queue
         self._shortened = asyncio.Event()  #: a pause ends sooner than it was to
         self._submissions_open = True
@@ -137,13 +135,13 @@ class LocalPacer:
         now = asyncio.get_running_loop().time()
         calls, polls = self._metronome.last_minute(now)
         free_polls = not self._rate.ceiling or Call.POLL in self._uncounted
-        limited = self._refused_until >= self._outage_until
+        limited = self._refused_until >= self._outage.until
         return Pace(
             rpm=self._rate.rpm,
             ceiling=self._rate.ceiling,
             paused_until=self._pauses_until,
             why_paused="the API asked us to slow down" if limited else "the API can't be reached",
-            outage_s=0.0 if self._outage_since is None else now - self._outage_since,
+            outage_s=self._outage.lasted_s(now),
             refused_s=0.0 if self._refused_since is None else self._refused_at - self._refused_since,
             calls_last_minute=calls,
             spare_polls=math.inf if free_polls else max(0.0, self._rate.usable - (calls - polls)),
@@ -216,20 +214,12 @@ class LocalPacer:
 
     def _unreachable(self) -> None:
         """A call never reached the API: all wait, and then one goes first to see."""
-        now = asyncio.get_running_loop().time()
-        if self._outage_since is None:
-            self._outage_since = now
-        if self._scout_out or now >= self._outage_until:
-            self._scout_out = False
-            self._outage_tries += 1
-            self._outage_until = now + delay(self._outage_tries, dice=0.5 + self._dice() / 2)
+        if self._outage.failed(asyncio.get_running_loop().time()):
             self._shortened.set()
 
     def _reached(self) -> None:
         """A call was answered: an outage is over. A pause that a 429 asked for is not: an answer is no leave."""
-        if self._outage_since is not None:
-            self._outage_since, self._outage_tries, self._scout_out = None, 0, False
-            self._outage_until = 0.0
+        if self._outage.succeeded():
             self._shortened.set()
 
     # --- inside -------------------------------------------------------------------------------------------
@@ -237,7 +227,7 @@ class LocalPacer:
     @property
     def _pauses_until(self) -> float:
         """Until when nothing is permitted, by the loop's clock."""
-        return max(self._refused_until, self._outage_until)
+        return max(self._refused_until, self._outage.until)
 
     def _permit(self, now: float, call: Call) -> LocalPermit:
         return LocalPermit(self._record(now, call), self.report)
@@ -247,9 +237,7 @@ class LocalPacer:
         record = CallRecord(now, self._permitted, call, counts=call not in self._uncounted)
         if record.counts:
             self._metronome.count(record)
-        if self._outage_since is not None:  # one goes first; an answer lets the others follow
-            self._scout_out = True
-            self._outage_until = now + CAP_S
+        self._outage.probe(now)  # in an outage one goes first; an answer lets the others follow
         return record
 
     async def _pause_is_over(self) -> None:

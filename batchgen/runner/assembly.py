@@ -25,7 +25,7 @@ from batchgen.providers.models import Prices
 from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
 from batchgen.ratelimit.setup import PaceSetup
-from batchgen.runner.context import Downloads, RunContext
+from batchgen.runner.context import Downloads, RunContext, boot_clock
 from batchgen.runner.dispatcher import Dispatcher
 from batchgen.runner.recovery_check import POSSIBLE, RecoveryCheck
 from batchgen.runner.shutdown import Shutdown
@@ -113,6 +113,7 @@ async def assemble(
     elsewhere: RequestIds = set,
     check_credits: bool = True,
     dice: Callable[[], float] = random.random,
+    boot_clock: Callable[[], float] = boot_clock,
 ) -> Assembly:
     """Join a run.
 
@@ -130,6 +131,7 @@ async def assemble(
         elsewhere: gives the request ids of other batches; called in a thread.
         check_credits: warn before the first submission if the account's credits will not last.
         dice: gives random numbers in [0, 1), for jitter.
+        boot_clock: seconds that go on while the machine sleeps; an intent that slept is not sent.
     """
     pace, forecast = pace or PaceSetup(settings), forecast or Forecast(ledger.money, settings)
     pacer, places = pace.pacer(dice), places or pace.places(forecast.longest_s(price_classes))
@@ -139,7 +141,7 @@ async def assemble(
         poller=poller(provider, pacer, deadline_s=settings.deadline, wall_clock=ledger.now, probes=places),
         price=forecast.price, estimate=forecast.estimate, run_times=forecast.run_times,
         submit_concurrency=settings.submit_concurrency, give_up_s=settings.give_up, deadline_s=settings.deadline,
-        shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice,
+        shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice, boot_clock=boot_clock,
         blind=await _recovery_check(ledger, paced, settings, elsewhere),
     )  # fmt: skip
     reconciler = reconciler_of(ledger, paced, settings, elsewhere)

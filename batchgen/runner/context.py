@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -42,6 +43,12 @@ class Downloads(Protocol):
     ) -> Fetched:
         """Do the same with a body that is the service's own answer."""
         ...
+
+
+def boot_clock() -> float:
+    """Give seconds by a clock that goes on while the machine is suspended, where the system has one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 class Notifier:
@@ -103,6 +110,7 @@ class RunContext:
     started_at: float = 0.0  #: when this run began, by the wall
     fetched: int = 0  #: files that came in this run
     dice: Callable[[], float] = random.random
+    boot_clock: Callable[[], float] = boot_clock  #: seconds, those of a suspended machine included
     news: Notifier = field(default_factory=Notifier)
     alarm: str = ""  #: what of the paid clips is about to be lost to us, in words
     posts_out: int = 0  #: POSTs that wait for their answer

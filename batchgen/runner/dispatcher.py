@@ -25,7 +25,7 @@ from batchgen.wording import duration
 
 log = logging.getLogger("batchgen.runner")
 
-#: How often the run looks whether an outage, or refusals of every call, have lasted too long (seconds).
+#: How often the run checks whether an outage, or refusals of every call, have lasted too long (seconds).
 WATCH_S = 5.0
 
 
@@ -183,7 +183,7 @@ class Dispatcher:
         async with self._checking:
             if not self._checked:
                 self._checked = True
-                refused = await self._worker.submitter.budget.refuses(self._chosen)
+                refused = await self._worker.submitter.admission.refuses(self._chosen)
                 if self._chosen and self._check_credits and not refused:
                     await warn_of_low_credits(self._tools)
         return not self._tools.shutdown.requested and self._started != self._selection.limit

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from batchgen.breaker import DOWNLOAD, CircuitBreaker
 from batchgen.clip import Clip, other_name
 from batchgen.errors import DownloadError, NameTaken, ServerError, TransferFailed, TryAgain
 from batchgen.events import Downloaded, Generated, Lost
@@ -33,8 +34,7 @@ class _Patience:
 
     def __init__(self, tools: RunContext) -> None:
         self._tools = tools
-        self._since: float | None = None
-        self._tries = 0
+        self._breaker = CircuitBreaker(DOWNLOAD, tools.dice)
         self._fetched = tools.fetched
 
     async def wait(self, error: Exception) -> None:
@@ -44,14 +44,13 @@ class _Patience:
             SubmissionStoppedError: it has lasted too long; the clip stays as it is for the next run.
         """
         now = asyncio.get_running_loop().time()
-        self._since = now if self._since is None else self._since
-        self._tries += 1
+        self._breaker.failed(now)
         # While other files come, or nothing else is to be done, it is this file's trouble and not the network's.
         alone = self._tools.fetched > self._fetched or not self._tools.at_work
-        if now - self._since >= min(self._tools.give_up_s, ONE_FILE_S if alone else self._tools.give_up_s):
+        if self._breaker.lasted_s(now) >= min(self._tools.give_up_s, ONE_FILE_S if alone else self._tools.give_up_s):
             log.warning("left for the next run: %s", error)
             raise SubmissionStoppedError from error
-        await self._tools.pause(delay(self._tries, dice=0.5 + self._tools.dice() / 2))
+        await self._tools.pause(self._breaker.until - now)
 
 
 class Fetcher:

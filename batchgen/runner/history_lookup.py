@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from batchgen.breaker import HISTORY, CircuitBreaker
 from batchgen.clip import Clip
 from batchgen.errors import TryAgain, UnknownError
 from batchgen.providers.base import HistoryRow
@@ -21,8 +22,6 @@ log = logging.getLogger("batchgen.recall")
 
 #: How often the history is asked for one request before answers that say nothing count.
 HISTORY_TRIES = 4
-#: The longest wait between two calls while it refuses them or can't be reached (seconds).
-LONGEST_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,7 @@ class HistoryLookup:
     def __init__(self, tools: RunContext) -> None:
         self._tools = tools
         self._turn = asyncio.Lock()
-        self._refusals = 0  #: in a row, of whomever
-        self._again_at = 0.0
+        self._breaker = CircuitBreaker(HISTORY, tools.dice)
         self._silence = NoAnswer("")
 
     async def row(
@@ -75,15 +73,15 @@ class HistoryLookup:
     @property
     def _refuses(self) -> bool:
         """True until it is time to ask again."""
-        return self._refusals > 0 and self._now() < self._again_at
+        return self._now() < self._breaker.until
 
     async def _asked(self, clip: Clip, until: float) -> HistoryRow | NoAnswer | None:
         """Ask once, when it is time to; for one who has waited too long the last refusal is the answer."""
-        if not self._refusals:
+        if self._breaker.closed:
             return await self._ask(clip)
         async with self._turn:
             while self._refuses:
-                if (left := min(self._again_at, until) - self._now()) <= 0:
+                if (left := min(self._breaker.until, until) - self._now()) <= 0:
                     return self._silence
                 await self._tools.pause(left)
             return await self._ask(clip)
@@ -94,18 +92,14 @@ class HistoryLookup:
         except TryAgain as error:
             self._refused(error)
             raise
-        self._refusals = 0
+        self._breaker.succeeded()
         return row
 
     def _refused(self, error: TryAgain) -> None:
         self._silence = NoAnswer(str(error))
-        if self._refuses:
-            return  # it had left before the last refusal, and says nothing of what comes after
-        if not self._refusals:
+        if self._breaker.closed:
             log.warning("the request history gives no answer: %s; it is asked again, further and further apart", error)
-        self._refusals += 1
-        dice = 0.5 + self._tools.dice() / 2
-        self._again_at = self._now() + delay(self._refusals, dice=dice, base=2.0, cap=LONGEST_S)
+        self._breaker.failed(self._now())
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

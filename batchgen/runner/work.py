@@ -15,7 +15,7 @@ Carry: TypeAlias = Callable[[int, Callable[[], None]], Coroutine[None, None, Non
 
 
 class Work(Protocol):
-    """Hands out rows. The same row may come twice, or while it is carried; `carry` has to bear that."""
+    """Hands out rows. The same row may come twice, or while it is carried; `carry` must allow that."""
 
     async def offer(self, rows: Iterable[int]) -> None:
         """Add rows, to be handed out in this order. Offering one twice is harmless."""

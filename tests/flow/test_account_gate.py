@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from batch import Batch, Kill, Limits, check
 
+from batchgen.breaker import ACCOUNT
 from batchgen.clip import State
 from batchgen.errors import Exit
-from batchgen.runner.account import CAREFUL, FIRST_S
 from batchgen.runner.context import RunContext
+from batchgen.runner.gates import CAREFUL
 from batchgen.testing import COST, FakeProvider, always, first, trouble
 
 POSTS_OUT = 8
@@ -102,7 +103,7 @@ def test_trials_come_one_at_a_time_and_further_and_further_apart(ram: Path) -> N
     burst = [at for at in provider.refused if at < provider.refused[0] + 5]
     trials = provider.refused[len(burst) : -1]  # the last one comes when nothing is in flight any more
     assert len(burst) <= POSTS_OUT
-    assert all(later - sooner >= FIRST_S / 2 for sooner, later in pairwise(trials))
+    assert all(later - sooner >= ACCOUNT.base_s / 2 for sooner, later in pairwise(trials))
     assert len(provider.refused) < 60 + len(burst)
     assert len(provider.jobs) >= 38
     check(batch, life)
@@ -115,7 +116,7 @@ def test_after_a_refusal_submissions_go_one_at_a_time_until_the_account_is_sound
     life = batch.live()
     shut = provider.refused[0]
     after = sorted(at for at, _ in provider.posts if at > shut)
-    assert after[0] - shut >= FIRST_S / 2
+    assert after[0] - shut >= ACCOUNT.base_s / 2
     assert all(later - sooner >= 5.0 for sooner, later in pairwise(after[: CAREFUL + 1]))
     assert batch.states() == [State.DONE] * 60
     assert life.exit is None

@@ -12,7 +12,9 @@ import pytest
 from batch import Batch, Limits, check
 
 from batchgen.clip import State
-from batchgen.runner.submit import NEAR_THE_END
+from batchgen.events import SubmitDeferred
+from batchgen.runner.gates import NEAR_THE_END
+from batchgen.runner.submit import STALE_S
 from batchgen.selection import Selection
 from batchgen.testing import COST, FakeDownloads, FakeProvider, first, wanted
 
@@ -203,4 +205,27 @@ def test_what_is_no_longer_wanted_is_collected_and_never_submitted(tmp_path: Pat
     assert states["k0.1"] is State.DONE
     assert states["k1.1"] is State.PENDING
     assert len(provider.posts) == 3 + len(edit)
+    check(batch, life)
+
+
+def test_an_intent_that_slept_is_not_sent_and_the_clip_is_submitted_later(tmp_path: Path) -> None:
+    """A laptop that was closed between the two: its place in the account's rate is gone, and others may have acted."""
+    batch = Batch(tmp_path, 1)
+    times = iter([0.0, STALE_S])  # the intent is on disk; the lid closes; the request would leave
+    batch.boot_clock = lambda: next(times, 100.0)
+    life = batch.live()
+    assert life.names("k0.1")[:3] == ["SubmitStarted", "SubmitDeferred", "SubmitStarted"]
+    assert "not sent" in next(event.reason for _, event in life.events if isinstance(event, SubmitDeferred))
+    assert batch.states() == [State.DONE]
+    assert len(batch.provider.posts) == 1
+    check(batch, life)
+
+
+def test_an_intent_that_waited_less_is_sent(tmp_path: Path) -> None:
+    """A busy machine takes its time, too."""
+    batch = Batch(tmp_path, 1)
+    times = iter([0.0, STALE_S - 0.1])
+    batch.boot_clock = lambda: next(times, 100.0)
+    life = batch.live()
+    assert life.names("k0.1")[:2] == ["SubmitStarted", "Submitted"]
     check(batch, life)

@@ -13,12 +13,12 @@ import pytest
 from batch import Batch, Kill, Limits, check
 from full_disk import freed, full
 
+from batchgen.breaker import HISTORY
 from batchgen.clip import State
 from batchgen.errors import Exit
 from batchgen.retry import SUBMIT_TRIES
 from batchgen.runner.context import RunContext
-from batchgen.runner.history_lookup import LONGEST_S
-from batchgen.runner.service_trouble import UNSURE_STOP
+from batchgen.runner.gates import UNSURE_STOP
 from batchgen.selection import Selection
 from batchgen.testing import COST, FakeDownloads, FakeProvider, always, first, wanted
 
@@ -280,7 +280,7 @@ def test_refusals_without_end_end_the_run_resumable(tmp_path: Path, give_up_s: f
     told = rf"outage: the API has refused every call as too many for {hours} h (0\d|1\d) min: run again later"
     assert re.fullmatch(told, life.why)
     # Seen at the next refusal: once only the history is asked, these are minutes apart.
-    assert 100.0 + give_up_s <= life.lasted_s < 100.0 + give_up_s + 1.1 * LONGEST_S
+    assert 100.0 + give_up_s <= life.lasted_s < 100.0 + give_up_s + 1.1 * HISTORY.cap_s
     counts = Counter(batch.states())
     assert counts[State.GENERATING] == len(provider.jobs) > 0
     assert counts[State.GENERATING] + counts[State.PENDING] == 30

@@ -12,6 +12,7 @@ import pytest
 from batch import Batch, Life, Limits, check
 from test_recovery_check import lose
 
+from batchgen.breaker import HISTORY
 from batchgen.clip import State
 from batchgen.errors import RateLimited
 from batchgen.events import Lost
@@ -20,7 +21,6 @@ from batchgen.providers.base import Completed, Gone, HistoryRow
 from batchgen.ratelimit.base import Call
 from batchgen.runner.collect import lost as no_file
 from batchgen.runner.context import RunContext
-from batchgen.runner.history_lookup import LONGEST_S
 from batchgen.testing import COST, FakeDownloads, FakeProvider, Job, always, first
 
 
@@ -125,7 +125,7 @@ def test_while_the_history_refuses_one_asks_for_all(tmp_path: Path) -> None:
     life = batch.live()
     assert batch.states() == [State.DONE] * 30
     assert sum(at > 300.0 for at in refused) < 20
-    assert life.lasted_s < 5_000.0 + 1.1 * LONGEST_S
+    assert life.lasted_s < 5_000.0 + 1.1 * HISTORY.cap_s
     check(batch, life)
 
 

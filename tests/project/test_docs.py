@@ -26,8 +26,8 @@ from doc_blocks import (
 )
 
 import batchgen
+from batchgen import locate, settings
 from batchgen import manifest as manifests
-from batchgen import settings
 from batchgen.billing.audit import Audit, Item
 from batchgen.billing.bill import By, make_bill
 from batchgen.billing.prices import PriceSource, Quote
@@ -187,7 +187,7 @@ def test_every_environment_variable_is_explained() -> None:
     own = {name for name in given if not name.startswith("BATCHGEN_")}
     assert not [
         name
-        for name in {settings.KEY_VARIABLE, settings.KEY_FILE_VARIABLE, *own, *settings.CONFIGURABLE}
+        for name in {locate.KEY_VARIABLE, locate.KEY_FILE_VARIABLE, *own, *settings.CONFIGURABLE}
         if f"`{name}`" not in said
     ]
 

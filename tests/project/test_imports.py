@@ -20,6 +20,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "billing.bill": "clip",
         "billing.budget": "clip",
         "billing.prices": "clip events money providers.models",
+        "breaker": "retry",
         "clip": "money",
         "download": "download.downloader",
         "download.addresses": "errors",
@@ -45,6 +46,7 @@ KNOWS: dict[str, frozenset[str]] = {
         ),
         "history.report": "",
         "ledger": "billing.budget clip errors events failpoints files.durable money states",
+        "locate": "errors redact",
         "manifest": "clip errors money providers.models",
         "money": "",
         "planning": "planning.build planning.model planning.pace",
@@ -56,7 +58,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning.cost": "billing.budget billing.prices money planning.model",
         "planning.diff": "clip planning.model",
         "planning.inputs": (
-            "billing.budget billing.prices clip errors history.other_batches ledger manifest money "
+            "billing.budget billing.prices clip errors history.other_batches ledger locate manifest money "
             "planning providers.models ratelimit.memory ratelimit.start redact selection settings"
         ),
         "planning.model": "billing.budget billing.prices planning.pace retention",
@@ -79,7 +81,9 @@ KNOWS: dict[str, frozenset[str]] = {
         "ratelimit.adaptive_rate": "",
         "ratelimit.base": "errors",
         "ratelimit.concurrency": "",
-        "ratelimit.limiter": "errors ratelimit.adaptive_rate ratelimit.base ratelimit.metronome ratelimit.queue retry",
+        "ratelimit.limiter": (
+            "breaker errors ratelimit.adaptive_rate ratelimit.base ratelimit.metronome ratelimit.queue retry"
+        ),
         "ratelimit.memory": "ratelimit.shared_window",
         "ratelimit.metronome": "ratelimit.adaptive_rate ratelimit.base",
         "ratelimit.queue": "ratelimit.base ratelimit.metronome",
@@ -93,12 +97,12 @@ KNOWS: dict[str, frozenset[str]] = {
         "selection": "",
         "retry": "",
         "runner": (
-            "billing.budget clip errors events failpoints files.mp4 files.sidecar history.matching "
+            "billing.budget breaker clip errors events failpoints files.mp4 files.sidecar history.matching "
             "history.reconcile history.report ledger money polling.poller polling.schedule providers.base "
             "providers.paced ratelimit.base ratelimit.concurrency retention retry selection states wording"
         ),
         "sandbox": "errors money",
-        "settings": "billing.budget errors money redact",
+        "settings": "billing.budget errors money",
         "states": "clip errors events",
         "testing": "clip errors files.mp4 providers.base sandbox",
         "torture": "errors failpoints",
@@ -173,7 +177,7 @@ def test_the_program_never_imports_what_is_shipped_for_tests() -> None:
 
 def test_the_core_does_not_name_the_service() -> None:
     """What is true of one service only must not creep into what is true of all; the key's variable is its name."""
-    free = {"providers", "providers.segmind", "sandbox", "runner.connect", "settings", "cli"}
+    free = {"providers", "providers.segmind", "sandbox", "runner.connect", "settings", "locate", "cli"}
     naming = [
         path
         for path in trees()

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import UsageError
+from batchgen.locate import find_key
 from batchgen.money import to_micro
-from batchgen.settings import CONFIGURABLE, find_key, merge, read_config
+from batchgen.settings import CONFIGURABLE, merge, read_config
 
 
 @pytest.fixture(scope="module")

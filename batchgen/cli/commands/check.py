@@ -24,7 +24,7 @@ def check(manifest: str, *, as_json: bool) -> None:
     Exit code 0 when it can run (warnings are printed), 2 when not.
     """
     from batchgen import manifest as manifests
-    from batchgen.settings import find_manifest
+    from batchgen.locate import find_manifest
     from batchgen.views.text import plural
 
     path = find_manifest(manifest)

@@ -62,7 +62,7 @@ def doctor(manifest: str | None, folder: Path | None, *, base_url: str | None, a
 
 
 def _place(manifest: str | None, folder: Path | None) -> Path:
-    from batchgen.settings import batch_folder, find_manifest
+    from batchgen.locate import batch_folder, find_manifest
 
     if folder is not None:
         return folder.absolute()
@@ -127,7 +127,7 @@ def _ledger(folder: Path | None) -> Iterator[Finding]:
 
 def _agreement(folder: Path) -> Iterator[Finding]:
     """Compare journal and spill file with the ledger."""
-    from batchgen.ledger.agreement import compare
+    from batchgen.ledger.integrity import compare
     from batchgen.views.text import plural
 
     try:
@@ -150,8 +150,9 @@ def _agreement(folder: Path) -> Iterator[Finding]:
 
 async def _account(place: Path, base_url: str | None) -> list[Finding]:
     """Check the key, the balance and the clocks."""
+    from batchgen.locate import find_key
     from batchgen.runner.connect import Access
-    from batchgen.settings import Settings, find_key
+    from batchgen.settings import Settings
 
     try:
         key = find_key(place.parent) or find_key(place)

@@ -61,9 +61,10 @@ def plan(
     Compares the manifest with the batch's ledger: + is generated and paid for, ~ was changed, = is kept. Free.
     """
     from batchgen import manifest as manifests
+    from batchgen.locate import batch_folder, find_manifest
     from batchgen.planning.inputs import plan_of, snapshot_in, start_in
     from batchgen.planning.saved_files import write_plan
-    from batchgen.settings import batch_folder, find_manifest, merge, read_config
+    from batchgen.settings import merge, read_config
     from batchgen.views.plan import plan_object, plan_text
 
     path = find_manifest(manifest)

@@ -32,7 +32,7 @@ def recover(manifest: str, folder: Path | None, *, sandbox: bool, yes: bool, as_
     from batchgen.ledger.lock import holder
     from batchgen.ledger.recovery.rebuild import fault_of
     from batchgen.ledger.recovery.rebuild import recover as rebuild
-    from batchgen.settings import find_manifest
+    from batchgen.locate import find_manifest
 
     where = ledger_folder(manifest, folder, sandbox=sandbox)
     if holder(where) is None:  # else the lock says who holds it

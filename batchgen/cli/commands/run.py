@@ -165,10 +165,11 @@ def _run(
     monitor: RunMonitor, arg: str, folder: Path | None, given: dict[str, Any], *, yes: bool, plan_file: Path | None
 ) -> Exit:
     from batchgen import manifest as manifests
+    from batchgen.locate import batch_folder, find_key, find_manifest
     from batchgen.planning import saved_files
     from batchgen.planning.inputs import snapshot, snapshot_in
     from batchgen.runner.session import Session
-    from batchgen.settings import batch_folder, find_key, find_manifest, merge, read_config
+    from batchgen.settings import merge, read_config
 
     path = find_manifest(arg)
     saved = saved_files.read_plan(plan_file) if plan_file else None

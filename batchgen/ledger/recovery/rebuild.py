@@ -2,7 +2,7 @@
 
 What no source knows any more may have been accepted all the same: the last lines of a log that a power cut took, a
 log that was damaged itself, or none at all. So the new ledger carries a mark (`BLIND`): no run submits anything
-before it has held the account's history of that time, read whole, against what it would submit (`flow.blind`).
+before it has compared the account's whole history of that time with what it would submit (`runner.recovery_check`).
 """
 
 from __future__ import annotations

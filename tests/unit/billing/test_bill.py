@@ -113,7 +113,7 @@ def test_the_bill_is_the_wall(ledger: Path) -> None:
     """What the budget counts and what the bill tells are the same money."""
     total = make_bill(requests(ledger), By.DAY).total
     with closing(Reader(ledger)) as reader:
-        wall = reader.wall()
+        wall = reader.budget()
     assert (total.charged, total.reserved) == (wall.spent, wall.reserved)
 
 

@@ -52,7 +52,7 @@ class SqliteStore:
 
     def sums(self) -> Budget:
         with closing(Reader(self._folder)) as reader:
-            return reader.wall()
+            return reader.budget()
 
     def close(self) -> None:
         while self._opened:

@@ -61,7 +61,7 @@ def test_with_its_log_a_ledger_is_built_anew_as_it_was(folder: Path, gone: str) 
     """Every clip, request, reservation and cent; what was on its way is in doubt."""
     before = standing(folder)
     with closing(Reader(folder)) as reader:
-        money, events = reader.wall(), reader._db.execute("SELECT seq, at, name, detail FROM event").fetchall()
+        money, events = reader.budget(), reader._db.execute("SELECT seq, at, name, detail FROM event").fetchall()
     if gone == "ruined":
         ruin(folder)
     elif gone == "emptied":
@@ -77,7 +77,7 @@ def test_with_its_log_a_ledger_is_built_anew_as_it_was(folder: Path, gone: str) 
     assert after["submitting"].request
     assert after["submitting"].request.reserved == START.reserved
     with closing(Reader(folder)) as reader:
-        assert (reader.wall().spent, reader.wall().reserved) == (money.spent, money.reserved)
+        assert (reader.budget().spent, reader.budget().reserved) == (money.spent, money.reserved)
         kept = reader._db.execute("SELECT seq, at, name, detail FROM event").fetchall()
         assert kept[: len(events)] == events
         assert reader.meta("account") == HOME.account

@@ -73,7 +73,7 @@ async def test_each_event_is_on_disk_when_record_returns(ledger: SqliteLedger, e
     clip = await live(ledger, 1, *LIVES[event])
     with closing(Reader(ledger.folder)) as beside:
         assert {found.row: found for found in beside.clips()}[1] == clip
-        assert beside.wall() == ledger.money
+        assert beside.budget() == ledger.money
         assert beside.totals() == ledger.live_totals
     assert ledger.clip(1) == clip
 
@@ -103,7 +103,7 @@ async def test_both_requests_of_a_clip_stay_in_the_bill(ledger: SqliteLedger) ->
     await live(ledger, 1, *lost, START, Submitted("r2", 20.0), GENERATED)
     assert ledger.money.spent == 1_225_000
     with closing(Reader(ledger.folder)) as beside:
-        assert beside.wall().spent == 1_225_000
+        assert beside.budget().spent == 1_225_000
         assert beside.request_ids() == {"r1", "r2"}
 
 
@@ -111,7 +111,7 @@ async def test_a_lost_clips_charge_still_tells_the_price(ledger: SqliteLedger) -
     """What was seen was seen; the next run reserves by it too."""
     await live(ledger, 1, START, Submitted("r1", 10.0), GENERATED, Lost("dead"))
     with closing(Reader(ledger.folder)) as beside:
-        assert beside.wall().seen == ledger.money.seen == {f"{MODEL} 1280*720 5": 625_000}
+        assert beside.budget().seen == ledger.money.seen == {f"{MODEL} 1280*720 5": 625_000}
 
 
 async def test_what_a_service_sends_can_always_be_written(ledger: SqliteLedger) -> None:
@@ -153,7 +153,7 @@ async def test_a_real_thread_writes_while_the_loop_goes_on(tmp_path: Path) -> No
         await ledger.settle()
         with closing(Reader(tmp_path)) as beside:
             assert beside.totals().counts[State.DONE] == 100
-            assert beside.wall().spent == 100 * 625_000
+            assert beside.budget().spent == 100 * 625_000
 
 
 async def test_settle_waits_for_what_nobody_waits_for_any_more(ledger: SqliteLedger) -> None:

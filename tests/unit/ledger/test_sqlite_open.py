@@ -181,7 +181,7 @@ def test_a_released_ledger_is_read_and_resumed(released: Path, tmp_path: Path) -
     assert ledger.recover() == 1
     after = {clip.key: clip for clip in ledger.clips()}
     assert all(after[clip.key].request_id == clip.request_id for clip in before)
-    assert ledger.wall().spent == sum((clip.request.cost or 0) for clip in before if clip.request)
+    assert ledger.budget().spent == sum((clip.request.cost or 0) for clip in before if clip.request)
     ledger.close()
 
 

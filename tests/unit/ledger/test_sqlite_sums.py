@@ -54,16 +54,16 @@ async def test_the_sums_of_a_ledger_that_is_opened_again_are_those_of_the_run(tm
     with closing(ledger):
         before = told(ledger.money)
     with closing(Reader(tmp_path)) as reader:
-        assert told(reader.wall()) == before
-        assert reader.wall().on(day_of(NOON)).clips == 2
-        assert reader.wall().on(day_of(NOON - 5 * DAY_S)).unpriced == 1
+        assert told(reader.budget()) == before
+        assert reader.budget().on(day_of(NOON)).clips == 2
+        assert reader.budget().on(day_of(NOON - 5 * DAY_S)).unpriced == 1
 
 
 async def test_what_status_says_is_what_the_wall_has(tmp_path: Path) -> None:
     """The one adds up without price classes, since it is asked beside a run; neither may know another truth."""
     (await filled(tmp_path)).close()
     with closing(Reader(tmp_path)) as reader:
-        wall = reader.wall()
+        wall = reader.budget()
         for days in (0, 1, -5, -40, -3):
             today = wall.on(day_of(NOON + days * DAY_S))
             expected = (wall.spent, wall.reserved, wall.clips, wall.unpriced, today.spent + today.reserved)
@@ -79,5 +79,5 @@ async def test_a_time_that_no_calendar_has_is_in_the_total_and_in_no_day(tmp_pat
     with closing(sqlite3.connect(tmp_path / FILE)) as db, db:
         db.execute("UPDATE request SET intent_at = 1e300 WHERE clip = 1")
     with closing(Reader(tmp_path)) as reader:
-        assert reader.wall().spent == 625_000 + 312_500
-        assert reader.wall().on(day_of(NOON)).clips == 1
+        assert reader.budget().spent == 625_000 + 312_500
+        assert reader.budget().on(day_of(NOON)).clips == 1

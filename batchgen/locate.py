@@ -1,0 +1,79 @@
+"""Where a batch is, and the API key: the manifest that a name means, its folder, and the place of the key.
+
+The commands, the Python API and the planner use it; `settings` merges numbers and paths, and finds nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+
+from batchgen.errors import UsageError
+from batchgen.redact import Secret
+
+KEY_VARIABLE = "SEGMIND_API_KEY"
+KEY_FILE_VARIABLE = "SEGMIND_API_KEY_FILE"
+SUFFIXES = (".yaml", ".yml")
+#: Characters that are read of a key file: an endless device is no key.
+_LONGEST_KEY = 4096
+
+
+def find_manifest(arg: str) -> Path:
+    """Find the manifest that a path or a batch's name (`night` → `jobs/night.yaml`) means.
+
+    Raises:
+        UsageError: there is none; the message says which paths were tried.
+    """
+    path = Path(arg)
+    named = [Path("jobs") / f"{arg}{suffix}" for suffix in SUFFIXES]
+    tried = [path, *(Path(f"{arg}{suffix}") for suffix in SUFFIXES), *named]
+    for candidate in tried:
+        if candidate.is_file():
+            return candidate
+    if path.is_dir():
+        raise UsageError(f"{arg} is a folder", tip="name its manifest, as in `batchgen run jobs/night.yaml`")
+    near = get_close_matches(arg, sorted(path.stem for path in Path("jobs").glob("*.y*ml")), n=1)
+    if near:
+        raise UsageError(f"there is no manifest {arg}", tip=f"did you mean {near[0]}?")
+    names = ", ".join(str(candidate) for candidate in tried)
+    raise UsageError(f"there is no manifest {arg} (tried {names})", tip=f"`batchgen init {Path(arg).stem}` writes one")
+
+
+def batch_folder(manifest: Path, *, sandbox: bool = False) -> Path:
+    """Name the batch folder of a manifest: next to it, with the same name."""
+    return manifest.with_name(manifest.stem + (".sandbox" if sandbox else ""))
+
+
+def find_key(manifest_folder: Path) -> Secret | None:
+    """Find the API key: the environment, a key file, or `.env` next to the manifest or in the working folder.
+
+    Raises:
+        UsageError: the key file, or a `.env`, can't be read.
+    """
+    if key := os.environ.get(KEY_VARIABLE, "").strip():
+        return Secret(key)
+    if name := os.environ.get(KEY_FILE_VARIABLE, ""):
+        return _key_of_file(name)
+    for folder in (manifest_folder, Path.cwd()):
+        env = folder / ".env"
+        if env.is_file() and (key := _key_of_dotenv(env)):
+            return Secret(key)
+    return None
+
+
+def _key_of_file(name: str) -> Secret:
+    try:
+        with Path(name).expanduser().open(encoding="utf-8") as file:
+            return Secret(file.read(_LONGEST_KEY).strip())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{KEY_FILE_VARIABLE}: {name} can't be read: {error}") from None
+
+
+def _key_of_dotenv(env: Path) -> str:
+    from dotenv import dotenv_values
+
+    try:
+        return (dotenv_values(env, interpolate=False).get(KEY_VARIABLE) or "").strip()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{env}: can't be read: {error}") from None

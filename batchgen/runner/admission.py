@@ -1,0 +1,117 @@
+"""Whether a clip may be submitted now: the gates in order, then a submit slot and the pacer's permit.
+
+What a gate holds up must not hold a slot, and what waits for a slot or a permit may find a gate closed afterwards. So
+the gates are asked again after each wait, the last time with no await before the intent is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+from batchgen.clip import Clip, submission_order
+from batchgen.errors import Exit
+from batchgen.ratelimit.base import Call, Permit
+from batchgen.runner.context import RunContext
+from batchgen.runner.gates import AccountGate, AgeGate, BudgetGate, Candidate, Gate, ServiceGate, ShutdownGate, no_price
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The right to submit one clip, now."""
+
+    permit: Permit
+    at: float  #: when all gates were open, in epoch seconds: the day of the reservation
+    price: int  #: to reserve, in micro-dollars
+
+
+class Admission:
+    """Lets clips through to their submission, one by one.
+
+    Attributes:
+        budget, account, service: the gates that learn from what became of submissions.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._candidates: dict[int, Candidate] = {}
+        self.budget = BudgetGate(context, self._candidates)
+        self.account = AccountGate(context)
+        self.service = ServiceGate(context)
+        self._gates: tuple[Gate, ...] = (
+            ShutdownGate(context), self.budget, self.account, self.service, AgeGate(context)
+        )  # fmt: skip
+        self._slots = asyncio.Semaphore(context.submit_concurrency)
+        self._one_at_a_time = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        """Say how many want to be submitted, for logs."""
+        return f"<Admission of {len(self._candidates)} candidates>"
+
+    @contextmanager
+    def candidate(self, clip: Clip) -> Iterator[Candidate]:
+        """Keep a clip's place in the order for as long as it is to be submitted."""
+        wanted = clip.wanted
+        candidate = Candidate(clip.row, submission_order(wanted, clip.row), wanted, wanted.price_class)
+        self._candidates[clip.row] = candidate
+        try:
+            yield candidate
+        finally:
+            del self._candidates[clip.row]
+            self._context.news.tell()
+
+    @asynccontextmanager
+    async def admit(self, candidate: Candidate) -> AsyncIterator[Admitted]:
+        """Wait until no gate is closed for it; it holds a submit slot until this is left.
+
+        Raises:
+            SubmissionStoppedError: it can't be submitted in this run.
+        """
+        try:
+            while True:
+                await self._gates_are_open(candidate)
+                async with self._slots, self._single_file():
+                    if (admitted := await self._permitted(candidate)) is not None:
+                        yield admitted
+                        return
+        finally:
+            self.account.leave(candidate)
+
+    async def refuses(self, rows: Iterable[int]) -> bool:
+        """Stop the run before it submits anything, if the price of some of these clips is unknown under a cap."""
+        budget, ledger = self._context.ledger.money, self._context.ledger
+        if not budget.caps.priced or budget.caps.unknown_ok:
+            return False
+        examples = [await ledger.read(row) for row, _ in await ledger.count_by_price_class()]
+        if all(self._context.price(clip.wanted) is not None for clip in examples):
+            return False
+        for row in rows:
+            wanted = (await ledger.read(row)).wanted
+            if self._context.price(wanted) is None:
+                self._context.shutdown.request(f"budget: {no_price(wanted)}", Exit.STOPPED)
+                return True
+        return False
+
+    async def _gates_are_open(self, candidate: Candidate) -> None:
+        while (gate := self._closed(candidate, self._context.ledger.now())) is not None:
+            await gate.wait(candidate)
+
+    async def _permitted(self, candidate: Candidate) -> Admitted | None:
+        """Take the permit; None: a gate has closed meanwhile."""
+        if self._closed(candidate, self._context.ledger.now()) is not None:
+            return None
+        permit = await self._context.pacer.acquire(Call.SUBMIT)
+        at = self._context.ledger.now()
+        if self._closed(candidate, at) is not None:
+            return None
+        return Admitted(permit, at, self._context.price(candidate.wanted) or 0)
+
+    def _closed(self, candidate: Candidate, at: float) -> Gate | None:
+        return next((gate for gate in self._gates if gate.closed_for(candidate, at) is not None), None)
+
+    def _single_file(self) -> AbstractAsyncContextManager[object]:
+        """While the service or the account is in trouble, one submission goes first to see."""
+        careful = self.service.careful or self.account.careful
+        return self._one_at_a_time if careful else nullcontext()
