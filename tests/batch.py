@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from fakes import COST, FakeDownloads, FakeProvider, content_of, identity, wanted
-from virtual_time import EPOCH, THREAD_S, VirtualTimeLoop
-
 from batchgen.billing.budget import Budget, Caps
 from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import Exit
@@ -24,6 +21,17 @@ from batchgen.runner.context import RunContext
 from batchgen.runner.session import alongside
 from batchgen.selection import Selection
 from batchgen.settings import Settings
+from batchgen.testing import (
+    COST,
+    EPOCH,
+    THREAD_S,
+    FakeDownloads,
+    FakeProvider,
+    VirtualTimeLoop,
+    content_of,
+    identity,
+    wanted,
+)
 
 #: No night lasts longer; a run that does hangs.
 NIGHT_S = 24 * 3600.0

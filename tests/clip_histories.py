@@ -6,8 +6,6 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from fakes import wanted
-
 from batchgen.clip import Wanted
 from batchgen.events import (
     AnswerLost,
@@ -23,6 +21,7 @@ from batchgen.events import (
     Submitted,
 )
 from batchgen.ledger import Home, SqliteLedger
+from batchgen.testing import wanted
 
 HOME = Home("../night.yaml", "https://api.example", "f1f2f3f4f5f6f7f8")
 AT = 1_700_000_000.0

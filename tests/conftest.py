@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from fakes import wanted
-from virtual_time import VirtualTimeLoop
 
 from batchgen.ledger import SqliteLedger
+from batchgen.testing import VirtualTimeLoop, wanted
 
 pytest_plugins = ["cli_fixtures"]
 

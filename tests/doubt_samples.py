@@ -6,12 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fakes import wanted
-
 from batchgen.clip import Clip
 from batchgen.events import AnswerLost, SubmitStarted
 from batchgen.providers.base import Completed, HistoryRow
 from batchgen.states import advance
+from batchgen.testing import wanted
 
 T0 = 1_790_000_000.0
 

@@ -8,10 +8,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import pytest
-from fakes import wanted
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual_time import VirtualTimeLoop
 
 from batchgen.billing.budget import Budget, Cap, Caps, SetAside
 from batchgen.clip import Clip, State, Wanted
@@ -35,6 +33,7 @@ from batchgen.events import (
 )
 from batchgen.ledger import FencedError, Ledger, NoRoomError, about
 from batchgen.states import NEXT
+from batchgen.testing import VirtualTimeLoop, wanted
 
 DAY_S = 86_400.0
 NOON = 1_795_003_200.0

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batch import Batch, Life
-from fakes import identity, wanted
-from virtual_time import EPOCH, VirtualTimeLoop
 
 from batchgen.clip import State, Wanted
 from batchgen.events import Event
@@ -22,6 +20,7 @@ from batchgen.ledger import FILE, Reader, SqliteLedger
 from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.runner.outcomes import events_for
+from batchgen.testing import EPOCH, VirtualTimeLoop, identity, wanted
 
 
 @dataclass(frozen=True)

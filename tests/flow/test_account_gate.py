@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from batch import Batch, Kill, Limits, check
-from fakes import COST, FakeProvider, always, first, trouble
 
 from batchgen.breaker import ACCOUNT
 from batchgen.clip import State
 from batchgen.errors import Exit
 from batchgen.runner.context import RunContext
 from batchgen.runner.trouble_gates import CAREFUL
+from batchgen.testing import COST, FakeProvider, always, first, trouble
 
 POSTS_OUT = 8
 

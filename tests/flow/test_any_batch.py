@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 from any_batch import Books, books_of, reconcile, reroll, say
 from batch import Batch, Kill, Life, Limits
-from fakes import COST, FakeDownloads, FakeProvider, Job, content_of, identity, wanted
 from fuzz import fuzz
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -31,6 +30,7 @@ from batchgen.events import Event, Forgotten, Retried
 from batchgen.ledger import SqliteLedger
 from batchgen.runner.context import RunContext
 from batchgen.selection import Selection
+from batchgen.testing import COST, FakeDownloads, FakeProvider, Job, content_of, identity, wanted
 
 SLOTS = 4  # POSTs at once
 #: What may come, of each kind; an even choice of these is a bad night, and all promises hold in it.

@@ -21,10 +21,8 @@ from typing import Any
 
 import pytest
 from batch import Batch, Kill, Life, Limits, check
-from fakes import COST, FakeProvider, always, first, identity, wanted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from virtual_time import EPOCH
 
 from batchgen.billing.budget import Caps
 from batchgen.clip import Clip, State, Wanted
@@ -33,6 +31,7 @@ from batchgen.events import Event, SubmitStarted
 from batchgen.ledger import FILE
 from batchgen.runner.context import RunContext
 from batchgen.selection import Selection
+from batchgen.testing import COST, EPOCH, FakeProvider, always, first, identity, wanted
 
 FREE = ("refused", "failed", "absent")
 HOUR = 3600.0

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 from batch import Batch, Limits, check
-from fakes import COST, FakeDownloads, FakeProvider, Job, always, first, wanted
-from virtual_time import wall
 
 from batchgen.clip import State
 from batchgen.events import Failed, Generated, Lost
@@ -19,6 +17,7 @@ from batchgen.ledger import Reader
 from batchgen.providers.base import Completed
 from batchgen.retry import FREE_RETRIES, SUBMIT_TRIES
 from batchgen.runner.outcomes import filled
+from batchgen.testing import COST, FakeDownloads, FakeProvider, Job, always, first, wall, wanted
 
 # --- what the service says of a job -------------------------------------------------------------------------
 

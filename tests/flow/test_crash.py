@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 from batch import Batch, Kill, Life, Limits, check
-from fakes import FakeDownloads, FakeProvider, Job, always, first, identity
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchgen.clip import Clip, State
 from batchgen.selection import Selection
+from batchgen.testing import FakeDownloads, FakeProvider, Job, always, first, identity
 
 CLIPS = 6
 CONCURRENCY = 4

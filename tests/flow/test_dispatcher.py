@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from batch import Batch, Limits, check
-from fakes import COST, FakeDownloads, FakeProvider, first, wanted
 
 from batchgen.clip import State
 from batchgen.events import SubmitDeferred
 from batchgen.runner.gates import NEAR_THE_END
 from batchgen.runner.submit import STALE_S
 from batchgen.selection import Selection
+from batchgen.testing import COST, FakeDownloads, FakeProvider, first, wanted
 
 
 def most_in_a_minute(times: list[float]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from batch import Batch, Kill, Limits, check
-from fakes import COST, FakeDownloads, FakeProvider, always, first, freed, full, wanted
+from full_disk import freed, full
 
 from batchgen.breaker import HISTORY
 from batchgen.clip import State
@@ -20,6 +20,7 @@ from batchgen.retry import SUBMIT_TRIES
 from batchgen.runner.context import RunContext
 from batchgen.runner.trouble_gates import UNSURE_STOP
 from batchgen.selection import Selection
+from batchgen.testing import COST, FakeDownloads, FakeProvider, always, first, wanted
 
 
 def request(

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from batch import Batch, Life, Limits, check
-from fakes import COST, FakeDownloads, FakeProvider, Job, always, first
 from test_recovery_check import lose
 
 from batchgen.breaker import HISTORY
@@ -22,6 +21,7 @@ from batchgen.providers.base import Completed, Gone, HistoryRow
 from batchgen.ratelimit.base import Call
 from batchgen.runner.context import RunContext
 from batchgen.runner.outcomes import lost as no_file
+from batchgen.testing import COST, FakeDownloads, FakeProvider, Job, always, first
 
 
 def now() -> float:

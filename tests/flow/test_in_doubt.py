@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from batch import Batch, Kill, Limits, check
-from fakes import FakeDownloads, FakeProvider, always, first, wanted
 
 from batchgen.clip import State
 from batchgen.events import Retried
 from batchgen.history.report import LOOKS, HistoryCheck, read
 from batchgen.ledger import Reader, SqliteLedger
 from batchgen.selection import Selection
+from batchgen.testing import FakeDownloads, FakeProvider, always, first, wanted
 
 UNCONFIRMED = Selection(resubmit_unconfirmed=True)
 LOST = Selection(resubmit_lost=True)

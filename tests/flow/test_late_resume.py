@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 from batch import Batch, Life, Limits, check
-from fakes import COST, MODEL, FakeProvider, Job, wanted
-from virtual_time import EPOCH
 
 from batchgen.clip import State
 from batchgen.events import Generated, Lost, SubmitStarted, Submitted
 from batchgen.ledger import SqliteLedger
+from batchgen.testing import COST, EPOCH, MODEL, FakeProvider, Job, wanted
 
 MINUTE = 60.0
 NOW = 10_000.0

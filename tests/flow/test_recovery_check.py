@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 from batch import Batch, Limits, check
-from fakes import FakeProvider, always, first, wanted
-from virtual_time import EPOCH
 
 from batchgen.clip import State
 from batchgen.errors import Exit
 from batchgen.ledger import FILE, Reader, SqliteLedger, journal
 from batchgen.ledger.recovery.rebuild import BLIND, recover
+from batchgen.testing import EPOCH, FakeProvider, always, first, wanted
 
 
 def lose(batch: Batch, keep: int) -> None:

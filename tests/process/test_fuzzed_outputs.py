@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 from command import STATES
-from fakes import wanted
 from fuzz import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.cli import main
 from batchgen.ledger import FILE, SqliteLedger
+from batchgen.testing import wanted
 
 GOOD = b"prompts:\n  - a fox\n  - {prompt: an owl, takes: 2}\n"
 PIECES = [

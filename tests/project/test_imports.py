@@ -104,6 +104,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "sandbox": "errors money",
         "settings": "billing.budget errors money",
         "states": "clip errors events",
+        "testing": "clip errors files.mp4 providers.base sandbox",
         "torture": "errors failpoints",
         "views": (
             "billing.audit billing.bill billing.budget billing.prices clip errors events history.report "
@@ -163,6 +164,15 @@ def test_one_module_knows_a_concrete_provider() -> None:
         if any(part_of(other) == "providers.segmind" for other in others)
     }
     assert knowing - {"providers.segmind"} == {"runner.connect"}
+
+
+def test_the_program_never_imports_what_is_shipped_for_tests() -> None:
+    """A run is never joined with a service that only pretends."""
+    assert not {
+        module
+        for module, others in imports().items()
+        if part_of(module) != "testing" and any(part_of(other) == "testing" for other in others)
+    }
 
 
 def test_the_core_does_not_name_the_service() -> None:

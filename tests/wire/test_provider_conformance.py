@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import MODEL, FakeProvider
-from virtual_time import wall
 
 from batchgen.providers.base import (
     Capabilities,
@@ -30,6 +28,7 @@ from batchgen.providers.segmind.client import Segmind
 from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.redact import Secret
 from batchgen.sandbox import Sandbox
+from batchgen.testing import MODEL, FakeProvider, wall
 
 pytestmark = pytest.mark.real_time
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from night_service import NightService, Weather
 from run_times import frontier, known
-from virtual_time import EPOCH
 
 from batchgen.polling.poller import Poller, Wait
 from batchgen.polling.schedule import Looks
+from batchgen.testing import EPOCH
 
 #: Age → the age of the next look.
 Rule = Callable[[float], float]

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from night_policies import OraclePoller, Rule, RulePoller, doubling, every, optimal
 from night_service import NightService, Weather, least_makespan
-from virtual_time import EPOCH, VirtualTimeLoop
 
 from batchgen.clip import Wanted
 from batchgen.files.mp4 import Expect, Fetched
@@ -28,6 +27,7 @@ from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.runner.assembly import assemble
 from batchgen.settings import Settings
+from batchgen.testing import EPOCH, VirtualTimeLoop
 
 #: The published mean of the model, whatever the night brings.
 EXPECTED_S = 213.0

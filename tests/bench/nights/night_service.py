@@ -16,8 +16,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from virtual_time import wall
-
 from batchgen.errors import RateLimited, Unreachable
 from batchgen.providers.base import (
     Accepted,
@@ -31,6 +29,7 @@ from batchgen.providers.base import (
     Running,
     Source,
 )
+from batchgen.testing import wall
 
 COST = 625_000
 #: A record lives this long after the submission (seconds).

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes import wanted
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.billing.audit import Audit, Read, hold, period
 from batchgen.clip import Clip, Request, State
 from batchgen.providers.base import Completed, HistoryRow, Refused, Running
+from batchgen.testing import wanted
 from batchgen.views.bill import audit_lines, audit_object
 from batchgen.views.text import columns
 

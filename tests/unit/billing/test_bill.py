@@ -12,7 +12,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from fakes import wanted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +34,7 @@ from batchgen.events import (
     Submitted,
 )
 from batchgen.ledger import Reader, SqliteLedger
+from batchgen.testing import wanted
 from batchgen.views.bill import bill_object, bill_text, exact, summary_lines
 from batchgen.views.text import columns
 

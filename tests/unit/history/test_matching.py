@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from doubt_samples import T0, doubt, row
-from fakes import wanted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from batchgen.clip import Clip
 from batchgen.history.matching import CLOCK_SKEW_S, LATEST_S, agrees
 from batchgen.history.matching import match as matched
 from batchgen.providers.base import Completed, HistoryRow
+from batchgen.testing import wanted
 
 
 def match(clips: list[Clip], rows: list[HistoryRow], taken: list[str]) -> dict[int, HistoryRow]:

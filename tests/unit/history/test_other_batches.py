@@ -8,11 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from fakes import wanted
 
 from batchgen.events import SubmitStarted, Submitted
 from batchgen.history.other_batches import request_ids
 from batchgen.ledger import FILE, Home, SqliteLedger
+from batchgen.testing import wanted
 
 
 def batch(folder: Path, *ids: str, origin: str = "https://a", account: str = "me") -> Path:

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 from doubt_samples import T0, doubt, row
-from fakes import FakeProvider, always, wanted
-from virtual_time import wall
 
 from batchgen.clip import Clip
 from batchgen.errors import UnsureError
@@ -23,6 +21,7 @@ from batchgen.providers.base import HistoryPage
 from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.states import advance
+from batchgen.testing import FakeProvider, always, wall, wanted
 
 # --- reading the history ------------------------------------------------------------------------------------
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from clip_histories import LIVES, START, accepted, lead
-from fakes import wanted
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import LedgerError
 from batchgen.events import Submitted
 from batchgen.ledger import FILE, Reader, SqliteLedger, journal, schema
+from batchgen.testing import wanted
 
 
 def entries(folder: Path, kind: str = "e") -> list[list[object]]:

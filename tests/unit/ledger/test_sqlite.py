@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import MODEL, freed, full, wanted
+from full_disk import freed, full
 
 from batchgen.clip import Clip, State, submission_order
 from batchgen.errors import IllegalEventError, LedgerWriteError
@@ -35,6 +35,7 @@ from batchgen.events import (
 )
 from batchgen.ledger import FencedError, Reader, SqliteLedger
 from batchgen.states import NEXT
+from batchgen.testing import MODEL, wanted
 
 START = SubmitStarted(10.0, reserved=1_250_000)
 GENERATED = Generated("https://files.example/r1", 70.0, 625_000, 9, 1.0, 59.0, poll_count=4)

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import wanted
 
 from batchgen.clip import Clip, State
 from batchgen.errors import LedgerError, LockedError
 from batchgen.events import Downloaded, Event, Generated, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.ledger import FILE, Home, Reader, SqliteLedger, schema
+from batchgen.testing import wanted
 
 START = SubmitStarted(10.0, reserved=1_250_000)
 DONE: list[Event] = [

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from fakes import wanted
-
 from batchgen.billing.budget import Budget, day_of
 from batchgen.events import AnswerLost, Event, Failed, Forgotten, Generated, Lost, SubmitStarted, Submitted
 from batchgen.ledger import FILE, Reader, SqliteLedger
+from batchgen.testing import wanted
 
 DAY_S = 86_400.0
 NOON = 1_795_003_200.0

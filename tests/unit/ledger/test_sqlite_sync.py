@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fakes import wanted
-
 from batchgen.clip import Clip
 from batchgen.events import AnswerLost, Failed, SubmitStarted
 from batchgen.ledger import FILE, SqliteLedger
+from batchgen.testing import wanted
 
 START = SubmitStarted(10.0, reserved=7)
 

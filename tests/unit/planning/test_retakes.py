@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import wanted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from batchgen.manifest import load, rerolls
 from batchgen.planning.retakes import Retake, named, why_not
 from batchgen.planning.retakes import rerolls as rerolls_of
 from batchgen.states import advance
+from batchgen.testing import wanted
 
 MANIFEST = """
 output: {{name: "{name}"}}

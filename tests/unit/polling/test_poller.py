@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
-from fakes import COST, FakeProvider, Job, always, first
-from virtual_time import EPOCH, wall
 
 from batchgen.errors import AccountError
 from batchgen.polling.poller import LOOKS, RESULT_TRIES, Ended, Overdue, Poller, Probes
@@ -17,6 +15,7 @@ from batchgen.polling.schedule import SCOUTS, UNTOLD_S, RunTimes
 from batchgen.providers.base import Cause, Completed, Gone, Refused, Running
 from batchgen.ratelimit.base import Call
 from batchgen.ratelimit.limiter import LocalPacer
+from batchgen.testing import COST, EPOCH, FakeProvider, Job, always, first, wall
 
 PARAMS = {"prompt": "x", "seed": 1}
 

@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual_time import VirtualTimeLoop
 
 from batchgen.errors import RateLimited, Unreachable
 from batchgen.ratelimit.base import Call, SubmissionStoppedError
 from batchgen.ratelimit.limiter import LocalPacer, LocalPermit
 from batchgen.ratelimit.metronome import CallRecord
+from batchgen.testing import VirtualTimeLoop
 
 
 def now() -> float:

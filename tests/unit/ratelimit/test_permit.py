@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fakes import FakeProvider, first
 from test_limiter import limited, now, reached, running, stray, unreachable
 
 from batchgen.errors import (
@@ -24,6 +23,7 @@ from batchgen.providers.paced import PacedProvider, read_whole, whole_history
 from batchgen.ratelimit.base import TRIES, Call, insist
 from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.ratelimit.metronome import CallRecord
+from batchgen.testing import FakeProvider, first
 
 REFUSED = RateLimited("429", status=429, retry_after=90.0)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 
-from fakes import wanted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from batchgen.clip import Clip, State
 from batchgen.events import AnswerLost, Released, SubmitStarted
 from batchgen.runner.submit import key_of
 from batchgen.states import advance
+from batchgen.testing import wanted
 
 
 def started(n: int, at: float) -> Clip:

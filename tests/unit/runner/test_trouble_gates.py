@@ -7,11 +7,11 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from fakes import wanted
 
 from batchgen.runner.context import RunContext
 from batchgen.runner.gates import Candidate
 from batchgen.runner.trouble_gates import NEVER_STOP, REFUSED_CLIPS, UNSURE_SLOW, ServiceGate
+from batchgen.testing import wanted
 
 CANDIDATE = Candidate(1, (1, 0, 0, 1), wanted(0), "class")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from fakes import wanted
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.clip import Clip, Request, State
+from batchgen.testing import wanted
 from batchgen.views.export import COLUMNS, Value, columns, csv_lines, json_lines, rows, spreadsheet_safe, write_parquet
 
 LINK = "https://files.example/a.mp4?sig=secret"

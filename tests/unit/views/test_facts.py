@@ -7,12 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from fakes import wanted
-
 from batchgen.events import AnswerLost, Generated, SubmitStarted, Submitted
 from batchgen.history.report import LOOKS, HistoryCheck
 from batchgen.ledger import Home, SqliteLedger, replacing
 from batchgen.ratelimit.memory import AccountMemory
+from batchgen.testing import wanted
 from batchgen.views.facts import facts_of
 from batchgen.views.learned_facts import learned_of
 

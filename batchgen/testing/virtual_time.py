@@ -58,7 +58,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def run_in_executor(  # type: ignore[override] # the pair of type variables says nothing that a test needs
-        self, executor: Executor | None, func: Callable[..., Any], *args: Any
+        self,
+        executor: Executor | None,  # noqa: ARG002 - of the protocol
+        func: Callable[..., Any],
+        *args: Any,  # noqa: ANN401 - those of `func`
     ) -> asyncio.Future[Any]:
         """Run a call a little later, and in this thread."""
         done = self.create_future()
@@ -68,7 +71,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
                 return
             try:
                 result = func(*args)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whoever awaits it gets it
                 done.set_exception(error)
             else:
                 done.set_result(result)

@@ -1,4 +1,4 @@
-"""A file server in memory: what `fakes` has for files, by script."""
+"""Downloads without a network: files come by script, each link's file different and a whole MP4."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-
-from mp4 import box, video
 
 from batchgen.errors import (
     AddressRefused,
@@ -21,6 +20,7 @@ from batchgen.errors import (
 )
 from batchgen.files.mp4 import Expect, Fetched
 from batchgen.providers.base import Source
+from batchgen.sandbox.clips import packaged
 
 Hook = Callable[[], None]
 
@@ -42,7 +42,13 @@ ERRORS: dict[str, type[DownloadError]] = {
 
 @dataclass
 class FakeDownloads:
-    """Implements `flow.tools.Downloads`; the script says "ok", "dead", "broken", "trouble" or "full"."""
+    """Implements `runner.context.Downloads`; what is expected of a film is not checked.
+
+    Args:
+        takes_s: how long one download takes, in seconds of the loop's clock.
+        meets: gives for a link what becomes of it: "ok", "full" (no room on the disk), or a word of `ERRORS`.
+        on_rename: called when a file has its final name.
+    """
 
     takes_s: float = 2.0
     meets: Callable[[str], str] = ok
@@ -54,9 +60,13 @@ class FakeDownloads:
         self.dead = False
 
     async def fetch(
-        self, url: str, target: Path, expect: Expect, finish: Callable[[Path, Fetched], None] | None = None
+        self,
+        url: str,
+        target: Path,
+        expect: Expect,  # noqa: ARG002 - of the protocol
+        finish: Callable[[Path, Fetched], None] | None = None,
     ) -> Fetched:
-        """Write a tiny file under its final name, or do what the script says."""
+        """Write a small file under its final name, or do what the script says."""
         self.asked.append(url)
         await asyncio.sleep(self.takes_s)
         if self.dead:
@@ -69,7 +79,11 @@ class FakeDownloads:
         return self._store(url, content_of(url), target, finish)
 
     async def keep(
-        self, source: Source, target: Path, expect: Expect, finish: Callable[[Path, Fetched], None] | None = None
+        self,
+        source: Source,
+        target: Path,
+        expect: Expect,  # noqa: ARG002 - of the protocol
+        finish: Callable[[Path, Fetched], None] | None = None,
     ) -> Fetched:
         """Write what the source has."""
         async with source() as pieces:
@@ -87,5 +101,11 @@ class FakeDownloads:
 
 
 def content_of(url: str) -> bytes:
-    """A whole video of its own for each link."""
-    return video() + box(b"free", url.encode())
+    """Give the whole MP4 that a link leads to: a small clip, and the link in a box that players skip."""
+    link = url.encode()
+    return _clip() + (len(link) + 8).to_bytes(4, "big") + b"free" + link
+
+
+@cache
+def _clip() -> bytes:
+    return packaged(480, 832, 5).read_bytes()

@@ -1,133 +1,36 @@
-"""A service, a file server and a batch in memory, with faults by script and books of what was paid.
+"""A provider in memory, in virtual time, with faults by script and books of what was paid.
 
-The service lives in virtual time and outlives the runs: a killed run leaves its jobs at work.
+It outlives the runs that use it: a run that is killed leaves its jobs at work, as the service does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fake_files import FakeDownloads as FakeDownloads
-from fake_files import Hook, ok
-from fake_files import content_of as content_of
-from virtual_time import wall
-
-from batchgen.clip import Wanted
-from batchgen.errors import (
-    AccountError,
-    AccountProblem,
-    CallError,
-    ClipError,
-    DeadLink,
-    RateLimited,
-    ServerError,
-    UnknownError,
-    Unreachable,
-    UnsureError,
-)
-from batchgen.ledger import FILE
+from batchgen.errors import AccountError, DeadLink, UnknownError, UnsureError
 from batchgen.providers.base import (
     Accepted,
     Capabilities,
-    Cause,
     Completed,
     Gone,
     HistoryPage,
     HistoryReader,
     HistoryRow,
     Outcome,
-    Refused,
     Running,
     Source,
 )
-
-COST = 625_000
-MODEL = "wan-2.5-t2v"
-
-#: What a POST can meet: a word of this table, or "ok", "lost" (accepted, the answer never comes), "unsure".
-TROUBLE: dict[str, Callable[[], CallError]] = {
-    "rate": lambda: RateLimited("429", status=429),
-    "rate-30": lambda: RateLimited("429", status=429, retry_after=30.0),
-    "unreachable": lambda: Unreachable("connection refused"),
-    "server": lambda: ServerError("500 internal error", status=500),
-    "refused": lambda: ClipError("422 seed must be a number", status=422),
-    "blocked": lambda: ClipError("content policy", status=422, blocked=True),
-    "unsure": lambda: UnsureError("504 gateway time-out", status=504),
-    "key": lambda: AccountError("401 invalid key", AccountProblem.KEY, status=401, collects=False),
-    "credits": lambda: AccountError("406 insufficient credits", AccountProblem.CREDITS, status=406),
-    "spend": lambda: AccountError("406 team spend limit", AccountProblem.SPEND_LIMIT, status=406),
-    "throttled": lambda: AccountError("403 try again later", AccountProblem.THROTTLED, status=403),
-    "forbidden": lambda: AccountError("403 not allowed", AccountProblem.FORBIDDEN, status=403),
-    "model": lambda: AccountError("404 no such model", AccountProblem.MODEL, status=404),
-    "retired": lambda: AccountError("410 retired", AccountProblem.RETIRED, status=410),
-}
-
-
-def trouble(word: str) -> CallError:
-    """The error that a word of the table stands for."""
-    return TROUBLE[word]()
-
-
-def wanted(n: int, take: int = 1, **params: object) -> Wanted:
-    """One clip; no two have the same parameters."""
-    values = {"prompt": f"shot {n}", "seed": 1000 * take + n, "size": "1280*720", "duration": 5, **params}
-    text = json.dumps(values, sort_keys=True)
-    return Wanted(f"k{n}.{take}", f"shot{n}", take, MODEL, text, f"shot{n}_{take}", order=n)
-
-
-def identity(params: Mapping[str, Any]) -> str:
-    """What makes two submissions the same video."""
-    return json.dumps(params, sort_keys=True)
-
-
-@dataclass
-class Job:
-    """One accepted submission, in the service's own books."""
-
-    request_id: str
-    model: str
-    params: Mapping[str, Any]
-    at: float  #: epoch seconds
-    starts: float
-    ends: float
-    fate: str = "done"
-    cost: int | None = COST
-
-    @property
-    def free(self) -> bool:
-        """True when it is never charged."""
-        return self.fate in ("transient", "final", "blocked")
-
-    @property
-    def url(self) -> str:
-        """Where its file is."""
-        return f"https://files.example/{self.request_id}.mp4"
-
-
-def always(word: str) -> Callable[..., str]:
-    """A script that says the same for ever."""
-    return lambda *_: word
-
-
-def first(*words: str, then: str = "ok") -> Callable[..., str]:
-    """A script that says these words one after the other, and then another for ever."""
-    left = list(words)
-    return lambda *_: left.pop(0) if left else then
-
-
-def done(*_: object) -> str:
-    """The script in which all jobs end well."""
-    return "done"
+from batchgen.testing.downloads import Hook, content_of, ok
+from batchgen.testing.jobs import COST, MODEL, TROUBLE, Job, done, identity, outcome_of, trouble
+from batchgen.testing.virtual_time import wall
 
 
 @dataclass
@@ -378,34 +281,3 @@ class FakeProvider:
     async def _alive(self) -> None:
         if self.dead:  # of a killed run only the shell is left: it hears nothing and does nothing
             await asyncio.get_running_loop().create_future()
-
-
-def outcome_of(job: Job, now: float) -> Running | Completed | Refused:
-    """What the service knows of a job at a time."""
-    if now < job.ends or job.fate == "stuck":
-        queued = now < job.starts
-        return Running("IN_QUEUE" if queued else "IN_PROGRESS", queued=queued)
-    if job.fate in ("transient", "final", "blocked"):
-        return Refused(f"FAILED: {job.fate}", Cause(job.fate))
-    url = None if job.fate in ("no-url", "inline") else job.url
-    return Completed(url, job.cost, None, job.starts - job.at, job.ends - job.starts, body="{}" if url is None else "")
-
-
-# --- a disk without room --------------------------------------------------------------------------------------
-
-
-def full(folder: Path, event: str) -> None:
-    """Let every write of an event fail, as on a full disk."""
-    with closing(sqlite3.connect(folder / FILE)) as db:
-        db.execute(
-            f"CREATE TRIGGER full BEFORE INSERT ON event WHEN NEW.name LIKE '{event}' "
-            "BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
-        )
-        db.commit()
-
-
-def freed(folder: Path) -> None:
-    """Let it succeed again."""
-    with closing(sqlite3.connect(folder / FILE)) as db:
-        db.execute("DROP TRIGGER full")
-        db.commit()

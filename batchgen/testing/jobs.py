@@ -1,0 +1,110 @@
+"""What the in-memory service works on: clips, accepted jobs, and scripts of what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batchgen.clip import Wanted
+from batchgen.errors import (
+    AccountError,
+    AccountProblem,
+    CallError,
+    ClipError,
+    RateLimited,
+    ServerError,
+    Unreachable,
+    UnsureError,
+)
+from batchgen.providers.base import Cause, Completed, Refused, Running
+
+COST = 625_000
+MODEL = "wan-2.5-t2v"
+
+#: What a POST can meet: a word of this table, or "ok", "lost" (accepted, the answer never comes), "unsure".
+TROUBLE: dict[str, Callable[[], CallError]] = {
+    "rate": lambda: RateLimited("429", status=429),
+    "rate-30": lambda: RateLimited("429", status=429, retry_after=30.0),
+    "unreachable": lambda: Unreachable("connection refused"),
+    "server": lambda: ServerError("500 internal error", status=500),
+    "refused": lambda: ClipError("422 seed must be a number", status=422),
+    "blocked": lambda: ClipError("content policy", status=422, blocked=True),
+    "unsure": lambda: UnsureError("504 gateway time-out", status=504),
+    "key": lambda: AccountError("401 invalid key", AccountProblem.KEY, status=401, collects=False),
+    "credits": lambda: AccountError("406 insufficient credits", AccountProblem.CREDITS, status=406),
+    "spend": lambda: AccountError("406 team spend limit", AccountProblem.SPEND_LIMIT, status=406),
+    "throttled": lambda: AccountError("403 try again later", AccountProblem.THROTTLED, status=403),
+    "forbidden": lambda: AccountError("403 not allowed", AccountProblem.FORBIDDEN, status=403),
+    "model": lambda: AccountError("404 no such model", AccountProblem.MODEL, status=404),
+    "retired": lambda: AccountError("410 retired", AccountProblem.RETIRED, status=410),
+}
+
+
+def trouble(word: str) -> CallError:
+    """The error that a word of the table stands for."""
+    return TROUBLE[word]()
+
+
+def wanted(n: int, take: int = 1, **params: object) -> Wanted:
+    """One clip; no two have the same parameters."""
+    values = {"prompt": f"shot {n}", "seed": 1000 * take + n, "size": "1280*720", "duration": 5, **params}
+    text = json.dumps(values, sort_keys=True)
+    return Wanted(f"k{n}.{take}", f"shot{n}", take, MODEL, text, f"shot{n}_{take}", order=n)
+
+
+def identity(params: Mapping[str, Any]) -> str:
+    """What makes two submissions the same video."""
+    return json.dumps(params, sort_keys=True)
+
+
+@dataclass
+class Job:
+    """One accepted submission, in the service's own books."""
+
+    request_id: str
+    model: str
+    params: Mapping[str, Any]
+    at: float  #: epoch seconds
+    starts: float
+    ends: float
+    fate: str = "done"
+    cost: int | None = COST
+
+    @property
+    def free(self) -> bool:
+        """True when it is never charged."""
+        return self.fate in ("transient", "final", "blocked")
+
+    @property
+    def url(self) -> str:
+        """Where its file is."""
+        return f"https://files.example/{self.request_id}.mp4"
+
+
+def always(word: str) -> Callable[..., str]:
+    """A script that says the same for ever."""
+    return lambda *_: word
+
+
+def first(*words: str, then: str = "ok") -> Callable[..., str]:
+    """A script that says these words one after the other, and then another for ever."""
+    left = list(words)
+    return lambda *_: left.pop(0) if left else then
+
+
+def done(*_: object) -> str:
+    """The script in which all jobs end well."""
+    return "done"
+
+
+def outcome_of(job: Job, now: float) -> Running | Completed | Refused:
+    """What the service knows of a job at a time."""
+    if now < job.ends or job.fate == "stuck":
+        queued = now < job.starts
+        return Running("IN_QUEUE" if queued else "IN_PROGRESS", queued=queued)
+    if job.fate in ("transient", "final", "blocked"):
+        return Refused(f"FAILED: {job.fate}", Cause(job.fate))
+    url = None if job.fate in ("no-url", "inline") else job.url
+    return Completed(url, job.cost, None, job.starts - job.at, job.ends - job.starts, body="{}" if url is None else "")
