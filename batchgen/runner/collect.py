@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from batchgen.clip import Clip, State
 from batchgen.events import Blocked, Ending, Failed, FailedForNow, Generated, Lost
-from batchgen.polling.poller import Ended, Overdue
 from batchgen.polling.schedule import RunTimes
+from batchgen.polling.wait import Ended, Overdue
 from batchgen.providers.base import Cause, Completed, Gone, HistoryRow, Refused, Running
 from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS
 from batchgen.runner.context import InFlightSlot, RunContext, filled, generated
@@ -52,7 +52,7 @@ class Collector:
             self._tools.places.learn(
                 None, self._age(clip), place.taken, seen_s=queued_s, generation=place.generation
             )
-        looks = self._tools.poller.looked(request.request_id)
+        looks = self._tools.poller.poll_count(request.request_id)
         if submitted_at >= self._tools.started_at:
             event = replace(event, looks=looks)
         clip = await self._tools.ledger.record(clip, event)

@@ -16,7 +16,7 @@ from test_recovery_check import lose
 from batchgen.clip import State
 from batchgen.errors import NowError
 from batchgen.events import Lost
-from batchgen.polling.poller import Overdue
+from batchgen.polling.wait import Overdue
 from batchgen.providers.base import Completed, Gone, HistoryRow
 from batchgen.ratelimit.limiter import Call
 from batchgen.runner.collect import lost as no_file

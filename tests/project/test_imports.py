@@ -62,13 +62,12 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning.saved": "clip errors money planning.model",
         "planning.selection": "clip errors manifest retry",
         "polling": "",
-        "polling.allowance": "polling.schedule ratelimit.limiter",
-        "polling.belief": "",
+        "polling.distribution": "",
         "polling.poller": (
-            "errors polling.allowance polling.schedule providers.base ratelimit.answers ratelimit.limiter "
-            "retention retry"
+            "errors polling.schedule polling.wait providers.base ratelimit.answers ratelimit.limiter retention retry"
         ),
-        "polling.schedule": "polling.belief",
+        "polling.schedule": "polling.distribution",
+        "polling.wait": "errors polling.schedule providers.base",
         "providers": "",
         "providers.base": "",
         "providers.models": "",
@@ -90,7 +89,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "retry": "",
         "runner": (
             "billing.budget clip errors events failpoints files.mp4 files.sidecar history.matching "
-            "history.reconcile history.report ledger money polling.poller polling.schedule providers.base "
+            "history.reconcile history.report ledger money polling.poller polling.schedule polling.wait providers.base "
             "ratelimit.answers ratelimit.concurrency ratelimit.limiter retention retry states wording"
         ),
         "sandbox": "errors",
