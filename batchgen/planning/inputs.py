@@ -24,8 +24,7 @@ from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
 from batchgen.planning import Choice, Given, Plan, make_plan
 from batchgen.providers import models
-from batchgen.ratelimit.memory import AccountMemory
-from batchgen.ratelimit.start import Start, start_of
+from batchgen.ratelimit.memory import AccountMemory, Start, start_of
 from batchgen.redact import account_of
 from batchgen.settings import Settings, find_key
 

@@ -1,7 +1,7 @@
-"""The pace of the account: how many calls a minute it bears, who calls next, and how many clips may be in flight.
+"""What the account allows: how many calls a minute, whose call is next, and how many clips may be in flight.
 
-Reading order: `pacer` (the one limiter that every call asks), `line` (who is next), `rate` (what the account bears),
-`queueing` (whose queue it is that they wait in), `places` (clips in flight), then what outlives a run: `pacebook` (the
-calls of the last minute) and `lessons` (what the next night starts with), then `start` (where a run starts, for its
-plan, too) and `pace`, which joins them for one run.
+Reading order: `limiter` (the one that every call asks), `queue` (whose call is next), `adaptive_rate` (the rate that
+the account allows), `answers` (what came of the calls), `concurrency` (clips in flight), then what outlives a run:
+`shared_window` (the calls of the last minute) and `memory` (what the next night starts with), then `setup`, which joins
+them for one run.
 """

@@ -56,7 +56,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning.diff": "clip planning.model",
         "planning.inputs": (
             "billing.budget billing.prices billing.tariff clip errors ledger manifest money planning "
-            "providers.models ratelimit.memory ratelimit.start redact settings"
+            "providers.models ratelimit.memory redact settings"
         ),
         "planning.model": "billing.budget billing.prices",
         "planning.saved": "clip errors money planning.model",
@@ -77,13 +77,12 @@ KNOWS: dict[str, frozenset[str]] = {
         "ratelimit.answers": "errors ratelimit.limiter",
         "ratelimit.concurrency": "",
         "ratelimit.limiter": "ratelimit.adaptive_rate ratelimit.queue retry",
-        "ratelimit.memory": "ratelimit.shared_window",
+        "ratelimit.memory": "ratelimit.shared_window settings",
         "ratelimit.queue": "",
         "ratelimit.setup": (
-            "ratelimit.concurrency ratelimit.limiter ratelimit.memory ratelimit.shared_window ratelimit.start settings"
+            "ratelimit.concurrency ratelimit.limiter ratelimit.memory ratelimit.shared_window settings"
         ),
         "ratelimit.shared_window": "",
-        "ratelimit.start": "ratelimit.memory settings",
         "redact": "",
         "retention": "clip",
         "retry": "",

@@ -13,9 +13,8 @@ from test_limiter import asking, now, run, running
 
 from batchgen.ratelimit.concurrency import START
 from batchgen.ratelimit.limiter import Call, Pacer
-from batchgen.ratelimit.memory import KEPT_S, AccountMemory, Remembered
+from batchgen.ratelimit.memory import KEPT_S, AccountMemory, Remembered, Start, start_of
 from batchgen.ratelimit.setup import PaceSetup
-from batchgen.ratelimit.start import Start, start_of
 from batchgen.settings import Settings
 
 ORIGIN, ACCOUNT = "https://api.example", "a1"
