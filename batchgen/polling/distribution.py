@@ -41,11 +41,12 @@ class Distribution:
 
 def estimate(run_times: Sequence[float], expected: float) -> Distribution:
     """Smooth run times (the oldest first) and mix them with the prior; all in seconds."""
-    n, told = len(run_times), math.log(max(expected, 1e-3))
+    n, middle = len(run_times), math.log(max(expected, 1e-3))
     weights = [0.5 ** ((n - 1 - i) / HALF_LIFE) for i in range(n)]
     seen = sorted(zip(map(math.log, run_times), weights, strict=True))
     logs = [x for x, _ in seen]
-    middle = told if not n or abs(told - logs[n // 2]) < 3 * PRIOR_SIGMA else logs[n // 2]  # it expected another model
+    if n and abs(middle - logs[n // 2]) >= 3 * PRIOR_SIGMA:
+        middle = logs[n // 2]  # what was expected is far off
     fading = (ENOUGH / (ENOUGH + n)) ** 4 * (sum(weights) or 1.0)
     boxes = [(middle + z, fading * weight, PRIOR_SIGMA / 4) for z, weight in PRIOR]
     boxes += [(x, weight, width) for (x, weight), width in zip(seen, _widths(logs), strict=True)]

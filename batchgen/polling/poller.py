@@ -107,7 +107,7 @@ class Poller:
         finally:
             self._waiting.pop(request_id, None)
             self._probed(wait, queued=None)
-        if not times.count:  # another one is polled for all in its place
+        if not times.count:  # another one is polled for all instead
             self.reschedule()
         return ended
 
@@ -124,7 +124,7 @@ class Poller:
         async with asyncio.TaskGroup() as polls:
             while True:
                 wait = await self._next_due()
-                # A probe that waits behind all that is due would tell too late whether there is room for more.
+                # A probe that waits behind all that is due would show too late whether there is room for more.
                 before = -math.inf if wait.probe else wait.submitted_at
                 heapq.heappush(self._due, (before, next(self._numbers), wait))
                 polls.create_task(self._turn(self._kind_of_call(wait)))
@@ -160,7 +160,7 @@ class Poller:
             self.reschedule()
 
     def _missed(self, wait: Wait) -> bool:
-        """Tell whether nobody polled when it was time, or may have been: the run before had ended."""
+        """Return whether nobody polled when it was time, or may have been: the run before had ended."""
         age = self._wall() - wait.submitted_at
         return age >= YOUNG_S and (not wait.times.count or self.next_age(wait, 0.0) <= age)
 
@@ -291,7 +291,7 @@ class Poller:
             self._put(wait, delay(wait.faults, hint=hint, dice=random.random()))
 
     def _is_last(self, wait: Wait, error: CallError) -> bool:
-        """Tell whether a fault ends the wait: not before the deadline, nor while the API can't be reached.
+        """Return whether a fault ends the wait: not before the deadline, nor while the API can't be reached.
 
         Past the deadline the record has minutes left, and what has completed is paid for: a few faults end neither,
         and a refusal as too many says nothing of the job.

@@ -157,7 +157,7 @@ class PollBudget:
         self._updated_at = 0.0
 
     def update(self, now: float, times: RunTimes, waiting: int, spare_per_s: float, most_per_s: float) -> bool:
-        """Reckon again, if it is time to; tell whether what was planned before is no longer right.
+        """Update it, if it is time to; return whether what was planned before is no longer right.
 
         Args:
             now: in seconds, by a clock that never jumps.

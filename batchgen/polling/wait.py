@@ -22,7 +22,7 @@ class Probes(Protocol):
     """Wants to know soon whether a new request was begun at once or has to queue."""
 
     def wants_probe(self, accepted: int) -> bool:
-        """Tell whether to poll the newest of so many accepted requests early; the probe is out until `probed`."""
+        """Return whether to poll the newest of so many accepted requests early; the probe is out until `probed`."""
         ...
 
     def probed(self, *, queued: bool | None) -> None:

@@ -28,7 +28,7 @@ from batchgen.settings import Settings
 log = logging.getLogger("batchgen.ratelimit.memory")
 
 #: What is older is forgotten (seconds): a night, and the weekend between two nights. A limit that still holds then
-#: costs one 429 to learn anew; one that came of an incident is no reason for more than the first half hour of a night.
+#: costs one 429 to learn again; one that came of an incident is no reason for more than the first half hour of a night.
 KEPT_S = 3 * 86_400.0
 #: A bound in flight is written again once it differs by this part: it moves with every clip.
 DIFFERS = 0.1
@@ -182,8 +182,8 @@ def start_of(settings: Settings, known: Remembered, now: float) -> Start:
     rpm_note = in_flight_note = ""
     if not settings.rpm_given and 0 < known.rpm < rpm:
         why = "which the account bore" if known.borne else "to which it was slowed after refusals"
-        told = f"at {round(known.rpm, 1):g} of {rpm:g} calls a minute"
-        rpm, rpm_note = known.rpm, f"{told}, {why} {ago(now - known.rpm_at)}"
+        slower = f"at {round(known.rpm, 1):g} of {rpm:g} calls a minute"
+        rpm, rpm_note = known.rpm, f"{slower}, {why} {ago(now - known.rpm_at)}"
     if known.full and 1 <= known.places < places:
         queued = f"since more had to queue {ago(now - known.places_at)}"
         places, in_flight_note = int(known.places), f"with {int(known.places)} clips in flight, {queued}"
