@@ -250,6 +250,7 @@ class Poller:
         last_try = wait.result_tries + 1 >= RESULT_TRIES
         linked = isinstance(outcome, Completed) and (outcome.url or last_try)
         if isinstance(outcome, Refused) or gone or linked:
+            self._budget.ended(asyncio.get_running_loop().time())
             wait.end(outcome)
         elif wait.completed is not None:  # COMPLETED, and the result does not agree yet
             wait.result_tries += 1

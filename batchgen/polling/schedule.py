@@ -51,6 +51,8 @@ START_POLLS = 2.0
 #: How often the polls a clip are reckoned again (seconds); how fast they follow, as parts of the typical run time; and
 #: the factor of change that all polls are planned again for.
 UPDATE_S, UP, DOWN, REPLAN = 10.0, 0.5, 0.25, 1.25
+#: Over how long ends are counted (seconds).
+ENDS_S = 120.0
 #: For run times up to this, the calls that were spare in the last minute say how many will be (seconds).
 SOON_S = 300.0
 
@@ -155,6 +157,11 @@ class PollBudget:
         self.polls = START_POLLS
         self._planned_for = START_POLLS
         self._updated_at = 0.0
+        self._ends: deque[float] = deque()
+
+    def ended(self, now: float) -> None:
+        """Count a request that has ended."""
+        self._ends.append(now)
 
     def update(self, now: float, times: RunTimes, waiting: int, spare_per_s: float, most_per_s: float) -> bool:
         """Update it, if it is time to; return whether what was planned before is no longer right.
@@ -169,8 +176,10 @@ class PollBudget:
         passed = now - self._updated_at
         if passed < UPDATE_S:
             return False
-        # By Little's law. Where jobs are long, few calls taken may be a lull: each end will take two more.
-        ends = waiting / max(times.typical + times.schedule(self.polls).lag, 1e-3)
+        while self._ends and self._ends[0] < now - ENDS_S:
+            self._ends.popleft()
+        # As seen lately or by Little's law: long jobs end in waves, and what is spare between two can't be kept.
+        ends = max(len(self._ends) / ENDS_S, waiting / max(times.typical + times.schedule(self.polls).lag, 1e-3))
         soon = min(1.0, SOON_S / max(times.typical, 1e-3))
         spare = (
             spare_per_s if soon == 1.0 else soon * spare_per_s + (1.0 - soon) * min(spare_per_s, most_per_s - 2 * ends)
