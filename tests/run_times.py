@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from statistics import fmean
 
-from batchgen.polling.belief import Belief
-from batchgen.polling.schedule import Looks, best_looks
+from batchgen.polling.distribution import Distribution
+from batchgen.polling.schedule import Schedule, best_polls
 
 SHAPES: dict[str, Callable[[random.Random], float]] = {
     "narrow": lambda dice: dice.lognormvariate(math.log(213), 0.1),
@@ -46,35 +46,36 @@ def spent(ages: Sequence[float], ends: list[float]) -> Spent:
     return Spent(fmean(n + 1 for n in seen), fmean(lags), lags[int(0.95 * len(lags))])
 
 
-def known(ends: list[float]) -> Belief:
-    """The true distribution, unsmoothed: a look may be at every 300th of the sorted ends, and in the gaps between."""
+def known(ends: list[float]) -> Distribution:
+    """The true distribution, unsmoothed: a poll may be at every 300th of the sorted ends, and in the gaps between."""
     marks = [*ends[:: len(ends) // 300], ends[-1]]
     ages = sorted({*marks, *(low * 1.02**n for low, high in pairwise(marks) for n in range(_fill(low, high)))})
-    sums = list(accumulate(ends, initial=0.0))
-    cells = list(pairwise([0, *(bisect_right(ends, age) for age in ages)]))
-    centres = [(sums[b] - sums[a]) / (b - a) if b > a else age for (a, b), age in zip(cells, ages, strict=True)]
-    return Belief(tuple(ages), tuple((b - a) / len(ends) for a, b in cells), tuple(centres))
+    sums, squares = (list(accumulate((end**power for end in ends), initial=0.0)) for power in (1, 2))
+    cells = [0, *(bisect_right(ends, age) for age in ages)]
+    n = len(ends)
+    columns = ([column[cell] / n for cell in cells] for column in (range(n + 1), sums, squares))
+    return Distribution([0.0, *ages], *columns)
 
 
 def _fill(low: float, high: float) -> int:
     return min(100, int(math.log(high / low) / math.log(1.02))) + 1 if low > 0 else 1
 
 
-def frontier(truth: Belief) -> list[Looks]:
+def frontier(truth: Distribution) -> list[Schedule]:
     """The best schedules there are for the mean lag, by growing lag."""
-    return sorted((best_looks(truth, 10 ** (x / 4), slow=0.0) for x in range(-24, 2)), key=lambda looks: looks.lag)
+    return sorted((best_polls(truth, 10 ** (x / 4), slow=0.0) for x in range(-24, 2)), key=lambda each: each.lag)
 
 
-def fewest_looks(best: Sequence[Looks], lag: float) -> float:
+def fewest_looks(best: Sequence[Schedule], lag: float) -> float:
     """The fewest looks a clip at a mean lag: between two of the best schedules, as a coin would choose them."""
     for nosy, patient in pairwise(best):
         if nosy.lag <= lag <= patient.lag and patient.lag > nosy.lag:
             part = (lag - nosy.lag) / (patient.lag - nosy.lag)
-            return nosy.calls + part * (patient.calls - nosy.calls)
-    return best[0].calls if lag < best[0].lag else best[-1].calls
+            return nosy.polls + part * (patient.polls - nosy.polls)
+    return best[0].polls if lag < best[0].lag else best[-1].polls
 
 
-def fewest_within(truth: Belief, bound: float, late: float = LATE) -> float:
+def fewest_within(truth: Distribution, bound: float, late: float = LATE) -> float:
     """The fewest looks a clip by which at most this part lags by more than a bound: a quantile of the lag.
 
     Looks + price × part that is late is minimised exactly; between the two schedules round the part that is
@@ -91,11 +92,11 @@ def fewest_within(truth: Belief, bound: float, late: float = LATE) -> float:
     return strict[0] + (late - strict[1]) / (loose[1] - strict[1]) * (loose[0] - strict[0])
 
 
-def _within(truth: Belief, bound: float, price: float) -> tuple[float, float]:
+def _within(truth: Distribution, bound: float, price: float) -> tuple[float, float]:
     """Looks a clip, and the part that is late, of the schedule that minimises looks + price × that part."""
-    n = len(truth.ages)
-    ended = [0.0, *accumulate(truth.mass)]
-    overdue = [0.0, *(ended[bisect_left(truth.centre, age - bound)] for age in truth.ages)]
+    n, ended = len(truth.ages) - 1, truth.ended
+    centres = [*map(_mean, pairwise(truth.weighed), pairwise(ended), truth.ages[1:])]
+    overdue = [0.0, *(ended[bisect_left(centres, age - bound)] for age in truth.ages[1:])]
     cost, looks, late, far = [0.0] * (n + 1), [0.0] * (n + 1), [0.0] * (n + 1), n
     for j in range(n - 1, -1, -1):
         whole = [cost[k] + price * max(0.0, overdue[k] - ended[j]) for k in range(j + 1, far + 1)]
@@ -104,6 +105,12 @@ def _within(truth: Belief, bound: float, price: float) -> tuple[float, float]:
         looks[j] = looks[far] + 1.0 - ended[j]
         late[j] = late[far] + max(0.0, overdue[far] - ended[j])
     return looks[0], late[0]
+
+
+def _mean(weighed: tuple[float, float], ended: tuple[float, float], age: float) -> float:
+    """The mean of what ends in one cell; of an empty one, its age."""
+    share = ended[1] - ended[0]
+    return (weighed[1] - weighed[0]) / share if share > 0 else age
 
 
 def fixed_interval(ends: list[float], p95: float) -> float:

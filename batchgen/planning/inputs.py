@@ -25,8 +25,7 @@ from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
 from batchgen.planning import AssumedPace, Conditions, Plan, make_plan
 from batchgen.providers import models
-from batchgen.ratelimit.memory import AccountMemory
-from batchgen.ratelimit.start import Start, start_of
+from batchgen.ratelimit.memory import AccountMemory, Start, start_of
 from batchgen.redact import account_of
 from batchgen.selection import Selection
 from batchgen.settings import Settings

@@ -1,234 +1,242 @@
-"""When to look at a running request: the cheapest looks for the lag that can be afforded. Pure.
+"""When to poll a running request: the fewest polls for the lag that can be afforded. Pure.
 
-The service tells nothing by itself, and every look may count against the account's requests a minute. This is
-the inspection problem of reliability theory (Barlow, Hunter and Proschan, "Optimum checking procedures", 1963):
-with T the time to the end, S(t) the share still running at age t, and looks at t1 < t2 < …,
+The service does not report an end, and every poll may count against the account's requests a minute. This is the
+inspection problem of reliability theory (Barlow, Hunter and Proschan, "Optimum checking procedures", 1963). With S(t)
+the share still running at age t, and polls at t1 < t2 < …,
 
-    looks a clip  =  S(0) + S(t1) + S(t2) + …          (a look is paid for by all that still run before it)
-    lag a clip    =  the mean of (first look after T) - T
+    polls a clip  =  S(0) + S(t1) + S(t2) + …          (all that still run before a poll pay for it)
+    lag a clip    =  the mean of (first poll after the end) - end
 
-`best_looks` minimises looks + u + `SLOW` × u² exactly, by dynamic programming over a grid of ages, where u is the
-lag × lag_price: the lag in looks that it is worth. The mean lag is what a place in flight is held up by; the square
-makes a lag of seven looks count twice, which spares up to a tenth of the looks that the same 95th percentile of the lag
-takes, for a twentieth more at most at the same mean. A square that weighs more spares a twentieth again where run times
-stay as they are; but where they grow it looks too early, and costs a sixth more than the best looks for the same mean.
-Looks that are chosen for the 95th percentile alone would let the last twentieth lie for minutes, and cost up to a sixth
-more, too.
+`best_polls` minimises polls + lag_price × lag exactly, by dynamic programming over a grid of ages. Long lags count for
+more, by their square, so that the last twentieth does not wait for minutes. Early ages in which nothing ends get no
+poll, ages in which many end get dense ones, the tail gets sparse ones. The price of lag follows the calls that can be
+spared: up to `MOST_POLLS` a clip where they are plenty, hardly more than one where they are scarce.
 
-Nothing is spent on the early ages in which nothing ends, looks are dense where many end at once, and sparse in the
-tail; where every age is alike (memoryless), they are at equal distances, and no schedule is better. The price of lag
-follows the calls that can be spared: where calls are plenty, each clip has up to `MOST_LOOKS`; where they are scarce,
-which is where submissions and results leave less than a look and a half for each clip, hardly more than one, since the
-place that lag holds up costs less than a call.
-
-T is believed to be what was seen lately (`belief.py`). All clips of a class share one belief: each end teaches all
-that wait. Before anything was seen an expectation can be wrong by a hundredfold: so the first of them is looked at
-early too, and until a few have ended, the oldest few look for all. Four hundred jobs that take eight times as long as
-was expected would else all be looked at each minute, in vain.
+The distribution is estimated from the latest run times (`distribution`). All clips of a price class share it: each end
+moves the polls of all that wait. Before anything was seen an expectation can be wrong by a hundredfold. So the first
+request is polled early too, and until a few have ended, the oldest few are polled for all.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import pairwise
+from statistics import median_high
 
-from batchgen.polling.belief import ENOUGH, Belief, believe
+from batchgen.polling.distribution import ENOUGH, Distribution, estimate
 
 #: How many of the latest run times are remembered.
 MEMORY = 240
-#: Looks a clip that are planned, at least and at most. Fewer would let calls go by while paid clips lie: where calls
-#: are short, looks wait for their turns anyhow, and hardly one in thirty is too early then. More would only be nosy.
-FEWEST_LOOKS, MOST_LOOKS = 1.25, 6.0
-MIN_STEP_S = 0.05
-#: Beyond all that was seen, the next look is this part of the age away, a minute at most.
-TAIL = 0.08
-TAIL_CAP_S = 60.0
-#: Early looks at the first request of a class of which nothing is known, as parts of the expected mean.
-COLD_LOOKS = (0.02, 0.06, 0.15, 0.35)
-#: So many, the oldest of a class, are looked at often until so many have ended. The others wait for the first end, but
-#: no longer than half of the hour that a record lives (seconds); from then on each look is this part of the age away.
-SCOUTS = 5
-UNTOLD_S, UNTOLD_STEP = 1800.0, 0.25
-#: What the square of a lag adds to it, both in looks.
+#: Polls a clip that are planned, at least and at most. Fewer would let calls go unused while paid clips wait: where
+#: calls are short, polls wait for their turns anyhow, and hardly one in thirty is too early then.
+FEWEST_POLLS, MOST_POLLS = 1.25, 6.0
+#: What the square of a lag adds to it, both in polls.
 SLOW = 0.15
-#: How near a schedule is to come to so many looks, as a part of them.
+#: How near a schedule comes to so many polls, as a part of them.
 NEAR = 0.02
+MIN_STEP_S = 0.05
+#: Beyond all that was seen, the next poll is this part of the age away, a minute at most.
+TAIL, TAIL_CAP_S = 0.08, 60.0
+#: Early polls of the first request of a class of which nothing is known, as parts of the expected mean.
+COLD_POLLS = (0.02, 0.06, 0.15, 0.35)
+#: So many, the oldest of a class, are polled often until so many have ended. The others wait for the first end, but
+#: no longer than half of the hour that a record lives (seconds); from then on each poll is this part of the age away.
+SCOUTS, UNKNOWN_S, UNKNOWN_STEP = 5, 1800.0, 0.25
+#: Polls a clip before anything is known of the calls that are spare.
+START_POLLS = 2.0
+#: How often the polls a clip are reckoned again (seconds); how fast they follow, as parts of the typical run time; and
+#: the factor of change that all polls are planned again for.
+UPDATE_S, UP, DOWN, REPLAN = 10.0, 0.5, 0.25, 1.25
+#: Over how long ends are counted (seconds).
+ENDS_S = 120.0
+#: For run times up to this, the calls that were spare in the last minute say how many will be (seconds).
+SOON_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """Ages to look at, the last one at the far end of all that is believed; and what they come to."""
+class Schedule:
+    """Ages to poll at, the last one at the far end of the distribution; and what they come to."""
 
-    ages: tuple[float, ...]
-    calls: float  #: expected looks a clip
-    lag: float  #: expected seconds from the end to the look that sees it
-    lag_price: float  #: looks that a second of it is worth, for these to be the best
-
-
-@dataclass(slots=True)
-class Latest:
-    """The latest `MEMORY` of some values, as they came and by size."""
-
-    came: deque[float] = field(default_factory=deque)
-    by_size: list[float] = field(default_factory=list)
-
-    def add(self, value: float) -> None:
-        """Remember one; the oldest of too many is forgotten."""
-        self.came.append(value)
-        insort(self.by_size, value)
-        if len(self.came) > MEMORY:
-            del self.by_size[bisect_left(self.by_size, self.came.popleft())]
+    ages: Sequence[float]
+    polls: float  #: expected polls a clip
+    lag: float  #: expected seconds from the end to the poll that sees it
+    lag_price: float  #: polls that a second of lag is worth, for these to be the best
 
 
 @dataclass(slots=True)
 class RunTimes:
-    """What is known of the run times of one class of requests, in seconds from submission to the end."""
+    """What is known of the run times of one price class, in seconds from submission to end."""
 
     expected: float
-    _recent: Latest = field(default_factory=Latest)
-    _runs: Latest = field(default_factory=Latest)  #: without the queue
-    _fresh: int = 0  #: learned since the looks were last worked out
-    _belief: Belief | None = None
-    _looks: dict[int, Looks] = field(default_factory=dict)
-    _prices: dict[int, float] = field(default_factory=dict)  #: of lag, as last found for so many looks
+    _latest: deque[float] = field(default_factory=lambda: deque(maxlen=MEMORY))
+    _runs: deque[float] = field(default_factory=lambda: deque(maxlen=MEMORY))  #: without the queue
+    _fresh: int = 0  #: learned since the schedules were last worked out
+    _schedules: dict[int, Schedule] = field(default_factory=dict)
+    _prices: dict[int, float] = field(default_factory=dict)  #: of lag, as last found for so many polls
+    _known: Distribution | None = None
 
     def learn(self, seconds: float, run_s: float | None = None) -> None:
         """Remember how long one took, `run_s` of it after the queue; the oldest of more than `MEMORY` is forgotten."""
-        self._recent.add(max(seconds, 1e-3))
+        self._latest.append(max(seconds, 1e-3))
         if run_s is not None:
-            self._runs.add(run_s)
+            self._runs.append(run_s)
         self._fresh += 1
-        if self._fresh * 10 >= self.count:  # the first ones change much, the hundredth little
-            self._fresh, self._belief = 0, None
-            self._looks.clear()
+        if self._fresh * 8 >= self.count:  # the first ones change much, the hundredth little
+            self._fresh, self._known = 0, None
+            self._schedules.clear()
 
     @property
     def count(self) -> int:
         """How many run times are remembered."""
-        return len(self._recent.came)
+        return len(self._latest)
 
     @property
     def typical(self) -> float:
         """The median of what was seen, or what is expected before anything was."""
-        return self._recent.by_size[self.count // 2] if self.count else self.expected
+        return median_high(self._latest) if self._latest else self.expected
 
     @property
     def quickest(self) -> float:
         """How soon one ends after it was begun, but for the quickest twentieth; 0 before enough was seen."""
-        runs = self._runs.by_size
+        runs = sorted(self._runs)
         return runs[len(runs) // 20] if len(runs) >= ENOUGH else 0.0
 
-    def looks(self, calls: float) -> Looks:
-        """Give the best ages to look at for about so many looks a clip; worked out once for alike wishes."""
-        step = round(4 * math.log2(min(max(calls, FEWEST_LOOKS), MOST_LOOKS)))
-        if step not in self._looks:
-            self._looks[step] = looks_for(self.belief(), 2 ** (step / 4), self._prices.get(step, 0.0))
-            self._prices[step] = self._looks[step].lag_price
-        return self._looks[step]
-
-    def belief(self) -> Belief:
-        """Give the distribution that is believed now."""
-        if self._belief is None:
-            self._belief = believe(self._recent.came, self.expected)
-        return self._belief
+    def schedule(self, polls: float) -> Schedule:
+        """Give the best schedule of about so many polls a clip; worked out once for alike numbers."""
+        step = round(4 * math.log2(min(max(polls, FEWEST_POLLS), MOST_POLLS)))
+        if step not in self._schedules:
+            self._known = self._known or estimate(self._latest, self.expected)
+            found = schedule_for(self._known, 2 ** (step / 4), self._prices.get(step, 0.0))
+            self._schedules[step], self._prices[step] = found, found.lag_price
+        return self._schedules[step]
 
 
-def next_look(age: float, times: RunTimes, *, calls: float = MOST_LOOKS, older: int = 0) -> float:
-    """Give the age (seconds since submission) at which to look next, later than `age`.
+def next_poll(age: float, times: RunTimes, *, polls: float = MOST_POLLS, older: int = 0) -> float:
+    """Give the age (seconds since submission) at which to poll next, later than `age`.
 
     Args:
         age: how old the request is now.
-        times: run times of its class.
-        calls: looks a clip that can be afforded, see `affordable_looks`.
-        older: how many older requests of its class wait: while little is known, the oldest ones look for all.
+        times: run times of its price class.
+        polls: polls a clip that can be afforded, see `affordable_polls`.
+        older: how many older requests of its class wait: while little is known, the oldest ones are polled for all.
     """
     if not times.count and older >= SCOUTS:
-        return max(UNTOLD_S, (1.0 + UNTOLD_STEP) * age)
-    if not times.count and times.expected <= 0:
-        return age + max(MIN_STEP_S, TAIL * age)
+        return max(UNKNOWN_S, (1.0 + UNKNOWN_STEP) * age)
     if not times.count and not older:
-        early = next((times.expected * part for part in COLD_LOOKS if times.expected * part > age), None)
-        if early is not None:
-            return max(early, age + MIN_STEP_S)
+        for early in (times.expected * part for part in COLD_POLLS):
+            if early > age:
+                return max(early, age + MIN_STEP_S)
     scout = times.count < SCOUTS and older < SCOUTS
-    ages = times.looks(MOST_LOOKS if scout else calls).ages
+    ages = times.schedule(MOST_POLLS if scout else polls).ages if times.count or times.expected > 0 else ()
     later = bisect_right(ages, age + MIN_STEP_S)
-    if later < len(ages):
-        return ages[later]
-    return age + max(MIN_STEP_S, min(TAIL_CAP_S, TAIL * age))
+    return ages[later] if later < len(ages) else age + max(MIN_STEP_S, min(TAIL_CAP_S, TAIL * age))
 
 
-def affordable_looks(spare_per_s: float, ends_per_s: float) -> float:
-    """Give the looks a clip that can be paid for from the calls that submissions and results leave.
+def affordable_polls(spare_per_s: float, ends_per_s: float) -> float:
+    """Give the polls a clip that the calls pay for which submissions and results leave.
 
     Args:
-        spare_per_s: calls a second that nothing else takes; infinite when looks are not counted.
+        spare_per_s: calls a second that nothing else takes; infinite when polls are not counted.
         ends_per_s: clips that end in a second.
     """
-    return MOST_LOOKS if ends_per_s <= 0 else min(MOST_LOOKS, max(FEWEST_LOOKS, spare_per_s / ends_per_s))
+    return MOST_POLLS if ends_per_s <= 0 else min(MOST_POLLS, max(FEWEST_POLLS, spare_per_s / ends_per_s))
 
 
-# --- the best looks -----------------------------------------------------------------------------------------
+class PollBudget:
+    """How many polls a clip can be afforded. It follows slowly: what is submitted together ends together.
 
-
-def best_looks(belief: Belief, lag_price: float, slow: float = SLOW) -> Looks:
-    """Minimise looks + u + slow × u² over all schedules on the belief's grid, u being lag_price × lag.
-
-    cost(j), of all that still run at ages[j], is the least of S(j) + waits(j, k) + cost(k) over the next look k > j;
-    waits(j, k) is what u + slow × u² comes to for all that ends in between and waits for it. With the running sums
-    of the mass and of its first two moments, it is made of one part that k alone decides, and one that is a product.
-    The best k never falls as j rises, so the search goes on from the last one downwards. The last grid age is always
-    looked at.
+    Attributes:
+        polls: so many a clip.
     """
-    ages, n, square = (0.0, *belief.ages), len(belief.ages), slow * lag_price**2
-    ended, weighed, squared = _moments(belief)
+
+    def __init__(self) -> None:
+        self.polls = START_POLLS
+        self._planned_for = START_POLLS
+        self._updated_at = 0.0
+        self._ends: deque[float] = deque()
+
+    def ended(self, now: float) -> None:
+        """Count a request that has ended."""
+        self._ends.append(now)
+
+    def update(self, now: float, times: RunTimes, waiting: int, spare_per_s: float, most_per_s: float) -> bool:
+        """Update it, if it is time to; return whether what was planned before is no longer right.
+
+        Args:
+            now: in seconds, by a clock that never jumps.
+            times: run times of the oldest request that waits.
+            waiting: how many do.
+            spare_per_s: calls a second that submissions and results left in the last minute.
+            most_per_s: calls a second that the rate allows.
+        """
+        passed = now - self._updated_at
+        if passed < UPDATE_S:
+            return False
+        while self._ends and self._ends[0] < now - ENDS_S:
+            self._ends.popleft()
+        # As seen lately or by Little's law: long jobs end in waves, and what is spare between two can't be kept.
+        ends = max(len(self._ends) / ENDS_S, waiting / max(times.typical + times.schedule(self.polls).lag, 1e-3))
+        soon = min(1.0, SOON_S / max(times.typical, 1e-3))
+        spare = (
+            spare_per_s if soon == 1.0 else soon * spare_per_s + (1.0 - soon) * min(spare_per_s, most_per_s - 2 * ends)
+        )
+        target = affordable_polls(spare, ends)
+        follows = times.typical * (DOWN if target < self.polls else UP)
+        self.polls += min(1.0, passed / max(UPDATE_S, follows)) * (target - self.polls)
+        self._updated_at = now
+        if self._planned_for / REPLAN < self.polls < self._planned_for * REPLAN:
+            return False
+        self._planned_for = self.polls
+        return True
+
+
+def best_polls(known: Distribution, lag_price: float, slow: float = SLOW) -> Schedule:
+    """Minimise polls + u + slow × u² over all schedules on the grid, u being lag_price × lag.
+
+    cost(j), of all that still run at ages[j], is the least of S(j) + (what their lag up to k comes to) + cost(k) over
+    the next poll k > j. `parts` holds what k alone decides of it. The best k never falls as j rises, so the search ends
+    at the last one found. The last age is always polled at.
+    """
+    ages, ended, weighed, last = known.ages, known.ended, known.weighed, len(known.ages) - 1
+    square = slow * lag_price**2
     by_ended = [lag_price * age + square * age * age for age in ages]
     by_weighed = [lag_price + 2 * square * age for age in ages]
-    parts = [a * e - b * w + square * s
-             for a, e, b, w, s in zip(by_ended, ended, by_weighed, weighed, squared, strict=True)]  # fmt: skip
-    following, far = [n] * (n + 1), n
-    for j in range(n - 1, -1, -1):
-        best, at, e, w = math.inf, n, ended[j], weighed[j]
-        for k in range(j + 1, far + 1):
-            total = parts[k] - e * by_ended[k] + w * by_weighed[k]
-            if total < best:
-                best, at = total, k
-        parts[j] += best - square * squared[j] + 1.0 - e
-        following[j] = far = at
+    columns = zip(by_ended, ended, by_weighed, weighed, known.squared, strict=True)
+    parts = [a * e - b * w + square * s for a, e, b, w, s in columns]
+    following = [last] * (last + 1)
+    for j in range(last - 1, -1, -1):
+        least, at, e, w = math.inf, last, ended[j], weighed[j]
+        for k in range(j + 1, following[j + 1] + 1):
+            if (cost := parts[k] - e * by_ended[k] + w * by_weighed[k]) < least:
+                least, at = cost, k
+        following[j] = at
+        parts[j] += least - square * known.squared[j] + 1.0 - e
     chosen = [0]
-    while chosen[-1] < n:
+    while chosen[-1] < last:
         chosen.append(following[chosen[-1]])
     steps = list(pairwise(chosen))
-    calls = sum(1.0 - ended[j] for j, _ in steps)
     lag = sum(ages[k] * (ended[k] - ended[j]) - (weighed[k] - weighed[j]) for j, k in steps)
-    return Looks(tuple(ages[k] for k in chosen[1:]), calls, lag, lag_price)
+    return Schedule([ages[k] for k in chosen[1:]], sum(1.0 - ended[j] for j, _ in steps), lag, lag_price)
 
 
-def _moments(belief: Belief) -> tuple[list[float], list[float], list[float]]:
-    """Sum up, for each grid age, the share that has ended, weighed by its age to the powers of 0, 1 and 2."""
-    ended = [0.0, *accumulate(belief.mass)]
-    weighed = [m * c for m, c in zip(belief.mass, belief.centre, strict=True)]
-    squared = (w * c for w, c in zip(weighed, belief.centre, strict=True))
-    return ended, [0.0, *accumulate(weighed)], [0.0, *accumulate(squared)]
+def schedule_for(known: Distribution, polls: float, guess: float = 0.0) -> Schedule:
+    """Give the best schedule of about so many polls: the price of lag is found by trying.
 
-
-def looks_for(belief: Belief, calls: float, guess: float = 0.0) -> Looks:
-    """Give the best looks that take about so many looks a clip: the price of lag is found by trying.
-
-    The looks beyond the first grow by about two thirds as fast as the price: that says which one to try next, and
-    halving where it would leave what is still possible. A `guess`, the price of an alike belief, saves most tries.
+    The polls beyond the first grow about two thirds as fast as the price, which gives the next one to try. A `guess`,
+    the price of an alike distribution, saves most tries.
     """
-    low, high = 1e-4 / belief.ages[-1], 1e5 / belief.ages[-1]
+    low, high = 1e-4 / known.ages[-1], 1e5 / known.ages[-1]
     price = guess if low < guess < high else math.sqrt(low * high)
-    nearest = looks = best_looks(belief, price)
-    while abs(looks.calls - calls) > NEAR * calls and high > (1.0 + NEAR) * low:
-        low, high = (price, high) if looks.calls < calls else (low, price)
-        price *= (max(calls - 1.0, 0.01) / max(looks.calls - 1.0, 0.01)) ** 1.5
+    nearest = found = best_polls(known, price)
+    while abs(found.polls - polls) > NEAR * polls and high > (1.0 + NEAR) * low:
+        low, high = (price, high) if found.polls < polls else (low, price)
+        price *= (max(polls - 1.0, 0.01) / max(found.polls - 1.0, 0.01)) ** 1.5
         if not low < price < high:
             price = math.sqrt(low * high)
-        looks = best_looks(belief, price)
-        nearest = min(nearest, looks, key=lambda each: abs(each.calls - calls))
+        found = best_polls(known, price)
+        nearest = min(nearest, found, key=lambda each: abs(each.polls - polls))
     return nearest

@@ -153,7 +153,7 @@ class ConcurrencyLimit:
         start: the limit before anything was learned by this run.
         full: an earlier run saw that more than it have to queue.
         safe_s: where others' load hides whether more would queue, never so many that they could take longer than this.
-        learned: called with the limit, and whether more were seen to queue, each time that it was learned anew.
+        learned: called with the limit, and whether more were seen to queue, each time that it changes.
 
     Attributes:
         limit: how many may be in flight now; not an integer while it grows by a factor.
@@ -265,7 +265,7 @@ class ConcurrencyLimit:
             self._find_room(report, taken, reported=queue_s is not None)
 
     def _find_room(self, report: QueueReport, taken: int, *, reported: bool) -> None:
-        """Widen by one, since probes find more; by a factor where others' load keeps them from telling."""
+        """Widen by one, since probes find more; by a factor where others' load hides it from them."""
         if not reported and not self._queued and report.newest_s <= FULL * report.alone_s:
             self._widen(self.limit + 1.0)
         if report.room:
@@ -318,14 +318,14 @@ class ConcurrencyLimit:
     # --- what polls and refusals show -----------------------------------------------------------------------
 
     def wants_probe(self, accepted: int) -> bool:
-        """Tell whether an early poll of the newest of so many accepted requests could widen the limit.
+        """Return whether an early poll of the newest of so many accepted requests could widen the limit.
 
         It can when all slots are taken by accepted requests, and somebody waits for one more.
         """
         full = bool(self._waiting) and accepted >= self.taken >= int(self.limit)
         in_vain = self._queues.base_s > ROOM_S or (self._queued and self._blind)
-        can_tell = (self._room or self._trial is not None) and not in_vain
-        wants = full and can_tell and not self._probe_out and self.limit < self.ceiling
+        can_show = (self._room or self._trial is not None) and not in_vain
+        wants = full and can_show and not self._probe_out and self.limit < self.ceiling
         self._probe_out |= wants
         return wants
 

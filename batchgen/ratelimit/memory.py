@@ -1,10 +1,11 @@
-"""What this machine learned of an account, for the next night: the rate of calls that it bears, and clips in flight.
+"""What this machine remembers of an account from night to night, and where the next run starts by it.
 
-One small file for each origin and account in the user's state folder, beside the calls of the last minute
-(`pacebook.py`) and not in a ledger: another batch has another ledger and the same account. It is written whenever
-something was learned, so that a killed run leaves it, too; without a sync, since to lose it costs one 429. Two runs
-of one account write to one file: each leaves there what the other learned of late, and the newest word on each thing
-stays, also the word that there is nothing to remember any more.
+Remembered are the rate of calls that the account allows and the clips that were in flight, in one small file for each
+origin and account in the user's state folder, next to the calls of the last minute (`shared_window`) and not in a
+ledger: another batch has another ledger and the same account. The file is written whenever something was learned, so
+that a killed run leaves it, too; without a sync, since to lose it costs one 429. Two runs of one account write to one
+file: each keeps there what the other learned of late. The newest entry on each thing stays, also the one that there is
+nothing to remember any more.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from batchgen.ratelimit.shared_window import stem
+from batchgen.settings import Settings
 
 log = logging.getLogger("batchgen.ratelimit.memory")
 
 #: What is older is forgotten (seconds): a night, and the weekend between two nights. A limit that still holds then
-#: costs one 429 to learn anew; one that came of an incident is no reason for more than the first half hour of a night.
+#: costs one 429 to learn again; one that came of an incident is no reason for more than the first half hour of a night.
 KEPT_S = 3 * 86_400.0
 #: A bound in flight is written again once it differs by this part: it moves with every clip.
 DIFFERS = 0.1
@@ -69,7 +71,7 @@ _PLACES = ("places", "full", "places_at")
 
 
 class AccountMemory:
-    """What is known of one account, and what is learned of it now.
+    """What is known of one account, and what this run learns of it.
 
     Args:
         path: its file; None keeps nothing.
@@ -82,8 +84,8 @@ class AccountMemory:
         self.known = _read(path).fresh(wall()) if path else Remembered()
 
     def __repr__(self) -> str:
-        """Say what is known, for logs."""
-        return f"<Lessons {self.known}>"
+        """Show what is known, for logs."""
+        return f"<AccountMemory {self.known}>"
 
     @classmethod
     def of(
@@ -150,3 +152,45 @@ def _number(found: Mapping[str, Any], name: str) -> float:
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(name)
     return value
+
+
+# --- where a run starts --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a run starts with, and in words what of it is by memory ("" where nothing is)."""
+
+    rpm: float  #: calls a minute; 0: no limit
+    in_flight: int  #: clips at the service at once
+    rpm_note: str = ""
+    in_flight_note: str = ""
+
+
+def start_of(settings: Settings, known: Remembered, now: float) -> Start:
+    """Lower what is configured by what is remembered; an explicit rate wins over memory. Pure.
+
+    The clips in flight count as few only when more of them were seen to queue. A small batch has few in flight, too,
+    and the limit that a run begins with doubles within seconds where there is room.
+
+    Args:
+        settings: of the run.
+        known: of its account; `Remembered()` where nothing is.
+        now: epoch seconds.
+    """
+    rpm, places = settings.rpm, settings.in_flight
+    rpm_note = in_flight_note = ""
+    if not settings.rpm_given and 0 < known.rpm < rpm:
+        why = "which the account bore" if known.borne else "to which it was slowed after refusals"
+        slower = f"at {round(known.rpm, 1):g} of {rpm:g} calls a minute"
+        rpm, rpm_note = known.rpm, f"{slower}, {why} {ago(now - known.rpm_at)}"
+    if known.full and 1 <= known.places < places:
+        queued = f"since more had to queue {ago(now - known.places_at)}"
+        places, in_flight_note = int(known.places), f"with {int(known.places)} clips in flight, {queued}"
+    return Start(rpm, places, rpm_note, in_flight_note)
+
+
+def ago(seconds: float) -> str:
+    """Say how long ago something was, in hours or minutes."""
+    hours = max(0.0, seconds) / 3600
+    return f"{hours:.0f} h ago" if hours >= 1 else f"{hours * 60:.0f} min ago"

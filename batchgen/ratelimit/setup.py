@@ -1,4 +1,4 @@
-"""The pace of one run, joined: what is configured, what other runs with the key do, and what nights before learned."""
+"""The rate and concurrency limit of one run, from what is configured, other runs with the key, and earlier nights."""
 
 from __future__ import annotations
 
@@ -9,33 +9,32 @@ from dataclasses import replace
 
 from batchgen.ratelimit.concurrency import START, ConcurrencyLimit
 from batchgen.ratelimit.limiter import LocalPacer
-from batchgen.ratelimit.memory import AccountMemory
+from batchgen.ratelimit.memory import AccountMemory, Start, ago, start_of
 from batchgen.ratelimit.shared_window import SharedWindow
-from batchgen.ratelimit.start import Start, ago, start_of
 from batchgen.settings import Settings
 
-#: The part of the rate that a command beside a run takes, which only asks.
-BESIDE = 0.1
+#: The part of the rate that a command takes which only asks, while a run is at work.
+ASKING_PART = 0.1
 
 
 class PaceSetup:
-    """Makes the pacer and the places of a run. Without a book and lessons it knows nothing and keeps nothing."""
+    """Makes the pacer and the concurrency limit of a run. Without window and memory it knows and keeps nothing."""
 
     def __init__(
-        self, settings: Settings, book: SharedWindow | None = None, lessons: AccountMemory | None = None
+        self, settings: Settings, window: SharedWindow | None = None, lessons: AccountMemory | None = None
     ) -> None:
         self._settings = settings
-        self._book = book or SharedWindow.none()
-        self._lessons = lessons or AccountMemory(None)
+        self._window = window or SharedWindow.none()
+        self._memory = lessons or AccountMemory(None)
         if settings.rpm_given:
-            self._lessons.forget_rate()
-        #: A line each: what of this run's pace is by memory, and how to override it; later, what refusals made of it.
+            self._memory.forget_rate()
+        #: A line each: what this run starts with by memory, and how to override it; later, what refusals changed.
         self.notes: list[str] = []
         self._rpm = settings.rpm
 
     def __repr__(self) -> str:
-        """Say what it holds, for logs."""
-        return f"<Pace {self._book}, {self._lessons}>"
+        """Show what it holds, for logs."""
+        return f"<PaceSetup {self._window}, {self._memory}>"
 
     @classmethod
     def shared(cls, settings: Settings, origin: str, account: str, who: str) -> PaceSetup:
@@ -45,16 +44,16 @@ class PaceSetup:
     @property
     def others(self) -> list[str]:
         """Who else is at work with the account, in words."""
-        return self._book.others
+        return self._window.others
 
     @property
     def start(self) -> Start:
-        """Where a run starts, as its plan reckons."""
-        return start_of(self._settings, self._lessons.known, time.time())
+        """Where a run starts, as its plan shows it."""
+        return start_of(self._settings, self._memory.known, time.time())
 
     def pacer(self, dice: Callable[[], float] = random.random) -> LocalPacer:
         """Make the pacer: it starts where the last run stood, if that is below what is configured."""
-        settings, known = self._settings, self._lessons.known
+        settings, known = self._settings, self._memory.known
         if note := self.start.rpm_note:
             more = f"it grows while it is used, and --rpm {settings.rpm:g} starts at all of it"
             self.notes.append(f"starting {note}; {more}")
@@ -62,15 +61,15 @@ class PaceSetup:
         return LocalPacer(
             settings.rpm,
             count_polls=settings.count_polls,
-            before=self._book.before,
-            counted=self._book.called,
+            before=self._window.before,
+            counted=self._window.called,
             start=(known.rpm, known.knee) if known.rpm else None,
             learned=self._learned_rate,
             dice=dice,
         )
 
     def _learned_rate(self, rpm: float, knee: float, bore: float) -> None:
-        """Keep it, and say when it fell and when it is whole again; the steps between are no news."""
+        """Keep it, and note when it fell and when it is whole again, not the steps between."""
         asked = self._settings.rpm
         if rpm < self._rpm:
             now = f"{round(rpm, 1):g} of {asked:g} calls a minute from now on"
@@ -78,17 +77,17 @@ class PaceSetup:
         elif self._rpm < asked <= rpm:
             self.notes.append(f"the pace is back at all of the {asked:g} calls a minute")
         self._rpm = rpm
-        self._lessons.rate(rpm, knee, bore, ceiling=asked)
+        self._memory.rate(rpm, knee, bore, ceiling=asked)
 
     def places(self, longest_s: float) -> ConcurrencyLimit:
-        """Make the places in flight, from as many as the last run learned.
+        """Make the concurrency limit, starting with as many clips as the last run learned.
 
         `longest_s` is how long the slowest of the clips is likely to run. Never so many at first that the last of
         them, were the service down to `START` at a time tonight, would end past the deadline: a record dies soon after.
         """
         settings = self._settings
         safe = START * settings.deadline / max(longest_s, 1.0)
-        known = self._lessons.known
+        known = self._memory.known
         start = int(min(known.places, safe, settings.in_flight))
         full = bool(self.start.in_flight_note)
         if start <= START:
@@ -102,20 +101,23 @@ class PaceSetup:
         )
 
     def _learned(self, bound: float, full: bool) -> None:
-        self._lessons.places(bound, self._settings.in_flight, full=full)
+        self._memory.places(bound, self._settings.in_flight, full=full)
 
     def step_back(self) -> None:
-        """Take a small part of the rate: what only asks shall not slow down a run at work, which takes all of it.
+        """Take a small part of the rate: a command that only asks must not slow down a run at work.
 
         What is learned at such a rate says nothing of the account's, and is not kept.
         """
-        self._settings, self._lessons = replace(self._settings, rpm=BESIDE * self._settings.rpm), AccountMemory(None)
+        self._settings, self._memory = (
+            replace(self._settings, rpm=ASKING_PART * self._settings.rpm),
+            AccountMemory(None),
+        )
 
     def called(self) -> None:
         """Count a call that was made before there is a pacer."""
-        self._book.before.append(0.0)
-        self._book.called()
+        self._window.before.append(0.0)
+        self._window.called()
 
     def close(self) -> None:
-        """Let go."""
-        self._book.close()
+        """Free the window for other runs."""
+        self._window.close()

@@ -1,4 +1,4 @@
-"""What this machine remembers of an account's pace: one small file for each run at work, in the user's state folder.
+"""The calls of the last minute by all runs of an account: one small file for each run, in the user's state folder.
 
 The calls of the last minute lie here and not in the ledger: a second batch has another ledger and the same account.
 Plain writes without a sync: they outlive a killed process, and a power cut takes longer than the minute they are for.
@@ -30,11 +30,11 @@ _TIME = struct.Struct("<d")
 
 
 class SharedWindow:
-    """The calls of one run, and those that came before it. Made by `SharedWindow.open`; `close` lets go.
+    """The calls of one run, and those that came before it. Made by `SharedWindow.open`; `close` frees its seat.
 
     Args:
         before: ages in seconds of the calls of the last minute, by runs that are no more.
-        others: who else is at work with the account, in words.
+        others: which other runs are at work with the account, in words.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class SharedWindow:
         self._slot = len(before)
 
     def __repr__(self) -> str:
-        """Say what it holds, for logs."""
-        return f"<Pacebook {len(self.before)} calls before, beside {self.others}>"
+        """Show what it holds, for logs."""
+        return f"<SharedWindow {len(self.before)} calls before, with {self.others}>"
 
     @classmethod
     def none(cls) -> SharedWindow:
@@ -96,7 +96,7 @@ class SharedWindow:
             self._slot += 1
 
     def close(self) -> None:
-        """Let go; what was written stays."""
+        """Free the seat; what was written stays."""
         if self._seat:
             os.close(self._seat[1])
             self._seat[0].release()

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from batchgen.clip import Clip
 from batchgen.events import Ending, Generated
-from batchgen.polling.poller import Ended, Overdue
 from batchgen.polling.schedule import RunTimes
+from batchgen.polling.wait import Ended, Overdue
 from batchgen.providers.base import Completed, Gone, HistoryRow, Refused, Running
 from batchgen.runner.context import InFlightSlot, RunContext
 from batchgen.runner.history_lookup import HistoryLookup
@@ -50,7 +50,7 @@ class Collector:
             self._learn(event, submitted_at, times, slot, queued_s)
         elif isinstance(ended, Overdue):  # its slot is free, and what made it late may be a queue
             self._context.places.learn(None, self._age(clip), slot.taken, seen_s=queued_s, generation=slot.generation)
-        polls = self._context.poller.looked(request.request_id)
+        polls = self._context.poller.poll_count(request.request_id)
         if submitted_at >= self._context.started_at:
             event = replace(event, poll_count=polls)
         clip = await self._context.ledger.record(clip, event)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from batchgen.ledger import SANDBOX_ORIGIN
 from batchgen.ledger.reader import Reader
-from batchgen.polling.schedule import MEMORY, RunTimes, affordable_looks
+from batchgen.polling.schedule import MEMORY, RunTimes, affordable_polls
 from batchgen.providers import models
 from batchgen.ratelimit.adaptive_rate import HEADROOM
 from batchgen.ratelimit.memory import AccountMemory, Remembered
@@ -49,12 +49,12 @@ def _class_times(
     for each in seconds:
         times.learn(each)
     ends = min(max(places, 1.0) / times.typical, per_s / (OTHER_CALLS + 1))
-    looks = times.looks(affordable_looks(per_s - OTHER_CALLS * ends, ends))
+    looks = times.schedule(affordable_polls(per_s - OTHER_CALLS * ends, ends))
     return ClassTimes(
         name,
         run=[run for run, _ in parts],
         queue=[queue for _, queue in parts if queue is not None],
         ages=looks.ages,
-        looks=looks.calls,
+        looks=looks.polls,
         lag=looks.lag,
     )

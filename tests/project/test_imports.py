@@ -59,7 +59,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning.diff": "clip planning.model",
         "planning.inputs": (
             "billing.budget billing.prices clip errors history.other_batches ledger locate manifest money "
-            "planning providers.models ratelimit.memory ratelimit.start redact selection settings"
+            "planning providers.models ratelimit.memory redact selection settings"
         ),
         "planning.model": "billing.budget billing.prices planning.pace retention",
         "planning.pace": "",
@@ -68,10 +68,10 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning.saved_files": "errors manifest planning planning.inputs planning.saved settings",
         "planning.warnings": "billing.budget billing.prices money planning.model",
         "polling": "",
-        "polling.allowance": "polling.schedule ratelimit.base",
-        "polling.belief": "",
-        "polling.poller": ("errors polling.allowance polling.schedule providers.base ratelimit.base retry"),
-        "polling.schedule": "polling.belief",
+        "polling.distribution": "",
+        "polling.poller": "errors polling.schedule polling.wait providers.base ratelimit.base retry",
+        "polling.schedule": "polling.distribution",
+        "polling.wait": "errors polling.schedule providers.base",
         "providers": "",
         "providers.base": "",
         "providers.models": "money",
@@ -84,21 +84,20 @@ KNOWS: dict[str, frozenset[str]] = {
         "ratelimit.limiter": (
             "breaker errors ratelimit.adaptive_rate ratelimit.base ratelimit.metronome ratelimit.queue retry"
         ),
-        "ratelimit.memory": "ratelimit.shared_window",
+        "ratelimit.memory": "ratelimit.shared_window settings",
         "ratelimit.metronome": "ratelimit.adaptive_rate ratelimit.base",
         "ratelimit.queue": "ratelimit.base ratelimit.metronome",
         "ratelimit.setup": (
-            "ratelimit.concurrency ratelimit.limiter ratelimit.memory ratelimit.shared_window ratelimit.start settings"
+            "ratelimit.concurrency ratelimit.limiter ratelimit.memory ratelimit.shared_window settings"
         ),
         "ratelimit.shared_window": "",
-        "ratelimit.start": "ratelimit.memory settings",
         "redact": "",
         "retention": "clip",
         "selection": "",
         "retry": "",
         "runner": (
             "billing.budget breaker clip errors events failpoints files.mp4 files.sidecar history.matching "
-            "history.reconcile history.report ledger money polling.poller polling.schedule providers.base "
+            "history.reconcile history.report ledger money polling.poller polling.schedule polling.wait providers.base "
             "providers.paced ratelimit.base ratelimit.concurrency retention retry selection states wording"
         ),
         "sandbox": "errors money",

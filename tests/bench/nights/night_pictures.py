@@ -52,8 +52,8 @@ def looks_picture() -> str:
     ]
     for i, calls in enumerate((2.0, 4.0, 6.0)):
         y = 178 + 26 * i
-        looks = times.looks(calls)
-        parts.append(_text(EDGE - 12, y + 4, f"{looks.calls:.1f} looks, mean lag {looks.lag:.0f} s", anchor="end"))
+        looks = times.schedule(calls)
+        parts.append(_text(EDGE - 12, y + 4, f"{looks.polls:.1f} looks, mean lag {looks.lag:.0f} s", anchor="end"))
         parts += [_dot(_age_x(age), y, OURS, 4) for age in looks.ages if 90 <= age <= 450]
     parts += [_text(_age_x(age), 258, f"{age} s", anchor="middle") for age in range(100, 451, 50)]
     return _svg(268, parts)

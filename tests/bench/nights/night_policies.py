@@ -8,8 +8,9 @@ from collections.abc import Callable
 from night_service import NightService, Weather
 from run_times import frontier, known
 
-from batchgen.polling.poller import Poller, Wait
-from batchgen.polling.schedule import Looks
+from batchgen.polling.poller import Poller
+from batchgen.polling.schedule import Schedule
+from batchgen.polling.wait import Wait
 from batchgen.testing import EPOCH
 
 #: Age → the age of the next look.
@@ -47,7 +48,7 @@ def doubling(cap_s: float = 60.0) -> Rule:
     return lambda age: age + min(cap_s, max(1.0, age + 1.0))
 
 
-def by(looks: Looks) -> Rule:
+def by(looks: Schedule) -> Rule:
     """By a schedule that is worked out beforehand."""
 
     def rule(age: float) -> float:
@@ -61,4 +62,4 @@ def optimal(weather: Weather, looks: float = 3.0) -> Rule:
     """By the best schedule for the true distribution, at about so many looks a clip."""
     dice = random.Random(99)
     best = frontier(known(sorted(weather.run(dice) for _ in range(6000))))
-    return by(min(best, key=lambda found: abs(found.calls - looks)))
+    return by(min(best, key=lambda found: abs(found.polls - looks)))

@@ -127,7 +127,7 @@ def _learned(shape: str, clips: int, seed: int, ends: list[float]) -> Spent:
     times = RunTimes(213.0)
     for _ in range(clips):
         times.learn(SHAPES[shape](dice))
-    return spent(times.looks(4.0).ages, ends)
+    return spent(times.schedule(4.0).ages, ends)
 
 
 def rounded(value: object) -> object:

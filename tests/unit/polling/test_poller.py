@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from batchgen.errors import AccountError
-from batchgen.polling.poller import LOOKS, RESULT_TRIES, Ended, Overdue, Poller, Probes
-from batchgen.polling.schedule import SCOUTS, UNTOLD_S, RunTimes
+from batchgen.polling.poller import POLLS_AT_ONCE, RESULT_TRIES, Poller
+from batchgen.polling.schedule import SCOUTS, UNKNOWN_S, RunTimes
+from batchgen.polling.wait import Ended, Overdue, Probes
 from batchgen.providers.base import Cause, Completed, Gone, Refused, Running
 from batchgen.ratelimit.base import Call
 from batchgen.ratelimit.limiter import LocalPacer
@@ -69,7 +70,7 @@ async def test_the_end_brings_link_cost_and_times() -> None:
     assert (ended.url, ended.cost, ended.queue_s) == (job.url, job.cost, 0.0)
 
 
-async def test_it_is_seen_soon_after_it_happened_in_few_looks() -> None:
+async def test_it_is_seen_soon_after_it_happened_in_few_polls() -> None:
     """Once a second would be 60 calls of 50 a minute."""
     async with world(FakeProvider(spread=0.0)) as at:
         job = await at.job()
@@ -79,14 +80,14 @@ async def test_it_is_seen_soon_after_it_happened_in_few_looks() -> None:
     assert len(at.provider.calls) < 20
 
 
-async def test_every_look_is_counted_whatever_came_of_it() -> None:
+async def test_every_poll_is_counted_whatever_came_of_it() -> None:
     """Each is a call of a scarce rate: also the one that met a fault; the result is none of them."""
     async with world(FakeProvider(get=first("server", "ok", "server"))) as at:
         one, other = await at.job(), await at.job(seed=2)
         await asyncio.gather(at.wait(one), at.wait(other))
         for job in (one, other):
-            assert at.poller.looked(job.request_id) == at.provider.status_calls[job.request_id] > 1
-            assert at.poller.looked(job.request_id) == 0
+            assert at.poller.poll_count(job.request_id) == at.provider.status_calls[job.request_id] > 1
+            assert at.poller.poll_count(job.request_id) == 0
 
 
 async def test_hundreds_wait_at_once_within_the_rate() -> None:
@@ -222,7 +223,7 @@ async def test_how_many_in_flight_are_old_is_known() -> None:
     assert at.poller.older_than(0.0) == (0, 0)
 
 
-async def test_who_no_longer_waits_is_no_longer_looked_for() -> None:
+async def test_what_nobody_waits_for_is_no_longer_polled() -> None:
     """A cancelled clip costs no calls."""
     async with world(FakeProvider()) as at:
         job = await at.job()
@@ -235,7 +236,7 @@ async def test_who_no_longer_waits_is_no_longer_looked_for() -> None:
         assert at.poller.older_than(0.0) == (0, 0)
 
 
-async def test_a_pause_puts_the_first_look_off() -> None:
+async def test_a_pause_puts_the_first_poll_off() -> None:
     """What only the history knows is not asked for at once."""
     async with world(FakeProvider(run_s=1.0)) as at:
         job = await at.job()
@@ -246,7 +247,7 @@ async def test_a_pause_puts_the_first_look_off() -> None:
         await waiting
 
 
-async def test_looks_at_once_are_bounded() -> None:
+async def test_polls_at_once_are_bounded() -> None:
     """A slow service must not be met with a thousand sockets."""
     provider = FakeProvider(run_s=1.0, spread=0.0, get_s=30.0, post_s=0.01)
     out, most = 0, 0
@@ -264,13 +265,13 @@ async def test_looks_at_once_are_bounded() -> None:
     provider._ask = counted  # type: ignore[method-assign,assignment]
     async with world(provider) as at, asyncio.TaskGroup() as group:
         for _ in range(SCOUTS):
-            at.times.learn(1.0)  # else few would look for all
-        for n in range(LOOKS + 40):
+            at.times.learn(1.0)  # else few would be polled for all
+        for n in range(POLLS_AT_ONCE + 40):
             group.create_task(at.wait(await at.job(seed=n)))
-    assert most == LOOKS
+    assert most == POLLS_AT_ONCE
 
 
-async def test_what_was_learned_moves_the_looks_of_those_that_wait() -> None:
+async def test_what_was_learned_moves_the_polls_of_those_that_wait() -> None:
     """The expectation was 200 s, and the first ones took 5."""
     async with world(FakeProvider(run_s=5.0, spread=0.0)) as at:
         at.times = RunTimes(1000.0)
@@ -284,8 +285,8 @@ async def test_what_was_learned_moves_the_looks_of_those_that_wait() -> None:
         assert now() < 10.0
 
 
-async def test_while_nothing_is_known_few_look_for_all_and_their_end_moves_the_looks_of_all() -> None:
-    """Each of forty would else be looked at again and again: they run for far longer than was expected."""
+async def test_while_nothing_is_known_few_are_polled_for_all_and_their_end_moves_the_polls_of_all() -> None:
+    """Each of forty would else be polled again and again: they run for far longer than was expected."""
     in_vain: set[str] = set()
 
     def get(job: Job | None) -> str:
@@ -310,17 +311,17 @@ async def _taught(at: World, job: Job) -> None:
     at.poller.reschedule()
 
 
-async def test_where_those_that_look_for_all_end_without_telling_anything_the_next_ones_do() -> None:
+async def test_where_those_polled_for_all_end_without_a_run_time_the_next_ones_are_polled() -> None:
     """Blocked prompts end within seconds, and say nothing of how long a clip takes."""
     fates = first(*["blocked"] * SCOUTS, then="done")
     async with world(FakeProvider(run_s=60.0, spread=0.0, slots=40, fate=fates)) as at:
         async with asyncio.TaskGroup() as group:
             for n in range(3 * SCOUTS):
                 group.create_task(at.wait(await at.job(seed=n)))
-        assert now() < UNTOLD_S / 2
+        assert now() < UNKNOWN_S / 2
 
 
-async def test_what_still_queues_is_not_looked_at_before_it_could_end() -> None:
+async def test_what_still_queues_is_not_polled_before_it_could_end() -> None:
     """The service says that it has not begun it, and how soon one ends after that is known."""
     async with world(FakeProvider(slots=1, run_s=60.0, spread=0.0)) as at:
         for _ in range(10):
@@ -362,7 +363,7 @@ async def test_of_what_is_due_the_record_that_ends_first_is_asked_for_and_fetche
             for job in jobs:
                 group.create_task(here.wait(job))
     oldest = sorted(jobs, key=lambda job: job.at)
-    assert asked == [job.request_id for job in oldest for _ in range(2)]  # a look, and the result in the same breath
+    assert asked == [job.request_id for job in oldest for _ in range(2)]  # a poll, and its result at once
 
 
 class Curious:
@@ -408,8 +409,8 @@ async def test_what_was_seen_to_queue_is_told_once() -> None:
         assert here.poller.queued_s(jobs[2].request_id) == 0.0
 
 
-async def test_what_nobody_looked_at_when_it_was_time_is_looked_at_at_once() -> None:
-    """A run resumes after 50 minutes: to wait for the next planned look would be to wait for the end of the record."""
+async def test_what_nobody_polled_when_it_was_time_is_polled_at_once() -> None:
+    """A run resumes after 50 minutes: to wait for the next planned poll would be to wait for the end of the record."""
     provider = FakeProvider(keeps_s=1e9)
     async with world(provider) as here:
         [job] = await _aged(here, [3_000.0])
@@ -425,7 +426,7 @@ async def test_a_record_near_its_end_goes_before_submissions() -> None:
         order: list[str] = []
 
         def get(_job: Job | None) -> str:
-            order.append("look")
+            order.append("poll")
             return "ok"
 
         provider = FakeProvider(get=get, keeps_s=1e9)
@@ -443,7 +444,7 @@ async def test_a_record_near_its_end_goes_before_submissions() -> None:
                 group.create_task(submit())
         return order
 
-    assert (await grants(3_000.0))[:2] == ["look", "look"]
+    assert (await grants(3_000.0))[:2] == ["poll", "poll"]
     assert (await grants(600.0))[0] == "submit"
 
 
@@ -499,7 +500,7 @@ async def test_faults_without_end_past_the_deadline_end_the_wait() -> None:
         ended = await at.wait(job)
         assert now() < 120.0
     assert isinstance(ended, Overdue)
-    assert at.poller.looked(job.request_id) == RESULT_TRIES
+    assert at.poller.poll_count(job.request_id) == RESULT_TRIES
 
 
 async def test_refusals_for_being_too_quick_end_no_wait_before_the_record_does() -> None:

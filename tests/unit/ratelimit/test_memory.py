@@ -14,9 +14,8 @@ from test_limiter import asking, limited, now, run, running
 from batchgen.ratelimit.base import Call
 from batchgen.ratelimit.concurrency import START
 from batchgen.ratelimit.limiter import LocalPacer
-from batchgen.ratelimit.memory import KEPT_S, AccountMemory, Remembered
+from batchgen.ratelimit.memory import KEPT_S, AccountMemory, Remembered, Start, start_of
 from batchgen.ratelimit.setup import PaceSetup
-from batchgen.ratelimit.start import Start, start_of
 from batchgen.settings import Settings
 
 ORIGIN, ACCOUNT = "https://api.example", "a1"
