@@ -112,11 +112,7 @@ class Submitter:
             clip = await context.ledger.record(clip, intent, set_aside=self.admission.budget.set_aside(candidate))
             written = context.boot_clock()
             failpoints.reach("post.before")
-            slept = context.boot_clock() - written
-            if slept >= STALE_S:
-                event: Event = SubmitDeferred(f"not sent: {slept:.0f} s passed between its intent and the request")
-            else:
-                event = await self._post(clip, candidate, params, admitted.permit, alone=alone)
+            event = await self._post(clip, candidate, params, admitted.permit, written, alone=alone)
             failpoints.reach("post.after")
             candidate.reserved = not isinstance(event, SubmitDeferred)
             return await context.ledger.record(clip, event), event
@@ -125,8 +121,19 @@ class Submitter:
             context.news.notify()
 
     async def _post(
-        self, clip: Clip, candidate: Candidate, params: Mapping[str, Any], permit: Permit, *, alone: bool
+        self,
+        clip: Clip,
+        candidate: Candidate,
+        params: Mapping[str, Any],
+        permit: Permit,
+        written: float,
+        *,
+        alone: bool,
     ) -> Event:
+        """Send it, unless too much time has passed since its intent was written (by the boot clock)."""
+        slept = self._context.boot_clock() - written
+        if slept >= STALE_S:
+            return SubmitDeferred(f"not sent: {slept:.0f} s passed between its intent and the request")
         try:
             async with permit:
                 accepted = await self._context.provider.submit(clip.wanted.model, params, key_of(clip))
