@@ -201,7 +201,8 @@ def _main() -> None:
     from batchgen import cli
 
     _import_all()
-    asked = _serve(socket.socket(fileno=int(sys.argv[1])))
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        asked = _serve(control)
     if asked is not None:
         _become(asked)
         cli.main()
