@@ -12,8 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forked_cli import Forked
+
 KEY = "SG_0123456789abcdef"
 STATES = ("pending", "submitting", "unconfirmed", "generating", "downloading", "done", "failed", "blocked", "lost")
+
+
+#: A started command: forked from the warm server, or in a Python of its own.
+Process = subprocess.Popen[bytes] | Forked
 
 
 @dataclass(frozen=True)
@@ -95,20 +101,25 @@ class Desk:
         return self.end(self.start(*args, **more))
 
     def start(
-        self, *args: str, env: Mapping[str, str | None] | None = None, wrap: Sequence[str] = (), **more: Any
-    ) -> subprocess.Popen[bytes]:
-        """Start `batchgen ARGS`; `env` adds variables (None takes one away), `wrap` is a command put before."""
+        self,
+        *args: str,
+        env: Mapping[str, str | None] | None = None,
+        wrap: Sequence[str] = (),
+        fresh: bool = False,
+        **streams: Any,
+    ) -> Process:
+        """Start `batchgen ARGS`; `env` adds variables (None takes one away), `wrap` is a command put before.
+
+        A Python of its own starts only for `fresh`, or where a wrapper or streams are given; else a warm one is forked.
+        """
         changed = {name: value for name, value in {**self.env, **(env or {})}.items() if value is not None}
-        streams: dict[str, Any] = {
-            "stdin": subprocess.DEVNULL,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-            **more,
-        }
+        if not (fresh or wrap or streams):
+            return Forked(args, self.folder, changed)
         command = [*wrap, sys.executable, "-m", "batchgen", *args]
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
         return subprocess.Popen(command, cwd=self.folder, env=changed, preexec_fn=_hears_signals, **streams)
 
-    def end(self, process: subprocess.Popen[bytes]) -> Ended:
+    def end(self, process: Process) -> Ended:
         """Wait for a process and take its outputs."""
         with process:
             try:
@@ -116,9 +127,9 @@ class Desk:
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
-        return Ended(process.returncode, stdout or b"", stderr or b"")
+        return Ended(process.wait(), stdout or b"", stderr or b"")
 
-    def kill(self, process: subprocess.Popen[bytes]) -> None:
+    def kill(self, process: Process) -> None:
         """Kill -9, and wait until it is gone."""
         process.kill()
         self.end(process)

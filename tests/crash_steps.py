@@ -17,7 +17,6 @@ from aiohttp import web
 from bad_replies import accepted_but, drop
 from command import Desk, Ended
 from fake_api import Answer, Call, FakeApi
-from forked_cli import Warm
 
 from batchgen.download.writer import BLOCK
 
@@ -44,17 +43,17 @@ class Steps:
         self.api.jobs.clear()
         self.api.calls.clear()
 
-    def run(self, warm: Warm, *options: str, **env: str) -> Ended:
+    def run(self, *options: str, **env: str) -> Ended:
         """Run the batch; never a traceback, whatever happens to it."""
-        ended = warm.call("run", "night.yaml", "--base-url", self.api.url, *_QUICK, *options, **env)
+        ended = self.desk.call("run", "night.yaml", "--base-url", self.api.url, *_QUICK, *options, env=env)
         assert "Traceback" not in ended.said, ended.said
         return ended
 
-    def to_the_end(self, warm: Warm) -> Ended:
+    def to_the_end(self) -> Ended:
         """Resume until nothing is left to do; with the user's word where a clip is in doubt."""
-        ended = self.run(warm)
+        ended = self.run()
         if ended.code == 5:
-            ended = self.run(warm, "--resubmit-unconfirmed", "--history-settle", "0")
+            ended = self.run("--resubmit-unconfirmed", "--history-settle", "0")
         return ended
 
     # --- what must hold ---------------------------------------------------------------------------------------

@@ -1,105 +1,212 @@
-"""A warmed `batchgen`: imported once, forked for every run, so that hundreds of real runs and kills fit a test.
+"""`batchgen` as a process of its own without the half second of imports: one server has imported it, and forks.
 
-Each run is a process of its own with real files and real signals; only the half second of imports is saved. Run as a
-program, this file is the server that forks; `Warm` is its client.
+A forked run is real: its own process, files, signals, environment and folder, and it ends as Python ends. What it does
+not show is the start of an interpreter: import order, `-W`, `PYTHON*` variables. As a program, this file is the server.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import functools
+import gc
 import importlib
 import json
 import os
+import selectors
+import signal
+import socket
+import struct
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from command import Ended
-
-_MODULES = (
-    "batchgen.runner.session", "batchgen.cli.commands.run", "batchgen.cli.monitor", "batchgen.manifest.loader",
-    "batchgen.views.events_file", "batchgen.views.status", "batchgen.views.plan", "batchgen.views.facts",
-    "batchgen.api", "dotenv", "platformdirs", "batchgen.cli.frame", "batchgen.cli.commands.reconcile",
-    "batchgen.manifest.templates", "encodings.utf_8_sig", "zoneinfo",
-)  # fmt: skip
+_NUMBER = struct.Struct("i")  #: a process id, an exit code
 
 
-class Warm:
-    """Runs `batchgen ARGS` in a folder; enter it to start the server."""
+class Forked:
+    """A running `batchgen ARGS`, used as a `subprocess.Popen` with two pipes is."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
-        self._folder = folder
-        self._env = dict(env)
+    def __init__(self, args: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+        self.args = ["batchgen", *args]
+        self.returncode: int | None = None
+        self._keeper, theirs = socket.socketpair()
+        (out, their_out), (err, their_err) = os.pipe(), os.pipe()
+        self.stdout, self.stderr = os.fdopen(out, "rb"), os.fdopen(err, "rb")
+        with theirs:
+            socket.send_fds(_server(), [b"."], [theirs.fileno(), their_out, their_err])
+        os.close(their_out)
+        os.close(their_err)
+        self._keeper.sendall(json.dumps({"args": self.args, "folder": str(folder), "env": dict(env)}).encode())
+        self._keeper.shutdown(socket.SHUT_WR)
+        self.pid = self._number()
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-W", "error", __file__]
-        pythonpath = os.pathsep.join([str(Path(__file__).parent), self._env.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-        self._server = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=self._folder,
-            env={**self._env, "PYTHONPATH": pythonpath},
-        )  # fmt: skip
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._server as server:
-            assert server.stdin is not None
-            server.stdin.close()
+        self.stdout.close()
+        self.stderr.close()
+        self.wait()
 
-    def call(self, *args: str, **env: str) -> Ended:
-        """Run it to its end; a signal's number comes back negative, as from `subprocess`."""
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        self._server.stdin.write(json.dumps({"args": args, "env": env}) + "\n")
-        self._server.stdin.flush()
-        told: dict[str, Any] = json.loads(self._server.stdout.readline())
-        return Ended(told["code"], told["stdout"].encode(), told["stderr"].encode())
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; raise `subprocess.TimeoutExpired` after so many seconds."""
+        if self.returncode is None:
+            self._keeper.settimeout(timeout)
+            try:
+                self.returncode = self._number()
+            except (TimeoutError, BlockingIOError):
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0) from None
+            self._keeper.close()
+        return self.returncode
+
+    def communicate(self, timeout: float) -> tuple[bytes, bytes]:
+        """Read both outputs to their end, and wait for the process."""
+        until = time.monotonic() + timeout
+        outputs = {self.stdout.fileno(): b"", self.stderr.fileno(): b""}
+        with selectors.DefaultSelector() as open_ones:
+            for fd in outputs:
+                open_ones.register(fd, selectors.EVENT_READ)
+            while open_ones.get_map():
+                ready = open_ones.select(max(0.0, until - time.monotonic()))
+                if not ready:
+                    raise subprocess.TimeoutExpired(self.args, timeout)
+                for key, _ in ready:
+                    piece = os.read(key.fd, 2**16)
+                    outputs[key.fd] += piece
+                    if not piece:
+                        open_ones.unregister(key.fd)
+        self.wait(max(0.1, until - time.monotonic()))
+        stdout, stderr = outputs.values()
+        return stdout, stderr
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal, unless it has ended."""
+        try:
+            self.wait(0)
+        except subprocess.TimeoutExpired:
+            os.kill(self.pid, signum)
+
+    def kill(self) -> None:
+        """Kill -9."""
+        self.send_signal(signal.SIGKILL)
+
+    def _number(self) -> int:
+        received = self._keeper.recv(_NUMBER.size)
+        assert received, "the server of forked runs has died"
+        number: int = _NUMBER.unpack(received)[0]
+        return number
 
 
-def _serve() -> None:
-    for module in _MODULES:
-        importlib.import_module(module)
-    for line in sys.stdin:
-        asked = json.loads(line)
-        outputs = [os.memfd_create("out"), os.memfd_create("err")]
-        child = os.fork()
+@functools.cache
+def _server() -> socket.socket:
+    """Start this process's server at the first run; it ends when its socket is closed."""
+    ours, theirs = socket.socketpair()
+    bare = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    with theirs:
+        server = subprocess.Popen(
+            [sys.executable, "-W", "error", __file__, str(theirs.fileno())],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
+            env={**bare, "LANG": "C.UTF-8"},
+        )  # fmt: skip
+
+    @atexit.register
+    def _stop() -> None:
+        ours.close()
+        server.wait()
+
+    return ours
+
+
+# --- the server -----------------------------------------------------------------------------------------------------
+
+
+def _serve(control: socket.socket) -> dict[str, Any] | None:
+    """Fork for every request; return in the forked run, with the request, and at the end, with None."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the tests is for pytest
+    while True:
+        _, fds, _, _ = socket.recv_fds(control, 1, 3)
+        _reap()
+        if not fds:
+            return None
+        if os.fork() == 0:
+            control.close()
+            return _keep(socket.socket(fileno=fds[0]), fds[1:])
+        for fd in fds:
+            os.close(fd)
+
+
+def _reap() -> None:
+    """Bury the keepers that have ended, so that their CPU time counts as the server's."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _keep(client: socket.socket, outputs: list[int]) -> dict[str, Any]:
+    """Fork the run and report its process id and, when it has ended, its exit code; return in the run only."""
+    with client.makefile("rb") as request:
+        asked: dict[str, Any] = json.load(request)
+    child = os.fork()
+    for number, fd in enumerate(outputs, 1):
         if child == 0:
-            _be(asked, outputs)
-        _, status = os.waitpid(child, 0)
-        texts = [_whole(output) for output in outputs]
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status), "stdout": texts[0], "stderr": texts[1]}))
-        sys.stdout.flush()
+            os.dup2(fd, number)
+        os.close(fd)
+    if child == 0:
+        client.close()
+        return asked
+    client.sendall(_NUMBER.pack(child))
+    _, status = os.waitpid(child, 0)
+    client.sendall(_NUMBER.pack(os.waitstatus_to_exitcode(status)))
+    os._exit(0)
 
 
-def _be(asked: dict[str, Any], outputs: list[int]) -> None:
-    """Become a run of its own: what the environment asks for is read again, as at the import of a new process."""
-    from batchgen import cli, failpoints
+def _become(asked: dict[str, Any]) -> None:
+    """Take over folder, environment and signals, as a process that has just started has them."""
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["env"])
+    time.tzset()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for signum in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_DFL)
+    sys.argv = asked["args"]
+    sys.path[0] = asked["folder"]
+    importlib.reload(importlib.import_module("batchgen.failpoints"))  # which reads its variable at the import
 
-    code = 1
-    try:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        for fd, output in enumerate(outputs, 1):
-            os.dup2(output, fd)
-        os.environ.update(asked["env"])
-        sys.argv = ["batchgen", *asked["args"]]
-        importlib.reload(failpoints)
+
+def _import_all() -> None:
+    from batchgen.cli.overview import COMMANDS
+
+    late = ("dotenv", "encodings.utf_8_sig", "jinja2.sandbox", "platformdirs", "zoneinfo")
+    for module in (*(f"batchgen.cli.commands.{name}" for name in COMMANDS), *_LATE, *late):
+        importlib.import_module(module)
+    gc.freeze()
+
+
+#: What commands import only when they need it.
+_LATE = tuple(f"batchgen.{name}" for name in (
+    "api", "cli.frame", "cli.monitor", "manifest.loader", "manifest.templates", "runner.session", "views.events_file",
+    "views.facts", "views.plan", "views.status",
+))  # fmt: skip
+
+
+def _main() -> None:
+    from batchgen import cli
+
+    _import_all()
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        asked = _serve(control)
+    if asked is not None:
+        _become(asked)
         cli.main()
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def _whole(output: int) -> str:
-    with os.fdopen(output, "rb") as file:
-        file.seek(0)
-        return file.read().decode("utf-8", "replace")
 
 
 if __name__ == "__main__":
-    _serve()
+    _main()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from crash_steps import Steps, in_service
-from forked_cli import Warm
 
 pytestmark = pytest.mark.real_time
 
@@ -21,18 +20,17 @@ def steps(ram: Path) -> Iterator[Steps]:
 def test_a_run_may_be_killed_at_every_single_step(steps: Steps, ram: Path, each: int) -> None:
     """Commits, POSTs, renames, decisions: there is no step at which a kill costs a clip or a second payment."""
     log, killed = ram / "steps.log", 0
-    with Warm(steps.desk.folder, steps.desk.env) as warm:
-        while True:
-            steps.afresh()
-            step = killed * each + 1
-            ended = steps.run(warm, BATCHGEN_FAILPOINT=f"kill@{step}", BATCHGEN_FAILPOINT_LOG=str(log))
-            if ended.code != -9:
-                break
-            killed += 1
-            steps.files_whole()
-            steps.nothing_unknown(killed=True)
-            steps.intents_before_posts()
-            steps.all_well(steps.to_the_end(warm))
+    while True:
+        steps.afresh()
+        step = killed * each + 1
+        ended = steps.run(BATCHGEN_FAILPOINT=f"kill@{step}", BATCHGEN_FAILPOINT_LOG=str(log))
+        if ended.code != -9:
+            break
+        killed += 1
+        steps.files_whole()
+        steps.nothing_unknown(killed=True)
+        steps.intents_before_posts()
+        steps.all_well(steps.to_the_end())
     steps.all_well(ended)
     struck = {line.split()[1] for line in log.read_text().splitlines()}
     assert killed >= 50 // each, f"only {killed} steps"

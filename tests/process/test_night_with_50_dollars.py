@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import urllib.request
 from collections import Counter
@@ -39,7 +40,7 @@ def account(desk: Desk, usd: int, port: str = "0") -> Iterator[str]:
         try:
             yield json.loads(process.stdout.readline())["url"]
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGTERM)
             process.wait(10)
 
 

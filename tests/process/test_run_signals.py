@@ -8,13 +8,13 @@ import subprocess
 
 import pytest
 from bad_replies import Gate
-from command import Desk
+from command import Desk, Process
 from fake_api import FakeApi
 
 pytestmark = pytest.mark.real_time
 
 
-def started(api: FakeApi, desk: Desk, *options: str, kind: str = "submit") -> tuple[subprocess.Popen[bytes], Gate]:
+def started(api: FakeApi, desk: Desk, *options: str, kind: str = "submit") -> tuple[Process, Gate]:
     """Start a run of three, and wait until the service holds an answer of each."""
     gate = api.scripts[kind] = Gate()
     process = desk.start(*desk.paid("--yes", "--json", *options))
