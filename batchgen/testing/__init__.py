@@ -4,6 +4,8 @@
 and its books say what was paid. `VirtualTimeLoop` jumps to the next timer when nothing else can run, so that a night
 takes seconds, and takes the same course each time. The program itself never imports this package.
 
+Reading order: `virtual_time`, `jobs` (scripts and books of the service), `provider`, `downloads`.
+
 A night in which the answer to the first submission is lost, and the request history settles the doubt:
 
     import asyncio
