@@ -110,7 +110,8 @@ class Desk:
     ) -> Process:
         """Start `batchgen ARGS`; `env` adds variables (None takes one away), `wrap` is a command put before.
 
-        A Python of its own starts only for `fresh`, or where a wrapper or streams are given; else a warm one is forked.
+        A warm Python is forked. One of its own starts where a wrapper or streams are given, and for `fresh`: tests of
+        the start itself, or of a variable that is read at the import.
         """
         changed = {name: value for name, value in {**self.env, **(env or {})}.items() if value is not None}
         if not (fresh or wrap or streams):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 from command import Desk
@@ -17,14 +16,17 @@ pytestmark = [
 CALLS = "fsync,fdatasync,rename,renameat,renameat2,pwrite64,sendto,sendmsg,write,writev"
 
 
-@pytest.fixture
-def trace(desk: Desk, api: FakeApi, tmp_path: Path) -> list[str]:
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """All calls of a run of one clip that touch disk or network, in the order in which they ended."""
-    desk.manifest("a cat")
-    log = tmp_path / "trace"
+    folder = tmp_path_factory.mktemp("traced")
+    log = folder / "trace"
     strace = ["strace", "-f", "-y", "-s", "64", "-e", f"trace={CALLS}", "-o", str(log)]
-    desk.end(desk.start(*desk.paid("--yes", "--json"), wrap=strace)).expect(0, done=1)
-    assert api.posts == 1
+    with FakeApi() as api:
+        desk = Desk(folder, api.url)
+        desk.manifest("a cat")
+        desk.call(*desk.paid("--yes", "--json"), wrap=strace).expect(0, done=1)
+        assert api.posts == 1
     return [line for line in log.read_text(errors="replace").splitlines() if "<unfinished" not in line]
 
 

@@ -25,7 +25,7 @@ def test_a_nonsense_wish_is_told_without_a_traceback(tmp_path: Path) -> None:
     """Exit 2, in words."""
     desk = Desk(tmp_path, "http://127.0.0.1:9")
     desk.manifest("a cat")
-    ended = desk.call(*desk.paid("--yes"), env={"BATCHGEN_FAILPOINT": "kill"}).expect(2)
+    ended = desk.call(*desk.paid("--yes"), env={"BATCHGEN_FAILPOINT": "kill"}, fresh=True).expect(2)
     assert "want count, kill@N" in ended.said
 
 
