@@ -10,7 +10,6 @@ import rich_click as click
 
 from batchgen.clip import Wanted
 from batchgen.errors import BatchgenError, ManifestError
-from batchgen.failpoints import LOG, VARIABLE
 from batchgen.selection import unmatched
 
 _PREFIX = "BATCHGEN_"
@@ -45,6 +44,8 @@ def unmatched_text(only: str | None, wanted: Iterable[Wanted]) -> list[str]:
 
 def warn_of_unknown_variables(commands: Mapping[str, click.Command], environ: Mapping[str, str] = os.environ) -> None:
     """Warn of every BATCHGEN_ variable that no option reads: a misspelt one would be ignored in silence."""
+    from batchgen.failpoints import LOG, VARIABLE  # obeyed, and refused if it is misspelt, at the import
+
     known = {VARIABLE, LOG, *_variables(commands)}
     for name in sorted(environ):
         if name.startswith(_PREFIX) and name not in known:

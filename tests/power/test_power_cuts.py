@@ -123,7 +123,7 @@ def test_the_model_agrees_with_the_real_disk_when_the_power_stays(
 
 #: name → (what is cut, the syncs that are taken out as text → file, and what must show)
 CONTROLS = {
-    "synchronous=NORMAL": ("load", {'synchronous=FULL" if': "ledger/sql.py"}, "lost"),
+    "synchronous=NORMAL": ("load", {'synchronous=FULL" if': "ledger/schema.py"}, "lost"),
     "no sync of the file before its rename": (
         "run",
         {
@@ -137,8 +137,8 @@ CONTROLS = {
         {"            self._folders.sync(self.target.parent)\n": "download/part.py"},
         "lost",
     ),
-    "no sync of a new folder's name": ("load", {"        sync(each.parent)\n": "folders.py"}, "lost"),
-    "no sync of the spill file's name": ("load", {"        folders.sync(path.parent)\n": "ledger/spill.py"}, "lost"),
+    "no sync of a new folder's name": ("load", {"        sync(each.parent)\n": "files/durable.py"}, "lost"),
+    "no sync of the spill file's name": ("load", {"        durable.sync(path.parent)\n": "ledger/spill.py"}, "lost"),
     "no sync of the spill file": ("load", {"self._end)\n        os.fsync(self._file)\n": "ledger/spill.py"}, "lost"),
 }
 #: The one control of the fast tier.
@@ -169,7 +169,7 @@ def test_a_run_without_one_of_its_syncs_fails_the_proof(name: str, root: Path, t
 @pytest.mark.parametrize("level", ["EXTRA", pytest.param("FULL", marks=pytest.mark.slow)])
 def test_where_there_is_no_wal_only_a_synced_deletion_of_the_journal_commits(level: str, tmp_path: Path) -> None:
     """On a synchronised folder or a network drive; with FULL, a journal that comes back takes a commit back."""
-    changes = [("ledger/sql.py", '"PRAGMA synchronous=EXTRA"', f'"PRAGMA synchronous={level}"')]
+    changes = [("ledger/schema.py", '"PRAGMA synchronous=EXTRA"', f'"PRAGMA synchronous={level}"')]
     tree = changed_tree(tmp_path / "tree", changes)
     traced = traced_load(tmp_path / "Dropbox", tree=tree)
     result = cut(traced, tmp_path / "Dropbox", FEW, SEED)

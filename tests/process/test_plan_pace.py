@@ -71,5 +71,5 @@ def test_an_address_that_is_none_is_for_the_run_to_refuse(desk: Desk) -> None:
 def test_the_question_before_paying_reckons_with_it_too(refused: Desk) -> None:
     """Who says yes should know when it will be done."""
     asked = ("run", "night.yaml", "--base-url", refused.url, "--expect-latency", "0.1")
-    assert "in about 12 s" in refused.call(*asked).expect(2).said
-    assert "in about 6 s" in refused.call(*asked, "--rpm", "1200").expect(2).said
+    assert "about 12 s" in refused.call(*asked).expect(2).said
+    assert "about 6 s" in refused.call(*asked, "--rpm", "1200").expect(2).said

@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.real_time
 
-_RUN = [sys.executable, "-c", "from batchgen.cli.sandbox import sandbox; sandbox()"]
+_RUN = [sys.executable, "-c", "from batchgen.cli.commands.sandbox import sandbox; sandbox()"]
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:

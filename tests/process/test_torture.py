@@ -56,7 +56,7 @@ MUTANTS = {
         "runner/submit.py", "        return AnswerLost(str(error))", "        return SubmitDeferred(str(error))",
         "never pays twice"),
     "keep half files": (
-        "download/part.py", "= media.walk(whole)\n", "= media.Structure(len(whole), None, None)\n",
+        "download/part.py", "= mp4.walk(whole)\n", "= mp4.Structure(len(whole), None, None)\n",
         "a file with its final name is whole"),
 }  # fmt: skip
 

@@ -65,8 +65,8 @@ def help(ctx: click.Context, topic: str | None) -> None:  # noqa: A001 - the com
         cli = ctx.find_root().command
         cli.main([topic, "--help"], prog_name="batchgen", standalone_mode=False)
     else:
-        tip = did_you_mean(topic, _names(ctx)) or "`batchgen help` lists the topics"
-        raise UsageError(f"there is no help topic {topic}", tip=tip)
+        tips = [did_you_mean(topic, _names(ctx)), "`batchgen help` lists the topics"]
+        raise UsageError(f"there is no help topic {topic}", tip=" ".join(tip for tip in tips if tip))
 
 
 def contents(width: int) -> str:
