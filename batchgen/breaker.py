@@ -1,4 +1,6 @@
-"""Circuit breaker: after a failure nobody asks for a while, then one goes to see, further and further apart. Pure.
+"""Circuit breakers, and how long each kind of trouble waits between tries: account, service, history, files. Pure.
+
+After a failure nobody asks for a while; then one probe goes, further and further apart.
 
     closed ──a failure──▶ open ──its time is over──▶ half-open: one probe at a time ──success──▶ closed
                            ▲                               │

@@ -1,4 +1,4 @@
-"""What is wanted and how it stands: clips, their requests and their states, as frozen values. Pure: no I/O, no clock.
+"""The states of a clip, clips and their requests as frozen values, and the order of submission. Pure: no clock.
 
 What can happen to a clip is in `events`; what an event makes of it is in `states`, and nothing else sets a state.
 Money is counted in whole micro-dollars (1e-6 USD, `int`), times in seconds since the epoch (UTC, `float`).

@@ -1,4 +1,4 @@
-"""A clip's life: the one table of what may happen to it, and `advance`, the one place where a state is set.
+"""Which event leads from which state to which, in one table; `advance` is the one place where a state is set.
 
 An event is the only news, and the same events feed the ledger, the progress display, the log and the report.
 Pure: no I/O, no clock.

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from enum import StrEnum
 
+from batchgen.billing.budget import day_of
 from batchgen.clip import Clip, Request
 
 
@@ -145,4 +146,4 @@ def _name(clip: Clip, by: By, at: float, tz: tzinfo | None) -> str:
             return wanted.model
         case By.TAKE:
             return str(wanted.take)
-    return datetime.fromtimestamp(at, tz or UTC).astimezone(tz).date().isoformat()
+    return day_of(at, tz)

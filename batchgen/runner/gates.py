@@ -1,4 +1,4 @@
-"""The gates that a submission passes, in this order, and what opens each of them again.
+"""The gates of a submission, in order: shutdown, budget, age of what is in flight; and what opens each again.
 
 A gate says why it is closed for a candidate at a time, at once and without an await; and it waits for a change. Where
 no change can come in this run, waiting stops the run.

@@ -1,6 +1,7 @@
-"""The gates that learn from what becomes of submissions: trouble with the account, and trouble of the service.
+"""Gates that close when submissions are refused: trouble with the account, and trouble of the service.
 
-Each holds a circuit breaker, and says itself what it must not be asked for: what ends the trouble, and whose it is.
+Each holds a circuit breaker (how long it waits between tries: `breaker`), and decides itself what no breaker can know:
+what ends the trouble, and whether the service or the clip is to blame.
 """
 
 from __future__ import annotations

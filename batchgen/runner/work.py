@@ -1,4 +1,4 @@
-"""Who hands out the clips of a run. The embedded way is a list in run order; several machines use a queue engine.
+"""Hands out the clips of a run, as they were offered (their order: `clip.submission_order`).
 
 What is handed out is a hint: `Ledger.claim` decides whether there is anything to carry.
 """

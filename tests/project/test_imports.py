@@ -17,7 +17,7 @@ KNOWS: dict[str, frozenset[str]] = {
     for part, known in {
         "billing": "",
         "billing.audit": "billing.bill clip providers.base",
-        "billing.bill": "clip",
+        "billing.bill": "billing.budget clip",
         "billing.budget": "clip",
         "billing.prices": "clip events money providers.models",
         "breaker": "retry",
