@@ -187,7 +187,7 @@ class Downloader:
                 broken += 1
                 if broken >= (self._tries if error.foreign else ROUNDS):
                     await _thread(part.discard)
-                    raise BrokenFile(f"{name} is no whole video: {error}") from error
+                    raise BrokenFile(f"{name} is not a complete video: {error}") from error
                 wait = retry.delay(broken, dice=random.random(), base=self._backoff_s)
             except _Trouble as error:
                 failures = 1 if part.size >= best + STEP else failures + 1
@@ -307,11 +307,11 @@ def _settle(answer: aiohttp.ClientResponse, part: Part) -> None:
         other = _validator(answer) not in {None, part.validator}
         if other or start != part.size or (part.total is not None and total not in {None, part.total}):
             part.begin(None, None)
-            raise _Trouble("the rest that was sent does not fit")
+            raise _Trouble("the rest that was sent does not match")
         part.total = total if total is not None else part.total
         return
     if answer.status == 206:
-        raise _Trouble("a part was sent where the whole was asked for")
+        raise _Trouble("a part was sent instead of the whole file")
     # A body that is encoded against our wish is counted and validated in its encoded form: of no use here.
     encoded = answer.headers.get("Content-Encoding", "identity").lower() != "identity"
     part.begin(None if encoded else _validator(answer), None if encoded else answer.content_length)
@@ -362,7 +362,7 @@ def _next_hop(link: URL, answer: aiohttp.ClientResponse) -> URL:
 
 def _words(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
-        return "no answer, or no byte, for too long"
+        return "no answer, or no data, for too long"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
         return "cut short"
     return str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__

@@ -303,7 +303,7 @@ def _plain(path: Path, error: OSError) -> Exception:
             "paid for is fetched by the next run. Make room, then run again"
         )
     if error.errno in _UNUSABLE:
-        return DiskFullError(f"can't write {path}: {words}. Nothing is lost: mend it, then run again")
+        return DiskFullError(f"can't write {path}: {words}. Nothing is lost: fix it, then run again")
     return TransferFailed(f"can't write {path}: {words}")
 
 

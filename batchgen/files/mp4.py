@@ -40,7 +40,7 @@ class BrokenVideo(ValueError):  # noqa: N818 (the file's state, told to people a
     """The bytes are no whole MP4; the message says why in plain words.
 
     Args:
-        reason: in words that follow "is no whole video: ".
+        reason: in words that follow "is not a complete video: ".
         foreign: it is something else altogether (an error page, an empty file), and no damaged MP4.
     """
 
@@ -140,7 +140,7 @@ def inspect(path: Path, bytes: int | None = None, sha256: str | None = None) -> 
     except FileNotFoundError:
         return "missing"
     except BrokenVideo as error:
-        return f"no whole video: {error}"
+        return f"not a complete video: {error}"
     except OSError as error:
         return f"can't be read: {error.strerror or type(error).__name__}"
     return ""
@@ -169,7 +169,7 @@ def deep_check(path: Path) -> str:
             frames = sum(1 for _ in container.decode(video=0))
     except (av.FFmpegError, OSError) as error:
         return f"does not decode: {error}"
-    return "" if frames else "holds no frame"
+    return "" if frames else "has no frames"
 
 
 def sniff(head: bytes) -> str:
@@ -194,7 +194,7 @@ def _top_level(file: BinaryIO, total: int) -> Iterator[_Box]:
         head = file.read(16)
         if position == 0 and head[4:8] != b"ftyp":
             file.seek(0)
-            raise BrokenVideo(f"{sniff(file.read(256)) or 'unknown data'} in place of an MP4", foreign=True)
+            raise BrokenVideo(f"{sniff(file.read(256)) or 'unknown data'} instead of an MP4", foreign=True)
         box = _box(head, position, total)
         yield box
         position = box.end

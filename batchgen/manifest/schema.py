@@ -76,7 +76,7 @@ def _notify(value: str) -> str:
     # The text may hold a token, so it is not shown.
     match = re.fullmatch(r"([a-z][a-z0-9+.-]*)://\S+", value, re.IGNORECASE)
     if match is None:
-        raise fault("this is not an address to notify", "write https://… or a scheme://… that Apprise knows")
+        raise fault("this is not a notification address", "write https://… or a scheme://… that Apprise knows")
     if match[1].lower() == "http" and not is_loopback(_host(value)):
         raise fault("a notification over http can be read by others", "write https://")
     return value

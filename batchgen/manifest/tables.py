@@ -106,7 +106,7 @@ def _table(file: str, text: str, tabs: bool, known: frozenset[str], faults: Faul
                 continue
             if len(cells) > len(header) and any(cells[len(header) :]):
                 what = f"the row has {len(cells)} cells, and the header {len(header)}"
-                faults.error(place, what, f"put “quotes” round a text that holds {delimiter!r}")
+                faults.error(place, what, f"put “quotes” around a text that holds {delimiter!r}")
                 continue
             yield Row({n: c for n, c in zip(header, cells, strict=False) if n and c.strip()}, place)
     except csv.Error as error:

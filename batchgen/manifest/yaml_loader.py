@@ -202,7 +202,7 @@ class _Builder:
                 "quote the text, or write it after `prompt: >-` on a line of its own",
             )
         elif not node.tag.startswith(_TAG):
-            self._error(node, f"the tag {node.tag} means nothing here", "quote the text")
+            self._error(node, f"the tag {node.tag} is not supported", "quote the text")
         return True
 
     def _pairs(self, node: yaml.MappingNode, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

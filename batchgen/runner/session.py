@@ -196,7 +196,7 @@ class Session:
             return
         if submits:
             message = f"another run uses this API key on this machine: {'; '.join(self.pace.others)}. Wait for it, or"
-            raise UsageError(f"{message} share the account's rate: say --rpm N here, and mind that the two add up")
+            raise UsageError(f"{message} share the account's rate: pass --rpm N here; the calls of both runs add up")
         self.pace.step_back()
 
     # --- inside -----------------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ class Session:
         if self._left():
             word = "only" if self.settings.only else "plan" if self.settings.planned is not None else ""
             counted = "1 clip was" if self._left() == 1 else f"{self._left():,} clips were"
-            return f"{word}: {counted} left out, as asked" if word else "not all was collected"
+            return f"{word}: {counted} left out, as --{word} says" if word else "not every clip was collected"
         return None
 
     def _left(self) -> int:

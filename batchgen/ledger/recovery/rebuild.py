@@ -59,14 +59,14 @@ def fault_of(folder: Path) -> str:
         LedgerError: it is a newer batchgen's, which is no damage.
     """
     if not integrity.exists(folder):
-        raise UsageError(f"{folder} has no ledger, and nothing that is left of one")
+        raise UsageError(f"{folder} has no ledger, and nothing to rebuild one from")
     if _version(folder / FILE) > schema.SCHEMA:
         integrity.check(folder)
     try:
         integrity.check(folder, deep=True)
     except LedgerError as error:
         return str(error).removesuffix(schema.REMEDY).rstrip(". ")
-    raise UsageError(f"{folder / FILE} is sound: there is nothing to recover")
+    raise UsageError(f"{folder / FILE} is intact: there is nothing to recover")
 
 
 def recover(folder: Path, wanted: Iterable[Wanted]) -> Recovered:

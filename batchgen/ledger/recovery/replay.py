@@ -148,7 +148,7 @@ def _settle(rebuilt: Rebuilt, clip: Clip) -> None:
         _step(rebuilt, clip, SubmitStarted(at), at, None)
     clip = rebuilt.clips[clip.key]
     if clip.state is State.SUBMITTING:
-        _step(rebuilt, clip, AnswerLost("its submission was on the way when the ledger was damaged"), at, None)
+        _step(rebuilt, clip, AnswerLost("the ledger was damaged during its submission"), at, None)
 
 
 def _clip(rebuilt: Rebuilt, known: Mapping[str, Wanted], key: str) -> Clip:
