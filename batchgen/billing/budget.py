@@ -75,7 +75,7 @@ def _entry(request: Request, day: str) -> Entry:
     return Entry(day, request.reserved, request.cost, not request.free)
 
 
-class Change(NamedTuple):
+class BudgetChange(NamedTuple):
     """What a request's change of entry adds to the sums (micro-dollars, or numbers of requests)."""
 
     price_class: str
@@ -88,7 +88,7 @@ class Change(NamedTuple):
     charge: int | None  #: what it cost, as far as is known
 
     @property
-    def reversed(self) -> Change:
+    def reversed(self) -> BudgetChange:
         """Give the change that takes this one back; a charge that was seen stays seen."""
         return self._replace(
             spent=-self.spent,
@@ -100,14 +100,14 @@ class Change(NamedTuple):
         )
 
 
-def changes_of(price_class: str, before: Entry, after: Entry) -> tuple[Change, ...]:
+def changes_of(price_class: str, before: Entry, after: Entry) -> tuple[BudgetChange, ...]:
     """Give the changes of the sums when a request's entry changes: none, one, or one for each of two days."""
     if before == after:
         return ()
     if before.day != after.day and NO_ENTRY not in (before, after):
         return (*changes_of(price_class, before, NO_ENTRY), *changes_of(price_class, NO_ENTRY, after))
     was_open, is_open = before.open, after.open
-    change = Change(
+    change = BudgetChange(
         price_class,
         after.day or before.day,
         (after.cost or 0) - (before.cost or 0),
@@ -248,7 +248,7 @@ class Budget(Sums):
         for change in changes_of(price_class, before, after):
             self.book(change)
 
-    def book(self, change: Change) -> None:
+    def book(self, change: BudgetChange) -> None:
         """Book a change of the sums."""
         price_class, day, spent, clips, reserved, opened, unpriced, charge = change
         for sums in (self, self.days.setdefault(day, Sums())):

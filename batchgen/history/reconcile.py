@@ -16,7 +16,7 @@ from functools import partial
 from batchgen.clip import Clip
 from batchgen.errors import CallError
 from batchgen.history.matching import CLOCK_SKEW_S, LATEST_S, Matching, could_be, left_at, match
-from batchgen.history.report import Candidate, HistoryCheck, Rival
+from batchgen.history.report import HistoryCheck, PossibleRequest, Rival
 from batchgen.providers.base import Completed, HistoryPage, HistoryRow, Provider, Refused
 from batchgen.providers.paced import whole_history
 from batchgen.ratelimit.base import insist
@@ -204,7 +204,7 @@ class Reconciler:
             rows=len(page.rows),
             whole=window.trusted,
             counts_at=left_at(clip) + self._settle_s,
-            candidates=tuple(Candidate(row.request_id, status(row), row.at, _cost(row)) for row in rows),
+            candidates=tuple(PossibleRequest(row.request_id, status(row), row.at, _cost(row)) for row in rows),
             rivals=tuple(Rival(other.wanted.name, left_at(other)) for other in rivals),
         )
 

@@ -14,7 +14,7 @@ LOOKS = "look"
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class PossibleRequest:
     """A request of the history that may be the one in doubt."""
 
     request_id: str
@@ -44,7 +44,7 @@ class HistoryCheck:
     rows: int = 0
     whole: bool = False
     counts_at: float | None = None  #: from when an absence in the history counts
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[PossibleRequest, ...] = ()
     rivals: tuple[Rival, ...] = ()
 
     def text(self) -> str:
@@ -56,7 +56,7 @@ def read(text: str) -> HistoryCheck | None:
     """Read what `HistoryCheck.text` wrote; None for anything else: it is a help to people, no promise hangs on it."""
     try:
         told: dict[str, Any] = json.loads(text)
-        candidates = tuple(Candidate(**one) for one in told.pop("candidates"))
+        candidates = tuple(PossibleRequest(**one) for one in told.pop("candidates"))
         rivals = tuple(Rival(**one) for one in told.pop("rivals"))
         return HistoryCheck(**told, candidates=candidates, rivals=rivals)
     except (ValueError, TypeError, KeyError, AttributeError):

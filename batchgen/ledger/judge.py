@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from batchgen.billing.budget import NO_CAPS, Budget, Cap, Caps, Change, SetAside, changes_of, day_of, entries_of
+from batchgen.billing.budget import NO_CAPS, Budget, BudgetChange, Cap, Caps, SetAside, changes_of, day_of, entries_of
 from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
 from batchgen.events import Event, SubmitStarted
@@ -36,7 +36,7 @@ class Move(NamedTuple):
     event: Event
     at: float  #: epoch seconds
     price_class: str
-    changes: tuple[Change, ...]  #: what it changes in the sums
+    changes: tuple[BudgetChange, ...]  #: what it changes in the sums
     set_aside: SetAside | None  #: for the clips that come before it; None: no cap applies
 
     @property
@@ -53,7 +53,7 @@ class Move(NamedTuple):
 def move_of(before: Clip, after: Clip, event: Event, at: float, set_aside: SetAside | None = None) -> Move:
     """Make the move of a clip that an event has advanced."""
     price_class = after.wanted.price_class
-    changes: tuple[Change, ...] = ()
+    changes: tuple[BudgetChange, ...] = ()
     if before.request is not after.request:
         changes = changes_of(price_class, *entries_of(before.request, after.request))
     return Move(before, after, event, at, price_class, changes, set_aside)

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from batchgen import failpoints
-from batchgen.billing.budget import NOTHING_SET_ASIDE, Caps, Change, SetAside
+from batchgen.billing.budget import NOTHING_SET_ASIDE, BudgetChange, Caps, SetAside
 from batchgen.clip import Clip, State, Wanted, free_name
 from batchgen.errors import LedgerError, LedgerWriteError
 from batchgen.events import AnswerLost, Event, Submitted
@@ -297,7 +297,7 @@ class SqliteLedger(Reader):
         if not move.reserves:
             self._book(move.changes)
 
-    def _book(self, changes: Iterable[Change]) -> None:
+    def _book(self, changes: Iterable[BudgetChange]) -> None:
         for change in changes:
             self.money.book(change)
 

@@ -195,8 +195,10 @@ class Session:
         if not self.pace.others or self.settings.rpm_given:
             return
         if submits:
-            message = f"another run uses this API key on this machine: {'; '.join(self.pace.others)}. Wait for it, or"
-            raise UsageError(f"{message} share the account's rate: pass --rpm N here; the calls of both runs add up")
+            raise UsageError(
+                f"another run uses this API key on this machine: {'; '.join(self.pace.others)}",
+                tip="wait for it, or pass --rpm N, so that both rates together stay within the account's limit",
+            )
         self.pace.step_back()
 
     # --- inside -----------------------------------------------------------------------------------------------

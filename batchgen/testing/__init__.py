@@ -33,7 +33,19 @@ A night in which the answer to the first submission is lost, and the request his
 """
 
 from batchgen.testing.downloads import FakeDownloads, Hook, content_of, ok
-from batchgen.testing.jobs import COST, MODEL, TROUBLE, Job, always, done, first, identity, outcome_of, trouble, wanted
+from batchgen.testing.jobs import (
+    COST,
+    MODEL,
+    TROUBLE,
+    FakeJob,
+    always,
+    done,
+    first,
+    identity,
+    outcome_of,
+    trouble,
+    wanted,
+)
 from batchgen.testing.provider import FakeProvider
 from batchgen.testing.virtual_time import EPOCH, THREAD_S, DeadlockError, VirtualTimeLoop, wall
 
@@ -45,9 +57,9 @@ __all__ = [
     "TROUBLE",
     "DeadlockError",
     "FakeDownloads",
+    "FakeJob",
     "FakeProvider",
     "Hook",
-    "Job",
     "VirtualTimeLoop",
     "always",
     "content_of",

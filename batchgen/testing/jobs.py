@@ -60,7 +60,7 @@ def identity(params: Mapping[str, Any]) -> str:
 
 
 @dataclass
-class Job:
+class FakeJob:
     """One accepted submission, in the service's own books."""
 
     request_id: str
@@ -99,7 +99,7 @@ def done(*_: object) -> str:
     return "done"
 
 
-def outcome_of(job: Job, now: float) -> Running | Completed | Refused:
+def outcome_of(job: FakeJob, now: float) -> Running | Completed | Refused:
     """What the service knows of a job at a time."""
     if now < job.ends or job.fate == "stuck":
         queued = now < job.starts

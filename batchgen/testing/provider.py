@@ -29,7 +29,7 @@ from batchgen.providers.base import (
     Source,
 )
 from batchgen.testing.downloads import Hook, content_of, ok
-from batchgen.testing.jobs import COST, MODEL, TROUBLE, Job, done, identity, outcome_of, trouble
+from batchgen.testing.jobs import COST, MODEL, TROUBLE, FakeJob, done, identity, outcome_of, trouble
 from batchgen.testing.virtual_time import wall
 
 
@@ -70,7 +70,7 @@ class FakeProvider:
     says_run_s: float | None = None  #: the run time that it claims, whatever it took
     post: Callable[[Mapping[str, Any]], str] = ok
     fate: Callable[[Mapping[str, Any]], str] = done
-    get: Callable[[Job | None], str] = ok
+    get: Callable[[FakeJob | None], str] = ok
     look: Callable[[], str] = ok  #: the history: "ok", "down", "part", "blind", "never", or trouble
     uploads: Callable[[], str] = ok
     cost: Callable[[Mapping[str, Any]], int | None] = lambda _: COST
@@ -84,7 +84,7 @@ class FakeProvider:
     capabilities: Capabilities = field(default_factory=Capabilities)
 
     def __post_init__(self) -> None:
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, FakeJob] = {}
         self.keys: list[str] = []  #: of the POSTs
         self.posts: list[tuple[float, str]] = []  #: when each POST came, and what for
         self.calls: list[float] = []  #: when each call that counts came
@@ -230,13 +230,13 @@ class FakeProvider:
         held = sum(self.holds * (job.cost or 0) for job in self.jobs.values() if job.ends > wall())
         return self.credits - self._settled() - held >= self.holds * (self.cost(params) or 0)
 
-    def _accept(self, model: str, params: Mapping[str, Any]) -> Job:
+    def _accept(self, model: str, params: Mapping[str, Any]) -> FakeJob:
         slot = min(range(self.slots), key=self._free_at.__getitem__) if self.slots < 100 else 0
         starts = max(wall(), self._free_at[slot]) if self.slots < 100 else wall()
         ends = starts + self.run_s * (1 + self.spread * self.dice.uniform(-1, 1))
         self._free_at[slot] = ends
         request_id = f"r{len(self.jobs) + 1}"
-        job = Job(request_id, model, params, wall(), starts, ends, self.fate(params), self.cost(params))
+        job = FakeJob(request_id, model, params, wall(), starts, ends, self.fate(params), self.cost(params))
         self.jobs[request_id] = job
         return job
 
@@ -259,7 +259,7 @@ class FakeProvider:
             outcome = replace(outcome, url=None)
         return outcome
 
-    def _row(self, job: Job, *, blind: bool) -> HistoryRow:
+    def _row(self, job: FakeJob, *, blind: bool) -> HistoryRow:
         outcome = outcome_of(job, wall())
         shown = {name: str(value) for name, value in job.params.items()} | {"enable_prompt_expansion": "true"}
         return HistoryRow(job.request_id, job.model, outcome, None if blind else shown, job.at)

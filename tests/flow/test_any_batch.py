@@ -30,7 +30,7 @@ from batchgen.events import Event, Forgotten, Retried
 from batchgen.ledger import SqliteLedger
 from batchgen.runner.context import RunContext
 from batchgen.selection import Selection
-from batchgen.testing import COST, FakeDownloads, FakeProvider, Job, content_of, identity, wanted
+from batchgen.testing import COST, FakeDownloads, FakeJob, FakeProvider, content_of, identity, wanted
 
 SLOTS = 4  # POSTs at once
 #: What may come, of each kind; an even choice of these is a bad night, and all promises hold in it.
@@ -122,7 +122,7 @@ class AnyBatch(RuleBasedStateMachine):
         assert asked in {identity(json.loads(clip.params)) for clip in wishes}, "what nobody wants was submitted"
         return self.weather.next("post", "ok")
 
-    def get(self, job: Job | None) -> str:
+    def get(self, job: FakeJob | None) -> str:
         assert job is None or job.request_id in self.batch.request_ids(), "polled before its id was on disk"
         return self.weather.next("get", "ok")
 

@@ -17,7 +17,7 @@ from batchgen.ledger import Reader
 from batchgen.providers.base import Completed
 from batchgen.retry import FREE_RETRIES, SUBMIT_TRIES
 from batchgen.runner.outcomes import filled
-from batchgen.testing import COST, FakeDownloads, FakeProvider, Job, always, first, wall, wanted
+from batchgen.testing import COST, FakeDownloads, FakeJob, FakeProvider, always, first, wall, wanted
 
 # --- what the service says of a job -------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ def test_a_dead_link_while_the_api_is_in_trouble_is_not_lost(tmp_path: Path, wor
     troubled = first(*[word] * 10)
     provider = FakeProvider(look=first("down", "down"))
 
-    def get(_: Job | None) -> str:
+    def get(_: FakeJob | None) -> str:
         return troubled() if downloads.asked else "ok"
 
     provider.get = get
@@ -379,7 +379,7 @@ def test_a_result_without_a_link_is_asked_for_again(tmp_path: Path) -> None:
 def test_a_request_that_is_not_known_everywhere_yet_is_waited_for(tmp_path: Path) -> None:
     """404 for its first 40 s, by status and history alike: it is neither lost nor paid for again."""
 
-    def lagging(job: Job | None) -> str:
+    def lagging(job: FakeJob | None) -> str:
         return "gone" if job and wall() - job.at < 40.0 else "ok"
 
     provider = FakeProvider(run_s=10.0, get=lagging, history_lag_s=300.0)

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from batchgen.clip import Clip, State
 from batchgen.selection import Selection
-from batchgen.testing import FakeDownloads, FakeProvider, Job, always, first, identity
+from batchgen.testing import FakeDownloads, FakeJob, FakeProvider, always, first, identity
 
 CLIPS = 6
 CONCURRENCY = 4
@@ -238,7 +238,7 @@ def test_intent_id_and_link_are_on_disk_before_the_step_that_needs_them(ram: Pat
         assert clip.request.reserved > 0
         return "ok"
 
-    def at_poll(job: Job | None) -> str:
+    def at_poll(job: FakeJob | None) -> str:
         assert job
         assert job.request_id in batch.request_ids()
         return "ok"

@@ -21,7 +21,7 @@ from batchgen.providers.base import Completed, Gone, HistoryRow
 from batchgen.ratelimit.base import Call
 from batchgen.runner.context import RunContext
 from batchgen.runner.outcomes import lost as no_file
-from batchgen.testing import COST, FakeDownloads, FakeProvider, Job, always, first
+from batchgen.testing import COST, FakeDownloads, FakeJob, FakeProvider, always, first
 
 
 def now() -> float:
@@ -173,7 +173,7 @@ def _gone() -> Batch:
 def _dead_link() -> Batch:
     downloads = FakeDownloads(meets=first("dead", "dead"))
 
-    def get(_: Job | None) -> str:
+    def get(_: FakeJob | None) -> str:
         return "gone" if downloads.asked else "ok"
 
     return Batch(Path(), 1, provider=FakeProvider(get=get, look=first("rate-30")), downloads=downloads)

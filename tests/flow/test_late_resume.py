@@ -15,7 +15,7 @@ from batch import Batch, Life, Limits, check
 from batchgen.clip import State
 from batchgen.events import Generated, Lost, SubmitStarted, Submitted
 from batchgen.ledger import SqliteLedger
-from batchgen.testing import COST, EPOCH, MODEL, FakeProvider, Job, wanted
+from batchgen.testing import COST, EPOCH, MODEL, FakeJob, FakeProvider, wanted
 
 MINUTE = 60.0
 NOW = 10_000.0
@@ -30,7 +30,7 @@ def cut_off(folder: Path, ages: list[float], *, rpm: float, pending: int = 0) ->
     async def submitted(ledger: SqliteLedger) -> None:
         for n, age in enumerate(ages):
             at = EPOCH + NOW - age
-            batch.provider.jobs[f"r{n}"] = Job(f"r{n}", MODEL, json.loads(clips[n].params), at, at, at + 5 * MINUTE)
+            batch.provider.jobs[f"r{n}"] = FakeJob(f"r{n}", MODEL, json.loads(clips[n].params), at, at, at + 5 * MINUTE)
             clip = await ledger.record(ledger.clip(n + 1), SubmitStarted(at, reserved=2 * COST))
             await ledger.record(clip, Submitted(f"r{n}", at))
         await ledger.settle()
@@ -54,7 +54,7 @@ def test_a_resume_after_fifty_minutes_collects_the_oldest_first(tmp_path: Path) 
     batch = cut_off(tmp_path, ages, rpm=20.0)
     failed: set[str] = set()
 
-    def get(job: Job | None) -> str:
+    def get(job: FakeJob | None) -> str:
         if job is None or job.request_id in failed or job.at > EPOCH + NOW - 47 * MINUTE:
             return "ok"
         failed.add(job.request_id)

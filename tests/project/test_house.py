@@ -63,6 +63,16 @@ def test_no_function_is_longer_than_a_screen() -> None:
     assert not [name for name, node in functions() if (node.end_lineno or 0) - node.lineno + 1 > MAX_FUNCTION]
 
 
+def test_a_class_name_exists_once() -> None:
+    """Who searches for a class lands in the right module."""
+    places: dict[str, set[str]] = {}
+    for path, tree in trees().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, set()).add(path)
+    assert not {name: paths for name, paths in places.items() if len(paths) > 1}
+
+
 def test_every_task_has_an_owner() -> None:
     """A task that no group owns loses its exception, and may be collected while it runs."""
     bare = [

@@ -16,7 +16,7 @@ from batchgen.polling.wait import Ended, Overdue, Probes
 from batchgen.providers.base import Cause, Completed, Gone, Refused, Running
 from batchgen.ratelimit.base import Call
 from batchgen.ratelimit.limiter import LocalPacer
-from batchgen.testing import COST, EPOCH, FakeProvider, Job, always, first, wall
+from batchgen.testing import COST, EPOCH, FakeJob, FakeProvider, always, first, wall
 
 PARAMS = {"prompt": "x", "seed": 1}
 
@@ -30,12 +30,12 @@ class World:
     pacer: LocalPacer
     times: RunTimes = field(default_factory=lambda: RunTimes(60.0))
 
-    async def job(self, **params: object) -> Job:
+    async def job(self, **params: object) -> FakeJob:
         """Submit one job behind the poller's back."""
         accepted = await self.provider.submit("wan-2.5-t2v", {**PARAMS, **params})
         return self.provider.jobs[accepted.request_id]
 
-    async def wait(self, job: Job) -> Ended:
+    async def wait(self, job: FakeJob) -> Ended:
         """Wait for its end."""
         return await self.poller.wait(job.request_id, job.at, self.times)
 
@@ -289,7 +289,7 @@ async def test_while_nothing_is_known_few_are_polled_for_all_and_their_end_moves
     """Each of forty would else be polled again and again: they run for far longer than was expected."""
     in_vain: set[str] = set()
 
-    def get(job: Job | None) -> str:
+    def get(job: FakeJob | None) -> str:
         if job and wall() < job.ends:
             in_vain.add(job.request_id)
         return "ok"
@@ -304,7 +304,7 @@ async def test_while_nothing_is_known_few_are_polled_for_all_and_their_end_moves
     assert len(in_vain) <= 2 * SCOUTS
 
 
-async def _taught(at: World, job: Job) -> None:
+async def _taught(at: World, job: FakeJob) -> None:
     """Wait for it, and learn from its end as a run does."""
     await at.wait(job)
     at.times.learn(job.ends - job.at)
@@ -339,7 +339,7 @@ async def test_what_still_queues_is_not_polled_before_it_could_end() -> None:
 # --- in the order of expiry ---------------------------------------------------------------------------------
 
 
-async def _aged(here: World, ages: list[float]) -> list[Job]:
+async def _aged(here: World, ages: list[float]) -> list[FakeJob]:
     """Jobs of these ages, submitted by a run before; all have ended long since."""
     jobs = [await here.job(seed=n) for n in range(len(ages))]
     for job, age in zip(jobs, ages, strict=True):
@@ -351,7 +351,7 @@ async def test_of_what_is_due_the_record_that_ends_first_is_asked_for_and_fetche
     """Whoever came first to wait is not the one who has least time left."""
     asked: list[str] = []
 
-    def get(job: Job | None) -> str:
+    def get(job: FakeJob | None) -> str:
         asked.append(job.request_id if job else "")
         return "ok"
 
@@ -384,7 +384,7 @@ async def test_a_probe_does_not_wait_behind_all_that_is_due() -> None:
     """Whether there is room for more would be known when the slots have long stood idle."""
     asked: list[str] = []
 
-    def get(job: Job | None) -> str:
+    def get(job: FakeJob | None) -> str:
         asked.append(job.request_id if job else "")
         return "ok"
 
@@ -425,7 +425,7 @@ async def test_a_record_near_its_end_goes_before_submissions() -> None:
     async def grants(age: float) -> list[str]:
         order: list[str] = []
 
-        def get(_job: Job | None) -> str:
+        def get(_job: FakeJob | None) -> str:
             order.append("poll")
             return "ok"
 

@@ -7,7 +7,7 @@ from datetime import timedelta, timezone
 from typing import Any
 
 from batchgen.clip import State
-from batchgen.history.report import Candidate, HistoryCheck, Rival
+from batchgen.history.report import HistoryCheck, PossibleRequest, Rival
 from batchgen.views.doubts import ClipProblem, attention, doubt_lines
 from batchgen.views.text import columns
 
@@ -51,9 +51,9 @@ def test_a_history_that_could_not_be_read_is_told_as_such() -> None:
 def test_clips_and_requests_that_can_not_be_told_apart_stand_side_by_side_once() -> None:
     """With ids, times, status and cost, a person can decide."""
     candidates = (
-        Candidate("r-1", "completed", SENT + 1, 625_000),
-        Candidate("r-2", "running", SENT + 21),
-        Candidate("r-3", "failed"),
+        PossibleRequest("r-1", "completed", SENT + 1, 625_000),
+        PossibleRequest("r-2", "running", SENT + 21),
+        PossibleRequest("r-3", "failed"),
     )
     note = "requests in the history that may belong to it or to another clip in doubt (1): 3; not decided"
     one = replace(ABSENT, note=note, candidates=candidates, rivals=(Rival("twin_2", SENT + 20),))
