@@ -33,7 +33,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def may_connect(address: str, *, loopback: bool) -> bool:
-    """Tell whether an IP address is a public one (or loopback, where that is allowed).
+    """Return whether an IP address is a public one (or loopback, where that is allowed).
 
     IPv4 inside IPv6 (mapped, 6to4, NAT64) counts as what it stands for. What is no address at all may not.
     """
@@ -42,7 +42,7 @@ def may_connect(address: str, *, loopback: bool) -> bool:
 
 
 def check(url: URL, *, loopback: bool) -> None:
-    """Refuse a URL that may not be fetched, as far as it shows without a look at the name service.
+    """Refuse a URL that may not be fetched, as far as can be seen without asking the name service.
 
     Raises:
         AddressRefused: not https (http only to loopback), no host, user and password, an address

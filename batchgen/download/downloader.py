@@ -1,6 +1,6 @@
 """URL → `.part` → checked → final name: the downloader.
 
-A bad download costs a download, never a generation: what is cut short is resumed, what is broken is fetched anew,
+A bad download costs a download, never a generation: what is cut short is resumed, what is broken is fetched again,
 and what can't be had raises the `DownloadError` that says why, so that the core can ask for another link.
 No key, no cookie and no referrer ever goes to a file's host.
 """
@@ -67,7 +67,7 @@ class Downloader:
 
     Args:
         slots: downloads at once.
-        loopback: allow plain http and loopback addresses (beside a loopback origin: sandbox, tests). The
+        loopback: allow plain http and loopback addresses (for a loopback origin: sandbox, tests). The
             environment's proxies are used only without it.
         tries: failures in a row without a step forward before a file counts as trouble.
         stall_s: seconds without a byte after which a body counts as stalled.
@@ -158,7 +158,7 @@ class Downloader:
     ) -> Fetched:
         """Store a video that an answer of the service itself holds, through the same checks as a file behind a link.
 
-        It can't be resumed: each try opens the source anew, whose own errors pass. Else as `fetch`.
+        It can't be resumed: each try opens the source again, whose own errors pass. Else as `fetch`.
         """
         part = Part(target, "", self._folders)
         try:
@@ -294,10 +294,10 @@ def _judge(answer: aiohttp.ClientResponse) -> None:
     status = answer.status
     if status in {200, 206, 416}:
         return
-    told = f"HTTP {status} {answer.reason or ''}".strip()
+    reply = f"HTTP {status} {answer.reason or ''}".strip()
     if 400 <= status < 500 and status not in _PASSING:
-        raise DeadLink(f"{addresses.name(answer.url)}: {told}")
-    raise _Trouble(told, _hint(answer.headers.get("Retry-After"), time.time()))
+        raise DeadLink(f"{addresses.name(answer.url)}: {reply}")
+    raise _Trouble(reply, _hint(answer.headers.get("Retry-After"), time.time()))
 
 
 def _settle(answer: aiohttp.ClientResponse, part: Part) -> None:
@@ -312,7 +312,7 @@ def _settle(answer: aiohttp.ClientResponse, part: Part) -> None:
         return
     if answer.status == 206:
         raise _Trouble("a part was sent instead of the whole file")
-    # A body that is encoded against our wish is counted and validated in its encoded form: of no use here.
+    # A body that is encoded although we asked for none is counted and validated in its encoded form: of no use here.
     encoded = answer.headers.get("Content-Encoding", "identity").lower() != "identity"
     part.begin(None if encoded else _validator(answer), None if encoded else answer.content_length)
 
@@ -333,7 +333,7 @@ def _whole(part: Part, tail: bytes) -> bytes:
 
 
 def _content_range(answer: aiohttp.ClientResponse) -> tuple[int | None, int | None]:
-    """Give first byte and total length, each None where it is not told."""
+    """Give first byte and total length, each None where it is not given."""
     match = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if match is None:
         return None, None

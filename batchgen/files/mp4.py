@@ -1,4 +1,4 @@
-"""What a video file says about itself: the ISO base media box walk, and what we asked for held against it.
+"""What a video file says about itself: a walk of its ISO base media boxes, compared with what was asked for.
 
 A truncated MP4 opens without complaint in FFmpeg, its full duration reported. The walk catches even one missing
 byte, in about 0.1 ms, and never reads the picture data. Layout: ISO/IEC 14496-12, sections 4.2 and 8.
@@ -36,7 +36,7 @@ _HEADS = (
 )
 
 
-class BrokenVideo(ValueError):  # noqa: N818 (the file's state, told to people as it is)
+class BrokenVideo(ValueError):  # noqa: N818 (the state of the file, reported as it is)
     """The bytes are no whole MP4; the message says why in plain words.
 
     Args:
@@ -55,7 +55,7 @@ class _OddHeaderError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What a whole file says about itself: length in bytes, seconds and (width, height) where it tells them.
+    """What a whole file says about itself: length in bytes, seconds and (width, height) where it has them.
 
     `odd` marks a header that is there in full and makes no sense within, or names no picture.
     """
@@ -95,7 +95,7 @@ class _Box:
 
 
 def walk(source: Path | bytes | BinaryIO) -> Structure:
-    """Walk the boxes of an MP4 and tell what it is.
+    """Walk the boxes of an MP4 and return what it is.
 
     Args:
         source: a path, the bytes themselves, or a seekable binary file (left open, its position moved).

@@ -79,7 +79,7 @@ class _Window:
         return "the history did not give the time of the service, so what it lacks proves nothing"
 
     def seen(self) -> str:
-        """Say what was looked at."""
+        """Say what was searched."""
         return (
             f"not among the {len(self.page.rows)} requests on {self.page.pages} pages of the history "
             f"from {utc(self.since)} to {utc(self.until)}"

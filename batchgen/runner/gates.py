@@ -27,7 +27,7 @@ Rank: TypeAlias = tuple[int, int, int, int]
 NEAR_THE_END = 0.75
 #: So many old requests may simply be stuck; more of them mean that the queue is too long.
 STUCK = 2
-#: How often the ages of what is in flight are looked at (seconds).
+#: How often the ages of what is in flight are checked (seconds).
 AGES_EVERY_S = 5.0
 
 

@@ -51,7 +51,7 @@ def generated(completed: Completed, at: float, request_id: str | None = None) ->
 
 
 def lost(ended: Ended, answer: HistoryRow | NoAnswer | None) -> Lost:
-    """Say why a file is not to be had, as far as is known; that the history was silent is no absence in it."""
+    """Say why a file can't be had, as far as is known; a history that does not answer proves no absence."""
     row = answer.outcome if isinstance(answer, HistoryRow) else None
     costs = [each.cost for each in (ended, row) if isinstance(each, Completed)]
     silent = f"the request history gave no answer: {answer.why}" if isinstance(answer, NoAnswer) else ""
@@ -99,7 +99,7 @@ def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:
 
 
 async def settle_by_history(ledger: Ledger, found: Iterable[Doubt], deadline_s: float) -> list[tuple[Doubt, State]]:
-    """Record what the history shows of clips in doubt, and of those without news what was looked at.
+    """Record what the history shows of clips in doubt, and of those without news what was checked.
 
     Returns:
         Each doubt with the state that its clip has now; all of it is on disk.

@@ -60,7 +60,7 @@ class RecoveryCheck:
         await self._ledger.set_facts({BLIND: "", POSSIBLE: ""})
 
     async def seen(self, clip: Clip) -> float | None:
-        """Say when the service may have accepted this clip unbeknownst to us; None: it has not.
+        """Say when the service may have accepted this clip without our knowledge; None: it has not.
 
         Raises:
             RecoveryCheckError: that can't be said; the message says why, and what to do.

@@ -76,7 +76,7 @@ class Submitter:
             raise SubmissionStoppedError from error
 
     async def _doubted(self, clip: Clip, seen: float) -> Clip:
-        """Put a clip in doubt in place of submitting it: the history has what may be its request."""
+        """Put a clip in doubt instead of submitting it: the history has what may be its request."""
         price = self._context.price(clip.wanted) or 0
         clip = await self._context.ledger.record(clip, SubmitStarted(seen, price), set_aside=None)
         clip = await self._context.ledger.record(clip, AnswerLost("a request in the history may be its own"))
