@@ -54,7 +54,7 @@ def check(url: URL, *, loopback: bool) -> None:
     ip = _parsed(host)
     # The system would take "127.1" and "0x7f.1" for addresses, and no top-level domain begins with a digit.
     if ip is None and host.rpartition(".")[2][:1].isdigit():
-        raise _refused(url, "a number in an odd spelling")
+        raise _refused(url, "a number in an unusual notation")
     if ip is not None and not _fits(ip, loopback=loopback):
         raise _refused(url, "not a public address")
     local = host == "localhost" or (ip is not None and ip.is_loopback)

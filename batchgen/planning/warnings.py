@@ -27,7 +27,7 @@ def _of_budget(plan: Plan) -> list[str]:
         f"{far}",
         Cap.DAY: f"{usd(budget.today)} of the day's {usd(caps.usd_per_day)} are spent or reserved: {far}",
         Cap.CLIPS: f"{budget.clips:,} of {caps.clips or 0:,} clips are submitted already: {far}",
-        Cap.PRICE: "the price of some clips is not known, and there is a cap: the run will submit nothing. "
+        Cap.PRICE: "the price of some clips is not known, and there is a budget: the run will submit nothing. "
         "Add their prices to the manifest (prices:), or pass --allow-unknown-price",
     }
     return [why[budget.barrier]]

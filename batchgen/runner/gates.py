@@ -139,7 +139,7 @@ class BudgetGate:
 def no_price(wanted: Wanted) -> str:
     """Say that a clip's price is unknown under a cap, and what to do."""
     return (
-        f"the price of {wanted.model} is not known, and there is a cap: "
+        f"the price of {wanted.model} is not known, and there is a budget: "
         "write it under prices: in the manifest, or pass --allow-unknown-price"
     )
 

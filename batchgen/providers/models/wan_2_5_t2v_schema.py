@@ -78,7 +78,7 @@ class Wan25Params(BaseModel):
         StrictBool,
         BeforeValidator(_switch),
         WithJsonSchema({"anyOf": [{"type": "boolean"}, _TEMPLATE]}),
-    ] = Field(default=True, description="Let the service rewrite the prompt; a seed then binds less.")
+    ] = Field(default=True, description="Let the service rewrite the prompt; a seed then fixes less of the clip.")
     seed: Annotated[
         int | None,
         BeforeValidator(_seed),
