@@ -60,7 +60,7 @@ class Wanted:
     audio_file: str | None = None  #: absolute path of a local wav or mp3
     audio_sha256: str | None = None
     label: str = ""  #: the matrix cell, in words
-    reroll_of: str | None = None  #: key of the clip that this one is another take of, at the user's wish
+    reroll_of: str | None = None  #: key of the clip that this one is another take of, because the user asked for it
 
     @property
     def values(self) -> Mapping[str, Any]:

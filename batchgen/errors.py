@@ -183,9 +183,9 @@ class AccountProblem(Enum):
     KEY = ("key", EndedBy.USER, "check the API key (batchgen doctor)")
     FORBIDDEN = (
         *("forbidden", EndedBy.USER),
-        "ask whoever manages the account whether its plan and team may use this model",
+        "ask the administrator of the account whether its plan and team may use this model",
     )
-    THROTTLED = ("throttled", EndedBy.TIME, "the account is held up: wait, or ask the service why")
+    THROTTLED = ("throttled", EndedBy.TIME, "the account is throttled: wait, or ask the service why")
     CREDITS = ("credits", EndedBy.IN_FLIGHT, "top up the account")
     SPEND_LIMIT = ("spend-limit", EndedBy.IN_FLIGHT, "raise the team's spend limit")
     MODEL = ("model", EndedBy.USER, "check model: in the manifest; the service does not know it")

@@ -2,7 +2,7 @@
 
 Every ledger commit, POST, rename and decision of `reconcile` is a step: `reach("commit.before")`. Where the
 environment asks for nothing, `reach` is a function that does nothing, decided when this module is imported. Where it
-asks, nothing strikes before `permit` was told that the service is on this machine.
+asks, nothing strikes before `permit` has learned that the service is on this machine.
 
 `BATCHGEN_FAILPOINT` is one of
 
@@ -54,7 +54,7 @@ _SQLITE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What shall happen where: at the `nth` step (of `name`, when there is one), and after it if `onwards`."""
+    """What happens where: at the `nth` step (of `name`, when there is one), and after it if `onwards`."""
 
     fault: str
     name: str | None
@@ -76,7 +76,7 @@ class Wish:
         return cls(found[1], found[2], int(found[3]), onwards=bool(found[4]))
 
     def strikes(self, count: int) -> bool:
-        """Tell whether it strikes at this count."""
+        """Return whether it strikes at this count."""
         return bool(self.nth) and (count == self.nth or (self.onwards and count > self.nth))
 
 

@@ -18,9 +18,9 @@ RECORD_S = 3600.0
 FILE_S = 7 * 86400.0
 #: Calls that it takes to collect one: its status and its result.
 CALLS = 2
-#: A record that ends so soon is told of (seconds).
+#: A run warns of a record that ends within this time (seconds).
 SOON_S = 600.0
-#: A run so much later is looked at: now, after more than an hour, a day, eight days (seconds).
+#: The outlook of a run this much later is given: now, after more than an hour, a day, eight days (seconds).
 LATER = (0.0, RECORD_S, 86400.0, 8 * 86400.0)
 
 

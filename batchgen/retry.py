@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 #: Waits never grow beyond this, so that a night is not slept through after a short outage (seconds).
 CAP_S = 60.0
-#: Tries of one submission that meets the API's own 500: a bad parameter answers so for ever.
+#: Tries of one submission that meets the API's own 500: a bad parameter always gives that answer.
 SUBMIT_TRIES = 6
 #: New requests for a clip that FAILED for a transient cause (failures are free, patience is not).
 FREE_RETRIES = 2

@@ -1,6 +1,6 @@
-"""The bill held against the account's own request history: what was charged and by whose account. Pure.
+"""The bill compared with the account's own request history: what was charged and by whose account. Pure.
 
-The history is read with suspicion: what it does not show is only told as missing when it was read whole.
+The history is read with suspicion: what it does not show is reported as missing only when it was read completely.
 """
 
 from __future__ import annotations

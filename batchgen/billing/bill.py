@@ -64,7 +64,7 @@ class BillLine:
     clips: set[str] = field(default_factory=set)  #: keys of the clips that they are for
     requests: int = 0
     retries: int = 0  #: requests beyond the first of their clip
-    rerolls: int = 0  #: requests for further takes that were asked for beside the manifest
+    rerolls: int = 0  #: requests for further takes that were asked for outside the manifest
     counts: Counter[Kind] = field(default_factory=Counter)
     charged: int = 0
     held: Counter[Kind] = field(default_factory=Counter)  #: still reserved

@@ -61,7 +61,7 @@ async def _read(reader: Reader, models: list[str], span: tuple[float, float], gi
     rows = [row for page in pages for row in page.rows]
     if why or all(page.whole for page in pages):
         return Read(rows, not why, why)
-    return Read(rows, why="the request history could not be read whole")
+    return Read(rows, why="the request history could not be read completely")
 
 
 def _pacer(stack: AsyncExitStack, reader: Reader, settings: Settings, account: str) -> LocalPacer:
@@ -97,7 +97,7 @@ def _settings(reader: Reader, given: Mapping[str, Any]) -> Settings:
     """
     if reader.meta("origin") == SANDBOX_ORIGIN:
         if holder(reader.folder):
-            raise UsageError("a run is using the sandbox: try again when it has ended")
+            raise UsageError("a run is using the sandbox: try again after it")
         return merge({"sandbox": True}, None, read_config())
     base_url = given["base_url"] or reader.meta("origin")
     return merge({"base_url": base_url, "history_url": given["history_url"]}, None, read_config())

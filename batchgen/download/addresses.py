@@ -33,7 +33,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def may_connect(address: str, *, loopback: bool) -> bool:
-    """Tell whether an IP address is a public one (or loopback, where that is allowed).
+    """Return whether an IP address is a public one (or loopback, where that is allowed).
 
     IPv4 inside IPv6 (mapped, 6to4, NAT64) counts as what it stands for. What is no address at all may not.
     """
@@ -42,7 +42,7 @@ def may_connect(address: str, *, loopback: bool) -> bool:
 
 
 def check(url: URL, *, loopback: bool) -> None:
-    """Refuse a URL that may not be fetched, as far as it shows without a look at the name service.
+    """Refuse a URL that may not be fetched, as far as can be seen without asking the name service.
 
     Raises:
         AddressRefused: not https (http only to loopback), no host, user and password, an address
@@ -54,7 +54,7 @@ def check(url: URL, *, loopback: bool) -> None:
     ip = _parsed(host)
     # The system would take "127.1" and "0x7f.1" for addresses, and no top-level domain begins with a digit.
     if ip is None and host.rpartition(".")[2][:1].isdigit():
-        raise _refused(url, "a number in an odd spelling")
+        raise _refused(url, "a number in an unusual notation")
     if ip is not None and not _fits(ip, loopback=loopback):
         raise _refused(url, "not a public address")
     local = host == "localhost" or (ip is not None and ip.is_loopback)

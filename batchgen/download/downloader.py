@@ -1,6 +1,6 @@
 """URL → `.part` → checked → final name: the downloader.
 
-A bad download costs a download, never a generation: what is cut short is resumed, what is broken is fetched anew,
+A bad download costs a download, never a generation: what is cut short is resumed, what is broken is fetched again,
 and what can't be had raises the `DownloadError` that says why, so that the core can ask for another link.
 No key, no cookie and no referrer ever goes to a file's host.
 """
@@ -67,7 +67,7 @@ class Downloader:
 
     Args:
         slots: downloads at once.
-        loopback: allow plain http and loopback addresses (beside a loopback origin: sandbox, tests). The
+        loopback: allow plain http and loopback addresses (for a loopback origin: sandbox, tests). The
             environment's proxies are used only without it.
         tries: failures in a row without a step forward before a file counts as trouble.
         stall_s: seconds without a byte after which a body counts as stalled.
@@ -158,7 +158,7 @@ class Downloader:
     ) -> Fetched:
         """Store a video that an answer of the service itself holds, through the same checks as a file behind a link.
 
-        It can't be resumed: each try opens the source anew, whose own errors pass. Else as `fetch`.
+        It can't be resumed: each try opens the source again, whose own errors pass. Else as `fetch`.
         """
         part = Part(target, "", self._folders)
         try:
@@ -187,7 +187,7 @@ class Downloader:
                 broken += 1
                 if broken >= (self._tries if error.foreign else ROUNDS):
                     await _thread(part.discard)
-                    raise BrokenFile(f"{name} is no whole video: {error}") from error
+                    raise BrokenFile(f"{name} is not a complete video: {error}") from error
                 wait = retry.delay(broken, dice=random.random(), base=self._backoff_s)
             except _Trouble as error:
                 failures = 1 if part.size >= best + STEP else failures + 1
@@ -294,10 +294,10 @@ def _judge(answer: aiohttp.ClientResponse) -> None:
     status = answer.status
     if status in {200, 206, 416}:
         return
-    told = f"HTTP {status} {answer.reason or ''}".strip()
+    reply = f"HTTP {status} {answer.reason or ''}".strip()
     if 400 <= status < 500 and status not in _PASSING:
-        raise DeadLink(f"{addresses.name(answer.url)}: {told}")
-    raise _Trouble(told, _hint(answer.headers.get("Retry-After"), time.time()))
+        raise DeadLink(f"{addresses.name(answer.url)}: {reply}")
+    raise _Trouble(reply, _hint(answer.headers.get("Retry-After"), time.time()))
 
 
 def _settle(answer: aiohttp.ClientResponse, part: Part) -> None:
@@ -307,12 +307,12 @@ def _settle(answer: aiohttp.ClientResponse, part: Part) -> None:
         other = _validator(answer) not in {None, part.validator}
         if other or start != part.size or (part.total is not None and total not in {None, part.total}):
             part.begin(None, None)
-            raise _Trouble("the rest that was sent does not fit")
+            raise _Trouble("the rest that was sent does not match")
         part.total = total if total is not None else part.total
         return
     if answer.status == 206:
-        raise _Trouble("a part was sent where the whole was asked for")
-    # A body that is encoded against our wish is counted and validated in its encoded form: of no use here.
+        raise _Trouble("a part was sent instead of the whole file")
+    # A body that is encoded although we asked for none is counted and validated in its encoded form: of no use here.
     encoded = answer.headers.get("Content-Encoding", "identity").lower() != "identity"
     part.begin(None if encoded else _validator(answer), None if encoded else answer.content_length)
 
@@ -333,7 +333,7 @@ def _whole(part: Part, tail: bytes) -> bytes:
 
 
 def _content_range(answer: aiohttp.ClientResponse) -> tuple[int | None, int | None]:
-    """Give first byte and total length, each None where it is not told."""
+    """Give first byte and total length, each None where it is not given."""
     match = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if match is None:
         return None, None
@@ -362,7 +362,7 @@ def _next_hop(link: URL, answer: aiohttp.ClientResponse) -> URL:
 
 def _words(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
-        return "no answer, or no byte, for too long"
+        return "no answer, or no data, for too long"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
         return "cut short"
     return str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__

@@ -1,7 +1,7 @@
 """The `.part` of a download: what is on disk of it, how it is resumed, and how it gets its final name.
 
 A file has its final name only when it is whole: length, structure, fsync, rename, fsync of the folder, in this
-order. Beside a `.part` that can be resumed lies a small `.part.json`, the note: which address it came from (as
+order. Next to a `.part` that can be resumed lies a small `.part.json`, the note: which address it came from (as
 a hash), which validator the server gave, and how long it will be.
 
 What touches the disk blocks, and is called from a worker thread.
@@ -79,7 +79,7 @@ class PartWriter(io.BufferedWriter):
         """Have the system write to the disk what it holds in memory, without waiting for it."""
         since, self._begun = self._begun, self.tell()
         if hasattr(os, "posix_fadvise"):
-            with suppress(OSError):  # it is advice: what can't be written is told by the sync
+            with suppress(OSError):  # it is advice: the sync reports what can't be written
                 os.posix_fadvise(self.fileno(), since, self._begun - since, os.POSIX_FADV_DONTNEED)
 
 
@@ -89,7 +89,7 @@ class Part:
     Attributes:
         size: bytes from the start that are good.
         validator: ETag or Last-Modified to resume with; None: it can't be resumed.
-        total: the length of the whole file, if the server told it.
+        total: the length of the whole file, if the server sent it.
         writer: the `.part`, while it is open.
     """
 
@@ -127,7 +127,7 @@ class Part:
             self.size, self.validator, self.total = file.tell(), note.validator, note.total
 
     def open(self, *, note: bool = True) -> PartWriter:
-        """Open the `.part` behind its good bytes; its note first, so that it never lies beside a stale one."""
+        """Open the `.part` behind its good bytes; its note first, so that it never lies next to a stale one."""
         if self.writer is None:
             with disk(self.path):
                 if not self.size:
@@ -159,7 +159,7 @@ class Part:
             if finish is not None:
                 failpoints.reach("sidecar.before")
                 finish(self.target, fetched)
-            self._drop_note()  # before the rename: nobody looks for it afterwards
+            self._drop_note()  # before the rename: nobody needs it afterwards
             failpoints.reach("rename.before")
             if kept:
                 self.path.unlink()
@@ -242,7 +242,7 @@ class Part:
         return structure
 
     def _is_there(self, fetched: Fetched) -> bool:
-        """Tell whether this very file has the final name already; another one is never overwritten."""
+        """Return whether this very file has the final name already; another one is never overwritten."""
         if not self.target.exists():
             return False
         if not mp4.inspect(self.target, fetched.bytes, fetched.sha256):
@@ -283,7 +283,7 @@ def _boot_time() -> float:
 
 @contextmanager
 def disk(path: Path) -> Iterator[None]:
-    """Tell trouble with the disk in plain words.
+    """Report trouble with the disk in plain words.
 
     Raises:
         DiskFullError: the disk, or the folder as a whole, takes nothing: stop the run.
@@ -303,7 +303,7 @@ def _plain(path: Path, error: OSError) -> Exception:
             "paid for is fetched by the next run. Make room, then run again"
         )
     if error.errno in _UNUSABLE:
-        return DiskFullError(f"can't write {path}: {words}. Nothing is lost: mend it, then run again")
+        return DiskFullError(f"can't write {path}: {words}. Nothing is lost: fix it, then run again")
     return TransferFailed(f"can't write {path}: {words}")
 
 

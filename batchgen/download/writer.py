@@ -102,5 +102,5 @@ async def ended(job: asyncio.Future[_T]) -> _T:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([job])
         if not job.cancelled():
-            job.exception()  # looked at, so that it is not reported as forgotten
+            job.exception()  # retrieved, so that it is not reported as never retrieved
         raise

@@ -47,7 +47,7 @@ class Folders:
     def names(self, folder: Path, ending: str) -> set[str]:
         """Give the names with an ending that a folder had when it was first asked for. Raises OSError.
 
-        One look in place of one for each file: whoever makes or removes such a file keeps the set right.
+        One listing instead of one check for each file: whoever makes or removes such a file keeps the set right.
         """
         if (folder, ending) not in self._names:
             self._names[folder, ending] = {name for name in os.listdir(folder) if name.endswith(ending)}  # noqa: PTH208

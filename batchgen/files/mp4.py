@@ -1,4 +1,4 @@
-"""What a video file says about itself: the ISO base media box walk, and what we asked for held against it.
+"""What a video file says about itself: a walk of its ISO base media boxes, compared with what was asked for.
 
 A truncated MP4 opens without complaint in FFmpeg, its full duration reported. The walk catches even one missing
 byte, in about 0.1 ms, and never reads the picture data. Layout: ISO/IEC 14496-12, sections 4.2 and 8.
@@ -36,11 +36,11 @@ _HEADS = (
 )
 
 
-class BrokenVideo(ValueError):  # noqa: N818 (the file's state, told to people as it is)
+class BrokenVideo(ValueError):  # noqa: N818 (the state of the file, reported as it is)
     """The bytes are no whole MP4; the message says why in plain words.
 
     Args:
-        reason: in words that follow "is no whole video: ".
+        reason: in words that follow "is not a complete video: ".
         foreign: it is something else altogether (an error page, an empty file), and no damaged MP4.
     """
 
@@ -55,7 +55,7 @@ class _OddHeaderError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What a whole file says about itself: length in bytes, seconds and (width, height) where it tells them.
+    """What a whole file says about itself: length in bytes, seconds and (width, height) where it has them.
 
     `odd` marks a header that is there in full and makes no sense within, or names no picture.
     """
@@ -95,7 +95,7 @@ class _Box:
 
 
 def walk(source: Path | bytes | BinaryIO) -> Structure:
-    """Walk the boxes of an MP4 and tell what it is.
+    """Walk the boxes of an MP4 and return what it is.
 
     Args:
         source: a path, the bytes themselves, or a seekable binary file (left open, its position moved).
@@ -140,7 +140,7 @@ def inspect(path: Path, bytes: int | None = None, sha256: str | None = None) -> 
     except FileNotFoundError:
         return "missing"
     except BrokenVideo as error:
-        return f"no whole video: {error}"
+        return f"not a complete video: {error}"
     except OSError as error:
         return f"can't be read: {error.strerror or type(error).__name__}"
     return ""
@@ -169,7 +169,7 @@ def deep_check(path: Path) -> str:
             frames = sum(1 for _ in container.decode(video=0))
     except (av.FFmpegError, OSError) as error:
         return f"does not decode: {error}"
-    return "" if frames else "holds no frame"
+    return "" if frames else "has no frames"
 
 
 def sniff(head: bytes) -> str:
@@ -194,7 +194,7 @@ def _top_level(file: BinaryIO, total: int) -> Iterator[_Box]:
         head = file.read(16)
         if position == 0 and head[4:8] != b"ftyp":
             file.seek(0)
-            raise BrokenVideo(f"{sniff(file.read(256)) or 'unknown data'} in place of an MP4", foreign=True)
+            raise BrokenVideo(f"{sniff(file.read(256)) or 'unknown data'} instead of an MP4", foreign=True)
         box = _box(head, position, total)
         yield box
         position = box.end

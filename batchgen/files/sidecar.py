@@ -1,4 +1,4 @@
-"""The sidecar: a JSON file beside each video that says how it came about.
+"""The sidecar: a JSON file next to each video that says how it came about.
 
 It can be made again from the ledger at any time, so it is not synced to disk. It never holds the key, nor a
 link's query, which may be a signature.
@@ -63,7 +63,7 @@ def describe(clip: Clip, fetched: Fetched | None, *, at: float) -> dict[str, Any
 def write(path: Path, data: Mapping[str, Any]) -> None:
     """Write a sidecar. Raises OSError.
 
-    It goes straight to its name: nobody looks for it before the video has its own, and a torn one is written
+    It goes straight to its name: nobody reads it before the video has its own, and a torn one is written
     again with the video.
     """
     # A line a field by way of the separator: with an indent, json falls back to its slow encoder.

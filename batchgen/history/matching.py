@@ -1,7 +1,7 @@
 """Which row of the request history is which clip's: by model, what was sent, and time. Pure.
 
 To take a wrong row would lose a paid clip, and to call a row a stranger's would pay for one twice. So a row is
-claimed only where nothing else fits as well; whatever can't be told apart is left in doubt, to be shown.
+claimed only where nothing else fits as well; whatever can't be distinguished is left in doubt, to be shown.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SIZE = re.compile(r"(\d+)\s*[x×*]\s*(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Tie:
-    """Clips and rows of which it can't be told which is whose."""
+    """Clips and rows that match each other, with nothing to show which row is whose."""
 
     clips: tuple[Clip, ...]
     rows: tuple[HistoryRow, ...]
@@ -34,14 +34,14 @@ class Tie:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Rows by clip number, and what could not be told apart, by clip number, too."""
+    """Rows by clip number, and what could not be distinguished, also by clip number."""
 
     found: dict[int, HistoryRow] = field(default_factory=dict)
     ties: dict[int, Tie] = field(default_factory=dict)
 
 
 def canonical(params: Mapping[str, Any]) -> dict[str, str]:
-    """Give parameters in a form that bears other types, spellings and key orders: "5" is 5, "x" is "*"."""
+    """Give parameters in a form in which types, spellings and key orders do not matter: "5" is 5, "x" is "*"."""
     return {name: _plain(value) for name, value in params.items() if value is not None}
 
 
@@ -60,7 +60,7 @@ def _plain(value: object) -> str:
 
 
 def agrees(sent: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    """Tell whether a row shows what was sent; defaults that the service added are borne."""
+    """Return whether a row shows what was sent; defaults that the service added are allowed."""
     return _agrees(canonical(sent), canonical(row))
 
 
@@ -89,7 +89,7 @@ def match(doubts: Iterable[Clip], rows: Iterable[HistoryRow], taken: Iterable[st
         taken: request ids that belong to other requests already.
 
     Returns:
-        What was found. Clips that sent the same are told apart by the time of their rows. Where, within the
+        What was found. Clips that sent the same are distinguished by the time of their rows. Where, within the
         bounds of time, there are more clips than rows or more rows than clips, none of them is given one.
     """
     spoken_for = set(taken)
@@ -161,7 +161,7 @@ def _in_time(clip: Clip, row: HistoryRow) -> bool:
 
 
 def could_be(clip: Clip, row: HistoryRow) -> bool:
-    """Tell whether a row can't be ruled out: to find a clip takes proof, and so does to say that it is absent."""
+    """Return whether a row can't be ruled out: to find a clip takes proof, and so does to say that it is absent."""
     if row.params is None:
         return True
     ours, theirs = canonical(sent_params(clip)), canonical(row.params)

@@ -13,18 +13,18 @@ from batchgen.ledger import FILE, Reader
 log = logging.getLogger("batchgen.history.other_batches")
 
 
-def request_ids(folder: Path, beside: Iterable[Path]) -> set[str]:
+def request_ids(folder: Path, parents: Iterable[Path]) -> set[str]:
     """Give the request ids of the batches of the same account and origin that lie in some folders.
 
     Args:
         folder: the batch folder that asks; it is no sibling of its own.
-        beside: where batch folders are looked for, as in `jobs/`.
+        parents: folders that are searched for batch folders, as in `jobs/`.
 
     A ledger that can't be read is left out, with a warning.
     """
     ours = _home(folder)
     found: set[str] = set()
-    for other in batches(folder, beside):
+    for other in batches(folder, parents):
         try:
             found |= _ids(other, ours)
         except (BatchgenError, sqlite3.Error, OSError) as error:
@@ -32,10 +32,10 @@ def request_ids(folder: Path, beside: Iterable[Path]) -> set[str]:
     return found
 
 
-def batches(folder: Path, beside: Iterable[Path]) -> Iterator[Path]:
+def batches(folder: Path, parents: Iterable[Path]) -> Iterator[Path]:
     """Give the folders with a ledger that lie in some folders, but for one; resolved and sorted."""
     own = folder.resolve()
-    ledgers = {path.resolve().parent for place in beside for path in place.glob(f"*/{FILE}")}
+    ledgers = {path.resolve().parent for place in parents for path in place.glob(f"*/{FILE}")}
     yield from sorted(ledgers - {own})
 
 

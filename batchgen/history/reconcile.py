@@ -73,13 +73,13 @@ class _Window:
         if self.silence:
             return self.silence
         if not self.page.whole:
-            return "the history could not be read whole: nothing can be concluded"
+            return "the history could not be read completely, so what it lacks proves nothing"
         if self.lacks:
-            return f"the history lacks {self.lacks} of this batch's own requests: nothing can be concluded"
-        return "the history did not say what time it is: nothing can be concluded"
+            return f"the history lacks {self.lacks} of this batch's own requests, so what it lacks proves nothing"
+        return "the history did not give the time of the service, so what it lacks proves nothing"
 
     def seen(self) -> str:
-        """Say what was looked at."""
+        """Say what was searched."""
         return (
             f"not among the {len(self.page.rows)} requests on {self.page.pages} pages of the history "
             f"from {utc(self.since)} to {utc(self.until)}"
@@ -151,14 +151,14 @@ class Reconciler:
         try:
             row = await insist(partial(self._provider.lookup, clip.request_id or ""))
         except CallError as error:
-            note = f"the request history could not be asked: {error}"
+            note = f"the request history could not be queried: {error}"
             return Doubt(clip, note=note, check=self._check(clip, window, note))
         if row is not None:
             return self._found(clip, row, window)
         return self._absent(clip, window, "its id is not in the request history")
 
     def _found(self, clip: Clip, row: HistoryRow, window: _Window) -> Doubt:
-        note = f"the history has it as {row.request_id}, {status(row)}"
+        note = f"found in the history as {row.request_id}, {status(row)}"
         return Doubt(clip, row=row, note=note, check=self._check(clip, window, note, [row]))
 
     def _said(self, clip: Clip, matching: Matching, window: _Window, taken: set[str]) -> Doubt:
@@ -170,11 +170,11 @@ class Reconciler:
         alike = [row for row in window.page.rows if row.request_id not in taken and could_be(clip, row)]
         if tie is not None:
             rivals = [other for other in tie.clips if other.row != clip.row]
-            with_whom = f" or of {len(rivals)} other clips in doubt" if rivals else ""
-            note = f"{len(tie.rows)} requests in the history may be this one's{with_whom}: left in doubt"
+            with_whom = f" or to another clip in doubt ({len(rivals)})" if rivals else ""
+            note = f"requests in the history that may belong to it{with_whom}: {len(tie.rows)}; not decided"
             return Doubt(clip, note=note, check=self._check(clip, window, note, tie.rows, rivals))
         if alike:
-            note = f"{len(alike)} requests in the history can't be ruled out: left in doubt"
+            note = f"requests in the history that can't be ruled out: {len(alike)}; not decided"
             return Doubt(clip, note=note, check=self._check(clip, window, note, alike))
         return self._absent(clip, window, window.seen())
 
@@ -185,9 +185,9 @@ class Reconciler:
         if not window.trusted:
             note = window.distrust
         elif proved:
-            note = f"{seen}, read whole"
+            note = f"{seen}, read completely"
         else:
-            note = f"{seen}; that counts from {utc(counts_at)}"
+            note = f"{seen}; conclusive from {utc(counts_at)}"
         return Doubt(clip, absent=proved, note=note, check=self._check(clip, window, note))
 
     def _check(

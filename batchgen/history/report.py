@@ -1,4 +1,4 @@
-"""What a look into the request history saw of one clip in doubt: a value that the ledger keeps and `status` shows.
+"""What a check of the request history found about one clip in doubt: a value that the ledger keeps and `status` shows.
 
 Times are epoch seconds, UTC; money is micro-dollars.
 """
@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-#: Under this name the ledger keeps what the last look saw of each clip that is still in doubt.
+#: Under this name the ledger keeps what the last check found about each clip that is still in doubt.
 LOOKS = "look"
 
 
@@ -33,11 +33,11 @@ class Rival:
 
 @dataclass(frozen=True, slots=True)
 class HistoryCheck:
-    """One look: when, at what, and what follows from it. `note` says it in words."""
+    """One check: when, of what, and what follows from it. `note` says it in words."""
 
-    at: float  #: by the service's clock if it told it, else by ours
+    at: float  #: by the service's clock if the answer has its time, else by ours
     note: str
-    sent_at: float = 0.0  #: when the clip's request left, by our clock: a look at an earlier one says nothing
+    sent_at: float = 0.0  #: when the clip's request left, by our clock: a check of an earlier one says nothing
     since: float | None = None  #: the window that was asked for
     until: float | None = None
     pages: int = 0
@@ -55,9 +55,9 @@ class HistoryCheck:
 def read(text: str) -> HistoryCheck | None:
     """Read what `HistoryCheck.text` wrote; None for anything else: it is a help to people, no promise hangs on it."""
     try:
-        told: dict[str, Any] = json.loads(text)
-        candidates = tuple(PossibleRequest(**one) for one in told.pop("candidates"))
-        rivals = tuple(Rival(**one) for one in told.pop("rivals"))
-        return HistoryCheck(**told, candidates=candidates, rivals=rivals)
+        record: dict[str, Any] = json.loads(text)
+        candidates = tuple(PossibleRequest(**one) for one in record.pop("candidates"))
+        rivals = tuple(Rival(**one) for one in record.pop("rivals"))
+        return HistoryCheck(**record, candidates=candidates, rivals=rivals)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -73,19 +73,19 @@ def decide(folder: PurePosixPath, mounts: str) -> Drive | None:
     """
     kind = _kind(folder, mounts)
     if kind in _LOOSE:
-        why = "its locks hold on this machine only, and what is synced need not have arrived; a batch there could be "
+        why = "its locks work on this machine only, and synced data may arrive late; a batch there could be "
         return Drive(f"a remote folder ({kind})", f"{why}paid for twice. Name a folder on a local disk: --dir", True)
     if kind in _NETWORK:
         why = "a slower journal is used; run the batch from one machine only"
         return Drive(f"a network drive ({kind})", why)
     if kind in _HOST:
-        why = "a slower journal is used; don't run the batch from the other side at the same time"
+        why = "a slower journal is used; don't run the batch from the other system at the same time"
         return Drive(f"a folder of another system ({kind})", why)
     for part in folder.parts:
         for pattern, whose in _SYNCED:
             if pattern.search(part.lower()):
                 why = (
-                    "a slower journal is used; a copy that it brings back from elsewhere would be an older ledger, so "
+                    "a slower journal is used; a copy restored from another machine would be an older ledger, so "
                     "run the batch from one machine only, or name another folder: --dir"
                 )
                 return Drive(f"a folder that is synchronised by {whose}", why)

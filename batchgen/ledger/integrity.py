@@ -50,7 +50,7 @@ def exists(folder: Path) -> bool:
     try:
         return any((folder / name).exists() for name in (FILE, journal.FILE, SPILL))
     except OSError as error:
-        raise LedgerError(f"{folder}: can't be looked into ({error.strerror})") from error
+        raise LedgerError(f"{folder}: can't be opened ({error.strerror})") from error
 
 
 def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Mark:
@@ -70,7 +70,10 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Ma
     if not size and not _size(path.with_name(f"{FILE}-wal")):
         if last or _size(folder / SPILL) is not None:
             what = "is gone" if size is None else "is empty"
-            raise LedgerError(f"{path} {what}, though a run was here: what was paid for was in it. {schema.REMEDY}")
+            raise LedgerError(
+                f"{path} {what}, but this batch has run before, and the record of what was paid for was in it. "
+                f"{schema.REMEDY}"
+            )
         return mark
     with closing(schema.connect(path, writable=False)) as db:
         try:
@@ -82,8 +85,8 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Ma
             newest = db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
             if newest < last:
                 raise LedgerError(
-                    f"{path} is older than its log: {last - newest} events are missing, as from a copy that was "
-                    f"brought back or a lost WAL; it was left as it is. {schema.REMEDY}"
+                    f"{path} is older than its log: {last - newest} events are missing, as in a restored "
+                    f"copy or after a lost WAL file; it was not changed. {schema.REMEDY}"
                 )
             fault = "" if live or (untouched(folder, mark) and not deep) else fault_in(db)
         except (sqlite3.Error, ValueError) as error:
@@ -143,7 +146,7 @@ def _size(path: Path) -> int | None:
     except OSError as error:
         raise LedgerError(f"{path}: can't be read ({error.strerror})") from error
     if not stat.S_ISREG(found.st_mode):
-        raise LedgerError(f"{path}: is no file (a folder?); move it away")
+        raise LedgerError(f"{path}: is not a file (a folder?); move it away")
     return found.st_size
 
 

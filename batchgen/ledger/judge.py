@@ -100,7 +100,7 @@ class Judge:
     def _verdict(self, move: Move, stored: dict[int, Standing], sums: Budget, flying: int) -> BatchgenError | None:
         now = stored.get(move.before.row)
         if now != standing(move.before):
-            is_now = f"{now[0]} by now" if now else "gone"
+            is_now = f"already {now[0]}" if now else "gone"
             what = type(move.event).__name__
             return FencedError(f"clip {move.before.wanted.name} is {is_now}: {what} comes too late")
         cap = self._cap(move, sums, flying)

@@ -23,7 +23,7 @@ SCHEMA = 3
 #: An event as it is written: the clip after it, the event, its time, the clip's price class.
 Write: TypeAlias = tuple[Clip, Event, float, str]
 #: What a ledger that can't be used leaves to type.
-REMEDY = "`batchgen recover` with this manifest builds a new one; `batchgen doctor` looks"
+REMEDY = "`batchgen doctor` examines it; `batchgen recover` with this manifest builds a new one"
 #: From version n to n + 1: SQL, run in one transaction. Released ledgers are kept under tests.
 MIGRATIONS: dict[int, str] = {
     1: "ALTER TABLE clip ADD COLUMN reroll_of TEXT; ALTER TABLE request ADD COLUMN estimate INTEGER;",
@@ -220,7 +220,7 @@ def plain_errors(path: Path) -> Iterator[None]:
 
 def damaged(path: Path, fault: object) -> LedgerError:
     """Make the error for a ledger that can't be used; nothing of it is changed."""
-    return LedgerError(f"{path}: can't be read as a ledger ({fault}); it was left as it is. {REMEDY}")
+    return LedgerError(f"{path}: can't be read as a ledger ({fault}); it was not changed. {REMEDY}")
 
 
 def _quoted(path: Path) -> str:
@@ -259,7 +259,7 @@ def check_version(db: sqlite3.Connection, path: Path) -> None:
     """Refuse what is no ledger, or one that a newer release has written."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if not db.execute("SELECT count(*) FROM sqlite_master WHERE name='clip'").fetchone()[0]:
-        raise LedgerError(f"{path}: is a database, but no ledger of batchgen; choose another --dir")
+        raise LedgerError(f"{path}: is a database, but not a ledger of batchgen; choose another --dir")
     if version > SCHEMA:
         message = f"{path}: was written by a newer batchgen (schema {version}, known {SCHEMA}); update batchgen"
         raise LedgerError(message)
@@ -292,7 +292,7 @@ def state_of(text: object) -> State:
     try:
         return State(str(text))
     except ValueError as error:
-        raise LedgerError(f"the ledger is damaged: it has a clip that is {text!r}. {REMEDY}") from error
+        raise LedgerError(f"the ledger is damaged: it has a clip in the state {text!r}. {REMEDY}") from error
 
 
 def wanted_row(wanted: Wanted, name: str) -> tuple[object, ...]:

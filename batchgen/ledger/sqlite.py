@@ -34,7 +34,7 @@ from batchgen.states import advance
 log = logging.getLogger("batchgen.ledger")
 
 #: Why a clip is in doubt whose submission nobody awaits any more.
-CUT_OFF = "the run ended while its submission was on the way"
+CUT_OFF = "the run ended during its submission"
 
 
 class SqliteLedger(Reader):

@@ -122,7 +122,7 @@ def mp3_seconds(data: bytes) -> float | None:
         length, seconds = frame
         at, total, frames = at + length, total + seconds, frames + 1
     if frames < 3:
-        raise AudioError("the audio is neither wav nor mp3", "convert it; the file name's extension is not looked at")
+        raise AudioError("the audio is neither wav nor mp3", "convert it; the file name's extension does not count")
     rest = len(data) - at
     return total if rest <= 128 or data[at : at + 3] in (b"TAG", b"APE") or not any(data[at:]) else None
 

@@ -76,7 +76,7 @@ def _notify(value: str) -> str:
     # The text may hold a token, so it is not shown.
     match = re.fullmatch(r"([a-z][a-z0-9+.-]*)://\S+", value, re.IGNORECASE)
     if match is None:
-        raise fault("this is not an address to notify", "write https://… or a scheme://… that Apprise knows")
+        raise fault("this is not a notification address", "write https://… or a scheme://… that Apprise knows")
     if match[1].lower() == "http" and not is_loopback(_host(value)):
         raise fault("a notification over http can be read by others", "write https://")
     return value
@@ -136,11 +136,11 @@ class EntryShape(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     model: StrictStr | None = Field(default=None, description="Another model for these clips.")
-    takes: Any = Field(default=None, description="How many variations, each with a seed of its own: 1…1000.")
+    takes: Any = Field(default=None, description="How many variations, each with its own seed: 1…1000.")
     seed: Any = Field(default=None, description="The seed of a single take; -1 or none: derived.")
     seeds: Any = Field(default=None, description="One seed for each take.")
     vars: dict[str, Any] | None = Field(default=None, description="Variables for {{ }}, above the manifest's.")
-    matrix: MatrixShape | None = Field(default=None, description="A matrix of its own; it replaces the manifest's.")
+    matrix: MatrixShape | None = Field(default=None, description="The prompt's own matrix; it replaces the manifest's.")
     extra: dict[str, Any] | None = Field(default=None, description="Parameters to pass through unchecked.")
     priority: Any = Field(default=None, description="A whole number; higher is submitted first. Default 0.")
 
@@ -164,7 +164,7 @@ class LimitsShape(Shape):
     """How fast it may go."""
 
     rpm: Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)] | None = Field(
-        default=None, description="API calls a minute; 0: no limit."
+        default=None, description="API calls per minute; 0: no limit."
     )
     in_flight: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Clips being made at once.")
     downloads: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Downloads at once.")

@@ -60,7 +60,7 @@ def _check_defaults(document: Document, faults: FaultList) -> None:
     for word in sorted(ENTRY_WORDS - DEFAULT_WORDS) if isinstance(defaults, dict) else ():
         if word in defaults:
             at = document.place(("defaults", word))
-            faults.error(at, f"{word} can't stand under defaults", "write it at the top level, or in a prompt")
+            faults.error(at, f"{word} is not allowed under defaults", "write it at the top level, or in a prompt")
 
 
 def _sound_parts(

@@ -81,7 +81,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         raise ValueError("a key appears twice")
     key = next((name for name in values if is_key_name(name)), None)
     if key is not None:
-        raise ValueError("it holds an API key, which must not be here")
+        raise ValueError("it contains an API key, which must not be here")
     return values
 
 
@@ -106,7 +106,7 @@ def _table(file: str, text: str, tabs: bool, known: frozenset[str], faults: Faul
                 continue
             if len(cells) > len(header) and any(cells[len(header) :]):
                 what = f"the row has {len(cells)} cells, and the header {len(header)}"
-                faults.error(place, what, f"put “quotes” round a text that holds {delimiter!r}")
+                faults.error(place, what, f"put “quotes” around a text that contains {delimiter!r}")
                 continue
             yield Row({n: c for n, c in zip(header, cells, strict=False) if n and c.strip()}, place)
     except csv.Error as error:

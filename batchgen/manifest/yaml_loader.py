@@ -202,7 +202,7 @@ class _Builder:
                 "quote the text, or write it after `prompt: >-` on a line of its own",
             )
         elif not node.tag.startswith(_TAG):
-            self._error(node, f"the tag {node.tag} means nothing here", "quote the text")
+            self._error(node, f"the tag {node.tag} is not supported", "quote the text")
         return True
 
     def _pairs(self, node: yaml.MappingNode, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
@@ -267,7 +267,7 @@ _HINTS = (
     ("did not find expected key", "a value can't begin with { or [ or a quote and go on after it", _QUOTE),
     ("did not find expected '-'", "this line is not indented as the list above it", "indent all lines of a list alike"),
     ("did not find expected ',' or", "a [ or { is not closed", "close it, or quote the text"),
-    ("did not find expected node content", "a value is missing or begins with an odd character", _QUOTE),
+    ("did not find expected node content", "a value is missing or begins with a special character", _QUOTE),
     ("character that cannot start any token", "a text can't begin with @ % or `", _QUOTE),
     ("found a tab character", "this line is indented with a tab", "indent with spaces"),
     ("undefined alias", "a text that begins with * is taken for an alias", _QUOTE),

@@ -107,7 +107,7 @@ def read(text: str) -> Saved:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or value.pop("format", None) != FORMAT:
-        raise UsageError("this is no saved plan; `batchgen plan MANIFEST --out FILE` writes one")
+        raise UsageError("this is not a saved plan; `batchgen plan MANIFEST --out FILE` writes one")
     version = value.pop("version", None)
     if version != VERSION:
         raise UsageError(f"this plan has version {version}, and this batchgen reads version {VERSION}: make a new one")
@@ -116,7 +116,7 @@ def read(text: str) -> Saved:
     except TypeError:
         saved = None
     if saved is None or saved.sha256 != _hash(_plain(saved)):
-        raise UsageError("this plan is not as it was written (its hash differs): make a new one, don't edit it")
+        raise UsageError("this plan was edited or damaged (its hash differs): make a new one")
     return saved
 
 
@@ -143,7 +143,7 @@ def differences(
         found.append(f"the ledger has changed ({_difference(saved.counts, states)})")
     if not found and not begun and list(plan.keys.submit) != list(saved.submit):
         now, then = len(plan.keys.submit), len(saved.submit)
-        found.append(f"other clips would be submitted now: {now:,}, planned were {then:,}")
+        found.append(f"other clips would be submitted now: {now:,}, the plan has {then:,}")
     return found
 
 
@@ -199,11 +199,11 @@ def _of_basis(then: Basis, now: Basis) -> list[str]:
         more = f" and {len(edited) - _NAMED:,} more" if len(edited) > _NAMED else ""
         found.append(f"files of the manifest were edited: {', '.join(edited[:_NAMED])}{more}")
     if then.folder != now.folder:
-        found.append(f"the batch folder is {now.folder}, planned was {then.folder}")
+        found.append(f"the batch folder is {now.folder}, the plan has {then.folder}")
     for name in sorted({*then.settings, *now.settings}):
         before, after = then.settings.get(name), now.settings.get(name)
         if before != after:
-            found.append(f"{name} is {_shown(name, after)}, planned was {_shown(name, before)}")
+            found.append(f"{name} is {_shown(name, after)}, the plan has {_shown(name, before)}")
     return found
 
 
@@ -221,7 +221,7 @@ def _of_prices(saved: Saved, plan: Plan, *, begun: bool) -> list[str]:
     for price_class, then in saved.prices.items():
         if price_class in now and now[price_class][index] != then[index]:
             found.append(
-                f"{price_class} is estimated at {usd(now[price_class][index])} a clip, planned was {usd(then[index])}"
+                f"{price_class} is estimated at {usd(now[price_class][index])} a clip, the plan has {usd(then[index])}"
             )
     return found
 
@@ -233,4 +233,4 @@ def _difference(counts: Mapping[str, int], states: Mapping[str, Sequence[Any]]) 
         for name in sorted({*counts, *now})
         if counts.get(name, 0) != now.get(name, 0)
     ]
-    return ", ".join(words) or "as many clips, but others"
+    return ", ".join(words) or "the same number, but other clips"

@@ -36,7 +36,7 @@ def write_plan(
         UsageError: it can't be written there, or the file is something else than a plan.
     """
     if path.exists() and not _is_plan(path):
-        raise UsageError(f"{path} exists and is no saved plan: name another file with --out")
+        raise UsageError(f"{path} exists and is not a saved plan: name another file with --out")
     made_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     saved = save(plan, seen.known, _basis(manifest, settings, folder), roots=_roots(manifest), made_at=made_at)
     part = path.with_name(f"{path.name}.part")
@@ -70,7 +70,7 @@ def read_plan(path: Path) -> Saved:
     except OSError as error:
         raise UsageError(f"{path}: the plan can't be read ({error.strerror})") from error
     except UnicodeDecodeError:
-        raise UsageError(f"{path}: this is no saved plan") from None
+        raise UsageError(f"{path}: this is not a saved plan") from None
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
 
@@ -86,7 +86,7 @@ def with_plan_settings(saved: Saved, given: Mapping[str, Any]) -> dict[str, Any]
         value = given.get(name)
         if value is not None and value != planned.get(name):
             option = "--" + name.replace("_", "-")
-            raise UsageError(f"{option} says something else than the plan: leave it out, or make a new plan with it")
+            raise UsageError(f"{option} differs from the plan: leave it out, or make a new plan with it")
     return {**given, **{name: planned.get(name) for name in SPENDING}}
 
 

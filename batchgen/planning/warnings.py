@@ -24,10 +24,10 @@ def _of_budget(plan: Plan) -> list[str]:
     left = max(0, (caps.usd or 0) - budget.spent - budget.reserved)
     why = {
         Cap.TOTAL: f"the budget has {usd(left)} left of {usd(caps.usd)}, and the estimate is {usd(plan.cost.total)}: "
-        f"by that it is {far}",
+        f"{far}",
         Cap.DAY: f"{usd(budget.today)} of the day's {usd(caps.usd_per_day)} are spent or reserved: {far}",
         Cap.CLIPS: f"{budget.clips:,} of {caps.clips or 0:,} clips are submitted already: {far}",
-        Cap.PRICE: "the price of some clips is not known, and there is a cap: the run will submit nothing. "
+        Cap.PRICE: "the price of some clips is not known, and there is a budget: the run will submit nothing. "
         "Add their prices to the manifest (prices:), or pass --allow-unknown-price",
     }
     return [why[budget.barrier]]

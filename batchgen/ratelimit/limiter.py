@@ -201,8 +201,8 @@ class LocalPacer:
         if now - self._free_refused_at <= DOUBT_S:
             self._uncounted = frozenset()
             log.warning(
-                "the service refuses status calls as too many (429), although limits.count_polls is false: "
-                "for the rest of this run they count"
+                "status checks are rate limited (429) although limits.count_polls is false: "
+                "they count for the rest of this run"
             )
         self._free_refused_at = now
 

@@ -125,9 +125,9 @@ class AccountMemory:
             with FileLock(self._path.with_suffix(".lock"), timeout=PATIENCE_S):
                 self._write(self._path)
         except Timeout:
-            log.debug("what was learned of the pace is kept later: another run has the file")
+            log.debug("what was learned of the pace is saved later: another run is using the file")
         except (OSError, NotImplementedError) as error:  # the second is a file system's that knows no locks
-            log.debug("what was learned of the pace can't be kept: %s", error)
+            log.debug("what was learned of the pace can't be saved: %s", error)
             self._path = None
 
     def _write(self, path: Path) -> None:
@@ -181,11 +181,11 @@ def start_of(settings: Settings, known: Remembered, now: float) -> Start:
     rpm, places = settings.rpm, settings.in_flight
     rpm_note = in_flight_note = ""
     if not settings.rpm_given and 0 < known.rpm < rpm:
-        why = "which the account bore" if known.borne else "to which it was slowed after refusals"
+        why = "which the account accepted" if known.borne else "to which it was slowed after refusals"
         slower = f"at {round(known.rpm, 1):g} of {rpm:g} calls a minute"
         rpm, rpm_note = known.rpm, f"{slower}, {why} {ago(now - known.rpm_at)}"
     if known.full and 1 <= known.places < places:
-        queued = f"since more had to queue {ago(now - known.places_at)}"
+        queued = f"because more had to queue {ago(now - known.places_at)}"
         places, in_flight_note = int(known.places), f"with {int(known.places)} clips in flight, {queued}"
     return Start(rpm, places, rpm_note, in_flight_note)
 

@@ -31,7 +31,7 @@ class CallRecord:
     call: Call
     counts: bool = True  #: for the account's limit
     refused: bool = False  #: as too many
-    recent: bool = True  #: it is of the last minute, as far as was looked
+    recent: bool = True  #: it is of the last minute, as far as was checked
 
 
 class Metronome:

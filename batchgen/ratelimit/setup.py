@@ -55,7 +55,7 @@ class PaceSetup:
         """Make the pacer: it starts where the last run stood, if that is below what is configured."""
         settings, known = self._settings, self._memory.known
         if note := self.start.rpm_note:
-            more = f"it grows while it is used, and --rpm {settings.rpm:g} starts at all of it"
+            more = f"the rate rises as it is used; --rpm {settings.rpm:g} starts at the full rate"
             self.notes.append(f"starting {note}; {more}")
         self._rpm = self.start.rpm
         return LocalPacer(
@@ -72,10 +72,10 @@ class PaceSetup:
         """Keep it, and note when it fell and when it is whole again, not the steps between."""
         asked = self._settings.rpm
         if rpm < self._rpm:
-            now = f"{round(rpm, 1):g} of {asked:g} calls a minute from now on"
-            self.notes.append(f"the service refuses calls as too many (429): {now}; it goes back up while it is used")
+            now = f"slowed to {round(rpm, 1):g} of {asked:g} calls a minute"
+            self.notes.append(f"rate limited by the service (429): {now}; the rate rises again as it is used")
         elif self._rpm < asked <= rpm:
-            self.notes.append(f"the pace is back at all of the {asked:g} calls a minute")
+            self.notes.append(f"the rate is back at {asked:g} calls a minute, as configured")
         self._rpm = rpm
         self._memory.rate(rpm, knee, bore, ceiling=asked)
 
@@ -93,8 +93,8 @@ class PaceSetup:
         if start <= START:
             return ConcurrencyLimit(settings.in_flight, full=full, safe_s=settings.deadline / 2, learned=self._learned)
         self.notes.append(
-            f"starting with up to {start} clips in flight, for which the service had room "
-            f"{ago(time.time() - known.places_at)}; it follows the queue, and --in-flight N is the most"
+            f"starting with up to {start} clips in flight, as many as the service could take "
+            f"{ago(time.time() - known.places_at)}; the number follows the service's queue, up to --in-flight N"
         )
         return ConcurrencyLimit(
             settings.in_flight, start=start, full=full, safe_s=settings.deadline / 2, learned=self._learned

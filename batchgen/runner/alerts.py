@@ -45,9 +45,9 @@ class ExpiryAlert:
 def words(found: Alarm) -> str:
     """Say an alarm."""
     at = datetime.fromtimestamp(found.first_end, UTC).strftime("%H:%M:%S UTC")
-    soon = f"{found.soon} of the paid clips' records end within ten minutes, the first at {at}" if found.soon else ""
-    late = f"at this pace {found.late} of them can't be collected before their records end" if found.late else ""
-    history = "; the request history is asked for their files then" if found.late else ""
+    soon = f"paid clips whose records expire within ten minutes: {found.soon}, the first at {at}" if found.soon else ""
+    late = f"paid clips that can't be collected in time at this rate: {found.late}" if found.late else ""
+    history = "; their files are then looked up in the request history" if found.late else ""
     return "; ".join(text for text in (soon, late) if text) + history
 
 
@@ -94,9 +94,9 @@ def shortage(credits_left: int | None, need: int | None, *, unpriced: int = 0) -
     """
     if credits_left is None or (credits_left and credits_left >= (need or 0)):
         return ""
-    more = f", and {unpriced:,} more are of unknown price" if unpriced else ""
-    likely = "" if not need else f"; what is to be submitted is likely to cost {usd(need)}{more}"
-    return f"the account has {usd(credits_left)} of credits{likely}: top it up, or the run stops when they are spent"
+    more = f", plus {unpriced:,} of unknown price" if unpriced else ""
+    likely = "" if not need else f"; the clips to submit will cost about {usd(need)}{more}"
+    return f"the account has {usd(credits_left)} in credits{likely}: top it up, or the run stops when they are spent"
 
 
 async def _need(context: RunContext) -> tuple[int, int]:

@@ -31,7 +31,7 @@ class Collector:
     async def collect(self, clip: Clip, slot: InFlightSlot) -> Clip:
         """Wait for the end of the request; cost and link are on disk when this returns.
 
-        With them goes how often it was looked at, unless an earlier run, which was killed or stopped, had begun to.
+        With them goes how often it was polled, unless an earlier run, which was killed or stopped, had begun to.
         """
         request = clip.request
         if request is None or request.request_id is None:  # the table forbids it
@@ -104,7 +104,7 @@ class Collector:
         watched = max(0.0, event.at - submitted_at)
         queue = None if event.queue_s is None else min(event.queue_s, watched)
         run = watched - (queue or 0.0) if event.run_s is None else min(event.run_s, watched)
-        unseen = event.run_s is None and submitted_at < self._context.started_at  # it ended while nobody looked
+        unseen = event.run_s is None and submitted_at < self._context.started_at  # it ended while nobody polled
         took = run if queue is not None else None if unseen else watched
         self._context.places.learn(queue, took, slot.taken, seen_s=queued_s, generation=slot.generation)
         if unseen:

@@ -112,9 +112,9 @@ class Dispatcher:
         away, refused = pace.outage_s, pace.refused_s
         why = ""
         if away and away >= self._tools.give_up_s:
-            why = f"outage: the API was out of reach for {duration(away)}"
+            why = f"outage: the API could not be reached for {duration(away)}"
         elif refused and refused >= self._tools.give_up_s:
-            why = f"outage: the API has refused every call as too many for {duration(refused)}: run again later"
+            why = f"outage: the API has rate limited every call (429) for {duration(refused)}: run again later"
         if why:  # and what is in flight can't be asked for, either: the next run collects it
             self._tools.shutdown.request(why, Exit.STOPPED, grace_s=0.0)
 
@@ -128,7 +128,7 @@ class Dispatcher:
             await self._settle_doubts(clips, at_start=False)
         if self._started == self._selection.limit and await self._tools.ledger.to_submit():
             counted = "1 clip was" if self._started == 1 else f"{self._started:,} clips were"
-            self._tools.shutdown.request(f"limit: {counted} submitted, as asked", Exit.STOPPED)
+            self._tools.shutdown.request(f"limit: {counted} submitted, as --limit says", Exit.STOPPED)
 
     async def _run_offered(self) -> None:
         """Carry what is paid for, the oldest first, then what is wanted, in the order of submission."""
@@ -217,7 +217,7 @@ class Dispatcher:
             failpoints.reach("doubt.before")
             clip = await self._tools.ledger.record(clip, event)
             failpoints.reach("doubt.after")
-        log.info("%s is %s now (%s)", clip.wanted.name, clip.state, doubt.note)
+        log.info("%s is now %s (%s)", clip.wanted.name, clip.state, doubt.note)
         if clip.state is not State.PENDING or self._selection.submit:
             await start(clips, self._carry, clip.row)
         return True
@@ -227,8 +227,8 @@ class Dispatcher:
         if not self._selection.takes(clip.row, clip.wanted.prompt_id, clip.wanted.name):
             return None
         if clip.state is State.UNCONFIRMED and self._selection.resubmit_unconfirmed and doubt.absent:
-            return Released("resubmitted: the request history, read whole, does not have it", absent=True)
+            return Released("resubmitted: it is not in the request history, which was read completely", absent=True)
         known = doubt.row is not None and isinstance(doubt.row.outcome, Completed)
         if clip.state is State.LOST and self._selection.resubmit_lost and (doubt.absent or known):
-            return Released("resubmitted on the user's word; the lost request stays in the bill")
+            return Released("resubmitted with --resubmit-lost; the lost request stays in the bill")
         return None

@@ -111,7 +111,7 @@ class Fetcher:
             raise TransferFailed(str(error)) from None
 
     def _from_before(self, clip: Clip) -> bool:
-        """Tell whether an earlier run knew the link: it may have been killed in its download."""
+        """Return whether an earlier run knew the link: it may have been killed in its download."""
         at = clip.request.completed_at if clip.request else None
         return at is None or at < self._context.started_at
 

@@ -27,7 +27,7 @@ Rank: TypeAlias = tuple[int, int, int, int]
 NEAR_THE_END = 0.75
 #: So many old requests may simply be stuck; more of them mean that the queue is too long.
 STUCK = 2
-#: How often the ages of what is in flight are looked at (seconds).
+#: How often the ages of what is in flight are checked (seconds).
 AGES_EVERY_S = 5.0
 
 
@@ -125,21 +125,21 @@ class BudgetGate:
         if cap is Cap.PRICE:
             return no_price(candidate.wanted)
         if cap is Cap.CLIPS:
-            used = f"{budget.clips:,} of {caps.clips:,} clips were submitted, as the cap says"
-            return f"{used}; to go on, raise max_clips"
+            used = f"{budget.clips:,} of {caps.clips:,} clips were submitted, the most allowed"
+            return f"{used}; to continue, raise max_clips"
         if cap is Cap.TOTAL:
             used = f"{usd(budget.spent)} spent and {usd(budget.reserved)} reserved of {usd(caps.usd)}"
-            return f"{used}; the next clip may cost {price}; to go on, raise max_usd"
+            return f"{used}; the next clip may cost {price}; to continue, raise max_usd"
         today = budget.on(day_of(now))
         used = f"{usd(today.spent)} spent and {usd(today.reserved)} reserved of {usd(caps.usd_per_day)} for today"
         again = next_day(now)
-        return f"{used}; the next clip may cost {price}; run again after midnight, from {again:%Y-%m-%d %H:%M %Z} on"
+        return f"{used}; the next clip may cost {price}; run again after midnight ({again:%Y-%m-%d %H:%M %Z})"
 
 
 def no_price(wanted: Wanted) -> str:
     """Say that a clip's price is unknown under a cap, and what to do."""
     return (
-        f"the price of {wanted.model} is not known, and there is a cap: "
+        f"the price of {wanted.model} is not known, and there is a budget: "
         "write it under prices: in the manifest, or pass --allow-unknown-price"
     )
 
@@ -154,7 +154,7 @@ class AgeGate:
         """Say so: one stuck job is no queue, many are."""
         record_s = self._context.provider.capabilities.record_s
         old, waiting = self._context.poller.older_than(NEAR_THE_END * record_s)
-        return "what is in flight nears the end of its record" if old > STUCK and old * 4 >= waiting else None
+        return "records of clips in flight are about to expire" if old > STUCK and old * 4 >= waiting else None
 
     async def wait(self, candidate: Candidate) -> None:  # noqa: ARG002 - the same for all
         """Wait for news, or for some seconds."""

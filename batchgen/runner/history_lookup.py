@@ -91,7 +91,7 @@ class HistoryLookup:
     def _refused(self, error: TryAgain) -> None:
         self._silence = NoAnswer(str(error))
         if self._breaker.closed:
-            log.warning("the request history gives no answer: %s; it is asked again, further and further apart", error)
+            log.warning("the request history gives no answer: %s; it is asked again at growing intervals", error)
         self._breaker.failed(self._now())
 
     def _now(self) -> float:

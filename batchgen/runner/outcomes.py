@@ -51,17 +51,17 @@ def generated(completed: Completed, at: float, request_id: str | None = None) ->
 
 
 def lost(ended: Ended, answer: HistoryRow | NoAnswer | None) -> Lost:
-    """Say why a file is not to be had, as far as is known; that the history was silent is no absence in it."""
+    """Say why a file can't be had, as far as is known; a history that does not answer proves no absence."""
     row = answer.outcome if isinstance(answer, HistoryRow) else None
     costs = [each.cost for each in (ended, row) if isinstance(each, Completed)]
-    silent = f"its history gave no answer: {answer.why}" if isinstance(answer, NoAnswer) else ""
+    silent = f"the request history gave no answer: {answer.why}" if isinstance(answer, NoAnswer) else ""
     if isinstance(ended, Gone):
-        why = f"the service keeps no record of it any more, and {silent or 'its history has no file'}"
+        why = f"the service keeps no record of it any more, and {silent or 'the request history has no file'}"
     elif isinstance(ended, Overdue):
-        why = f"past the deadline, the service still said: {ended.last}" + (silent and f"; {silent}")
+        why = f"the deadline has passed, and the service still says: {ended.last}" + (silent and f"; {silent}")
     else:
         said = f": {ended.body}" if isinstance(ended, Completed) and ended.body else ""
-        why = f"COMPLETED, but the service named no file{said}" + (silent and f"; {silent}")
+        why = f"COMPLETED, but the service gave no link to the file{said}" + (silent and f"; {silent}")
     return Lost(why, cost=next((cost for cost in costs if cost is not None), None))
 
 
@@ -99,7 +99,7 @@ def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:
 
 
 async def settle_by_history(ledger: Ledger, found: Iterable[Doubt], deadline_s: float) -> list[tuple[Doubt, State]]:
-    """Record what the history shows of clips in doubt, and of those without news what was looked at.
+    """Record what the history shows of clips in doubt, and of those without news what was checked.
 
     Returns:
         Each doubt with the state that its clip has now; all of it is on disk.

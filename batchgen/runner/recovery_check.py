@@ -60,7 +60,7 @@ class RecoveryCheck:
         await self._ledger.set_facts({BLIND: "", POSSIBLE: ""})
 
     async def seen(self, clip: Clip) -> float | None:
-        """Say when the service may have accepted this clip unbeknownst to us; None: it has not.
+        """Say when the service may have accepted this clip without our knowledge; None: it has not.
 
         Raises:
             RecoveryCheckError: that can't be said; the message says why, and what to do.
@@ -85,7 +85,7 @@ class RecoveryCheck:
             taken = elsewhere | await self._ledger.known_ids()
             rows = [row for row in page.rows if row.request_id not in taken]
             if unread := sum(1 for row in rows if row.params is None):
-                raise RecoveryCheckError(f"{unread} requests in the history don't show what was sent")
+                raise RecoveryCheckError(f"the history does not show what was sent: {unread} requests")
             found |= possible_matches((clip for clip in clips if clip.wanted.model == model), rows, self._span["until"])
         log.info("the history was compared with the rebuilt ledger: %d clips may have been accepted", len(found))
         await self._ledger.set_facts({POSSIBLE: json.dumps(found) if found else "", BLIND: ""})
@@ -100,12 +100,12 @@ class RecoveryCheck:
         except CallError as error:
             raise RecoveryCheckError(f"the request history could not be read: {error}") from error
         if not page.whole or page.server_time is None:
-            raise RecoveryCheckError("the request history could not be read whole")
+            raise RecoveryCheckError("the request history could not be read completely")
         if lacks := len(known - {row.request_id for row in page.rows}):
             raise RecoveryCheckError(f"the request history lacks {lacks} of this batch's own requests")
         counts_at = self._span["until"] + self._settle_s
         if min(page.server_time + 1.0, self._ledger.now()) < counts_at:
-            raise RecoveryCheckError(f"the history may lag: what it does not have counts from {utc(counts_at)}")
+            raise RecoveryCheckError(f"the history may lag: what it lacks is conclusive from {utc(counts_at)}")
         return page
 
 

@@ -245,7 +245,7 @@ class Session:
         if self._left():
             word = "only" if self.settings.only else "plan" if self.settings.planned is not None else ""
             counted = "1 clip was" if self._left() == 1 else f"{self._left():,} clips were"
-            return f"{word}: {counted} left out, as asked" if word else "not all was collected"
+            return f"{word}: {counted} left out, as --{word} says" if word else "not every clip was collected"
         return None
 
     def _left(self) -> int:

@@ -69,17 +69,17 @@ class Submitter:
             return await self._context.recovery_check.seen(clip)
         except RecoveryCheckError as error:
             self._context.shutdown.request(
-                f"recovered: {error}. Nothing is submitted on a rebuilt ledger before that; run again then, or pass "
-                "--trust-recovery if you know that nothing was accepted after its last event",
+                f"recovered: {error}. A rebuilt ledger submits nothing before this check succeeds; run again later, "
+                "or pass --trust-recovery if you know that nothing was accepted after its last event",
                 Exit.STOPPED,
             )
             raise SubmissionStoppedError from error
 
     async def _doubted(self, clip: Clip, seen: float) -> Clip:
-        """Put a clip in doubt in place of submitting it: the history has what may be its request."""
+        """Put a clip in doubt instead of submitting it: the history has what may be its request."""
         price = self._context.price(clip.wanted) or 0
         clip = await self._context.ledger.record(clip, SubmitStarted(seen, price), set_aside=None)
-        clip = await self._context.ledger.record(clip, AnswerLost("the history has what may be its request"))
+        clip = await self._context.ledger.record(clip, AnswerLost("a request in the history may be its own"))
         if self._context.recovery_check:
             await self._context.recovery_check.recorded(clip)
         return clip
@@ -133,7 +133,7 @@ class Submitter:
         """Send it, unless too much time has passed since its intent was written (by the boot clock)."""
         slept = self._context.boot_clock() - written
         if slept >= STALE_S:
-            return SubmitDeferred(f"not sent: {slept:.0f} s passed between its intent and the request")
+            return SubmitDeferred(f"not sent: {slept:.0f} s passed between its intent in the ledger and the request")
         try:
             async with permit:
                 accepted = await self._context.provider.submit(clip.wanted.model, params, key_of(clip))
@@ -157,7 +157,7 @@ class Submitter:
         if not isinstance(error, ServerError):
             return SubmitDeferred(str(error))
         if self.admission.service.refused(clip.row):
-            return SubmitDeferred(f"{error} (as for other clips: the service is in trouble)")
+            return SubmitDeferred(f"{error} (other clips too: the service has problems)")
         if clip.refusals + 1 >= SUBMIT_TRIES:
             return Failed(f"{error} ({SUBMIT_TRIES} tries)", transient=True)
         return SubmitDeferred(str(error), counts=True)

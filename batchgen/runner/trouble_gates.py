@@ -101,7 +101,7 @@ class AccountGate:
             self._context.account_trouble(error)
             return
         if self._trouble is None:
-            log.warning("%s; submissions wait, what is in flight is collected", error.explained)
+            log.warning("%s; submissions wait, clips in flight are collected", error.explained)
         if self._trouble is None or self._probe == candidate.row:  # those that had left with it say nothing new
             self._breaker.failed(now)
             self._closed_at = now
@@ -141,7 +141,7 @@ class ServiceGate:
 
     def closed_for(self, candidate: Candidate, at: float) -> str | None:  # noqa: ARG002 - the same for all, at any time
         """Say that it is not time to try again."""
-        return "the service is in trouble" if self._left() > 0 or self._hopeless() else None
+        return "the service has problems" if self._left() > 0 or self._hopeless() else None
 
     async def wait(self, candidate: Candidate) -> None:  # noqa: ARG002 - the same for all
         """Wait for the next try, unless the trouble has lasted too long."""
@@ -181,7 +181,7 @@ class ServiceGate:
         if max(self.refusals.lasted_s(now), self.silence.lasted_s(now)) >= self._context.give_up_s:
             return "outage: the service has accepted nothing for too long"
         if self._acceptances == 0 and self._unsure == 0 and self.refusals.tries >= NEVER_STOP:
-            return "outage: the service refuses every submission with an error of its own; is a parameter wrong?"
+            return "outage: the service answers every submission with an internal error; check the parameters"
         return None
 
     def _left(self) -> float:

@@ -44,7 +44,7 @@ class Faults:
     blocked: float = _fault("job: FAILED by content moderation")
     no_output: float = _fault("job: COMPLETED and charged, without a URL")
     odd_state: float = _fault("job: an unknown state word while it is being worked on")
-    vanish: float = _fault("job: its record is gone (404) as soon as it ends; history knows it")
+    vanish: float = _fault("job: its record is gone (404) as soon as it ends; the history has it")
     broken_file: float = _fault("job: the file itself is cut, permanently")
     expired_link: float = _fault("job: the first link is dead (403); asking for the result again gives a valid one")
     truncated: float = _fault("file: the full length is announced, half is sent, the connection is closed")

@@ -44,7 +44,7 @@ class Sandbox:
         rpm: calls that are let through in any 60 s, then 429; 0 is no limit. File downloads don't count.
         credits: USD in the account before the first job.
         key: the API key that is accepted; None accepts any.
-        faults: what shall go wrong.
+        faults: what is to go wrong.
         seed: of run times and faults.
         render: whether prompts are rendered; False serves the package's clips, None renders if it can.
         history_lag_s: how long a request takes to show up in the history.

@@ -84,12 +84,12 @@ class FakeJob:
 
 
 def always(word: str) -> Callable[..., str]:
-    """A script that says the same for ever."""
+    """A script that always says the same."""
     return lambda *_: word
 
 
 def first(*words: str, then: str = "ok") -> Callable[..., str]:
-    """A script that says these words one after the other, and then another for ever."""
+    """A script that says these words one after the other, and then always another."""
     left = list(words)
     return lambda *_: left.pop(0) if left else then
 

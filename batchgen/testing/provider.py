@@ -198,7 +198,7 @@ class FakeProvider:
         return f"https://files.example/{path.name}"
 
     async def balance(self) -> int:
-        """Tell the credits, in which what is held back for jobs in flight can't be seen."""
+        """Return the credits, in which what is held back for jobs in flight can't be seen."""
         return 10_000_000_000 if self.credits is None else self.credits - self._settled()
 
     # --- the books ------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
-#: A clock that stands still between turns lets a timer that re-arms itself for "now" spin for ever.
+#: A clock that stands still between turns lets a timer that re-arms itself for "now" spin without end.
 TURN_S = 1e-6
 #: What a call in another thread takes, by the virtual clock.
 THREAD_S = 0.002

@@ -39,7 +39,7 @@ class Batch:
         return list(self.clips.glob("*.mp4"))
 
     def settled(self) -> bool:
-        """Tell whether nothing is left to do, or to decide, by anyone."""
+        """Return whether nothing is left to do, or to decide, by anyone."""
         if not (self.folder / "ledger.db").exists():
             return False
         with closing(sqlite3.connect(f"file:{self.folder / 'ledger.db'}?mode=ro", uri=True)) as db:

@@ -43,7 +43,7 @@ class Counters:
         self.faults["kill at random"] += killed and not inside
 
     def ended(self, name: str, ended: Ended) -> None:
-        """Look over what a process said: no traceback, no key, an exit code that is known."""
+        """Check what a process said: no traceback, no key, an exit code that is known."""
         self._ended[ended.code] += 1
         said = ended.stdout + ended.stderr
         if b"Traceback" in said or ended.code not in _RIGHT_EXITS:

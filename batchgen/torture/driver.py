@@ -154,7 +154,7 @@ class Torture:
             self._tally.two_runs(act.n, both=overlapped and not refused and second.code in _DID_RUN, refused=refused)
 
     async def _inspect(self, n: int, cap: int, ended: Ended) -> None:
-        """Look at what must hold at all times: the cap, and files with their final names."""
+        """Check what must hold at all times: the cap, and files with their final names."""
         books = await self._service.books()
         self._rounds, self._under_fire = n + 1, len(books["jobs"])
         charged = sum(evidence.booked(job).charged for job in books["jobs"])

@@ -17,7 +17,7 @@ _SAID = {
     Way.LINK: "from their link",
     Way.HISTORY: "from the account history",
     Way.DOUBT: "if the account history lists them",
-    Way.GONE: "gone permanently",
+    Way.GONE: "no longer available",
 }
 _WHEN = {0: "now", 3600: "in 1 hour", 86400: "in 1 day", 691200: "in 8 days"}
 

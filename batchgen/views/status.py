@@ -140,24 +140,24 @@ def _drift(price_class: str, quote: Quote) -> dict[str, Any]:
 def next_commands(facts: Facts) -> list[str]:
     """Give the next commands, the most urgent first, quoted for a shell; none while a run is in progress."""
     has = {state for state, count in facts.counts.items() if count}
-    told: list[str] = []
+    commands: list[str] = []
     if facts.live:
-        return told
+        return commands
     if has & {State.PENDING, State.SUBMITTING, *_IN_FLIGHT, State.BLOCKED}:
-        told.append(facts.command("run"))
+        commands.append(facts.command("run"))
     if has & {*IN_DOUBT}:
-        told.append(facts.command("reconcile"))
+        commands.append(facts.command("reconcile"))
     if State.UNCONFIRMED in has:
-        told.append(facts.command("run", "--resubmit-unconfirmed"))
+        commands.append(facts.command("run", "--resubmit-unconfirmed"))
     if State.LOST in has:
-        told.append(facts.command("run", "--resubmit-lost"))
+        commands.append(facts.command("run", "--resubmit-lost"))
     doubtful = [problem.name for problem in facts.problems if problem.state in IN_DOUBT]
     if doubtful:
-        told.append(facts.command("forget", doubtful[0]))
+        commands.append(facts.command("forget", doubtful[0]))
     failed = [problem for problem in facts.problems if problem.state is State.FAILED and not problem.forgotten]
     if facts.counts.get(State.FAILED, 0) > sum(problem.forgotten for problem in facts.problems):
-        told.append(facts.command("retry", *(() if any(problem.transient for problem in failed) else ("--all",))))
-    return told
+        commands.append(facts.command("retry", *(() if any(problem.transient for problem in failed) else ("--all",))))
+    return commands
 
 
 def cause(reason: str) -> str:

@@ -133,7 +133,7 @@ def test_the_limit_is_the_number_of_clips_that_are_submitted(tmp_path: Path, lim
     assert len(batch.provider.posts) == min(limit, 6)
     assert Counter(batch.states())[State.DONE] == min(limit, 6)
     assert life.exit is (Exit.STOPPED if limit < 6 else None)
-    assert limit != 1 or life.tools.shutdown.why == "limit: 1 clip was submitted, as asked"
+    assert limit != 1 or life.tools.shutdown.why == "limit: 1 clip was submitted, as --limit says"
     check(batch, life)
 
 
@@ -277,8 +277,8 @@ def test_refusals_without_end_end_the_run_resumable(tmp_path: Path, give_up_s: f
     life = batch.live()
     assert life.exit is Exit.STOPPED
     hours = f"{give_up_s / 3600:g}"
-    told = rf"outage: the API has refused every call as too many for {hours} h (0\d|1\d) min: run again later"
-    assert re.fullmatch(told, life.why)
+    why = rf"outage: the API has rate limited every call \(429\) for {hours} h (0\d|1\d) min: run again later"
+    assert re.fullmatch(why, life.why)
     # Seen at the next refusal: once only the history is asked, these are minutes apart.
     assert 100.0 + give_up_s <= life.lasted_s < 100.0 + give_up_s + 1.1 * HISTORY.cap_s
     counts = Counter(batch.states())

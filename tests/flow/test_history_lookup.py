@@ -82,7 +82,7 @@ def test_an_answer_that_says_nothing_is_asked_for_a_few_times_and_told_as_that(t
     batch = Batch(tmp_path, 1, provider=provider)
     life = batch.live()
     [end] = lost(life)
-    assert end.reason.endswith("its history gave no answer: the history answers 502")
+    assert end.reason.endswith("the request history gave no answer: the history answers 502")
     assert life.lasted_s < 600.0
     check(batch, life)
 

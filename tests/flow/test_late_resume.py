@@ -83,8 +83,8 @@ def test_as_many_as_the_pace_bears_are_collected_before_their_records_end(
     in_time = sum(came - submitted < 60 * MINUTE for submitted, came in collected(batch, life))
     assert in_time in (27, 28, 29)  # 95 % of 6 calls a minute, for ten minutes, two calls each
     warned = [record.getMessage() for record in caplog.records if record.name == "batchgen.runner.alerts"]
-    assert "40 of the paid clips' records end within ten minutes" in warned[0]
-    assert f"{40 - 28} of them can't be collected before their records end" in warned[0]
+    assert "records expire within ten minutes: 40," in warned[0]
+    assert f"can't be collected in time at this rate: {40 - 28}" in warned[0]
     assert len(warned) <= 4
     check(batch, life)
 

@@ -67,11 +67,11 @@ def test_a_clip_that_another_one_carries_is_left_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The carry ends without a word to the service, and the run goes on."""
-    asked = refuse_first_intent(monkeypatch, FencedError("clip shot0_1 is submitting by now"))
+    asked = refuse_first_intent(monkeypatch, FencedError("clip shot0_1 is already submitting"))
     batch = Batch(tmp_path, 3)
     life = batch.live()
     assert sorted(batch.states()) == [State.DONE, State.DONE, State.PENDING]
     assert asked.count(asked[0]) == 1
     assert len(batch.provider.posts) == 2
-    assert "by now" in caplog.text
+    assert "already submitting" in caplog.text
     check(batch, life)

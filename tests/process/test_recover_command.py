@@ -71,7 +71,7 @@ def test_a_sound_ledger_is_left_alone(desk: Desk) -> None:
     desk.manifest("a cat")
     assert "no ledger" in desk.call("recover", "night.yaml", "--yes").expect(2).said
     desk.run().expect(0, done=1)
-    assert "is sound" in desk.call("recover", "night.yaml", "--yes").expect(2).said
+    assert "is intact" in desk.call("recover", "night.yaml", "--yes").expect(2).said
     assert not list(desk.batch.glob("ledger-damaged-*"))
     shutil.rmtree(desk.batch)
 

@@ -89,7 +89,7 @@ def test_a_rate_that_was_refused_is_the_next_run_s_start(api: FakeApi, desk: Des
     api.scripts["submit"] = first(1, says(429, "too many requests", headers={"Retry-After": "1"}))
     first_run = desk.call(*start).expect(0)
     assert "starting at" not in first_run.said
-    fell = "(429): 600 of 1200 calls a minute from now on"
+    fell = "(429): slowed to 600 of 1200 calls a minute"
     assert first_run.said.count(fell) == 1
     assert (desk.batch / "events.jsonl").read_text().count(fell) == 1
     desk.manifest("a cat", "a dog", "an owl", more="limits: {rpm: 1200}")

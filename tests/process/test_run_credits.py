@@ -25,7 +25,7 @@ def test_run_dry_top_up_and_the_same_command_goes_on_to_the_end(desk: Desk) -> N
     assert ended.obj["stopped"].startswith("credits")
     assert "top up the account, then run again" in ended.obj["stopped"]
     assert ended.obj["next"] == ["batchgen run night.yaml --sandbox"]
-    assert "$0.70 of credits" in ended.said
+    assert "$0.70 in credits" in ended.said
     desk.call(*sandbox, "0.70").expect(4, done=2, pending=3)
     desk.call(*sandbox, "5").expect(0, done=5)
     with closing(sqlite3.connect(desk.folder / "night.sandbox" / "service" / "sandbox.db")) as books:
@@ -48,7 +48,7 @@ def test_a_person_is_told_that_the_credits_will_not_last_before_the_question(api
     os.write(ours, b"n\n")
     ended = desk.end(process).expect(2)
     os.close(ours)
-    assert "$1.00 of credits" in ended.said
-    assert "likely to cost $1.875" in ended.said
-    assert ended.said.index("of credits") < ended.said.index("Continue?")
+    assert "$1.00 in credits" in ended.said
+    assert "will cost about $1.875" in ended.said
+    assert ended.said.index("in credits") < ended.said.index("Continue?")
     assert api.posts == 0

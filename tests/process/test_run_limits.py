@@ -37,7 +37,7 @@ def test_the_cap_counts_over_all_runs_and_a_raised_one_goes_on(api: FakeApi, des
     desk.manifest(*TEN[:4], more="budget: {max_usd: 1.30}")
     for _ in range(2):
         ended = desk.run("--in-flight", "1").expect(4, done=2, pending=2)
-        assert "to go on, raise max_usd" in ended.obj["stopped"]
+        assert "to continue, raise max_usd" in ended.obj["stopped"]
         assert api.posts == 2
     desk.run("--max-usd", "2.00").expect(0, done=4)
     assert api.charged == 2.0
@@ -71,7 +71,7 @@ def test_caps_by_the_day_and_in_clips_hold_over_runs_and_are_told(api: FakeApi, 
         assert (ended.obj["today_usd"], ended.obj["cap_usd_per_day"]) == (1.5, 1.8)
     ended = desk.run("--max-usd-per-day", "100").expect(4, done=5, pending=5)
     assert "5 of 5 clips" in ended.obj["stopped"]
-    assert "to go on, raise max_clips" in ended.obj["stopped"]
+    assert "to continue, raise max_clips" in ended.obj["stopped"]
     told = desk.call("status", "night.yaml").expect(0).stdout.decode()
     assert "Submitted 5 of 5 clips" in told
     assert "Today $2.50 of $100.00" in told

@@ -143,7 +143,7 @@ def test_doubts_of_its_own_do_not_stop_a_plan(api: FakeApi, desk: Desk) -> None:
 def test_an_option_that_says_something_else_is_refused(api: FakeApi, desk: Desk, option: str, value: str) -> None:
     """The plan's caps are the caps; the same said twice is no contradiction."""
     plan(desk, "--max-usd", "9")
-    assert f"{option} says something else than the plan" in refused(desk, api, *filter(None, (option, value)))
+    assert f"{option} differs from the plan" in refused(desk, api, *filter(None, (option, value)))
     ended = apply(desk, "--max-usd", "9").expect(0, done=3)
     assert ended.obj["cap_usd"] == 9.0
 
@@ -173,7 +173,7 @@ def test_an_edited_plan_is_refused(api: FakeApi, desk: Desk) -> None:
     value = json.loads(file.read_text())
     value["basis"]["settings"]["limit"] = None
     file.write_text(json.dumps(value))
-    assert "not as it was written" in refused(desk, api)
+    assert "edited or damaged" in refused(desk, api)
 
 
 def test_the_sandbox_and_a_folder_of_ones_own_are_part_of_the_plan(desk: Desk, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_the_sandbox_and_a_folder_of_ones_own_are_part_of_the_plan(desk: Desk, t
     desk.call("plan", "night.yaml", "--sandbox", "--out", "p.plan", *options).expect(0)
     run = ("run", "night.yaml", "--plan", "p.plan", "--json", "--sandbox-latency", "0.1")
     elsewhere = desk.call(*run).expect(2)
-    assert "the batch folder is night.sandbox, planned was" in elsewhere.said
+    assert "the batch folder is night.sandbox, the plan has" in elsewhere.said
     ended = desk.call(*run, *options).expect(0, done=3)
     assert ended.obj["sandbox"]
     assert len(list((tmp_path / "own" / "clips").glob("*.mp4"))) == 3
@@ -203,9 +203,9 @@ def test_a_plan_never_overwrites_what_is_no_plan(desk: Desk) -> None:
     manifest = desk.folder / "night.yaml"
     before = manifest.read_bytes()
     said = desk.call("plan", "night.yaml", "--out", "night.yaml").expect(2).said
-    assert "no saved plan" in said
+    assert "not a saved plan" in said
     assert manifest.read_bytes() == before
     os.mkfifo(desk.folder / "pipe")
-    assert "no saved plan" in desk.call("plan", "night.yaml", "--out", "pipe").expect(2).said
+    assert "not a saved plan" in desk.call("plan", "night.yaml", "--out", "pipe").expect(2).said
     for _ in range(2):
         plan(desk)

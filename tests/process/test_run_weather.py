@@ -87,7 +87,7 @@ def test_an_api_out_of_reach_ends_the_run_resumable(desk: Desk) -> None:
         began = time.monotonic()
         ended = desk.run("--give-up", "1").expect(4, pending=3)
     assert time.monotonic() - began >= 1.0
-    assert "out of reach" in ended.obj["stopped"]
+    assert "could not be reached" in ended.obj["stopped"]
     assert ended.obj["reserved_usd"] == 0.0
 
 

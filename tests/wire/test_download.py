@@ -161,7 +161,7 @@ async def test_a_broken_file_is_fetched_anew_and_then_told(
 ) -> None:
     """A cache may have a bad copy for a moment; the same break again and again is the provider's own."""
     host.script = [served(BROKEN[name])]
-    with pytest.raises(DownloadError, match="no whole video") as caught:
+    with pytest.raises(DownloadError, match="not a complete video") as caught:
         await downloader.fetch(host.url, tmp_path / "a.mp4")
     assert type(caught.value) is BrokenFile
     assert len(host.seen) >= 3

@@ -282,6 +282,6 @@ async def test_a_video_of_an_answer_passes_the_same_checks(downloader: Downloade
 
 async def test_an_answer_that_stays_broken_is_told(downloader: Downloader, tmp_path: Path) -> None:
     """Then the history may know a link."""
-    with pytest.raises(DownloadError, match="the answer is no whole video") as caught:
+    with pytest.raises(DownloadError, match="the answer is not a complete video") as caught:
         await downloader.keep(Answers(pieces_of(LARGE[:-1])), tmp_path / "a.mp4")
     assert (type(caught.value), list(tmp_path.iterdir())) == (BrokenFile, [])

@@ -29,7 +29,7 @@ from batchgen.ledger.sqlite import SqliteLedger
 #: A fact of a rebuilt ledger: `{"since": …, "until": …}`, the time in which something may have been accepted that it
 #: does not know of (epoch seconds).
 BLIND = "blind"
-#: Where the log is not whole, the history is looked through for so long (seconds).
+#: Where the log is not whole, the history is searched for so long (seconds).
 _MONTH = 31 * 86400.0
 _CHUNK = 500
 _NEW = "ledger.new"
@@ -47,7 +47,7 @@ class Recovered:
     bad_lines: int
     from_ledger: int  #: events that only the damaged ledger still had
     holes: tuple[str, ...]  #: names of clips of which something is missing
-    since: float  #: the history is looked through from here
+    since: float  #: the history is searched from here
     until: float
 
 
@@ -59,14 +59,14 @@ def fault_of(folder: Path) -> str:
         LedgerError: it is a newer batchgen's, which is no damage.
     """
     if not integrity.exists(folder):
-        raise UsageError(f"{folder} has no ledger, and nothing that is left of one")
+        raise UsageError(f"{folder} has no ledger, and nothing to rebuild one from")
     if _version(folder / FILE) > schema.SCHEMA:
         integrity.check(folder)
     try:
         integrity.check(folder, deep=True)
     except LedgerError as error:
         return str(error).removesuffix(schema.REMEDY).rstrip(". ")
-    raise UsageError(f"{folder / FILE} is sound: there is nothing to recover")
+    raise UsageError(f"{folder / FILE} is intact: there is nothing to recover")
 
 
 def recover(folder: Path, wanted: Iterable[Wanted]) -> Recovered:

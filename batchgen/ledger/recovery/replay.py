@@ -1,4 +1,4 @@
-"""From what was told of a batch back to its clips: events are followed through the table, holes and all. Pure.
+"""From the recorded events of a batch back to its clips: events are followed through the table, holes and all. Pure.
 
 A hole is an event that the sources lost. What comes after it says what it must have been: a second submission of a
 clip proves that its first one had ended, a request id that there was a submission. Such steps are filled in, never
@@ -60,7 +60,7 @@ class Traced:
     file: Downloaded | None = None
 
     def events(self) -> Iterator[Event]:
-        """Tell it."""
+        """Give the events that it proves."""
         yield Submitted(self.request_id, self.at)
         if self.url:
             yield Generated(self.url, self.at, self.cost)
@@ -106,12 +106,12 @@ def event_of(name: object, detail: object) -> Event | None:
         return None
 
 
-def wanted_of(told: object) -> Wanted | None:
+def wanted_of(record: object) -> Wanted | None:
     """Read a wanted clip; None for what is none."""
-    if not isinstance(told, dict):
+    if not isinstance(record, dict):
         return None
     try:
-        wanted = Wanted(**{name: value for name, value in told.items() if name in _WANTED})
+        wanted = Wanted(**{name: value for name, value in record.items() if name in _WANTED})
         json.loads(wanted.params)
     except (TypeError, ValueError):
         return None
@@ -119,15 +119,15 @@ def wanted_of(told: object) -> Wanted | None:
 
 
 def rebuild(sources: Sources, manifest: Iterable[Wanted]) -> Rebuilt:
-    """Follow all that was told; the clips are those to which something happened, and the re-rolls."""
+    """Follow all recorded events; the clips are those to which something happened, and the re-rolls."""
     known = {clip.key: clip for clip in manifest} | sources.wanted
     rebuilt = Rebuilt()
     wishes = [key for key, clip in sources.wanted.items() if clip.reroll_of]
     for key in wishes:
         _clip(rebuilt, known, key)
     for seq in sorted(sources.told):
-        told = sources.told[seq]
-        _follow(rebuilt, _clip(rebuilt, known, told.key), told.event, told.at, seq)
+        entry = sources.told[seq]
+        _follow(rebuilt, _clip(rebuilt, known, entry.key), entry.event, entry.at, seq)
     have = rebuilt.request_ids()
     for traced in sorted(sources.traced, key=lambda traced: traced.at):
         if traced.request_id not in have:
@@ -148,7 +148,7 @@ def _settle(rebuilt: Rebuilt, clip: Clip) -> None:
         _step(rebuilt, clip, SubmitStarted(at), at, None)
     clip = rebuilt.clips[clip.key]
     if clip.state is State.SUBMITTING:
-        _step(rebuilt, clip, AnswerLost("its submission was on the way when the ledger was damaged"), at, None)
+        _step(rebuilt, clip, AnswerLost("the ledger was damaged during its submission"), at, None)
 
 
 def _clip(rebuilt: Rebuilt, known: Mapping[str, Wanted], key: str) -> Clip:

@@ -57,8 +57,8 @@ def _take(values: list[Any], sources: Sources) -> None:
                 sources.told[seq] = Told(key, at, event, seq)
             else:
                 sources.bad_lines += 1
-        case ["c", told]:
-            if wanted := wanted_of(told):
+        case ["c", record]:
+            if wanted := wanted_of(record):
                 sources.wanted[wanted.key] = wanted
         case ["f", str(name), str(value)]:
             sources.facts[name] = value
@@ -125,20 +125,20 @@ def _trace(row: dict[str, Any], keys: dict[int, str], done: dict[int, Downloaded
     )  # fmt: skip
 
 
-# --- what lies beside it ---------------------------------------------------------------------------------------
+# --- what lies next to it --------------------------------------------------------------------------------------
 
 
 def _from_events(path: Path) -> list[Traced]:
     """Requests by the events file; it is written a second late, and its links have lost their queries."""
     found: dict[str, Traced] = {}
-    for told in _objects(path):
-        key, request_id = told.get("key"), told.get("request_id")
-        at = _epoch(told.get("at") or told.get("t"))
+    for record in _objects(path):
+        key, request_id = record.get("key"), record.get("request_id")
+        at = _epoch(record.get("at") or record.get("t"))
         if not isinstance(key, str) or not isinstance(request_id, str) or at is None:
             continue
         known = found.get(request_id) or Traced(key, request_id, at)
-        if told.get("event") == "Generated" and isinstance(told.get("url"), str):
-            known = Traced(key, request_id, known.at, told["url"], to_micro(told.get("cost_usd")))
+        if record.get("event") == "Generated" and isinstance(record.get("url"), str):
+            known = Traced(key, request_id, known.at, record["url"], to_micro(record.get("cost_usd")))
         found[request_id] = known
     return list(found.values())
 
@@ -146,16 +146,16 @@ def _from_events(path: Path) -> list[Traced]:
 def _from_sidecars(folder: Path) -> list[Traced]:
     found = []
     for path in sorted(folder.glob("*.json")):
-        for told in _objects(path, whole=True):
-            key, request_id = told.get("key"), told.get("request_id")
-            at, video = _epoch(told.get("submitted_at")), path.with_suffix(".mp4")
+        for record in _objects(path, whole=True):
+            key, request_id = record.get("key"), record.get("request_id")
+            at, video = _epoch(record.get("submitted_at")), path.with_suffix(".mp4")
             if not isinstance(key, str) or not isinstance(request_id, str) or at is None:
                 continue
-            size, sha256 = told.get("bytes"), told.get("sha256")
+            size, sha256 = record.get("bytes"), record.get("sha256")
             there = isinstance(size, int) and isinstance(sha256, str) and video.is_file()
             file = Downloaded(video.name, size, sha256) if there and video.stat().st_size == size else None  # type: ignore[arg-type]
-            url = told.get("url")
-            cost = to_micro(told.get("cost_usd"))
+            url = record.get("url")
+            cost = to_micro(record.get("cost_usd"))
             found.append(Traced(key, request_id, at, url if isinstance(url, str) else None, cost, file))
     return found
 
@@ -166,9 +166,9 @@ def _objects(path: Path, *, whole: bool = False) -> Iterator[dict[str, Any]]:
         data = path.read_bytes() if path.is_file() else b""
         for text in [data] if whole else data.splitlines():
             with suppress(ValueError):
-                told = json.loads(text)
-                if isinstance(told, dict):
-                    yield told
+                record = json.loads(text)
+                if isinstance(record, dict):
+                    yield record
 
 
 def _epoch(text: object) -> float | None:

@@ -1,6 +1,6 @@
 """What a model is to us, the registry of known ones, and what a clip is likely to cost.
 
-Money is whole micro-dollars (1e-6 USD). A price that nobody told is None, never 0.
+Money is whole micro-dollars (1e-6 USD). An unknown price is None, never 0.
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ def find(model: str) -> Model | None:
 
 def estimate(model: str, params: Mapping[str, Any], prices: Prices | None = None) -> int | None:
     """Return the likely price of one clip in micro-dollars: the manifest's, else the table's; None: unknown."""
-    told = prices.of(model, params) if prices is not None else None
+    listed = prices.of(model, params) if prices is not None else None
     known = find(model)
-    if told is not None or known is None:
-        return told
+    if listed is not None or known is None:
+        return listed
     return known.prices.get(price_cell(params, known.defaults))
 
 

@@ -46,7 +46,7 @@ def _switch(value: object) -> object:
 def _seed(value: object) -> object:
     number = int(value) if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,18}\s*", value) else value
     if isinstance(number, bool) or not isinstance(number, int) or not -1 <= number <= SEED_MAX:
-        raise _fault(f"seed can't be {value!r}", f"write 0…{SEED_MAX}, or -1 for one of its own")
+        raise _fault(f"seed can't be {value!r}", f"write 0…{SEED_MAX}, or -1 for a derived one")
     return number
 
 
@@ -78,7 +78,7 @@ class Wan25Params(BaseModel):
         StrictBool,
         BeforeValidator(_switch),
         WithJsonSchema({"anyOf": [{"type": "boolean"}, _TEMPLATE]}),
-    ] = Field(default=True, description="Let the service rewrite the prompt; a seed then binds less.")
+    ] = Field(default=True, description="Let the service rewrite the prompt; a seed then fixes less of the clip.")
     seed: Annotated[
         int | None,
         BeforeValidator(_seed),
@@ -86,7 +86,7 @@ class Wan25Params(BaseModel):
     ] = Field(default=None, description="0…2147483647; -1 or none: derived from the prompt and the take.")
     audio: StrictStr | None = Field(
         default=None,
-        description="An https URL, or a wav or mp3 beside the manifest: 3–30 s, at most 15 MB.",
+        description="An https URL, or a wav or mp3 next to the manifest: 3–30 s, at most 15 MB.",
     )
 
 

@@ -280,7 +280,7 @@ def _checked(key: str) -> str:
     if not key:
         raise UsageError("the API key is empty: set SEGMIND_API_KEY")
     if not key.isprintable() or any(char.isspace() or ord(char) > 255 for char in key):
-        raise UsageError("the API key holds a space, a line break or another character that no header can carry")
+        raise UsageError("the API key contains a space, a line break or another character that no header can carry")
     return key
 
 

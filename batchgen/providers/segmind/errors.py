@@ -143,7 +143,7 @@ def _not_acceptable(answer: Answer, text: str) -> CallError:
 
 
 def _own_error(answer: Answer) -> bool:
-    """Only the API's own envelope tells its own 500 from a gateway's, which proves nothing."""
+    """Only the API's own envelope distinguishes its own 500 from a gateway's, which proves nothing."""
     data = answer.data()
     return isinstance(data, dict) and bool(data.get("error"))
 

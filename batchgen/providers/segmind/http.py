@@ -232,11 +232,11 @@ def address(text: str, what: str) -> URL:
     except ValueError:
         host, origin = None, URL()
     if not host or origin.scheme not in {"http", "https"}:
-        raise UsageError(f"the address of {what} is no http or https URL")
+        raise UsageError(f"the address of {what} is not an http or https URL")
     if url.user is not None or url.password is not None or url.query_string or url.fragment:
-        raise UsageError(f"the address of {what} may hold no name, password, query or fragment")
+        raise UsageError(f"the address of {what} must not have a user name, password, query or fragment")
     if url.scheme == "http" and not is_loopback(url):
-        raise UsageError(f"the address of {what} must be https, save on this machine: {origin}")
+        raise UsageError(f"the address of {what} must be https, except on this machine: {origin}")
     return url.with_port(None) if url.is_default_port() else url
 
 

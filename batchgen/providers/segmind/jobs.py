@@ -105,7 +105,7 @@ def _metrics(body: Mapping[str, Any]) -> Completed:
 
 def _without_link(body: Mapping[str, Any], say: Say) -> str:
     text = say(dict(body), 2000)
-    note = "the output is a data: URL, which is no link: " if '"data:' in text else ""
+    note = "the output is a data: URL, which is not a link: " if '"data:' in text else ""
     return (note + text)[:2000]
 
 

@@ -212,7 +212,7 @@ def test_a_kept_file_is_inspected_in_words(tmp_path: Path) -> None:
     assert "were recorded" in inspect(path, len(data) + 1, digest)
     assert "has changed" in inspect(path, len(data), "0" * 64)
     path.write_bytes(data[:-1])
-    assert "no whole video" in inspect(path, len(data), digest)
+    assert "not a complete video" in inspect(path, len(data), digest)
     assert "can't be read" in inspect(tmp_path)
 
 

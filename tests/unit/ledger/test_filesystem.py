@@ -110,7 +110,7 @@ def test_a_ledger_that_moves_to_another_kind_of_drive_changes_its_journal(ram: P
 def test_a_drive_without_locks_that_hold_is_refused_with_the_reason(ram: Path) -> None:
     """Two machines would each think that they hold the batch."""
     mounts = f"1 1 0:1 / {ram} rw - fuse.sshfs me@far:/ rw"
-    with pytest.raises(LedgerError, match=r"locks hold on this machine only.*--dir"):
+    with pytest.raises(LedgerError, match=r"locks work on this machine only.*--dir"):
         filesystem.journal(ram / "night", mounts)
     assert filesystem.journal(ram / "night", mounts.replace("fuse.sshfs", "nfs4")) == "DELETE"
     assert filesystem.journal(ram / "night", mounts.replace("fuse.sshfs", "xfs")) == "WAL"

@@ -155,7 +155,7 @@ def test_a_ledger_that_is_gone_is_not_started_anew(folder: Path, gone: str, logg
     if not logged:
         (folder / journal.FILE).unlink()
     for kind in (SqliteLedger, Reader):
-        with pytest.raises(LedgerError, match="a run was here"):
+        with pytest.raises(LedgerError, match="has run before"):
             kind(folder)
     assert (folder / FILE).exists() == (gone == "emptied")
 

@@ -109,7 +109,7 @@ def test_the_damaged_files_are_moved_aside_as_they_are(folder: Path) -> None:
 def test_a_sound_ledger_is_refused_and_a_held_one_too(folder: Path) -> None:
     """There is nothing to gain, and all to lose."""
     before = (folder / FILE).read_bytes()
-    with pytest.raises(UsageError, match="sound"):
+    with pytest.raises(UsageError, match="is intact"):
         recover(folder, clips())
     with closing(SqliteLedger(folder)), pytest.raises(LockedError):
         recover(folder, clips())

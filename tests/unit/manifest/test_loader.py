@@ -84,7 +84,7 @@ def test_all_faults_come_at_once_each_with_its_place_and_how_to_fix_it(write: Wr
         ("prompts: " + "[" * 300_000, "nested over 100 deep"),
         ("a: " + "{b: " * 3000 + "}" * 3000, "nested over 100 deep"),
         ("a: " + "{b: [" * 200 + "]}" * 200, "nested over 100 deep"),
-        ("defaults: {model: y}\nprompts: [a]\n", "1:19: model can't stand under defaults"),
+        ("defaults: {model: y}\nprompts: [a]\n", "1:19: model is not allowed under defaults"),
         ("prompts: [a]\nvars: {? [x] : y}\n", "a key must be a text"),
         ("prompts: ['a\x01']\n", "1:13: a control character"),
         ("prompts:\n  - {prompt: a, seed: 2147483648}\n", "2:23: a seed can't be '2147483648'"),

@@ -86,23 +86,23 @@ def test_a_plan_that_was_edited_is_refused(what: str) -> None:
         value["counts"] = {}
     else:
         value["made_at"] = "2027-01-01T00:00:00Z"
-    with pytest.raises(UsageError, match="not as it was written"):
+    with pytest.raises(UsageError, match="edited or damaged"):
         read(json.dumps(value))
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no saved plan"),
-        ("[]", "no saved plan"),
-        ("{}", "no saved plan"),
-        ("[" * 100_000, "no saved plan"),
+        ("", "not a saved plan"),
+        ("[]", "not a saved plan"),
+        ("{}", "not a saved plan"),
+        ("[" * 100_000, "not a saved plan"),
         ('{"format": "batchgen plan"}', "version None"),
         ('{"format": "batchgen plan", "version": 2}', "version 2"),
-        ('{"format": "batchgen plan", "version": 1}', "not as it was written"),
-        ('{"format": "batchgen plan", "version": 1, "stranger": 1}', "not as it was written"),
-        ('{"format": "batchgen plan", "version": 1, "basis": {"stranger": 1}}', "not as it was written"),
-        ('{"format": "batchgen plan", "version": 1, "basis": []}', "not as it was written"),
+        ('{"format": "batchgen plan", "version": 1}', "edited or damaged"),
+        ('{"format": "batchgen plan", "version": 1, "stranger": 1}', "edited or damaged"),
+        ('{"format": "batchgen plan", "version": 1, "basis": {"stranger": 1}}', "edited or damaged"),
+        ('{"format": "batchgen plan", "version": 1, "basis": []}', "edited or damaged"),
     ],
 )
 def test_what_is_no_plan_is_told_in_words(text: str, said: str) -> None:
@@ -126,12 +126,12 @@ def test_a_world_that_stood_still_fits() -> None:
         (replace(BASIS, manifest="c"), ["the manifest was edited"]),
         (replace(BASIS, files={"shots.csv": "c"}), ["files of the manifest were edited: shots.csv"]),
         (replace(BASIS, files={}), ["files of the manifest were edited: shots.csv"]),
-        (replace(BASIS, folder="day"), ["the batch folder is day, planned was night"]),
+        (replace(BASIS, folder="day"), ["the batch folder is day, the plan has night"]),
         (
             replace(BASIS, settings={**BASIS.settings, "max_usd": 5_000_000, "sandbox": True}),
-            ["max_usd is $5.00, planned was $20.00", "sandbox is true, planned was false"],
+            ["max_usd is $5.00, the plan has $20.00", "sandbox is true, the plan has false"],
         ),
-        (replace(BASIS, settings={**BASIS.settings, "max_usd": None}), ["max_usd is not set, planned was $20.00"]),
+        (replace(BASIS, settings={**BASIS.settings, "max_usd": None}), ["max_usd is not set, the plan has $20.00"]),
     ],
 )
 @pytest.mark.parametrize("begun", [False, True])
@@ -169,7 +169,7 @@ def test_the_end_of_what_was_in_flight_is_no_surprise() -> None:
 def test_a_price_that_moved_is_told() -> None:
     """What was agreed to was another amount."""
     assert differences_of(saved_of(), LEDGER, price=800_000) == [
-        "m s 5 is estimated at $0.80 a clip, planned was $0.625"
+        "m s 5 is estimated at $0.80 a clip, the plan has $0.625"
     ]
 
 

@@ -55,7 +55,7 @@ def test_clips_and_requests_that_can_not_be_told_apart_stand_side_by_side_once()
         PossibleRequest("r-2", "running", SENT + 21),
         PossibleRequest("r-3", "failed"),
     )
-    note = "3 requests in the history may be this one's or of 1 other clips in doubt: left in doubt"
+    note = "requests in the history that may belong to it or to another clip in doubt (1): 3; not decided"
     one = replace(ABSENT, note=note, candidates=candidates, rivals=(Rival("twin_2", SENT + 20),))
     other = replace(one, rivals=(Rival("twin_1", SENT),))
     lines = told(replace(TWIN, look=one), replace(TWIN, name="twin_2", since=SENT + 20, look=other))

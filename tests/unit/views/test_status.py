@@ -160,7 +160,7 @@ Not downloaded yet: 9 clips. A run can get
   now        8 from the service's record, 1 if the account history lists them
   in 1 hour  8 from the account history, 1 if the account history lists them
   in 1 day   8 from the account history, 1 if the account history lists them
-  in 8 days  9 gone permanently
+  in 8 days  9 no longer available
   At the rate of the last run, 7 records would expire before their status check:
   run now.
 """
