@@ -8,7 +8,7 @@ import sys
 import pytest
 from bad_replies import Gate, drop, first, says
 from command import Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 pytestmark = pytest.mark.real_time
 

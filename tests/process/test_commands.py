@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bad_replies import Gate, drop, first, says
 from command import KEY, STATES, Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 from batchgen.manifest.seeds import derive_seed
 

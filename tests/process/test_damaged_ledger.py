@@ -6,7 +6,7 @@ import os
 
 import pytest
 from command import Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 pytestmark = pytest.mark.real_time
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from bad_replies import drop, first, says
 from command import Desk, Ended
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 from batchgen.cli.overview import COMMANDS
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from command import KEY, STATES, Desk, Ended
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 from batchgen.files.mp4 import inspect
 

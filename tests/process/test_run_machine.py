@@ -12,8 +12,8 @@ from functools import cache
 import pytest
 from bad_replies import says
 from command import Desk, Ended
-from fake_api import FakeApi
 from mp4 import video
+from scripted_service import FakeApi
 
 pytestmark = pytest.mark.real_time
 

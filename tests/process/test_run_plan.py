@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from bad_replies import after, drop, says
 from command import Desk, Ended
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 pytestmark = pytest.mark.real_time
 
