@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import fuzz
 import pytest
 
 from batchgen.ledger import SqliteLedger
@@ -18,6 +19,11 @@ pytest_plugins = ["cli_fixtures"]
 
 VIRTUAL = {"flow", "unit"}
 GOLDEN = Path(__file__).parent / "unit" / "golden"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the fast tier generate fewer cases."""
+    fuzz.choose_tier(config)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
