@@ -17,6 +17,7 @@ from typing import TypeAlias
 from batchgen.clip import FREE, REPLACED, Clip, Request, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
 from batchgen.events import EVENTS, FILE_NAMES, Event
+from batchgen.ledger.names import REPLACED_FOLDER
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
 SCHEMA = 3
@@ -87,6 +88,15 @@ SELECT_WISHES = (
     f"state IN ('failed','blocked') AND flags LIKE '%{REPLACED}%' FROM clip"
 )
 UPDATE_WISHES = "UPDATE clip SET wanted=?, prompt_id=?, take=?, ord=?, priority=?, audio_file=?, label=? WHERE id=?"
+#: Names change in two steps: a name that one clip gives up is another one's in the same write.
+UNNAME = "UPDATE clip SET name = '/' || id WHERE id=?"
+RENAME = "UPDATE clip SET name=? WHERE id=?"
+#: Finished clips whose file is not where their name says, and clips whose file a killed run may have named before they
+#: were given another name. A replaced clip's file may have any name in its folder.
+MISPLACED = (
+    f"{SELECT_CLIP} WHERE c.state = 'downloading' OR (c.state = 'done' AND c.file <> c.name || '.mp4' "
+    f"AND NOT (c.name LIKE '{REPLACED_FOLDER}/%' AND c.file LIKE '{REPLACED_FOLDER}/%')) ORDER BY c.id"
+)
 #: What another take has replaced is not wanted, whatever the manifest says.
 UNWANT_REPLACED = f"UPDATE clip SET wanted=0 WHERE state IN ('failed','blocked') AND flags LIKE '%{REPLACED}%'"  # noqa: S608
 MARK_REPLACED = f"UPDATE clip SET flags = trim(flags || ' {REPLACED}') WHERE key=? AND state IN ('failed','blocked')"  # noqa: S608
