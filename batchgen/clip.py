@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -61,6 +61,8 @@ class Wanted:
     audio_sha256: str | None = None
     label: str = ""  #: the matrix cell, in words
     reroll_of: str | None = None  #: key of the clip that this one is another take of, because the user asked for it
+    #: Its `prompt_id` is not the user's, but made of the prompt: a batch that has another one for it keeps that.
+    derived_id: bool = field(default=False, compare=False)
 
     @property
     def values(self) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ that a name depends on nothing but the clip, and many replaced clips of one name
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from batchgen.clip import Wanted
@@ -74,6 +75,35 @@ def assign(asked: Mapping[str, str], held: Iterable[Holder]) -> dict[str, str]:
             names[key] = replaced_name(name, key) if gives_way else name
             taken.add(names[key].casefold())
     return names
+
+
+def with_known_ids(wanted: Iterable[Wanted], known: Mapping[str, str]) -> list[Wanted]:
+    """Give what a manifest asks for under the ids that a batch has for it: an id that was made once is kept.
+
+    Made are ids that the user did not give. All takes of a prompt follow the one that is known, in their names too;
+    not where another prompt has that id.
+
+    Args:
+        wanted: as the manifest is read today.
+        known: the ids of the ledger by key.
+    """
+    asked = list(wanted)
+    ids = {clip.prompt_id.casefold() for clip in asked}
+    kept: dict[str, str] = {}
+    for clip in asked:
+        before = known.get(clip.key)
+        if clip.derived_id and before and before != clip.prompt_id and before.casefold() not in ids:
+            kept.setdefault(clip.prompt_id, before)
+    if not kept:
+        return asked
+    names = {clip.name.casefold() for clip in asked}
+    return [_under(clip, kept[clip.prompt_id], names) if clip.prompt_id in kept else clip for clip in asked]
+
+
+def _under(clip: Wanted, prompt_id: str, names: set[str]) -> Wanted:
+    name = f"{prompt_id}_{clip.take}"
+    default = clip.name == f"{clip.prompt_id}_{clip.take}" and name.casefold() not in names
+    return replace(clip, prompt_id=prompt_id, name=name if default else clip.name)
 
 
 def free_name(clip: Wanted, taken: set[str]) -> str:

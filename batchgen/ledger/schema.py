@@ -357,8 +357,8 @@ def detail(event: Event) -> dict[str, object]:
 
 
 def described(wanted: Wanted) -> dict[str, object]:
-    """Give a wanted clip by the names of its fields, without what is not set."""
-    values = ((field.name, getattr(wanted, field.name)) for field in fields(Wanted))
+    """Give a wanted clip by the names of its fields, without what is not set or only the manifest knows."""
+    values = ((field.name, getattr(wanted, field.name)) for field in fields(Wanted) if field.compare)
     return {name: value for name, value in values if value not in _NOTHING}
 
 

@@ -152,9 +152,10 @@ class SqliteLedger(Reader):
         Clips that are no longer wanted are flagged; only those that were never sent are deleted. Names go to those who
         ask for them now (`names.assign`); this is also the record of the moves of files that are to follow.
         """
-        fresh = {clip.key: clip for clip in wanted}
-        asked = {key: clip.name for key, clip in fresh.items()}
         with schema.plain_errors(self.path), transaction(self._out) as db:
+            known = dict(db.execute("SELECT key, prompt_id FROM clip"))
+            fresh = {clip.key: clip for clip in names.with_known_ids(wanted, known)}
+            asked = {key: clip.name for key, clip in fresh.items()}
             # In memory, and only what differs is written: a manifest of 100,000 clips that is as it was writes nothing.
             changes = []
             for key, row, reroll_of, *before, replaced in db.execute(schema.SELECT_WISHES):

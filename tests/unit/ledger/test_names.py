@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.ledger.names import Holder, assign, plain_name
+from batchgen.clip import Wanted
+from batchgen.ledger.names import Holder, assign, plain_name, with_known_ids
+from batchgen.testing import wanted
 
 #: What the manifest asks for, what the ledger has, and the names that must come of it.
 RULES: dict[str, tuple[dict[str, str], list[Holder], dict[str, str]]] = {
@@ -85,3 +89,36 @@ def test_every_clip_has_a_name_of_its_own_and_keeps_it(batch: tuple[dict[str, st
     again = [holder._replace(name=names[holder.key]) for holder in held]
     again += [Holder(key, names[key]) for key in asked if key not in {holder.key for holder in held}]
     assert assign(asked, again) == names
+
+
+def made(n: int, prompt_id: str, take: int = 1, *, derived: bool = True) -> Wanted:
+    return replace(wanted(n, take), prompt_id=prompt_id, name=f"{prompt_id}_{take}", derived_id=derived)
+
+
+#: What the manifest asks for (number, id, take), the ids that the ledger has, the ids and names that must come of it.
+KEPT: dict[str, tuple[list[tuple[int, str, int]], dict[str, str], list[tuple[str, str]]]] = {
+    "a batch that has none of it": ([(0, "cat", 1)], {}, [("cat", "cat_1")]),
+    "an id that an earlier release made": ([(0, "cat", 1)], {"k0.1": "a-cat"}, [("a-cat", "a-cat_1")]),
+    "a further take of it": (
+        [(0, "cat", 1), (0, "cat", 2)], {"k0.1": "a-cat"}, [("a-cat", "a-cat_1"), ("a-cat", "a-cat_2")],
+    ),
+    "a prompt that is new in it": (
+        [(0, "cat", 1), (1, "dog", 1)], {"k0.1": "a-cat"}, [("a-cat", "a-cat_1"), ("dog", "dog_1")],
+    ),
+    "an id that another prompt has by now": (
+        [(0, "cat", 1), (1, "A-cat", 1)], {"k0.1": "a-cat"}, [("cat", "cat_1"), ("A-cat", "A-cat_1")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_an_id_that_was_made_once_is_kept(case: str) -> None:
+    """`--only`, the bill and further takes go by it."""
+    asked, known, kept = KEPT[case]
+    assert [(c.prompt_id, c.name) for c in with_known_ids([made(*each) for each in asked], known)] == kept
+
+
+def test_an_id_that_the_user_gives_is_taken_up() -> None:
+    """It is the user's, and may change."""
+    asked = [made(0, "cat", derived=False)]
+    assert with_known_ids(asked, {"k0.1": "a-cat"}) == asked
