@@ -88,14 +88,15 @@ def with_known_ids(wanted: Iterable[Wanted], known: Mapping[str, str]) -> list[W
         known: the ids of the ledger by key.
     """
     asked = list(wanted)
-    ids = {clip.prompt_id.casefold() for clip in asked}
-    kept: dict[str, str] = {}
-    for clip in asked:
-        before = known.get(clip.key)
-        if clip.derived_id and before and before != clip.prompt_id and before.casefold() not in ids:
-            kept.setdefault(clip.prompt_id, before)
-    if not kept:
+    others = {  # of two, the first one counts
+        clip.prompt_id: known[clip.key]
+        for clip in reversed(asked)
+        if clip.derived_id and known.get(clip.key, clip.prompt_id) != clip.prompt_id
+    }
+    if not others:
         return asked
+    ids = {clip.prompt_id.casefold() for clip in asked}
+    kept = {now: before for now, before in others.items() if before.casefold() not in ids}
     names = {clip.name.casefold() for clip in asked}
     return [_under(clip, kept[clip.prompt_id], names) if clip.prompt_id in kept else clip for clip in asked]
 

@@ -84,7 +84,7 @@ SELECT_KNOWN = (
 INSERT_CLIP = f"INSERT INTO clip({_WANTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 #: Every clip as `sync` compares it with the manifest, and whether another take replaces it.
 SELECT_WISHES = (
-    "SELECT key, id, reroll_of, wanted, prompt_id, take, ord, priority, audio_file, label, "  # noqa: S608
+    "SELECT key, id, name, reroll_of, wanted, prompt_id, take, ord, priority, audio_file, label, "  # noqa: S608
     f"state IN ('failed','blocked') AND flags LIKE '%{REPLACED}%' FROM clip"
 )
 UPDATE_WISHES = "UPDATE clip SET wanted=?, prompt_id=?, take=?, ord=?, priority=?, audio_file=?, label=? WHERE id=?"

@@ -153,12 +153,13 @@ class SqliteLedger(Reader):
         ask for them now (`names.assign`); this is also the record of the moves of files that are to follow.
         """
         with schema.plain_errors(self.path), transaction(self._out) as db:
-            known = dict(db.execute("SELECT key, prompt_id FROM clip"))
-            fresh = {clip.key: clip for clip in names.with_known_ids(wanted, known)}
+            known = db.execute(schema.SELECT_WISHES).fetchall()
+            ids = {key: prompt_id for key, _, _, _, _, prompt_id, *_ in known}
+            fresh = {clip.key: clip for clip in names.with_known_ids(wanted, ids)}
             asked = {key: clip.name for key, clip in fresh.items()}
             # In memory, and only what differs is written: a manifest of 100,000 clips that is as it was writes nothing.
             changes = []
-            for key, row, reroll_of, *before, replaced in db.execute(schema.SELECT_WISHES):
+            for key, row, _, reroll_of, *before, replaced in known:
                 clip = fresh.pop(key, None)
                 # Re-rolls are wanted for as long as their root is.
                 wish = int(not replaced and (clip is not None or reroll_of in asked))
@@ -167,7 +168,7 @@ class SqliteLedger(Reader):
                     changes.append((*after, row))
             db.executemany(schema.UPDATE_WISHES, changes)
             db.execute("DELETE FROM clip WHERE wanted = 0 AND state = 'pending' AND n = 0")
-            named = _renamed(db, asked)
+            named = asked if asked == {key: name for key, _, name, *_ in known} else _renamed(db, asked)
             db.executemany(schema.INSERT_CLIP, (schema.wanted_row(clip, named[key]) for key, clip in fresh.items()))
         self.live_totals = self.totals()
         return len(fresh)
