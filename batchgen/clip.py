@@ -115,6 +115,7 @@ class Request:
     sent: str | None = None  #: JSON as sent, where it differs from the clip's params (uploaded audio)
     estimate: int | None = None  #: what it was likely to cost when it was submitted
     poll_count: int | None = None  #: status calls made for it; None: not known in full
+    other_links: str | None = None  #: further links of the answer, one a line
 
     @property
     def free(self) -> bool:

@@ -80,6 +80,7 @@ class Generated:
     queue_s: float | None = None
     run_s: float | None = None
     request_id: str | None = None  #: set when history found it
+    other_links: str | None = None  #: further links of the answer, one a line: the film may be behind one of them
     poll_count: int | None = None  #: status calls that it took; None: not known, since an earlier run made some of them
 
 

@@ -132,6 +132,7 @@ def _generated(clip: Clip, state: State, event: Generated) -> Clip:
         cost=cost,
         reserved=last.reserved if cost is None else 0,
         url=event.url,
+        other_links=event.other_links,
         file_size=event.file_size,
         queue_s=event.queue_s if event.queue_s is not None else last.queue_s,
         run_s=event.run_s if event.run_s is not None else last.run_s,

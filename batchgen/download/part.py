@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchgen import failpoints
-from batchgen.errors import DiskFullError, NameTaken, TransferFailed
+from batchgen.errors import DiskFullError, NameTaken, PathTrouble
 from batchgen.files import mp4
 from batchgen.files.durable import Folders
 from batchgen.files.mp4 import Expect, Fetched
@@ -176,7 +176,7 @@ class Part:
 
         Raises:
             DiskFullError: it has not, and is short of room for any clip: stop the run.
-            TransferFailed: it has not, for a file that is out of all proportion.
+            PathTrouble: it has not, for a file that is out of all proportion.
         """
         need = total - self.size
         with disk(self.path):
@@ -185,7 +185,7 @@ class Part:
             return
         words = f"the file has {total / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free in {self.path.parent}"
         if free >= ROOM_FOR_OTHERS:
-            raise TransferFailed(words)
+            raise PathTrouble(words)
         raise DiskFullError(f"{words}. Nothing is lost: what was paid for is fetched by the next run. Make room first")
 
     def discard(self) -> None:
@@ -304,7 +304,7 @@ def _plain(path: Path, error: OSError) -> Exception:
         )
     if error.errno in _UNUSABLE:
         return DiskFullError(f"can't write {path}: {words}. Nothing is lost: fix it, then run again")
-    return TransferFailed(f"can't write {path}: {words}")
+    return PathTrouble(f"can't write {path}: {words}")
 
 
 def _free(folder: Path) -> str:

@@ -30,7 +30,7 @@ _TYPES = {
              "text null": "audio_file audio_sha256 file sha256 reroll_of"},
     "request": {"integer": "clip n held", "integer null": "cost file_size estimate looks",
                 "real": "intent_at", "real null": "submitted_at completed_at queue_s run_s", "text": "grade outcome",
-                "text null": "request_id url sent"},
+                "text null": "request_id url sent other_links"},
 }  # fmt: skip
 #: What SQLite lets stand, and our code relies on, as queries that must find nothing.
 _ODD = (

@@ -19,7 +19,7 @@ from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
 from batchgen.events import EVENTS, FILE_NAMES, Event
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
-SCHEMA = 3
+SCHEMA = 4
 #: An event as it is written: the clip after it, the event, its time, the clip's price class.
 Write: TypeAlias = tuple[Clip, Event, float, str]
 #: What a ledger that can't be used leaves to type.
@@ -28,6 +28,7 @@ REMEDY = "`batchgen doctor` examines it; `batchgen recover` with this manifest b
 MIGRATIONS: dict[int, str] = {
     1: "ALTER TABLE clip ADD COLUMN reroll_of TEXT; ALTER TABLE request ADD COLUMN estimate INTEGER;",
     2: "ALTER TABLE request ADD COLUMN looks INTEGER;",
+    3: "ALTER TABLE request ADD COLUMN other_links TEXT;",
 }
 
 TABLES = """
@@ -47,7 +48,7 @@ CREATE TABLE request(
   clip INTEGER NOT NULL REFERENCES clip(id), n INTEGER NOT NULL, grade TEXT NOT NULL,
   intent_at REAL NOT NULL, held INTEGER NOT NULL, request_id TEXT, submitted_at REAL, completed_at REAL,
   cost INTEGER, url TEXT, file_size INTEGER, queue_s REAL, run_s REAL, outcome TEXT NOT NULL, sent TEXT,
-  estimate INTEGER, looks INTEGER,
+  estimate INTEGER, looks INTEGER, other_links TEXT,
   PRIMARY KEY(clip, n)) WITHOUT ROWID;
 CREATE INDEX request_id ON request(request_id) WHERE request_id IS NOT NULL;
 CREATE TABLE event(seq INTEGER PRIMARY KEY, clip INTEGER NOT NULL, at REAL NOT NULL, name TEXT NOT NULL,

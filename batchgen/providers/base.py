@@ -42,6 +42,7 @@ class Completed:
     queue_s: float | None = None
     run_s: float | None = None
     remaining_credits: int | None = None
+    others: tuple[str, ...] = ()  #: further links of the answer, the likeliest first: the film may be behind one
     body: str = ""  #: what was answered, redacted and cut to 2,000 characters, kept when `url` is None
 
 

@@ -107,7 +107,7 @@ class RunContext:
     give_up_s: float = 7200.0
     deadline_s: float = 3300.0  #: after submission, by the wall
     started_at: float = 0.0  #: when this run began, by the wall
-    fetched: int = 0  #: files that came in this run
+    left: dict[int, str] = field(default_factory=dict)  #: rows whose files are left for the next run, and why
     dice: Callable[[], float] = random.random
     boot_clock: Callable[[], float] = boot_clock  #: seconds, those of a suspended machine included
     news: Notifier = field(default_factory=Notifier)

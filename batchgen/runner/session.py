@@ -245,8 +245,15 @@ class Session:
         if self._left():
             word = "only" if self.settings.only else "plan" if self.settings.planned is not None else ""
             counted = "1 clip was" if self._left() == 1 else f"{self._left():,} clips were"
-            return f"{word}: {counted} left out, as --{word} says" if word else "not every clip was collected"
+            return f"{word}: {counted} left out, as --{word} says" if word else self._not_collected()
         return None
+
+    def _not_collected(self) -> str:
+        files = list(self.tools.left.values()) if self.tools else []
+        if not files:
+            return "not every clip was collected"
+        counted = "1 file" if len(files) == 1 else f"{len(files):,} files"
+        return f"{counted} could not be downloaded yet ({files[0]}): run again to try again, which is free"
 
     def _left(self) -> int:
         counts = self.ledger.live_totals.counts

@@ -20,7 +20,7 @@ from batchgen.ratelimit.base import Permit, SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
 from batchgen.runner.admission import Admission, Admitted
 from batchgen.runner.context import RunContext
-from batchgen.runner.gates import Candidate
+from batchgen.runner.gates import Candidate, Gate
 from batchgen.runner.recovery_check import RecoveryCheckError
 from batchgen.runner.trouble_gates import UNSURE_STOP
 
@@ -37,9 +37,9 @@ STALE_S = 10.0
 class Submitter:
     """Sends paid requests, never one that may have been accepted already."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, *gates: Gate) -> None:
         self._context = context
-        self.admission = Admission(context)
+        self.admission = Admission(context, *gates)
         self._uploads: dict[str, str] = {}
         self._upload_lock = asyncio.Lock()
 

@@ -281,6 +281,8 @@ def test_a_lost_clip_is_paid_for_again_only_on_the_users_word_and_both_are_in_th
     """--resubmit-lost."""
     downloads = FakeDownloads(meets=lambda url: "broken" if "/r1." in url else "ok")
     batch = Batch(tmp_path, 1, downloads=downloads)
+    batch.live()
+    batch.clock += 8 * 86_400.0
     life = batch.live()
     assert batch.states() == [State.LOST]
     check(batch, life)
