@@ -30,6 +30,8 @@ _SPECIAL = tuple(
     )
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+#: Bytes of one header, or of one line: signed links, cookies and policies of real services pass 8 KiB.
+HEADER_MAX = 65_536
 
 
 def may_connect(address: str, *, loopback: bool) -> bool:

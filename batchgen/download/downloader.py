@@ -23,7 +23,7 @@ from yarl import URL
 
 from batchgen import retry
 from batchgen.download import addresses
-from batchgen.download.limits import WINDOW_S, Slots, TooSlowError, bounded
+from batchgen.download.limits import WINDOW_S, Slots, TooSlowError, bounded, plain_body
 from batchgen.download.part import Finish, Part
 from batchgen.download.writer import BlockWriter, ended
 from batchgen.errors import AddressRefused, BrokenFile, DeadLink, TransferFailed
@@ -42,7 +42,8 @@ STEP = 256 * 2**10
 REUSED = 8 * 2**20
 #: Before so much is written the disk is asked whether it has room (bytes).
 ROOMY = 64 * 2**20
-#: A file that is broken so many times, fetched from the start each time, is the provider's own fault.
+#: A damaged file is fetched so many times again, from its start; one that is short is then kept, and flagged. What is
+#: no film at all is fetched once again: whether that is the host's trouble is not for one file to find out.
 ROUNDS = 3
 #: A server may ask us to wait, but not through the night (seconds).
 MAX_HINT_S = 120.0
@@ -110,6 +111,10 @@ class Downloader:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity"},
+            # A file's bytes say whether it is encoded, not its header: see `plain_body`.
+            auto_decompress=False,
+            max_line_size=addresses.HEADER_MAX,
+            max_field_size=addresses.HEADER_MAX,
             middlewares=(_bare,),
             timeout=self._timeout,
             trust_env=not self._loopback,
@@ -172,7 +177,7 @@ class Downloader:
         name: str,
         part: Part,
         bring: Callable[[], Awaitable[bytes]],
-        commit: Callable[[bytes], Fetched],
+        commit: Callable[..., Fetched],
         made_at: float,
     ) -> Fetched:
         """Try until the file is there, or there is no sense in it; of those that wait, the oldest file goes first."""
@@ -181,12 +186,11 @@ class Downloader:
         while True:
             try:
                 async with self._slots.turn(made_at):
-                    return await _thread(partial(commit, await bring()))
+                    return await _thread(partial(commit, await bring(), short=broken >= ROUNDS))
             except BrokenVideo as error:
-                part.begin(None, None)
+                await _thread(part.set_aside)
                 broken += 1
-                if broken >= (self._tries if error.foreign else ROUNDS):
-                    await _thread(part.discard)
+                if broken > (1 if error.foreign else ROUNDS):
                     raise BrokenFile(f"{name} is not a complete video: {error}") from error
                 wait = retry.delay(broken, dice=random.random(), base=self._backoff_s)
             except _Trouble as error:
@@ -214,7 +218,12 @@ class Downloader:
             _settle(answer, part)
             if part.total is not None and part.total - part.size >= ROOMY:
                 await _thread(partial(part.room, min(part.total, self._max_bytes)))
-            return await self._stream(answer.content.iter_any(), part)
+            pieces: AsyncIterator[bytes] = answer.content.iter_any()
+            if not part.size:
+                pieces, encoded = await plain_body(pieces, answer.headers.get("Content-Encoding", ""))
+                if encoded:  # its length and its validator are those of the encoded form: of no use here
+                    part.begin(None, None)
+            return await self._stream(pieces, part)
 
     async def _take(self, source: _Source, part: Part) -> bytes:
         """Bring all bytes of a source, as `_bring` does."""
@@ -312,9 +321,7 @@ def _settle(answer: aiohttp.ClientResponse, part: Part) -> None:
         return
     if answer.status == 206:
         raise _Trouble("a part was sent instead of the whole file")
-    # A body that is encoded although we asked for none is counted and validated in its encoded form: of no use here.
-    encoded = answer.headers.get("Content-Encoding", "identity").lower() != "identity"
-    part.begin(None if encoded else _validator(answer), None if encoded else answer.content_length)
+    part.begin(_validator(answer), answer.content_length)
 
 
 def _settle_unsatisfied(answer: aiohttp.ClientResponse, part: Part) -> None:

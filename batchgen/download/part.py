@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 from batchgen import failpoints
 from batchgen.errors import DiskFullError, NameTaken, PathTrouble
 from batchgen.files import mp4
-from batchgen.files.durable import Folders
-from batchgen.files.mp4 import Expect, Fetched
+from batchgen.files.durable import Folders, own
+from batchgen.files.mp4 import BrokenVideo, Expect, Fetched
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -45,6 +45,8 @@ AHEAD = 16 * 2**20
 #: Clocks are corrected by less; a restart of the machine takes longer.
 _SAME_BOOT_S = 5.0
 _NOTE = ".part.json"
+#: What a body that failed the check is kept as, until a better one is there.
+BAD = ".bad"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class PartWriter(io.BufferedWriter):
     """
 
     def __init__(self, path: Path, mode: str) -> None:
-        super().__init__(io.FileIO(path, mode))
+        super().__init__(io.FileIO(path, mode, opener=own))
         self._begun = self.tell()
 
     def write(self, block: ReadableBuffer, /) -> int:
@@ -98,8 +100,10 @@ class Part:
         self._folders = folders
         self.path = target.with_name(target.name + ".part")
         self.note = target.with_name(target.name + _NOTE)
+        self.bad = target.with_name(target.name + BAD)
         with disk(self.path):
             self._notes = folders.names(target.parent, _NOTE)
+            self._bad_ones = folders.names(target.parent, BAD)
         self._source = hashlib.sha256(source.encode()).hexdigest()
         self.writer: PartWriter | None = None
         self.begin(None, None)
@@ -120,9 +124,9 @@ class Part:
     def adopt(self) -> None:
         """Go on with what an earlier process left, if it surely belongs to the same file; hashes it."""
         note = self._read_note()
-        if note is None:
+        if note is None or self.path.is_symlink():
             return
-        with disk(self.path), suppress(FileNotFoundError), self.path.open("rb") as file:
+        with disk(self.path), suppress(FileNotFoundError), open(self.path, "rb", opener=own) as file:
             self._digest = hashlib.file_digest(file, "sha256")
             self.size, self.validator, self.total = file.tell(), note.validator, note.total
 
@@ -140,21 +144,24 @@ class Part:
         for piece in block:
             self._digest.update(piece)
 
-    def commit(self, tail: bytes, expect: Expect, finish: Finish | None) -> Fetched:
+    def commit(self, tail: bytes, expect: Expect, finish: Finish | None, *, short: bool = True) -> Fetched:
         """Write the last bytes, check the whole, and give it its final name.
 
         Args:
             tail: the bytes that are not on disk yet.
             expect: what was asked for; what differs becomes a flag.
             finish: called with the target and the facts after all checks, before the rename.
+            short: a file with fewer bytes than expected may pass, flagged.
 
         Raises:
-            BrokenVideo: no whole MP4; the `.part` is left to be begun again.
+            BrokenVideo: no whole MP4; the `.part` is left, to be set aside.
             NameTaken: another file has the final name already.
             DiskFullError: the disk does not take it; the `.part` stays.
         """
         with disk(self.path):
             fetched = self._checked(tail, expect)
+            if not short and fetched.bytes < (expect.bytes or 0):
+                raise BrokenVideo(f"cut short: the service stated {expect.bytes:,} bytes, {fetched.bytes:,} came")
             kept = self._is_there(fetched)
             if finish is not None:
                 failpoints.reach("sidecar.before")
@@ -169,7 +176,22 @@ class Part:
             failpoints.reach("folder.before")
             self._folders.sync(self.target.parent)
             failpoints.reach("folder.after")
+            if self.bad.name in self._bad_ones and mp4.worth(self.bad) <= mp4.worth(self.target):
+                self.bad.unlink(missing_ok=True)
+                self._bad_ones.discard(self.bad.name)
             return fetched
+
+    def set_aside(self) -> None:
+        """Keep what failed the check, unless something better is kept already: it may be the only copy there is."""
+        self.begin(None, None)
+        with disk(self.path):
+            self._drop_note()
+            worth = mp4.worth(self.path)
+            if worth > mp4.NO_FILM and worth > mp4.worth(self.bad):
+                self.path.replace(self.bad)
+                self._bad_ones.add(self.bad.name)
+            else:
+                self.path.unlink(missing_ok=True)
 
     def room(self, total: int) -> None:
         """See that the disk has room for the rest of a file of `total` bytes, before it is filled.
@@ -187,13 +209,6 @@ class Part:
         if free >= ROOM_FOR_OTHERS:
             raise PathTrouble(words)
         raise DiskFullError(f"{words}. Nothing is lost: what was paid for is fetched by the next run. Make room first")
-
-    def discard(self) -> None:
-        """Take what there is of it off the disk."""
-        self.begin(None, None)
-        with disk(self.path):
-            self.path.unlink(missing_ok=True)
-            self._drop_note()
 
     def close(self) -> None:
         """Let go of the open file; what is unwritten is lost, and will be downloaded again."""
@@ -213,15 +228,15 @@ class Part:
         )
 
     def _small(self, whole: bytes) -> mp4.Structure:
-        """Check what came in one piece in memory, then write and sync it, with as few calls as can be."""
-        structure = mp4.walk(whole)
+        """Write, check and sync what came in one piece, with as few calls as can be."""
         self._digest.update(whole)
         self._drop_note()
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
+        handle = own(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0))
         try:
             left = memoryview(whole)
             while left:
                 left = left[os.write(handle, left) :]
+            structure = mp4.walk(whole)
             failpoints.reach("file.before")
             os.fsync(handle)
             failpoints.reach("file.after")
@@ -256,7 +271,8 @@ class Part:
         self._notes.add(self.note.name)
         note = Note(self._source, self.validator, self.total, _boot_time())
         failpoints.reach("note.before")
-        self.note.write_text(json.dumps(asdict(note)), encoding="utf-8")
+        with open(self.note, "w", encoding="utf-8", opener=own) as file:
+            file.write(json.dumps(asdict(note)))
 
     def _drop_note(self) -> None:
         if self.noted:

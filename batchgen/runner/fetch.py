@@ -125,7 +125,8 @@ class Fetcher:
             self._hosts.leave(clip.row)
         self._context.left.pop(clip.row, None)
         if [job.links[0]] != links_of(job.clip)[:1]:  # another link than the first one led to the film
-            job.clip = await self._context.ledger.record(job.clip, again(job.clip, self._context.ledger.now(), job.links))
+            renamed = again(job.clip, self._context.ledger.now(), job.links)
+            job.clip = await self._context.ledger.record(job.clip, renamed)
         done = Downloaded(job.target.name, fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
         return await self._context.ledger.record(job.clip, done)
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-BODY_MAX: Final = 1 << 20  #: bytes of an answer that are read
+BODY_MAX: Final = 1 << 23  #: bytes of an answer that are read: a page of the history passes 1 MiB
+HEADER_MAX: Final = 65_536  #: bytes of one header or line: cookies and policies of real gateways pass 8 KiB
 log = logging.getLogger("batchgen.http")
 
 _IDLE_S: Final = 2.0  #: a connection that idled longer may be dead: its loss would look like a lost answer
@@ -105,6 +106,8 @@ class Http:
             connector=_Connector(limit=0, ttl_dns_cache=300, keepalive_timeout=_IDLE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._user_agent, "Accept": "application/json"},
+            max_line_size=HEADER_MAX,
+            max_field_size=HEADER_MAX,
             middlewares=(self._guard,),
             trust_env=self._trust_env,
         )
