@@ -89,7 +89,12 @@ def advance(clip: Clip, event: Event) -> Clip:
 
 def _submit_started(clip: Clip, state: State, event: SubmitStarted) -> Clip:
     request = Request(
-        n=clip.attempts + 1, intent_at=event.at, reserved=event.reserved, sent=event.sent, estimate=event.estimate
+        n=clip.attempts + 1,
+        intent_at=event.at,
+        reserved=event.reserved,
+        sent=event.sent,
+        estimate=event.estimate,
+        clock_off=event.clock_off,
     )
     return replace(clip, state=state, request=request, reason="")
 
@@ -106,7 +111,9 @@ def _deferred(clip: Clip, state: State, event: SubmitDeferred) -> Clip:
 
 
 def _unsure(clip: Clip, state: State, event: AnswerLost) -> Clip:
-    request = replace(_last(clip), outcome="unsure")
+    last = _last(clip)
+    off = last.clock_off if event.clock_off is None else event.clock_off
+    request = replace(last, outcome="unsure", clock_off=off)
     return replace(clip, state=state, request=request, attempts=request.n, reason=event.reason)
 
 

@@ -154,6 +154,11 @@ class Provider(Protocol):
         """What the service can do."""
         ...
 
+    @property
+    def clock_off_s(self) -> float | None:
+        """How far the service's clock is ahead of ours, in seconds, by its latest answer; None: it has not said."""
+        ...
+
     async def submit(self, model: str, params: Mapping[str, Any], key: str) -> Accepted:
         """POST one paid job, once.
 

@@ -108,7 +108,7 @@ class Submitter:
         context.posts_out += 1
         candidate.reserved = True
         try:
-            intent = SubmitStarted(admitted.at, admitted.price, sent, context.estimate(clip.wanted))
+            intent = SubmitStarted(admitted.at, admitted.price, sent, context.estimate(clip.wanted), context.clock_off())
             clip = await context.ledger.record(clip, intent, set_aside=self.admission.budget.set_aside(candidate))
             written = context.boot_clock()
             failpoints.reach("post.before")
@@ -167,7 +167,7 @@ class Submitter:
         if self.admission.service.unsure() >= UNSURE_STOP:
             why = f"outage: {UNSURE_STOP} submissions in a row had no clear answer; the last: {error}"
             self._context.shutdown.request(why, Exit.STOPPED)
-        return AnswerLost(str(error))
+        return AnswerLost(str(error), self._context.clock_off())
 
     # --- what is sent ---------------------------------------------------------------------------------------
 

@@ -82,6 +82,7 @@ class FakeProvider:
     on_accept: Hook | None = None
     name: str = "fake"
     origin: str = "https://fake.example"
+    clock_off_s: float | None = None  #: how far its clock is ahead of ours, as far as it says so
     capabilities: Capabilities = field(default_factory=Capabilities)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from batchgen.errors import ServerError, UsageError
+from batchgen.providers.segmind.errors import server_time
 from batchgen.providers.segmind.parse import Answer, is_video, plain
 
 if TYPE_CHECKING:
@@ -98,7 +100,8 @@ class Http:
         self._connect_timeout_s = connect_timeout_s
         self._trust_env = trust_env
         self._session: aiohttp.ClientSession | None = None
-        self.last_headers: Mapping[str, str] = {}  #: of the latest answer
+        self.server_time: float | None = None  #: by the latest answer with a Date, epoch seconds
+        self.clock_off_s: float | None = None  #: how far it was ahead of our clock then
 
     async def __aenter__(self) -> Http:
         self._session = aiohttp.ClientSession(
@@ -189,10 +192,11 @@ class Http:
     async def _answer(self, response: aiohttp.ClientResponse, first: bytes = b"") -> Answer:
         body = bytearray(first)
         whole = await _drain(response, body)
-        self.last_headers = response.headers
-        video = is_video(response.content_type.lower(), bytes(body[:16]))
-        kept = bytes(body) if len(body) <= BODY_MAX and not video else b""
-        return Answer(response.status, kept, response.headers, whole, self._redact, video)
+        if (at := server_time(response.headers)) is not None:
+            self.server_time, self.clock_off_s = at, at - time.time()
+        video, too_long = is_video(response.content_type.lower(), bytes(body[:16])), len(body) > BODY_MAX
+        kept = b"" if too_long or video else bytes(body)
+        return Answer(response.status, kept, response.headers, whole, self._redact, video, too_long and not video)
 
 
 async def _drain(response: aiohttp.ClientResponse, into: bytearray) -> bool:

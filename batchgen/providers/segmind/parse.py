@@ -51,6 +51,7 @@ class Answer:
     whole: bool = True
     redact: Callable[[str], str] = str
     video: bool = False  #: the body is a video and was not read
+    too_long: bool = False  #: the body is larger than is read, and is left out
 
     @property
     def ok(self) -> bool:
@@ -76,7 +77,9 @@ class Answer:
         data = self.data()
         if isinstance(data, dict) and (reason := reason_in(data)) is not None:
             return self.say(reason, limit)
-        return self.say(self.body.decode("utf-8", "replace"), limit) or "(empty answer)"
+        return self.say(self.body.decode("utf-8", "replace"), limit) or (
+            "(the answer is too large to be read)" if self.too_long else "(empty answer)"
+        )
 
 
 def is_video(kind: str, head: bytes) -> bool:
