@@ -116,7 +116,7 @@ class Request:
     estimate: int | None = None  #: what it was likely to cost when it was submitted
     poll_count: int | None = None  #: status calls made for it; None: not known in full
     other_links: str | None = None  #: further links of the answer, one a line
-    clock_off: float | None = None  #: how far the service's clock was ahead of ours when it was sent; None: nothing much
+    clock_off: float | None = None  #: how far the service's clock was ahead of ours at the time; None: hardly
 
     @property
     def left_at(self) -> float:

@@ -108,7 +108,8 @@ class Submitter:
         context.posts_out += 1
         candidate.reserved = True
         try:
-            intent = SubmitStarted(admitted.at, admitted.price, sent, context.estimate(clip.wanted), context.clock_off())
+            estimate, clock_off = context.estimate(clip.wanted), context.clock_off()
+            intent = SubmitStarted(admitted.at, admitted.price, sent, estimate, clock_off)
             clip = await context.ledger.record(clip, intent, set_aside=self.admission.budget.set_aside(candidate))
             written = context.boot_clock()
             failpoints.reach("post.before")

@@ -78,7 +78,8 @@ class SegmindHistory:
         self._pages += 1
         if answer.ok and answer.too_long and len(self._sizes) > 1:
             self._sizes.pop(0)
-            log.warning("%d rows of the request history are too much for one answer: asking for %d", size, self._sizes[0])
+            fewer = self._sizes[0]
+            log.warning("%d rows of the request history are too much for one answer: asking for %d", size, fewer)
             self._reading = _Reading()
             return
         reading.take(answer, size)
