@@ -26,7 +26,7 @@ from batchgen import failpoints
 from batchgen.errors import DiskFullError, NameTaken, PathTrouble
 from batchgen.files import mp4
 from batchgen.files.durable import Folders, own
-from batchgen.files.mp4 import BrokenVideo, Expect, Fetched
+from batchgen.files.mp4 import BAD, BrokenVideo, Expect, Fetched
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -45,8 +45,6 @@ AHEAD = 16 * 2**20
 #: Clocks are corrected by less; a restart of the machine takes longer.
 _SAME_BOOT_S = 5.0
 _NOTE = ".part.json"
-#: What a body that failed the check is kept as, until a better one is there.
-BAD = ".bad"
 
 
 @dataclass(frozen=True, slots=True)

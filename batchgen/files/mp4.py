@@ -21,6 +21,8 @@ _MAX_MOOV = 64 * 2**20
 #: Models round to whole frames (5 s asked, 5.06 s made), so smaller differences are not worth a flag.
 _SECONDS_OFF = 0.5
 _UNKNOWN_DURATION = frozenset({0, 2**32 - 1, 2**64 - 1})
+#: What a body that failed the check is kept as, next to the final name, until a better one is there.
+BAD = ".bad"
 #: Bytes that say whether a file begins as a film does.
 HEAD = 12
 #: What may stand in front, or at the end, without harm; QuickTime files of old have no `ftyp` at all.

@@ -17,7 +17,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from batchgen.breaker import DOWNLOAD, CircuitBreaker
-from batchgen.clip import Clip, other_name
+from batchgen.clip import Clip, State, other_name
 from batchgen.errors import BrokenFile, DeadLink, DownloadError, NameTaken, ServerError, TransferFailed, TryAgain
 from batchgen.events import Downloaded, Lost
 from batchgen.files import mp4, sidecar
@@ -127,8 +127,7 @@ class Fetcher:
         if [job.links[0]] != links_of(job.clip)[:1]:  # another link than the first one led to the film
             renamed = again(job.clip, self._context.ledger.now(), job.links)
             job.clip = await self._context.ledger.record(job.clip, renamed)
-        done = Downloaded(job.target.name, fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
-        return await self._context.ledger.record(job.clip, done)
+        return await self._context.ledger.record(job.clip, _downloaded(job.target, fetched))
 
     async def _gone(self, job: _Job, error: DownloadError) -> bool:
         """Prepare the next try, and wait until it is time for it; True: there is none, the service has no file."""
@@ -195,6 +194,31 @@ class Tools(Protocol):
     downloads: Downloads
 
 
+@dataclass(slots=True)
+class Once:
+    """Fetches files of lost clips, each link once."""
+
+    ledger: Ledger
+    provider: Provider
+    downloads: Downloads
+    clips_dir: Path
+
+    async def fetch(self, clip: Clip) -> State:
+        """Try a lost clip's links; gives its state, on disk when this returns."""
+        target = self.clips_dir / f"{clip.wanted.name}.mp4"
+        links = links_of(clip)
+        for _ in links:
+            try:
+                fetched = await bring(self, clip, links[0], target)
+            except DownloadError as error:
+                log.warning("%s: %s", clip.wanted.name, error)
+                links.append(links.pop(0))
+                continue
+            clip = await self.ledger.record(clip, again(clip, self.ledger.now(), links))
+            return (await self.ledger.record(clip, _downloaded(target, fetched))).state
+        return clip.state
+
+
 async def bring(tools: Tools, clip: Clip, link: str, target: Path) -> Fetched:
     """Fetch the file behind a link, or the service's own answer where that is the video. Raises DownloadError."""
     expect, finish = _expect(clip), _sidecar(clip, tools.ledger.now)
@@ -226,6 +250,10 @@ def _kept(clip: Clip, target: Path) -> Downloaded | None:
     if not isinstance(size, int) or not isinstance(sha256, str) or mp4.inspect(target, size, sha256):
         return None
     return Downloaded(target.name, size, sha256, " ".join(record.get("flags") or ()), record.get("seconds"))
+
+
+def _downloaded(target: Path, fetched: Fetched) -> Downloaded:
+    return Downloaded(target.name, fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
 
 
 def _sidecar(clip: Clip, now: Callable[[], float]) -> Callable[[Path, Fetched], None]:

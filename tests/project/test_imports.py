@@ -36,7 +36,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "files": "",
         "files.durable": "",
         "files.mp4": "",
-        "files.sidecar": "clip files.mp4 money",
+        "files.sidecar": "clip files.durable files.mp4 money",
         "files.verify": "clip events files.mp4 ledger",
         "history": "",
         "history.matching": "clip providers.base",
@@ -106,9 +106,9 @@ KNOWS: dict[str, frozenset[str]] = {
         "testing": "clip errors files.mp4 providers.base sandbox",
         "torture": "errors failpoints",
         "views": (
-            "billing.audit billing.bill billing.budget billing.prices clip errors events history.report "
-            "ledger money planning polling.schedule providers.models ratelimit.adaptive_rate ratelimit.memory "
-            "retention wording"
+            "billing.audit billing.bill billing.budget billing.prices clip errors events files.verify "
+            "history.report ledger money planning polling.schedule providers.models ratelimit.adaptive_rate "
+            "ratelimit.memory retention wording"
         ),
         "wording": "",
     }.items()

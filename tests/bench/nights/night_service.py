@@ -111,6 +111,7 @@ class NightService:
     get_s: float = 0.15
     name: str = "night"
     origin: str = "https://night.example"
+    clock_off_s: float | None = None
     capabilities: Capabilities = field(default_factory=Capabilities)
     jobs: dict[str, Job] = field(default_factory=dict)
     calls: int = 0
