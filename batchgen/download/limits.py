@@ -11,7 +11,7 @@ from itertools import count
 
 import aiohttp
 
-from batchgen.files.mp4 import HEAD, BrokenVideo, begins_film
+from batchgen.files.mp4 import FIRST, HEAD, BrokenVideo
 
 #: A body that brings less than this in a window is broken off: about 1 KiB a second (bytes, seconds).
 FLOOR = 64 * 2**10
@@ -75,7 +75,7 @@ async def plain_body(pieces: AsyncIterator[bytes], said: str, layers: int = 2) -
     if head[:2] == b"\x1f\x8b" and layers:
         inner, _ = await plain_body(_inflated(rest, zlib.MAX_WBITS + 16), said, layers - 1)
         return inner, True
-    if "deflate" in said.lower() and not begins_film(head):
+    if "deflate" in said.lower() and head[4:8] not in FIRST:
         wrapped = head[:1] == b"\x78" and int.from_bytes(head[:2], "big") % 31 == 0
         return _inflated(rest, zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS), True
     return rest, False
@@ -120,24 +120,21 @@ class Slots:
     @asynccontextmanager
     async def turn(self, urgency: float) -> AsyncIterator[None]:
         """Wait for a slot and hold it; of equal urgency, who came first goes first."""
-        await self._take(urgency)
+        if self._free > 0:
+            self._free -= 1
+        else:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, (urgency, next(self._numbers), turn))
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._give_back()  # it was handed over in the very moment
+                raise
         try:
             yield
         finally:
             self._give_back()
-
-    async def _take(self, urgency: float) -> None:
-        if self._free > 0:
-            self._free -= 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (urgency, next(self._numbers), turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._give_back()  # it was handed over in the very moment
-            raise
 
     def _give_back(self) -> None:
         while self._waiting:

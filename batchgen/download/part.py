@@ -87,6 +87,8 @@ class Part:
     """The `.part` of one target: `size` bytes of it are on disk, hashed, and known to be of `source`.
 
     Attributes:
+        name: where it comes from, for messages: no query, which may hold a signature.
+        noted: there is a note on disk.
         size: bytes from the start that are good.
         validator: ETag or Last-Modified to resume with; None: it can't be resumed.
         total: the length of the whole file, if the server sent it.
@@ -102,14 +104,11 @@ class Part:
         with disk(self.path):
             self._notes = folders.names(target.parent, _NOTE)
             self._bad_ones = folders.names(target.parent, BAD)
+        self.noted = self.note.name in self._notes
+        self.name = source.partition("://")[2] or "the answer"
         self._source = hashlib.sha256(source.encode()).hexdigest()
         self.writer: PartWriter | None = None
         self.begin(None, None)
-
-    @property
-    def noted(self) -> bool:
-        """True when there is a note on disk."""
-        return self.note.name in self._notes
 
     def begin(self, validator: str | None, total: int | None) -> None:
         """Start over, in memory: the disk follows with the first block."""
@@ -267,6 +266,7 @@ class Part:
             self._drop_note()
             return
         self._notes.add(self.note.name)
+        self.noted = True
         note = Note(self._source, self.validator, self.total, _boot_time())
         failpoints.reach("note.before")
         with open(self.note, "w", encoding="utf-8", opener=own) as file:
@@ -276,6 +276,7 @@ class Part:
         if self.noted:
             self.note.unlink(missing_ok=True)
             self._notes.discard(self.note.name)
+            self.noted = False
 
     def _read_note(self) -> Note | None:
         try:

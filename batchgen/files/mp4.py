@@ -25,9 +25,10 @@ _UNKNOWN_DURATION = frozenset({0, 2**32 - 1, 2**64 - 1})
 BAD = ".bad"
 #: Bytes that say whether a file begins as a film does.
 HEAD = 12
-#: What may stand in front, or at the end, without harm; QuickTime files of old have no `ftyp` at all.
+#: What may stand in front, or at the end, without harm.
 _FILLERS = frozenset({b"free", b"skip", b"wide", b"uuid", b"pnot"})
-_FIRST = frozenset({b"ftyp", b"moov", b"mdat", *_FILLERS})
+#: The first box of a film: its name is bytes 4 to 8. QuickTime files of old have no `ftyp` at all.
+FIRST = frozenset({b"ftyp", b"moov", b"mdat", *_FILLERS})
 #: Boxes that the film is in: where one of these is cut, so is the film.
 _FILM = frozenset({b"ftyp", b"moov", b"mdat", b"moof"})
 #: Of what is worth nothing (see `worth`).
@@ -125,17 +126,18 @@ def walk(source: Path | bytes | BinaryIO) -> Structure:
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     total = file.seek(0, io.SEEK_END)
     boxes = list(_top_level(file, total))
-    moov, kinds = _moov(file, boxes), [box.kind for box in boxes]
+    kinds = [box.kind for box in boxes]
+    if b"moov" not in kinds:
+        raise BrokenVideo("no header (moov) in it")
+    header = boxes[kinds.index(b"moov")]
+    if (size := header.end - header.start) > _MAX_MOOV:
+        raise BrokenVideo(f"a header of {size:,} bytes")
     data = sum(box.end - box.start for box in boxes if box.kind == b"mdat")
     if not data:
         raise BrokenVideo("no picture data (mdat) in it")
-    structure = _structure(moov, total, data)
+    file.seek(header.start)
+    structure = _structure(file.read(size), total, data)
     return replace(structure, loose=boxes[-1].end < total or kinds[0] != b"ftyp" or kinds.count(b"moov") > 1)
-
-
-def begins_film(head: bytes) -> bool:
-    """Return whether the first bytes of a file are those of a film, as far as they show it."""
-    return head[4:8] in _FIRST
 
 
 def worth(path: Path) -> tuple[int, int]:
@@ -231,7 +233,7 @@ def _top_level(file: BinaryIO, total: int) -> Iterator[_Box]:
             return
         file.seek(position)
         head = file.read(16)
-        if position == 0 and not begins_film(head):
+        if position == 0 and head[4:8] not in FIRST:
             file.seek(0)
             raise _no_film(file.read(256))
         try:
@@ -281,17 +283,6 @@ def _name(kind: bytes) -> str:
     return repr(kind.decode("latin-1"))
 
 
-def _moov(file: BinaryIO, boxes: list[_Box]) -> bytes:
-    found = [box for box in boxes if box.kind == b"moov"]
-    if not found:
-        raise BrokenVideo("no header (moov) in it")
-    size = found[0].end - found[0].start
-    if size > _MAX_MOOV:
-        raise BrokenVideo(f"a header of {size:,} bytes")
-    file.seek(found[0].start)
-    return file.read(size)
-
-
 def _structure(moov: bytes, total: int, data: int) -> Structure:
     """Read the header as far as it makes sense.
 
@@ -302,7 +293,9 @@ def _structure(moov: bytes, total: int, data: int) -> Structure:
     try:
         for box in _inside(moov, 0, len(moov)):
             if box.kind == b"mvhd":
-                seconds = _duration(moov[box.start : box.end])
+                layout, skip = (">IQ", 20) if moov[box.start : box.start + 1] == b"\1" else (">II", 12)
+                timescale, length = _unpack(layout, moov[: box.end], box.start + skip)
+                seconds = length / timescale if timescale and length not in _UNKNOWN_DURATION else None
             elif box.kind == b"trak":
                 sizes.append(_picture(moov, box))
                 samples += _sample_bytes(moov, box, total)
@@ -334,12 +327,6 @@ def _find(data: bytes, box: _Box, *path: bytes) -> _Box | None:
     for kind in path:
         at = next((child for child in _inside(data, at.start, at.end) if child.kind == kind), None) if at else None
     return at
-
-
-def _duration(mvhd: bytes) -> float | None:
-    layout, skip = (">IQ", 20) if mvhd[:1] == b"\1" else (">II", 12)
-    timescale, duration = _unpack(layout, mvhd, skip)
-    return duration / timescale if timescale and duration not in _UNKNOWN_DURATION else None
 
 
 def _picture(moov: bytes, trak: _Box) -> tuple[int, int] | None:

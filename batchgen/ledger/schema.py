@@ -28,8 +28,10 @@ REMEDY = "`batchgen doctor` examines it; `batchgen recover` with this manifest b
 MIGRATIONS: dict[int, str] = {
     1: "ALTER TABLE clip ADD COLUMN reroll_of TEXT; ALTER TABLE request ADD COLUMN estimate INTEGER;",
     2: "ALTER TABLE request ADD COLUMN looks INTEGER;",
-    3: "ALTER TABLE request ADD COLUMN other_links TEXT;"
-    "ALTER TABLE request ADD COLUMN clock_off REAL;",
+    3: """
+ALTER TABLE request ADD COLUMN other_links TEXT;
+ALTER TABLE request ADD COLUMN clock_off REAL;
+""",
 }
 
 TABLES = """

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,42 +39,6 @@ RENEW_EVERY_S = 600.0
 ONE_FILE_S = 900.0
 
 
-class Renewals:
-    """Asks for a clip's links again: the result first, then the history, neither too often."""
-
-    def __init__(self, context: RunContext, lookup: HistoryLookup) -> None:
-        self._context = context
-        self._lookup = lookup
-        self._count = 0
-        self._at = asyncio.get_running_loop().time()
-
-    def due(self, error: Exception) -> bool:
-        """Return whether to ask now: a server in trouble says nothing of the link, so that comes less often."""
-        now = asyncio.get_running_loop().time()
-        if now - self._at < RENEW_EVERY_S and (isinstance(error, TransferFailed) or self._count >= RENEWALS):
-            return False
-        self._count, self._at = self._count + 1, now
-        return True
-
-    async def ask(self, clip: Clip) -> Completed | None:
-        """Give what the service says now; None: both have answered, and neither has a link.
-
-        Raises:
-            TryAgain: one of them gave no answer, so nothing may be concluded.
-        """
-        if clip.request_id is None:
-            return None
-        outcome = await self._context.provider.result(clip.request_id)
-        completed = outcome if isinstance(outcome, Completed) and outcome.url else None
-        if completed is None or self._context.provider.video(completed.url or "") is not None:
-            row = await self._lookup.row(clip, patient=False)
-            if isinstance(row, NoAnswer):
-                raise ServerError(row.why)
-            if row and isinstance(row.outcome, Completed) and row.outcome.url:
-                return row.outcome
-        return completed
-
-
 @dataclass(slots=True)
 class _Job:
     """One clip's file, while it is being fetched."""
@@ -83,9 +46,10 @@ class _Job:
     clip: Clip
     target: Path
     links: list[str]  #: of the latest answer; the first one is tried next, and goes to the end when it is bad
-    renewals: Renewals
     patience: CircuitBreaker
+    renewed_at: float  #: when the links were asked for last, by the loop's clock
     untried: int = 0  #: how many of the links were not tried since they were given
+    renewals: int = 0
     over: bool = False  #: the service keeps the file no longer, by what it says of itself
 
 
@@ -103,31 +67,31 @@ class Fetcher:
         Raises:
             SubmissionStoppedError: it can't be had now; the clip stays as it is for the next run.
         """
-        target = self._context.clips_dir / f"{clip.wanted.name}.mp4"
-        if self._from_before(clip) and (kept := await asyncio.to_thread(_kept, clip, target)) is not None:
-            return await self._context.ledger.record(clip, kept)
+        context = self._context
+        target = context.clips_dir / f"{clip.wanted.name}.mp4"
+        made_at = _made_at(clip)
+        # An earlier run may have been killed in its download.
+        if made_at < context.started_at and (kept := await asyncio.to_thread(_kept, clip, target)) is not None:
+            return await context.ledger.record(clip, kept)
         links = links_of(clip) or [""]
-        patience = CircuitBreaker(DOWNLOAD, self._context.dice)
-        job = _Job(clip, target, links, Renewals(self._context, self._lookup), patience, len(links))
-        job.over = self._context.ledger.now() >= self._file_until(clip)
+        job = _Job(clip, target, links, CircuitBreaker(DOWNLOAD, context.dice), self._now(), len(links))
+        job.over = context.ledger.now() >= made_at + context.provider.capabilities.file_s
         try:
             while True:
                 host = host_of(job.links[0])
                 try:
                     async with self._hosts.turn(host, clip.row, counts=not job.over):
-                        fetched = await bring(self._context, job.clip, job.links[0], job.target)
+                        done = await bring(context, job.clip, job.links[0], job.target)
                     break
                 except DownloadError as error:
                     log.warning("%s: %s", clip.wanted.name, error)
                     if await self._gone(job, error):
-                        return await self._context.ledger.record(job.clip, Lost(f"the file can't be fetched: {error}"))
+                        return await context.ledger.record(job.clip, Lost(f"the file can't be fetched: {error}"))
         finally:
             self._hosts.leave(clip.row)
-        self._context.left.pop(clip.row, None)
         if [job.links[0]] != links_of(job.clip)[:1]:  # another link than the first one led to the film
-            renamed = again(job.clip, self._context.ledger.now(), job.links)
-            job.clip = await self._context.ledger.record(job.clip, renamed)
-        return await self._context.ledger.record(job.clip, _downloaded(job.target, fetched))
+            job.clip = await context.ledger.record(job.clip, again(job.clip, context.ledger.now(), job.links))
+        return await context.ledger.record(job.clip, done)
 
     async def _gone(self, job: _Job, error: DownloadError) -> bool:
         """Prepare the next try, and wait until it is time for it; True: there is none, the service has no file."""
@@ -139,7 +103,7 @@ class Fetcher:
         job.links.append(job.links.pop(0))
         if isinstance(error, DeadLink | BrokenFile) and job.untried > 0:
             return False  # the answer named several, and not all of them need be films
-        if job.renewals.due(error) and await self._is_lost(job):
+        if self._is_due(job, error) and await self._is_lost(job):
             return True
         await self._wait(job, error)
         return False
@@ -147,7 +111,7 @@ class Fetcher:
     async def _is_lost(self, job: _Job) -> bool:
         """Ask for the links again; True when there is no new one, and the old ones need not be tried again."""
         try:
-            renewed = await job.renewals.ask(job.clip)
+            renewed = await self._renewed(job.clip)
         except TryAgain as silence:
             log.warning("%s: no new link: %s", job.clip.wanted.name, silence)
             return False
@@ -162,7 +126,7 @@ class Fetcher:
 
     async def _wait(self, job: _Job, error: DownloadError) -> None:
         """Wait before another try: as long as its host says, or further and further apart where it fares well."""
-        host, now = host_of(job.links[0]), asyncio.get_running_loop().time()
+        host, now = host_of(job.links[0]), self._now()
         if self._hosts.in_trouble(host):
             job.patience.succeeded()
             return
@@ -175,15 +139,34 @@ class Fetcher:
             raise SubmissionStoppedError from error
         await self._context.pause(job.patience.until - now)
 
-    def _file_until(self, clip: Clip) -> float:
-        request = clip.request
-        made_at = (request.completed_at or request.submitted_at or request.intent_at) if request else 0.0
-        return made_at + self._context.provider.capabilities.file_s
+    def _is_due(self, job: _Job, error: DownloadError) -> bool:
+        """Return whether to ask for the links again: less often where a server in trouble says nothing of them."""
+        now = self._now()
+        if now - job.renewed_at < RENEW_EVERY_S and (isinstance(error, TransferFailed) or job.renewals >= RENEWALS):
+            return False
+        job.renewals, job.renewed_at = job.renewals + 1, now
+        return True
 
-    def _from_before(self, clip: Clip) -> bool:
-        """Return whether an earlier run knew the link: it may have been killed in its download."""
-        at = clip.request.completed_at if clip.request else None
-        return at is None or at < self._context.started_at
+    async def _renewed(self, clip: Clip) -> Completed | None:
+        """Ask for the links, the result first, then the history; None: both have answered, and neither has one.
+
+        Raises:
+            TryAgain: one of them gave no answer, so nothing may be concluded.
+        """
+        if clip.request_id is None:
+            return None
+        outcome = await self._context.provider.result(clip.request_id)
+        completed = outcome if isinstance(outcome, Completed) and outcome.url else None
+        if completed is None or self._context.provider.video(completed.url or "") is not None:
+            row = await self._lookup.row(clip, patient=False)
+            if isinstance(row, NoAnswer):
+                raise ServerError(row.why)
+            if row and isinstance(row.outcome, Completed) and row.outcome.url:
+                return row.outcome
+        return completed
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
 
 class Tools(Protocol):
@@ -209,26 +192,32 @@ class Once:
         links = links_of(clip)
         for _ in links:
             try:
-                fetched = await bring(self, clip, links[0], target)
+                done = await bring(self, clip, links[0], target)
             except DownloadError as error:
                 log.warning("%s: %s", clip.wanted.name, error)
                 links.append(links.pop(0))
                 continue
             clip = await self.ledger.record(clip, again(clip, self.ledger.now(), links))
-            return (await self.ledger.record(clip, _downloaded(target, fetched))).state
+            return (await self.ledger.record(clip, done)).state
         return clip.state
 
 
-async def bring(tools: Tools, clip: Clip, link: str, target: Path) -> Fetched:
+async def bring(tools: Tools, clip: Clip, link: str, target: Path) -> Downloaded:
     """Fetch the file behind a link, or the service's own answer where that is the video. Raises DownloadError."""
-    expect, finish = _expect(clip), _sidecar(clip, tools.ledger.now)
-    own = tools.provider.video(link)
-    if own is None:
-        return await tools.downloads.fetch(link, target, expect, finish)
+
+    def finish(path: Path, fetched: Fetched) -> None:
+        """Write the sidecar in the same thread as the rename, so that no clip is without one."""
+        sidecar.write(sidecar.path_for(path), sidecar.describe(clip, fetched, at=tools.ledger.now()))
+
+    expect, own = _expect(clip), tools.provider.video(link)
     try:
-        return await tools.downloads.keep(own, target, expect, finish)
+        if own is None:
+            fetched = await tools.downloads.fetch(link, target, expect, finish)
+        else:
+            fetched = await tools.downloads.keep(own, target, expect, finish)
     except TryAgain as error:
         raise TransferFailed(str(error)) from None
+    return Downloaded(target.name, fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
 
 
 def host_of(link: str) -> str:
@@ -252,17 +241,10 @@ def _kept(clip: Clip, target: Path) -> Downloaded | None:
     return Downloaded(target.name, size, sha256, " ".join(record.get("flags") or ()), record.get("seconds"))
 
 
-def _downloaded(target: Path, fetched: Fetched) -> Downloaded:
-    return Downloaded(target.name, fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
-
-
-def _sidecar(clip: Clip, now: Callable[[], float]) -> Callable[[Path, Fetched], None]:
-    """Write the sidecar in the same thread as the rename, so that no clip is without one."""
-
-    def finish(target: Path, fetched: Fetched) -> None:
-        sidecar.write(sidecar.path_for(target), sidecar.describe(clip, fetched, at=now()))
-
-    return finish
+def _made_at(clip: Clip) -> float:
+    """Give when the file was made, or at the earliest: the service deletes files in this order."""
+    request = clip.request
+    return (request.completed_at or request.submitted_at or request.intent_at) if request else 0.0
 
 
 def _expect(clip: Clip) -> Expect:
@@ -273,8 +255,4 @@ def _expect(clip: Clip) -> Expect:
         size = (int(width), int(height))
     with suppress(ValueError, TypeError, KeyError):
         seconds = float(params["duration"])
-    request = clip.request
-    if request is None:
-        return Expect(size=size, seconds=seconds)
-    made_at = request.completed_at or request.submitted_at or request.intent_at
-    return Expect(bytes=request.file_size, size=size, seconds=seconds, made_at=made_at)
+    return Expect(bytes=clip.request and clip.request.file_size, size=size, seconds=seconds, made_at=_made_at(clip))

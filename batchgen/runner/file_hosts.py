@@ -80,12 +80,13 @@ class FileHosts:
         """
         host = self._hosts.setdefault(name, _Host(CircuitBreaker(DOWNLOAD, self._context.dice)))
         host.carried.add(row)
-        await self._waited(name, host)
-        probing = not host.breaker.closed
-        host.breaker.probe(self._now())
+        if probing := not host.breaker.closed:
+            await self._waited(name, host)
+            host.breaker.probe(self._now())
         try:
             yield
-            self._fetched(name, host)
+            host.fetched += 1
+            self._close(host)
         except (NameTaken, PathTrouble):
             raise
         except DownloadError as error:
@@ -102,7 +103,7 @@ class FileHosts:
         for host in self._hosts.values():
             host.carried.discard(row)
             if not host.carried:
-                self._closed(host)
+                self._close(host)
 
     async def _waited(self, name: str, host: _Host) -> None:
         while (left := host.breaker.until - self._now()) > 0:
@@ -113,18 +114,12 @@ class FileHosts:
             wait = min(left, give_up)
             await self._context.news.wait(None if math.isinf(wait) else wait)
 
-    def _fetched(self, name: str, host: _Host) -> None:
-        host.fetched += 1
-        if self._closed(host):
-            log.info("downloads from %s work again", name)
-
-    def _closed(self, host: _Host) -> bool:
+    def _close(self, host: _Host) -> None:
         host.failing.clear()
-        was_open = host.breaker.succeeded()
-        if was_open:
+        if host.breaker.succeeded():
+            log.info("the trouble is over: %s", self._context.waits)
             self._context.waits = ""
             self._context.news.notify()
-        return was_open
 
     def _failed(self, host: _Host, row: int, error: DownloadError) -> None:
         if host.first.setdefault(row, host.fetched) < host.fetched:
