@@ -255,4 +255,5 @@ def _expect(clip: Clip) -> Expect:
         size = (int(width), int(height))
     with suppress(ValueError, TypeError, KeyError):
         seconds = float(params["duration"])
-    return Expect(bytes=clip.request and clip.request.file_size, size=size, seconds=seconds, made_at=_made_at(clip))
+    stated = clip.request.file_size if clip.request else None
+    return Expect(bytes=stated, size=size, seconds=seconds, made_at=_made_at(clip))

@@ -177,9 +177,7 @@ class Session:
         await asyncio.to_thread(durable.make, folder)
         async with Downloader(slots=self.settings.downloads, loopback=self._access.loopback, tries=1) as downloads:
             once = Once(self.ledger, provider, downloads, folder)
-            return [
-                (doubt, await once.fetch(doubt.clip) if state is State.LOST else state) for doubt, state in settled
-            ]
+            return [(doubt, await once.fetch(doubt.clip) if state is State.LOST else state) for doubt, state in settled]
 
     async def verify(self, *, deep: bool = False) -> tuple[int, dict[str, str], dict[str, State]]:
         """Check the files of done clips and fetch again what is missing.

@@ -162,6 +162,17 @@ def test_a_renewed_link_is_tried_and_what_the_service_itself_has_no_more_is_lost
     assert batch.states() == [State.LOST if inline else State.DONE]
 
 
+def test_an_expired_link_is_renewed_at_once(tmp_path: Path) -> None:
+    """Links live for minutes: the service gives another one, and nobody waits for the old one."""
+    batch = Batch(tmp_path, 1, downloads=FakeDownloads(meets=lambda url: "ok" if url.endswith("r1.mp4") else "dead"))
+    asked = iter(["https://files.example/expired"])
+    batch.provider.links = lambda job: (next(asked, job.url),)
+    life = batch.live()
+    assert batch.states() == [State.DONE]
+    assert life.lasted_s < 60.0 + 30.0
+    check(batch, life)
+
+
 def test_a_film_behind_the_second_link_of_an_answer_is_fetched_and_its_link_kept(tmp_path: Path) -> None:
     """What is chosen by its name may be a picture; the bytes decide."""
     provider = FakeProvider()
