@@ -241,6 +241,17 @@ async def test_what_is_encoded_is_decoded_and_its_end_is_missed(
     check(await downloader.fetch(host.url, tmp_path / "a.mp4"), tmp_path / "a.mp4", LARGE)
 
 
+async def test_half_an_encoded_film_in_fragments_is_no_whole_one(
+    host: Host, downloader: Downloader, tmp_path: Path
+) -> None:
+    """What came decodes to sound fragments; only the coding's own end is missing."""
+    whole = fragmented(6)
+    packer = zlib.compressobj(wbits=31)
+    half = packer.compress(whole[: whole.index(b"moof", len(whole) // 2) - 4]) + packer.flush(zlib.Z_FULL_FLUSH)
+    host.script = [served(half, **{"Content-Encoding": "gzip"}), served(whole)]
+    check(await downloader.fetch(host.url, tmp_path / "a.mp4"), tmp_path / "a.mp4", whole)
+
+
 @pytest.mark.parametrize("name", ["Content-Security-Policy", "Set-Cookie"])
 async def test_a_long_header_is_no_reason_to_lose_a_file(
     host: Host, downloader: Downloader, tmp_path: Path, name: str
