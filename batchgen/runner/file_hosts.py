@@ -102,14 +102,14 @@ class FileHosts:
         """Take note that a clip is not fetched any more: where no other one can go to see, the next one may."""
         for host in self._hosts.values():
             host.carried.discard(row)
-            if not host.carried:
+            if not host.carried and not self._context.shutdown.requested:
                 self._close(host)
 
     async def _waited(self, name: str, host: _Host) -> None:
         while (left := host.breaker.until - self._now()) > 0:
             give_up = self._context.give_up_s - host.breaker.lasted_s(self._now())
             if give_up <= 0:
-                self._context.shutdown.request(f"outage: {self._said(name, host)}", Exit.STOPPED)
+                self._context.shutdown.request(f"outage: {self._said(name, host)}: run again later", Exit.STOPPED)
                 raise SubmissionStoppedError
             wait = min(left, give_up)
             await self._context.news.wait(None if math.isinf(wait) else wait)
@@ -141,7 +141,7 @@ class FileHosts:
 
     def _said(self, name: str, host: _Host) -> str:
         since = datetime.fromtimestamp(host.since).astimezone()
-        return f"downloads from {name} fail since {since:%H:%M} ({host.error})"
+        return f"downloads from {name or 'the service'} fail since {since:%H:%M} ({host.error})"
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

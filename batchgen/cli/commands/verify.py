@@ -40,8 +40,8 @@ def verify(
 ) -> None:
     """Check every finished clip: the file exists, is complete, and has not changed since its download.
 
-    A damaged file is set aside, never deleted. Missing files are downloaded again as long as the service keeps them
-    (seven days), which is free. Nothing is ever submitted.
+    A damaged file is set aside, never deleted; flags and bad copies are listed. Missing files are downloaded again as
+    long as the service keeps them (seven days), which is free. Nothing is ever submitted.
     """
     from batchgen.files.verify import kept_aside
     from batchgen.views.kept import kept_lines, kept_object
