@@ -105,6 +105,13 @@ class Request:
     sent: str | None = None  #: JSON as sent, where it differs from the clip's params (uploaded audio)
     estimate: int | None = None  #: what it was likely to cost when it was submitted
     poll_count: int | None = None  #: status calls made for it; None: not known in full
+    other_links: str | None = None  #: further links of the answer, one a line
+    clock_off: float | None = None  #: how far the service's clock was ahead of ours at the time; None: hardly
+
+    @property
+    def left_at(self) -> float:
+        """When it was sent, by the service's own clock as far as that is known: where in the history to look for it."""
+        return self.intent_at + (self.clock_off or 0.0)
 
     @property
     def free(self) -> bool:

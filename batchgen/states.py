@@ -90,7 +90,12 @@ def advance(clip: Clip, event: Event) -> Clip:
 
 def _submit_started(clip: Clip, state: State, event: SubmitStarted) -> Clip:
     request = Request(
-        n=clip.attempts + 1, intent_at=event.at, reserved=event.reserved, sent=event.sent, estimate=event.estimate
+        n=clip.attempts + 1,
+        intent_at=event.at,
+        reserved=event.reserved,
+        sent=event.sent,
+        estimate=event.estimate,
+        clock_off=event.clock_off,
     )
     return replace(clip, state=state, request=request, reason="")
 
@@ -107,7 +112,9 @@ def _deferred(clip: Clip, state: State, event: SubmitDeferred) -> Clip:
 
 
 def _unsure(clip: Clip, state: State, event: AnswerLost) -> Clip:
-    request = replace(_last(clip), outcome="unsure")
+    last = _last(clip)
+    off = last.clock_off if event.clock_off is None else event.clock_off
+    request = replace(last, outcome="unsure", clock_off=off)
     return replace(clip, state=state, request=request, attempts=request.n, reason=event.reason)
 
 
@@ -133,6 +140,7 @@ def _generated(clip: Clip, state: State, event: Generated) -> Clip:
         cost=cost,
         reserved=last.reserved if cost is None else 0,
         url=event.url,
+        other_links=event.other_links,
         file_size=event.file_size,
         queue_s=event.queue_s if event.queue_s is not None else last.queue_s,
         run_s=event.run_s if event.run_s is not None else last.run_s,

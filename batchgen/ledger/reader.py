@@ -83,6 +83,11 @@ class Reader:
                 totals.unwanted += n
         return totals
 
+    def flagged(self) -> dict[str, str]:
+        """Give the flags of finished clips by name, where they have any."""
+        query = "SELECT name, flags FROM clip WHERE state = 'done' AND flags <> '' ORDER BY ord, id"
+        return dict(self._db.execute(query))
+
     def budget(self, caps: Caps = NO_CAPS) -> Budget:
         """Give what was spent, what is reserved, and the highest charges, per price class; and that of each day."""
         return sums_of(self._db, caps)

@@ -71,6 +71,7 @@ class FakeProvider:
     post: Callable[[Mapping[str, Any]], str] = ok
     fate: Callable[[Mapping[str, Any]], str] = done
     get: Callable[[FakeJob | None], str] = ok
+    links: Callable[[FakeJob], tuple[str, ...]] | None = None  #: the links of a job's answer; None: its file's alone
     look: Callable[[], str] = ok  #: the history: "ok", "down", "part", "blind", "never", or trouble
     uploads: Callable[[], str] = ok
     cost: Callable[[Mapping[str, Any]], int | None] = lambda _: COST
@@ -82,6 +83,7 @@ class FakeProvider:
     on_accept: Hook | None = None
     name: str = "fake"
     origin: str = "https://fake.example"
+    clock_off_s: float | None = None  #: how far its clock is ahead of ours, as far as it says so
     capabilities: Capabilities = field(default_factory=Capabilities)
 
     def __post_init__(self) -> None:
@@ -264,6 +266,9 @@ class FakeProvider:
         outcome = outcome_of(job, wall())
         if isinstance(outcome, Completed) and self.says_run_s is not None:
             outcome = replace(outcome, run_s=self.says_run_s)
+        if isinstance(outcome, Completed) and self.links:
+            first, *others = self.links(job)
+            outcome = replace(outcome, url=first, others=tuple(others))
         if isinstance(outcome, Completed) and word == "no link":
             outcome = replace(outcome, url=None)
         return outcome

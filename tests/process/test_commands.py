@@ -231,9 +231,11 @@ def test_verify_fetches_again_what_is_missing_or_damaged(api: FakeApi, desk: Des
     gone, damaged, _ = whole
     gone.unlink()
     damaged.write_bytes(whole[damaged][:-100] + bytes(100))
+    (damaged.parent / "other.mp4.bad").write_bytes(b"1")
     obj = desk.call(*at(desk, "verify")).expect(0).obj
     assert (obj["checked"], obj["sound"]) == (3, 1)
     assert {row["now"] for row in obj["clips"]} == {"done"}
+    assert obj["kept_aside"] == ["other.mp4.bad"]
     assert {path: path.read_bytes() for path in whole} == whole
     assert any(
         whole[damaged][:-100] + bytes(100) == path.read_bytes() for path in desk.batch.rglob("*") if path.is_file()
