@@ -32,6 +32,9 @@ class Backoff:
 
 #: The account refuses (`runner.trouble_gates.AccountGate`): a person has to act, or what is in flight must end.
 ACCOUNT = Backoff(base_s=30.0, cap_s=600.0)
+#: Different clips are refused in the same words (`runner.trouble_gates.AlikeRefusals`): a refusal is free, and one of
+#: the clips behind them may well be accepted.
+ALIKE = Backoff(base_s=2.0, cap_s=15.0, least=1.0)
 #: The service answers every submission with an error of its own (`runner.trouble_gates.ServiceGate`).
 SERVICE = Backoff(least=1.0)
 #: Submissions in a row have no clear answer: each of them may have been paid for.

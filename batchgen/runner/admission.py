@@ -16,7 +16,7 @@ from batchgen.errors import Exit
 from batchgen.ratelimit.base import Call, Permit
 from batchgen.runner.context import RunContext
 from batchgen.runner.gates import AgeGate, BudgetGate, Candidate, Gate, ShutdownGate, no_price
-from batchgen.runner.trouble_gates import AccountGate, ServiceGate
+from batchgen.runner.trouble_gates import AccountGate, AlikeRefusals, ServiceGate
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Admission:
     """Lets clips through to their submission, one by one.
 
     Attributes:
-        budget, account, service: the gates that learn from what became of submissions.
+        budget, account, service, alike: they learn from what became of submissions.
     """
 
     def __init__(self, context: RunContext) -> None:
@@ -40,6 +40,7 @@ class Admission:
         self._candidates: dict[int, Candidate] = {}
         self.budget = BudgetGate(context, self._candidates)
         self.account = AccountGate(context)
+        self.alike = AlikeRefusals(context)
         self.service = ServiceGate(context)
         self._gates: tuple[Gate, ...] = (
             ShutdownGate(context), self.budget, self.account, self.service, AgeGate(context)

@@ -57,7 +57,7 @@ class Dispatcher:
         self._expiry = ExpiryAlert(tools)
         self._carried: dict[int, asyncio.Event] = {}  # rows that are carried now; set at the end
         self._chosen: dict[int, None] = {}  # rows to submit, in order
-        self._started = 0  # clips that this run submits
+        self._started: set[int] = set()  # rows that this run submits
         self._checking = asyncio.Lock()
         self._checked = False
 
@@ -126,8 +126,9 @@ class Dispatcher:
             clips.create_task(self._settle_doubts(clips, at_start=True))
         async with asyncio.TaskGroup() as clips:
             await self._settle_doubts(clips, at_start=False)
-        if self._started == self._selection.limit and await self._tools.ledger.to_submit():
-            counted = "1 clip was" if self._started == 1 else f"{self._started:,} clips were"
+        started = len(self._started)
+        if started == self._selection.limit and await self._tools.ledger.to_submit():
+            counted = "1 clip was" if started == 1 else f"{started:,} clips were"
             self._tools.shutdown.request(f"limit: {counted} submitted, as --limit says", Exit.STOPPED)
 
     async def _run_offered(self) -> None:
@@ -143,6 +144,10 @@ class Dispatcher:
             self._tools.disk_trouble(error)
             return
         await self._work.run(self._carry)
+        while (aside := list(self._tools.aside)) and not self._tools.shutdown.requested:
+            self._tools.aside.clear()
+            await self._work.offer(aside)
+            await self._work.run(self._carry)
 
     async def _carry(self, row: int, started: Callable[[], None]) -> None:
         """See one clip through to its end; one that is carried already is waited for, not carried twice."""
@@ -167,25 +172,26 @@ class Dispatcher:
         """Give the clip its slot in flight; None: nothing more may be submitted."""
         places = self._tools.places
         if clip.state is State.PENDING:
-            if not await self._may_submit():
+            if not await self._may_submit(clip.row):
                 if clip.row in self._chosen:  # all that is paid for was handed out before it
                     self._work.stop()
                 return None
-            self._started += 1
+            self._started.add(clip.row)
             await places.acquire()
         elif clip.state is State.GENERATING:
             places.acquire_at_once()
         return InFlightSlot(places, held=clip.state is not State.DOWNLOADING)
 
-    async def _may_submit(self) -> bool:
-        """Return whether this run may submit one more clip; the first one who asks has prices and credits checked."""
+    async def _may_submit(self, row: int) -> bool:
+        """Return whether this run may submit a clip; the first one who asks has prices and credits checked."""
         async with self._checking:
             if not self._checked:
                 self._checked = True
                 refused = await self._worker.submitter.admission.refuses(self._chosen)
                 if self._chosen and self._check_credits and not refused:
                     await warn_of_low_credits(self._tools)
-        return not self._tools.shutdown.requested and self._started != self._selection.limit
+        within = row in self._started or len(self._started) != self._selection.limit
+        return within and not self._tools.shutdown.requested
 
     # --- what is in doubt -----------------------------------------------------------------------------------
 

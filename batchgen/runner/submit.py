@@ -55,6 +55,7 @@ class Submitter:
                 clip = await self._context.ledger.record(clip, intent, set_aside=None)
                 return await self._context.ledger.record(clip, Failed(str(error)))
             clip, event = await self._sent(clip, candidate, params)
+            clip = await self.admission.alike.recorded(clip)
             if isinstance(event, SubmitDeferred):
                 self._context.not_in_flight(clip)
                 if event.counts:
@@ -138,7 +139,10 @@ class Submitter:
             async with permit:
                 accepted = await self._context.provider.submit(clip.wanted.model, params, key_of(clip))
         except ClipError as error:
-            return Blocked(str(error)) if error.blocked else Failed(str(error))
+            if (trouble := self.admission.alike.trouble(clip.row, error)) is None:
+                return Blocked(str(error)) if error.blocked else Failed(str(error))
+            self.admission.account.refused(candidate, trouble, alone=alone)
+            return SubmitDeferred(str(trouble))
         except TryAgain as error:
             return self._not_now(clip, error)
         except AccountError as error:
@@ -147,8 +151,10 @@ class Submitter:
         except UnsureError as error:
             return self._unsure(error)
         self.admission.service.accepted()
+        sent_at = intent_of(clip).intent_at
+        self.admission.alike.accepted(sent_at)
         self.admission.account.accepted(candidate)
-        return Submitted(accepted.request_id, intent_of(clip).intent_at)
+        return Submitted(accepted.request_id, sent_at)
 
     def _not_now(self, clip: Clip, error: TryAgain) -> Event:
         """Surely not accepted: what that means for this clip, and for all others."""

@@ -9,12 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
+from dataclasses import dataclass
 
-from batchgen.breaker import ACCOUNT, SERVICE, SILENCE, CircuitBreaker
-from batchgen.errors import AccountError, EndedBy, Exit
+from batchgen.breaker import ACCOUNT, ALIKE, SERVICE, SILENCE, CircuitBreaker
+from batchgen.clip import Clip, State
+from batchgen.errors import AccountError, AccountProblem, ClipError, EndedBy, Exit
+from batchgen.events import Retried
 from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.context import RunContext
 from batchgen.runner.gates import Candidate, Rank
+from batchgen.wording import cause
 
 log = logging.getLogger("batchgen.runner.trouble_gates")
 
@@ -22,8 +27,15 @@ log = logging.getLogger("batchgen.runner.trouble_gates")
 LAST_S = 1.0
 #: After trouble with the account, submissions go one at a time until so many were accepted.
 CAREFUL = 8
-#: So many different clips refused by the API's own 500, and none accepted: it is the service, not the clips.
+#: So many different clips refused alike, and none accepted: it is the service or the account, not the clips.
 REFUSED_CLIPS = 4
+#: How long refusals are waited out that time may end: seconds while the run had nothing accepted yet, and later. A
+#: wrong address or network does not get better by waiting; one that worked may be back in a while.
+PATIENCE_S = {
+    AccountProblem.NETWORK: (0.0, math.inf),
+    AccountProblem.REDIRECT: (0.0, math.inf),
+    AccountProblem.ALIKE: (120.0, 600.0),
+}
 #: So many POSTs in a row without a clear answer: send them one at a time, further and further apart ...
 UNSURE_SLOW = 8
 #: ... and stop at this many, before half a night's money is in doubt.
@@ -48,6 +60,7 @@ class AccountGate:
         self._waiting: dict[int, Rank] = {}
         self._probe: int | None = None
         self._careful = 0
+        self._ever = False  #: this run had a submission accepted
 
     @property
     def careful(self) -> bool:
@@ -84,6 +97,7 @@ class AccountGate:
 
     def accepted(self, candidate: Candidate) -> None:
         """A submission was accepted: if it went to see, the trouble is over."""
+        self._ever = True
         if self._trouble is not None and self._probe != candidate.row:
             return  # it had left before the refusal, and says nothing of what comes after
         self._careful = max(0, self._careful - 1)
@@ -96,11 +110,14 @@ class AccountGate:
         """A submission was refused for the account's sake; `alone`: nothing was in flight when it left."""
         ended_by, now = error.problem.ended_by, self._now()
         over = ended_by is EndedBy.IN_FLIGHT and alone
-        over |= ended_by is EndedBy.TIME and self._breaker.lasted_s(now) >= self._context.give_up_s
+        patience_s = min(self._context.give_up_s, PATIENCE_S.get(error.problem, (math.inf, math.inf))[self._ever])
+        over |= ended_by is EndedBy.TIME and self._breaker.lasted_s(now) >= patience_s
         if ended_by is EndedBy.USER or over:
             self._context.account_trouble(error)
             return
         if self._trouble is None:
+            backoff = ALIKE if error.problem is AccountProblem.ALIKE else ACCOUNT
+            self._breaker = CircuitBreaker(backoff, self._context.dice)
             log.warning("%s; submissions wait, clips in flight are collected", error.explained)
         if self._trouble is None or self._probe == candidate.row:  # those that had left with it say nothing new
             self._breaker.failed(now)
@@ -120,6 +137,63 @@ class AccountGate:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+@dataclass(slots=True)
+class _Refusal:
+    """A clip that was refused: when first (by the ledger's clock), in which words last, and the clip as stored."""
+
+    at: float
+    words: str = ""
+    clip: Clip | None = None
+
+
+class AlikeRefusals:
+    """Refusals in the same words of different clips, with none accepted: of these clips, none is to blame.
+
+    Each is put back to pending and goes last in this run. One that is refused again although another that was sent
+    after its first refusal was accepted is to blame itself.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._refusals: dict[int, _Refusal] = {}
+        self._accepted_at = -math.inf  #: when the latest of all that were accepted was sent
+
+    def accepted(self, sent_at: float) -> None:
+        """A submission that was sent at this time (epoch seconds) was accepted."""
+        self._accepted_at = max(self._accepted_at, sent_at)
+
+    def trouble(self, row: int, error: ClipError) -> AccountError | None:
+        """A clip was refused; gives what is wrong with the account or the network, None: the clip is to blame."""
+        refusal = self._refusals.setdefault(row, _Refusal(self._context.ledger.now()))
+        refusal.words = f"{error.status} " + re.sub(r"\d+", "#", cause(str(error)))
+        if len(self._alike(row)) < REFUSED_CLIPS:
+            return None
+        return AccountError(str(error), AccountProblem.ALIKE, status=error.status)
+
+    async def recorded(self, clip: Clip) -> Clip:
+        """What became of a submission is on disk; puts back all clips that were refused alike, and gives this one."""
+        refusal = self._refusals.get(clip.row)
+        if refusal is None:
+            return clip
+        refusal.clip = clip
+        alike = self._alike(clip.row)
+        if len(alike) < REFUSED_CLIPS:
+            return clip
+        self._context.aside[clip.row] = None
+        for other in alike:
+            if other.clip is not None and other.clip.state in (State.FAILED, State.BLOCKED):
+                failed, other.clip = other.clip, None
+                self._context.aside[failed.row] = None
+                again = Retried("refused in the same words as other clips, so this clip is not to blame")
+                other.clip = await self._context.ledger.record(failed, again)
+        return clip if refusal.clip is None else refusal.clip
+
+    def _alike(self, row: int) -> list[_Refusal]:
+        """Give the refusals that a clip's own one is one of, while none was accepted; none if it is to blame."""
+        words = self._refusals[row].words if self._refusals[row].at >= self._accepted_at else None
+        return [each for each in self._refusals.values() if each.words == words and each.at >= self._accepted_at]
 
 
 class ServiceGate:
