@@ -37,8 +37,10 @@ ACCOUNT = Backoff(base_s=30.0, cap_s=600.0)
 ALIKE = Backoff(base_s=2.0, cap_s=15.0, least=1.0)
 #: The service answers every submission with an error of its own (`runner.trouble_gates.ServiceGate`).
 SERVICE = Backoff(least=1.0)
-#: Submissions in a row have no clear answer: each of them may have been paid for.
-SILENCE = Backoff(cap_s=15.0, least=1.0)
+#: Submissions in a row have no clear answer, and each of them may have been paid for: a free GET is the probe.
+SILENCE = Backoff(least=1.0)
+#: Such a GET was answered, and the one POST that went first was not.
+TRIAL = Backoff(base_s=30.0, cap_s=600.0, least=1.0)
 #: The request history refuses its calls (`runner.history_lookup`); a row is kept for long, so a wait costs little.
 HISTORY = Backoff(base_s=2.0, cap_s=600.0)
 #: A file, or a new link for it, can't be had now (`runner.fetch`); each file has its own.

@@ -156,7 +156,16 @@ class RateLimited(TryAgain):
 
 
 class Unreachable(TryAgain):
-    """Nothing left this machine: refused connection, DNS, TLS."""
+    """Nothing left this machine: refused connection, DNS, TLS.
+
+    Args:
+        message: as for every `CallError`.
+        needs_user: it is no outage: a certificate that is not trusted, a proxy that refuses. A person has to act.
+    """
+
+    def __init__(self, message: str, *, needs_user: bool = False) -> None:
+        super().__init__(message)
+        self.needs_user = needs_user
 
 
 class ServerError(TryAgain):

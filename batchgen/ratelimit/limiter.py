@@ -86,6 +86,7 @@ class LocalPacer:
         self._refused_since: float | None = None  #: the first one; none was answered since
         self._free_refused_at = -math.inf
         self._outage = CircuitBreaker(OUTAGE, dice)
+        self._unreached: Unreachable | None = None  #: what the latest call met that never reached the API
         self._wake = asyncio.Event()  #: somebody waits in the queue
         self._shortened = asyncio.Event()  #: a pause ends sooner than it was to
         self._submissions_open = True
@@ -142,6 +143,7 @@ class LocalPacer:
             paused_until=self._pauses_until,
             why_paused="the API asked us to slow down" if limited else "the API can't be reached",
             outage_s=self._outage.lasted_s(now),
+            outage=None if self._outage.closed else self._unreached,
             refused_s=0.0 if self._refused_since is None else self._refused_at - self._refused_since,
             calls_last_minute=calls,
             spare_polls=math.inf if free_polls else max(0.0, self._rate.usable - (calls - polls)),
@@ -158,7 +160,7 @@ class LocalPacer:
         keep a run alive that nobody ever answers.
         """
         if isinstance(error, Unreachable):
-            self._unreachable()
+            self._unreachable(error)
         elif isinstance(error, CallError | DownloadError) or error is None:
             self._reached()
             if error is None and record.call is Call.SUBMIT:
@@ -212,8 +214,9 @@ class LocalPacer:
             return 0.0
         return self._metronome.room_in(now, self._rate.in_a_minute // 2 ** min(self._cuts - 1, 10))
 
-    def _unreachable(self) -> None:
+    def _unreachable(self, error: Unreachable) -> None:
         """A call never reached the API: all wait, and then one goes first to see."""
+        self._unreached = error
         if self._outage.failed(asyncio.get_running_loop().time()):
             self._shortened.set()
 

@@ -14,13 +14,12 @@ from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.history.report import LOOKS
 from batchgen.ledger import replacing
 from batchgen.providers.base import Completed
-from batchgen.runner.alerts import ExpiryAlert, warn_of_low_credits
+from batchgen.runner.alerts import ExpiryAlert, OutageAlert, warn_of_low_credits
 from batchgen.runner.context import InFlightSlot, RunContext
 from batchgen.runner.outcomes import events_for
 from batchgen.runner.work import Work, WorkList, start
 from batchgen.runner.worker import ClipWorker
 from batchgen.selection import Selection
-from batchgen.wording import duration
 
 log = logging.getLogger("batchgen.runner")
 
@@ -55,6 +54,7 @@ class Dispatcher:
         self._check_credits = check_credits
         self._worker = ClipWorker(tools)
         self._expiry = ExpiryAlert(tools)
+        self._outages = OutageAlert(tools)
         self._carried: dict[int, asyncio.Event] = {}  # rows that are carried now; set at the end
         self._chosen: dict[int, None] = {}  # rows to submit, in order
         self._started: set[int] = set()  # rows that this run submits
@@ -104,19 +104,8 @@ class Dispatcher:
             watch = min(WATCH_S, self._tools.give_up_s)
             timeout = max(0.05, watch if left is None else min(left, watch))
             await asyncio.wait({work, requested}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            self._watch_the_api()
+            self._outages.check(self._worker.submitter.admission.service)
             self._expiry.check()
-
-    def _watch_the_api(self) -> None:
-        pace = self._tools.pacer.snapshot()
-        away, refused = pace.outage_s, pace.refused_s
-        why = ""
-        if away and away >= self._tools.give_up_s:
-            why = f"outage: the API could not be reached for {duration(away)}"
-        elif refused and refused >= self._tools.give_up_s:
-            why = f"outage: the API has rate limited every call (429) for {duration(refused)}: run again later"
-        if why:  # and what is in flight can't be asked for, either: the next run collects it
-            self._tools.shutdown.request(why, Exit.STOPPED, grace_s=0.0)
 
     # --- the clips ------------------------------------------------------------------------------------------
 

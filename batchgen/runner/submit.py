@@ -22,7 +22,6 @@ from batchgen.runner.admission import Admission, Admitted
 from batchgen.runner.context import RunContext
 from batchgen.runner.gates import Candidate
 from batchgen.runner.recovery_check import RecoveryCheckError
-from batchgen.runner.trouble_gates import UNSURE_STOP
 
 log = logging.getLogger("batchgen.runner.submit")
 
@@ -149,7 +148,8 @@ class Submitter:
             self.admission.account.refused(candidate, error, alone=alone)
             return SubmitDeferred(str(error))
         except UnsureError as error:
-            return self._unsure(error)
+            self.admission.service.unsure(error)
+            return AnswerLost(str(error))
         self.admission.service.accepted()
         sent_at = intent_of(clip).intent_at
         self.admission.alike.accepted(sent_at)
@@ -162,18 +162,11 @@ class Submitter:
             self._context.places.refused()
         if not isinstance(error, ServerError):
             return SubmitDeferred(str(error))
-        if self.admission.service.refused(clip.row):
+        if self.admission.service.refused(clip.row, error):
             return SubmitDeferred(f"{error} (other clips too: the service has problems)")
         if clip.refusals + 1 >= SUBMIT_TRIES:
             return Failed(f"{error} ({SUBMIT_TRIES} tries)", transient=True)
         return SubmitDeferred(str(error), counts=True)
-
-    def _unsure(self, error: UnsureError) -> Event:
-        """Perhaps accepted, perhaps not: in doubt; and a reason to be careful with the next ones."""
-        if self.admission.service.unsure() >= UNSURE_STOP:
-            why = f"outage: {UNSURE_STOP} submissions in a row had no clear answer; the last: {error}"
-            self._context.shutdown.request(why, Exit.STOPPED)
-        return AnswerLost(str(error))
 
     # --- what is sent ---------------------------------------------------------------------------------------
 

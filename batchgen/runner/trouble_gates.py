@@ -12,14 +12,23 @@ import math
 import re
 from dataclasses import dataclass
 
-from batchgen.breaker import ACCOUNT, ALIKE, SERVICE, SILENCE, CircuitBreaker
+from batchgen.breaker import ACCOUNT, ALIKE, SERVICE, SILENCE, TRIAL, CircuitBreaker
 from batchgen.clip import Clip, State
-from batchgen.errors import AccountError, AccountProblem, ClipError, EndedBy, Exit
+from batchgen.errors import (
+    AccountError,
+    AccountProblem,
+    CallError,
+    ClipError,
+    EndedBy,
+    Exit,
+    ServerError,
+    UnsureError,
+)
 from batchgen.events import Retried
 from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.context import RunContext
 from batchgen.runner.gates import Candidate, Rank
-from batchgen.wording import cause
+from batchgen.wording import cause, duration
 
 log = logging.getLogger("batchgen.runner.trouble_gates")
 
@@ -36,10 +45,12 @@ PATIENCE_S = {
     AccountProblem.REDIRECT: (0.0, math.inf),
     AccountProblem.ALIKE: (120.0, 600.0),
 }
-#: So many POSTs in a row without a clear answer: send them one at a time, further and further apart ...
-UNSURE_SLOW = 8
-#: ... and stop at this many, before half a night's money is in doubt.
-UNSURE_STOP = 25
+#: So many POSTs in a row without a clear answer: no further one before a free GET was answered.
+UNSURE_FEW = 4
+#: So many may be in doubt, or on their way, in such a streak before that.
+UNSURE_MOST = 8
+#: A GET is answered, and POSTs still are not: stop at this many in a row, before half a night's money is in doubt.
+UNSURE_STOP = 16
 #: Tries, up to a minute apart, after which a run that never had a submission accepted stops.
 NEVER_STOP = 20
 
@@ -197,69 +208,115 @@ class AlikeRefusals:
 
 
 class ServiceGate:
-    """The service's own trouble, as against a clip's: streaks of submissions of which none was accepted."""
+    """The service's own trouble, as against a clip's: streaks of submissions of which none was accepted.
+
+    Its own 500s say that nothing was accepted: one submission tries again, further and further apart. A POST without a
+    clear answer may have been paid for: after a few in a row no POST is the probe, but a free GET. When that is
+    answered, one POST goes first.
+    """
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self.refusals = CircuitBreaker(SERVICE, context.dice)
         self.silence = CircuitBreaker(SILENCE, context.dice)
+        self.why = ""  #: the latest answer, while it is in trouble
+        self._trials = CircuitBreaker(TRIAL, context.dice)  #: POSTs that had no clear answer although a GET had
         self._refused: set[int] = set()
         self._acceptances = 0
         self._first: dict[int, int] = {}  #: clip → how many were accepted before its first refusal
         self._unsure = 0  #: in a row
+        self._answers = False  #: a GET was answered after the latest POST that was not
+        self._asking = False
 
     @property
     def careful(self) -> bool:
         """True while the service, not a clip, is to blame: submissions go one at a time."""
         return not (self.refusals.closed and self.silence.closed)
 
+    @property
+    def lasted_s(self) -> float:
+        """Give for how long the service has been in trouble, in seconds; 0: it is not."""
+        return max(self.refusals.lasted_s(self._now()), self.silence.lasted_s(self._now()))
+
     def closed_for(self, candidate: Candidate, at: float) -> str | None:  # noqa: ARG002 - the same for all, at any time
-        """Say that it is not time to try again."""
-        return "the service has problems" if self._left() > 0 or self._hopeless() else None
+        """Say that it is not time to try again, or that one more POST may put too much in doubt."""
+        if self._left() > 0 or self._hopeless() or not (self.silence.closed or self._answers):
+            return "the service has problems"
+        most = UNSURE_MOST - self._unsure if self.silence.closed else 1
+        return "submissions had no clear answer" if self._unsure and self._context.posts_out >= most else None
 
     async def wait(self, candidate: Candidate) -> None:  # noqa: ARG002 - the same for all
-        """Wait for the next try, unless the trouble has lasted too long."""
+        """Wait for the next try, unless the trouble has lasted too long; one of those who wait asks with a GET."""
         if why := self._hopeless():
             self._context.shutdown.request(why, Exit.STOPPED)
             raise SubmissionStoppedError
-        await self._context.pause(self._left())
+        if (left := self._left()) > 0:
+            await self._context.pause(left)
+        elif self._asking or self.silence.closed or self._answers:
+            await self._context.news.wait()
+        else:
+            self._asking = True
+            try:
+                self._answers = await self._is_there()
+            finally:
+                self._asking = False
+                self._context.news.notify()
+
+    async def _is_there(self) -> bool:
+        """Ask for something that costs nothing; any answer but a gateway's says that the service is there."""
+        try:
+            await self._context.provider.balance()
+        except CallError as error:
+            if error.status is None or error.status >= 500:
+                self.why = str(error)
+                self.silence.failed(self._now(), hint=error.retry_after)
+                return False
+        return True
 
     def accepted(self) -> None:
         """A submission was accepted: the service works."""
         self._acceptances += 1
         self._refused.clear()
-        self._unsure = 0
-        self.refusals.succeeded()
-        self.silence.succeeded()
+        self._unsure, self._answers, self.why = 0, False, ""
+        for breaker in (self.refusals, self.silence, self._trials):
+            breaker.succeeded()
 
-    def refused(self, row: int) -> bool:
+    def refused(self, row: int, error: ServerError) -> bool:
         """A clip was refused by the API's own 500; True when that does not count against it.
 
         It does count when others were accepted since its first refusal: then the clip is to blame.
         """
         self._refused.add(row)
         if len(self._refused) >= REFUSED_CLIPS:
-            self.refusals.failed(self._now())
+            self.why = str(error)
+            self.refusals.failed(self._now(), hint=error.retry_after)
         return self.careful and self._acceptances == self._first.setdefault(row, self._acceptances)
 
-    def unsure(self) -> int:
-        """A POST had no clear answer; gives how many in a row."""
+    def unsure(self, error: UnsureError) -> None:
+        """A POST had no clear answer."""
         self._unsure += 1
-        if self._unsure >= UNSURE_SLOW:
-            self.silence.failed(self._now())
-        return self._unsure
+        if self._unsure < UNSURE_FEW:
+            return
+        self.why = str(error)
+        if self._answers:
+            self._trials.failed(self._now())
+        self._answers = False
+        self.silence.failed(self._now(), hint=error.retry_after)
 
     def _hopeless(self) -> str | None:
         """Say why the run should stop trying, if it should."""
-        now = self._now()
-        if max(self.refusals.lasted_s(now), self.silence.lasted_s(now)) >= self._context.give_up_s:
-            return "outage: the service has accepted nothing for too long"
+        if self.lasted_s >= self._context.give_up_s:
+            return (
+                f"outage: the service has accepted nothing for {duration(self.lasted_s)}; the last answer: {self.why}"
+            )
+        if self._unsure >= UNSURE_STOP:
+            return f"outage: {self._unsure} submissions in a row had no clear answer; the last: {self.why}"
         if self._acceptances == 0 and self._unsure == 0 and self.refusals.tries >= NEVER_STOP:
             return "outage: the service answers every submission with an internal error; check the parameters"
         return None
 
     def _left(self) -> float:
-        return max(self.refusals.until, self.silence.until) - self._now()
+        return max(self.refusals.until, self.silence.until, self._trials.until) - self._now()
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

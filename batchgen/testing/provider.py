@@ -73,6 +73,7 @@ class FakeProvider:
     get: Callable[[FakeJob | None], str] = ok
     look: Callable[[], str] = ok  #: the history: "ok", "down", "part", "blind", "never", or trouble
     uploads: Callable[[], str] = ok
+    ask: Callable[[], str] = ok  #: the balance
     cost: Callable[[Mapping[str, Any]], int | None] = lambda _: COST
     credits: int | None = None  #: of the account; None: more than anyone could spend
     holds: int = 1  #: while a job is in flight, so many times its cost is held back
@@ -199,6 +200,9 @@ class FakeProvider:
 
     async def balance(self) -> int:
         """Return the credits, in which what is held back for jobs in flight can't be seen."""
+        word = self.ask()
+        if word in TROUBLE:
+            raise trouble(word)
         return 10_000_000_000 if self.credits is None else self.credits - self._settled()
 
     # --- the books ------------------------------------------------------------------------------------------

@@ -250,7 +250,7 @@ class Segmind:
 
 
 def _not_sent(what: str, trouble: ExchangeFailed) -> TryAgain | None:
-    return None if trouble.sent else Unreachable(f"{what}: can't connect: {trouble.text}")
+    return None if trouble.sent else Unreachable(f"{what}: {trouble.text}", needs_user=trouble.needs_user)
 
 
 def _segment(text: str) -> str:

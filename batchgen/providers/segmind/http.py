@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -21,6 +22,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from batchgen.errors import ServerError, UsageError
+from batchgen.network_words import explain
 from batchgen.providers.segmind.parse import Answer, is_video, plain
 
 if TYPE_CHECKING:
@@ -38,10 +40,14 @@ _Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
 
 @dataclass(frozen=True, slots=True)
 class ExchangeFailed:
-    """No answer. `sent` is False only when there never was a connection, so that nothing can have left."""
+    """No answer. `sent` is False only when there never was a connection, so that nothing can have left.
+
+    `needs_user` is True when waiting can't help: a certificate, a proxy's refusal.
+    """
 
     sent: bool
     text: str
+    needs_user: bool = False
 
 
 @dataclass(slots=True)
@@ -92,6 +98,7 @@ class Http:
         trust_env: bool,
     ) -> None:
         self._guard = _guard(key, origins)
+        self._secure = any(origin.scheme == "https" for origin in origins)
         self._redact = redact
         self._user_agent = user_agent
         self._connect_timeout_s = connect_timeout_s
@@ -102,7 +109,13 @@ class Http:
     async def __aenter__(self) -> Http:
         self._session = aiohttp.ClientSession(
             # The pacer and the slots in flight bound the calls; a pool limit would only hide a wait.
-            connector=_Connector(limit=0, ttl_dns_cache=300, keepalive_timeout=_IDLE_S),
+            # A context of its own obeys SSL_CERT_FILE as it is now; aiohttp's is made when it is imported.
+            connector=_Connector(
+                limit=0,
+                ttl_dns_cache=300,
+                keepalive_timeout=_IDLE_S,
+                ssl=ssl.create_default_context() if self._secure else True,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._user_agent, "Accept": "application/json"},
             middlewares=(self._guard,),
@@ -136,9 +149,9 @@ class Http:
             log.debug("%s %s: %s, %d bytes", method, url.path, answer.status, len(answer.body))
             return answer
         except _TROUBLE as error:
-            text = self._text(error)
-        log.debug("%s %s: no answer: %s", method, url.path, text)
-        return ExchangeFailed(attempt.connected, text)
+            failed = self._failed(error, url, attempt)
+        log.debug("%s %s: no answer: %s", method, url.path, failed.text)
+        return failed
 
     @asynccontextmanager
     async def open(
@@ -157,9 +170,9 @@ class Http:
                 response = await self._get(url, timeout, attempt)
                 first = await response.content.readany() if response.ok else b""
             video = is_video(response.content_type.lower(), first)
-            opened = self._pieces(first, response) if video else await self._answer(response, first)
+            opened = self._pieces(first, response, url) if video else await self._answer(response, first)
         except _TROUBLE as error:
-            opened = ExchangeFailed(attempt.connected, self._text(error))
+            opened = self._failed(error, url, attempt)
         try:
             yield opened
         finally:
@@ -172,16 +185,17 @@ class Http:
         attempt.response = await self._session.get(url, timeout=timeout, allow_redirects=False)
         return attempt.response
 
-    async def _pieces(self, first: bytes, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async def _pieces(self, first: bytes, response: aiohttp.ClientResponse, url: URL) -> AsyncIterator[bytes]:
         yield first
         try:
             async for piece in response.content.iter_any():
                 yield piece
         except _TROUBLE as error:
-            raise ServerError(f"result: the video broke off: {self._text(error)}") from None
+            raise ServerError(f"result: the video broke off: {explain(error, url, connected=True).text}") from None
 
-    def _text(self, error: BaseException) -> str:
-        return self._redact(plain(f"{type(error).__name__}: {error}".rstrip(": ")))[:300]
+    def _failed(self, error: BaseException, url: URL, attempt: _Attempt) -> ExchangeFailed:
+        explained = explain(error, url, connected=attempt.connected)
+        return ExchangeFailed(attempt.connected, self._redact(plain(explained.text))[:300], explained.needs_user)
 
     async def _answer(self, response: aiohttp.ClientResponse, first: bytes = b"") -> Answer:
         body = bytearray(first)
