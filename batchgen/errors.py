@@ -200,7 +200,7 @@ class AccountProblem(Enum):
     )
     CREDITS = ("credits", EndedBy.IN_FLIGHT, "top up the account")
     SPEND_LIMIT = ("spend-limit", EndedBy.IN_FLIGHT, "raise the team's spend limit")
-    MODEL = ("model", EndedBy.USER, "check model: in the manifest; the service does not know it")
+    MODEL = ("model", EndedBy.USER, "check model: in the manifest, and --base-url; the service does not know it")
     RETIRED = ("retired", EndedBy.USER, "choose another model in the manifest; the service has withdrawn this one")
     BUG = ("bug", EndedBy.USER, "please report this")
 

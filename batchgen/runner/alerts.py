@@ -82,8 +82,8 @@ class OutageAlert:
         self._report(str(pace.outage or service.why), max(pace.outage_s, service.lasted_s), give_up_s)
         why = ""
         if pace.outage is not None and pace.outage_s >= give_up_s:
-            passes = "network" if pace.outage.needs_user else "outage: the API could not be reached"
-            why = f"{passes} for {duration(pace.outage_s)}: {pace.outage}"
+            away = f"the API could not be reached for {duration(pace.outage_s)}: {pace.outage}"
+            why = f"network: {pace.outage}, then run again" if pace.outage.needs_user else f"outage: {away}"
         elif pace.refused_s and pace.refused_s >= give_up_s:
             why = f"outage: the API has rate limited every call (429) for {duration(pace.refused_s)}: run again later"
         if why:  # and what is in flight can't be asked for, either: the next run collects it

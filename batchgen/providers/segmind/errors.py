@@ -45,6 +45,7 @@ _VALUE: Final = re.compile(
 _PASSING: Final = re.compile(r"rate limit|too many|throttl|temporar|try again|slow down|\bfor now\b")
 #: Refusals of something on the way, whatever the body says: a proxy's log-in, TLS and header trouble, a legal block.
 _ON_THE_WAY: Final = frozenset({407, 421, 425, 431, 451})
+_PAGES_OF_ITS_OWN: Final = frozenset({404, 405})  #: an unknown path or verb: a web framework answers with a page
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})  #: not 303, by which a server may answer what it has done
 #: What the status of a refused POST says about the account; a 403, 406 or 429 may say something else.
 _PROBLEMS: Final[Mapping[int, AccountProblem]] = {
@@ -87,7 +88,7 @@ def submit_error(answer: Answer, now: float) -> CallError:
         return ServerError(text, status=status, retry_after=wait)
     if not 400 <= status < 500 or status in {408, 409}:
         return UnsureError(text, status=status, retry_after=wait)
-    if status in _ON_THE_WAY or (status != 405 and _is_page(answer)) or (status == 403 and not own):
+    if status in _ON_THE_WAY or (status not in _PAGES_OF_ITS_OWN and _is_page(answer)) or (status == 403 and not own):
         return AccountError(text, AccountProblem.NETWORK, status=status)
     return _own_refusal(answer, text, wait)
 

@@ -117,7 +117,7 @@ NGINX = b"<html>\r\n<head><title>400 Bad Request</title></head>\r\n<body><center
 MOD_SECURITY = b"<html><head><title>Not Acceptable!</title></head><body>Inappropriate: Mod_Security</body></html>"
 PAGES = [(403, FILTER, "content filter"), (403, CHALLENGE, "Just a moment..."), (403, ZSCALER, "by Zscaler"),
          (400, NGINX, "400 Bad Request"), (406, MOD_SECURITY, "Not Acceptable!"), (401, FILTER, "content filter"),
-         (402, FILTER, "content filter"), (404, NGINX, "400 Bad Request"), (410, FILTER, "content filter"),
+         (402, FILTER, "content filter"), (410, FILTER, "content filter"),
          (413, FILTER, "content filter"), (418, FILTER, "content filter"), (422, FILTER, "content filter")]  # fmt: skip
 
 
@@ -131,6 +131,15 @@ def test_a_web_page_is_never_about_the_clip_and_names_the_network(status: int, b
         assert "<" not in str(error)
         assert "plan" not in error.explained
     assert isinstance(get_error("status", answer(status, raw=body), NOW), ServerError)
+
+
+def test_a_page_for_an_unknown_path_names_the_model_and_the_address() -> None:
+    """A web framework answers so to a model that it does not know."""
+    error = submit_error(answer(404, raw=b"<pre>Cannot POST /v2/wan-9</pre>"), NOW)
+    assert isinstance(error, AccountError)
+    assert error.problem is AccountProblem.MODEL
+    assert "Cannot POST /v2/wan-9" in str(error)
+    assert "--base-url" in error.explained
 
 
 @pytest.mark.parametrize("status", [407, 421, 425, 431, 451])
