@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from batchgen.breaker import OUTAGE, CircuitBreaker
-from batchgen.errors import CallError, ClipError, DownloadError, RateLimited, Unreachable
+from batchgen.errors import CallError, ClipError, DownloadError, RateLimited, ServerError, Unreachable, UnsureError
 from batchgen.ratelimit.adaptive_rate import AdaptiveRate
 from batchgen.ratelimit.base import Call, Pace, SubmissionStoppedError
 from batchgen.ratelimit.metronome import CallRecord, Metronome
@@ -86,6 +86,7 @@ class LocalPacer:
         self._refused_since: float | None = None  #: the first one; none was answered since
         self._free_refused_at = -math.inf
         self._outage = CircuitBreaker(OUTAGE, dice)
+        self._silence: tuple[float, CallError] | None = None  #: since when nobody answers, and the latest error
         self._unreached: Unreachable | None = None  #: what the latest call met that never reached the API
         self._wake = asyncio.Event()  #: somebody waits in the queue
         self._shortened = asyncio.Event()  #: a pause ends sooner than it was to
@@ -144,6 +145,8 @@ class LocalPacer:
             why_paused="the API asked us to slow down" if limited else "the API can't be reached",
             outage_s=self._outage.lasted_s(now),
             outage=None if self._outage.closed else self._unreached,
+            silent_s=now - self._silence[0] if self._silence else 0.0,
+            silence=self._silence[1] if self._silence else None,
             refused_s=0.0 if self._refused_since is None else self._refused_at - self._refused_since,
             calls_last_minute=calls,
             spare_polls=math.inf if free_polls else max(0.0, self._rate.usable - (calls - polls)),
@@ -163,6 +166,7 @@ class LocalPacer:
             self._unreachable(error)
         elif isinstance(error, CallError | DownloadError) or error is None:
             self._reached()
+            self._heard(error)
             if error is None and record.call is Call.SUBMIT:
                 self._cuts = 0  # accepted: the next 429 is the first of its kind again
             if isinstance(error, RateLimited):
@@ -213,6 +217,15 @@ class LocalPacer:
         if not self._rate.ceiling or not self._cuts:
             return 0.0
         return self._metronome.room_in(now, self._rate.in_a_minute // 2 ** min(self._cuts - 1, 10))
+
+    def _heard(self, error: CallError | DownloadError | None) -> None:
+        """Take note of who answered: the API itself, or only a gateway in front of it, or nobody."""
+        silent = isinstance(error, ServerError | UnsureError) and (error.status is None or 502 <= error.status <= 504)
+        if not silent:
+            self._silence = None
+        elif isinstance(error, CallError):
+            since = self._silence[0] if self._silence else asyncio.get_running_loop().time()
+            self._silence = since, error
 
     def _unreachable(self, error: Unreachable) -> None:
         """A call never reached the API: all wait, and then one goes first to see."""

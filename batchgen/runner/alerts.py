@@ -23,6 +23,8 @@ ASK_S = 10.0
 AGAIN_S = 300.0
 #: An outage that lasts is reported so often (seconds).
 REPORT_S = 900.0
+#: Calls that only a gateway answers, or nobody, are an outage from this age on (seconds): one page is none.
+SILENT_S = 30.0
 #: What no waiting corrects (a certificate that is not trusted, a proxy's refusal) is tried for so long (seconds).
 NEEDS_USER_S = 60.0
 
@@ -79,11 +81,14 @@ class OutageAlert:
         give_up_s = context.give_up_s
         if pace.outage is not None and pace.outage.needs_user:
             give_up_s = min(give_up_s, NEEDS_USER_S)
-        self._report(str(pace.outage or service.why), max(pace.outage_s, service.lasted_s), give_up_s)
+        silent_s = pace.silent_s if pace.silent_s >= SILENT_S else 0.0
+        away_s, trouble = max(pace.outage_s, silent_s), pace.outage or pace.silence
+        self._report(str(trouble if away_s else service.why), max(away_s, service.lasted_s), give_up_s)
         why = ""
-        if pace.outage is not None and pace.outage_s >= give_up_s:
-            away = f"the API could not be reached for {duration(pace.outage_s)}: {pace.outage}"
-            why = f"network: {pace.outage}, then run again" if pace.outage.needs_user else f"outage: {away}"
+        if pace.outage is not None and pace.outage.needs_user and away_s >= give_up_s:
+            why = f"network: {pace.outage}, then run again"
+        elif away_s and away_s >= give_up_s:
+            why = f"outage: the API could not be reached for {duration(away_s)}: {trouble}"
         elif pace.refused_s and pace.refused_s >= give_up_s:
             why = f"outage: the API has rate limited every call (429) for {duration(pace.refused_s)}: run again later"
         if why:  # and what is in flight can't be asked for, either: the next run collects it

@@ -230,6 +230,35 @@ def test_two_unclear_answers_are_no_outage(tmp_path: Path) -> None:
     assert Counter(batch.states()) == {State.DONE: 9, State.UNCONFIRMED: 3}
 
 
+def test_status_checks_that_only_a_gateway_answers_are_an_outage_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All is submitted, and every check meets a page: said, waited out, and given up in time for the next run."""
+    provider = FakeProvider(run_s=120.0, spread=0.0)
+    since = 60.0
+    provider.get = lambda _: "page" if since <= asyncio.get_running_loop().time() < since + 1200.0 else "ok"
+    batch = Batch(tmp_path, 12, provider=provider, limits=Limits(give_up_s=600.0))
+    life = batch.live()
+    assert life.exit is Exit.STOPPED
+    assert "503 maintenance" in life.why
+    assert 660.0 <= life.lasted_s < 900.0
+    assert Counter(batch.states()) == {State.GENERATING: 12}
+    assert caplog.text.count("outage of fake.example: 503 maintenance") == 1
+    batch.clock = 1300.0
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 12
+    check(batch, life)
+
+
+def test_a_page_now_and_then_is_no_outage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Asked again at once, it is answered."""
+    provider = FakeProvider(get=first("ok", "page", "ok", "ok", "page", "ok"), run_s=120.0)
+    batch = Batch(tmp_path, 6, provider=provider)
+    batch.live()
+    assert batch.states() == [State.DONE] * 6
+    assert "outage" not in caplog.text
+
+
 # --- what no waiting corrects ---------------------------------------------------------------------------------
 
 
