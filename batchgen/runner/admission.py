@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from batchgen.clip import Clip, submission_order
@@ -73,10 +73,17 @@ class Admission:
         """
         try:
             while True:
-                await self._gates_are_open(candidate)
-                async with self._slots, self._single_file():
-                    if (admitted := await self._permitted(candidate)) is not None:
-                        yield admitted
+                while (gate := self._closed(candidate, self._context.ledger.now())) is not None:
+                    await gate.wait(candidate)
+                # While the service or the account is in trouble, one submission goes first to see.
+                careful = self.service.careful or self.account.careful
+                async with self._slots, self._one_at_a_time if careful else nullcontext():
+                    if self._closed(candidate, self._context.ledger.now()) is not None:
+                        continue
+                    permit = await self._context.pacer.acquire(Call.SUBMIT)
+                    at = self._context.ledger.now()
+                    if self._closed(candidate, at) is None:
+                        yield Admitted(permit, at, self._context.price(candidate.wanted) or 0)
                         return
         finally:
             self.account.leave(candidate)
@@ -96,24 +103,5 @@ class Admission:
                 return True
         return False
 
-    async def _gates_are_open(self, candidate: Candidate) -> None:
-        while (gate := self._closed(candidate, self._context.ledger.now())) is not None:
-            await gate.wait(candidate)
-
-    async def _permitted(self, candidate: Candidate) -> Admitted | None:
-        """Take the permit; None: a gate has closed meanwhile."""
-        if self._closed(candidate, self._context.ledger.now()) is not None:
-            return None
-        permit = await self._context.pacer.acquire(Call.SUBMIT)
-        at = self._context.ledger.now()
-        if self._closed(candidate, at) is not None:
-            return None
-        return Admitted(permit, at, self._context.price(candidate.wanted) or 0)
-
     def _closed(self, candidate: Candidate, at: float) -> Gate | None:
         return next((gate for gate in self._gates if gate.closed_for(candidate, at) is not None), None)
-
-    def _single_file(self) -> AbstractAsyncContextManager[object]:
-        """While the service or the account is in trouble, one submission goes first to see."""
-        careful = self.service.careful or self.account.careful
-        return self._one_at_a_time if careful else nullcontext()

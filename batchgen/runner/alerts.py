@@ -83,7 +83,8 @@ class OutageAlert:
             give_up_s = min(give_up_s, NEEDS_USER_S)
         silent_s = pace.silent_s if pace.silent_s >= SILENT_S else 0.0
         away_s, trouble = max(pace.outage_s, silent_s), pace.outage or pace.silence
-        self._report(str(trouble if away_s else service.why), max(away_s, service.lasted_s), give_up_s)
+        if (lasted_s := max(away_s, service.lasted_s)) or self._since is not None:
+            self._report(str(trouble if away_s else service.why), lasted_s, give_up_s)
         why = ""
         if pace.outage is not None and pace.outage.needs_user and away_s >= give_up_s:
             why = f"network: {pace.outage}, then run again"
@@ -97,8 +98,7 @@ class OutageAlert:
     def _report(self, why: str, lasted_s: float, give_up_s: float) -> None:
         now, context = asyncio.get_running_loop().time(), self._context
         if not lasted_s:
-            if self._since is not None:
-                log.warning("%s answers again after %s", self._host, duration(now - self._since))
+            log.warning("%s answers again after %s", self._host, duration(now - (self._since or now)))
             self._since, self._next_at, context.outage = None, -math.inf, ""
             return
         self._since = now - lasted_s if self._since is None else self._since

@@ -73,19 +73,15 @@ class Dispatcher:
         """
         try:
             async with asyncio.TaskGroup() as services:
-                await self._serve(services)
+                running = (self._run_all(), self._tools.pacer.run(), self._tools.poller.run())
+                tasks = [services.create_task(each) for each in running]
+                try:
+                    await self._ended(tasks[0])
+                finally:
+                    for task in tasks:
+                        task.cancel()
         finally:
             await self._tools.ledger.settle()  # whatever happened: answers that came are written down
-
-    async def _serve(self, services: asyncio.TaskGroup) -> None:
-        serving = [services.create_task(self._tools.pacer.run()), services.create_task(self._tools.poller.run())]
-        work = services.create_task(self._run_all())
-        try:
-            await self._ended(work)
-        finally:
-            work.cancel()
-            for service in serving:
-                service.cancel()
 
     # --- the ending -----------------------------------------------------------------------------------------
 

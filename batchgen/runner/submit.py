@@ -54,7 +54,8 @@ class Submitter:
                 clip = await self._context.ledger.record(clip, intent, set_aside=None)
                 return await self._context.ledger.record(clip, Failed(str(error)))
             clip, event = await self._sent(clip, candidate, params)
-            clip = await self.admission.alike.recorded(clip)
+            if not isinstance(event, Submitted):
+                clip = await self.admission.alike.recorded(clip)
             if isinstance(event, SubmitDeferred):
                 self._context.not_in_flight(clip)
                 if event.counts:

@@ -72,6 +72,7 @@ class AccountGate:
         self._probe: int | None = None
         self._careful = 0
         self._ever = False  #: this run had a submission accepted
+        self._now = asyncio.get_running_loop().time
 
     @property
     def careful(self) -> bool:
@@ -145,9 +146,6 @@ class AccountGate:
         if not self._context.in_flight:
             return self._closed_at + LAST_S - now
         return math.inf if self._in_flight <= self._context.in_flight else self._breaker.until - now
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
 
 
 @dataclass(slots=True)
@@ -227,6 +225,7 @@ class ServiceGate:
         self._unsure = 0  #: in a row
         self._answers = False  #: a GET was answered after the latest POST that was not
         self._asking = False
+        self._now = asyncio.get_running_loop().time
 
     @property
     def careful(self) -> bool:
@@ -236,10 +235,13 @@ class ServiceGate:
     @property
     def lasted_s(self) -> float:
         """Give for how long the service has been in trouble, in seconds; 0: it is not."""
-        return max(self.refusals.lasted_s(self._now()), self.silence.lasted_s(self._now()))
+        now = self._now()
+        return max(self.refusals.lasted_s(now), self.silence.lasted_s(now))
 
     def closed_for(self, candidate: Candidate, at: float) -> str | None:  # noqa: ARG002 - the same for all, at any time
         """Say that it is not time to try again, or that one more POST may put too much in doubt."""
+        if not (self.careful or self._unsure):
+            return None
         if self._left() > 0 or self._hopeless() or not (self.silence.closed or self._answers):
             return "the service has problems"
         most = UNSURE_MOST - self._unsure if self.silence.closed else 1
@@ -317,6 +319,3 @@ class ServiceGate:
 
     def _left(self) -> float:
         return max(self.refusals.until, self.silence.until, self._trials.until) - self._now()
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()

@@ -95,6 +95,7 @@ class Segmind:
     """
 
     name = "segmind"
+    capabilities = CAPABILITIES
 
     def __init__(
         self,
@@ -133,11 +134,6 @@ class Segmind:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._http.__aexit__(*exc)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the service can do."""
-        return CAPABILITIES
 
     async def submit(self, model: str, params: Mapping[str, Any], key: str = "") -> Accepted:  # noqa: ARG002
         """POST one paid job, once; see `Provider.submit`. The service knows no keys, so none is sent."""

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -97,8 +97,8 @@ class Http:
         connect_timeout_s: float,
         trust_env: bool,
     ) -> None:
-        self._guard = _guard(key, origins)
-        self._secure = any(origin.scheme == "https" for origin in origins)
+        self._key = key
+        self._origins = origins
         self._redact = redact
         self._user_agent = user_agent
         self._connect_timeout_s = connect_timeout_s
@@ -107,6 +107,7 @@ class Http:
         self.last_headers: Mapping[str, str] = {}  #: of the latest answer
 
     async def __aenter__(self) -> Http:
+        secure = any(origin.scheme == "https" for origin in self._origins)
         self._session = aiohttp.ClientSession(
             # The pacer and the slots in flight bound the calls; a pool limit would only hide a wait.
             # A context of its own obeys SSL_CERT_FILE as it is now; aiohttp's is made when it is imported.
@@ -114,7 +115,7 @@ class Http:
                 limit=0,
                 ttl_dns_cache=300,
                 keepalive_timeout=_IDLE_S,
-                ssl=ssl.create_default_context() if self._secure else True,
+                ssl=ssl.create_default_context() if secure else True,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._user_agent, "Accept": "application/json"},
@@ -198,36 +199,28 @@ class Http:
         return ExchangeFailed(attempt.connected, self._redact(plain(explained.text))[:300], explained.needs_user)
 
     async def _answer(self, response: aiohttp.ClientResponse, first: bytes = b"") -> Answer:
-        body = bytearray(first)
-        whole = await _drain(response, body)
+        """Read what comes within bounds; the status line alone is worth keeping, so an answer may not be whole."""
+        body, whole = bytearray(first), True
+        try:
+            while whole and not response.content.at_eof():
+                body += await response.content.readany()
+                whole = len(body) <= BODY_MAX and not is_video("", bytes(body[:16]))
+        except _TROUBLE:
+            whole = False
+        if not whole:
+            response.close()
         self.last_headers = response.headers
         video = is_video(response.content_type.lower(), bytes(body[:16]))
         kept = bytes(body) if len(body) <= BODY_MAX and not video else b""
         return Answer(response.status, kept, response.headers, whole, self._redact, video)
 
-
-async def _drain(response: aiohttp.ClientResponse, into: bytearray) -> bool:
-    """Read what comes within bounds, and say whether it came whole: the status line alone is worth keeping."""
-    try:
-        while not response.content.at_eof():
-            into += await response.content.readany()
-            if len(into) > BODY_MAX or is_video("", bytes(into[:16])):
-                response.close()
-                return False
-    except _TROUBLE:
-        return False
-    return True
-
-
-def _guard(key: str, origins: frozenset[URL]) -> Callable[[Any, _Handler], Awaitable[aiohttp.ClientResponse]]:
-    async def guard(request: aiohttp.ClientRequest, handler: _Handler) -> aiohttp.ClientResponse:
+    async def _guard(self, request: aiohttp.ClientRequest, handler: _Handler) -> aiohttp.ClientResponse:
+        """Give the key to its own origins alone, whatever the request has."""
         # A `default` entry of a .netrc would send another service's password.
         request.headers.pop("Authorization", None)
-        if request.url.origin() in origins:
-            request.headers["x-api-key"] = key
+        if request.url.origin() in self._origins:
+            request.headers["x-api-key"] = self._key
         return await handler(request)
-
-    return guard
 
 
 # --- addresses -----------------------------------------------------------------------------------------

@@ -33,35 +33,24 @@ _BARE: Final = frozenset({"output", "video", "generation_url"})
 def read_outcome(what: str, answer: Answer, *, links: bool = True) -> Outcome:
     """What a status or result answer says of the job; a 404 that says nothing of it: the record is gone.
 
+    The body is read before the code: FAILED comes as a 422, and a documented final word counts under any
+    code. Its synonyms count only where no error envelope is to be expected, since `{"status": "error"}`
+    under a 404 is about the call, not about the job.
+
     Raises TryAgain or AccountError for an answer that says nothing of the job.
     """
-    outcome = _stated(answer, links=links)
-    if outcome is not None:
+    body = _object(answer.data())
+    word = _word(body.get("status")) if body else ""
+    final = word in _DOCUMENTED or (answer.status == 422 and word in _COMPLETED | _FAILED)
+    if body is not None and (final or answer.ok) and answer.status not in _ABOUT_THE_CALL:
+        outcome = judge(body, body.get("status"), answer.say, links=links)
+        if isinstance(outcome, Refused) and answer.status not in (200, 422):
+            # FAILED is documented under these two; elsewhere it must not be a reason to POST again.
+            return replace(outcome, cause=_without_retry(outcome.cause))
         return outcome
     if answer.status == 404:
         return Gone(answer.message())
     raise get_error(what, answer, time.time())
-
-
-def _stated(answer: Answer, *, links: bool) -> Outcome | None:
-    """What the body says of the job; None when it says nothing of it.
-
-    The body is read before the code: FAILED comes as a 422, and a documented final word counts under any
-    code. Its synonyms count only where no error envelope is to be expected, since `{"status": "error"}`
-    under a 404 is about the call, not about the job.
-    """
-    body = _object(answer.data())
-    if body is None:
-        return None
-    word = _word(body.get("status"))
-    final = word in _DOCUMENTED or (answer.status == 422 and word in _COMPLETED | _FAILED)
-    if not (final or answer.ok) or answer.status in _ABOUT_THE_CALL:
-        return None
-    outcome = judge(body, body.get("status"), answer.say, links=links)
-    if isinstance(outcome, Refused) and answer.status not in (200, 422):
-        # FAILED is documented under these two; elsewhere it must not be a reason to POST again.
-        return replace(outcome, cause=_without_retry(outcome.cause))
-    return outcome
 
 
 def read_inline(answer: Answer, url: str) -> Completed:
@@ -84,7 +73,10 @@ def judge(body: Mapping[str, Any], status: object, say: Say, *, links: bool = Tr
     if word in _FAILED:
         return _refused(body, word, say)
     if word in _COMPLETED or (not word and _BARE & body.keys() and find_link(body)):
-        return _completed(body, say) if links else _metrics(body)
+        done, url = _metrics(body), find_link(body) if links else None
+        if url is not None:
+            return replace(done, url=url, file_size=_size_of(url, body))
+        return replace(done, body=_without_link(body, say)) if links else done
     metrics = mapping(body.get("metrics"))
     shown = say(status, 40) if isinstance(status, str) else ""
     queue_s = seconds(metrics.get("queue_time"))
@@ -100,13 +92,6 @@ def _refused(body: Mapping[str, Any], word: str, say: Say) -> Refused:
 
 def _without_retry(cause: Cause) -> Cause:
     return Cause.BLOCKED if cause in (Cause.BLOCKED, Cause.MODERATION) else Cause.FINAL
-
-
-def _completed(body: Mapping[str, Any], say: Say) -> Completed:
-    url, done = find_link(body), _metrics(body)
-    if url is None:
-        return replace(done, body=_without_link(body, say))
-    return replace(done, url=url, file_size=_size_of(url, body))
 
 
 def _metrics(body: Mapping[str, Any]) -> Completed:
