@@ -149,7 +149,7 @@ class Submitter:
             self.admission.account.refused(candidate, error, alone=alone)
             return SubmitDeferred(str(error))
         except UnsureError as error:
-            self.admission.service.unsure(error)
+            self.admission.service.unsure(str(error), error.retry_after)
             return AnswerLost(str(error))
         self.admission.service.accepted()
         sent_at = intent_of(clip).intent_at
@@ -163,7 +163,7 @@ class Submitter:
             self._context.places.refused()
         if not isinstance(error, ServerError):
             return SubmitDeferred(str(error))
-        if self.admission.service.refused(clip.row, error):
+        if self.admission.service.refused(clip.row, str(error), error.retry_after):
             return SubmitDeferred(f"{error} (other clips too: the service has problems)")
         if clip.refusals + 1 >= SUBMIT_TRIES:
             return Failed(f"{error} ({SUBMIT_TRIES} tries)", transient=True)

@@ -21,8 +21,6 @@ from batchgen.errors import (
     ClipError,
     EndedBy,
     Exit,
-    ServerError,
-    UnsureError,
 )
 from batchgen.events import Retried
 from batchgen.ratelimit.base import SubmissionStoppedError
@@ -283,27 +281,27 @@ class ServiceGate:
         for breaker in (self.refusals, self.silence, self._trials):
             breaker.succeeded()
 
-    def refused(self, row: int, error: ServerError) -> bool:
+    def refused(self, row: int, why: str, retry_after: float | None = None) -> bool:
         """A clip was refused by the API's own 500; True when that does not count against it.
 
         It does count when others were accepted since its first refusal: then the clip is to blame.
         """
         self._refused.add(row)
         if len(self._refused) >= REFUSED_CLIPS:
-            self.why = str(error)
-            self.refusals.failed(self._now(), hint=error.retry_after)
+            self.why = why
+            self.refusals.failed(self._now(), hint=retry_after)
         return self.careful and self._acceptances == self._first.setdefault(row, self._acceptances)
 
-    def unsure(self, error: UnsureError) -> None:
-        """A POST had no clear answer."""
+    def unsure(self, why: str, retry_after: float | None = None) -> None:
+        """A POST had no clear answer; `why`, and how many seconds the service asks us to wait."""
         self._unsure += 1
         if self._unsure < UNSURE_FEW:
             return
-        self.why = str(error)
+        self.why = why
         if self._answers:
             self._trials.failed(self._now())
         self._answers = False
-        self.silence.failed(self._now(), hint=error.retry_after)
+        self.silence.failed(self._now(), hint=retry_after)
 
     def _hopeless(self) -> str | None:
         """Say why the run should stop trying, if it should."""

@@ -8,14 +8,13 @@ from typing import cast
 
 import pytest
 
-from batchgen.errors import ServerError, UnsureError
 from batchgen.runner.context import RunContext
 from batchgen.runner.gates import Candidate
 from batchgen.runner.trouble_gates import NEVER_STOP, REFUSED_CLIPS, UNSURE_FEW, UNSURE_MOST, ServiceGate
 from batchgen.testing import wanted
 
-ERROR = ServerError("500 internal error", status=500)
-PAGE = UnsureError("503 maintenance", status=503, retry_after=30.0)
+ERROR = "500 internal error"
+PAGE = ("503 maintenance", 30.0)
 CANDIDATE = Candidate(1, (1, 0, 0, 1), wanted(0), "class")
 
 
@@ -61,7 +60,7 @@ async def test_a_streak_without_clear_answers_closes_the_gate_for_as_long_as_is_
     """Each unclear POST puts money in doubt; the page says how long."""
     one, seen = gate(), []
     for _ in range(UNSURE_FEW):
-        one.unsure(PAGE)
+        one.unsure(*PAGE)
         seen.append((one.careful, closed(one)))
     assert seen == [(False, False)] * (UNSURE_FEW - 1) + [(True, True)]
     assert 30.0 <= one.silence.until - asyncio.get_running_loop().time() <= 33.0
@@ -76,7 +75,7 @@ async def test_what_is_in_doubt_and_on_its_way_is_never_more_than_eight(unsure: 
     for out in range(2 * UNSURE_MOST):
         one = gate(out)
         for _ in range(unsure):
-            one.unsure(PAGE)
+            one.unsure(*PAGE)
         assert closed(one) == (unsure > 0 and out + unsure >= UNSURE_MOST)
 
 
@@ -85,10 +84,10 @@ async def test_one_acceptance_ends_all_suspicion() -> None:
     one = gate()
     for n in range(30):
         one.refused(n, ERROR)
-        one.unsure(PAGE)
+        one.unsure(*PAGE)
     one.accepted()
     assert (one.careful, closed(one)) == (False, False)
-    one.unsure(PAGE)
+    one.unsure(*PAGE)
     assert not closed(one)
 
 
