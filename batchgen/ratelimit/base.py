@@ -77,6 +77,10 @@ class Permit(Protocol):
         """Report an answer early: its body may take minutes to come."""
         ...
 
+    def unused(self) -> None:
+        """Give it back: no call is made with it, so nobody has to wait for what it meets."""
+        ...
+
 
 class Pacer(Protocol):
     """Who permits calls to the service's API. Downloads from file hosts need no permit."""

@@ -37,6 +37,7 @@ class LocalPermit:
 
     record: CallRecord
     report: Callable[[CallRecord, BaseException | None], None]
+    release: Callable[[], None] = lambda: None
 
     async def __aenter__(self) -> LocalPermit:
         return self
@@ -49,6 +50,10 @@ class LocalPermit:
     def answered(self) -> None:
         """Report an answer early; see `Permit`."""
         self.report(self.record, None)
+
+    def unused(self) -> None:
+        """Give it back; see `Permit`."""
+        self.release()
 
 
 class LocalPacer:
@@ -109,7 +114,7 @@ class LocalPacer:
             return self._permit(loop.time(), call)
         turn = self._queue.join(call, loop.time() if since is None else since)
         self._wake.set()
-        return LocalPermit(await turn, self.report)
+        return LocalPermit(await turn, self.report, self._unused)
 
     async def run(self) -> None:
         """Serve those who wait, until cancelled."""
@@ -233,6 +238,11 @@ class LocalPacer:
         if self._outage.failed(asyncio.get_running_loop().time()):
             self._shortened.set()
 
+    def _unused(self) -> None:
+        """A permit was given back: if it was for the one that goes first in an outage, another one goes."""
+        self._outage.release()
+        self._shortened.set()
+
     def _reached(self) -> None:
         """A call was answered: an outage is over. A pause that a 429 asked for is not: an answer permits nothing."""
         if self._outage.succeeded():
@@ -246,7 +256,7 @@ class LocalPacer:
         return max(self._refused_until, self._outage.until)
 
     def _permit(self, now: float, call: Call) -> LocalPermit:
-        return LocalPermit(self._record(now, call), self.report)
+        return LocalPermit(self._record(now, call), self.report, self._unused)
 
     def _record(self, now: float, call: Call) -> CallRecord:
         self._permitted += 1

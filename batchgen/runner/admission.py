@@ -85,6 +85,7 @@ class Admission:
                     if self._closed(candidate, at) is None:
                         yield Admitted(permit, at, self._context.price(candidate.wanted) or 0)
                         return
+                    permit.unused()
         finally:
             self.account.leave(candidate)
 

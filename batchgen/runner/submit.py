@@ -13,7 +13,7 @@ from typing import Any
 from batchgen import failpoints
 from batchgen.breaker import UPLOAD, CircuitBreaker
 from batchgen.clip import Clip, Request
-from batchgen.errors import AccountError, ClipError, Exit, RateLimited, ServerError, TryAgain, UnsureError
+from batchgen.errors import AccountError, ClipError, Exit, RateLimited, ServerError, TryAgain, Unreachable, UnsureError
 from batchgen.events import AnswerLost, Blocked, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.ledger import NoRoomError
 from batchgen.ratelimit.base import Permit, SubmissionStoppedError
@@ -161,6 +161,8 @@ class Submitter:
         """Surely not accepted: what that means for this clip, and for all others."""
         if isinstance(error, RateLimited):
             self._context.places.refused()
+        if isinstance(error, Unreachable):
+            self.admission.service.unreachable(str(error))
         if not isinstance(error, ServerError):
             return SubmitDeferred(str(error))
         if self.admission.service.refused(clip.row, str(error), error.retry_after):

@@ -207,8 +207,8 @@ class ServiceGate:
     """The service's own trouble, as against a clip's: streaks of submissions of which none was accepted.
 
     Its own 500s say that nothing was accepted: one submission tries again, further and further apart. A POST without a
-    clear answer may have been paid for: after a few in a row no POST is the probe, but a free GET. When that is
-    answered, one POST goes first.
+    clear answer may have been paid for: after a few in a row no POST is the probe, but a free GET; so it is after one
+    that never left this machine. When the GET is answered, one POST goes first.
     """
 
     def __init__(self, context: RunContext) -> None:
@@ -303,8 +303,15 @@ class ServiceGate:
         self._answers = False
         self.silence.failed(self._now(), hint=retry_after)
 
+    def unreachable(self, why: str) -> None:
+        """A POST never left this machine: the next call that goes to see is a GET, which leaves no trace."""
+        self.why, self._answers = why, False
+        self.silence.failed(self._now())
+
     def _hopeless(self) -> str | None:
         """Say why the run should stop trying, if it should."""
+        if self.lasted_s >= self._context.give_up_s and self.refusals.closed and not self._unsure:
+            return f"outage: the API could not be reached for {duration(self.lasted_s)}: {self.why}"
         if self.lasted_s >= self._context.give_up_s:
             return (
                 f"outage: the service has accepted nothing for {duration(self.lasted_s)}; the last answer: {self.why}"

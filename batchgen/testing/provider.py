@@ -200,6 +200,7 @@ class FakeProvider:
 
     async def balance(self) -> int:
         """Return the credits, in which what is held back for jobs in flight can't be seen."""
+        self._reachable()
         word = self.ask()
         if word in TROUBLE:
             raise trouble(word)
@@ -268,10 +269,14 @@ class FakeProvider:
         shown = {name: str(value) for name, value in job.params.items()} | {"enable_prompt_expansion": "true"}
         return HistoryRow(job.request_id, job.model, outcome, None if blind else shown, job.at)
 
-    def _counted(self) -> None:
+    def _reachable(self) -> None:
         now = asyncio.get_running_loop().time()
         if any(since <= now < until for since, until in self.outages):
             raise trouble("unreachable")
+
+    def _counted(self) -> None:
+        self._reachable()
+        now = asyncio.get_running_loop().time()
         lately = [at for at in self.calls[-int(self.rpm) - 1 :] if at > now - 60.0] if self.rpm else []
         if self.rpm and len(lately) >= self.rpm:
             self.limited += 1

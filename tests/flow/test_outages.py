@@ -75,9 +75,10 @@ def test_a_service_that_never_recovers_ends_the_run_and_nothing_failed(tmp_path:
 def test_an_outage_shorter_than_giving_up_is_sat_out(tmp_path: Path) -> None:
     """The API out of reach is not a failure of any clip."""
     provider = FakeProvider(outages=[(30.0, 6000.0)], keeps_s=90_000.0)
-    batch = Batch(tmp_path, 30, provider=provider)
+    batch = Batch(tmp_path, 30, provider=provider, limits=Limits(rpm=30))
     life = batch.live()
     assert batch.states() == [State.DONE] * 30
+    assert len([at for at, _ in provider.posts if 30.0 <= at < 6000.0]) <= 8  # the probe is a GET
     assert 6000 < life.lasted_s < 6000 + 600
     check(batch, life)
 
@@ -264,7 +265,7 @@ def test_a_page_now_and_then_is_no_outage(tmp_path: Path, caplog: pytest.LogCapt
 
 def test_a_certificate_that_is_not_trusted_is_no_outage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Said within seconds, tried for a minute, then exit 4: nobody waits two hours for a file to be set."""
-    batch = Batch(tmp_path, 12, provider=FakeProvider(post=always("untrusted")))
+    batch = Batch(tmp_path, 12, provider=FakeProvider(post=always("untrusted"), ask=always("untrusted")))
     life = batch.live()
     assert life.exit is Exit.STOPPED
     assert "certificate" in life.why
@@ -277,7 +278,8 @@ def test_a_certificate_that_is_not_trusted_is_no_outage(tmp_path: Path, caplog: 
 def test_a_certificate_that_is_renewed_within_a_minute_costs_a_minute(tmp_path: Path) -> None:
     """It expired at midnight, and somebody was awake."""
     provider = FakeProvider()
-    provider.post = lambda _: "untrusted" if 30 < asyncio.get_running_loop().time() < 70 else "ok"
+    provider.ask = lambda: "untrusted" if 30 < asyncio.get_running_loop().time() < 70 else "ok"
+    provider.post = lambda _: provider.ask()
     batch = Batch(tmp_path, 40, provider=provider, limits=Limits(rpm=60))
     life = batch.live()
     assert batch.states() == [State.DONE] * 40
