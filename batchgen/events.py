@@ -123,7 +123,9 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """The user asked for another try."""
+    """Another try: the user asked for it, or (with a reason) the refusal turned out not to be about this clip."""
+
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

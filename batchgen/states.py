@@ -175,8 +175,8 @@ def _forgotten(clip: Clip, state: State, event: Forgotten) -> Clip:
     return replace(clip, state=state, request=request, reason=event.reason)
 
 
-def _retried(clip: Clip, state: State, _event: Retried) -> Clip:
-    return replace(clip, state=state, failures=0, refusals=0, reason="", flags="")
+def _retried(clip: Clip, state: State, event: Retried) -> Clip:
+    return replace(clip, state=state, failures=0, refusals=0, reason=event.reason, flags="")
 
 
 def _file_missing(clip: Clip, state: State, event: FileMissing) -> Clip:

@@ -89,6 +89,8 @@ def note_of(tools: RunContext) -> str:
     if tools.shutdown.requested:
         paid = counts[State.GENERATING] + counts[State.DOWNLOADING]
         return f"stopping ({tools.shutdown.why}): waiting for {plural(paid, 'paid clip')}"
+    if tools.outage:
+        return tools.outage
     if tools.waits:
         return f"submissions wait ({tools.waits})"
     pace = tools.pacer.snapshot()

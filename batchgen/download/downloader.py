@@ -29,6 +29,7 @@ from batchgen.download.writer import BlockWriter, ended
 from batchgen.errors import AddressRefused, BrokenFile, DeadLink, TransferFailed
 from batchgen.files.durable import Folders
 from batchgen.files.mp4 import BrokenVideo, Expect, Fetched
+from batchgen.network_words import explain
 
 __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
 
@@ -249,7 +250,7 @@ class Downloader:
         except aiohttp.InvalidURL as error:
             raise AddressRefused("a redirect to an address that can't be read") from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise _Trouble(_words(error)) from error
+            raise _Trouble(_words(error, link)) from error
         raise AddressRefused(f"{addresses.name(link)}: more than {_HOPS} redirects")
 
     async def _stream(self, pieces: AsyncIterator[bytes], part: Part) -> bytes:
@@ -354,12 +355,12 @@ def _next_hop(link: URL, answer: aiohttp.ClientResponse) -> URL:
     return link.join(addresses.parse(location))
 
 
-def _words(error: BaseException) -> str:
+def _words(error: BaseException, link: URL) -> str:
     if isinstance(error, TimeoutError):
         return "no answer, or no data, for too long"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
         return "cut short"
-    return str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
+    return explain(error, link).text
 
 
 # --- threads ------------------------------------------------------------------------------------------

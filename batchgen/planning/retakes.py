@@ -70,13 +70,13 @@ def in_doubt(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
 
 def why_not(clip: Clip, again: Retake, *, by_name: bool = False) -> str:
     """Say why a failed or blocked clip is not tried again; empty: it is."""
-    if clip.state is State.BLOCKED:
-        return "would be blocked again: edit the prompt, or add --new-seed"
+    if clip.state is State.BLOCKED and not again.blocked:
+        return "blocked by the content rules: edit the prompt, or add --blocked"
     if clip.forgotten and not again.forgotten:
         return "forgotten, may have been paid for: --forgotten generates it again, and may pay again"
     if clip.attempts >= again.max_attempts:
         return f"{clip.attempts} paid attempts, the most allowed (--max-attempts)"
-    if not (clip.transient or clip.forgotten or again.all or by_name):
+    if not (clip.transient or clip.forgotten or again.all or by_name or clip.state is State.BLOCKED):
         return "needs an edit, or --all to try it anyway"
     return ""
 

@@ -50,8 +50,10 @@ class Cause(StrEnum):
     """Why the service says that a job FAILED."""
 
     BLOCKED = "blocked"  #: content rules
+    MODERATION = "moderation"  #: words of content rules and of trouble: one new try, then it counts as blocked
     TRANSIENT = "transient"  #: the service's own trouble; worth a new try
-    FINAL = "final"  #: bad input, or unknown: no automatic try
+    UNKNOWN = "unknown"  #: nobody knows these words: one new try, since a failure is free
+    FINAL = "final"  #: bad input: no automatic try
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,8 @@ class RunContext:
     in_flight: set[int] = field(default_factory=set)  #: rows whose reservation becomes a cost, or is freed, without us
     recovery_check: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
     waits: str = ""  #: what submissions wait for, in words; "" when they don't
+    outage: str = ""  #: of what kind, since when and how long it is waited for, in words; "" while there is none
+    aside: dict[int, None] = field(default_factory=dict)  #: rows refused for no fault of their own: last in this run
 
     def clock_off(self) -> float | None:
         """Give how far the service's clock is ahead of ours, where that matters; else None."""

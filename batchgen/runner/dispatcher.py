@@ -14,13 +14,12 @@ from batchgen.history.reconcile import Doubt, Reconciler
 from batchgen.history.report import LOOKS
 from batchgen.ledger import replacing
 from batchgen.providers.base import Completed
-from batchgen.runner.alerts import ExpiryAlert, warn_of_low_credits
+from batchgen.runner.alerts import ExpiryAlert, OutageAlert, warn_of_low_credits
 from batchgen.runner.context import InFlightSlot, RunContext
 from batchgen.runner.outcomes import again, events_for, links_of
 from batchgen.runner.work import Work, WorkList, start
 from batchgen.runner.worker import ClipWorker
 from batchgen.selection import Selection
-from batchgen.wording import duration
 
 log = logging.getLogger("batchgen.runner")
 
@@ -55,9 +54,10 @@ class Dispatcher:
         self._check_credits = check_credits
         self._worker = ClipWorker(tools)
         self._expiry = ExpiryAlert(tools)
+        self._outages = OutageAlert(tools)
         self._carried: dict[int, asyncio.Event] = {}  # rows that are carried now; set at the end
         self._chosen: dict[int, None] = {}  # rows to submit, in order
-        self._started = 0  # clips that this run submits
+        self._started: set[int] = set()  # rows that this run submits
         self._checking = asyncio.Lock()
         self._checked = False
 
@@ -73,19 +73,15 @@ class Dispatcher:
         """
         try:
             async with asyncio.TaskGroup() as services:
-                await self._serve(services)
+                running = (self._run_all(), self._tools.pacer.run(), self._tools.poller.run())
+                tasks = [services.create_task(each) for each in running]
+                try:
+                    await self._ended(tasks[0])
+                finally:
+                    for task in tasks:
+                        task.cancel()
         finally:
             await self._tools.ledger.settle()  # whatever happened: answers that came are written down
-
-    async def _serve(self, services: asyncio.TaskGroup) -> None:
-        serving = [services.create_task(self._tools.pacer.run()), services.create_task(self._tools.poller.run())]
-        work = services.create_task(self._run_all())
-        try:
-            await self._ended(work)
-        finally:
-            work.cancel()
-            for service in serving:
-                service.cancel()
 
     # --- the ending -----------------------------------------------------------------------------------------
 
@@ -104,19 +100,8 @@ class Dispatcher:
             watch = min(WATCH_S, self._tools.give_up_s)
             timeout = max(0.05, watch if left is None else min(left, watch))
             await asyncio.wait({work, requested}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            self._watch_the_api()
+            self._outages.check(self._worker.submitter.admission.service)
             self._expiry.check()
-
-    def _watch_the_api(self) -> None:
-        pace = self._tools.pacer.snapshot()
-        away, refused = pace.outage_s, pace.refused_s
-        why = ""
-        if away and away >= self._tools.give_up_s:
-            why = f"outage: the API could not be reached for {duration(away)}"
-        elif refused and refused >= self._tools.give_up_s:
-            why = f"outage: the API has rate limited every call (429) for {duration(refused)}: run again later"
-        if why:  # and what is in flight can't be asked for, either: the next run collects it
-            self._tools.shutdown.request(why, Exit.STOPPED, grace_s=0.0)
 
     # --- the clips ------------------------------------------------------------------------------------------
 
@@ -126,8 +111,9 @@ class Dispatcher:
             clips.create_task(self._settle_doubts(clips, at_start=True))
         async with asyncio.TaskGroup() as clips:
             await self._settle_doubts(clips, at_start=False)
-        if self._started == self._selection.limit and await self._tools.ledger.to_submit():
-            counted = "1 clip was" if self._started == 1 else f"{self._started:,} clips were"
+        started = len(self._started)
+        if started == self._selection.limit and await self._tools.ledger.to_submit():
+            counted = "1 clip was" if started == 1 else f"{started:,} clips were"
             self._tools.shutdown.request(f"limit: {counted} submitted, as --limit says", Exit.STOPPED)
 
     async def _run_offered(self) -> None:
@@ -143,6 +129,10 @@ class Dispatcher:
             self._tools.disk_trouble(error)
             return
         await self._work.run(self._carry)
+        while (aside := list(self._tools.aside)) and not self._tools.shutdown.requested:
+            self._tools.aside.clear()
+            await self._work.offer(aside)
+            await self._work.run(self._carry)
 
     async def _carry(self, row: int, started: Callable[[], None]) -> None:
         """See one clip through to its end; one that is carried already is waited for, not carried twice."""
@@ -167,25 +157,26 @@ class Dispatcher:
         """Give the clip its slot in flight; None: nothing more may be submitted."""
         places = self._tools.places
         if clip.state is State.PENDING:
-            if not await self._may_submit():
+            if not await self._may_submit(clip.row):
                 if clip.row in self._chosen:  # all that is paid for was handed out before it
                     self._work.stop()
                 return None
-            self._started += 1
+            self._started.add(clip.row)
             await places.acquire()
         elif clip.state is State.GENERATING:
             places.acquire_at_once()
         return InFlightSlot(places, held=clip.state is not State.DOWNLOADING)
 
-    async def _may_submit(self) -> bool:
-        """Return whether this run may submit one more clip; the first one who asks has prices and credits checked."""
+    async def _may_submit(self, row: int) -> bool:
+        """Return whether this run may submit a clip; the first one who asks has prices and credits checked."""
         async with self._checking:
             if not self._checked:
                 self._checked = True
                 refused = await self._worker.submitter.admission.refuses(self._chosen)
                 if self._chosen and self._check_credits and not refused:
                     await warn_of_low_credits(self._tools)
-        return not self._tools.shutdown.requested and self._started != self._selection.limit
+        within = row in self._started or len(self._started) != self._selection.limit
+        return within and not self._tools.shutdown.requested
 
     # --- what is in doubt -----------------------------------------------------------------------------------
 

@@ -19,6 +19,9 @@ from batchgen.providers.base import Cause, Completed, Gone, HistoryRow, Refused,
 from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS
 from batchgen.states import advance
 
+#: New requests for a clip that FAILED, by cause.
+_FREE_TRIES = {Cause.TRANSIENT: FREE_RETRIES, Cause.UNKNOWN: 1, Cause.MODERATION: 1}
+
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
@@ -79,17 +82,13 @@ def lost(ended: Ended, answer: HistoryRow | NoAnswer | None) -> Lost:
 
 
 def refused(clip: Clip, outcome: Refused) -> Ending:
-    """Turn a FAILED into the clip's fate: blocked, tried again while that is free, or failed."""
-    if outcome.cause is Cause.BLOCKED:
+    """Turn a FAILED into the clip's fate: tried again while that is free, blocked, or failed."""
+    again = clip.failures < _FREE_TRIES.get(outcome.cause, 0) and clip.attempts < MAX_ATTEMPTS
+    if again and clip.state is State.GENERATING:
+        return FailedForNow(outcome.reason)
+    if outcome.cause in (Cause.BLOCKED, Cause.MODERATION):
         return Blocked(outcome.reason)
-    if outcome.cause is not Cause.TRANSIENT:
-        return Failed(outcome.reason)
-    again = clip.failures < FREE_RETRIES and clip.attempts < MAX_ATTEMPTS
-    return (
-        FailedForNow(outcome.reason)
-        if again and clip.state is State.GENERATING
-        else Failed(outcome.reason, transient=True)
-    )
+    return Failed(outcome.reason, transient=outcome.cause is Cause.TRANSIENT)
 
 
 def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:

@@ -13,7 +13,7 @@ from typing import Any
 from batchgen import failpoints
 from batchgen.breaker import UPLOAD, CircuitBreaker
 from batchgen.clip import Clip, Request
-from batchgen.errors import AccountError, ClipError, Exit, RateLimited, ServerError, TryAgain, UnsureError
+from batchgen.errors import AccountError, ClipError, Exit, RateLimited, ServerError, TryAgain, Unreachable, UnsureError
 from batchgen.events import AnswerLost, Blocked, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.ledger import NoRoomError
 from batchgen.ratelimit.base import Permit, SubmissionStoppedError
@@ -22,7 +22,6 @@ from batchgen.runner.admission import Admission, Admitted
 from batchgen.runner.context import RunContext
 from batchgen.runner.gates import Candidate, Gate
 from batchgen.runner.recovery_check import RecoveryCheckError
-from batchgen.runner.trouble_gates import UNSURE_STOP
 
 log = logging.getLogger("batchgen.runner.submit")
 
@@ -55,6 +54,8 @@ class Submitter:
                 clip = await self._context.ledger.record(clip, intent, set_aside=None)
                 return await self._context.ledger.record(clip, Failed(str(error)))
             clip, event = await self._sent(clip, candidate, params)
+            if not isinstance(event, Submitted):
+                clip = await self.admission.alike.recorded(clip)
             if isinstance(event, SubmitDeferred):
                 self._context.not_in_flight(clip)
                 if event.counts:
@@ -139,36 +140,37 @@ class Submitter:
             async with permit:
                 accepted = await self._context.provider.submit(clip.wanted.model, params, key_of(clip))
         except ClipError as error:
-            return Blocked(str(error)) if error.blocked else Failed(str(error))
+            if (trouble := self.admission.alike.trouble(clip.row, error)) is None:
+                return Blocked(str(error)) if error.blocked else Failed(str(error))
+            self.admission.account.refused(candidate, trouble, alone=alone)
+            return SubmitDeferred(str(trouble))
         except TryAgain as error:
             return self._not_now(clip, error)
         except AccountError as error:
             self.admission.account.refused(candidate, error, alone=alone)
             return SubmitDeferred(str(error))
         except UnsureError as error:
-            return self._unsure(error)
+            self.admission.service.unsure(str(error), error.retry_after)
+            return AnswerLost(str(error), self._context.clock_off())
         self.admission.service.accepted()
+        sent_at = intent_of(clip).intent_at
+        self.admission.alike.accepted(sent_at)
         self.admission.account.accepted(candidate)
-        return Submitted(accepted.request_id, intent_of(clip).intent_at)
+        return Submitted(accepted.request_id, sent_at)
 
     def _not_now(self, clip: Clip, error: TryAgain) -> Event:
         """Surely not accepted: what that means for this clip, and for all others."""
         if isinstance(error, RateLimited):
             self._context.places.refused()
+        if isinstance(error, Unreachable):
+            self.admission.service.unreachable(str(error))
         if not isinstance(error, ServerError):
             return SubmitDeferred(str(error))
-        if self.admission.service.refused(clip.row):
+        if self.admission.service.refused(clip.row, str(error), error.retry_after):
             return SubmitDeferred(f"{error} (other clips too: the service has problems)")
         if clip.refusals + 1 >= SUBMIT_TRIES:
             return Failed(f"{error} ({SUBMIT_TRIES} tries)", transient=True)
         return SubmitDeferred(str(error), counts=True)
-
-    def _unsure(self, error: UnsureError) -> Event:
-        """Perhaps accepted, perhaps not: in doubt; and a reason to be careful with the next ones."""
-        if self.admission.service.unsure() >= UNSURE_STOP:
-            why = f"outage: {UNSURE_STOP} submissions in a row had no clear answer; the last: {error}"
-            self._context.shutdown.request(why, Exit.STOPPED)
-        return AnswerLost(str(error), self._context.clock_off())
 
     # --- what is sent ---------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ class ClipWorker:
         try:
             while not clip.state.settled:
                 if clip.state is State.PENDING:
-                    if clip.unwanted:
+                    if clip.unwanted or clip.row in self._context.aside:
                         return
                     clip = await self.submitter.submit(clip)
                 elif clip.state is State.GENERATING:

@@ -74,6 +74,7 @@ class FakeProvider:
     links: Callable[[FakeJob], tuple[str, ...]] | None = None  #: the links of a job's answer; None: its file's alone
     look: Callable[[], str] = ok  #: the history: "ok", "down", "part", "blind", "never", or trouble
     uploads: Callable[[], str] = ok
+    ask: Callable[[], str] = ok  #: the balance
     cost: Callable[[Mapping[str, Any]], int | None] = lambda _: COST
     credits: int | None = None  #: of the account; None: more than anyone could spend
     holds: int = 1  #: while a job is in flight, so many times its cost is held back
@@ -202,6 +203,10 @@ class FakeProvider:
 
     async def balance(self) -> int:
         """Return the credits, in which what is held back for jobs in flight can't be seen."""
+        self._reachable()
+        word = self.ask()
+        if word in TROUBLE:
+            raise trouble(word)
         return 10_000_000_000 if self.credits is None else self.credits - self._settled()
 
     # --- the books ------------------------------------------------------------------------------------------
@@ -278,10 +283,14 @@ class FakeProvider:
         shown = {name: str(value) for name, value in job.params.items()} | {"enable_prompt_expansion": "true"}
         return HistoryRow(job.request_id, job.model, outcome, None if blind else shown, job.at)
 
-    def _counted(self, *, poll: bool = False) -> None:
+    def _reachable(self) -> None:
         now = asyncio.get_running_loop().time()
         if any(since <= now < until for since, until in self.outages):
             raise trouble("unreachable")
+
+    def _counted(self, *, poll: bool = False) -> None:
+        self._reachable()
+        now = asyncio.get_running_loop().time()
         if self._limited(now, poll=poll):
             self.limited += 1
             raise trouble("rate")

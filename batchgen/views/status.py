@@ -48,7 +48,7 @@ _ADVICE = {
         ("retry", "--all"),
     ),
     (State.BLOCKED, False): (
-        "free; edit these prompts in the manifest (or `retry --blocked --new-seed`), then run",
+        "free; edit these prompts in the manifest (or `retry --blocked`, with `--new-seed` for other seeds), then run",
         ("run",),
     ),
 }

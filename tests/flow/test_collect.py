@@ -34,6 +34,24 @@ def test_a_transient_failure_is_free_and_tried_again_at_most_twice(tmp_path: Pat
     check(batch, life)
 
 
+@pytest.mark.parametrize(
+    ("fate", "times", "state"),
+    [("unknown", 1, State.DONE), ("unknown", 2, State.FAILED), ("moderation", 1, State.DONE),
+     ("moderation", 2, State.BLOCKED)],
+)  # fmt: skip
+def test_a_failure_of_a_cause_that_nobody_knows_is_tried_again_once(
+    tmp_path: Path, fate: str, times: int, state: State
+) -> None:
+    """It is free; so is one whose words speak of the moderator's own trouble."""
+    provider = FakeProvider(fate=first(*[fate] * times))
+    batch = Batch(tmp_path, 1, provider=provider)
+    life = batch.live()
+    assert batch.states() == [state]
+    assert len(provider.posts) == 2
+    assert not batch.clips()["k0.1"].transient
+    check(batch, life)
+
+
 def test_the_looks_at_a_request_are_written_with_its_end(tmp_path: Path) -> None:
     """Those at one that failed, too: they are calls that the clip took."""
     provider = FakeProvider(fate=first("transient", "final"), get=first("ok", "server", "ok"))

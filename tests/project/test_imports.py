@@ -25,7 +25,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "download": "download.downloader",
         "download.addresses": "errors",
         "download.downloader": (
-            "download.addresses download.limits download.part download.writer errors files.durable files.mp4 retry"
+            "download.addresses download.limits download.part download.writer errors files.durable files.mp4 "
+            "network_words retry"
         ),
         "download.limits": "files.mp4",
         "download.part": "errors failpoints files.durable files.mp4",
@@ -50,6 +51,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "locate": "errors redact",
         "manifest": "clip errors money providers.models",
         "money": "",
+        "network_words": "",
         "planning": "planning.build planning.model planning.pace",
         "planning.build": (
             "billing.prices clip planning.classify planning.cost planning.diff planning.model planning.warnings retry "
@@ -77,7 +79,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "providers.base": "",
         "providers.models": "money",
         "providers.paced": "providers.base ratelimit.base",
-        "providers.segmind": "batchgen errors money providers.base redact retry",
+        "providers.segmind": "batchgen errors money network_words providers.base redact retry",
         "ratelimit": "",
         "ratelimit.adaptive_rate": "",
         "ratelimit.base": "errors",

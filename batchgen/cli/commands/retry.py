@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 @sandbox_option
 @click.option("--all", "every", envvar="BATCHGEN_ALL", is_flag=True, help="Also failures that need an edit.")
 @click.option("--only", metavar="GLOB", help="Only clips whose id or name matches, whatever the failure.")
-@click.option("--blocked", is_flag=True, help="Also blocked clips; needs --new-seed or a changed prompt.")
-@click.option("--new-seed", is_flag=True, help="With --blocked: replace each by a take with a new seed.")
+@click.option("--blocked", is_flag=True, help="Also blocked clips, with the same seed.")
+@click.option("--new-seed", is_flag=True, help="With --blocked: replace each blocked clip by a take with a new seed.")
 @click.option("--forgotten", is_flag=True, help="Also forgotten clips; this may pay for them again.")
 @click.option(
     "--max-attempts",

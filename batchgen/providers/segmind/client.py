@@ -36,7 +36,6 @@ from batchgen.money import to_micro
 from batchgen.providers.base import (
     Accepted,
     Capabilities,
-    Gone,
     HistoryAccess,
     HistoryRow,
     Idempotency,
@@ -96,6 +95,7 @@ class Segmind:
     """
 
     name = "segmind"
+    capabilities = CAPABILITIES
 
     def __init__(
         self,
@@ -135,11 +135,6 @@ class Segmind:
     async def __aexit__(self, *exc: object) -> None:
         await self._http.__aexit__(*exc)
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the service can do."""
-        return CAPABILITIES
-
     async def submit(self, model: str, params: Mapping[str, Any], key: str = "") -> Accepted:  # noqa: ARG002
         """POST one paid job, once; see `Provider.submit`. The service knows no keys, so none is sent."""
         url, body = self._at("v2", model), _json(params)
@@ -157,13 +152,13 @@ class Segmind:
     async def status(self, request_id: str) -> Outcome:
         """Ask how far a job is; see `Provider.status`. A `Completed` of here never has a link."""
         answer = await self._get("status", self._at("v2", "requests", request_id, "status"))
-        return _job("status", answer, links=False)
+        return read_outcome("status", answer, links=False)
 
     async def result(self, request_id: str) -> Outcome:
         """Fetch the link; see `Provider.result`. Of an answer that is the video the link is its own address."""
         url = self._at("v2", "requests", request_id)
         answer = await self._get("result", url)
-        return read_inline(answer, str(url)) if answer.ok and answer.video else _job("result", answer)
+        return read_inline(answer, str(url)) if answer.ok and answer.video else read_outcome("result", answer)
 
     def video(self, url: str) -> Source | None:
         """Open a result whose answer is the video; see `Provider.video`."""
@@ -255,17 +250,8 @@ class Segmind:
         return URL("/".join([self._root, *map(_segment, segments)]), encoded=True)
 
 
-def _job(what: str, answer: Answer, *, links: bool = True) -> Outcome:
-    outcome = read_outcome(answer, links=links)
-    if outcome is not None:
-        return outcome
-    if answer.status == 404:
-        return Gone(answer.message())
-    raise get_error(what, answer, time.time())
-
-
 def _not_sent(what: str, trouble: ExchangeFailed) -> TryAgain | None:
-    return None if trouble.sent else Unreachable(f"{what}: can't connect: {trouble.text}")
+    return None if trouble.sent else Unreachable(f"{what}: {trouble.text}", needs_user=trouble.needs_user)
 
 
 def _segment(text: str) -> str:

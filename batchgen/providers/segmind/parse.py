@@ -37,7 +37,7 @@ _VIDEO, _KNOWN, _UNKNOWN, _PICTURE, _LONE = range(5)  #: ranks of links, the lik
 _MARKS: Final = {"video": _VIDEO, "image": _PICTURE, "audio": _PICTURE, "text": _PICTURE}
 _OTHER_NAME: Final = re.compile(r"\.(jpe?g|png|webp|gif|bmp|avif|mp3|wav|m4a|aac|ogg|json|txt|srt|vtt)$", re.IGNORECASE)
 _VIDEO_NAME: Final = re.compile(r"\.(mp4|m4v|mov|webm|mkv)$", re.IGNORECASE)
-_REASONS: Final = ("error", "error_description", "detail", "message", "reason", "msg")
+_REASONS: Final = ("code", "error", "error_description", "detail", "message", "reason", "msg")
 _ABSURD: Final = Decimal(10) ** 30
 
 
@@ -120,7 +120,7 @@ def mapping(value: object) -> dict[str, Any]:
 
 def reason_in(body: Mapping[str, Any]) -> str | None:
     """All that an error body says, an error given as an object or a list included; None if nothing."""
-    parts = [body[key] for key in _REASONS if body.get(key)]
+    parts = [body[key] for key in _REASONS if body.get(key) and (key != "code" or isinstance(body[key], str))]
     texts = [part if isinstance(part, str) else json.dumps(part, ensure_ascii=False) for part in parts]
     return "; ".join(dict.fromkeys(texts)) or None
 
