@@ -14,7 +14,7 @@ from pathlib import Path
 from batchgen.billing.budget import Budget, Caps
 from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import Exit
-from batchgen.events import Event
+from batchgen.events import Event, Retried
 from batchgen.ledger import Reader, SqliteLedger
 from batchgen.runner.assembly import Assembly, Forecast, assemble
 from batchgen.runner.context import RunContext
@@ -246,6 +246,14 @@ class Batch:
             shutil.rmtree(self.folder)
             self.lives += 1
             self.folder = self.root / f"life{self.lives}"
+
+    # --- between two runs -----------------------------------------------------------------------------------
+
+    def retry(self) -> None:
+        """Let the user ask for another try of all that failed."""
+        with closing(SqliteLedger(self.folder)) as ledger:
+            for clip in list(ledger.clips(State.FAILED)):
+                asyncio.run(ledger.record(clip, Retried()))
 
     # --- what is on disk afterwards -------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from batchgen.events import (
     Generated,
     Lost,
     Released,
+    Reopened,
     Retried,
     SubmitDeferred,
     SubmitStarted,
@@ -101,10 +102,11 @@ def event_for(kind: type[Event], n: int, *, at: float = NOON, price: int = PRICE
         SubmitStarted: SubmitStarted(at, price),
         Submitted: Submitted(f"r{n}", at),
         SubmitDeferred: SubmitDeferred("500", counts=True),
-        AnswerLost: AnswerLost("reset"),
-        Failed: Failed("422"),
-        Blocked: Blocked("policy"),
-        FailedForNow: FailedForNow("a worker died"),
+        AnswerLost: AnswerLost("reset", error=bool(n % 2)),
+        Failed: Failed("422", cost=cost, unproven=bool(n % 3)),
+        Blocked: Blocked("policy", cost=cost, unproven=bool(n % 3)),
+        FailedForNow: FailedForNow("a worker died", cost=0),
+        Reopened: Reopened("it runs"),
         Generated: Generated(f"https://files.example/{n}", at + 60, cost),
         Lost: Lost("gone", cost),
         Downloaded: Downloaded(f"shot{n}.mp4", 3, "ab"),
@@ -243,6 +245,20 @@ class LedgerConformance:
         with pytest.raises(NoRoomError):
             await lead(ledger, 3, START)
 
+    async def test_a_failure_that_is_charged_counts_as_any_charge(self, store: Store) -> None:
+        """In dollars, in clips, and by its model; what nobody knows of stays reserved."""
+        ledger = store.open(wanted(n) for n in range(3))
+        store.limit(ledger, Caps(usd=2 * PRICE, clips=2))
+        for row, end in ((1, Failed("a worker died", cost=PRICE)), (2, Blocked("policy", unproven=True))):
+            await lead(ledger, row, START, Submitted(f"r{row}", NOON), end)
+        sums = store.sums()
+        assert (sums.spent, sums.reserved, sums.clips) == (PRICE, PRICE, 2)
+        assert fingerprint(ledger.money) == fingerprint(sums)
+        with pytest.raises(NoRoomError):
+            await lead(ledger, 3, START)
+        model = wanted(0).model
+        assert (await ledger.failures_charged(model), await ledger.failures_charged("x")) == (PRICE, 0)
+
     async def test_the_sums_outlive_the_process(self, store: Store) -> None:
         """The next one is held to what all before it have spent."""
         clips = [wanted(0), wanted(1)]
@@ -367,7 +383,7 @@ class LedgerConformance:
             ledger = store.open(wanted(n) for n in range(4))
             clips = {row: await ledger.read(row) for row in range(1, 5)}
             for number, (row, choice, day) in enumerate(steps):
-                kinds = list(NEXT[clips[row].state])
+                kinds = [kind for kind in NEXT[clips[row].state] if kind is not Reopened or clips[row].request_id]
                 kind = kinds[choice % len(kinds)]
                 event = event_for(
                     kind, number, at=NOON + day * DAY_S, price=PRICE * (1 + choice % 3), cost=costs[row - 1]

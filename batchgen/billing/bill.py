@@ -46,6 +46,8 @@ _KINDS = {
     "refused": Kind.REFUSED,
     "absent": Kind.REFUSED,
     "unsure": Kind.UNCONFIRMED,
+    "error": Kind.UNCONFIRMED,
+    "unproven": Kind.UNCONFIRMED,
     "lost": Kind.LOST,
     "forgotten": Kind.FORGOTTEN,
 }
@@ -54,7 +56,8 @@ _FREE = frozenset({Kind.FREE, Kind.REFUSED})
 
 def kind_of(request: Request) -> Kind:
     """Say what became of a request's money; a cost that is known counts, whatever else went wrong."""
-    return Kind.CHARGED if request.cost is not None else _KINDS.get(request.outcome, Kind.IN_FLIGHT)
+    known = request.cost is not None and (request.cost > 0 or not request.free)
+    return Kind.CHARGED if known else _KINDS.get(request.outcome, Kind.IN_FLIGHT)
 
 
 @dataclass(slots=True)

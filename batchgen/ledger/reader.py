@@ -161,6 +161,14 @@ class Reader:
             found.setdefault(price_class, []).append(cost)
         return found
 
+    def charged_failures(self) -> dict[str, tuple[int, int]]:
+        """Give by model how many requests FAILED and were charged all the same, and how much, in micro-dollars."""
+        query = (
+            "SELECT c.model, count(*), sum(r.cost) FROM request r JOIN clip c ON c.id = r.clip "
+            "WHERE r.outcome = 'billed' GROUP BY c.model"
+        )
+        return {model: (count, cost) for model, count, cost in self._db.execute(query)}
+
     def outstanding(self) -> list[tuple[State, float, float | None]]:
         """Give what was paid for, or may have been, and is not here (state, submitted, completed), the oldest first."""
         query = (

@@ -72,6 +72,8 @@ def why_not(clip: Clip, again: Retake, *, by_name: bool = False) -> str:
     """Say why a failed or blocked clip is not tried again; empty: it is."""
     if clip.state is State.BLOCKED:
         return "would be blocked again: edit the prompt, or add --new-seed"
+    if clip.in_doubt:
+        return "its last request may be charged, though it failed: `batchgen reconcile` asks the request history"
     if clip.forgotten and not again.forgotten:
         return "forgotten, may have been paid for: --forgotten generates it again, and may pay again"
     if clip.attempts >= again.max_attempts:

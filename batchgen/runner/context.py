@@ -16,6 +16,7 @@ from typing import Protocol
 from batchgen.clip import Clip, Wanted
 from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, LedgerWriteError
 from batchgen.files.mp4 import Expect, Fetched
+from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import Ledger
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
@@ -102,6 +103,7 @@ class RunContext:
     clips_dir: Path
     price: Callable[[Wanted], int | None]  #: the worst price in micro-dollars; None: unknown
     estimate: Callable[[Wanted], int | None]  #: the likely price, for the bill; None: unknown
+    reconciler: Reconciler  #: looks clips up in the account's history
     run_times: Callable[[str], RunTimes]  #: what is known of a price class
     submit_concurrency: int = 8
     give_up_s: float = 7200.0
@@ -114,6 +116,7 @@ class RunContext:
     alarm: str = ""  #: what of the paid clips is about to be lost to us, in words
     posts_out: int = 0  #: POSTs that wait for their answer
     in_flight: set[int] = field(default_factory=set)  #: rows whose reservation becomes a cost, or is freed, without us
+    settling: bool = False  #: the history is being read for clips in doubt, whose reservations it may free
     recovery_check: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
     waits: str = ""  #: what submissions wait for, in words; "" when they don't
 

@@ -93,7 +93,7 @@ class BudgetGate:
         """Wait for what is in flight, which may cost less than was reserved for it."""
         now = self._context.ledger.now()
         why = self.closed_for(candidate, now)
-        if why and not self._context.in_flight and self._is_first(candidate):
+        if why and not (self._context.in_flight or self._context.settling) and self._is_first(candidate):
             self._context.shutdown.request(why, Exit.STOPPED)
             raise SubmissionStoppedError
         if why:

@@ -10,13 +10,25 @@ from dataclasses import dataclass, replace
 
 from batchgen import failpoints
 from batchgen.clip import Clip, State
-from batchgen.events import Blocked, Ending, Event, Failed, FailedForNow, Generated, Lost, Submitted
+from batchgen.events import (
+    Blocked,
+    Ending,
+    Event,
+    Failed,
+    FailedForNow,
+    Generated,
+    Lost,
+    Released,
+    Reopened,
+    Submitted,
+)
 from batchgen.history.reconcile import Doubt
 from batchgen.history.report import LOOKS
 from batchgen.ledger import Ledger, replacing
+from batchgen.money import usd
 from batchgen.polling.wait import Ended, Overdue
 from batchgen.providers.base import Cause, Completed, Gone, HistoryRow, Refused, Running
-from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS
+from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS, SUBMIT_TRIES
 from batchgen.states import advance
 
 
@@ -65,18 +77,24 @@ def lost(ended: Ended, answer: HistoryRow | NoAnswer | None) -> Lost:
     return Lost(why, cost=next((cost for cost in costs if cost is not None), None))
 
 
-def refused(clip: Clip, outcome: Refused) -> Ending:
-    """Turn a FAILED into the clip's fate: blocked, tried again while that is free, or failed."""
+def refused(clip: Clip, outcome: Refused, cost: int | None) -> Ending:
+    """Turn a FAILED into the clip's fate: blocked, tried again where that is surely free, or failed.
+
+    Args:
+        clip: as it is stored.
+        outcome: what the service says.
+        cost: what the account was charged for it; None: nobody knows, so it stays reserved and is not tried again.
+    """
+    reason = outcome.reason + (f" (charged all the same: {usd(cost)})" if cost else "")
+    unproven = cost is None
     if outcome.cause is Cause.BLOCKED:
-        return Blocked(outcome.reason)
+        return Blocked(reason, cost=cost, unproven=unproven)
     if outcome.cause is not Cause.TRANSIENT:
-        return Failed(outcome.reason)
+        return Failed(reason, cost=cost, unproven=unproven)
     again = clip.failures < FREE_RETRIES and clip.attempts < MAX_ATTEMPTS
-    return (
-        FailedForNow(outcome.reason)
-        if again and clip.state is State.GENERATING
-        else Failed(outcome.reason, transient=True)
-    )
+    if again and cost == 0 and clip.state is State.GENERATING:
+        return FailedForNow(reason, cost=0)
+    return Failed(reason, transient=True, cost=cost, unproven=unproven)
 
 
 def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:
@@ -86,7 +104,11 @@ def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:
     """
     row, clip = doubt.row, doubt.clip
     if row is None:
-        return []
+        return _of_absence(doubt)
+    if clip.state in (State.FAILED, State.BLOCKED):
+        if isinstance(row.outcome, Refused):
+            return [refused(clip, row.outcome, doubt.charged)]
+        return [Reopened(f"the service said FAILED, and {doubt.note}")]
     here = Submitted(row.request_id, _made_at(clip, now))
     if isinstance(row.outcome, Running):
         stuck = clip.state is State.LOST and now - here.at >= deadline_s
@@ -95,7 +117,22 @@ def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:
         if row.outcome.url and row.outcome.url != _known_url(clip):
             return [generated(row.outcome, now, row.request_id)]
         return [here] if _worth_asking(clip, row) else []
-    return [here, refused(advance(clip, here), row.outcome)]
+    end = refused(advance(clip, here), row.outcome, doubt.charged)
+    return [here] if isinstance(end, FailedForNow) else [here, end]  # the record is asked before it is sent again
+
+
+def _of_absence(doubt: Doubt) -> list[Event]:
+    """Say what it means that the history has no such request where one look is enough: after an answer that said no."""
+    clip = doubt.clip
+    if not doubt.absent or clip.request is None:
+        return []
+    if clip.request.outcome == "unproven":
+        return [Failed(clip.reason, transient=clip.transient, cost=0)]
+    if clip.request.outcome != "error":
+        return []
+    if clip.refusals >= SUBMIT_TRIES:
+        return [Failed(f"{clip.reason} ({SUBMIT_TRIES} tries)", transient=True)]
+    return [Released(f"{clip.reason}; it was not accepted: {doubt.note}", absent=True)]
 
 
 async def settle_by_history(ledger: Ledger, found: Iterable[Doubt], deadline_s: float) -> list[tuple[Doubt, State]]:

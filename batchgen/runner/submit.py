@@ -12,14 +12,16 @@ from typing import Any
 
 from batchgen import failpoints
 from batchgen.breaker import UPLOAD, CircuitBreaker
-from batchgen.clip import Clip, Request
+from batchgen.clip import Clip, Request, State
 from batchgen.errors import AccountError, ClipError, Exit, RateLimited, ServerError, TryAgain, UnsureError
 from batchgen.events import AnswerLost, Blocked, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.ledger import NoRoomError
+from batchgen.providers.base import HistoryAccess
 from batchgen.ratelimit.base import Permit, SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
 from batchgen.runner.admission import Admission, Admitted
 from batchgen.runner.context import RunContext
+from batchgen.runner.evidence import Evidence
 from batchgen.runner.gates import Candidate
 from batchgen.runner.recovery_check import RecoveryCheckError
 from batchgen.runner.trouble_gates import UNSURE_STOP
@@ -37,14 +39,18 @@ STALE_S = 10.0
 class Submitter:
     """Sends paid requests, never one that may have been accepted already."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, evidence: Evidence) -> None:
         self._context = context
+        self._evidence = evidence
         self.admission = Admission(context)
         self._uploads: dict[str, str] = {}
         self._upload_lock = asyncio.Lock()
 
     async def submit(self, clip: Clip) -> Clip:
         """Send one paid request; on return the clip is past `submitting`, and what became of it is on disk."""
+        clip = await self._evidence.before_another(clip)
+        if clip.state is not State.PENDING:
+            return clip
         if (seen := await self._seen_elsewhere(clip)) is not None:
             return await self._doubted(clip, seen)
         with self.admission.candidate(clip) as candidate:
@@ -57,9 +63,19 @@ class Submitter:
             clip, event = await self._sent(clip, candidate, params)
             if isinstance(event, SubmitDeferred):
                 self._context.not_in_flight(clip)
-                if event.counts:
-                    await self._context.pause(delay(clip.refusals, dice=self._context.dice(), base=2.0))
+            elif isinstance(event, AnswerLost) and event.error:
+                pause_s = delay(clip.refusals, dice=self._context.dice(), base=2.0) if event.counts else 0.0
+                clip = await self._evidence.after_error(clip, pause_s)
+                candidate.reserved = clip.state is not State.PENDING
+                self._answered(clip)
         return clip
+
+    def _answered(self, clip: Clip) -> None:
+        """Take note of what became of a request that was answered with an error, now that the history was asked."""
+        if clip.state in (State.GENERATING, State.DOWNLOADING):
+            self.admission.service.accepted()
+        else:
+            self._context.not_in_flight(clip)
 
     async def _seen_elsewhere(self, clip: Clip) -> float | None:
         """Ask whether a request of a time that the ledger lost may be this clip's; stops the run if nobody can say."""
@@ -151,18 +167,17 @@ class Submitter:
         return Submitted(accepted.request_id, intent_of(clip).intent_at)
 
     def _not_now(self, clip: Clip, error: TryAgain) -> Event:
-        """Surely not accepted: what that means for this clip, and for all others."""
+        """Not accepted, surely or by the service's word: what that means for this clip, and for all others."""
         if isinstance(error, RateLimited):
             self._context.places.refused()
         if not isinstance(error, ServerError):
             return SubmitDeferred(str(error))
-        if self.admission.service.refused(clip.row):
-            return SubmitDeferred(f"{error} (other clips too: the service has problems)")
-        if clip.refusals + 1 >= SUBMIT_TRIES:
-            return Failed(f"{error} ({SUBMIT_TRIES} tries)", transient=True)
-        return SubmitDeferred(str(error), counts=True)
+        if self._context.provider.capabilities.history is not HistoryAccess.WITH_INPUTS:
+            return self._unsure(f"{error}; the service has no request history that could show whether it was accepted")
+        counts = not self.admission.service.refused(clip.row)
+        return AnswerLost(str(error), error=True, counts=counts)
 
-    def _unsure(self, error: UnsureError) -> Event:
+    def _unsure(self, error: UnsureError | str) -> Event:
         """Perhaps accepted, perhaps not: in doubt; and a reason to be careful with the next ones."""
         if self.admission.service.unsure() >= UNSURE_STOP:
             why = f"outage: {UNSURE_STOP} submissions in a row had no clear answer; the last: {error}"

@@ -10,6 +10,7 @@ from batchgen.ledger import FencedError
 from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.collect import Collector
 from batchgen.runner.context import InFlightSlot, RunContext
+from batchgen.runner.evidence import Evidence
 from batchgen.runner.fetch import Fetcher
 from batchgen.runner.history_lookup import HistoryLookup
 from batchgen.runner.submit import Submitter
@@ -22,9 +23,10 @@ class ClipWorker:
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        self.submitter = Submitter(context)
         lookup = HistoryLookup(context)
-        self._collector = Collector(context, lookup)
+        evidence = Evidence(context, lookup)
+        self.submitter = Submitter(context, evidence)
+        self._collector = Collector(context, lookup, evidence)
         self._fetcher = Fetcher(context, lookup)
 
     async def run(self, clip: Clip, slot: InFlightSlot) -> None:

@@ -31,7 +31,7 @@ from batchgen.events import Event, SubmitStarted
 from batchgen.ledger import FILE
 from batchgen.runner.context import RunContext
 from batchgen.selection import Selection
-from batchgen.testing import COST, EPOCH, FakeProvider, always, first, identity, wanted
+from batchgen.testing import COST, EPOCH, FakeProvider, first, identity, wanted
 
 FREE = ("refused", "failed", "absent")
 HOUR = 3600.0
@@ -264,7 +264,8 @@ def test_a_canary_under_a_cap_leaves_the_rest_of_it_to_the_night(ram: Path, orde
 
 def test_max_clips_counts_over_all_runs_and_failures_are_free(ram: Path) -> None:
     """Five clips are five that are paid for; a doubt counts, since it may be one."""
-    provider = FakeProvider(fate=first("final", "blocked"), post=first("ok", "ok", "ok", "unsure"), look=always("down"))
+    provider = FakeProvider(fate=first("final", "blocked"), post=first("ok", "ok", "ok", "unsure"))
+    provider.look = first("ok", "ok", then="down")  # both failures are looked up, and the doubt stays one
     batch = Batch(ram, 12, provider=provider, limits=Limits(clip_cap=5))
     for _ in range(3):
         life = watched(batch)
