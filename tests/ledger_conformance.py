@@ -218,6 +218,17 @@ class LedgerConformance:
         await lead(ledger, 1, replace(START, at=NOON - DAY_S))
         assert (await lead(ledger, 2, START)).state is State.SUBMITTING
 
+    async def test_a_clock_that_is_set_back_gives_no_new_day_to_spend_on(self, store: Store) -> None:
+        """Yesterday's dollar would be spent again; what is dated later than now counts today."""
+        ledger = store.open(wanted(n) for n in range(3))
+        store.limit(ledger, Caps(usd_per_day=2 * PRICE))
+        await lead(ledger, 1, START)
+        await lead(ledger, 2, replace(START, at=NOON - DAY_S))
+        with pytest.raises(NoRoomError) as caught:
+            await lead(ledger, 3, replace(START, at=NOON - 2 * DAY_S))
+        assert caught.value.cap is Cap.DAY
+        assert (await lead(ledger, 3, START)).state is State.SUBMITTING
+
     async def test_room_that_is_set_aside_is_not_taken(self, store: Store) -> None:
         """A cheap clip must not take what a dearer one before it waits for."""
         ledger = store.open([wanted(0)])

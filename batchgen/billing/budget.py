@@ -17,6 +17,10 @@ from batchgen.clip import Request
 UNSEEN_FACTOR = 2
 #: The least that a clip of unknown price may cost: it is never taken for nothing.
 UNKNOWN = 1
+#: A cap is tight when it has left less than so many times what is reserved in flight ...
+TIGHT = 4
+#: ... then so many of a price class may be in flight until a charge of this run has confirmed its price.
+TRIALS = 2
 
 # --- days ---------------------------------------------------------------------------------------------
 
@@ -142,6 +146,16 @@ class Sums:
             for price_class in self.reserved_by_class.keys() | self.open.keys()
         )
 
+    def add_all(self, other: Sums) -> None:
+        """Take other sums in."""
+        self.spent += other.spent
+        self.clips += other.clips
+        self.unpriced += other.unpriced
+        for price_class, reserved in other.reserved_by_class.items():
+            _raise(self.reserved_by_class, price_class, reserved)
+        for price_class, opened in other.open.items():
+            _raise(self.open, price_class, opened)
+
     def add(self, price_class: str, *, spent: int, clips: int, reserved: int, opened: int, unpriced: int) -> None:
         """Take amounts and numbers in, or out again where they are negative."""
         self.spent += spent
@@ -189,6 +203,7 @@ class Cap(StrEnum):
     CLIPS = "clips"
     TOTAL = "total"
     DAY = "day"
+    TRIAL = "trial"  #: the cap is tight, and a first charge has yet to confirm the price
     IN_FLIGHT = "in flight"  #: the batch has as many requests in flight as it may have
 
 
@@ -209,16 +224,25 @@ class Budget(Sums):
 
     It keeps sums per price class, so that a charge above its reservation re-prices what is open at once. Only
     such a charge can make spent + reserved pass a cap, by no more than it was above what was reserved for it;
-    then nothing is submitted until all fits again.
+    then nothing is submitted until all fits again. So a price that rises can pass a cap by what was in flight at the
+    first higher charge, each by what it was above its reservation, and by `TRIALS` requests of a price class where
+    the cap was tight before a charge of this run had confirmed its price.
     """
 
     caps: Caps = NO_CAPS
     seen: dict[str, int] = field(default_factory=dict)  #: highest charge per price class
-    days: dict[str, Sums] = field(default_factory=dict)  #: the latest days of submission
+    days: dict[str, Sums] = field(default_factory=dict)  #: by the day of submission
+    confirmed: set[str] = field(default_factory=set)  #: price classes of which this process has seen a charge
 
     def on(self, day: str) -> Sums:
-        """Give the sums of a day."""
-        return self.days.get(day) or Sums()
+        """Give the sums of a day and of all later ones: a clock that is set back gives no new day to spend on."""
+        later = [sums for other, sums in self.days.items() if other >= day]
+        if len(later) == 1:
+            return later[0]
+        total = Sums()
+        for sums in later:
+            total.add_all(sums)
+        return total
 
     def worst(self, price_class: str, estimate: int | None, manifest_price: int | None = None) -> int | None:
         """Give the worst price that a request of this class must be reserved with; None: unknown."""
@@ -243,6 +267,17 @@ class Budget(Sums):
             return Cap.DAY
         return None
 
+    def tight(self, price_class: str, price: int | None, day: str) -> bool:
+        """Return whether a cap leaves little after what is in flight, this request included, at a price to confirm."""
+        if price_class in self.confirmed:
+            return False
+        for cap, sums in ((self.caps.usd, self), (self.caps.usd_per_day, self.on(day))):
+            if cap is not None:
+                flying = sums.exposure(self.seen) + (price or UNKNOWN)
+                if cap - sums.spent - flying < TIGHT * flying:
+                    return True
+        return False
+
     def move(self, price_class: str, before: Entry, after: Entry) -> None:
         """Book the change of one request."""
         for change in changes_of(price_class, before, after):
@@ -255,3 +290,4 @@ class Budget(Sums):
             sums.add(price_class, spent=spent, clips=clips, reserved=reserved, opened=opened, unpriced=unpriced)
         if charge:  # a free one says nothing of what the next may cost
             self.seen[price_class] = max(charge, self.seen.get(price_class, 0))
+            self.confirmed.add(price_class)

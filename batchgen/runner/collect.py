@@ -11,7 +11,7 @@ from batchgen.polling.schedule import RunTimes
 from batchgen.polling.wait import Ended, Overdue
 from batchgen.providers.base import Completed, Gone, HistoryRow, Refused, Running, charge_of_failure
 from batchgen.runner.context import InFlightSlot, RunContext
-from batchgen.runner.evidence import Evidence
+from batchgen.runner.cross_check import CrossCheck
 from batchgen.runner.history_lookup import HistoryLookup
 from batchgen.runner.outcomes import NoAnswer, filled, generated, lost, refused
 
@@ -27,10 +27,10 @@ ONLY_HISTORY_S = 60.0
 class Collector:
     """Waits for requests to end and says what their end means."""
 
-    def __init__(self, context: RunContext, lookup: HistoryLookup, evidence: Evidence) -> None:
+    def __init__(self, context: RunContext, lookup: HistoryLookup, cross_check: CrossCheck) -> None:
         self._context = context
         self._lookup = lookup
-        self._evidence = evidence
+        self._cross_check = cross_check
 
     async def collect(self, clip: Clip, slot: InFlightSlot) -> Clip:
         """Wait for the end of the request; cost and link are on disk when this returns.
@@ -67,7 +67,7 @@ class Collector:
     async def _event_of(self, clip: Clip, ended: Ended, slot: InFlightSlot) -> Ending | None:
         """What the end means for the clip; None: it may well be running, ask again."""
         if isinstance(ended, Refused):
-            return await self._evidence.after_failed(clip, ended)
+            return await self._cross_check.after_failed(clip, ended)
         if isinstance(ended, Completed) and ended.url and self._context.provider.video(ended.url) is None:
             return generated(ended, self._context.ledger.now())
         answer = await self._in_history(clip, ended, slot)

@@ -115,14 +115,15 @@ class RunContext:
     news: Notifier = field(default_factory=Notifier)
     alarm: str = ""  #: what of the paid clips is about to be lost to us, in words
     posts_out: int = 0  #: POSTs that wait for their answer
-    in_flight: set[int] = field(default_factory=set)  #: rows whose reservation becomes a cost, or is freed, without us
+    #: Rows whose reservation becomes a cost, or is freed, without us, and their price classes.
+    in_flight: dict[int, str] = field(default_factory=dict)
     settling: bool = False  #: the history is being read for clips in doubt, whose reservations it may free
     recovery_check: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
     waits: str = ""  #: what submissions wait for, in words; "" when they don't
 
     def not_in_flight(self, clip: Clip) -> None:
         """Take note that a clip's reservation has become a cost, or will not become one in this run."""
-        self.in_flight.discard(clip.row)
+        self.in_flight.pop(clip.row, None)
         self.news.notify()
 
     async def pause(self, seconds: float) -> None:

@@ -21,7 +21,7 @@ from batchgen.ratelimit.base import Permit, SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
 from batchgen.runner.admission import Admission, Admitted
 from batchgen.runner.context import RunContext
-from batchgen.runner.evidence import Evidence
+from batchgen.runner.cross_check import CrossCheck
 from batchgen.runner.gates import Candidate
 from batchgen.runner.recovery_check import RecoveryCheckError
 from batchgen.runner.trouble_gates import UNSURE_STOP
@@ -39,16 +39,16 @@ STALE_S = 10.0
 class Submitter:
     """Sends paid requests, never one that may have been accepted already."""
 
-    def __init__(self, context: RunContext, evidence: Evidence) -> None:
+    def __init__(self, context: RunContext, cross_check: CrossCheck) -> None:
         self._context = context
-        self._evidence = evidence
+        self._cross_check = cross_check
         self.admission = Admission(context)
         self._uploads: dict[str, str] = {}
         self._upload_lock = asyncio.Lock()
 
     async def submit(self, clip: Clip) -> Clip:
         """Send one paid request; on return the clip is past `submitting`, and what became of it is on disk."""
-        clip = await self._evidence.before_another(clip)
+        clip = await self._cross_check.before_another(clip)
         if clip.state is not State.PENDING:
             return clip
         if (seen := await self._seen_elsewhere(clip)) is not None:
@@ -65,7 +65,7 @@ class Submitter:
                 self._context.not_in_flight(clip)
             elif isinstance(event, AnswerLost) and event.error:
                 pause_s = delay(clip.refusals, dice=self._context.dice(), base=2.0) if event.counts else 0.0
-                clip = await self._evidence.after_error(clip, pause_s)
+                clip = await self._cross_check.after_error(clip, pause_s)
                 candidate.reserved = clip.state is not State.PENDING
                 self._answered(clip)
         return clip
@@ -119,7 +119,7 @@ class Submitter:
         context = self._context
         sent = json.dumps(params, ensure_ascii=False, sort_keys=True) if clip.wanted.audio_file else None
         alone = not context.in_flight
-        context.in_flight.add(clip.row)
+        context.in_flight[clip.row] = candidate.price_class
         # Out from before the intent until the answer is on disk: no gentle stop may cut in between.
         context.posts_out += 1
         candidate.reserved = True

@@ -371,3 +371,49 @@ def test_a_reservation_is_filed_under_the_day_that_it_was_held_against(ram: Path
     by_day = Counter(_day(job.at - 1) for job in batch.provider.jobs.values())
     assert set(by_day) == {"2026-11-23", "2026-11-24"}
     assert by_day["2026-11-24"] == 8
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_clock_that_is_set_back_a_day_spends_nothing_of_yesterdays_again(ram: Path) -> None:
+    """What the ledger dates later than now counts today, and the run says when it may go on."""
+    batch = Batch(ram, 6, limits=Limits(day_cap=3 * COST))
+    for local, done in (("2026-11-24 12:00", 3), ("2026-11-23 12:00", 3), ("2026-11-25 12:00", 6)):
+        batch.clock = at(local)
+        life = watched(batch)
+        assert Counter(batch.states())[State.DONE] == done
+    check(batch, life)
+
+
+# --- a price that rises ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_day", [False, True])
+def test_a_new_price_is_tried_by_two_before_a_tight_cap_is_spent_on_it(ram: Path, by_day: bool) -> None:
+    """It had risen tenfold since the last run: $36.90 were spent under a cap of $10.00, with sixteen in flight."""
+    batch = Batch(ram, 40, provider=FakeProvider(cost=always_costs(COST // 2)), limits=Limits(in_flight=16))
+    batch.live(Selection(limit=4))
+    batch.provider.cost = always_costs(5 * COST)
+    cap = 4 * COST
+    batch.limits = Limits(in_flight=16, day_cap=cap) if by_day else Limits(in_flight=16, cap=cap)
+    life = batch.live()
+    assert len(batch.provider.posts) == 4 + 2
+    assert life.exit is Exit.STOPPED
+    assert batch.money().spent == batch.provider.spent() <= cap + 2 * (5 * COST - COST // 2)
+    check(batch, life)
+
+
+def test_once_a_charge_of_the_run_has_confirmed_the_price_the_cap_is_spent_at_full_speed(ram: Path) -> None:
+    """The trial costs one run time and no more; a failure confirms nothing, and lets another one try."""
+    provider = FakeProvider(fate=first("final"), spread=0.0, run_s=100.0)
+    batch = Batch(ram, 12, provider=provider, limits=Limits(cap=20 * COST, in_flight=16))
+    life = batch.live()
+    assert Counter(batch.states()) == {State.DONE: 11, State.FAILED: 1}
+    assert life.lasted_s < 4 * 100.0
+    posts = [when for when, _ in provider.posts]
+    assert sum(when < posts[0] + 90.0 for when in posts) == 2
+    check(batch, life)
+
+
+def always_costs(micro: int) -> Callable[[Mapping[str, Any]], int | None]:
+    """Charge the same for every clip."""
+    return lambda _params: micro

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from batchgen.billing.budget import (
     NO_CAPS,
     NO_ENTRY,
+    TIGHT,
+    TRIALS,
     UNSEEN_FACTOR,
     Budget,
     Cap,
@@ -93,8 +95,7 @@ def test_a_days_cap_counts_what_was_submitted_on_that_day() -> None:
     """Yesterday's charge that comes in today is yesterday's; so is what is still on its way from then."""
     wall = wall_of(held(60), held(30, TUE), caps=Caps(usd_per_day=100))
     wall.move("g", held(60), charged(50))
-    assert wall.barrier(50, MON) is None
-    assert wall.barrier(51, MON) is Cap.DAY
+    assert (wall.barrier(0, MON), wall.barrier(1, MON)) == (None, Cap.DAY)  # what is dated later counts, too
     assert (wall.on(TUE).spent, wall.on(TUE).reserved) == (0, 30)
     assert wall.barrier(70, "2026-11-25") is None
 
@@ -177,7 +178,7 @@ def test_nothing_that_is_submitted_passes_a_cap_and_only_a_surprise_does_by_its_
     wall, requests, day = Budget(caps=caps[0]), list[Entry](), 23
     for n, (what, which, amount, free) in enumerate(steps):
         if what == 3:  # another day, or another run with another cap
-            day, wall.caps = min(30, day + free), caps[n % len(caps)]
+            day, wall.caps = min(30, max(20, day + (1 if free else -(which % 3)))), caps[n % len(caps)]
         elif what and requests:
             _end(wall, requests, which % len(requests), amount, free=free)
         else:
@@ -192,7 +193,7 @@ def _start(wall: Budget, requests: list[Entry], day: str) -> None:
         return
     requests.append(held(price, day))
     wall.move("g", NO_ENTRY, requests[-1])
-    for cap, counted in ((caps.usd, requests), (caps.usd_per_day, [each for each in requests if each.day == day])):
+    for cap, counted in ((caps.usd, requests), (caps.usd_per_day, [each for each in requests if each.day >= day])):
         worst = sum(max(each.reserved, wall.seen.get("g", 0)) if each.open else each.cost or 0 for each in counted)
         assert cap is None or sum(each.reserved + (each.cost or 0) for each in counted) <= worst <= cap
     assert caps.clips is None or sum(each.live for each in requests) <= caps.clips
@@ -222,6 +223,61 @@ def test_what_ended_leaves_nothing_behind(steps: Sequence[Step]) -> None:
     assert all(
         (sums.reserved_by_class, sums.open) == (Sums().reserved_by_class, Sums().open) for sums in wall.days.values()
     )
+
+
+# --- a price that rises ---------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40)), min_size=1, max_size=60),
+    st.integers(1, 400),
+    st.integers(1, 20),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_price_that_rises_passes_a_cap_by_what_was_in_flight_at_the_first_higher_charge_and_no_more(
+    steps: Sequence[tuple[int, int]], cap: int, at_once: int, by_day: bool, known: bool
+) -> None:
+    """Any prices in any order, any concurrency, any cap: the sum is under the cap, but for those that were out."""
+    wall = Budget(caps=Caps(usd_per_day=cap) if by_day else Caps(usd=cap))
+    wall.seen = {"g": 3} if known else {}
+    out, above, price = list[Entry](), 0, 3
+    for what, amount in steps:
+        if what == 0:
+            price = amount
+        elif what == 1 and out:
+            before = out.pop(0)
+            wall.move("g", before, charged(price))
+            above += max(0, price - before.reserved)
+        while len(out) < at_once and not _closed(wall, len(out)):
+            out.append(held(wall.worst("g", 3) or 0))
+            wall.move("g", NO_ENTRY, out[-1])
+        assert wall.spent + wall.reserved <= cap + above
+        assert len(out) <= TRIALS or "g" in wall.confirmed or (TIGHT + 1) * wall.reserved <= cap - wall.spent
+
+
+def _closed(wall: Budget, flying: int) -> bool:
+    worst = wall.worst("g", 3)
+    return wall.barrier(worst, MON) is not None or (flying >= TRIALS and wall.tight("g", worst, MON))
+
+
+@pytest.mark.parametrize(("cap", "spent", "tight"), [(49, 0, True), (50, 0, False), (59, 10, True), (60, 10, False)])
+def test_a_cap_is_tight_below_four_times_what_is_in_flight(cap: int, spent: int, tight: bool) -> None:
+    """By the day and in total, until a charge of this run has confirmed the price of the class, and of no other."""
+    for caps in (Caps(usd=cap), Caps(usd_per_day=cap)):
+        wall = wall_of(held(5), caps=caps)
+        wall.move("h", NO_ENTRY, charged(spent))
+        assert wall.tight("g", 5, MON) is tight
+        wall.confirmed.add("g")
+        assert not wall.tight("g", 5, MON)
+    assert not wall_of(held(5), caps=Caps(clips=1)).tight("g", 5, MON)
+
+
+def test_an_earlier_runs_charges_confirm_no_price() -> None:
+    """They are why a price is expected; whether it still holds, only a charge of this run shows."""
+    wall = wall_of(charged(5))
+    assert wall.confirmed == {"g"}
+    assert wall_of(charged(0)).confirmed == set()
 
 
 # --- days -----------------------------------------------------------------------------------------------------

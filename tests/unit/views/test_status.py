@@ -251,3 +251,10 @@ def test_a_long_list_of_lost_clips_is_cut_in_the_text_only() -> None:
     obj = status_object(replace(FACTS, counts={State.LOST: 300}, problems=many), now=NOW)
     assert len(obj["attention"]) == 300
     assert "and 290 more (--json lists all)" in status_text(obj, 80)
+
+
+def test_failures_that_were_charged_are_reported() -> None:
+    """With how much, and that they are not tried again."""
+    obj = status_object(replace(FACTS, failures_charged={"wan": (3, 1_500_000)}), now=NOW)
+    assert obj["failures_charged"] == [{"model": "wan", "requests": 3, "usd": 1.5}]
+    assert "wan: 3 failures charged, $1.50; not tried again automatically" in status_text(obj, 100, tz=ZONE)

@@ -21,10 +21,10 @@ from batchgen.runner.context import RunContext
 from batchgen.runner.history_lookup import HistoryLookup
 from batchgen.runner.outcomes import NoAnswer, events_for, generated, refused
 
-log = logging.getLogger("batchgen.runner.evidence")
+log = logging.getLogger("batchgen.runner.cross_check")
 
 
-class Evidence:
+class CrossCheck:
     """Asks for one run. Clips whose POSTs met an error at the same time share one reading of the history."""
 
     def __init__(self, context: RunContext, lookup: HistoryLookup) -> None:
