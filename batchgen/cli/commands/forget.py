@@ -24,8 +24,8 @@ def forget(
 ) -> None:
     """Stop looking for unconfirmed or lost clips, named by their file names or globs. They stay in the bill.
 
-    What is reserved for them stays reserved permanently, since they may have been charged. `retry --forgotten` generates
-    such a clip again, and may pay for it again.
+    What is reserved for them stays reserved permanently, since they may have been charged. `retry --forgotten`
+    generates such a clip again, and may pay for it again.
     """
     from batchgen.events import Forgotten
     from batchgen.ledger import SqliteLedger
