@@ -119,7 +119,9 @@ def _failed(clip: Clip, state: State, event: Failed | Blocked | FailedForNow) ->
     outcome, reserved = ("unproven", last.reserved) if unproven and cost is None else ("failed", 0)
     outcome = "billed" if cost else outcome
     request = replace(last, cost=cost, reserved=reserved, outcome=outcome, poll_count=_poll_count(clip, event))
-    clip = replace(clip, state=state, request=request, reason=event.reason)
+    # What may be charged is never overwritten by the next request: it is a paid attempt.
+    attempts = clip.attempts if outcome == "failed" else max(clip.attempts, last.n)
+    clip = replace(clip, state=state, request=request, attempts=attempts, reason=event.reason)
     if isinstance(event, FailedForNow):
         return replace(clip, failures=clip.failures + 1)
     return replace(clip, flags=(TRANSIENT if event.transient else FINAL) if isinstance(event, Failed) else "")
@@ -171,12 +173,14 @@ def _downloaded(clip: Clip, state: State, event: Downloaded) -> Clip:
 def _released(clip: Clip, state: State, event: Released) -> Clip:
     last = _last(clip)
     request = replace(last, reserved=0, outcome="absent") if event.absent else last
-    return replace(clip, state=state, request=request, reason=event.reason)
+    attempts = clip.attempts if event.absent else max(clip.attempts, last.n)
+    return replace(clip, state=state, request=request, attempts=attempts, reason=event.reason)
 
 
 def _forgotten(clip: Clip, state: State, event: Forgotten) -> Clip:
-    request = replace(_last(clip), outcome="forgotten")  # what it reserves stays reserved: it may have been charged
-    return replace(clip, state=state, request=request, reason=event.reason)
+    last = _last(clip)
+    request = replace(last, outcome="forgotten")  # what it reserves stays reserved: it may have been charged
+    return replace(clip, state=state, request=request, attempts=max(clip.attempts, last.n), reason=event.reason)
 
 
 def _retried(clip: Clip, state: State, _event: Retried) -> Clip:

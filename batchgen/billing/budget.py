@@ -62,9 +62,11 @@ class Entry:
 NO_ENTRY = Entry()
 
 
-def entry_of(request: Request | None) -> Entry:
-    """Say what a request means to the budget."""
-    return NO_ENTRY if request is None else _entry(request, day_of(request.intent_at))
+def entry_of(request: Request | None, day: str = "") -> Entry:
+    """Say what a request means to the budget; `day` is that of its submission, where it is known."""
+    if request is None:
+        return NO_ENTRY
+    return Entry(day or day_of(request.intent_at), request.reserved, request.cost, not request.free)
 
 
 def entries_of(old: Request | None, new: Request | None) -> tuple[Entry, Entry]:
@@ -72,11 +74,7 @@ def entries_of(old: Request | None, new: Request | None) -> tuple[Entry, Entry]:
     if old is None or new is None or old.n != new.n:
         return NO_ENTRY, entry_of(new)
     after = entry_of(new)
-    return _entry(old, after.day) if old.intent_at == new.intent_at else entry_of(old), after
-
-
-def _entry(request: Request, day: str) -> Entry:
-    return Entry(day, request.reserved, request.cost, not request.free)
+    return entry_of(old, after.day if old.intent_at == new.intent_at else ""), after
 
 
 class BudgetChange(NamedTuple):
@@ -146,31 +144,16 @@ class Sums:
             for price_class in self.reserved_by_class.keys() | self.open.keys()
         )
 
-    def add_all(self, other: Sums) -> None:
-        """Take other sums in."""
-        self.spent += other.spent
-        self.clips += other.clips
-        self.unpriced += other.unpriced
-        for price_class, reserved in other.reserved_by_class.items():
-            _raise(self.reserved_by_class, price_class, reserved)
-        for price_class, opened in other.open.items():
-            _raise(self.open, price_class, opened)
-
     def add(self, price_class: str, *, spent: int, clips: int, reserved: int, opened: int, unpriced: int) -> None:
         """Take amounts and numbers in, or out again where they are negative."""
         self.spent += spent
         self.clips += clips
         self.unpriced += unpriced
-        _raise(self.reserved_by_class, price_class, reserved)
-        _raise(self.open, price_class, opened)
-
-
-def _raise(by_price_class: dict[str, int], price_class: str, more: int) -> None:
-    """Add to one of the sums by price class; what comes to nothing is left out."""
-    if more:
-        by_price_class[price_class] = by_price_class.get(price_class, 0) + more
-        if not by_price_class[price_class]:
-            del by_price_class[price_class]
+        for by_price_class, more in ((self.reserved_by_class, reserved), (self.open, opened)):
+            if more:
+                by_price_class[price_class] = by_price_class.get(price_class, 0) + more
+                if not by_price_class[price_class]:  # what comes to nothing is left out
+                    del by_price_class[price_class]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +169,6 @@ class Caps:
     def priced(self) -> bool:
         """True when a cap in USD is set, so that prices matter."""
         return self.usd is not None or self.usd_per_day is not None
-
-    @property
-    def any(self) -> bool:
-        """True when there is a cap at all."""
-        return self.priced or self.clips is not None
 
 
 NO_CAPS = Caps()
@@ -232,7 +210,8 @@ class Budget(Sums):
     caps: Caps = NO_CAPS
     seen: dict[str, int] = field(default_factory=dict)  #: highest charge per price class
     days: dict[str, Sums] = field(default_factory=dict)  #: by the day of submission
-    confirmed: set[str] = field(default_factory=set)  #: price classes of which this process has seen a charge
+    #: Price classes of which this process has seen a charge.
+    confirmed: set[str] = field(default_factory=set, compare=False)
 
     def on(self, day: str) -> Sums:
         """Give the sums of a day and of all later ones: a clock that is set back gives no new day to spend on."""
@@ -241,7 +220,10 @@ class Budget(Sums):
             return later[0]
         total = Sums()
         for sums in later:
-            total.add_all(sums)
+            total.add("", spent=sums.spent, clips=sums.clips, reserved=0, opened=0, unpriced=sums.unpriced)
+            for each in sums.reserved_by_class.keys() | sums.open.keys():
+                reserved, opened = sums.reserved_by_class.get(each, 0), sums.open.get(each, 0)
+                total.add(each, spent=0, clips=0, reserved=reserved, opened=opened, unpriced=0)
         return total
 
     def worst(self, price_class: str, estimate: int | None, manifest_price: int | None = None) -> int | None:
@@ -262,14 +244,15 @@ class Budget(Sums):
         more = ahead.usd + (UNKNOWN if price is None else price)
         if caps.usd is not None and self.spent + self.exposure(self.seen) + more > caps.usd:
             return Cap.TOTAL
-        today = self.on(day)
-        if caps.usd_per_day is not None and today.spent + today.exposure(self.seen) + more > caps.usd_per_day:
-            return Cap.DAY
+        if caps.usd_per_day is not None:
+            today = self.on(day)
+            if today.spent + today.exposure(self.seen) + more > caps.usd_per_day:
+                return Cap.DAY
         return None
 
     def tight(self, price_class: str, price: int | None, day: str) -> bool:
         """Return whether a cap leaves little after what is in flight, this request included, at a price to confirm."""
-        if price_class in self.confirmed:
+        if price_class in self.confirmed or not self.caps.priced:
             return False
         for cap, sums in ((self.caps.usd, self), (self.caps.usd_per_day, self.on(day))):
             if cap is not None:
@@ -277,11 +260,6 @@ class Budget(Sums):
                 if cap - sums.spent - flying < TIGHT * flying:
                     return True
         return False
-
-    def move(self, price_class: str, before: Entry, after: Entry) -> None:
-        """Book the change of one request."""
-        for change in changes_of(price_class, before, after):
-            self.book(change)
 
     def book(self, change: BudgetChange) -> None:
         """Book a change of the sums."""

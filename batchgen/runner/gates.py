@@ -101,8 +101,6 @@ class BudgetGate:
 
     def _cap(self, candidate: Candidate, at: float) -> Cap | None:
         budget, price, day = self._context.ledger.money, self._context.price(candidate.wanted), day_of(at)
-        if not budget.caps.any:
-            return None
         if (cap := budget.barrier(price, day, self.set_aside(candidate))) is not None:
             return cap
         if not budget.tight(candidate.price_class, price, day):

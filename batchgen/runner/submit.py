@@ -12,12 +12,12 @@ from typing import Any
 
 from batchgen import failpoints
 from batchgen.breaker import UPLOAD, CircuitBreaker
-from batchgen.clip import Clip, Request, State
+from batchgen.clip import Clip, State
 from batchgen.errors import AccountError, ClipError, Exit, RateLimited, ServerError, TryAgain, UnsureError
 from batchgen.events import AnswerLost, Blocked, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.ledger import NoRoomError
 from batchgen.providers.base import HistoryAccess
-from batchgen.ratelimit.base import Permit, SubmissionStoppedError
+from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
 from batchgen.runner.admission import Admission, Admitted
 from batchgen.runner.context import RunContext
@@ -128,7 +128,7 @@ class Submitter:
             clip = await context.ledger.record(clip, intent, set_aside=self.admission.budget.set_aside(candidate))
             written = context.boot_clock()
             failpoints.reach("post.before")
-            event = await self._post(clip, candidate, params, admitted.permit, written, alone=alone)
+            event = await self._post(clip, candidate, params, admitted, written, alone=alone)
             failpoints.reach("post.after")
             candidate.reserved = not isinstance(event, SubmitDeferred)
             return await context.ledger.record(clip, event), event
@@ -141,7 +141,7 @@ class Submitter:
         clip: Clip,
         candidate: Candidate,
         params: Mapping[str, Any],
-        permit: Permit,
+        admitted: Admitted,
         written: float,
         *,
         alone: bool,
@@ -151,7 +151,7 @@ class Submitter:
         if slept >= STALE_S:
             return SubmitDeferred(f"not sent: {slept:.0f} s passed between its intent in the ledger and the request")
         try:
-            async with permit:
+            async with admitted.permit:
                 accepted = await self._context.provider.submit(clip.wanted.model, params, key_of(clip))
         except ClipError as error:
             return Blocked(str(error)) if error.blocked else Failed(str(error))
@@ -164,7 +164,7 @@ class Submitter:
             return self._unsure(error)
         self.admission.service.accepted()
         self.admission.account.accepted(candidate)
-        return Submitted(accepted.request_id, intent_of(clip).intent_at)
+        return Submitted(accepted.request_id, admitted.at)
 
     def _not_now(self, clip: Clip, error: TryAgain) -> Event:
         """Not accepted, surely or by the service's word: what that means for this clip, and for all others."""
@@ -212,14 +212,9 @@ class Submitter:
             return self._uploads[sha256]
 
 
-def intent_of(clip: Clip) -> Request:
-    """Give the request whose intent is on disk."""
-    if clip.request is None:  # the table forbids it
-        raise RuntimeError(clip)
-    return clip.request
-
-
 def key_of(clip: Clip) -> str:
     """Give the idempotency key of an intent: by what of it is on disk, so that every attempt of it has the same."""
-    request = intent_of(clip)
+    request = clip.request
+    if request is None:  # the table forbids it
+        raise RuntimeError(clip)
     return str(uuid.uuid5(KEYS, f"{clip.key} {request.n} {request.intent_at!r}"))

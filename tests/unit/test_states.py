@@ -139,7 +139,7 @@ def test_what_a_failure_cost_decides_what_stays_reserved(
 
 def test_a_request_that_is_asked_for_again_is_reserved_again() -> None:
     """It may be charged after all: with what was likely, since what was reserved is gone; a charge stays booked."""
-    start = replace(SAMPLES[SubmitStarted], estimate=7)  # type: ignore[type-var]
+    start = SubmitStarted(at=10.0, reserved=1_250_000, estimate=7)
     for end, cost, reserved in ((Failed("x", cost=0), None, 7), (Failed("x", cost=5), 5, 0)):
         clip = life(start, SAMPLES[Submitted], end, SAMPLES[Reopened])
         assert clip.request
@@ -155,6 +155,22 @@ def test_an_answered_error_is_no_paid_attempt_until_it_is_found() -> None:
     assert (clip.request.outcome, clip.request.reserved) == ("error", 1_250_000)
     assert advance(clip, SAMPLES[Submitted]).attempts == 1
     assert advance(clip, Released("absent", absent=True)).refusals == 1
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (AnswerLost("500", error=True), Released("the user's word")),
+        (AnswerLost("500", error=True), Forgotten("the user's word"), Retried()),
+        (AnswerLost("500", error=True), Submitted("r1", 10.0), Failed("worker", unproven=True), Retried()),
+        (Submitted("r1", 10.0), Failed("worker", cost=5), Retried()),
+    ],
+)
+def test_the_next_request_never_takes_the_number_of_one_that_may_be_charged(events: tuple[Event, ...]) -> None:
+    """The ledger keeps one row for each number: its reservation, or its cost, would be gone."""
+    clip = life(SAMPLES[SubmitStarted], *events, SAMPLES[SubmitStarted])
+    assert clip.request
+    assert clip.request.n == 2
 
 
 def test_only_pending_may_be_submitted() -> None:

@@ -136,7 +136,7 @@ def test_a_day_is_the_day_of_submission_where_one_is(ledger: Path, zone: str) ->
 
 def test_failures_that_were_charged_are_charged_and_named_and_what_nobody_knows_stays_reserved() -> None:
     """They are in the sum, and in a line of their own; a failure that was looked up and is free stays free."""
-    ends = [Failed("worker", cost=500_000), Blocked("policy", unproven=True), Failed("worker", cost=0)]
+    ends: list[Event] = [Failed("worker", cost=500_000), Blocked("policy", unproven=True), Failed("worker", cost=0)]
     sent = advance(advance(Clip(1, wanted(0)), start()), Submitted("r", at(0)))
     bill = make_bill([advance(sent, end) for end in ends], By.DAY)
     total = bill.total
