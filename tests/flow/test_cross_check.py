@@ -114,6 +114,17 @@ def test_a_failed_that_is_no_end_is_collected_and_not_sent_again(ram: Path, fate
     check(batch, life)
 
 
+def test_a_failed_that_is_said_once_is_no_end_where_nobody_else_can_be_asked(ram: Path) -> None:
+    """A service without a history, and with free failures: the record alone is asked, and asked twice."""
+    known = replace(NO_HISTORY, failures_free=True)
+    provider = FakeProvider(fate=always("too soon"), capabilities=known, look=always("down"), run_s=22.0, spread=0.0)
+    batch = Batch(ram, 1, provider=provider, limits=Limits(expect_s=24.0))
+    life = batch.live()
+    assert (batch.states(), len(provider.posts)) == ([State.DONE], 1)
+    assert provider.status_calls["r1"] >= 2
+    check(batch, life)
+
+
 def test_a_failed_that_the_history_cannot_confirm_keeps_its_reservation_and_is_not_sent_again(ram: Path) -> None:
     """One answer never decides about money; a later run asks again."""
     provider = FakeProvider(fate=always("transient"), look=always("down"))
