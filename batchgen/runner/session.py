@@ -18,6 +18,7 @@ from pathlib import Path
 from batchgen.clip import State
 from batchgen.download import Downloader
 from batchgen.errors import Exit, UsageError
+from batchgen.files.renames import put_in_place
 from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt
@@ -129,6 +130,7 @@ class Session:
         Any exception but ours is a fault of batchgen; what was on disk stays there, and another run resumes it.
         """
         self.ledger.recover()
+        put_in_place(self.ledger, self.folder / CLIPS)
         remember_plan(self.ledger, self.settings)
         slots, loopback = self.settings.downloads, self._access.loopback
         async with (
@@ -168,6 +170,7 @@ class Session:
         Returns:
             How many were checked, the faults by clip name, and the state that each of these clips has now.
         """
+        put_in_place(self.ledger, self.folder / CLIPS)
         checked, faults = await check_files(self.ledger, self.folder / CLIPS, deep=deep)
         if faults:
             await self.run()

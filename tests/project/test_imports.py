@@ -37,6 +37,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "files.durable": "",
         "files.mp4": "",
         "files.sidecar": "clip files.mp4 money",
+        "files.renames": "clip events failpoints files.durable files.mp4 files.sidecar ledger",
         "files.verify": "clip events files.mp4 ledger",
         "history": "",
         "history.matching": "clip providers.base",

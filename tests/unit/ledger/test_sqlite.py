@@ -27,6 +27,7 @@ from batchgen.events import (
     Forgotten,
     Generated,
     Lost,
+    Moved,
     Released,
     Reopened,
     Retried,
@@ -56,6 +57,13 @@ LIVES: dict[type[Event], list[Event]] = {
     Retried: [START, Failed("422"), Retried()],
     Reopened: [START, Submitted("r1", 10.0), FailedForNow("worker died", cost=0), Reopened("it completed")],
     FileMissing: [START, Submitted("r1", 10.0), GENERATED, Downloaded("shot.mp4", 3, "ab"), FileMissing("gone")],
+    Moved: [
+        START,
+        Submitted("r1", 10.0),
+        GENERATED,
+        Downloaded("shot.mp4", 3, "ab"),
+        Moved("replaced/s.mp4", "shot.mp4"),
+    ],
 }
 
 
