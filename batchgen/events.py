@@ -32,7 +32,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class SubmitDeferred:
-    """Surely not accepted, or refused for now; `counts` marks the API's own 500."""
+    """Surely not accepted, or refused for now; `counts` marks the API's own 500 in ledgers of schema 3 and before."""
 
     reason: str
     counts: bool = False
@@ -40,27 +40,38 @@ class SubmitDeferred:
 
 @dataclass(frozen=True, slots=True)
 class AnswerLost:
-    """The POST may have been accepted, and its answer never came."""
+    """The POST may have been accepted, and its answer never came, or was the service's own error (500).
+
+    `error`: such an answer came, so that one look at the history decides; `counts`: it counts as a try of the clip.
+    """
 
     reason: str
     clock_off: float | None = None  #: as of `SubmitStarted`, by what came in place of the answer
+    error: bool = False
+    counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Refused or failed for good, free of charge. `transient`: by the service's own trouble, not by what was asked."""
+    """Refused or failed for good. `transient`: by the service's own trouble, not by what was asked."""
 
     reason: str
     transient: bool = False
     poll_count: int | None = None  #: as of `Generated`
+    cost: int | None = (
+        None  #: what the account was charged all the same; 0: the record and the history agree on nothing
+    )
+    unproven: bool = False  #: the service says FAILED, and nothing says what it cost: it stays reserved
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Stopped by the provider's content rules, free of charge."""
+    """Stopped by the provider's content rules."""
 
     reason: str
     poll_count: int | None = None  #: as of `Generated`
+    cost: int | None = None  #: as of `Failed`
+    unproven: bool = False  #: as of `Failed`
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,7 @@ class FailedForNow:
 
     reason: str
     poll_count: int | None = None  #: as of `Generated`
+    cost: int | None = None  #: 0: surely nothing; None in ledgers of schema 3 and before
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,13 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class Reopened:
+    """The record or the history no longer says FAILED: the same request is asked for again, and not sent again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class FileMissing:
     """verify: the file of a done clip is gone or damaged; its link may live."""
 
@@ -157,6 +176,7 @@ Event: TypeAlias = (
     | Released
     | Forgotten
     | Retried
+    | Reopened
     | FileMissing
     | Moved
 )

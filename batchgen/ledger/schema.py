@@ -140,12 +140,12 @@ SUMS = (
     "count(*), sum(cost IS NULL), sum(cost IS NULL AND held = 0) FROM request GROUP BY quarter, outcome, grade"
 )
 QUARTER_S = 900
-#: The same in total, and for a time only, for `status`: with nothing to sort, in half of that time.
+#: The same in total, and from a time on, for `status`: with nothing to sort, in half of that time.
 TOTAL = (
     "SELECT spent, reserved, made - free, unknown - free_unknown, at_that_time FROM (SELECT "  # noqa: S608
     "coalesce(sum(cost), 0) AS spent, coalesce(sum(held), 0) AS reserved, count(*) AS made, "
     "coalesce(sum(cost IS NULL AND held = 0), 0) AS unknown, "
-    "coalesce(sum(coalesce(cost, 0) + held) FILTER (WHERE intent_at >= ? AND intent_at < ?), 0) AS at_that_time "
+    "coalesce(sum(coalesce(cost, 0) + held) FILTER (WHERE intent_at >= ?), 0) AS at_that_time "
     "FROM request), (SELECT count(*) AS free, coalesce(sum(cost IS NULL AND held = 0), 0) AS free_unknown "
     f"FROM request WHERE outcome IN ({_FREE}))"
 )

@@ -58,7 +58,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """FAILED: free of charge."""
+    """FAILED. Whether it is free is for the history to say, or for `Capabilities.failures_free`."""
 
     reason: str
     cause: Cause = Cause.FINAL
@@ -139,10 +139,21 @@ class Capabilities:
 
     idempotency: Idempotency = Idempotency.NONE
     history: HistoryAccess = HistoryAccess.WITH_INPUTS
+    failures_free: bool = False  #: the service says that a job which FAILED is not charged
     record_s: float = 3600.0  #: status and result can be asked for, from the submission
     file_s: float = 7 * 86400.0  #: the file is kept, from its completion
     calls_per_minute: float | None = None  #: that the service publishes for a usual account; None: it publishes none
     seeds: tuple[int, int] = (0, 2**31 - 1)  #: the smallest and the largest
+
+
+def charge_of_failure(row: HistoryRow | None, can: Capabilities) -> int | None:
+    """Say what a request that FAILED was charged, by a history that answered (micro-dollars); None: unknown.
+
+    `row` None: the history has no such request, and so no charge for it.
+    """
+    if row is None or (row.charged is None and can.failures_free):
+        return 0
+    return row.charged
 
 
 class Provider(Protocol):

@@ -16,6 +16,7 @@ from typing import Protocol
 from batchgen.clip import Clip, Wanted
 from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, LedgerWriteError
 from batchgen.files.mp4 import Expect, Fetched
+from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import Ledger
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
@@ -105,6 +106,7 @@ class RunContext:
     clips_dir: Path
     price: Callable[[Wanted], int | None]  #: the worst price in micro-dollars; None: unknown
     estimate: Callable[[Wanted], int | None]  #: the likely price, for the bill; None: unknown
+    reconciler: Reconciler  #: looks clips up in the account's history
     run_times: Callable[[str], RunTimes]  #: what is known of a price class
     submit_concurrency: int = 8
     give_up_s: float = 7200.0
@@ -116,7 +118,9 @@ class RunContext:
     news: Notifier = field(default_factory=Notifier)
     alarm: str = ""  #: what of the paid clips is about to be lost to us, in words
     posts_out: int = 0  #: POSTs that wait for their answer
-    in_flight: set[int] = field(default_factory=set)  #: rows whose reservation becomes a cost, or is freed, without us
+    #: Rows whose reservation becomes a cost, or is freed, without us, and their price classes.
+    in_flight: dict[int, str] = field(default_factory=dict)
+    settling: bool = False  #: the history is being read for clips in doubt, whose reservations it may free
     recovery_check: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
     waits: str = ""  #: what submissions wait for, in words; "" when they don't
     outage: str = ""  #: of what kind, since when and how long it is waited for, in words; "" while there is none
@@ -129,7 +133,7 @@ class RunContext:
 
     def not_in_flight(self, clip: Clip) -> None:
         """Take note that a clip's reservation has become a cost, or will not become one in this run."""
-        self.in_flight.discard(clip.row)
+        self.in_flight.pop(clip.row, None)
         self.news.notify()
 
     async def pause(self, seconds: float) -> None:

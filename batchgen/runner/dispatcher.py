@@ -10,7 +10,7 @@ from batchgen import failpoints
 from batchgen.clip import Clip, State
 from batchgen.errors import Exit, LedgerError, LedgerWriteError
 from batchgen.events import Event, Released
-from batchgen.history.reconcile import Doubt, Reconciler
+from batchgen.history.reconcile import Doubt
 from batchgen.history.report import LOOKS
 from batchgen.ledger import replacing
 from batchgen.providers.base import Completed
@@ -32,7 +32,6 @@ class Dispatcher:
 
     Args:
         tools: of the run.
-        reconciler: looks up clips in doubt.
         selection: what may be submitted.
         work: hands out the clips; None: the list of this process.
         check_credits: warn before the first submission if the account's credits will not last.
@@ -41,14 +40,12 @@ class Dispatcher:
     def __init__(
         self,
         tools: RunContext,
-        reconciler: Reconciler,
         selection: Selection,
         *,
         work: Work | None = None,
         check_credits: bool = True,
     ) -> None:
         self._tools = tools
-        self._reconciler = reconciler
         self._selection = selection
         self._work = work or WorkList()
         self._check_credits = check_credits
@@ -181,14 +178,24 @@ class Dispatcher:
     # --- what is in doubt -----------------------------------------------------------------------------------
 
     async def _settle_doubts(self, clips: asyncio.TaskGroup, *, at_start: bool) -> None:
-        """Look for unconfirmed and lost clips in the history, and carry on with what is found."""
+        """Look for what is in doubt in the history, and carry on with what is found."""
+        self._tools.settling = True
+        try:
+            await self._settle_all(clips, at_start=at_start)
+        finally:
+            self._tools.settling = False
+            self._tools.news.notify()
+
+    async def _settle_all(self, clips: asyncio.TaskGroup, *, at_start: bool) -> None:
         ledger = self._tools.ledger
         left: dict[int, str] = {}
         try:
-            doubtful = await ledger.open_clips(State.UNCONFIRMED, State.LOST)
+            states = (State.UNCONFIRMED, State.LOST, State.FAILED, State.BLOCKED)
+            doubtful = [clip for clip in await ledger.open_clips(*states) if clip.in_doubt]
             if not doubtful or self._tools.shutdown.left_s() is not None:
                 return
-            async for doubt in self._reconciler.check(doubtful, ledger.now()):
+            await self._tools.pause(self._tools.reconciler.early_s(doubtful, ledger.now()))
+            async for doubt in self._tools.reconciler.check(doubtful, ledger.now()):
                 if not await self._settle(clips, doubt, at_start=at_start) and doubt.check:
                     left[doubt.clip.row] = doubt.check.text()
             await ledger.set_facts(replacing(LOOKS, ledger.facts(LOOKS), left))

@@ -10,13 +10,25 @@ from dataclasses import dataclass, replace
 
 from batchgen import failpoints
 from batchgen.clip import Clip, State
-from batchgen.events import Blocked, Ending, Event, Failed, FailedForNow, Generated, Lost, Submitted
+from batchgen.events import (
+    Blocked,
+    Ending,
+    Event,
+    Failed,
+    FailedForNow,
+    Generated,
+    Lost,
+    Released,
+    Reopened,
+    Submitted,
+)
 from batchgen.history.reconcile import Doubt
 from batchgen.history.report import LOOKS
 from batchgen.ledger import Ledger, replacing
+from batchgen.money import usd
 from batchgen.polling.wait import Ended, Overdue
 from batchgen.providers.base import Cause, Completed, Gone, HistoryRow, Refused, Running
-from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS
+from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS, SUBMIT_TRIES
 from batchgen.states import advance
 
 #: New requests for a clip that FAILED, by cause.
@@ -81,14 +93,22 @@ def lost(ended: Ended, answer: HistoryRow | NoAnswer | None) -> Lost:
     return Lost(why, cost=next((cost for cost in costs if cost is not None), None))
 
 
-def refused(clip: Clip, outcome: Refused) -> Ending:
-    """Turn a FAILED into the clip's fate: tried again while that is free, blocked, or failed."""
+def refused(clip: Clip, outcome: Refused, cost: int | None) -> Ending:
+    """Turn a FAILED into the clip's fate: blocked, tried again where that is surely free, or failed.
+
+    Args:
+        clip: as it is stored.
+        outcome: what the service says.
+        cost: what the account was charged for it; None: nobody knows, so it stays reserved and is not tried again.
+    """
+    reason = outcome.reason + (f" (charged all the same: {usd(cost)})" if cost else "")
+    unproven = cost is None
     again = clip.failures < _FREE_TRIES.get(outcome.cause, 0) and clip.attempts < MAX_ATTEMPTS
-    if again and clip.state is State.GENERATING:
-        return FailedForNow(outcome.reason)
+    if again and cost == 0 and clip.state is State.GENERATING:
+        return FailedForNow(reason, cost=0)
     if outcome.cause in (Cause.BLOCKED, Cause.MODERATION):
-        return Blocked(outcome.reason)
-    return Failed(outcome.reason, transient=outcome.cause is Cause.TRANSIENT)
+        return Blocked(reason, cost=cost, unproven=unproven)
+    return Failed(reason, transient=outcome.cause is Cause.TRANSIENT, cost=cost, unproven=unproven)
 
 
 def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:
@@ -98,7 +118,11 @@ def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:
     """
     row, clip = doubt.row, doubt.clip
     if row is None:
-        return []
+        return _of_absence(doubt)
+    if clip.state in (State.FAILED, State.BLOCKED):
+        if isinstance(row.outcome, Refused):
+            return [refused(clip, row.outcome, doubt.charged)]
+        return [Reopened(f"the service said FAILED, and {doubt.note}")]
     here = Submitted(row.request_id, _made_at(clip, now))
     if isinstance(row.outcome, Running):
         stuck = clip.state is State.LOST and now - here.at >= deadline_s
@@ -107,7 +131,22 @@ def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:
         if row.outcome.url and not (clip.state is State.LOST and row.outcome.url in links_of(clip)):
             return [generated(row.outcome, now, row.request_id)]
         return [here] if _worth_asking(clip, row) else []
-    return [here, refused(advance(clip, here), row.outcome)]
+    end = refused(advance(clip, here), row.outcome, doubt.charged)
+    return [here] if isinstance(end, FailedForNow) else [here, end]  # the record is asked before it is sent again
+
+
+def _of_absence(doubt: Doubt) -> list[Event]:
+    """Say what it means that the history has no such request where one look is enough: after an answer that said no."""
+    clip = doubt.clip
+    if not doubt.absent or clip.request is None:
+        return []
+    if clip.request.outcome == "unproven":
+        return [Failed(clip.reason, transient=clip.transient, cost=0)]
+    if clip.request.outcome != "error":
+        return []
+    if clip.refusals >= SUBMIT_TRIES:
+        return [Failed(f"{clip.reason} ({SUBMIT_TRIES} tries)", transient=True)]
+    return [Released(f"{clip.reason}; it was not accepted: {doubt.note}", absent=True)]
 
 
 async def settle_by_history(ledger: Ledger, found: Iterable[Doubt], deadline_s: float) -> list[tuple[Doubt, State]]:

@@ -151,7 +151,8 @@ class Session:
     async def reconcile(self) -> list[tuple[Doubt, State]]:
         """Compare clips in doubt with the account's history; gives what was found, and the state that each has now."""
         self.ledger.recover()
-        doubtful = list(self.ledger.clips(State.UNCONFIRMED, State.LOST))
+        states = (State.UNCONFIRMED, State.LOST, State.FAILED, State.BLOCKED)
+        doubtful = [clip for clip in self.ledger.clips(*states) if clip.in_doubt]
         if not doubtful:
             return []
         async with self._access.connected() as provider:

@@ -143,7 +143,7 @@ class AccountGate:
             return self._breaker.until - now
         if not self._context.in_flight:
             return self._closed_at + LAST_S - now
-        return math.inf if self._in_flight <= self._context.in_flight else self._breaker.until - now
+        return math.inf if self._in_flight <= self._context.in_flight.keys() else self._breaker.until - now
 
 
 @dataclass(slots=True)

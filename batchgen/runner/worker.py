@@ -10,6 +10,7 @@ from batchgen.ledger import FencedError
 from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.collect import Collector
 from batchgen.runner.context import InFlightSlot, RunContext
+from batchgen.runner.cross_check import CrossCheck
 from batchgen.runner.fetch import Fetcher
 from batchgen.runner.file_hosts import FileHosts
 from batchgen.runner.history_lookup import HistoryLookup
@@ -23,10 +24,10 @@ class ClipWorker:
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        hosts = FileHosts(context)
-        self.submitter = Submitter(context, hosts)
-        lookup = HistoryLookup(context)
-        self._collector = Collector(context, lookup)
+        hosts, lookup = FileHosts(context), HistoryLookup(context)
+        cross_check = CrossCheck(context, lookup)
+        self.submitter = Submitter(context, cross_check, hosts)
+        self._collector = Collector(context, lookup, cross_check)
         self._fetcher = Fetcher(context, lookup, hosts)
 
     async def run(self, clip: Clip, slot: InFlightSlot) -> None:
@@ -38,7 +39,7 @@ class ClipWorker:
                         return
                     clip = await self.submitter.submit(clip)
                 elif clip.state is State.GENERATING:
-                    self._context.in_flight.add(clip.row)
+                    self._context.in_flight[clip.row] = clip.wanted.price_class
                     clip = await self._collector.collect(clip, slot)
                 else:
                     self._context.not_in_flight(clip)

@@ -25,7 +25,8 @@ FAILURES = frozenset(Cause)
 COST = 625_000
 MODEL = "wan-2.5-t2v"
 
-#: What a POST can meet: a word of this table, or "ok", "lost" (accepted, the answer never comes), "unsure".
+#: What a POST can meet: a word of this table, or "ok", "lost" (accepted, the answer never comes), "error" (accepted,
+#: and answered with the service's own 500).
 TROUBLE: dict[str, Callable[[], CallError]] = {
     "rate": lambda: RateLimited("429", status=429),
     "rate-30": lambda: RateLimited("429", status=429, retry_after=30.0),
@@ -48,6 +49,8 @@ TROUBLE: dict[str, Callable[[], CallError]] = {
     "model": lambda: AccountError("404 no such model", AccountProblem.MODEL, status=404),
     "retired": lambda: AccountError("410 retired", AccountProblem.RETIRED, status=410),
 }
+#: The words with which a POST is accepted.
+ACCEPTED = ("ok", "lost", "error")
 
 
 def trouble(word: str) -> CallError:
@@ -77,6 +80,8 @@ class FakeJob:
     at: float  #: epoch seconds
     starts: float
     ends: float
+    #: "done"; "transient", "final", "blocked" (FAILED, free); "charged" (FAILED, and charged); "too soon" (FAILED by
+    #: the record, until it is done); "contradicts" (COMPLETED, and FAILED by the result); "stuck", "no-url", "inline"
     fate: str = "done"
     cost: int | None = COST
 
@@ -84,6 +89,11 @@ class FakeJob:
     def free(self) -> bool:
         """True when it is never charged."""
         return self.fate in FAILURES
+
+    @property
+    def charged(self) -> int | None:
+        """What the account is charged for it once it has ended; a failure of the fate "charged" is, too."""
+        return 0 if self.free else self.cost
 
     @property
     def url(self) -> str:
@@ -109,10 +119,14 @@ def done(*_: object) -> str:
 
 def outcome_of(job: FakeJob, now: float) -> Running | Completed | Refused:
     """What the service knows of a job at a time."""
+    if job.fate == "too soon" and job.starts + 10.0 <= now < job.ends:  # the record alone says so
+        return Refused("FAILED: internal error", Cause.TRANSIENT)
     if now < job.ends or job.fate == "stuck":
         queued = now < job.starts
         return Running("IN_QUEUE" if queued else "IN_PROGRESS", queued=queued)
     if job.fate in FAILURES:
         return Refused(f"FAILED: {job.fate}", Cause(job.fate))
+    if job.fate == "charged":
+        return Refused("FAILED: internal error", Cause.TRANSIENT)
     url = None if job.fate in ("no-url", "inline") else job.url
     return Completed(url, job.cost, None, job.starts - job.at, job.ends - job.starts, body="{}" if url is None else "")

@@ -19,17 +19,19 @@ from batchgen.errors import AccountError, DeadLink, UnknownError, UnsureError
 from batchgen.providers.base import (
     Accepted,
     Capabilities,
+    Cause,
     Completed,
     Gone,
     HistoryPage,
     HistoryReader,
     HistoryRow,
     Outcome,
+    Refused,
     Running,
     Source,
 )
 from batchgen.testing.downloads import Hook, content_of, ok
-from batchgen.testing.jobs import COST, MODEL, TROUBLE, FakeJob, done, identity, outcome_of, trouble
+from batchgen.testing.jobs import ACCEPTED, COST, MODEL, TROUBLE, FakeJob, done, identity, outcome_of, trouble
 from batchgen.testing.virtual_time import EPOCH, wall
 
 
@@ -119,12 +121,12 @@ class FakeProvider:
     async def _submit(self, model: str, params: Mapping[str, Any], number: int) -> Accepted:
         self._counted()
         word = self.post(params)
-        if word in ("ok", "lost"):
+        if word in ACCEPTED:
             self._arriving[number] = (model, params)
         if self.on_arrival:
             self.on_arrival()
         await self._takes(self.post_s / 2)
-        if word in ("ok", "lost") and not self._can_pay(params):
+        if word in ACCEPTED and not self._can_pay(params):
             del self._arriving[number]
             word = "credits"
         if word in TROUBLE:
@@ -138,6 +140,8 @@ class FakeProvider:
         await self._takes(self.post_s / 2)
         if word == "lost":
             raise UnsureError("the connection was reset")
+        if word == "error":
+            raise trouble("server")
         return Accepted(job.request_id)
 
     async def status(self, request_id: str) -> Outcome:
@@ -149,6 +153,8 @@ class FakeProvider:
     async def result(self, request_id: str) -> Outcome:
         """Give link and cost; of an inline job the answer is the video."""
         outcome = await self._ask(request_id)
+        if isinstance(outcome, Completed) and self.jobs[request_id].fate == "contradicts":
+            return Refused("FAILED: internal error", Cause.TRANSIENT)
         inline = isinstance(outcome, Completed) and self.jobs[request_id].fate == "inline"
         return Completed(url=f"own:{request_id}") if inline else outcome
 
@@ -279,9 +285,12 @@ class FakeProvider:
         return outcome
 
     def _row(self, job: FakeJob, *, blind: bool) -> HistoryRow:
-        outcome = outcome_of(job, wall())
+        ended = wall() >= job.ends and job.fate != "stuck"
+        outcome = outcome_of(job, wall()) if ended else Running("PENDING")
         shown = {name: str(value) for name, value in job.params.items()} | {"enable_prompt_expansion": "true"}
-        return HistoryRow(job.request_id, job.model, outcome, None if blind else shown, job.at)
+        return HistoryRow(
+            job.request_id, job.model, outcome, None if blind else shown, job.at, job.charged if ended else None
+        )
 
     def _reachable(self) -> None:
         now = asyncio.get_running_loop().time()

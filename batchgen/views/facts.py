@@ -50,6 +50,7 @@ def facts_of(
         looks_per_s=float(ledger.meta("looks_per_s") or "inf"),
         live=live,
         unpriced=money.unpriced,
+        failures_charged=ledger.charged_failures(),
         drifts=[(row[0], Quote(row[1], PriceSource.LEARNED, row[2], PriceSource(row[3]), row[4])) for row in drifts],
         sandbox=ledger.meta("origin") == SANDBOX_ORIGIN,
         options=options,

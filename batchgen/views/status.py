@@ -78,6 +78,8 @@ class Facts:
     looks_per_s: float = math.inf  #: calls a second that the last run could make
     live: bool = False  #: a run is in progress
     unpriced: int = 0  #: clips that were charged, or may be, an unknown amount, with nothing reserved
+    #: By model, how many requests failed and were charged all the same, and how much.
+    failures_charged: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     caps: Caps = NO_CAPS
     today: int = 0  #: spent and reserved by what was submitted today, local time
     drifts: Sequence[tuple[str, Quote]] = ()  #: price classes whose charges differ from their listed price
@@ -116,6 +118,10 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "paid_clips": facts.paid_clips,
         "cap_clips": facts.caps.clips,
         "unpriced": facts.unpriced,
+        "failures_charged": [
+            {"model": model, "requests": count, "usd": dollars(cost)}
+            for model, (count, cost) in facts.failures_charged.items()
+        ],
         "price_drifts": [_drift(price_class, quote) for price_class, quote in facts.drifts],
         "elapsed_s": None if facts.elapsed_s is None else round(facts.elapsed_s, 3),
         "stopped": facts.stopped,
@@ -267,6 +273,10 @@ def _bill(obj: Mapping[str, Any], width: int) -> list[str]:
         lines += wrap(f"Submitted {obj['paid_clips']:,} of {plural(obj['cap_clips'], 'clip')}", width)
     if obj["unpriced"]:
         lines += wrap(f"The cost of {plural(obj['unpriced'], 'clip')} is unknown and not included.", width)
+    for failed in obj["failures_charged"]:
+        count = plural(failed["requests"], "failure")
+        text = f"{one_line(failed['model'])}: {count} charged, {_usd(failed['usd'])}; not tried again automatically"
+        lines += wrap(f"{text} (batchgen help money).", width)
     for drift in obj["price_drifts"]:
         lines += wrap(f"Price: {one_line(drift['text'])}.", width)
     return lines

@@ -66,7 +66,7 @@ KNOWS: dict[str, frozenset[str]] = {
         ),
         "planning.model": "billing.budget billing.prices planning.pace retention",
         "planning.pace": "",
-        "planning.retakes": "clip errors manifest retry selection",
+        "planning.retakes": "clip errors manifest money retry selection",
         "planning.saved": "clip errors money planning.model",
         "planning.saved_files": "errors manifest planning planning.inputs planning.saved settings",
         "planning.warnings": "billing.budget billing.prices money planning.model",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,7 @@ def _retried(ledger: SqliteLedger, arg: str, again: Retake, only: str | None, *,
     from batchgen.planning.retakes import rerolls, why_not
     from batchgen.selection import matches
 
+    again = replace(again, charged={model: cost for model, (_, cost) in ledger.charged_failures().items()})
     states = (State.FAILED, State.BLOCKED) if again.blocked else (State.FAILED,)
     failed = ledger.clips(*states, wanted=True)
     for line in unmatched_text(only, (clip.wanted for clip in ledger.clips(wanted=True))) if only else ():

@@ -62,6 +62,7 @@ _AUDIO: Final[Mapping[str, str]] = {".wav": "audio/wav", ".mp3": "audio/mpeg"}
 #: By its own pages: a record lives an hour from the submission, a file seven days, a usual account makes 50 calls a
 #: minute (docs.segmind.com: async-inference, logging, rate-limits); wan 2.5 takes seeds up to 2^31 - 1.
 CAPABILITIES: Final = Capabilities(
+    failures_free=True,
     idempotency=Idempotency.NONE,
     history=HistoryAccess.WITH_INPUTS,
     record_s=3600.0,

@@ -275,3 +275,10 @@ def test_nobody_is_offered_to_pay_again_for_what_can_still_be_fetched() -> None:
     assert obj["next"][0].startswith("batchgen run ")
     both = replace(FACTS, counts={State.LOST: 2}, problems=[lost, replace(lost, name="dog_1", fetchable=False)])
     assert any("--resubmit-lost" in text for text in status_object(both, now=NOW)["next"])
+
+
+def test_failures_that_were_charged_are_reported() -> None:
+    """With how much, and that they are not tried again."""
+    obj = status_object(replace(FACTS, failures_charged={"wan": (3, 1_500_000)}), now=NOW)
+    assert obj["failures_charged"] == [{"model": "wan", "requests": 3, "usd": 1.5}]
+    assert "wan: 3 failures charged, $1.50; not tried again automatically" in status_text(obj, 100, tz=ZONE)
