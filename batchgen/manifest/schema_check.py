@@ -43,6 +43,7 @@ def check_shape(document: Document, faults: FaultList) -> ManifestShape | None:
         faults.error(document.place(()), what, "begin with prompts: and a list, or run batchgen init")
         return None
     _check_defaults(document, faults)
+    _check_caps(document, faults)
     # A key without a value (`limits:`) counts as not written.
     written = {word: value for word, value in document.data.items() if value is not None}
     try:
@@ -61,6 +62,19 @@ def _check_defaults(document: Document, faults: FaultList) -> None:
         if word in defaults:
             at = document.place(("defaults", word))
             faults.error(at, f"{word} is not allowed under defaults", "write it at the top level, or in a prompt")
+
+
+def _check_caps(document: Document, faults: FaultList) -> None:
+    """Note every limit that is named without a value: its writer believes in a limit that nobody set."""
+    data = document.data
+    if "budget" in data and data["budget"] is None:
+        fix = "write max_usd: 20 under it, or remove the line"
+        faults.error(document.place(("budget",), key=True), "budget has no value, so nothing would be limited", fix)
+    for part in ("budget", "limits"):
+        for word, value in data[part].items() if isinstance(data.get(part), dict) else ():
+            if value is None:
+                what = f"{part}.{word} has no value, so nothing would be limited"
+                faults.error(document.place((part, word), key=True), what, "write a number, or remove the line")
 
 
 def _sound_parts(

@@ -243,6 +243,26 @@ def test_caps_are_read_to_the_micro_dollar_and_a_flag_beats_them(write: Write) -
     assert merge({}, load(write("prompts: [a]\n"))).caps == Caps()
 
 
+@pytest.mark.parametrize("word", ["max_usd", "max_usd_per_day", "max_clips", "allow_unknown_price"])
+@pytest.mark.parametrize("value", ["", " ~", " null", "   # 20"])
+def test_a_cap_without_a_value_is_a_fault(write: Write, word: str, value: str) -> None:
+    """Under cron nobody would see that the night has no budget."""
+    [fault] = faults_of(write(f"prompts: [a]\nbudget:\n  {word}:{value}\n"))
+    assert f"night.yaml:3:3: budget.{word} has no value" in fault
+
+
+@pytest.mark.parametrize("budget", ["budget:", "budget: ~", "budget:\n  # max_usd: 20"])
+def test_a_budget_without_a_value_is_a_fault(write: Write, budget: str) -> None:
+    """A comment took its last line away."""
+    assert "night.yaml:2:1: budget has no value" in faults_of(write(f"prompts: [a]\n{budget}\n"))[0]
+
+
+def test_a_limit_without_a_value_is_a_fault_and_an_empty_part_is_not(write: Write) -> None:
+    """A limit that is named is meant; `limits:` alone names none."""
+    assert "limits.in_flight has no value" in faults_of(write("prompts: [a]\nlimits: {in_flight: }\n"))[0]
+    assert load(write("prompts: [a]\nlimits:\n")).limits.in_flight is None
+
+
 def test_the_parts_that_are_obeyed_elsewhere_are_read(write: Write) -> None:
     """Money is exact, and 0 is a cap, not none."""
     path = write(
