@@ -4,6 +4,7 @@
      ├── (itself)                   a fault of batchgen                     1
      ├── UsageError                 command, options or environment         2
      │    ├── ManifestError         all faults of a manifest                2
+     │    ├── ProxyError            the machine's proxy can't be used       2
      │    └── LedgerError           the ledger can't be used as it is       2
      ├── LedgerWriteError           nothing may be submitted                4
      ├── DiskFullError              what was paid for is safe               4
@@ -96,6 +97,10 @@ class ManifestError(UsageError):
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
+
+
+class ProxyError(UsageError):
+    """The proxy that the environment names can't be used; its address is not shown, since it may hold a password."""
 
 
 class LockedError(BatchgenError):

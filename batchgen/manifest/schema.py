@@ -22,10 +22,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from batchgen.manifest.audio import is_loopback
 from batchgen.manifest.errors import shown
 from batchgen.manifest.safe_names import safe_name
 from batchgen.providers.models import whole_number
+from batchgen.proxy import is_loopback
 
 DEFAULT_MODEL = "wan-2.5-t2v"
 DEFAULT_NAME = "{{ id }}_{{ take }}"

@@ -25,7 +25,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "download": "download.downloader",
         "download.addresses": "errors",
         "download.downloader": (
-            "download.addresses download.limits download.part download.writer errors files.durable files.mp4 retry"
+            "download.addresses download.limits download.part download.writer errors files.durable files.mp4 proxy "
+            "retry"
         ),
         "download.limits": "files.mp4",
         "download.part": "errors failpoints files.durable files.mp4",
@@ -47,7 +48,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "history.report": "",
         "ledger": "billing.budget clip errors events failpoints files.durable money states",
         "locate": "errors redact",
-        "manifest": "clip errors money providers.models",
+        "manifest": "clip errors money providers.models proxy",
         "money": "",
         "planning": "planning.build planning.model planning.pace",
         "planning.build": (
@@ -76,7 +77,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "providers.base": "",
         "providers.models": "money",
         "providers.paced": "providers.base ratelimit.base",
-        "providers.segmind": "batchgen errors money providers.base redact retry",
+        "providers.segmind": "batchgen errors money providers.base proxy redact retry",
         "ratelimit": "",
         "ratelimit.adaptive_rate": "",
         "ratelimit.base": "errors",
@@ -91,6 +92,7 @@ KNOWS: dict[str, frozenset[str]] = {
             "ratelimit.concurrency ratelimit.limiter ratelimit.memory ratelimit.shared_window settings"
         ),
         "ratelimit.shared_window": "",
+        "proxy": "errors",
         "redact": "",
         "retention": "clip",
         "selection": "",

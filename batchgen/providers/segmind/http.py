@@ -8,7 +8,6 @@ chained to one of ours.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -20,8 +19,10 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from batchgen import proxy as proxies
 from batchgen.errors import ServerError, UsageError
 from batchgen.providers.segmind.parse import Answer, is_video, plain
+from batchgen.proxy import Proxy
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -89,13 +90,13 @@ class Http:
         redact: Callable[[str], str],
         user_agent: str,
         connect_timeout_s: float,
-        trust_env: bool,
+        proxy: Proxy,
     ) -> None:
         self._guard = _guard(key, origins)
         self._redact = redact
         self._user_agent = user_agent
         self._connect_timeout_s = connect_timeout_s
-        self._trust_env = trust_env
+        self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
         self.last_headers: Mapping[str, str] = {}  #: of the latest answer
 
@@ -106,7 +107,6 @@ class Http:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._user_agent, "Accept": "application/json"},
             middlewares=(self._guard,),
-            trust_env=self._trust_env,
         )
         return self
 
@@ -131,6 +131,7 @@ class Http:
                 headers={"Content-Type": "application/json"} if body is not None else None,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, connect=min(self._connect_timeout_s, timeout_s)),
                 allow_redirects=False,
+                **self._proxy.options(url),
             ) as response:
                 answer = await self._answer(response)
             log.debug("%s %s: %s, %d bytes", method, url.path, answer.status, len(answer.body))
@@ -169,7 +170,9 @@ class Http:
         if self._session is None:
             raise RuntimeError("the provider is used outside its `async with`")
         _exchange.set(attempt)
-        attempt.response = await self._session.get(url, timeout=timeout, allow_redirects=False)
+        attempt.response = await self._session.get(
+            url, timeout=timeout, allow_redirects=False, **self._proxy.options(url)
+        )
         return attempt.response
 
     async def _pieces(self, first: bytes, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -241,8 +244,5 @@ def address(text: str, what: str) -> URL:
 
 
 def is_loopback(url: URL) -> bool:
-    """True for this machine itself: 127.0.0.0/8, ::1, localhost."""
-    try:
-        return url.host == "localhost" or ipaddress.ip_address(url.host or "").is_loopback
-    except ValueError:
-        return False
+    """True for this machine itself."""
+    return proxies.is_loopback(url.host or "")
