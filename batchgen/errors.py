@@ -84,6 +84,7 @@ class Fault:
     column: int
     what: str
     fix: str = ""
+    source: str = ""  #: the line that is meant; "" where it is not known, or may hold a secret
 
     def __str__(self) -> str:
         """Give `file:line:column: what: how to fix it`, leaving out what is not known."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
 
-class Proxy:
+class SystemProxy:
     """The way out: straight (no address), or through one proxy."""
 
     def __init__(self, address: URL | None = None) -> None:
@@ -31,7 +31,7 @@ class Proxy:
         self._address = address
 
     @classmethod
-    def read(cls) -> Proxy:
+    def read(cls) -> SystemProxy:
         """Read the environment, or the system's setting where it has one.
 
         Raises:

@@ -29,7 +29,7 @@ from batchgen.download.writer import BlockWriter, ended
 from batchgen.errors import AddressRefused, BrokenFile, DeadLink, TransferFailed
 from batchgen.files.durable import Folders
 from batchgen.files.mp4 import BrokenVideo, Expect, Fetched
-from batchgen.proxy import Proxy
+from batchgen.proxy import SystemProxy
 
 __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
 
@@ -83,7 +83,7 @@ class Downloader:
         *,
         slots: int = 8,
         loopback: bool = False,
-        proxy: Proxy | None = None,
+        proxy: SystemProxy | None = None,
         tries: int = 6,
         stall_s: float = 60.0,
         window_s: float = WINDOW_S,
@@ -93,7 +93,7 @@ class Downloader:
     ) -> None:
         self._slots = Slots(slots)
         self._loopback = loopback
-        self._proxy = proxy or Proxy()
+        self._proxy = proxy or SystemProxy()
         self._tries = tries
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=stall_s)
         self._head_s = connect_s + stall_s

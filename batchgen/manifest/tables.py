@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from batchgen.manifest.errors import FaultList, Position, redact
+from batchgen.manifest.errors import LINE_END, FaultList, Position, redact
 from batchgen.manifest.files import is_key_name
 from batchgen.manifest.parameters import visible
 
@@ -22,7 +22,6 @@ KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt")
 ROW_WORDS = ("id", "prompt", "takes", "seed", "seeds", "priority", "vars", "extra")
 #: What people call the column of prompts when they do not know its name.
 _LIKE_PROMPT = ("text", "prompts", "prompt_text", "promt", "description", "caption", "scene", "shot")
-_LINE_END = re.compile(r"\r\n|[\r\n]")
 #: Word processors put U+2028 and U+2029 between lines; in JSON these two are part of a text.
 _TEXT_LINE_END = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
 #: A cell of a TSV file: all in quotes, else whatever stands between two tabs.
@@ -65,7 +64,9 @@ def read_rows(
 def _lines(file: str, text: str, faults: FaultList) -> Iterator[Row]:
     """Yield a prompt for each line; a line that begins with `#` is a comment, and those are warned of once."""
     comments = first = 0
-    for number, line in enumerate(_TEXT_LINE_END.split(text), 1):
+    lines = _TEXT_LINE_END.split(text)
+    faults.read(file, "\n".join(lines))
+    for number, line in enumerate(lines, 1):
         if line.lstrip().startswith("#"):
             comments += 1
             first = first or number
@@ -78,7 +79,7 @@ def _lines(file: str, text: str, faults: FaultList) -> Iterator[Row]:
 
 
 def _json_lines(file: str, text: str, faults: FaultList) -> Iterator[Row]:
-    for number, line in enumerate(_LINE_END.split(text), 1):
+    for number, line in enumerate(LINE_END.split(text), 1):
         if not line.strip():
             continue
         place = Position(file, number, 1)
@@ -159,7 +160,7 @@ class _Table:
 
     def _warn_of_swallowed(self, line: int, cells: Sequence[str], delimiter: str, width: int) -> None:
         """Warn of a text over several lines with what looks like a row in it: a quote may not be closed where meant."""
-        within = (text for cell in cells for text in _LINE_END.split(cell)[1:])
+        within = (text for cell in cells for text in LINE_END.split(cell)[1:])
         # ", " is prose.
         if any(len(re.findall(re.escape(delimiter) + r"(?! )", text)) >= max(width - 1, 1) for text in within):
             what = "a text in quotes goes on over several lines, and one of them looks like a row"
@@ -171,7 +172,7 @@ class _Table:
         Sheets write no quotes of their own, and Excel only round a text with a comma, a quote, a tab or a line end in
         it. So quotes round any other text are the writer's, unless the header is in quotes too (all cells are then).
         """
-        lines = _LINE_END.split(self._text)
+        lines = LINE_END.split(self._text)
         width, quoted, at = 0, False, 0
         while at < len(lines):
             cells, used = _tsv_row(lines, at, width)
@@ -224,11 +225,11 @@ def _delimiter(text: str) -> tuple[str, int]:
 
     Excel writes and reads `sep=;` as a first line of its own, and writes `;` where the comma is the decimal point.
     """
-    head = [*_LINE_END.split(text[:200_000].lstrip("\r\n"), maxsplit=1), ""]
+    head = [*LINE_END.split(text[:200_000].lstrip("\r\n"), maxsplit=1), ""]
     stated = re.fullmatch(r"\"?sep=([^\w\s\"]|\t)?\"?[ ,;]*", head[0], re.IGNORECASE)
     if stated:
-        header = _LINE_END.split(head[1], maxsplit=1)[0]
-        before = _LINE_END.findall(text[: text.find(head[0])])
+        header = LINE_END.split(head[1], maxsplit=1)[0]
+        before = LINE_END.findall(text[: text.find(head[0])])
         return stated[1] or max(",;\t|", key=header.count), len(before) + 1
     return max(",;\t|", key=head[0].count), 0
 

@@ -15,7 +15,7 @@ from batchgen.ledger import SANDBOX_ORIGIN
 from batchgen.money import decimal_usd
 from batchgen.providers.segmind.client import Segmind
 from batchgen.providers.segmind.http import address, is_loopback
-from batchgen.proxy import Proxy
+from batchgen.proxy import SystemProxy
 from batchgen.redact import Secret, account_of
 from batchgen.sandbox.faults import Faults
 from batchgen.settings import Settings
@@ -47,10 +47,10 @@ class Access:
         self._folder = folder
         self._faults = Faults.parse(settings.sandbox_faults) if settings.sandbox else None
         self.account = account_of(self._key)  #: a fingerprint of the key
-        self.proxy = Proxy()
+        self.proxy = SystemProxy()
         self.origin = SANDBOX_ORIGIN if settings.sandbox else self._provider(settings.base_url).origin
         if not self.loopback:
-            self.proxy = Proxy.read()
+            self.proxy = SystemProxy.read()
 
     def __repr__(self) -> str:
         """Say where it leads, for logs; the key is not in it."""

@@ -8,7 +8,7 @@ import pytest
 from yarl import URL
 
 from batchgen.errors import ProxyError
-from batchgen.proxy import Proxy
+from batchgen.proxy import SystemProxy
 from batchgen.redact import Secret
 from batchgen.runner.connect import Access
 from batchgen.settings import Settings
@@ -33,13 +33,13 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_proxy_is_read_as_curl_reads_it(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
     """Without a scheme, too, as IT departments hand it out."""
     monkeypatch.setenv(name, text)
-    assert Proxy.read().options(API) == {"proxy": URL("http://proxy.corp:3128"), "proxy_headers": {}}
+    assert SystemProxy.read().options(API) == {"proxy": URL("http://proxy.corp:3128"), "proxy_headers": {}}
 
 
 def test_name_and_password_go_to_the_proxy_in_their_header(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not in its address, which messages may show."""
     monkeypatch.setenv("https_proxy", "studio:p%23ss@proxy.corp:3128")
-    options = Proxy.read().options(API)
+    options = SystemProxy.read().options(API)
     assert options["proxy"] == URL("http://proxy.corp:3128")
     assert options["proxy_headers"] == {"Proxy-Authorization": "Basic c3R1ZGlvOnAjc3M="}
 
@@ -48,11 +48,11 @@ def test_this_machine_and_excepted_hosts_are_reached_straight(monkeypatch: pytes
     """A studio's proxy does not lead back to this machine."""
     monkeypatch.setenv("https_proxy", "proxy.corp:3128")
     monkeypatch.setenv("no_proxy", "files.example")
-    proxy = Proxy.read()
+    proxy = SystemProxy.read()
     for url in ("http://127.0.0.1:8080/", "http://[::1]:1/", "http://localhost/", "https://files.example/a.mp4"):
         assert proxy.options(URL(url)) == {}
     monkeypatch.delenv("https_proxy")
-    assert Proxy.read().options(API) == {}
+    assert SystemProxy.read().options(API) == {}
 
 
 @pytest.mark.parametrize("text", BAD)

@@ -30,7 +30,7 @@ from batchgen.errors import (
 from batchgen.providers.base import Accepted
 from batchgen.providers.paced import read_whole
 from batchgen.providers.segmind.client import Segmind
-from batchgen.proxy import Proxy
+from batchgen.proxy import SystemProxy
 from batchgen.redact import Secret
 
 pytestmark = pytest.mark.real_time
@@ -212,7 +212,7 @@ async def test_calls_leave_through_the_proxy_and_nothing_but_its_own_password_go
         writer.close()
 
     async with await asyncio.start_server(refusing, "127.0.0.1", 0) as server:
-        proxy = Proxy(URL(f"http://ana:sesame@127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+        proxy = SystemProxy(URL(f"http://ana:sesame@127.0.0.1:{server.sockets[0].getsockname()[1]}"))
         async with Segmind(Secret(KEY), base_url="https://api.invalid", proxy=proxy) as segmind:
             with pytest.raises(CallError) as caught:
                 await segmind.balance()

@@ -48,7 +48,7 @@ from batchgen.providers.segmind.history import SegmindHistory, row_of
 from batchgen.providers.segmind.http import ExchangeFailed, Http, address
 from batchgen.providers.segmind.jobs import read_inline, read_outcome
 from batchgen.providers.segmind.parse import Answer, find_link, mapping, request_id_in
-from batchgen.proxy import Proxy
+from batchgen.proxy import SystemProxy
 from batchgen.redact import Redactor
 
 DEFAULT_BASE: Final = "https://api.segmind.com"
@@ -110,7 +110,7 @@ class Segmind:
         get_timeout_s: float = 30.0,
         connect_timeout_s: float = 10.0,
         user_agent: str = f"batchgen/{__version__}",
-        proxy: Proxy | None = None,
+        proxy: SystemProxy | None = None,
     ) -> None:
         secret = _checked(key.get_secret_value())
         self._base = address(re.sub(r"/v\d+/*$", "", base_url.strip().rstrip("/")), "the API")
@@ -127,7 +127,7 @@ class Segmind:
             redact=Redactor([secret]).redact,
             user_agent=user_agent,
             connect_timeout_s=connect_timeout_s,
-            proxy=proxy or Proxy(),
+            proxy=proxy or SystemProxy(),
         )
 
     async def __aenter__(self) -> Segmind:

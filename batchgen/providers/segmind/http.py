@@ -22,7 +22,7 @@ from yarl import URL
 from batchgen import proxy as proxies
 from batchgen.errors import ServerError, UsageError
 from batchgen.providers.segmind.parse import Answer, is_video, plain
-from batchgen.proxy import Proxy
+from batchgen.proxy import SystemProxy
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -90,7 +90,7 @@ class Http:
         redact: Callable[[str], str],
         user_agent: str,
         connect_timeout_s: float,
-        proxy: Proxy,
+        proxy: SystemProxy,
     ) -> None:
         self._guard = _guard(key, origins)
         self._redact = redact
