@@ -49,6 +49,7 @@ class FaultList:
     def read(self, file: str, text: str) -> None:
         """Remember a file's text, so that faults in it show their line."""
         self._texts[file] = text
+        self._lines.pop(file, None)
 
     def error(self, place: Position, what: str, fix: str = "", *, private: bool = False) -> None:
         """Note something that keeps the manifest from being run; the line of a `private` one is not shown."""
@@ -66,7 +67,9 @@ class FaultList:
         """Return the line that a position is in; "" if it is not known, shows nothing, or may hold a secret."""
         if place.file not in self._texts or not place.line:
             return ""
-        lines = self._lines.setdefault(place.file, LINE_END.split(self._texts[place.file]))
+        if place.file not in self._lines:
+            self._lines[place.file] = LINE_END.split(self._texts[place.file])
+        lines = self._lines[place.file]
         line = lines[place.line - 1] if place.line <= len(lines) else ""
         hidden = _SECRETIVE.search(line) or not line.strip() or place.column > len(line) + 1
         return "" if hidden else _CONTROL.sub(" ", _plain(line.rstrip()))

@@ -104,7 +104,8 @@ def _misspelt(document: Document, loc: tuple[int | str, ...], kind: str, faults:
     if kind != "missing":
         return False
     if loc == ("prompts",):
-        return bool(difflib.get_close_matches("prompts", map(str, document.data), n=1))  # noted as an unknown key
+        unknown = [str(key) for key in document.data if key not in ManifestShape.model_fields]
+        return bool(difflib.get_close_matches("prompts", unknown, n=1))  # noted as an unknown key
     if loc[0] != "prompts":
         return False
     path = loc[:2]

@@ -144,6 +144,7 @@ def test_one_clear_fault_with_its_place(write: Write, text: str, sign: str) -> N
         ("prompts:\n  - {size: 832*480}\n", "2:5: prompt 1 has no prompt: add prompt:"),
         ("prompts:\n  - # a note\n", "prompt 1 is empty: write a text; a # begins a comment"),
         ("prompts:\n  -a\n", "2:3: prompts must be a list, not '-a': write a space after each -"),
+        ("name: x\nprompts:\n", "prompts is missing"),
         ("prompt: [a]\n", "1:1: unknown key prompt: did you mean prompts?"),
         ("budget: 20\nprompts: [a]\n", "1:9: budget must be a mapping, not 20: write budget: {max_usd: 20}"),
         ('prompts:\n  - "a\\ud83db"\n', "2:9: this escape is half of a character"),
