@@ -20,11 +20,12 @@
      ├── UnsureError                a POST that may have been accepted      5 unless the history knows it
      └── UnknownError               the history could not answer
     DownloadError                   the file: the generation stays paid for
-     ├── DeadLink                   ask for another link                    5 (lost) if there is none
+     ├── DeadLink                   try again, ask for another link         4 if it outlasts the run's patience
      ├── BrokenFile                 as a dead link
      ├── AddressRefused             as a dead link
      ├── NameTaken                  as a dead link, after another name
      └── TransferFailed             wait and fetch again                    4 if it outlasts the run's patience
+          └── PathTrouble           the same; its host has no part in it
 
 A provider raises nothing but `CallError`s (and, for a video that its own answer holds, `DownloadError`s). Any other
 exception is a fault of batchgen: exit code 1.
@@ -242,7 +243,7 @@ class DownloadError(Exception):
 
 
 class DeadLink(DownloadError):
-    """The link is gone (403, 404, 410): ask for another one."""
+    """The host refuses the link (403, 404, 410): it may be the host's trouble, or there may be another link."""
 
 
 class BrokenFile(DownloadError):
@@ -259,3 +260,7 @@ class NameTaken(DownloadError):
 
 class TransferFailed(DownloadError):
     """Trouble of the network, the server or one path outlasted the tries."""
+
+
+class PathTrouble(TransferFailed):
+    """One path of the disk can't be written, or has no room for this one file."""

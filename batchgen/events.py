@@ -19,6 +19,7 @@ class SubmitStarted:
     reserved: int = 0
     sent: str | None = None
     estimate: int | None = None  #: the likely price, which the bill compares with the charge
+    clock_off: float | None = None  #: how far the service's clock was ahead of ours, where that is not next to nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class AnswerLost:
     """The POST may have been accepted, and its answer never came."""
 
     reason: str
+    clock_off: float | None = None  #: as of `SubmitStarted`, by what came in place of the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Generated:
     queue_s: float | None = None
     run_s: float | None = None
     request_id: str | None = None  #: set when history found it
+    other_links: str | None = None  #: further links of the answer, one a line: the film may be behind one of them
     poll_count: int | None = None  #: status calls that it took; None: not known, since an earlier run made some of them
 
 
@@ -130,6 +133,14 @@ class FileMissing:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The file of a done clip has another name under `clips/`: written after the move, once that is durable."""
+
+    file: str
+    old_file: str
+
+
 Event: TypeAlias = (
     SubmitStarted
     | Submitted
@@ -145,6 +156,7 @@ Event: TypeAlias = (
     | Forgotten
     | Retried
     | FileMissing
+    | Moved
 )
 EVENTS: tuple[type[Event], ...] = get_args(Event)
 #: Fields of events and requests that files know by another name: columns of the ledger, lines of event logs.

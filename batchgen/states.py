@@ -24,6 +24,7 @@ from batchgen.events import (
     Forgotten,
     Generated,
     Lost,
+    Moved,
     Released,
     Retried,
     SubmitDeferred,
@@ -63,7 +64,7 @@ NEXT: dict[State, dict[type[Event], State]] = {
         Downloaded: State.DONE,
         Lost: State.LOST,
     },
-    State.DONE: {FileMissing: State.DOWNLOADING},
+    State.DONE: {FileMissing: State.DOWNLOADING, Moved: State.DONE},
     State.FAILED: {Retried: State.PENDING},
     State.BLOCKED: {Retried: State.PENDING},
     State.LOST: {**_FOUND, Forgotten: State.FAILED},
@@ -89,7 +90,12 @@ def advance(clip: Clip, event: Event) -> Clip:
 
 def _submit_started(clip: Clip, state: State, event: SubmitStarted) -> Clip:
     request = Request(
-        n=clip.attempts + 1, intent_at=event.at, reserved=event.reserved, sent=event.sent, estimate=event.estimate
+        n=clip.attempts + 1,
+        intent_at=event.at,
+        reserved=event.reserved,
+        sent=event.sent,
+        estimate=event.estimate,
+        clock_off=event.clock_off,
     )
     return replace(clip, state=state, request=request, reason="")
 
@@ -106,7 +112,9 @@ def _deferred(clip: Clip, state: State, event: SubmitDeferred) -> Clip:
 
 
 def _unsure(clip: Clip, state: State, event: AnswerLost) -> Clip:
-    request = replace(_last(clip), outcome="unsure")
+    last = _last(clip)
+    off = last.clock_off if event.clock_off is None else event.clock_off
+    request = replace(last, outcome="unsure", clock_off=off)
     return replace(clip, state=state, request=request, attempts=request.n, reason=event.reason)
 
 
@@ -132,6 +140,7 @@ def _generated(clip: Clip, state: State, event: Generated) -> Clip:
         cost=cost,
         reserved=last.reserved if cost is None else 0,
         url=event.url,
+        other_links=event.other_links,
         file_size=event.file_size,
         queue_s=event.queue_s if event.queue_s is not None else last.queue_s,
         run_s=event.run_s if event.run_s is not None else last.run_s,
@@ -174,6 +183,10 @@ def _file_missing(clip: Clip, state: State, event: FileMissing) -> Clip:
     return replace(clip, state=state, file=None, bytes=None, sha256=None, reason=event.reason)
 
 
+def _moved(clip: Clip, state: State, event: Moved) -> Clip:
+    return replace(clip, state=state, file=event.file)
+
+
 def _poll_count(clip: Clip, event: Ending) -> int | None:
     """The end of a wait reports them; a renewed link, or what the history shows later, removes none of them."""
     return _last(clip).poll_count if event.poll_count is None else event.poll_count
@@ -200,4 +213,5 @@ _APPLY: dict[type[Event], Callable[[Clip, State, Any], Clip]] = {
     Forgotten: _forgotten,
     Retried: _retried,
     FileMissing: _file_missing,
+    Moved: _moved,
 }

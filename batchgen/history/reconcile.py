@@ -136,7 +136,8 @@ class Reconciler:
     async def _window(self, model: str, clips: list[Clip], now: float) -> _Window:
         """Read the history round the clips' submissions."""
         since = min(left_at(clip) for clip in clips) - CLOCK_SKEW_S
-        until = min(max(left_at(clip) for clip in clips) + LATEST_S, now + CLOCK_SKEW_S)
+        latest = max(left_at(clip) for clip in clips)
+        until = min(latest + LATEST_S, max(latest, now) + CLOCK_SKEW_S)
         # Asked for before the history is read: what is accepted meanwhile need not be in it.
         counts_until = min(until, now - self._settle_s) - FRESH_S
         known = await self._expected(model, since, counts_until) if self._expected else set()
@@ -197,7 +198,7 @@ class Reconciler:
         return HistoryCheck(
             at=window.at,
             note=note,
-            sent_at=left_at(clip),
+            sent_at=clip.request.intent_at if clip.request else 0.0,
             since=window.since,
             until=window.until,
             pages=page.pages,

@@ -14,6 +14,7 @@ from batchgen.ledger import integrity, schema
 from batchgen.ledger.base import Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
+from batchgen.ledger.names import REPLACED_FOLDER
 
 __all__ = ["FILE", "SANDBOX_ORIGIN", "Reader", "Totals"]
 
@@ -82,6 +83,11 @@ class Reader:
                 totals.unwanted += n
         return totals
 
+    def flagged(self) -> dict[str, str]:
+        """Give the flags of finished clips by name, where they have any."""
+        query = "SELECT name, flags FROM clip WHERE state = 'done' AND flags <> '' ORDER BY ord, id"
+        return dict(self._db.execute(query))
+
     def budget(self, caps: Caps = NO_CAPS) -> Budget:
         """Give what was spent, what is reserved, and the highest charges, per price class; and that of each day."""
         return sums_of(self._db, caps)
@@ -118,6 +124,15 @@ class Reader:
             "WHERE c.state IN ('generating','downloading') ORDER BY coalesce(r.submitted_at, r.intent_at)"
         )
         return [row for (row,) in self._db.execute(query)]
+
+    def misplaced(self) -> list[Clip]:
+        """Give the clips whose file, as far as there is one, may not be where their name says (`schema.MISPLACED`)."""
+        return [schema.clip_of(row) for row in self._db.execute(schema.MISPLACED)]
+
+    def has_replaced(self) -> bool:
+        """Return whether another clip has the plain name of some clip."""
+        query = "SELECT 1 FROM clip WHERE name >= ? AND name < ? LIMIT 1"  # '0' follows '/'
+        return self._db.execute(query, (f"{REPLACED_FOLDER}/", f"{REPLACED_FOLDER}0")).fetchone() is not None
 
     def pending(self) -> list[tuple[int, str, str]]:
         """Give the wanted clips to submit as (row, prompt id, name), in the order of submission."""

@@ -42,6 +42,7 @@ class Completed:
     queue_s: float | None = None
     run_s: float | None = None
     remaining_credits: int | None = None
+    others: tuple[str, ...] = ()  #: further links of the answer, the likeliest first: the film may be behind one
     body: str = ""  #: what was answered, redacted and cut to 2,000 characters, kept when `url` is None
 
 
@@ -151,6 +152,11 @@ class Provider(Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """What the service can do."""
+        ...
+
+    @property
+    def clock_off_s(self) -> float | None:
+        """How far the service's clock is ahead of ours, in seconds, by its latest answer; None: it has not said."""
         ...
 
     async def submit(self, model: str, params: Mapping[str, Any], key: str) -> Accepted:

@@ -49,6 +49,11 @@ class PacedProvider:
         """What the provider can do."""
         return self._provider.capabilities
 
+    @property
+    def clock_off_s(self) -> float | None:
+        """How far the service's clock is ahead of ours."""
+        return self._provider.clock_off_s
+
     async def submit(self, model: str, params: Mapping[str, Any], key: str) -> Accepted:
         """Pass through: the caller holds a permit."""
         return await self._provider.submit(model, params, key)

@@ -31,18 +31,22 @@ class Admitted:
 class Admission:
     """Lets clips through to their submission, one by one.
 
+    Args:
+        context: the tools of the run.
+        gates: further ones, of other steps: no more is submitted than can be fetched.
+
     Attributes:
         budget, account, service: the gates that learn from what became of submissions.
     """
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, *gates: Gate) -> None:
         self._context = context
         self._candidates: dict[int, Candidate] = {}
         self.budget = BudgetGate(context, self._candidates)
         self.account = AccountGate(context)
         self.service = ServiceGate(context)
         self._gates: tuple[Gate, ...] = (
-            ShutdownGate(context), self.budget, self.account, self.service, AgeGate(context)
+            ShutdownGate(context), self.budget, self.account, self.service, *gates, AgeGate(context)
         )  # fmt: skip
         self._slots = asyncio.Semaphore(context.submit_concurrency)
         self._one_at_a_time = asyncio.Lock()

@@ -27,6 +27,9 @@ from batchgen.runner.shutdown import Shutdown
 
 log = logging.getLogger("batchgen.run")
 
+#: A Date header has whole seconds, and its answer was on the way: less than this is no fault of a clock (seconds).
+CLOCK_OFF_S = 60.0
+
 
 class Downloads(Protocol):
     """What fetches and checks a file (see `batchgen.download`)."""
@@ -107,7 +110,7 @@ class RunContext:
     give_up_s: float = 7200.0
     deadline_s: float = 3300.0  #: after submission, by the wall
     started_at: float = 0.0  #: when this run began, by the wall
-    fetched: int = 0  #: files that came in this run
+    left: dict[int, str] = field(default_factory=dict)  #: rows whose files are left for the next run, and why
     dice: Callable[[], float] = random.random
     boot_clock: Callable[[], float] = boot_clock  #: seconds, those of a suspended machine included
     news: Notifier = field(default_factory=Notifier)
@@ -116,6 +119,11 @@ class RunContext:
     in_flight: set[int] = field(default_factory=set)  #: rows whose reservation becomes a cost, or is freed, without us
     recovery_check: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
     waits: str = ""  #: what submissions wait for, in words; "" when they don't
+
+    def clock_off(self) -> float | None:
+        """Give how far the service's clock is ahead of ours, where that matters; else None."""
+        off = self.provider.clock_off_s
+        return None if off is None or abs(off) < CLOCK_OFF_S else round(off)
 
     def not_in_flight(self, clip: Clip) -> None:
         """Take note that a clip's reservation has become a cost, or will not become one in this run."""

@@ -16,7 +16,7 @@ from batchgen.ledger import replacing
 from batchgen.providers.base import Completed
 from batchgen.runner.alerts import ExpiryAlert, warn_of_low_credits
 from batchgen.runner.context import InFlightSlot, RunContext
-from batchgen.runner.outcomes import events_for
+from batchgen.runner.outcomes import again, events_for, links_of
 from batchgen.runner.work import Work, WorkList, start
 from batchgen.runner.worker import ClipWorker
 from batchgen.selection import Selection
@@ -208,6 +208,9 @@ class Dispatcher:
         """Take the history's word, or the user's; False when the clip stays in doubt."""
         clip = doubt.clip
         events: list[Event] = events_for(doubt, self._tools.ledger.now(), self._tools.deadline_s)
+        if not events and at_start and clip.state is State.LOST and links_of(clip):
+            clips.create_task(self._tried_again(doubt))
+            return False
         if not events and at_start and (released := self._released(doubt)):
             events = [released]
         if not events:
@@ -221,6 +224,19 @@ class Dispatcher:
         if clip.state is not State.PENDING or self._selection.submit:
             await start(clips, self._carry, clip.row)
         return True
+
+    async def _tried_again(self, doubt: Doubt) -> None:
+        """Try the links of a lost clip once more: only what still can't be fetched may be paid for again."""
+        ledger, clip = self._tools.ledger, doubt.clip
+        try:
+            await ledger.record(clip, again(clip, ledger.now(), links_of(clip)))
+            await self._carry(clip.row, lambda: None)
+            clip = await ledger.read(clip.row)
+            if clip.state is State.LOST and (released := self._released(doubt)):
+                await ledger.record(clip, released)
+                await self._carry(clip.row, lambda: None)
+        except (LedgerError, LedgerWriteError) as error:
+            self._tools.disk_trouble(error)
 
     def _released(self, doubt: Doubt) -> Released | None:
         clip = doubt.clip

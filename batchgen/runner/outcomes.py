@@ -5,7 +5,7 @@ All but `settle_by_history` is pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from batchgen import failpoints
@@ -44,10 +44,23 @@ def generated(completed: Completed, at: float, request_id: str | None = None) ->
         at=at,
         cost=completed.cost,
         file_size=completed.file_size,
+        other_links="\n".join(completed.others) or None,
         queue_s=completed.queue_s,
         run_s=completed.run_s,
         request_id=request_id,
     )
+
+
+def again(clip: Clip, at: float, links: Sequence[str]) -> Generated:
+    """Give the event of a clip whose known links are to be tried again, in this order."""
+    size = clip.request.file_size if clip.request else None
+    return Generated(links[0], at, file_size=size, other_links="\n".join(links[1:]) or None)
+
+
+def links_of(clip: Clip) -> list[str]:
+    """Give the links that are known of a clip's file, the likeliest first; none when there is no file."""
+    request = clip.request
+    return [request.url, *(request.other_links or "").split()] if request and request.url else []
 
 
 def lost(ended: Ended, answer: HistoryRow | NoAnswer | None) -> Lost:
@@ -92,7 +105,7 @@ def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:
         stuck = clip.state is State.LOST and now - here.at >= deadline_s
         return [] if stuck else [here]
     if isinstance(row.outcome, Completed):
-        if row.outcome.url and row.outcome.url != _known_url(clip):
+        if row.outcome.url and not (clip.state is State.LOST and row.outcome.url in links_of(clip)):
             return [generated(row.outcome, now, row.request_id)]
         return [here] if _worth_asking(clip, row) else []
     return [here, refused(advance(clip, here), row.outcome)]
@@ -131,8 +144,3 @@ def _made_at(clip: Clip, now: float) -> float:
     if clip.request is None:
         return now
     return clip.request.submitted_at or clip.request.intent_at
-
-
-def _known_url(clip: Clip) -> str | None:
-    """A lost clip whose link is the one that could not be fetched is no news."""
-    return clip.request.url if clip.request and clip.state is State.LOST else None

@@ -20,7 +20,7 @@ from batchgen.ratelimit.base import Permit, SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
 from batchgen.runner.admission import Admission, Admitted
 from batchgen.runner.context import RunContext
-from batchgen.runner.gates import Candidate
+from batchgen.runner.gates import Candidate, Gate
 from batchgen.runner.recovery_check import RecoveryCheckError
 from batchgen.runner.trouble_gates import UNSURE_STOP
 
@@ -37,9 +37,9 @@ STALE_S = 10.0
 class Submitter:
     """Sends paid requests, never one that may have been accepted already."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, *gates: Gate) -> None:
         self._context = context
-        self.admission = Admission(context)
+        self.admission = Admission(context, *gates)
         self._uploads: dict[str, str] = {}
         self._upload_lock = asyncio.Lock()
 
@@ -108,7 +108,8 @@ class Submitter:
         context.posts_out += 1
         candidate.reserved = True
         try:
-            intent = SubmitStarted(admitted.at, admitted.price, sent, context.estimate(clip.wanted))
+            estimate, clock_off = context.estimate(clip.wanted), context.clock_off()
+            intent = SubmitStarted(admitted.at, admitted.price, sent, estimate, clock_off)
             clip = await context.ledger.record(clip, intent, set_aside=self.admission.budget.set_aside(candidate))
             written = context.boot_clock()
             failpoints.reach("post.before")
@@ -167,7 +168,7 @@ class Submitter:
         if self.admission.service.unsure() >= UNSURE_STOP:
             why = f"outage: {UNSURE_STOP} submissions in a row had no clear answer; the last: {error}"
             self._context.shutdown.request(why, Exit.STOPPED)
-        return AnswerLost(str(error))
+        return AnswerLost(str(error), self._context.clock_off())
 
     # --- what is sent ---------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.collect import Collector
 from batchgen.runner.context import InFlightSlot, RunContext
 from batchgen.runner.fetch import Fetcher
+from batchgen.runner.file_hosts import FileHosts
 from batchgen.runner.history_lookup import HistoryLookup
 from batchgen.runner.submit import Submitter
 
@@ -22,10 +23,11 @@ class ClipWorker:
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        self.submitter = Submitter(context)
+        hosts = FileHosts(context)
+        self.submitter = Submitter(context, hosts)
         lookup = HistoryLookup(context)
         self._collector = Collector(context, lookup)
-        self._fetcher = Fetcher(context, lookup)
+        self._fetcher = Fetcher(context, lookup, hosts)
 
     async def run(self, clip: Clip, slot: InFlightSlot) -> None:
         """See one clip through, from whatever state it is in."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
@@ -16,6 +16,7 @@ from batchgen.clip import State
 from batchgen.money import micro_of, usd
 from batchgen.retention import Paid
 from batchgen.views.doubts import IN_DOUBT, ClipProblem, attention, attention_lines, epoch
+from batchgen.views.kept import kept_lines, kept_object
 from batchgen.views.learned import learned_lines
 from batchgen.views.retention import retention_lines, retention_object
 from batchgen.views.text import (
@@ -83,6 +84,8 @@ class Facts:
     paid_clips: int = 0  #: submissions that were charged, or may be
     sandbox: bool = False  #: nothing of it was paid for
     options: Sequence[str] = ()  #: what every further command needs, as in `--dir DIR`
+    flagged: Mapping[str, str] = field(default_factory=dict)  #: flags of finished clips, by name
+    aside: Sequence[str] = ()  #: bad copies in the folder of the clips
     caps_said: Sequence[str] = ()  #: caps that were given to the last run on its command line
 
     def command(self, verb: str, *more: str) -> str:
@@ -121,6 +124,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "retention": retention_object(facts.paid, now, facts.looks_per_s),
         "failures": _failures(facts),
         "attention": attention(facts.problems, facts.command, now=now),
+        **kept_object(facts.flagged, facts.aside),
         "next": next_commands(facts),
     }
 
@@ -143,13 +147,15 @@ def next_commands(facts: Facts) -> list[str]:
     commands: list[str] = []
     if facts.live:
         return commands
-    if has & {State.PENDING, State.SUBMITTING, *_IN_FLIGHT, State.BLOCKED}:
+    lost = [problem for problem in facts.problems if problem.state is State.LOST]
+    fetchable = any(problem.fetchable for problem in lost)
+    if fetchable or has & {State.PENDING, State.SUBMITTING, *_IN_FLIGHT, State.BLOCKED}:
         commands.append(facts.command("run"))
     if has & {*IN_DOUBT}:
         commands.append(facts.command("reconcile"))
     if State.UNCONFIRMED in has:
         commands.append(facts.command("run", "--resubmit-unconfirmed"))
-    if State.LOST in has:
+    if State.LOST in has and not (lost and all(problem.fetchable for problem in lost)):
         commands.append(facts.command("run", "--resubmit-lost"))
     doubtful = [problem.name for problem in facts.problems if problem.state in IN_DOUBT]
     if doubtful:
@@ -210,6 +216,7 @@ def status_text(
         [*_bill(obj, width), *pack(["Clips are in", obj["clips_dir"]], width, " ")],
         *[_failure_lines(group, marks, width) for group in obj["failures"]],
         *[attention_lines(obj, state, marks, width, tz) for state in IN_DOUBT],
+        kept_lines(obj, width),
         [] if obj["live"] else retention_lines(obj["retention"], width),
         learned_lines(obj.get("learned"), width),
         _next_lines(obj),

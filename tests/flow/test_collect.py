@@ -204,17 +204,6 @@ def test_a_dead_link_whose_record_is_gone_is_renewed_from_the_history(tmp_path: 
     check(batch, life)
 
 
-@pytest.mark.parametrize("kind", ["dead", "broken"])
-def test_a_file_that_stays_bad_is_lost_and_its_cost_is_in_the_bill(tmp_path: Path, kind: str) -> None:
-    """After a few renewals; a later run asks again, and pays nothing."""
-    batch = Batch(tmp_path, 1, downloads=FakeDownloads(meets=always(kind)))
-    life = batch.live()
-    assert batch.states() == [State.LOST]
-    assert (batch.money().spent, batch.money().reserved) == (COST, 0)
-    assert 2 <= len(batch.downloads.asked) <= 8
-    check(batch, life)
-
-
 @pytest.mark.parametrize("word", ["server", "unreachable", "rate"])
 def test_a_dead_link_while_the_api_is_in_trouble_is_not_lost(tmp_path: Path, word: str) -> None:
     """No answer is not the answer that there is none."""

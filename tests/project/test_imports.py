@@ -37,7 +37,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "files": "",
         "files.durable": "",
         "files.mp4": "",
-        "files.sidecar": "clip files.mp4 money",
+        "files.renames": "clip events failpoints files.durable files.mp4 files.sidecar ledger",
+        "files.sidecar": "clip files.durable files.mp4 money",
         "files.verify": "clip events files.mp4 ledger",
         "history": "",
         "history.matching": "clip providers.base",
@@ -108,9 +109,9 @@ KNOWS: dict[str, frozenset[str]] = {
         "testing": "clip errors files.mp4 providers.base sandbox",
         "torture": "errors failpoints",
         "views": (
-            "billing.audit billing.bill billing.budget billing.prices clip errors events history.report "
-            "ledger money planning polling.schedule providers.models ratelimit.adaptive_rate ratelimit.memory "
-            "retention wording"
+            "billing.audit billing.bill billing.budget billing.prices clip errors events files.verify "
+            "history.report ledger money planning polling.schedule providers.models ratelimit.adaptive_rate "
+            "ratelimit.memory retention wording"
         ),
         "wording": "",
     }.items()

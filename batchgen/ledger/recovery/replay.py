@@ -62,8 +62,8 @@ class Traced:
     def events(self) -> Iterator[Event]:
         """Give the events that it proves."""
         yield Submitted(self.request_id, self.at)
-        if self.url:
-            yield Generated(self.url, self.at, self.cost)
+        if self.url or self.file:  # a sidecar has no link, and proves more
+            yield Generated(self.url or "", self.at, self.cost)
             if self.file:
                 yield self.file
 
@@ -74,6 +74,7 @@ class Sources:
 
     told: dict[int, Told] = field(default_factory=dict)
     wanted: dict[str, Wanted] = field(default_factory=dict)
+    described: dict[str, Wanted] = field(default_factory=dict)  #: by their sidecars; the manifest knows better
     facts: dict[str, str] = field(default_factory=dict)
     traced: list[Traced] = field(default_factory=list)
     log_lines: int = 0
@@ -120,7 +121,7 @@ def wanted_of(record: object) -> Wanted | None:
 
 def rebuild(sources: Sources, manifest: Iterable[Wanted]) -> Rebuilt:
     """Follow all recorded events; the clips are those to which something happened, and the re-rolls."""
-    known = {clip.key: clip for clip in manifest} | sources.wanted
+    known = sources.described | {clip.key: clip for clip in manifest} | sources.wanted
     rebuilt = Rebuilt()
     wishes = [key for key, clip in sources.wanted.items() if clip.reroll_of]
     for key in wishes:

@@ -43,7 +43,7 @@ from batchgen.providers.base import (
     Outcome,
     Source,
 )
-from batchgen.providers.segmind.errors import get_error, server_time, submit_error, too_many, upload_error
+from batchgen.providers.segmind.errors import get_error, submit_error, too_many, upload_error
 from batchgen.providers.segmind.history import SegmindHistory, row_of
 from batchgen.providers.segmind.http import ExchangeFailed, Http, address
 from batchgen.providers.segmind.jobs import read_inline, read_outcome
@@ -188,7 +188,12 @@ class Segmind:
     @property
     def server_time(self) -> float | None:
         """The service's clock by its latest answer, in epoch seconds; None when it did not say."""
-        return server_time(self._http.last_headers)
+        return self._http.server_time
+
+    @property
+    def clock_off_s(self) -> float | None:
+        """How far the service's clock is ahead of ours; see `Provider.clock_off_s`."""
+        return self._http.clock_off_s
 
     async def balance(self) -> int:
         """Credits of the account, free ones included, in micro-dollars; an account without any has 0."""

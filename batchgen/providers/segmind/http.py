@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from yarl import URL
 
 from batchgen import proxy as proxies
 from batchgen.errors import ServerError, UsageError
+from batchgen.providers.segmind.errors import server_time
 from batchgen.providers.segmind.parse import Answer, is_video, plain
 from batchgen.proxy import SystemProxy
 
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-BODY_MAX: Final = 1 << 20  #: bytes of an answer that are read
+BODY_MAX: Final = 1 << 23  #: bytes of an answer that are read: a page of the history passes 1 MiB
+HEADER_MAX: Final = 65_536  #: bytes of one header or line: cookies and policies of real gateways pass 8 KiB
 log = logging.getLogger("batchgen.http")
 
 _IDLE_S: Final = 2.0  #: a connection that idled longer may be dead: its loss would look like a lost answer
@@ -98,7 +101,8 @@ class Http:
         self._connect_timeout_s = connect_timeout_s
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
-        self.last_headers: Mapping[str, str] = {}  #: of the latest answer
+        self.server_time: float | None = None  #: by the latest answer with a Date, epoch seconds
+        self.clock_off_s: float | None = None  #: how far it was ahead of our clock then
 
     async def __aenter__(self) -> Http:
         self._session = aiohttp.ClientSession(
@@ -106,6 +110,8 @@ class Http:
             connector=_Connector(limit=0, ttl_dns_cache=300, keepalive_timeout=_IDLE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._user_agent, "Accept": "application/json"},
+            max_line_size=HEADER_MAX,
+            max_field_size=HEADER_MAX,
             middlewares=(self._guard,),
         )
         return self
@@ -189,10 +195,11 @@ class Http:
     async def _answer(self, response: aiohttp.ClientResponse, first: bytes = b"") -> Answer:
         body = bytearray(first)
         whole = await _drain(response, body)
-        self.last_headers = response.headers
-        video = is_video(response.content_type.lower(), bytes(body[:16]))
-        kept = bytes(body) if len(body) <= BODY_MAX and not video else b""
-        return Answer(response.status, kept, response.headers, whole, self._redact, video)
+        if (at := server_time(response.headers)) is not None:
+            self.server_time, self.clock_off_s = at, at - time.time()
+        video, too_long = is_video(response.content_type.lower(), bytes(body[:16])), len(body) > BODY_MAX
+        kept = b"" if too_long or video else bytes(body)
+        return Answer(response.status, kept, response.headers, whole, self._redact, video, too_long and not video)
 
 
 async def _drain(response: aiohttp.ClientResponse, into: bytearray) -> bool:

@@ -14,6 +14,7 @@ from batchgen.providers.segmind.parse import (
     Say,
     file_bytes,
     find_link,
+    find_links,
     mapping,
     reason_in,
     seconds,
@@ -26,6 +27,7 @@ _FAILED: Final = frozenset({"failed", "failure", "error", "canceled", "cancelled
 #: Whatever such an answer's body says, it is about the call: the job may run on.
 _ABOUT_THE_CALL: Final = frozenset({401, 403, 404, 408, 429, 502, 503, 504})
 _DOCUMENTED: Final = frozenset({"completed", "failed"})
+_OTHERS: Final = 10  #: so many links of one answer are tried
 _BARE: Final = frozenset({"output", "video", "generation_url"})
 
 
@@ -87,10 +89,10 @@ def _refused(body: Mapping[str, Any], word: str, say: Say) -> Refused:
 
 
 def _completed(body: Mapping[str, Any], say: Say) -> Completed:
-    url, done = find_link(body), _metrics(body)
-    if url is None:
+    links, done = find_links(body), _metrics(body)
+    if not links:
         return replace(done, body=_without_link(body, say))
-    return replace(done, url=url, file_size=_size_of(url, body))
+    return replace(done, url=links[0], others=tuple(links[1:_OTHERS]), file_size=_size_of(links[0], body))
 
 
 def _metrics(body: Mapping[str, Any]) -> Completed:

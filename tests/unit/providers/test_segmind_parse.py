@@ -17,10 +17,11 @@ from batchgen.providers.segmind.history import row_of
 from batchgen.providers.segmind.jobs import read_outcome
 from batchgen.providers.segmind.parse import (
     Answer,
+    as_link,
     epoch,
     file_bytes,
     find_link,
-    is_link,
+    find_links,
     request_id_in,
     seconds,
 )
@@ -131,12 +132,49 @@ PNG = "https://images.segmind.com/poster.png"
         ({"output": "https://h:99999/x.mp4"}, None),
         ({"output": "https://[::1/x.mp4"}, None),
         ({"output": "file:///etc/passwd.mp4"}, None),
-        ({"output": "https://h/a b.mp4"}, None),
+        ({"output": "https://h/a b.mp4"}, "https://h/a%20b.mp4"),
+        ({"output": "https://h/my\tclip"}, "https://h/my%09clip"),
+        ({"output": "https://h/ein Käfig.mp4?sig=a%20b"}, "https://h/ein%20Käfig.mp4?sig=a%20b"),
+        ({"output": "//h.example/x.mp4"}, "https://h.example/x.mp4"),
+        ({"output": {"result_file": "https://h/abc123"}}, "https://h/abc123"),
+        ({"result_file": "https://h/abc123", "id": "x"}, "https://h/abc123"),
+        ({"result_file": "https://h/abc123", "terms": "https://h/terms"}, None),
+        ({"message": "https://h/abc123 is ready"}, None),
+        ({"response_url": "https://h/v2/requests/x"}, None),
+        ({"input": {"image": "https://h/abc"}, "output": {"x": {"y": "https://h/abc123"}}}, "https://h/abc123"),
     ],
 )
 def test_every_known_shape_of_output_gives_the_link(body: dict[str, Any], expected: str | None) -> None:
     """The service promises no fixed set of keys."""
     assert find_link(body) == expected
+
+
+NAMELESS = "https://h/abc123"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"output": [PNG, NAMELESS]}, [NAMELESS]),
+        ({"output": [{"type": "image", "url": PNG}, {"type": "video", "url": NAMELESS}]}, [NAMELESS]),
+        ({"output": [{"content_type": "image/png", "url": "https://h/1"}, {"url": "https://h/2"}]}, ["https://h/2"]),
+        ({"output": [{"content_type": "video/mp4", "url": "https://h/1"}, MP4]}, ["https://h/1", MP4]),
+        ({"output": ["https://h/1", "https://h/2", MP4]}, [MP4, "https://h/1", "https://h/2"]),
+        ({"output": MP4, "video": {"url": NAMELESS}}, [MP4, NAMELESS]),
+        ({"output": MP4, "video": {"url": MP4}}, [MP4]),
+        ({"output": ["https://h/a.png", "https://h/b.jpg"]}, ["https://h/a.png", "https://h/b.jpg"]),
+        ({"output": {"thumbnail": "https://h/t", "video": NAMELESS}}, [NAMELESS]),
+        ({"output": {"type": "image", "data": {"type": "video", "url": NAMELESS}}}, [NAMELESS]),
+    ],
+)  # fmt: skip
+def test_of_several_links_the_likeliest_comes_first_and_any_may_be_tried(
+    body: dict[str, Any], expected: list[str]
+) -> None:
+    """The bytes decide; a picture in front of the film must not be all that is tried."""
+    assert find_links(body) == expected
+    outcome = read_outcome(answer(200, {"status": "COMPLETED", **body}))
+    assert isinstance(outcome, Completed)
+    assert [outcome.url, *outcome.others] == expected
 
 
 # --- numbers -------------------------------------------------------------------------------------------
@@ -207,7 +245,7 @@ def test_any_answer_is_a_value_or_a_call_error(status: int, body: bytes, whole: 
     outcome = read_outcome(got)
     assert outcome is None or isinstance(outcome, Running | Completed | Refused)
     if isinstance(outcome, Completed) and outcome.url is not None:
-        assert is_link(outcome.url)
+        assert as_link(outcome.url) == outcome.url
     for error in (submit_error(got, NOW), upload_error(got, NOW), get_error("x", got, NOW)):
         assert isinstance(error, CallError)
         assert str(error).isprintable()
