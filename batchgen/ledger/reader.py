@@ -170,6 +170,21 @@ class Reader:
         )
         return [(State(state), at, completed) for state, at, completed in self._db.execute(query)]
 
+    def footage(self) -> tuple[float, int]:
+        """Give the seconds of film that finished clips were asked for, and how many of them differ from that."""
+        query = (
+            "SELECT coalesce(sum(CASE WHEN json_type(params, '$.duration') IN ('integer', 'real') "
+            "THEN json_extract(params, '$.duration') END), 0), coalesce(sum(flags <> ''), 0) "
+            "FROM clip WHERE state = 'done' AND wanted = 1"
+        )
+        seconds, flagged = self._db.execute(query).fetchone()
+        return float(seconds), int(flagged)
+
+    def last_event(self) -> float | None:
+        """Give when something last happened to a clip, epoch seconds; None: nothing ever did."""
+        found = self._db.execute("SELECT at FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+        return None if found is None else float(found[0])
+
     def facts(self, kind: str) -> dict[int, str]:
         """Give the facts of a kind by the clips' rows (see `base.about`)."""
         query = "SELECT k, v FROM meta WHERE k > ? AND k < ?"  # ';' follows ':'

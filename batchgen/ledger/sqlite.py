@@ -115,15 +115,22 @@ class SqliteLedger(Reader):
     def bind(self, home: Home, *, moved: bool = False) -> None:
         """Write down whom the folder belongs to, or refuse a stranger.
 
+        A run that ended before its first request binds nothing: until then, another key or URL is simply the new one.
+
         Raises:
-            LedgerError: it belongs to another manifest, origin or account; `moved` says that this is meant.
+            LedgerError: something was submitted for another manifest, origin or account; `moved`: that is meant.
         """
+        bound = not moved and self._db.execute("SELECT 1 FROM request LIMIT 1").fetchone() is not None
         for name, value in (("manifest", home.manifest), ("origin", home.origin), ("account", home.account)):
             known = self.meta(name)
-            if known is not None and known != value and not moved:
-                what = "another API key" if name == "account" else f"the {name} {known}, not {value}"
-                message = f"{self.folder} belongs to {what}"
-                raise LedgerError(f"{message}; choose another --dir, or pass --moved if it is the same batch")
+            if known is not None and known != value and bound:
+                if name == "account":
+                    raise LedgerError(
+                        f"{self.folder} was started with another API key. Same account, new key? Pass --moved. "
+                        "Another account? Choose another --dir"
+                    )
+                what = f"{self.folder} belongs to the {name} {known}, not {value}"
+                raise LedgerError(f"{what}; choose another --dir, or pass --moved if it is the same batch")
             if known != value:
                 self.remember(name, value)
 

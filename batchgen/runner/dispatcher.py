@@ -126,9 +126,6 @@ class Dispatcher:
             clips.create_task(self._settle_doubts(clips, at_start=True))
         async with asyncio.TaskGroup() as clips:
             await self._settle_doubts(clips, at_start=False)
-        if self._started == self._selection.limit and await self._tools.ledger.to_submit():
-            counted = "1 clip was" if self._started == 1 else f"{self._started:,} clips were"
-            self._tools.shutdown.request(f"limit: {counted} submitted, as --limit says", Exit.STOPPED)
 
     async def _run_offered(self) -> None:
         """Carry what is paid for, the oldest first, then what is wanted, in the order of submission."""

@@ -111,7 +111,7 @@ def test_status_tells_more_when_it_is_asked_to(desk: Desk) -> None:
 
 def test_status_imports_nothing_heavy(desk: Desk) -> None:
     """It is typed every few minutes all night: no aiohttp, pydantic, jinja2, yaml or PyAV for it."""
-    desk.run("--limit", "0").expect(4)
+    desk.run("--limit", "0").expect(0)
     program = (
         "import sys, batchgen.cli\n"
         "try: batchgen.cli.main()\n"
@@ -314,11 +314,13 @@ def test_a_batch_that_never_ran_is_told_as_such_and_none_is_made(command: str, d
 
 
 def test_what_to_type_next_keeps_the_caps_that_the_command_line_had(api: FakeApi, desk: Desk) -> None:
-    """They hold for one run: without them the next one would spend without a bound."""
+    """They hold for one run: without them the next one would spend without a bound. The cap that stopped it is none."""
     desk.manifest("a cat", "a dog", "a fox")
-    ended = desk.run("--max-usd", "1.30", "--max-clips", "9").expect(4)
-    following = "batchgen run night.yaml --max-usd 1.3 --max-clips 9"
+    api.scripts["submit"] = says(401, "invalid_api_key")
+    ended = desk.run("--max-usd", "1.30", "--only", "a-[cd]*").expect(4)
+    following = "batchgen run night.yaml --max-usd 1.3 --only 'a-[cd]*'"
     assert following in ended.obj["next"]
     assert following in desk.call("status", "night.yaml", "--json").expect(0).obj["next"]
-    assert not any("--max-usd" in line for line in ended.obj["next"] if " run " not in line)
-    assert "batchgen run night.yaml" in desk.run("--limit", "0").obj["next"]
+    assert desk.run().expect(4).obj["next"] == ["batchgen run night.yaml"]
+    api.scripts.clear()
+    assert desk.run("--max-usd", "1.30").expect(4, done=2, pending=1).obj["next"] == []

@@ -52,13 +52,14 @@ def doctor(manifest: str | None, folder: Path | None, *, base_url: str | None, a
     findings = [*_python(), *_media(), *_disk(place), *_ledger(place if manifest or folder else None)]
     findings += asyncio.run(_account(place, base_url))
     bad = any(finding.level == "error" for finding in findings)
-    if as_json:
-        obj = {"schema_version": 1, "ok": not bad, "findings": [asdict(finding) for finding in findings]}
-        output.put(output.json_text(obj))
-    else:
-        for finding in findings:
-            click.echo(f"{finding.level:<7}  {finding.about:<8}  {finding.text}")
-    sys.exit(Exit.USAGE if bad else Exit.OK)
+    code = Exit.USAGE if bad else Exit.OK
+    obj = {"schema_version": 1, "ok": not bad, "findings": [asdict(finding) for finding in findings]}
+
+    def text() -> str:
+        return "\n".join(f"{finding.level:<7}  {finding.about:<8}  {finding.text}" for finding in findings)
+
+    output.answer(obj, text, as_json=as_json, code=code)
+    sys.exit(code)
 
 
 def _place(manifest: str | None, folder: Path | None) -> Path:

@@ -11,7 +11,7 @@ import rich_click as click
 
 from batchgen.cli import output
 from batchgen.cli.batch import command_line, is_sandbox, ledger_folder
-from batchgen.cli.error_text import unmatched_text
+from batchgen.cli.error_text import check_only
 from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
 from batchgen.errors import UsageError
 
@@ -80,7 +80,7 @@ def _retried(ledger: SqliteLedger, arg: str, again: Retake, only: str | None, *,
 
     states = (State.FAILED, State.BLOCKED) if again.blocked else (State.FAILED,)
     failed = ledger.clips(*states, wanted=True)
-    for line in unmatched_text(only, (clip.wanted for clip in ledger.clips(wanted=True))) if only else ():
+    for line in check_only(only, (clip.wanted for clip in ledger.clips())) if only is not None else ():
         click.echo(line, err=True)
     chosen = [clip for clip in failed if matches(only, clip.wanted.prompt_id, clip.wanted.name)]
     replaced = [clip for clip in chosen if new_seed and clip.state is State.BLOCKED]
