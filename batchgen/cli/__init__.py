@@ -85,7 +85,7 @@ def cli(ctx: click.Context) -> None:
 def main() -> None:
     """Run the command line and exit; the one place that turns errors into text, objects and codes."""
     output.open_streams()
-    answer = output.Answer()
+    answer = output.CommandAnswer()
     try:
         code, error = _ended(answer)
         if error is not None:
@@ -99,7 +99,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def _ended(answer: output.Answer) -> tuple[int, BatchgenError | click.ClickException | None]:
+def _ended(answer: output.CommandAnswer) -> tuple[int, BatchgenError | click.ClickException | None]:
     """Run it; give the exit code, and the error that is still to be reported."""
     try:
         with output.to_stdout():
@@ -119,7 +119,7 @@ def _ended(answer: output.Answer) -> tuple[int, BatchgenError | click.ClickExcep
 
 
 def _error_object(
-    answer: output.Answer, error: BatchgenError | click.ClickException | None, code: int
+    answer: output.CommandAnswer, error: BatchgenError | click.ClickException | None, code: int
 ) -> dict[str, Any]:
     """Give the one object of a command that failed: `error`, `exit_code`, and what the command itself says."""
     fault = error_text.error_object(error, code)

@@ -41,7 +41,7 @@ def error_object(error: click.ClickException | BatchgenError | None, code: int) 
 
 
 def status_fields(folder: Path | None, name: str) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
-    """Give what `run --json` and `status --json` say of a batch next to an error, as an `Answer.describe`."""
+    """Give what `run --json` and `status --json` say of a batch next to an error, as an `CommandAnswer.describe`."""
 
     def describe(error: Mapping[str, Any]) -> Mapping[str, Any]:
         from batchgen.views.facts import facts_of_folder

@@ -51,7 +51,7 @@ class RunMonitor:
 
     def protect(self, key: Secret | None) -> None:
         """Take the key out of everything that is printed from now on."""
-        self._redact = output.Answer.current().redact = Redactor([key.get_secret_value()] if key else []).redact
+        self._redact = output.CommandAnswer.current().redact = Redactor([key.get_secret_value()] if key else []).redact
 
     def say(self, text: str) -> None:
         """Print on stderr, above a live display."""

@@ -17,12 +17,12 @@ import rich_click as click
 from batchgen.errors import Exit, OutputError, UsageError
 
 
-def _nothing_known(error: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001 - as `Answer.describe`
+def _nothing_known(error: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001 - as `CommandAnswer.describe`
     return {"schema_version": 1}
 
 
 @dataclass
-class Answer:
+class CommandAnswer:
     """What this process has answered; `main` makes one, and with it the object of a command that failed."""
 
     given: bool = False  #: something was printed as the answer
@@ -31,7 +31,7 @@ class Answer:
     redact: Callable[[str], str] = str  #: takes the key out of what is printed
 
     @classmethod
-    def current(cls) -> Answer:
+    def current(cls) -> CommandAnswer:
         """Give the one of the command that is at work."""
         ctx = click.get_current_context(silent=True)
         return (ctx.find_object(cls) if ctx else None) or cls()
@@ -57,7 +57,7 @@ def put(text: str) -> None:
     Raises:
         OutputError: it can't be written, as on a full disk behind `>`.
     """
-    now = Answer.current()
+    now = CommandAnswer.current()
     now.given = True
     with to_stdout():
         click.echo(now.redact(text))
@@ -88,15 +88,20 @@ def _discard() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def agree(what: str, question: str) -> None:
+def agree(what: str, question: str, *, sandbox: bool = False) -> None:
     """Ask a person to confirm; `what` says what is at stake.
+
+    The sandbox asks too, so that the question is rehearsed; where nobody can be asked, it goes on: it is free.
 
     Raises:
         UsageError: nobody can be asked, or the answer was no.
     """
     if not sys.stdin.isatty():
+        if sandbox:
+            return
         raise UsageError(f"cannot ask for confirmation: not a terminal. {what}", tip="pass --yes to go on anyway")
-    if not click.confirm(f"{what}. {question}", err=True):
+    free = " (sandbox, free)" if sandbox else ""
+    if not click.confirm(f"{what}{free}. {question}", err=True):
         raise UsageError("cancelled: nothing was changed")
 
 

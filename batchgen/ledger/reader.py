@@ -14,6 +14,7 @@ from batchgen.ledger import integrity, schema
 from batchgen.ledger.base import Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
+from batchgen.ledger.wishes import Wish, waiting
 
 __all__ = ["FILE", "SANDBOX_ORIGIN", "Reader", "Totals"]
 
@@ -179,6 +180,10 @@ class Reader:
         )
         seconds, flagged = self._db.execute(query).fetchone()
         return float(seconds), int(flagged)
+
+    def wishes(self) -> list[tuple[str, Wish]]:
+        """Give what other processes queued for a live run, with the names of the facts, the oldest first."""
+        return list(waiting(self._db))
 
     def last_event(self) -> float | None:
         """Give when something last happened to a clip, epoch seconds; None: nothing ever did."""

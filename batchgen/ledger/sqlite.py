@@ -18,9 +18,9 @@ from pathlib import Path
 
 from batchgen import failpoints
 from batchgen.billing.budget import NOTHING_SET_ASIDE, BudgetChange, Caps, SetAside
-from batchgen.clip import Clip, State, Wanted, free_name
+from batchgen.clip import REPLACED, Clip, State, Wanted, free_name
 from batchgen.errors import LedgerError, LedgerWriteError
-from batchgen.events import AnswerLost, Event, Submitted
+from batchgen.events import AnswerLost, Event, Retried, Submitted
 from batchgen.ledger import filesystem, integrity, lock, schema
 from batchgen.ledger.base import Home, Observer
 from batchgen.ledger.commits import Commits, transaction
@@ -29,6 +29,7 @@ from batchgen.ledger.journal import Journal
 from batchgen.ledger.judge import IN_FLIGHT, Judge, Move, move_of
 from batchgen.ledger.reader import FILE, Reader, sums_of
 from batchgen.ledger.spill import Spill
+from batchgen.ledger.wishes import Wish
 from batchgen.states import advance
 
 log = logging.getLogger("batchgen.ledger")
@@ -180,20 +181,61 @@ class SqliteLedger(Reader):
         return len(fresh)
 
     def reroll(self, takes: Iterable[Wanted], instead_of: Iterable[str] = ()) -> list[Wanted]:
-        """Add takes that the manifest does not list; return those that are new, under the names they got.
+        """Add takes that the manifest does not list, while no run is at work; see `fulfil`."""
+        fresh, _ = self._add_takes(Wish(takes=list(takes), instead_of=list(instead_of)), None)
+        self.live_totals = self.totals()
+        return fresh
 
-        They are wanted for as long as the manifest has the clip of their `reroll_of`. `instead_of` are the keys of
-        failed and blocked clips that they replace: these are no longer wanted, and stay in the bill.
+    async def fulfil(self, wish: Wish, fact: str | None = None) -> tuple[list[Wanted], list[int]]:
+        """Add the takes of a wish and queue again what it names, as far as both still stand, during a run.
+
+        Takes are wanted for as long as the manifest has the clip of their `reroll_of`. What they replace is no longer
+        wanted, and stays in the bill.
+
+        Args:
+            wish: what the user asked for.
+            fact: the name of a wish that was queued, which ends with this; None: it came directly.
+
+        Returns:
+            The takes that are new, under the names they got; and the rows of all clips that are pending by it.
         """
+        keys = {*wish.retry}
+        again = [clip for clip in self.clips(State.FAILED, State.BLOCKED) if clip.key in keys]
+        rows = [(await self.record(clip, Retried())).row for clip in again]
+        loop = asyncio.get_running_loop()
+        fresh, replaced = await loop.run_in_executor(self._commits.thread, self._add_takes, wish, fact)
+        for state in replaced:  # and not read anew: a commit may be on its way
+            self.live_totals.counts[state] -= 1
+            self.live_totals.unwanted += 1
+        self.live_totals.counts[State.PENDING] += len(fresh)
+        known = self.rows()
+        return fresh, [*rows, *(known[take.key] for take in fresh)]
+
+    def _add_takes(self, wish: Wish, fact: str | None) -> tuple[list[Wanted], list[State]]:
         with schema.plain_errors(self.path), transaction(self._out) as db:
             known = {key for (key,) in db.execute("SELECT key FROM clip")}
             taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
-            fresh = [replace(take, name=free_name(take, taken)) for take in takes if take.key not in known]
+            fresh = [replace(take, name=free_name(take, taken)) for take in wish.takes if take.key not in known]
             db.executemany(schema.INSERT_CLIP, (schema.wanted_row(take, take.name) for take in fresh))
-            db.executemany(schema.MARK_REPLACED, ((key,) for key in instead_of))
-            db.execute(schema.UNWANT_REPLACED)
+            marks = ((key,) for key in wish.instead_of)
+            db.executemany(schema.MARK_REPLACED, marks)
+            replaced = [State(state) for (state,) in db.execute(schema.UNWANT_REPLACED)]
+            if fact is not None:
+                db.execute("DELETE FROM meta WHERE k=?", (fact,))
+        return fresh, replaced
+
+    def undo_rerolls(self, keys: Iterable[str]) -> list[Clip]:
+        """Take out further takes that were never sent, and want again what they replaced; return those taken out."""
+        asked = {*keys}
+        gone = [clip for clip in self.clips(State.PENDING) if clip.key in asked and _is_undoable(clip)]
+        with schema.plain_errors(self.path), transaction(self._out) as db:
+            db.executemany("DELETE FROM clip WHERE id=?", ((clip.row,) for clip in gone))
+            for root in {clip.wanted.reroll_of for clip in gone}:
+                db.execute(schema.WANT_REPLACED, {"root": root, "replaced": REPLACED})
         self.live_totals = self.totals()
-        return fresh
+        # The log has them as wanted: said again without their root, they are no wish for `recover` either.
+        self._log.wanted(schema.described(replace(clip.wanted, reroll_of=None)) for clip in gone)
+        return gone
 
     def recover(self) -> int:
         """Finish what an earlier run left open: request ids of the spill file are written, intents are unconfirmed.
@@ -331,6 +373,10 @@ class SqliteLedger(Reader):
                 observer(move.after, move.event)
             except Exception:  # a view's fault must not stop the run
                 log.exception("an observer failed")
+
+
+def _is_undoable(clip: Clip) -> bool:
+    return clip.wanted.reroll_of is not None and clip.request is None
 
 
 def _editable(clip: Wanted) -> tuple[object, ...]:

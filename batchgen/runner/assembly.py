@@ -26,7 +26,7 @@ from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.runner.context import Downloads, RunContext, boot_clock
-from batchgen.runner.dispatcher import Dispatcher
+from batchgen.runner.dispatcher import Dispatcher, Wishes
 from batchgen.runner.recovery_check import POSSIBLE, RecoveryCheck
 from batchgen.runner.shutdown import Shutdown
 from batchgen.selection import Selection
@@ -112,6 +112,7 @@ async def assemble(
     shutdown: Shutdown | None = None,
     elsewhere: RequestIds = set,
     check_credits: bool = True,
+    wishes: Wishes | None = None,
     dice: Callable[[], float] = random.random,
     boot_clock: Callable[[], float] = boot_clock,
 ) -> Assembly:
@@ -130,6 +131,7 @@ async def assemble(
         shutdown: pulled to stop the run; by default one of its own.
         elsewhere: gives the request ids of other batches; called in a thread.
         check_credits: warn before the first submission if the account's credits will not last.
+        wishes: gives the rows of clips that other processes queued meanwhile.
         dice: gives random numbers in [0, 1), for jitter.
         boot_clock: seconds that go on while the machine sleeps; an intent that slept is not sent.
     """
@@ -145,7 +147,9 @@ async def assemble(
         recovery_check=await _recovery_check(ledger, paced, settings, elsewhere),
     )  # fmt: skip
     reconciler = reconciler_of(ledger, paced, settings, elsewhere)
-    return Assembly(context, Dispatcher(context, reconciler, selection or Selection(), check_credits=check_credits))
+    chosen = selection or Selection()
+    dispatcher = Dispatcher(context, reconciler, chosen, check_credits=check_credits, wishes=wishes)
+    return Assembly(context, dispatcher)
 
 
 def reconciler_of(ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds = set) -> Reconciler:

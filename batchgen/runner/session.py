@@ -7,6 +7,7 @@ service, and `assembly` joins the parts of a run.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections import Counter
@@ -42,6 +43,7 @@ from batchgen.runner.shutdown import Shutdown
 from batchgen.selection import Selection
 from batchgen.settings import Settings
 
+log = logging.getLogger(__name__)
 Companion = Callable[["Session"], Awaitable[None]]
 
 
@@ -230,7 +232,17 @@ class Session:
             shutdown=self.shutdown,
             elsewhere=self._other_request_ids,
             check_credits=not self._credits_known,
+            wishes=None if self.settings.collect_only else self._wished,
         )
+
+    async def _wished(self) -> list[int]:
+        """Carry out what `retry` and `reroll` queued next to this run; give the rows that are pending by it."""
+        rows: list[int] = []
+        for fact, wish in self.ledger.wishes():
+            fresh, queued = await self.ledger.fulfil(wish, fact)
+            rows += queued
+            log.info("queued by another command: %s", ", ".join(clip.name for clip in fresh) or f"{len(queued)} again")
+        return rows
 
     def _selection(self) -> Selection:
         settings, planned = self.settings, None

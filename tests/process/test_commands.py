@@ -246,13 +246,30 @@ def test_what_changes_a_batch_is_refused_beside_a_run(api: FakeApi, desk: Desk) 
     gate = api.scripts["submit"] = Gate()
     process = desk.start(*desk.paid("--yes"))
     api.until(lambda: gate.held == 3)
-    others = [desk.start(*at(desk, command)) for command in ("reconcile", "retry", "verify")]
+    others = [desk.start(*at(desk, command)) for command in ("reconcile", "verify")]
     assert all(str(process.pid) in desk.end(other).expect(6).said for other in others)
     second = desk.run().expect(6).obj
     assert second["live"]
     assert not second["next"]  # the run that is at work will do it
     gate.open()
     desk.end(process).expect(0)
+
+
+def test_a_reroll_beside_a_run_is_made_by_that_run(api: FakeApi, desk: Desk) -> None:
+    """At 3 a.m. a bad take is no reason to stop the night: the run that holds the batch takes it up by itself."""
+    gate = api.scripts["status"] = Gate()
+    desk.manifest("a cat")
+    process = desk.start(*desk.paid("--yes", "--json"))
+    api.until(lambda: gate.held >= 1)
+    told = desk.call(*at(desk, "reroll", "a-cat", "--takes", "2")).expect(0).obj
+    more = desk.call(*at(desk, "reroll", "a-cat")).expect(0).obj
+    assert [row["take"] for row in told["rerolled"] + more["rerolled"]] == [2, 3, 4]
+    assert told["queued"]
+    api.until(lambda: api.posts == 4)
+    assert desk.call("reroll", "night.yaml", "a-cat", "--undo").expect(6).said
+    gate.open()
+    desk.end(process).expect(0, done=4)
+    assert api.prompts == {"a cat": 4}
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------

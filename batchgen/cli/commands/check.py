@@ -26,7 +26,7 @@ def check(manifest: str, *, as_json: bool) -> None:
     from batchgen.views.text import plural
 
     path = find_manifest(manifest)
-    output.Answer.current().describe = _refused
+    output.CommandAnswer.current().describe = _refused
     read = manifests.load(path)
     for warning in read.warnings:
         click.echo(f"warning: {warning}", err=True)

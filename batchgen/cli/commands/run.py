@@ -138,7 +138,7 @@ GARBAGE = 20_000
     help="Make it misbehave; see `sandbox --help`.",
 )
 @click.pass_context
-def run(ctx: click.RichContext, manifest: str, folder: Path | None, *, sandbox: bool, yes: bool,
+def run(ctx: click.RichContext, /, manifest: str, folder: Path | None, *, sandbox: bool, yes: bool,
         as_json: bool, verbose: int, quiet: bool, faults: tuple[str, ...], plan_file: Path | None, dry_run: bool,
         **given: Any) -> None:  # noqa: ANN401 - the settings, by name  # fmt: skip
     """Generate every missing clip of the manifest. Safe to run again: it resumes.
@@ -151,7 +151,7 @@ def run(ctx: click.RichContext, manifest: str, folder: Path | None, *, sandbox: 
     """
     from batchgen.cli.monitor import RunMonitor
 
-    output.Answer.current().describe = status_fields(None, manifest)
+    output.CommandAnswer.current().describe = status_fields(None, manifest)
     if dry_run:
         _plan_instead(ctx)
         return
@@ -196,7 +196,7 @@ def _run(
     if saved:
         given = saved_files.with_plan_settings(saved, given)
     folder = (folder or batch_folder(path, sandbox=bool(given["sandbox"]))).absolute()
-    output.Answer.current().describe = status_fields(folder, arg)
+    output.CommandAnswer.current().describe = status_fields(folder, arg)
     key = None if given["sandbox"] else find_key(path.parent)
     monitor.protect(key)
     manifest = manifests.load(path)

@@ -33,7 +33,7 @@ def status(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json:
     if manifest is None and folder is None:
         _list_all(as_json=as_json, verbose=verbose)
         return
-    output.Answer.current().describe = status_fields(None, manifest or str(folder))
+    output.CommandAnswer.current().describe = status_fields(None, manifest or str(folder))
     _show(manifest, folder, sandbox=sandbox, as_json=as_json, verbose=verbose)
 
 
