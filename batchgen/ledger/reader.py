@@ -14,7 +14,7 @@ from batchgen.ledger import integrity, schema
 from batchgen.ledger.base import Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
-from batchgen.ledger.wishes import Wish, waiting
+from batchgen.ledger.wishes import QueuedWish, waiting
 
 __all__ = ["FILE", "SANDBOX_ORIGIN", "Reader", "Totals"]
 
@@ -181,7 +181,7 @@ class Reader:
         seconds, flagged = self._db.execute(query).fetchone()
         return float(seconds), int(flagged)
 
-    def wishes(self) -> list[tuple[str, Wish]]:
+    def wishes(self) -> list[tuple[str, QueuedWish]]:
         """Give what other processes queued for a live run, with the names of the facts, the oldest first."""
         return list(waiting(self._db))
 

@@ -29,7 +29,7 @@ from batchgen.ledger.journal import Journal
 from batchgen.ledger.judge import IN_FLIGHT, Judge, Move, move_of
 from batchgen.ledger.reader import FILE, Reader, sums_of
 from batchgen.ledger.spill import Spill
-from batchgen.ledger.wishes import Wish
+from batchgen.ledger.wishes import QueuedWish
 from batchgen.states import advance
 
 log = logging.getLogger("batchgen.ledger")
@@ -182,11 +182,11 @@ class SqliteLedger(Reader):
 
     def reroll(self, takes: Iterable[Wanted], instead_of: Iterable[str] = ()) -> list[Wanted]:
         """Add takes that the manifest does not list, while no run is at work; see `fulfil`."""
-        fresh, _ = self._add_takes(Wish(takes=list(takes), instead_of=list(instead_of)), None)
+        fresh, _ = self._add_takes(QueuedWish(takes=list(takes), instead_of=list(instead_of)), None)
         self.live_totals = self.totals()
         return fresh
 
-    async def fulfil(self, wish: Wish, fact: str | None = None) -> tuple[list[Wanted], list[int]]:
+    async def fulfil(self, wish: QueuedWish, fact: str | None = None) -> tuple[list[Wanted], list[int]]:
         """Add the takes of a wish and queue again what it names, as far as both still stand, during a run.
 
         Takes are wanted for as long as the manifest has the clip of their `reroll_of`. What they replace is no longer
@@ -211,7 +211,7 @@ class SqliteLedger(Reader):
         known = self.rows()
         return fresh, [*rows, *(known[take.key] for take in fresh)]
 
-    def _add_takes(self, wish: Wish, fact: str | None) -> tuple[list[Wanted], list[State]]:
+    def _add_takes(self, wish: QueuedWish, fact: str | None) -> tuple[list[Wanted], list[State]]:
         with schema.plain_errors(self.path), transaction(self._out) as db:
             known = {key for (key,) in db.execute("SELECT key FROM clip")}
             taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}

@@ -22,7 +22,7 @@ _KIND = "wish"  #: what the names of its facts begin with
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class QueuedWish:
     """What a user asked for; carrying it out twice is harmless."""
 
     retry: Sequence[str] = ()  #: keys of failed and blocked clips to be queued again
@@ -30,7 +30,7 @@ class Wish:
     instead_of: Sequence[str] = ()  #: keys of failed and blocked clips that the takes replace
 
 
-def add(path: Path, wish: Wish) -> None:
+def add(path: Path, wish: QueuedWish) -> None:
     """Queue a wish in the ledger file of a batch that another process holds; on disk when this returns.
 
     Raises:
@@ -46,12 +46,12 @@ def add(path: Path, wish: Wish) -> None:
         db.execute("INSERT INTO meta VALUES (?,?)", (name, detail))
 
 
-def waiting(db: sqlite3.Connection) -> Iterator[tuple[str, Wish]]:
+def waiting(db: sqlite3.Connection) -> Iterator[tuple[str, QueuedWish]]:
     """Give the queued wishes with the names of their facts, the oldest first; an unreadable one asks for nothing."""
     query = "SELECT k, v FROM meta WHERE k > ? AND k < ? ORDER BY k"  # ';' follows ':'
     for name, detail in db.execute(query, (f"{_KIND}:", f"{_KIND};")).fetchall():
-        wish = Wish()
+        wish = QueuedWish()
         with suppress(ValueError, TypeError, KeyError):
             said = json.loads(detail)
-            wish = Wish(said["retry"], [Wanted(**take) for take in said["takes"]], said["instead_of"])
+            wish = QueuedWish(said["retry"], [Wanted(**take) for take in said["takes"]], said["instead_of"])
         yield name, wish

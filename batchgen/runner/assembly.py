@@ -130,10 +130,8 @@ async def assemble(
         poller: its class, for another schedule of status checks.
         shutdown: pulled to stop the run; by default one of its own.
         elsewhere: gives the request ids of other batches; called in a thread.
-        check_credits: warn before the first submission if the account's credits will not last.
-        wishes: gives the rows of clips that other processes queued meanwhile.
-        dice: gives random numbers in [0, 1), for jitter.
-        boot_clock: seconds that go on while the machine sleeps; an intent that slept is not sent.
+        check_credits, wishes: as for `Dispatcher`.
+        dice, boot_clock: random numbers in [0, 1) for jitter; seconds that go on while the machine sleeps.
     """
     pace, forecast = pace or PaceSetup(settings), forecast or Forecast(ledger.money, settings)
     pacer, places = pace.pacer(dice), places or pace.places(forecast.longest_s(price_classes))
@@ -146,10 +144,8 @@ async def assemble(
         shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice, boot_clock=boot_clock,
         recovery_check=await _recovery_check(ledger, paced, settings, elsewhere),
     )  # fmt: skip
-    reconciler = reconciler_of(ledger, paced, settings, elsewhere)
-    chosen = selection or Selection()
-    dispatcher = Dispatcher(context, reconciler, chosen, check_credits=check_credits, wishes=wishes)
-    return Assembly(context, dispatcher)
+    chosen, reconciler = selection or Selection(), reconciler_of(ledger, paced, settings, elsewhere)
+    return Assembly(context, Dispatcher(context, reconciler, chosen, check_credits=check_credits, wishes=wishes))
 
 
 def reconciler_of(ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds = set) -> Reconciler:

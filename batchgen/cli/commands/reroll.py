@@ -65,7 +65,7 @@ def _reroll(
 ) -> None:
     from batchgen.cli import retakes
     from batchgen.ledger import SqliteLedger
-    from batchgen.ledger.wishes import Wish
+    from batchgen.ledger.wishes import QueuedWish
     from batchgen.planning.retakes import named, one_of_each_prompt, rerolls
     from batchgen.views.text import plural
 
@@ -75,7 +75,7 @@ def _reroll(
     made, tariff = retakes.under_names(ledger, arg, made)
     cost = retakes.cost_of(made, tariff)
     retakes.agree(cost, len(made), yes=yes, sandbox=is_sandbox(ledger))
-    fresh = retakes.carry_out(ledger, Wish(takes=made))
+    fresh = retakes.carry_out(ledger, QueuedWish(takes=made))
     live = not isinstance(ledger, SqliteLedger)
     names = {clip.key: clip.wanted.name for clip in known}
     rows = [{"clip": take.name, "take": take.take, "reroll_of": names[take.reroll_of or ""]} for take in fresh]

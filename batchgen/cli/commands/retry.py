@@ -70,7 +70,7 @@ def _retried(ledger: Reader, arg: str, again: Retake, only: str | None, *, new_s
     from batchgen.cli import retakes
     from batchgen.clip import State
     from batchgen.ledger import SqliteLedger
-    from batchgen.ledger.wishes import Wish
+    from batchgen.ledger.wishes import QueuedWish
     from batchgen.planning.retakes import rerolls, why_not
     from batchgen.selection import matches
 
@@ -88,7 +88,7 @@ def _retried(ledger: Reader, arg: str, again: Retake, only: str | None, *, new_s
     back = [clip for clip in chosen if clip not in replaced and clip.row not in left]
     takes = rerolls(retakes.with_queued(ledger), replaced, 1) if replaced else []
     takes, tariff = retakes.under_names(ledger, arg, takes)
-    wish = Wish([clip.key for clip in back], takes, [clip.key for clip in replaced])
+    wish = QueuedWish([clip.key for clip in back], takes, [clip.key for clip in replaced])
     fresh = retakes.carry_out(ledger, wish) if back or takes else []
     names = {take.key: clip.wanted.name for take, clip in zip(takes, replaced, strict=True)}
     return {

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from batchgen.cli import main, output
+from batchgen.cli.commands.help import SYNONYMS, TOPICS
 from batchgen.cli.overview import COMMANDS
 from batchgen.errors import Exit, OutputError
 
@@ -72,6 +73,28 @@ def test_faults_of_a_manifest_are_objects(called: Callable[..., tuple[int, str, 
     code, out, _ = called(command, "bad.yaml", "--sandbox"[: 9 * (command != "check")] or "--json", "--json")
     told = json.loads(out)["error"]
     assert (code, told["code"], told["faults"][0]["line"]) == (2, "manifest", 1)
+
+
+@pytest.mark.parametrize("name", ["key", "crash", "caps", "csv", "rate", "resume", "cost", "proxy", "CSV"])
+def test_help_knows_the_words_that_people_use(called: Callable[..., tuple[int, str, str]], name: str) -> None:
+    """Nobody knows that prices are under `money` before having read it."""
+    code, out, _ = called("help", name)
+    assert code == 0
+    assert out.startswith("# ")
+
+
+@pytest.mark.parametrize("name", ["export", "sandbox", "recover"])
+def test_help_of_a_topic_that_is_a_command_too_names_the_commands_own(
+    called: Callable[..., tuple[int, str, str]], name: str
+) -> None:
+    """Both have the name; neither hides the other."""
+    assert called("help", name)[1].endswith(f"Options of the command: `batchgen {name} --help`\n")
+
+
+def test_every_word_leads_somewhere() -> None:
+    """To a topic or a command that there is, and no topic or command is hidden by a word."""
+    assert set(SYNONYMS.values()) <= {*TOPICS, *COMMANDS}
+    assert not SYNONYMS.keys() & {*TOPICS, *COMMANDS}
 
 
 def test_a_full_disk_behind_the_output_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
