@@ -139,7 +139,8 @@ class Session:
         try:
             await self._run(companion)
         except BaseException as error:
-            self._remember_run(record and ended_by(error, record, self.ledger.now()))
+            with suppress(LedgerWriteError):  # the disk may be what ended the run
+                self._remember_run(record and ended_by(error, record, self.ledger.now()))
             raise
         self._remember_drifts()
         outcome = Outcome(self._exit_code(), self._stopped(), self.elapsed_s)
@@ -266,8 +267,7 @@ class Session:
 
     def _remember_run(self, run: LastRun | None) -> None:
         if run is not None:
-            with suppress(LedgerWriteError):  # no more than a note: the disk may be what ended the run
-                self.ledger.remember(LAST_RUN, run.text())
+            self.ledger.remember(LAST_RUN, run.text())
 
     def _ended(self, run: LastRun, outcome: Outcome) -> LastRun:
         left_out = 0 if self.shutdown.requested else self.ledger.live_totals.counts[State.PENDING]

@@ -230,7 +230,7 @@ def _sources(plan: Plan) -> list[str]:
     if PriceSource.MANIFEST in known:
         sources.append("prices of the manifest")
     if PriceSource.TABLE in known or not plan.cost.quotes:
-        sources.append(f"low confidence, none was charged yet: {one_line(plan.cost.source)}")
+        sources.append(f"low confidence, fewer than 3 were charged: {one_line(plan.cost.source)}")
     return sources
 
 

@@ -140,7 +140,7 @@ def _show(file: Path, manifest: str | None, *, as_json: bool) -> None:
 
     saved = read_plan(file)
     names = {clip.key: clip.name for clip in manifests.load(find_manifest(manifest)).wanted} if manifest else {}
-    run_it = f"{command_line('run', manifest or saved.name)} --plan {shlex.quote(str(file))}"
+    run_it = f"{command_line('run', manifest or 'MANIFEST')} --plan {shlex.quote(str(file))}"
     output.answer(
         saved_object(saved, names),
         lambda: saved_text(saved, names, output.width(), ascii=output.plain_ascii()) + f"\n\nNext: {run_it}",

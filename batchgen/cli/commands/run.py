@@ -252,8 +252,8 @@ def _confirm(monitor: RunMonitor, session: Session, *, yes: bool) -> None:
     if yes or (sandbox and not sys.stdin.isatty()):
         return
     plan = session.plan()
-    free = " (sandbox, free)" if sandbox else ""
-    what = f"This run generates {plural(len(plan.keys.submit), 'clip')} {_price(plan)}{free}{_time(plan)}"
+    free = "(sandbox, free)" if sandbox else "(estimated)"
+    what = f"This run generates {plural(len(plan.keys.submit), 'clip')} {_price(plan)} {free}{_time(plan)}"
     if not sys.stdin.isatty():
         raise UsageError(
             f"cannot ask for confirmation: not a terminal. {what}", tip="pass --yes to run without a question"
@@ -271,7 +271,7 @@ def _price(plan: Plan) -> str:
     if plan.cost.total is None:
         return "at an unknown price"
     more = f" and {plural(plan.cost.unpriced, 'clip')} of unknown price" if plan.cost.unpriced else ""
-    return f"for about {usd(plan.cost.total)} (estimated){more}"
+    return f"for about {usd(plan.cost.total)}{more}"
 
 
 def _time(plan: Plan) -> str:
