@@ -6,6 +6,7 @@ The commands, the Python API and the planner use it; `settings` merges numbers a
 from __future__ import annotations
 
 import os
+import shlex
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -37,7 +38,9 @@ def find_manifest(arg: str) -> Path:
     if near:
         raise UsageError(f"there is no manifest {arg}", tip=f"did you mean {near[0]}?")
     looked = ", ".join(str(candidate) for candidate in tried)
-    raise UsageError(f"there is no manifest {arg} (tried {looked})", tip=f"`batchgen init {Path(arg).stem}` writes one")
+    raise UsageError(
+        f"there is no manifest {arg} (tried {looked})", tip=f"`batchgen init {shlex.quote(Path(arg).stem)}` writes one"
+    )
 
 
 def batch_folder(manifest: Path, *, sandbox: bool = False) -> Path:

@@ -287,6 +287,14 @@ def test_doctor_asks_for_the_balance_and_shows_no_key(api: FakeApi, desk: Desk) 
     assert KEY.encode() not in ended.stdout + ended.stderr + refused.stdout + refused.stderr
 
 
+def test_doctor_says_in_words_that_the_service_is_not_there(desk: Desk) -> None:
+    """And for the sandbox it needs neither key nor network."""
+    told = desk.call("doctor", "--base-url", "http://127.0.0.1:9").expect(2).stdout.decode()
+    assert "cannot reach http://127.0.0.1:9 (balance: can't connect: connection refused (127.0.0.1:9))" in told
+    found = desk.call("doctor", "--sandbox", "--json", env={"SEGMIND_API_KEY": None}).expect(0).obj["findings"]
+    assert not {"key", "balance"} & {finding["about"] for finding in found}
+
+
 def test_init_writes_a_manifest_that_checks_and_never_overwrites_one(desk: Desk) -> None:
     """The starter is sound as it is; somebody's own work is safe."""
     desk.call("init", "tokyo").expect(0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -181,6 +182,8 @@ class Http:
             raise ServerError(f"result: the video broke off: {self._text(error)}") from None
 
     def _text(self, error: BaseException) -> str:
+        if isinstance(error, aiohttp.ClientConnectorError) and (error.os_error.errno or 0) > 0:
+            return f"{os.strerror(error.os_error.errno or 0).lower()} ({error.host}:{error.port})"
         return self._redact(plain(f"{type(error).__name__}: {error}".rstrip(": ")))[:300]
 
     async def _answer(self, response: aiohttp.ClientResponse, first: bytes = b"") -> Answer:
