@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -54,13 +54,15 @@ class Wanted:
     take: int
     model: str
     params: str
-    name: str  #: output name without folder and ".mp4"
+    name: str  #: its file under `clips/` without ".mp4"; begins with "replaced/" once another clip has its plain name
     order: int = 0
     priority: int = 0
     audio_file: str | None = None  #: absolute path of a local wav or mp3
     audio_sha256: str | None = None
     label: str = ""  #: the matrix cell, in words
     reroll_of: str | None = None  #: key of the clip that this one is another take of, because the user asked for it
+    #: Its `prompt_id` is not the user's, but made of the prompt: a batch that has another one for it keeps that.
+    derived_id: bool = field(default=False, compare=False)
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -71,18 +73,6 @@ class Wanted:
     def price_class(self) -> str:
         """What the price depends on, as far as is known: its price class."""
         return _price_class(self.model, self.params)
-
-
-def other_name(clip: Wanted) -> str:
-    """Give the name that a clip's file gets when its own belongs to another: a paid file is never overwritten."""
-    return f"{clip.name}~{clip.key[-8:]}"
-
-
-def free_name(clip: Wanted, taken: set[str]) -> str:
-    """Give a clip's own name, or the other one if it is taken, and add it to `taken` (names in `casefold`)."""
-    name = clip.name if clip.name.casefold() not in taken else other_name(clip)
-    taken.add(name.casefold())
-    return name
 
 
 # Asked for at every step of a clip, so these remember; no more than what is in flight.

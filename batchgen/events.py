@@ -130,6 +130,14 @@ class FileMissing:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The file of a done clip has another name under `clips/`: written after the move, once that is durable."""
+
+    file: str
+    old_file: str
+
+
 Event: TypeAlias = (
     SubmitStarted
     | Submitted
@@ -145,6 +153,7 @@ Event: TypeAlias = (
     | Forgotten
     | Retried
     | FileMissing
+    | Moved
 )
 EVENTS: tuple[type[Event], ...] = get_args(Event)
 #: Fields of events and requests that files know by another name: columns of the ledger, lines of event logs.

@@ -24,6 +24,7 @@ from batchgen.events import (
     Forgotten,
     Generated,
     Lost,
+    Moved,
     Released,
     Retried,
     SubmitDeferred,
@@ -63,7 +64,7 @@ NEXT: dict[State, dict[type[Event], State]] = {
         Downloaded: State.DONE,
         Lost: State.LOST,
     },
-    State.DONE: {FileMissing: State.DOWNLOADING},
+    State.DONE: {FileMissing: State.DOWNLOADING, Moved: State.DONE},
     State.FAILED: {Retried: State.PENDING},
     State.BLOCKED: {Retried: State.PENDING},
     State.LOST: {**_FOUND, Forgotten: State.FAILED},
@@ -174,6 +175,10 @@ def _file_missing(clip: Clip, state: State, event: FileMissing) -> Clip:
     return replace(clip, state=state, file=None, bytes=None, sha256=None, reason=event.reason)
 
 
+def _moved(clip: Clip, state: State, event: Moved) -> Clip:
+    return replace(clip, state=state, file=event.file)
+
+
 def _poll_count(clip: Clip, event: Ending) -> int | None:
     """The end of a wait reports them; a renewed link, or what the history shows later, removes none of them."""
     return _last(clip).poll_count if event.poll_count is None else event.poll_count
@@ -200,4 +205,5 @@ _APPLY: dict[type[Event], Callable[[Clip, State, Any], Clip]] = {
     Forgotten: _forgotten,
     Retried: _retried,
     FileMissing: _file_missing,
+    Moved: _moved,
 }

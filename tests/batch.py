@@ -15,6 +15,7 @@ from batchgen.billing.budget import Budget, Caps
 from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import Exit
 from batchgen.events import Event
+from batchgen.files.renames import put_in_place
 from batchgen.ledger import Reader, SqliteLedger
 from batchgen.runner.assembly import Assembly, Forecast, assemble
 from batchgen.runner.context import RunContext
@@ -200,6 +201,7 @@ class Batch:
         ledger.sync(self.wanted)
         ledger.set_limits(self.limits.caps)
         tools.clips_dir.mkdir(exist_ok=True)
+        put_in_place(ledger, tools.clips_dir)
         await alongside(assembly.dispatcher.run(), beside and partial(beside, tools))
 
     async def _assembled(self, ledger: SqliteLedger, selection: Selection) -> Assembly:

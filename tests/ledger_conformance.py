@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import pytest
-from hypothesis import given, settings
+from fuzz import fuzz
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.billing.budget import Budget, Cap, Caps, SetAside
@@ -353,7 +354,7 @@ class LedgerConformance:
 
     # --- any order of events --------------------------------------------------------------------------------
 
-    @settings(max_examples=40, deadline=None)
+    @fuzz(40)
     @given(
         steps=st.lists(st.tuples(st.integers(1, 4), st.integers(0, 9), st.integers(0, 3))),
         costs=st.lists(st.sampled_from([None, 0, PRICE, 3 * PRICE]), min_size=4, max_size=4),
@@ -382,7 +383,7 @@ class LedgerConformance:
 
         self.with_store(check)
 
-    @settings(max_examples=40, deadline=None)
+    @fuzz(40)
     @given(
         cap=st.integers(0, 12),
         prices=st.lists(st.integers(0, 5), min_size=2, max_size=8),

@@ -14,6 +14,7 @@ from batchgen.ledger import integrity, schema
 from batchgen.ledger.base import Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
+from batchgen.ledger.names import REPLACED_FOLDER
 from batchgen.ledger.wishes import QueuedWish, waiting
 
 __all__ = ["FILE", "SANDBOX_ORIGIN", "Reader", "Totals"]
@@ -119,6 +120,15 @@ class Reader:
             "WHERE c.state IN ('generating','downloading') ORDER BY coalesce(r.submitted_at, r.intent_at)"
         )
         return [row for (row,) in self._db.execute(query)]
+
+    def misplaced(self) -> list[Clip]:
+        """Give the clips whose file, as far as there is one, may not be where their name says (`schema.MISPLACED`)."""
+        return [schema.clip_of(row) for row in self._db.execute(schema.MISPLACED)]
+
+    def has_replaced(self) -> bool:
+        """Return whether another clip has the plain name of some clip."""
+        query = "SELECT 1 FROM clip WHERE name >= ? AND name < ? LIMIT 1"  # '0' follows '/'
+        return self._db.execute(query, (f"{REPLACED_FOLDER}/", f"{REPLACED_FOLDER}0")).fetchone() is not None
 
     def pending(self) -> list[tuple[int, str, str]]:
         """Give the wanted clips to submit as (row, prompt id, name), in the order of submission."""

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from batchgen.clip import FREE, REPLACED, Clip, Request, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
 from batchgen.events import EVENTS, FILE_NAMES, Event
+from batchgen.ledger.names import REPLACED_FOLDER
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
 SCHEMA = 3
@@ -83,10 +84,19 @@ SELECT_KNOWN = (
 INSERT_CLIP = f"INSERT INTO clip({_WANTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 #: Every clip as `sync` compares it with the manifest, and whether another take replaces it.
 SELECT_WISHES = (
-    "SELECT key, id, reroll_of, wanted, prompt_id, take, ord, priority, audio_file, label, "  # noqa: S608
+    "SELECT key, id, name, reroll_of, wanted, prompt_id, take, ord, priority, audio_file, label, "  # noqa: S608
     f"state IN ('failed','blocked') AND flags LIKE '%{REPLACED}%' FROM clip"
 )
 UPDATE_WISHES = "UPDATE clip SET wanted=?, prompt_id=?, take=?, ord=?, priority=?, audio_file=?, label=? WHERE id=?"
+#: Names change in two steps: a name that one clip gives up is another one's in the same write.
+UNNAME = "UPDATE clip SET name = '/' || id WHERE id=?"
+RENAME = "UPDATE clip SET name=? WHERE id=?"
+#: Finished clips whose file is not where their name says, and clips whose file a killed run may have named before they
+#: were given another name. A replaced clip's file may have any name in its folder.
+MISPLACED = (
+    f"{SELECT_CLIP} WHERE c.state = 'downloading' OR (c.state = 'done' AND c.file <> c.name || '.mp4' "
+    f"AND NOT (c.name LIKE '{REPLACED_FOLDER}/%' AND c.file LIKE '{REPLACED_FOLDER}/%')) ORDER BY c.id"
+)
 #: What another take has replaced is not wanted, whatever the manifest says.
 UNWANT_REPLACED = (
     f"UPDATE clip SET wanted=0 WHERE wanted=1 AND state IN ('failed','blocked') AND flags LIKE '%{REPLACED}%' "  # noqa: S608
@@ -356,8 +366,8 @@ def detail(event: Event) -> dict[str, object]:
 
 
 def described(wanted: Wanted) -> dict[str, object]:
-    """Give a wanted clip by the names of its fields, without what is not set."""
-    values = ((field.name, getattr(wanted, field.name)) for field in fields(Wanted))
+    """Give a wanted clip by the names of its fields, without what is not set or only the manifest knows."""
+    values = ((field.name, getattr(wanted, field.name)) for field in fields(Wanted) if field.compare)
     return {name: value for name, value in values if value not in _NOTHING}
 
 

@@ -10,11 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from batchgen.breaker import DOWNLOAD, CircuitBreaker
-from batchgen.clip import Clip, other_name
+from batchgen.clip import Clip
 from batchgen.errors import DownloadError, NameTaken, ServerError, TransferFailed, TryAgain
 from batchgen.events import Downloaded, Generated, Lost
 from batchgen.files import mp4, sidecar
 from batchgen.files.mp4 import Expect, Fetched
+from batchgen.ledger.names import other_name
 from batchgen.providers.base import Completed
 from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.retry import delay
@@ -65,9 +66,11 @@ class Fetcher:
 
     async def download(self, clip: Clip) -> Clip:
         """Fetch the file; a dead link is asked for again, and is never a reason to pay again."""
-        target = self._own_name(clip)
-        if self._from_before(clip) and (kept := await asyncio.to_thread(_kept, clip, target)) is not None:
-            return await self._context.ledger.record(clip, kept)
+        target, *others = self._names(clip)
+        if self._from_before(clip):
+            kept = await asyncio.to_thread(_kept, clip, target, self._file(target))
+            if kept is not None:
+                return await self._context.ledger.record(clip, kept)
         patience = _Patience(self._context)
         renewals = 0
         while True:
@@ -76,9 +79,9 @@ class Fetcher:
                 break
             except DownloadError as error:
                 log.warning("%s: %s", clip.wanted.name, error)
-                if isinstance(error, NameTaken) and target == self._own_name(clip):
+                if isinstance(error, NameTaken) and others:
                     # A stranger's file has the name: it is never overwritten, and the clip gets another one.
-                    target = target.with_name(f"{other_name(clip.wanted)}.mp4")
+                    target = others.pop(0)
                 elif isinstance(error, TransferFailed):
                     await patience.wait(error)
                 elif renewals >= RENEWALS:
@@ -96,7 +99,7 @@ class Fetcher:
                         return await self._lost(clip, error)
                     clip = await self._context.ledger.record(clip, renewed)
         self._context.fetched += 1
-        done = Downloaded(target.name, fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
+        done = Downloaded(self._file(target), fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
         return await self._context.ledger.record(clip, done)
 
     async def _bring(self, clip: Clip, target: Path) -> Fetched:
@@ -115,8 +118,15 @@ class Fetcher:
         at = clip.request.completed_at if clip.request else None
         return at is None or at < self._context.started_at
 
-    def _own_name(self, clip: Clip) -> Path:
-        return self._context.clips_dir / f"{clip.wanted.name}.mp4"
+    def _names(self, clip: Clip) -> list[Path]:
+        """Give the file of a clip's name, and those to take where a stranger's file has that."""
+        own, other = clip.wanted.name, other_name(clip.wanted.name, clip.key)
+        return [
+            self._context.clips_dir / f"{name}.mp4" for name in (own, other, *(f"{other}-{n}" for n in range(2, 10)))
+        ]
+
+    def _file(self, target: Path) -> str:
+        return target.relative_to(self._context.clips_dir).as_posix()
 
     async def _lost(self, clip: Clip, error: DownloadError) -> Clip:
         return await self._context.ledger.record(clip, Lost(f"the file can't be fetched: {error}"))
@@ -145,8 +155,8 @@ class Fetcher:
         return row.outcome if row and isinstance(row.outcome, Completed) and row.outcome.url else None
 
 
-def _kept(clip: Clip, target: Path) -> Downloaded | None:
-    """Find the file that a run gave its name and was killed before it could say so."""
+def _kept(clip: Clip, target: Path, file: str) -> Downloaded | None:
+    """Find the file that a run gave its name and was killed before it could say so; `file`: its name under `clips/`."""
     if not os.path.exists(target):  # noqa: PTH110 - quick, for every clip
         return None
     record = sidecar.read(sidecar.path_for(target))
@@ -155,7 +165,7 @@ def _kept(clip: Clip, target: Path) -> Downloaded | None:
     size, sha256 = record.get("bytes"), record.get("sha256")
     if not isinstance(size, int) or not isinstance(sha256, str) or mp4.inspect(target, size, sha256):
         return None
-    return Downloaded(target.name, size, sha256, " ".join(record.get("flags") or ()), record.get("seconds"))
+    return Downloaded(file, size, sha256, " ".join(record.get("flags") or ()), record.get("seconds"))
 
 
 def _sidecar(clip: Clip, now: Callable[[], float]) -> Callable[[Path, Fetched], None]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from batchgen.clip import State
 from batchgen.download import Downloader
 from batchgen.errors import BatchgenError, Exit, LedgerWriteError, UsageError
+from batchgen.files.renames import put_in_place
 from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt
@@ -133,6 +134,7 @@ class Session:
         Any exception but ours is a fault of batchgen; what was on disk stays there, and another run resumes it.
         """
         self.ledger.recover()
+        put_in_place(self.ledger, self.folder / CLIPS)
         remember_plan(self.ledger, self.settings)
         record = None if self.settings.collect_only else LastRun(self.ledger.now())
         self._remember_run(record)
@@ -183,6 +185,7 @@ class Session:
         Returns:
             How many were checked, the faults by clip name, and the state that each of these clips has now.
         """
+        put_in_place(self.ledger, self.folder / CLIPS)
         checked, faults = await check_files(self.ledger, self.folder / CLIPS, deep=deep)
         if faults:
             await self.run()

@@ -30,7 +30,7 @@ from batchgen.providers.base import (
 )
 from batchgen.testing.downloads import Hook, content_of, ok
 from batchgen.testing.jobs import COST, MODEL, TROUBLE, FakeJob, done, identity, outcome_of, trouble
-from batchgen.testing.virtual_time import wall
+from batchgen.testing.virtual_time import EPOCH, wall
 
 
 @dataclass
@@ -77,6 +77,7 @@ class FakeProvider:
     credits: int | None = None  #: of the account; None: more than anyone could spend
     holds: int = 1  #: while a job is in flight, so many times its cost is held back
     outages: list[tuple[float, float]] = field(default_factory=list)  #: by the loop's clock
+    queue: Callable[[float], tuple[float, float]] | None = None  #: submission → (begin, end), by the loop
     on_arrival: Hook | None = None
     on_accept: Hook | None = None
     name: str = "fake"
@@ -231,18 +232,26 @@ class FakeProvider:
         return self.credits - self._settled() - held >= self.holds * (self.cost(params) or 0)
 
     def _accept(self, model: str, params: Mapping[str, Any]) -> FakeJob:
-        slot = min(range(self.slots), key=self._free_at.__getitem__) if self.slots < 100 else 0
-        starts = max(wall(), self._free_at[slot]) if self.slots < 100 else wall()
-        ends = starts + self.run_s * (1 + self.spread * self.dice.uniform(-1, 1))
-        self._free_at[slot] = ends
+        starts, ends = self._runs()
         request_id = f"r{len(self.jobs) + 1}"
         job = FakeJob(request_id, model, params, wall(), starts, ends, self.fate(params), self.cost(params))
         self.jobs[request_id] = job
         return job
 
+    def _runs(self) -> tuple[float, float]:
+        """When a job that is accepted now begins and ends: epoch seconds."""
+        if self.queue:
+            starts, ends = self.queue(asyncio.get_running_loop().time())
+            return starts + EPOCH, ends + EPOCH
+        slot = min(range(self.slots), key=self._free_at.__getitem__) if self.slots < 100 else 0
+        starts = max(wall(), self._free_at[slot]) if self.slots < 100 else wall()
+        ends = starts + self.run_s * (1 + self.spread * self.dice.uniform(-1, 1))
+        self._free_at[slot] = ends
+        return starts, ends
+
     async def _ask(self, request_id: str) -> Outcome:
         await self._alive()
-        self._counted()
+        self._counted(poll=True)
         job = self.jobs.get(request_id)
         word = self.get(job)
         await self._takes(self.get_s)
@@ -264,15 +273,18 @@ class FakeProvider:
         shown = {name: str(value) for name, value in job.params.items()} | {"enable_prompt_expansion": "true"}
         return HistoryRow(job.request_id, job.model, outcome, None if blind else shown, job.at)
 
-    def _counted(self) -> None:
+    def _counted(self, *, poll: bool = False) -> None:
         now = asyncio.get_running_loop().time()
         if any(since <= now < until for since, until in self.outages):
             raise trouble("unreachable")
-        lately = [at for at in self.calls[-int(self.rpm) - 1 :] if at > now - 60.0] if self.rpm else []
-        if self.rpm and len(lately) >= self.rpm:
+        if self._limited(now, poll=poll):
             self.limited += 1
             raise trouble("rate")
         self.calls.append(now)
+
+    def _limited(self, now: float, *, poll: bool) -> bool:  # noqa: ARG002 - for services that do not count polls
+        lately = [at for at in self.calls[-int(self.rpm) - 1 :] if at > now - 60.0] if self.rpm else []
+        return bool(self.rpm) and len(lately) >= self.rpm
 
     async def _takes(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 from batch import Batch, Kill, Life, Limits, check
-from hypothesis import HealthCheck, given, settings
+from fuzz import fuzz
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.billing.budget import Caps
@@ -133,7 +134,7 @@ def each(words: list[Any], then: object) -> Callable[..., Any]:
     return lambda *_: left.pop(0) if left else then
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@fuzz(40)
 @given(
     LIVES,
     st.lists(WORDS, max_size=12),
@@ -182,7 +183,7 @@ def rank(clip: Wanted) -> tuple[int, int, int]:
     return (clip.take, -clip.priority, clip.order)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@fuzz(25)
 @given(
     st.permutations([(n, take) for n in range(5) for take in (1, 2)]),
     st.lists(st.sampled_from([0, 0, 5]), min_size=10, max_size=10),

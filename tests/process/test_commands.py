@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bad_replies import Gate, drop, first, says
 from command import KEY, STATES, Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 from batchgen.manifest.seeds import derive_seed
 
@@ -158,9 +158,9 @@ def test_retry_puts_back_what_failed_by_the_services_own_trouble(api: FakeApi, d
     posts = api.posts
     api.error = lambda _params: None
     obj = desk.call(*at(desk, "retry")).expect(0).obj
-    assert (obj["retried"], [row["clip"] for row in obj["left"]]) == (["a-cat_1"], ["a-dog_1"])
+    assert (obj["retried"], [row["clip"] for row in obj["left"]]) == (["cat_1"], ["dog_1"])
     assert obj["estimated_usd"] == 0.625
-    assert desk.call(*at(desk, "retry", "--all")).expect(0).obj["retried"] == ["a-dog_1"]
+    assert desk.call(*at(desk, "retry", "--all")).expect(0).obj["retried"] == ["dog_1"]
     assert api.posts == posts  # nothing is submitted by retry itself
     desk.run().expect(0, done=3)
     assert api.posts == posts + 2
@@ -171,8 +171,8 @@ def test_retry_takes_several_globs_as_run_and_plan_do(api: FakeApi, desk: Desk) 
     desk.manifest("a cat", "a dog", "a cow")
     api.error = lambda _params: "Internal error, try again"
     desk.run().expect(3, failed=3)
-    obj = desk.call(*at(desk, "retry", "--only", "a-cat,a-dog_*")).expect(0).obj
-    assert obj["retried"] == ["a-cat_1", "a-dog_1"]
+    obj = desk.call(*at(desk, "retry", "--only", "cat,dog_*")).expect(0).obj
+    assert obj["retried"] == ["cat_1", "dog_1"]
 
 
 @pytest.mark.slow
@@ -184,7 +184,7 @@ def test_a_clip_is_tried_so_often_and_no_more(api: FakeApi, desk: Desk) -> None:
         desk.run().expect(3, failed=1)
         obj = desk.call(*at(desk, "retry")).expect(0).obj
     assert (api.posts, obj["retried"], obj["left"][0]["attempts"]) == (5, [], 5)
-    assert desk.call(*at(desk, "retry", "--max-attempts", "6")).expect(0).obj["retried"] == ["a-cat_1"]
+    assert desk.call(*at(desk, "retry", "--max-attempts", "6")).expect(0).obj["retried"] == ["cat_1"]
     desk.run().expect(3, failed=1)
     assert api.posts == 6
 
@@ -200,7 +200,7 @@ def test_a_blocked_clip_gets_another_seed_in_its_place(api: FakeApi, desk: Desk)
     assert (told["retried"], told["rerolled"]) == ([], [])
     assert "--new-seed" in told["left"][0]["why"]
     told = desk.call(*at(desk, "retry", "--blocked", "--new-seed")).expect(0).obj
-    assert told["rerolled"] == [{"clip": "a-dog_2", "instead_of": "a-dog_1"}]
+    assert told["rerolled"] == [{"clip": "dog_2", "instead_of": "dog_1"}]
     seeds.append(derive_seed("a dog", 2))
     assert desk.run().expect(0, done=3).obj["unwanted"] == 1
     desk.run().expect(0, done=3)
@@ -211,8 +211,8 @@ def test_a_reroll_is_a_further_take_that_the_manifest_can_take_over(api: FakeApi
     """Counted and priced before it is paid for, kept as long as its clip is, and never bought a second time."""
     desk.manifest("a cat", more='output: {name: "{{ id }} take {{ take }}"}')
     desk.run().expect(0, done=1)
-    obj = desk.call("reroll", "night.yaml", "a-cat take 1.mp4", "--takes", "2", "--json").expect(0).obj
-    assert [row["clip"] for row in obj["rerolled"]] == ["a-cat take 2", "a-cat take 3"]
+    obj = desk.call("reroll", "night.yaml", "cat take 1.mp4", "--takes", "2", "--json").expect(0).obj
+    assert [row["clip"] for row in obj["rerolled"]] == ["cat take 2", "cat take 3"]
     assert (obj["estimated_usd"], obj["unpriced"], api.posts) == (1.25, 0, 1)
     desk.run().expect(0, done=3)
     (desk.folder / "night.yaml").write_text(
@@ -220,8 +220,8 @@ def test_a_reroll_is_a_further_take_that_the_manifest_can_take_over(api: FakeApi
     )
     desk.run().expect(0, done=3)
     assert (api.posts, len(desk.clips)) == (3, 3)
-    missing = desk.call("reroll", "night.yaml", "a-cat take 7").expect(2)
-    assert "did you mean a-cat take" in missing.said
+    missing = desk.call("reroll", "night.yaml", "cat take 7").expect(2)
+    assert "did you mean cat take" in missing.said
 
 
 def test_verify_fetches_again_what_is_missing_or_damaged(api: FakeApi, desk: Desk) -> None:
@@ -261,12 +261,12 @@ def test_a_reroll_beside_a_run_is_made_by_that_run(api: FakeApi, desk: Desk) -> 
     desk.manifest("a cat")
     process = desk.start(*desk.paid("--yes", "--json"))
     api.until(lambda: gate.held >= 1)
-    told = desk.call(*at(desk, "reroll", "a-cat", "--takes", "2")).expect(0).obj
-    more = desk.call(*at(desk, "reroll", "a-cat")).expect(0).obj
+    told = desk.call(*at(desk, "reroll", "cat", "--takes", "2")).expect(0).obj
+    more = desk.call(*at(desk, "reroll", "cat")).expect(0).obj
     assert [row["take"] for row in told["rerolled"] + more["rerolled"]] == [2, 3, 4]
     assert told["queued"]
     api.until(lambda: api.posts == 4)
-    assert desk.call("reroll", "night.yaml", "a-cat", "--undo").expect(6).said
+    assert desk.call("reroll", "night.yaml", "cat", "--undo").expect(6).said
     gate.open()
     desk.end(process).expect(0, done=4)
     assert api.prompts == {"a cat": 4}
@@ -342,8 +342,8 @@ def test_what_to_type_next_keeps_the_caps_that_the_command_line_had(api: FakeApi
     """They hold for one run: without them the next one would spend without a bound. The cap that stopped it is none."""
     desk.manifest("a cat", "a dog", "a fox")
     api.scripts["submit"] = says(401, "invalid_api_key")
-    ended = desk.run("--max-usd", "1.30", "--only", "a-[cd]*").expect(4)
-    following = "batchgen run night.yaml --max-usd 1.3 --only 'a-[cd]*'"
+    ended = desk.run("--max-usd", "1.30", "--only", "[cd]*").expect(4)
+    following = "batchgen run night.yaml --max-usd 1.3 --only '[cd]*'"
     assert following in ended.obj["next"]
     assert following in desk.call("status", "night.yaml", "--json").expect(0).obj["next"]
     assert desk.run().expect(4).obj["next"] == ["batchgen run night.yaml"]

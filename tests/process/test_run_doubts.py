@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bad_replies import Gate, accepted_but, cut_short, drop, first, no_rows, says, slow
 from command import Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 pytestmark = pytest.mark.real_time
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from bad_replies import cut_short, drop, first, no_rows, says
 from command import Desk
-from fake_api import Answer, Call, FakeApi, Script, until
+from scripted_service import Answer, Call, FakeApi, Script, until
 
 pytestmark = pytest.mark.real_time
 

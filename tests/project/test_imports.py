@@ -38,6 +38,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "files.mp4": "",
         "files.output_file": "errors",
         "files.sidecar": "clip files.mp4 money",
+        "files.renames": "clip events failpoints files.durable files.mp4 files.sidecar ledger",
         "files.verify": "clip events files.mp4 ledger",
         "history": "",
         "history.matching": "clip providers.base",

@@ -24,6 +24,7 @@ from batchgen.events import (
     Forgotten,
     Generated,
     Lost,
+    Moved,
     Released,
     Retried,
     SubmitDeferred,
@@ -47,6 +48,7 @@ SAMPLES: dict[type[Event], Event] = {
     Forgotten: Forgotten("the user's word"),
     Retried: Retried(),
     FileMissing: FileMissing("deleted"),
+    Moved: Moved("replaced/shot.mp4", "shot.mp4"),
 }
 NEW = Clip(7, Wanted("k1", "shot", 1, "wan-2.5-t2v", json.dumps({"seed": 1}), "shot_1"))
 
@@ -122,8 +124,8 @@ def test_doubt_and_loss_go_back_to_pending_by_the_users_word_only() -> None:
 
 
 def test_a_done_clip_is_never_submitted_again() -> None:
-    """It can only be fetched again."""
-    assert NEXT[State.DONE] == {FileMissing: State.DOWNLOADING}
+    """It can only be fetched again, or its file be moved."""
+    assert NEXT[State.DONE] == {FileMissing: State.DOWNLOADING, Moved: State.DONE}
 
 
 def test_the_intent_holds_the_price_and_an_answer_frees_it_when_it_was_free() -> None:

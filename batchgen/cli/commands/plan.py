@@ -73,7 +73,7 @@ def plan(
     """
     from batchgen import manifest as manifests
     from batchgen.locate import batch_folder, find_manifest
-    from batchgen.planning.inputs import plan_of, snapshot_in, start_in
+    from batchgen.planning.inputs import plan_of, snapshot_in, start_in, wanted_in
     from batchgen.planning.saved_files import write_plan
     from batchgen.settings import merge, read_config
     from batchgen.views.plan import plan_object, plan_text
@@ -89,7 +89,7 @@ def plan(
     where = (folder or batch_folder(path, sandbox=sandbox)).absolute()
     seen = snapshot_in(where)
     warnings = [f"warning: {text}" for text in read.warnings]
-    for line in [*warnings, *check_only(given["only"], [*read.wanted, *seen.known])]:
+    for line in [*warnings, *check_only(given["only"], [*wanted_in(read, seen), *seen.known])]:
         click.echo(line, err=True)
     made = plan_of(read, settings, seen, folder=where, each_clip=verbose, start=start_in(read, settings, seen))
     obj = plan_object(made)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from batchgen.cli import output
-from batchgen.cli.error_text import check_only, status_fields
+from batchgen.cli.error_text import HasNames, check_only, status_fields
 from batchgen.cli.options import (
     PACE,
     SANDBOX,
@@ -186,7 +186,7 @@ def _run(
     from batchgen import manifest as manifests
     from batchgen.locate import batch_folder, find_key, find_manifest
     from batchgen.planning import saved_files
-    from batchgen.planning.inputs import snapshot, snapshot_in
+    from batchgen.planning.inputs import snapshot, snapshot_in, wanted_in
     from batchgen.runner.session import Session
     from batchgen.settings import merge, read_config
 
@@ -200,9 +200,9 @@ def _run(
     key = None if given["sandbox"] else find_key(path.parent)
     monitor.protect(key)
     manifest = manifests.load(path)
-    only = given["only"]
-    known = [] if only is None else snapshot_in(folder).known  # re-rolls are in the ledger only
-    for line in [*(f"warning: {text}" for text in manifest.warnings), *check_only(only, [*manifest.wanted, *known])]:
+    seen = snapshot_in(folder) if given["only"] is not None else None
+    asked: list[HasNames] = [*wanted_in(manifest, seen), *seen.known] if seen else []  # re-rolls are in the ledger only
+    for line in [*(f"warning: {text}" for text in manifest.warnings), *check_only(given["only"], asked)]:
         monitor.say(line)
     settings = merge(given, manifest, read_config())
     if saved:

@@ -15,9 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from batchgen.clip import Wanted
 from batchgen.events import Downloaded
 from batchgen.ledger import journal
 from batchgen.ledger.integrity import FILE
+from batchgen.ledger.names import REPLACED_FOLDER
 from batchgen.ledger.recovery.replay import Sources, Told, Traced, event_of, wanted_of
 from batchgen.money import to_micro
 
@@ -35,7 +37,7 @@ def gather(folder: Path) -> Sources:
                 shutil.copyfile(folder / f"{FILE}{part}", Path(name) / f"{FILE}{part}")
         _from_ledger(Path(name) / FILE, sources)
     sources.traced += _from_events(folder / "events.jsonl")
-    sources.traced += _from_sidecars(folder / "clips")
+    _from_sidecars(folder / "clips", sources)
     return sources
 
 
@@ -143,21 +145,36 @@ def _from_events(path: Path) -> list[Traced]:
     return list(found.values())
 
 
-def _from_sidecars(folder: Path) -> list[Traced]:
-    found = []
-    for path in sorted(folder.glob("*.json")):
+def _from_sidecars(folder: Path, sources: Sources) -> None:
+    for path in sorted([*folder.glob("*.json"), *(folder / REPLACED_FOLDER).glob("*.json")]):
         for record in _objects(path, whole=True):
             key, request_id = record.get("key"), record.get("request_id")
             at, video = _epoch(record.get("submitted_at")), path.with_suffix(".mp4")
             if not isinstance(key, str) or not isinstance(request_id, str) or at is None:
                 continue
             size, sha256 = record.get("bytes"), record.get("sha256")
-            there = isinstance(size, int) and isinstance(sha256, str) and video.is_file()
-            file = Downloaded(video.name, size, sha256) if there and video.stat().st_size == size else None  # type: ignore[arg-type]
+            file = None
+            if isinstance(size, int) and isinstance(sha256, str) and video.is_file() and video.stat().st_size == size:
+                file = Downloaded(video.relative_to(folder).as_posix(), size, sha256)
             url = record.get("url")
             cost = to_micro(record.get("cost_usd"))
-            found.append(Traced(key, request_id, at, url if isinstance(url, str) else None, cost, file))
-    return found
+            sources.traced.append(Traced(key, request_id, at, url if isinstance(url, str) else None, cost, file))
+            if wanted := _described(record):
+                sources.described[key] = wanted
+
+
+def _described(record: dict[str, Any]) -> Wanted | None:
+    """Read from a sidecar which clip it is about; the link of an uploaded sound is none of its parameters."""
+    params, take, sound = record.get("params"), record.get("take"), record.get("audio_sha256")
+    texts = [record.get(name) for name in ("id", "model", "name", "label")]
+    if not isinstance(params, dict) or not isinstance(take, int) or None in texts:
+        return None
+    own = {name: value for name, value in params.items() if name != "audio" or not sound}
+    texts.append(json.dumps(own, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+    prompt_id, model, name, label, text = (str(each).encode("utf-8", "replace").decode() for each in texts)
+    return Wanted(
+        record["key"], prompt_id, take, model, text, name, label=label, audio_sha256=str(sound) if sound else None
+    )
 
 
 def _objects(path: Path, *, whole: bool = False) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from clip_histories import AT, HOME, LIVES, START, accepted, clips, lead
-from hypothesis import given, settings
+from fuzz import fuzz
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.clip import Clip, State
@@ -258,7 +259,7 @@ def whole() -> Sources:
 LINES = sum(len(life) for life in LIVES.values())
 
 
-@settings(max_examples=300, deadline=None)
+@fuzz(300)
 @given(st.sets(st.integers(1, LINES)))
 def test_whatever_lines_are_lost_no_id_that_is_left_is_forgotten_and_no_accepted_clip_waits(lost: set[int]) -> None:
     """The rest of its story is enough to know that it was submitted."""

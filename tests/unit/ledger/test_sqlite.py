@@ -27,6 +27,7 @@ from batchgen.events import (
     Forgotten,
     Generated,
     Lost,
+    Moved,
     Released,
     Retried,
     SubmitDeferred,
@@ -54,6 +55,13 @@ LIVES: dict[type[Event], list[Event]] = {
     Forgotten: [START, AnswerLost("reset"), Forgotten("given up")],
     Retried: [START, Failed("422"), Retried()],
     FileMissing: [START, Submitted("r1", 10.0), GENERATED, Downloaded("shot.mp4", 3, "ab"), FileMissing("gone")],
+    Moved: [
+        START,
+        Submitted("r1", 10.0),
+        GENERATED,
+        Downloaded("shot.mp4", 3, "ab"),
+        Moved("replaced/s.mp4", "shot.mp4"),
+    ],
 }
 
 
