@@ -8,6 +8,7 @@
      │    └── LedgerError           the ledger can't be used as it is       2
      ├── LedgerWriteError           nothing may be submitted                4
      ├── DiskFullError              what was paid for is safe               4
+     ├── OutputError                the answer, or a file of it, can't be written   4
      ├── LockedError                another run holds the batch             6
      └── IllegalEventError          a fault of batchgen                     1
     CallError                       a call to the provider: what becomes of the clip is the core's affair
@@ -33,6 +34,7 @@ exception is a fault of batchgen: exit code 1.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
@@ -60,6 +62,7 @@ class BatchgenError(Exception):
     """
 
     exit_code = Exit.BUG
+    code = "bug"  #: the word for it in the `error` of `--json`
 
     def __init__(self, message: str = "", *, tip: str = "") -> None:
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
@@ -71,6 +74,7 @@ class UsageError(BatchgenError):
     """The command, its options or its environment can't be obeyed."""
 
     exit_code = Exit.USAGE
+    code = "usage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,8 @@ class Fault:
 class ManifestError(UsageError):
     """The manifest has faults; all of them are listed."""
 
+    code = "manifest"
+
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
@@ -109,22 +115,43 @@ class LockedError(BatchgenError):
     """Another run holds this batch."""
 
     exit_code = Exit.LOCKED
+    code = "locked"
 
 
 class LedgerError(UsageError):
     """The ledger can't be used as it is; nothing in it was changed."""
+
+    code = "ledger"
 
 
 class LedgerWriteError(BatchgenError):
     """The ledger can't be written, so nothing may be submitted."""
 
     exit_code = Exit.STOPPED
+    code = "ledger_write"
 
 
 class DiskFullError(BatchgenError):
     """The disk is full; what was paid for is safe and is fetched by the next run."""
 
     exit_code = Exit.STOPPED
+    code = "disk_full"
+
+
+class OutputError(BatchgenError):
+    """The answer, or a file that the user asked for, can't be written."""
+
+    exit_code = Exit.STOPPED
+    code = "output"
+
+    @classmethod
+    def of(cls, where: object, error: OSError) -> OutputError:
+        """Make one of a system error: "cannot write plan.json: disk full"; a name that can't be right is usage."""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        made = cls(f"cannot write {where}: {'disk full' if full else error.strerror or error}")
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG):
+            made.exit_code = Exit.USAGE
+        return made
 
 
 class IllegalEventError(BatchgenError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sqlite3
 import sys
 import time
 from collections import deque
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING
 from batchgen.cli import output
 from batchgen.cli.frame import frame_of
 from batchgen.clip import Clip
-from batchgen.errors import BatchgenError, LockedError
 from batchgen.events import Blocked, Downloaded, Event, Failed, Lost
 from batchgen.redact import Redactor, Secret
 from batchgen.views.log import EventLog, setup_logging
@@ -36,7 +34,6 @@ class RunMonitor:
     """Observes one run. Progress goes to stderr, the answer to stdout."""
 
     def __init__(self, manifest_arg: str, folder: Path | None, *, verbosity: int, as_json: bool) -> None:
-        self.folder: Path | None = None
         self._options = ("--dir", str(folder)) if folder else ()
         self._arg = manifest_arg
         self._verbosity = verbosity
@@ -51,12 +48,10 @@ class RunMonitor:
         self._finished = 0
         self._alarm = ""
         self._notes_reported = 0
-        self._answered = False  # the object was printed
-        self._started = time.monotonic()
 
     def protect(self, key: Secret | None) -> None:
         """Take the key out of everything that is printed from now on."""
-        self._redact = Redactor([key.get_secret_value()] if key else []).redact
+        self._redact = output.CommandAnswer.current().redact = Redactor([key.get_secret_value()] if key else []).redact
 
     def say(self, text: str) -> None:
         """Print on stderr, above a live display."""
@@ -143,43 +138,21 @@ class RunMonitor:
             return
         self._events.note("ended", exit_code=int(outcome.exit_code), stopped=outcome.stopped)
         self._events.close()
-        self._answered = True
         facts = facts_of(session.ledger, self._arg, elapsed_s=outcome.elapsed_s, stopped=outcome.stopped,
                          caps=session.settings.caps, options=self._options)  # fmt: skip
         obj = status_object(facts, now=time.time())
-        if self._as_json:
-            output.put(self._redact(output.json_text(obj)))
-        else:
-            output.put(self._redact(status_text(obj, output.width(), ascii=output.plain_ascii())))
+        output.answer(
+            obj,
+            lambda: status_text(obj, output.width(), ascii=output.plain_ascii()),
+            as_json=self._as_json,
+            code=outcome.exit_code,
+        )
 
     @contextmanager
-    def reporting_errors(self) -> Iterator[None]:
-        """With --json, print an object when an error ends the run, too."""
+    def observing(self) -> Iterator[None]:
+        """Close `events.jsonl`, however the run ends."""
         try:
             yield
-        except BatchgenError as error:
-            self._error_object(str(error), live=isinstance(error, LockedError))
-            raise
-        except sqlite3.DatabaseError as error:
-            self._error_object(f"the ledger can't be read ({error})")
-            raise
-        except (KeyboardInterrupt, SystemExit) as ending:
-            if not self._answered:
-                self._error_object("terminated" if isinstance(ending, SystemExit) else "interrupted")
-            raise
-        except Exception:
-            self._error_object("a fault of batchgen")
-            raise
         finally:
             if self._events:
                 self._events.close()
-
-    def _error_object(self, message: str, *, live: bool = False) -> None:
-        if not self._as_json:
-            return
-        from batchgen.views.facts import facts_of_folder
-        from batchgen.views.status import status_object
-
-        elapsed = time.monotonic() - self._started
-        facts = facts_of_folder(self.folder, self._arg, elapsed_s=elapsed, stopped=message, live=live)
-        output.put(self._redact(output.json_text(status_object(facts, now=time.time()))))

@@ -26,7 +26,7 @@ from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.runner.context import Downloads, RunContext, boot_clock
-from batchgen.runner.dispatcher import Dispatcher
+from batchgen.runner.dispatcher import Dispatcher, Wishes
 from batchgen.runner.recovery_check import POSSIBLE, RecoveryCheck
 from batchgen.runner.shutdown import Shutdown
 from batchgen.selection import Selection
@@ -112,6 +112,7 @@ async def assemble(
     shutdown: Shutdown | None = None,
     elsewhere: RequestIds = set,
     check_credits: bool = True,
+    wishes: Wishes | None = None,
     dice: Callable[[], float] = random.random,
     boot_clock: Callable[[], float] = boot_clock,
 ) -> Assembly:
@@ -129,9 +130,7 @@ async def assemble(
         poller: its class, for another schedule of status checks.
         shutdown: pulled to stop the run; by default one of its own.
         elsewhere: gives the request ids of other batches; called in a thread.
-        check_credits: warn before the first submission if the account's credits will not last.
-        dice: gives random numbers in [0, 1), for jitter.
-        boot_clock: seconds that go on while the machine sleeps; an intent that slept is not sent.
+        check_credits, wishes, dice, boot_clock: as for `Dispatcher`; random numbers in [0, 1) for jitter; seconds that go on while the machine sleeps.
     """
     pace, forecast = pace or PaceSetup(settings), forecast or Forecast(ledger.money, settings)
     pacer, places = pace.pacer(dice), places or pace.places(forecast.longest_s(price_classes))
@@ -145,7 +144,8 @@ async def assemble(
         shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice, boot_clock=boot_clock,
         recovery_check=await _recovery_check(ledger, paced, settings, elsewhere),
     )  # fmt: skip
-    return Assembly(context, Dispatcher(context, selection or Selection(), check_credits=check_credits))
+    selection = selection or Selection()
+    return Assembly(context, Dispatcher(context, selection, check_credits=check_credits, wishes=wishes))
 
 
 def reconciler_of(ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds = set) -> Reconciler:

@@ -12,7 +12,7 @@ from batchgen.clip import State
 from batchgen.money import to_usd
 
 _URL_TAIL = re.compile(r"""(https?://[^\s?#"'<>\\]+)[?#][^\s"'<>\\]*""")
-_HALF_DAY = 12 * 3600
+_HALF_DAY, _SIX_DAYS = 12 * 3600, 6 * 86_400
 
 
 def plural(count: int, one: str) -> str:
@@ -53,8 +53,9 @@ def stamp_utc(at: float) -> str:
 
 
 def clock(at: float, now: float, tz: tzinfo | None = None) -> str:
-    """Write a moment as local time, "02:40"; with its day, "Mon 02:40", when 12 hours or more from `now`."""
-    return _moment(at, tz).strftime("%H:%M" if abs(at - now) < _HALF_DAY else "%a %H:%M")
+    """Write a moment as local time: "02:40"; 12 hours from `now` or more "Mon 02:40", six days "23 Nov 02:40"."""
+    away = abs(at - now)
+    return _moment(at, tz).strftime("%H:%M" if away < _HALF_DAY else "%a %H:%M" if away < _SIX_DAYS else "%d %b %H:%M")
 
 
 def bare_urls(text: str) -> str:

@@ -67,9 +67,9 @@ def test_every_event_is_one_line_with_local_time_and_zone() -> None:
     url = "https://images.segmind.com/a.mp4?sig=secret"
     lines = told(START, Submitted(ID, AT), Generated(url, AT, 625_000), Downloaded("singer_1.mp4", 4_200_000, "00"))
     assert lines == [
-        "2026-11-22T03:12:00+01:00 singer_1 submitting ($0.625 reserved)",
+        "2026-11-22T03:12:00+01:00 singer_1 submitting ($0.63 reserved)",
         "2026-11-22T03:12:00+01:00 singer_1 generating (request 2c7f…)",
-        "2026-11-22T03:12:00+01:00 singer_1 downloading (cost $0.625)",
+        "2026-11-22T03:12:00+01:00 singer_1 downloading (cost $0.63)",
         "2026-11-22T03:12:00+01:00 singer_1 done (singer_1.mp4, 4.2 MB)",
     ]
 
