@@ -166,13 +166,13 @@ class Journal:
         """Write clips that are wanted by the ledger alone (re-rolls), before anything happened to them."""
         self._append(line("c", clip) for clip in clips)
 
-    def close(self, ledger: Path) -> None:
-        """Sync it, mark it with the closed ledger's size and time, and let go."""
+    def close(self, ledger: Path | None) -> None:
+        """Sync it, mark it with the closed ledger's size and time (None: it is not this run's any more), and let go."""
         if self._fd is None:
             return
         try:
-            stat = ledger.stat()
-            self._sync(stat.st_size, stat.st_mtime_ns)
+            stat = ledger.stat() if ledger else None
+            self._sync(stat.st_size if stat else 0, stat.st_mtime_ns if stat else 0)
         except OSError as error:
             self._give_up(error)
         if self._fd is not None:

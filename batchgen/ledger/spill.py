@@ -6,6 +6,7 @@ survive. A few kilobytes are allocated and synced beforehand, so that writing in
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from contextlib import suppress
@@ -34,7 +35,9 @@ class Spill:
         self._end = len(self._text())
 
     def add(self, key: str, request_id: str, at: float) -> None:
-        """Keep one id, on disk when this returns."""
+        """Keep one id, on disk when this returns. Raises OSError: also when the file has no name any more."""
+        if not os.fstat(self._file).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "it was deleted", self.path)
         line = json.dumps({"key": key, "request_id": request_id, "at": at}).encode() + b"\n"
         failpoints.reach("spill.before")  # its blocks are there: no full disk keeps it from them
         os.pwrite(self._file, line, self._end)

@@ -19,14 +19,15 @@ from pathlib import Path
 from batchgen import failpoints
 from batchgen.billing.budget import NOTHING_SET_ASIDE, BudgetChange, Caps, SetAside
 from batchgen.clip import Clip, State, Wanted, free_name
-from batchgen.errors import LedgerError, LedgerWriteError
+from batchgen.errors import BatchgenError, LedgerError, LedgerLostError, LedgerWriteError
 from batchgen.events import AnswerLost, Event, Submitted
-from batchgen.ledger import filesystem, integrity, lock, schema
+from batchgen.ledger import filesystem, integrity, schema
 from batchgen.ledger.base import Home, Observer
-from batchgen.ledger.commits import Commits, transaction
+from batchgen.ledger.commits import Commits
 from batchgen.ledger.journal import FILE as LOG
 from batchgen.ledger.journal import Journal
 from batchgen.ledger.judge import IN_FLIGHT, Judge, Move, move_of
+from batchgen.ledger.lock import Fence, Lock
 from batchgen.ledger.reader import FILE, Reader, sums_of
 from batchgen.ledger.spill import Spill
 from batchgen.states import advance
@@ -50,9 +51,9 @@ class SqliteLedger(Reader):
     """
 
     def __init__(self, folder: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
-        self._lock = lock.take(folder)
+        self._lock = Lock(folder)
         opened = ExitStack()  # closed when a later step fails: nobody else can
-        opened.callback(lock.release, self._lock, folder)
+        opened.callback(self._lock.release)
         try:
             journal = filesystem.journal(folder)
             mark = integrity.check(folder)
@@ -64,6 +65,7 @@ class SqliteLedger(Reader):
                 failpoints.reach("tables.before")
                 schema.prepare(self._out, folder / FILE)
                 failpoints.reach("tables.after")
+                self._fence = Fence(folder / FILE, self._out)
             super().__init__(folder)
             opened.callback(super().close)
             with schema.plain_errors(folder):
@@ -82,9 +84,12 @@ class SqliteLedger(Reader):
             raise
         self._wall_clock = wall_clock
         self.observers: list[Observer] = []
+        self._ids_kept = False
         self._answering: set[int] = set()  # rows whose intent this process wrote, and whose answer it awaits
         self._judge = Judge(partial(sums_of, self._out))
-        self._commits = Commits(self.path, self._out, self._log, self._judge, ended=self._ended, written=self._notify)
+        self._commits = Commits(
+            self.path, self._out, self._fence, self._log, self._judge, ended=self._ended, written=self._notify
+        )
 
     def set_limits(self, caps: Caps, in_flight: int | None = None) -> None:
         """Say what the batch may spend, and how many requests may be in flight (None: any number), from now on."""
@@ -103,8 +108,8 @@ class SqliteLedger(Reader):
         super().close()
         self._out.close()
         self._spill.close()
-        self._log.close(self.path)
-        lock.release(self._lock, self.folder)
+        self._log.close(None if self.broken else self.path)
+        self._lock.release()
 
     def now(self) -> float:
         """Give epoch seconds in whole microseconds, so that memory and disk have the same."""
@@ -139,7 +144,7 @@ class SqliteLedger(Reader):
             await asyncio.get_running_loop().run_in_executor(self._commits.thread, self._put, changed)
 
     def _put(self, facts: Mapping[str, str | None]) -> None:
-        with schema.plain_errors(self.path), transaction(self._out) as db:
+        with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
             db.executemany("DELETE FROM meta WHERE k=?", ((key,) for key, value in facts.items() if value is None))
             kept = [(key, value) for key, value in facts.items() if value is not None]
             db.executemany("INSERT OR REPLACE INTO meta VALUES (?,?)", kept)
@@ -153,7 +158,7 @@ class SqliteLedger(Reader):
         """
         fresh = {clip.key: clip for clip in wanted}
         keys = frozenset(fresh)
-        with schema.plain_errors(self.path), transaction(self._out) as db:
+        with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
             # In memory, and only what differs is written: a manifest of 100,000 clips that is as it was writes nothing.
             changes = []
             for key, row, reroll_of, *before, replaced in db.execute(schema.SELECT_WISHES):
@@ -178,7 +183,7 @@ class SqliteLedger(Reader):
         They are wanted for as long as the manifest has the clip of their `reroll_of`. `instead_of` are the keys of
         failed and blocked clips that they replace: these are no longer wanted, and stay in the bill.
         """
-        with schema.plain_errors(self.path), transaction(self._out) as db:
+        with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
             known = {key for (key,) in db.execute("SELECT key FROM clip")}
             taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
             fresh = [replace(take, name=free_name(take, taken)) for take in takes if take.key not in known]
@@ -275,15 +280,15 @@ class SqliteLedger(Reader):
         move = move_of(clip, advance(clip, event), event, self.now(), set_aside)
         if self.broken:
             self._keep_id(move)
-            raise LedgerWriteError(self.broken)
+            raise self.broken
         if move.reserves:  # the next one who reads the mirror must see it, whether it is on disk yet or not
             self._book(move.changes)
         await self._commits.add(move)
         return move.after
 
     @property
-    def broken(self) -> str:
-        """Why nothing can be written any more; empty as long as all is well."""
+    def broken(self) -> LedgerWriteError | None:
+        """Why nothing can be written any more; None as long as all is well."""
         return self._commits.broken
 
     def _ended(self, move: Move, error: BaseException | None) -> None:
@@ -292,6 +297,8 @@ class SqliteLedger(Reader):
             if move.reserves:
                 self._book(change.reversed for change in move.changes)
             self._keep_id(move)
+            if isinstance(error, LedgerLostError) and not error.there:
+                self._keep_ids()
             return
         self._count(move)
         if not move.reserves:
@@ -311,12 +318,26 @@ class SqliteLedger(Reader):
 
     def _keep_id(self, move: Move) -> None:
         """Keep a request id that was not written: it may be all that is known of something paid for."""
-        clip, event = move.before, move.event
-        if isinstance(event, Submitted):
-            name = clip.wanted.name
-            log.critical("PAID: clip %s has the request id %s; it is kept in ledger.spill", name, event.request_id)
-            with suppress(OSError):  # it is on the screen at least
-                self._spill.add(clip.key, event.request_id, event.at)
+        if isinstance(move.event, Submitted):
+            self._spill_id(move.before, move.event.request_id, move.event.at)
+
+    def _keep_ids(self) -> None:
+        """Keep all ids in flight, once: the file that has them is gone, and this connection can still read it."""
+        if self._ids_kept:
+            return
+        self._ids_kept = True
+        with suppress(BatchgenError, sqlite3.Error):
+            for clip in self.clips(State.GENERATING, State.DOWNLOADING):
+                if clip.request and clip.request.request_id:
+                    self._spill_id(clip, clip.request.request_id, clip.request.intent_at)
+
+    def _spill_id(self, clip: Clip, request_id: str, at: float) -> None:
+        where = "it is kept in ledger.spill"
+        try:
+            self._spill.add(clip.key, request_id, at)
+        except OSError:
+            where = "it could be written to no file: write it down"
+        log.critical("PAID: clip %s has the request id %s; %s", clip.wanted.name, request_id, where)
 
     def _notify(self, move: Move) -> None:
         for observer in self.observers:

@@ -22,7 +22,7 @@ from batchgen.errors import LedgerError, LedgerWriteError, UsageError
 from batchgen.files import durable
 from batchgen.ledger import integrity, journal, schema
 from batchgen.ledger.integrity import FILE
-from batchgen.ledger.lock import release, take
+from batchgen.ledger.lock import Lock
 from batchgen.ledger.recovery import replay, sources
 from batchgen.ledger.sqlite import SqliteLedger
 
@@ -81,7 +81,7 @@ def recover(folder: Path, wanted: Iterable[Wanted]) -> Recovered:
         UsageError: the ledger is sound.
         LedgerWriteError: there is no room or no leave; what was there is there.
     """
-    lock = take(folder)
+    lock = Lock(folder)
     try:
         fault = fault_of(folder)
         until = _last_written(folder)
@@ -97,7 +97,7 @@ def recover(folder: Path, wanted: Iterable[Wanted]) -> Recovered:
         except (OSError, sqlite3.Error) as error:
             raise LedgerWriteError(f"{folder}: can't be written ({error}); nothing was changed") from error
     finally:
-        release(lock, folder)
+        lock.release()
     SqliteLedger(folder).close()  # which begins a new log
     states = Counter(str(clip.state) for clip in rebuilt.clips.values())
     holes = sorted(rebuilt.clips[key].wanted.name for key in rebuilt.holes)
