@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from batchgen.errors import BatchgenError, LedgerWriteError
 from batchgen.ledger import schema
+from batchgen.ledger.evidence import Memory
 from batchgen.ledger.journal import Journal
 from batchgen.ledger.judge import Judge, Move
 from batchgen.ledger.lock import Fence
@@ -49,6 +50,7 @@ class Commits:
         written: Callable[[Move], None],
     ) -> None:
         self.broken: LedgerWriteError | None = None  #: why nothing can be written any more
+        self.memory: Memory | None = None  #: gets the number of the last event after its commit
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._path = path
         self._db = db
@@ -89,6 +91,8 @@ class Commits:
             raise
         if made:
             self._journal.write(made, last)
+            if self.memory:
+                self.memory.write(last)
         return verdicts
 
     # --- inside ---------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from typing import Any
 
 from batchgen.clip import Clip
 from batchgen.events import Event
+from batchgen.files import durable
 from batchgen.ledger import schema
 
 log = logging.getLogger("batchgen.ledger")
@@ -116,7 +117,7 @@ class Journal:
         self._seq = self.last
         self._synced_at = time.monotonic()
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            self._fd = durable.open_private(path, os.O_RDWR | os.O_APPEND)
             size = os.fstat(self._fd).st_size
             if size and os.pread(self._fd, 1, size - 1) != b"\n":
                 os.write(self._fd, b"\n")  # a torn last line stays as it is, the next one starts below it

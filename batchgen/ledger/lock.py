@@ -42,8 +42,8 @@ class Lock:
             self._take(os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
             self._owner = f"{os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}"
             handle = os.open(folder / _OWNER, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            self._handles.append(handle)
-            os.write(handle, self._owner.encode())
+            with os.fdopen(handle, "w") as file:
+                file.write(self._owner)
         except BlockingIOError:
             self._close()
             who = holder(folder) or "another process"

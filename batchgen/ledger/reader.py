@@ -39,6 +39,7 @@ class Reader:
         self.path = folder / FILE
         integrity.check(folder, live=holder(folder) is not None)
         if not self.path.exists():
+            integrity.refuse_gone(folder)
             raise LedgerError(f"{folder} has no ledger yet")
         self._db = schema.current(schema.connect(self.path, writable=False), self.path)
 
@@ -148,6 +149,19 @@ class Reader:
     def request_ids(self) -> set[str]:
         """Give every request id that some clip has."""
         return {found for (found,) in self._db.execute("SELECT request_id FROM request WHERE request_id IS NOT NULL")}
+
+    def last_event(self) -> int:
+        """Give the number of the last event; 0 before the first."""
+        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
+
+    def last_intent(self) -> float:
+        """Give when the last request was about to be sent (epoch seconds); 0 before the first."""
+        return float(self._db.execute("SELECT coalesce(max(intent_at), 0) FROM request").fetchone()[0])
+
+    def sidecars(self) -> set[str]:
+        """Name the sidecars of done clips."""
+        files = self._db.execute("SELECT file FROM clip WHERE state = 'done' AND file IS NOT NULL")
+        return {str(Path(file).with_suffix(".json")) for (file,) in files}
 
     def charges(self, limit: int) -> dict[str, list[int]]:
         """Give the latest charges per price class (at most so many of each), the oldest first; free ones left out."""

@@ -6,9 +6,10 @@ Times are epoch seconds (UTC), money is micro-dollars; `detail` is the event as 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TypeAlias
 from batchgen.clip import FREE, REPLACED, Clip, Request, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
 from batchgen.events import EVENTS, FILE_NAMES, Event
+from batchgen.files import durable
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
 SCHEMA = 3
@@ -171,6 +173,10 @@ def closed_on_error(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _to_write(path: Path, journal: str) -> sqlite3.Connection:
+    with suppress(FileExistsError):  # SQLite would let all read it; its other files get the rights of this one
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    for ending in ("", "-wal", "-shm", "-journal"):
+        durable.tighten(path.with_name(path.name + ending))
     # Commits run in one worker thread at a time, so the check by thread would only be in the way.
     db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
     with closed_on_error(db):

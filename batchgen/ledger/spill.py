@@ -24,7 +24,7 @@ class Spill:
     def __init__(self, path: Path) -> None:
         """Open it, giving it its blocks if it has none yet; raises OSError when even that fails."""
         self.path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._file = durable.open_private(path, os.O_RDWR)
         if os.fstat(self._file).st_size < SIZE:
             os.pwrite(self._file, b"\0" * SIZE, 0)
             os.fsync(self._file)

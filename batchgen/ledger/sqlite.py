@@ -21,7 +21,7 @@ from batchgen.billing.budget import NOTHING_SET_ASIDE, BudgetChange, Caps, SetAs
 from batchgen.clip import Clip, State, Wanted, free_name
 from batchgen.errors import BatchgenError, LedgerError, LedgerLostError, LedgerWriteError
 from batchgen.events import AnswerLost, Event, Submitted
-from batchgen.ledger import filesystem, integrity, schema
+from batchgen.ledger import evidence, filesystem, integrity, schema
 from batchgen.ledger.base import Home, Observer
 from batchgen.ledger.commits import Commits
 from batchgen.ledger.journal import FILE as LOG
@@ -95,6 +95,12 @@ class SqliteLedger(Reader):
         """Say what the batch may spend, and how many requests may be in flight (None: any number), from now on."""
         self.money.caps = self._judge.caps = caps
         self._judge.ceiling = in_flight
+
+    def keep_memory(self) -> None:
+        """Keep the number of each event in the user's state folder, under the ledger's own id."""
+        batch_id = self.meta(evidence.BATCH_ID) or evidence.new_id()
+        self.remember(evidence.BATCH_ID, batch_id)
+        self._commits.memory = evidence.Memory(self.folder, batch_id, self.last_event())
 
     async def settle(self) -> None:
         """Wait until all that was recorded is on disk, or could not be written."""

@@ -112,6 +112,7 @@ async def assemble(
     shutdown: Shutdown | None = None,
     elsewhere: RequestIds = set,
     check_credits: bool = True,
+    since: float | None = None,
     dice: Callable[[], float] = random.random,
     boot_clock: Callable[[], float] = boot_clock,
 ) -> Assembly:
@@ -129,6 +130,8 @@ async def assemble(
         poller: its class, for another schedule of status checks.
         shutdown: pulled to stop the run; by default one of its own.
         elsewhere: gives the request ids of other batches; called in a thread.
+        since: from when on the account's history is searched before the first submission (epoch seconds), usually the
+            ledger's last request; None: it is not, unless the ledger is a rebuilt one.
         check_credits: warn before the first submission if the account's credits will not last.
         dice: gives random numbers in [0, 1), for jitter.
         boot_clock: seconds that go on while the machine sleeps; an intent that slept is not sent.
@@ -142,7 +145,7 @@ async def assemble(
         price=forecast.price, estimate=forecast.estimate, run_times=forecast.run_times,
         submit_concurrency=settings.submit_concurrency, give_up_s=settings.give_up, deadline_s=settings.deadline,
         shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice, boot_clock=boot_clock,
-        recovery_check=await _recovery_check(ledger, paced, settings, elsewhere),
+        recovery_check=await _recovery_check(ledger, paced, settings, elsewhere, since),
     )  # fmt: skip
     reconciler = reconciler_of(ledger, paced, settings, elsewhere)
     return Assembly(context, Dispatcher(context, reconciler, selection or Selection(), check_credits=check_credits))
@@ -160,12 +163,12 @@ def reconciler_of(ledger: Ledger, paced: PacedProvider, settings: Settings, else
 
 
 async def _recovery_check(
-    ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds
+    ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds, since: float | None
 ) -> RecoveryCheck | None:
-    """Make the check that a rebuilt ledger needs before it submits; None for every other ledger."""
-    if not (ledger.meta(BLIND) or ledger.meta(POSSIBLE)):
+    """Make the check that a ledger needs before it submits; None where it needs none."""
+    if since is None and not (ledger.meta(BLIND) or ledger.meta(POSSIBLE)):
         return None
-    check = RecoveryCheck(ledger, paced, settle_s=settings.history_settle, elsewhere=elsewhere)
+    check = RecoveryCheck(ledger, paced, settle_s=settings.history_settle, elsewhere=elsewhere, since=since)
     if settings.trust_recovery:
         await check.trust()
     return check

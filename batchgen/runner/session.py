@@ -82,6 +82,7 @@ class Session:
         self.estimate = whole_estimate(self._kinds, manifest.prices)
         self._started_at = time.monotonic()
         self._sharing = False
+        self._last_intent = ledger.last_intent()
         self._credits_known = False
 
     @classmethod
@@ -217,7 +218,14 @@ class Session:
             shutdown=self.shutdown,
             elsewhere=self._other_request_ids,
             check_credits=not self._credits_known,
+            since=self._since(provider),
         )
+
+    def _since(self, provider: Provider) -> float | None:
+        """From when on the account's history may know of requests of this batch that its ledger does not."""
+        if self.settings.sandbox or self.settings.trust_recovery:
+            return None
+        return max(self._last_intent, self.ledger.now() - provider.capabilities.file_s)
 
     def _selection(self) -> Selection:
         settings, planned = self.settings, None
