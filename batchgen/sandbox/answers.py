@@ -22,8 +22,8 @@ def status(job: Job, now: float, base: str, remaining: int) -> Json:
     state = job.state(now)
     if state == "COMPLETED":
         return {"status": state, "request_id": job.request_id, "metrics": _metrics(job, remaining)}
-    if state == "FAILED":
-        return _failed(job)
+    if state == "FAILED" or job.has("early_failed"):
+        return failed(job)
     urls = {name: url for name, url in _addresses(job, base).items() if name != "poll_url"}
     return {"status": _word(job, state), "request_id": job.request_id, **urls, "metrics": {}}
 
@@ -33,11 +33,24 @@ def result(job: Job, now: float, base: str, remaining: int, link: str | None) ->
     if job.state(now) != "COMPLETED":
         return status(job, now, base, remaining)
     answer: Json = {"status": "COMPLETED", "error": None, "request_id": job.request_id, "seed": _seed(job)}
-    if link is not None:
+    if link is not None and job.has("odd_link"):
+        answer["output"] = [{"type": "image", "url": f"{base}/files/cover.png"}, {"type": "video", "url": link}]
+    elif link is not None:
         name = f"{job.request_id}.mp4"
         video = {"url": link, "content_type": "video/mp4", "file_name": name, "file_size": str(job.file_size)}
         answer |= {"video": video, "output": link}
     return answer | {"metrics": _metrics(job, remaining)}
+
+
+def failed(job: Job) -> Json:
+    """The answer about a job that FAILED, true or not."""
+    times = {name: value for name, value in _metrics(job, 0).items() if name.endswith("_time")}
+    return {
+        "status": "FAILED",
+        "error": job.error or "Internal error: please try again",
+        "request_id": job.request_id,
+        "metrics": times,
+    }
 
 
 def history_row(job: Job, now: float, link: str | None) -> Json:
@@ -64,11 +77,6 @@ def _addresses(job: Job, base: str) -> dict[str, str]:
         "status_url": f"{base}/v2/{path}/status",
         "response_url": f"{base}/v2/{path}",
     }
-
-
-def _failed(job: Job) -> Json:
-    times = {name: value for name, value in _metrics(job, 0).items() if name.endswith("_time")}
-    return {"status": "FAILED", "error": job.error, "request_id": job.request_id, "metrics": times}
 
 
 def _metrics(job: Job, remaining: int) -> dict[str, float]:

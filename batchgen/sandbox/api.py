@@ -19,6 +19,8 @@ from batchgen.sandbox.service import VideoService
 from batchgen.sandbox.store import Job
 
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=.+-]+)*;base64,(.*)", re.DOTALL)
+#: Results of a job that are FAILED by the fault `contradicts`, before the true one.
+_LIES = 2
 
 
 class Api:
@@ -63,7 +65,10 @@ class Api:
         job, now = self._record(request), self._shop.now()
         if self._shop.dice.strikes("poll_trouble"):
             return bad_answers.trouble(request, next(self._turns))
-        body = answers.result(job, now, origin(request), self._shop.balance(), link(self._shop, job, request))
+        if job.has("contradicts") and job.state(now) == "COMPLETED" and self._shop.store.link(job.request_id) <= _LIES:
+            body = answers.failed(job)
+        else:
+            body = answers.result(job, now, origin(request), self._shop.balance(), link(self._shop, job, request))
         return web.json_response(body, status=_code(body))
 
     async def balance(self, _request: web.Request) -> web.StreamResponse:
@@ -111,6 +116,8 @@ def link(shop: VideoService, job: Job, request: web.Request) -> str | None:
     """Give the link of a completed job; with the fault `expired_link` each one given is a new one."""
     if job.state(shop.now()) != "COMPLETED" or job.has("no_output"):
         return None
+    if job.has("odd_link"):
+        return f"{origin(request)}/films/{job.request_id}/my film"
     url = f"{origin(request)}/files/{job.request_id}.mp4"
     return f"{url}?link={shop.store.link(job.request_id)}" if job.has("expired_link") else url
 

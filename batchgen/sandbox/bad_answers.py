@@ -11,9 +11,9 @@ from typing import Any
 from aiohttp import web
 
 #: Faults by the moment at which they strike.
-ANY_CALL = ("rate429", "rate429_after", "rate429_reset")
-BEFORE_ACCEPTING = ("http500", "http502", "retired")
-AFTER_ACCEPTING = ("lost", "hang", "gateway504", "cutjson")
+ANY_CALL = ("rate429", "rate429_after", "rate429_reset", "maintenance")
+BEFORE_ACCEPTING = ("http500", "http502", "retired", "overdue", "filtered", "redirected")
+AFTER_ACCEPTING = ("lost", "hang", "gateway504", "cutjson", "accepted500")
 _FOR_EVER_S = 86_400.0
 _TROUBLES = 3
 
@@ -23,10 +23,10 @@ def error(status: int, text: str, **headers: str) -> web.Response:
     return web.json_response({"error": text}, status=status, headers=headers)
 
 
-def html(status: int, title: str) -> web.Response:
+def html(status: int, title: str, **headers: str) -> web.Response:
     """A gateway's error page."""
     page = f"<html><head><title>{title}</title></head><body><center><h1>{title}</h1></center></body></html>\n"
-    return web.Response(text=page, status=status, content_type="text/html")
+    return web.Response(text=page, status=status, content_type="text/html", headers=headers)
 
 
 def refuse(fault: str) -> web.Response:
@@ -40,6 +40,8 @@ async def spoil(fault: str, request: web.Request, answer: dict[str, Any]) -> web
         await asyncio.sleep(_FOR_EVER_S)
     if fault == "gateway504":
         return html(504, "504 Gateway Time-out")
+    if fault == "accepted500":
+        return error(500, "Internal server error")
     if fault == "cutjson":
         text = json.dumps(answer)
         return web.Response(text=text[: len(text) // 3], content_type="application/json")
@@ -76,4 +78,10 @@ _REFUSALS: dict[str, Callable[[], web.Response]] = {
     "http500": lambda: error(500, "Internal server error"),
     "http502": lambda: html(502, "502 Bad Gateway"),
     "retired": lambda: error(410, "Model has been retired"),
+    "overdue": lambda: web.json_response(
+        {"code": "Arrearage", "message": "Access denied, the account is not in good standing"}, status=400
+    ),
+    "filtered": lambda: html(403, "Refused by your company's content filter"),
+    "redirected": lambda: web.Response(status=307, headers={"Location": "https://elsewhere.example/v2/job"}),
+    "maintenance": lambda: html(503, "Down for maintenance", **{"Retry-After": "30"}),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,17 @@ from batchgen.sandbox import bad_answers
 from batchgen.sandbox.service import VideoService
 from batchgen.sandbox.store import Job
 
-_FAULTS = ("truncated", "garbage", "slow", "stall", "no_length", "no_range", "etag_changes", "redirect")
+_FAULTS = (
+    "forbidden", "private", "mislabelled", "truncated", "garbage", "slow", "stall", "no_length", "no_range",
+    "etag_changes", "redirect",
+)  # fmt: skip
 #: The counter of requests for a file that carried a key.
 KEY_SEEN = "key at the file host"
 _KEYS = {"x-api-key", "authorization", "cookie"}
+#: The smallest PNG.
+_PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
+)
 _SLOW_S, _PIECES = 1.5, 30
 _ENDLESS_S = 86_400.0
 
@@ -29,7 +37,12 @@ class Files:
 
     def routes(self) -> list[web.RouteDef]:
         """What this part serves."""
-        return [web.get("/files/{id}.mp4", self.video), web.get("/assets/{name}", self.asset)]
+        return [
+            web.get("/files/{id}.mp4", self.video),
+            web.get("/files/cover.png", self.cover),
+            web.get("/films/{id}/{name}", self.video),
+            web.get("/assets/{name}", self.asset),
+        ]
 
     async def video(self, request: web.Request) -> web.StreamResponse:
         """Give a job's file while it lives; 404 afterwards, 403 by a link that is dead."""
@@ -42,6 +55,10 @@ class Files:
         path = self._shop.files / f"{job.request_id}.mp4"
         fault = None if request.method == hdrs.METH_HEAD or "hop" in request.query else self._fault()
         return await _faulty(fault, request, path) if fault else await _served(request, path)
+
+    async def cover(self, _request: web.Request) -> web.StreamResponse:
+        """Give the picture that stands before a film by the fault `odd_link`."""
+        return web.Response(body=_PIXEL, content_type="image/png")
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """Give an uploaded file."""
@@ -118,12 +135,18 @@ def _start(request: web.Request, tag: str) -> int:
 
 
 async def _faulty(fault: str, request: web.Request, path: Path) -> web.StreamResponse:
+    if fault == "forbidden":
+        return bad_answers.html(403, "403 Forbidden")
+    if fault == "private":
+        return web.Response(status=302, headers={hdrs.LOCATION: "http://192.168.1.1/login"})
     if fault == "garbage":
         return bad_answers.html(200, "We'll be right back")
     if fault == "redirect":
         return web.Response(status=302, headers={hdrs.LOCATION: str(request.rel_url.update_query(hop="1"))})
     tag = f'"{uuid.uuid4().hex}"' if fault == "etag_changes" else _etag(path)
     part = _Part.of(request, path, tag, ranges=fault != "no_range")
+    if fault == "mislabelled":
+        part.headers[hdrs.CONTENT_ENCODING] = "gzip"
     response = web.StreamResponse(status=part.status, headers=part.headers)
     if fault == "no_length":
         response.enable_chunked_encoding()

@@ -25,7 +25,7 @@ from batchgen.sandbox.service import Booking, Options, VideoService
 
 _HOST = "127.0.0.1"
 _MAX_BODY = 32 * 1024 * 1024  # 15 MB of audio are 20 MB of base64
-_OPEN = ("/files/", "/assets/", "/sandbox/")
+_OPEN = ("/files/", "/films/", "/assets/", "/sandbox/")
 
 
 class Sandbox:
@@ -144,6 +144,11 @@ class Sandbox:
         if self._shop is None:
             raise RuntimeError("the sandbox is not running")
         return self._shop.books()
+
+    @property
+    def struck(self) -> dict[str, int]:
+        """How often each fault struck, over restarts too; only while it runs."""
+        return {} if self._shop is None else self._shop.struck()
 
 
 def _port_in(kept: Path) -> int:

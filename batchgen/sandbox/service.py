@@ -21,10 +21,14 @@ from batchgen.sandbox.render import render
 from batchgen.sandbox.store import Job, Store
 from batchgen.sandbox.worker import Worker
 
-_ENDS = ("failed", "failed_bad", "blocked")
-_TRAITS = ("no_output", "odd_state", "vanish", "broken_file", "expired_link")
+_ENDS = ("failed", "failed_bad", "blocked", "failed_charged")
+_TRAITS = (
+    "no_output", "odd_state", "vanish", "broken_file", "expired_link", "early_failed", "contradicts", "odd_link",
+    "stray_bytes",
+)  # fmt: skip
 _ERRORS = {
     "failed": "Internal error: the worker timed out, please try again",
+    "failed_charged": "Internal error: the worker ran out of memory, please try again",
     "failed_bad": "InvalidParameter: the model could not process this input",
     "blocked": "content_policy_violation: provider content moderation block",
 }
@@ -155,7 +159,7 @@ class VideoService:
             finish_at=start + self._run_s(n),
             ready_at=now if error else None,
             error=error,
-            fates=" ".join(self.dice.all(*_TRAITS)),
+            fates=" ".join([end] if end else self.dice.all(*_TRAITS)),
         )
 
     def _run_s(self, n: int) -> float:

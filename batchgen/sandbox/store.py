@@ -59,8 +59,9 @@ class Job:
         return "FAILED" if self.error is not None else "COMPLETED"
 
     def charged(self, now: float) -> int:
-        """What was taken for it: only a success is charged."""
-        return self.price if self.state(now) == "COMPLETED" else 0
+        """What was taken for it: a success is charged, a failure only by the fault of that name."""
+        charged = self.state(now) == "COMPLETED" or (self.state(now) == "FAILED" and self.has("failed_charged"))
+        return self.price if charged else 0
 
 
 _COLUMNS = ", ".join(field.name for field in fields(Job))
@@ -140,7 +141,7 @@ class Store:
 
     def spent(self, now: float) -> int:
         """The sum of all charges, settled ones only."""
-        where = f"error IS NULL AND {_ENDED}"
+        where = f"(error IS NULL OR fates = 'failed_charged') AND {_ENDED}"
         return int(self._sql(f"SELECT coalesce(sum(price), 0) FROM job WHERE {where}", now)[0][0])  # noqa: S608
 
     def reserved(self, now: float) -> int:

@@ -54,5 +54,8 @@ class Worker:
         self._make(order, job.request_id, part, self._stop)
         if job.has("broken_file"):
             os.truncate(part, part.stat().st_size * 2 // 3)
+        if job.has("stray_bytes"):
+            with part.open("ab") as file:
+                file.write(b"\r\n")
         part.replace(path)
         return path.stat().st_size
