@@ -63,10 +63,11 @@ def test_a_ledger_that_is_gone_is_not_begun_again(api: FakeApi, desk: Desk, left
     """Whatever is left of the batch says that it has run; `recover` uses it, and nothing is paid for twice."""
     desk.run().expect(0, done=3)  # the command, which writes events.jsonl
     lose(desk, *LEFT[left])
-    plan = desk.call("plan", "night.yaml").expect(2)
+    plan = desk.call("plan", "night.yaml", env=dict(os.environ)).expect(2)  # where this machine remembers nothing
     assert "recover" in plan.said
     with pytest.raises(LedgerError, match="recover"):
         night(desk)
+    assert not (desk.batch / "ledger.db").exists()
     recovered(desk)
     assert night(desk, history_settle=0.0) == 0
     assert api.posts == 3
@@ -227,3 +228,25 @@ def test_sigterm_while_the_program_is_still_loaded_has_its_own_exit_code() -> No
         "entry.main()\n"
     )
     assert subprocess.run([sys.executable, "-c", early], check=False, timeout=30).returncode == 143
+
+
+def test_a_folder_that_is_deleted_under_a_run_stops_it_and_nothing_is_paid_for_twice(api: FakeApi, desk: Desk) -> None:
+    """It says what happened, with the ids on the screen; and the same command typed again does not pay again."""
+    api.run_s = 1.0
+    desk.manifest(*(f"shot {number}" for number in range(8)))
+    process = desk.start(*desk.paid("--yes", "--json", "--in-flight", "3"), env=dict(os.environ))
+    api.until(lambda: len(api.of("status")) >= 3)
+    shutil.rmtree(desk.batch)
+    ended = desk.end(process)
+    assert ended.code == 4, ended.said
+    assert "deleted or moved" in ended.said
+    assert "Nothing is lost" not in ended.said
+    assert all(job in ended.said for job in list(api.jobs)[:3])
+    accepted = api.posts
+    with pytest.raises(LedgerError, match="recover"):
+        night(desk)
+    desk.batch.mkdir(exist_ok=True)
+    recovered(desk)
+    assert night(desk, history_settle=0.0) == 0
+    assert set(api.prompts.values()) == {1}
+    assert accepted < 8 == api.posts
