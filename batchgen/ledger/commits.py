@@ -108,7 +108,15 @@ class Commits:
 
     def _committed(self, group: _Gathered, done: asyncio.Future[list[BatchgenError | None]]) -> None:
         self._running = None
-        verdicts = self._verdicts(done, len(group))
+        verdicts: Sequence[BaseException | None]
+        if (error := done.exception()) is None:
+            verdicts = done.result()
+        else:
+            if isinstance(error, sqlite3.Error):
+                error = LedgerWriteError(str(schema.unwritable(self._path, error)))
+            if isinstance(error, LedgerWriteError):
+                self.broken = error
+            verdicts = [error] * len(group)
         for (move, durable), verdict in zip(group, verdicts, strict=True):
             self._ended(move, verdict)
             if not durable.done():
@@ -120,13 +128,3 @@ class Commits:
         for (move, _), verdict in zip(group, verdicts, strict=True):
             if verdict is None:
                 self._written(move)
-
-    def _verdicts(self, done: asyncio.Future[list[BatchgenError | None]], count: int) -> Sequence[BaseException | None]:
-        error = done.exception()
-        if error is None:
-            return done.result()
-        if isinstance(error, sqlite3.Error):
-            error = LedgerWriteError(str(schema.unwritable(self._path, error)))
-        if isinstance(error, LedgerWriteError):
-            self.broken = error
-        return [self.broken or error] * count

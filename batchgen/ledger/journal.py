@@ -130,7 +130,10 @@ class Journal:
         if self._fd is None:
             return
         since = self.mark.seq
-        texts = (line("c", described) for described in _clips(db, since))
+        # Clips that something happened to since, and those that only the ledger wants.
+        which = "WHERE c.id IN (SELECT clip FROM event WHERE seq > ?) OR c.reroll_of IS NOT NULL"
+        clips = db.execute(schema.SELECT_CLIP + which, (since,))
+        texts = (line("c", schema.described(schema.clip_of(row).wanted)) for row in clips)
         rows = db.execute(
             "SELECT e.seq, c.key, e.at, e.name, e.detail FROM event e JOIN clip c ON c.id = e.clip "
             "WHERE e.seq > ? ORDER BY e.seq",
@@ -210,10 +213,3 @@ class Journal:
             os.close(self._fd)
             self._fd = None
         log.warning("%s can't be written (%s); the run goes on without this copy", self.path, error.strerror)
-
-
-def _clips(db: sqlite3.Connection, since: int) -> Iterator[dict[str, object]]:
-    """Describe the clips that something happened to after a number, and those that only the ledger wants."""
-    which = "WHERE c.id IN (SELECT clip FROM event WHERE seq > ?) OR c.reroll_of IS NOT NULL"
-    for row in db.execute(schema.SELECT_CLIP + which, (since,)):
-        yield schema.described(schema.clip_of(row).wanted)

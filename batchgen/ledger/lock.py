@@ -143,19 +143,11 @@ def holder(folder: Path) -> str | None:
         text = (folder / _OWNER).read_text()
         pid = int(text.split()[0])
         os.kill(pid, 0)
-        if _is_dead(pid):
-            return None
+        with suppress(OSError):  # a process that was killed, and that nobody has asked after, is a zombie (Linux)
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:1] == ["Z"]:
+                return None
     except PermissionError:
         pass  # it lives, and is somebody else's
     except (OSError, ValueError, IndexError):
         return None
     return f"process {text}"
-
-
-def _is_dead(pid: int) -> bool:
-    """Return whether a process was killed and is a zombie (Linux); elsewhere False."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[:1] == ["Z"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batchgen.billing.budget import NO_CAPS, Budget, Caps, Sums, day_of, next_day
-from batchgen.clip import FREE, SUBMISSION_ORDER, Clip, ClipSummary, State
+from batchgen.clip import FREE, Clip, ClipSummary, State
 from batchgen.errors import LedgerError
 from batchgen.ledger import integrity, schema
 from batchgen.ledger.base import Totals
@@ -111,19 +111,6 @@ class Reader:
         if found is None:
             raise schema.damaged(self.path, f"its clip {row} is gone")
         return schema.clip_of(found)
-
-    def paid(self) -> list[int]:
-        """Give the rows of clips that are generating or wait for their download, the oldest request first."""
-        query = (
-            "SELECT c.id FROM clip c JOIN request r ON r.clip=c.id AND r.n=c.n "
-            "WHERE c.state IN ('generating','downloading') ORDER BY coalesce(r.submitted_at, r.intent_at)"
-        )
-        return [row for (row,) in self._db.execute(query)]
-
-    def pending(self) -> list[tuple[int, str, str]]:
-        """Give the wanted clips to submit as (row, prompt id, name), in the order of submission."""
-        query = f"SELECT id, prompt_id, name FROM clip WHERE state='pending' AND wanted=1 ORDER BY {SUBMISSION_ORDER}"  # noqa: S608
-        return self._db.execute(query).fetchall()
 
     def requests(self) -> Iterator[tuple[Clip, bool]]:
         """Give every request that was ever made, each in its clip in place of the last one, and whether it is that.

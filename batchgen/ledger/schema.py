@@ -190,14 +190,15 @@ def _to_write(path: Path, journal: str) -> sqlite3.Connection:
 
 def _to_read(path: Path) -> sqlite3.Connection:
     """Open for questions. What a killed commit left half done is taken back first, which needs leave to write."""
-    db = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=5)
+    quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=5)
     with closed_on_error(db):
         try:
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.OperationalError as error:
             if _kind(error) != "SQLITE_READONLY_ROLLBACK":
                 raise
-            with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, timeout=5)) as other:
+            with closing(sqlite3.connect(f"file:{quoted}?mode=rw", uri=True, timeout=5)) as other:
                 other.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return db
 
@@ -227,10 +228,6 @@ def plain_errors(path: Path) -> Iterator[None]:
 def damaged(path: Path, fault: object) -> LedgerError:
     """Make the error for a ledger that can't be used; nothing of it is changed."""
     return LedgerError(f"{path}: can't be read as a ledger ({fault}); it was not changed. {REMEDY}")
-
-
-def _quoted(path: Path) -> str:
-    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:
@@ -339,7 +336,9 @@ def write(db: sqlite3.Connection, writes: Iterable[Write]) -> int:
         file = (clip.file, clip.bytes, clip.sha256, clip.flags, clip.row)
         clips[clip.row] = [clip.state, *counters, _storable(clip.reason), *file]
         if clip.request is not None:
-            requests[clip.row, n] = [clip.row, price_class, *_request_row(clip.request)]
+            values = zip(_TIMED, _VALUES(clip.request), strict=True)  # for every event: the quickest way counts
+            stored = (None if v is None else _micro(v) if timed else _storable(v) for timed, v in values)
+            requests[clip.row, n] = [clip.row, price_class, *stored]
         events.append([clip.row, _micro(at), type(event).__name__, clip.state, json.dumps(detail(event))])
     db.execute(UPDATE_CLIPS, (json.dumps(list(clips.values())),))
     db.execute(INSERT_REQUESTS, (json.dumps(list(requests.values())),))
@@ -356,8 +355,3 @@ def described(wanted: Wanted) -> dict[str, object]:
     """Give a wanted clip by the names of its fields, without what is not set."""
     values = ((field.name, getattr(wanted, field.name)) for field in fields(Wanted))
     return {name: value for name, value in values if value not in _NOTHING}
-
-
-def _request_row(request: Request) -> list[object]:
-    values = zip(_TIMED, _VALUES(request), strict=True)  # for every event: the quickest way counts
-    return [None if value is None else _micro(value) if timed else _storable(value) for timed, value in values]

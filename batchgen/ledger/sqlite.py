@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -18,8 +18,8 @@ from pathlib import Path
 
 from batchgen import failpoints
 from batchgen.billing.budget import NOTHING_SET_ASIDE, BudgetChange, Caps, SetAside
-from batchgen.clip import Clip, State, Wanted, free_name
-from batchgen.errors import BatchgenError, LedgerError, LedgerLostError, LedgerWriteError
+from batchgen.clip import SUBMISSION_ORDER, Clip, State, Wanted, free_name
+from batchgen.errors import BatchgenError, LedgerError, LedgerLostError
 from batchgen.events import AnswerLost, Event, Submitted
 from batchgen.ledger import evidence, filesystem, integrity, schema
 from batchgen.ledger.base import Home, Observer
@@ -110,11 +110,15 @@ class SqliteLedger(Reader):
         """Let go of the batch; after `settle`, nothing is left to write."""
         self._commits.thread.shutdown(wait=True)
         with suppress(sqlite3.Error):
-            self._log.wanted(schema.described(clip.wanted) for clip in self._wished_since(self._newest))
+            wishes = (
+                f"{schema.SELECT_CLIP} WHERE c.reroll_of IS NOT NULL AND c.n = 0 AND c.id > ?"  # re-rolls, not begun
+            )
+            rows = self._db.execute(wishes, (self._newest,)).fetchall()
+            self._log.wanted(schema.described(schema.clip_of(row).wanted) for row in rows)
         super().close()
         self._out.close()
         self._spill.close()
-        self._log.close(None if self.broken else self.path)
+        self._log.close(None if self._commits.broken else self.path)
         self._lock.release()
 
     def now(self) -> float:
@@ -223,11 +227,6 @@ class SqliteLedger(Reader):
         self._ended(move, None)
         self._notify(move)
 
-    def _wished_since(self, row: int) -> Iterator[Clip]:
-        """Clips that only the ledger wants (re-rolls), newer than a row, to which nothing has happened yet."""
-        query = f"{schema.SELECT_CLIP} WHERE c.reroll_of IS NOT NULL AND c.n = 0 AND c.id > ?"
-        return (schema.clip_of(found) for found in self._db.execute(query, (row,)).fetchall())
-
     # --- a run's questions ----------------------------------------------------------------------------
 
     async def claim(self, row: int) -> Clip | None:
@@ -249,11 +248,16 @@ class SqliteLedger(Reader):
 
     async def to_collect(self) -> list[int]:
         """Give the rows of clips that are generating or wait for their download, the oldest request first."""
-        return self.paid()
+        query = (
+            "SELECT c.id FROM clip c JOIN request r ON r.clip=c.id AND r.n=c.n "
+            "WHERE c.state IN ('generating','downloading') ORDER BY coalesce(r.submitted_at, r.intent_at)"
+        )
+        return [row for (row,) in self._db.execute(query)]
 
     async def to_submit(self) -> list[tuple[int, str, str]]:
         """Give the wanted clips to submit as (row, prompt id, name), in the order of submission."""
-        return self.pending()
+        query = f"SELECT id, prompt_id, name FROM clip WHERE state='pending' AND wanted=1 ORDER BY {SUBMISSION_ORDER}"  # noqa: S608
+        return self._db.execute(query).fetchall()
 
     async def in_flight(self) -> int:
         """Count the requests that were sent and have not ended."""
@@ -284,18 +288,13 @@ class SqliteLedger(Reader):
     async def record(self, clip: Clip, event: Event, *, set_aside: SetAside | None = NOTHING_SET_ASIDE) -> Clip:
         """Advance the clip and return it when the event is on disk; judged in that write (see `base.Ledger`)."""
         move = move_of(clip, advance(clip, event), event, self.now(), set_aside)
-        if self.broken:
+        if self._commits.broken:
             self._keep_id(move)
-            raise self.broken
+            raise self._commits.broken
         if move.reserves:  # the next one who reads the mirror must see it, whether it is on disk yet or not
             self._book(move.changes)
         await self._commits.add(move)
         return move.after
-
-    @property
-    def broken(self) -> LedgerWriteError | None:
-        """Why nothing can be written any more; None as long as all is well."""
-        return self._commits.broken
 
     def _ended(self, move: Move, error: BaseException | None) -> None:
         """Bring the mirrors in line with what became of a move."""
@@ -306,21 +305,19 @@ class SqliteLedger(Reader):
             if isinstance(error, LedgerLostError) and not error.there:
                 self._keep_ids()
             return
-        self._count(move)
-        if not move.reserves:
+        before, after = move.before, move.after
+        if not after.unwanted:
+            self.live_totals.counts[before.state] -= 1
+            self.live_totals.counts[after.state] += 1
+        if move.reserves:
+            self._answering.add(after.row)
+        else:
+            self._answering.discard(after.row)
             self._book(move.changes)
 
     def _book(self, changes: Iterable[BudgetChange]) -> None:
         for change in changes:
             self.money.book(change)
-
-    def _count(self, move: Move) -> None:
-        """Count a move that is on disk."""
-        before, after = move.before, move.after
-        if not after.unwanted:
-            self.live_totals.counts[before.state] -= 1
-            self.live_totals.counts[after.state] += 1
-        (self._answering.add if move.reserves else self._answering.discard)(after.row)
 
     def _keep_id(self, move: Move) -> None:
         """Keep a request id that was not written: it may be all that is known of something paid for."""

@@ -83,10 +83,6 @@ class Forecast:
                 times.learn(seconds)
         return self._times[price_class]
 
-    def longest_s(self, price_classes: Iterable[str]) -> float:
-        """Give the run time of the slowest of these price classes, in seconds; 0 without any."""
-        return max((self.run_times(price_class).typical for price_class in price_classes), default=0.0)
-
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
@@ -137,7 +133,8 @@ async def assemble(
         boot_clock: seconds that go on while the machine sleeps; an intent that slept is not sent.
     """
     pace, forecast = pace or PaceSetup(settings), forecast or Forecast(ledger.money, settings)
-    pacer, places = pace.pacer(dice), places or pace.places(forecast.longest_s(price_classes))
+    longest_s = max((forecast.run_times(price_class).typical for price_class in price_classes), default=0.0)
+    pacer, places = pace.pacer(dice), places or pace.places(longest_s)
     paced = PacedProvider(provider, pacer)
     context = RunContext(
         ledger=ledger, provider=paced, pacer=pacer, places=places, downloads=downloads, clips_dir=clips_dir,

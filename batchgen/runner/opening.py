@@ -50,7 +50,8 @@ def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Ac
             ledger.keep_memory()
         ledger.sync(manifest.wanted)
         _remember_settings(ledger, manifest, settings)
-        _make(folder / CLIPS)
+        with schema.plain_errors(folder / CLIPS):
+            durable.make(folder / CLIPS)
         ledger.set_limits(settings.caps)
     except BaseException:
         ledger.close()
@@ -134,10 +135,3 @@ def _remember_settings(ledger: SqliteLedger, manifest: Manifest, settings: Setti
     ledger.remember("looks_per_s", repr(polls))
     ledger.remember("rpm", repr(settings.rpm))
     ledger.remember("files", json.dumps(manifest.files, sort_keys=True))
-
-
-def _make(folder: Path) -> None:
-    try:
-        durable.make(folder)
-    except OSError as error:
-        raise LedgerWriteError(f"{folder}: can't be made ({error.strerror})") from error

@@ -205,6 +205,8 @@ class Session:
     # --- inside -----------------------------------------------------------------------------------------------
 
     async def _assembled(self, provider: Provider, downloads: Downloads) -> Assembly:
+        # From then on the account's history may know of requests of this batch that its ledger does not.
+        since = max(self._last_intent, self.ledger.now() - provider.capabilities.file_s)
         return await assemble(
             self.ledger,
             provider,
@@ -218,14 +220,8 @@ class Session:
             shutdown=self.shutdown,
             elsewhere=self._other_request_ids,
             check_credits=not self._credits_known,
-            since=self._since(provider),
+            since=None if self.settings.sandbox or self.settings.trust_recovery else since,
         )
-
-    def _since(self, provider: Provider) -> float | None:
-        """From when on the account's history may know of requests of this batch that its ledger does not."""
-        if self.settings.sandbox or self.settings.trust_recovery:
-            return None
-        return max(self._last_intent, self.ledger.now() - provider.capabilities.file_s)
 
     def _selection(self) -> Selection:
         settings, planned = self.settings, None

@@ -37,6 +37,7 @@ from batchgen.cli.options import (
     verbosity_options,
     yes_option,
 )
+from batchgen.clip import State
 from batchgen.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -217,7 +218,9 @@ def _share_pace(session: Session, monitor: RunMonitor) -> None:
 
 def _nothing_to_pay(session: Session) -> bool:
     settings = session.settings
-    return not (session.ledger.pending() or settings.resubmit_lost or settings.resubmit_unconfirmed)
+    return not (
+        session.ledger.live_totals.counts[State.PENDING] or settings.resubmit_lost or settings.resubmit_unconfirmed
+    )
 
 
 def _confirm(monitor: RunMonitor, session: Session, *, yes: bool) -> None:

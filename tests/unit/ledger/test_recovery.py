@@ -158,7 +158,7 @@ def test_a_re_roll_that_is_only_wished_for_is_not_lost_with_the_ledger(folder: P
     recover(batch, clips())
     with closing(SqliteLedger(batch)) as again:
         again.sync(clips())
-        assert "shot0_2" in [name for _, _, name in again.pending()]
+        assert "shot0_2" in [clip.wanted.name for clip in again.clips(State.PENDING, wanted=True)]
 
 
 # --- no log, or half of one -----------------------------------------------------------------------------------
