@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -26,8 +26,8 @@ class State(StrEnum):
     GENERATING = "generating"  #: accepted; the provider works on it
     DOWNLOADING = "downloading"  #: paid for, the link is known
     DONE = "done"  #: checked and under its final name
-    FAILED = "failed"  #: refused or failed for good; free
-    BLOCKED = "blocked"  #: stopped by the provider's content rules; free
+    FAILED = "failed"  #: refused or failed for good
+    BLOCKED = "blocked"  #: stopped by the provider's content rules
     LOST = "lost"  #: paid for, or may have been, and can't be collected as far as is known
 
     @property
@@ -54,13 +54,15 @@ class Wanted:
     take: int
     model: str
     params: str
-    name: str  #: output name without folder and ".mp4"
+    name: str  #: its file under `clips/` without ".mp4"; begins with "replaced/" once another clip has its plain name
     order: int = 0
     priority: int = 0
     audio_file: str | None = None  #: absolute path of a local wav or mp3
     audio_sha256: str | None = None
     label: str = ""  #: the matrix cell, in words
     reroll_of: str | None = None  #: key of the clip that this one is another take of, because the user asked for it
+    #: Its `prompt_id` is not the user's, but made of the prompt: a batch that has another one for it keeps that.
+    derived_id: bool = field(default=False, compare=False)
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -71,18 +73,6 @@ class Wanted:
     def price_class(self) -> str:
         """What the price depends on, as far as is known: its price class."""
         return _price_class(self.model, self.params)
-
-
-def other_name(clip: Wanted) -> str:
-    """Give the name that a clip's file gets when its own belongs to another: a paid file is never overwritten."""
-    return f"{clip.name}~{clip.key[-8:]}"
-
-
-def free_name(clip: Wanted, taken: set[str]) -> str:
-    """Give a clip's own name, or the other one if it is taken, and add it to `taken` (names in `casefold`)."""
-    name = clip.name if clip.name.casefold() not in taken else other_name(clip)
-    taken.add(name.casefold())
-    return name
 
 
 # Asked for at every step of a clip, so these remember; no more than what is in flight.
@@ -111,10 +101,19 @@ class Request:
     file_size: int | None = None
     queue_s: float | None = None
     run_s: float | None = None
-    outcome: str = "open"  #: open, refused, failed, charged, unsure, lost, absent, forgotten
+    #: open, refused, failed, charged, unsure, error (answered with a 500), lost, absent, forgotten; billed (FAILED, and
+    #: charged), unproven (FAILED by the service's word alone)
+    outcome: str = "open"
     sent: str | None = None  #: JSON as sent, where it differs from the clip's params (uploaded audio)
     estimate: int | None = None  #: what it was likely to cost when it was submitted
     poll_count: int | None = None  #: status calls made for it; None: not known in full
+    other_links: str | None = None  #: further links of the answer, one a line
+    clock_off: float | None = None  #: how far the service's clock was ahead of ours at the time; None: hardly
+
+    @property
+    def left_at(self) -> float:
+        """When it was sent, by the service's own clock as far as that is known: where in the history to look for it."""
+        return self.intent_at + (self.clock_off or 0.0)
 
     @property
     def free(self) -> bool:
@@ -158,6 +157,13 @@ class Clip:
     def transient(self) -> bool:
         """True when it failed by the service's own trouble: the same request may well succeed."""
         return _transient(self)
+
+    @property
+    def in_doubt(self) -> bool:
+        """True when the history may say more of its last request: what it costs, or where its file is."""
+        if self.state in (State.FAILED, State.BLOCKED):
+            return self.request is not None and self.request.outcome == "unproven"
+        return self.state in (State.UNCONFIRMED, State.LOST)
 
     @property
     def forgotten(self) -> bool:

@@ -40,6 +40,7 @@ STEPS: Final[Mapping[str, str]] = {
     "post.before": "", "post.after": "",
     "doubt.before": "", "doubt.after": "",
     "note.before": "os", "block.before": "os", "file.before": "os", "file.after": "", "sidecar.before": "os",
+    "move.before": "os", "move.after": "",
     "rename.before": "os", "rename.after": "", "folder.before": "os", "folder.after": "",
 }  # fmt: skip
 VARIABLE: Final = "BATCHGEN_FAILPOINT"

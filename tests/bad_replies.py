@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 
 from aiohttp import web
-from fake_api import Answer, Call, Script
+from scripted_service import Answer, Call, Script
 
 
 def says(status: int, error: str | None = None, *, headers: Mapping[str, str] | None = None) -> Script:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
+import fuzz
 import pytest
 
 from batchgen.ledger import SqliteLedger
@@ -18,6 +20,11 @@ pytest_plugins = ["cli_fixtures"]
 
 VIRTUAL = {"flow", "unit"}
 GOLDEN = Path(__file__).parent / "unit" / "golden"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the fast tier generate fewer cases."""
+    fuzz.choose_tier(config)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +42,20 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests come first: a long one at the end would keep one worker busy and the others idle."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Do not measure coverage in slow tests: tracing doubles their time, and their shorter versions cover the same."""
+    coverage = sys.modules.get("coverage")
+    measured = coverage and item.get_closest_marker("slow") and coverage.Coverage.current()
+    if not measured:
+        return (yield)
+    measured.stop()
+    try:
+        return (yield)
+    finally:
+        measured.start()
 
 
 def pytest_asyncio_loop_factories(

@@ -16,7 +16,7 @@ from pathlib import Path
 from aiohttp import web
 from bad_replies import accepted_but, drop
 from command import Desk, Ended
-from fake_api import Answer, Call, FakeApi
+from scripted_service import Answer, Call, FakeApi
 
 from batchgen.download.writer import BLOCK
 

@@ -1,4 +1,4 @@
-"""How long fuzzing lasts: the same few cases in CI, other and many more ones where somebody has an hour.
+"""How many cases are generated: few in the fast tier, the same ones each time; all of them with `-m ''`.
 
 `FUZZ_TIMES=50 python -m pytest tests/flow/test_any_batch.py` tries fifty times as many, each time new ones.
 """
@@ -8,17 +8,29 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 TIMES: Final = int(os.environ.get("FUZZ_TIMES", "1"))
 #: To look for the shortest way to a fault can take minutes: only where it is asked for.
 SHRINK: Final = "FUZZ_SHRINK" in os.environ
+#: The profile of the fast tier: a fourth of the cases, and the same ones each time, so that a red run can be repeated.
+FAST: Final = "fast"
+PART: Final = 4
+
+
+def choose_tier(config: pytest.Config) -> None:
+    """Choose how many cases `@given` and `fuzz` generate, before any test module is imported."""
+    settings.register_profile(FAST, max_examples=100 // PART, derandomize=True, database=None, deadline=None)
+    if "not slow" in config.option.markexpr and TIMES == 1:
+        settings.load_profile(FAST)
 
 
 def fuzz(examples: int, **more: Any) -> settings:
-    """Settings for so many examples in CI; they are always the same ones there, so that a red run can be repeated."""
+    """Settings for so many examples in the slow tier, and a part of them in the fast one."""
+    fast = settings.get_current_profile_name() == FAST
     return settings(
-        max_examples=examples * TIMES,
+        max_examples=max(1, examples // PART) if fast else examples * TIMES,
         derandomize=TIMES == 1,
         database=None,
         deadline=None,

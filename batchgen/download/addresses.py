@@ -30,6 +30,8 @@ _SPECIAL = tuple(
     )
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+#: Bytes of one header, or of one line: signed links, cookies and policies of real services pass 8 KiB.
+HEADER_MAX = 65_536
 
 
 def may_connect(address: str, *, loopback: bool) -> bool:
@@ -38,7 +40,10 @@ def may_connect(address: str, *, loopback: bool) -> bool:
     IPv4 inside IPv6 (mapped, 6to4, NAT64) counts as what it stands for. What is no address at all may not.
     """
     ip = _parsed(address)
-    return ip is not None and _fits(ip, loopback=loopback)
+    if ip is None or ip.is_loopback:
+        return ip is not None and loopback
+    special = any(ip in network for network in _SPECIAL)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or special)
 
 
 def check(url: URL, *, loopback: bool) -> None:
@@ -55,7 +60,7 @@ def check(url: URL, *, loopback: bool) -> None:
     # The system would take "127.1" and "0x7f.1" for addresses, and no top-level domain begins with a digit.
     if ip is None and host.rpartition(".")[2][:1].isdigit():
         raise _refused(url, "a number in an unusual notation")
-    if ip is not None and not _fits(ip, loopback=loopback):
+    if ip is not None and not may_connect(host, loopback=loopback):
         raise _refused(url, "not a public address")
     local = host == "localhost" or (ip is not None and ip.is_loopback)
     if url.scheme == "http" and not (loopback and local):
@@ -120,13 +125,6 @@ class PublicResolver(AbstractResolver):
 
 def _refused(url: URL, why: str) -> DownloadError:
     return AddressRefused(f"may not fetch from {url.scheme}://{url.host or ''}: {why}")
-
-
-def _fits(ip: _Address, *, loopback: bool) -> bool:
-    if ip.is_loopback:
-        return loopback
-    special = any(ip in network for network in _SPECIAL)
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or special)
 
 
 @lru_cache(maxsize=64)  # the same few hosts all night

@@ -18,8 +18,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchgen.clip import Wanted
 from batchgen.events import Downloaded, Event, Generated, Submitted
 from batchgen.files import durable
+from batchgen.ledger.names import REPLACED_FOLDER
 from batchgen.money import to_micro
 
 if TYPE_CHECKING:
@@ -40,20 +42,22 @@ class Traced:
     url: str | None = None
     cost: int | None = None
     file: Downloaded | None = None
+    wanted: Wanted | None = None  #: as its sidecar describes the clip; the manifest knows better
 
     def events(self) -> Iterator[Event]:
         """Give the events that it proves."""
         yield Submitted(self.request_id, self.at)
-        if self.url:
-            yield Generated(self.url, self.at, self.cost)
+        if self.url or self.file:  # a sidecar has no link, and proves more
+            yield Generated(self.url or "", self.at, self.cost)
             if self.file:
                 yield self.file
 
 
 def sidecars(folder: Path, but: Collection[str] = ()) -> Iterator[Traced]:
-    """Give the requests that sidecars name, but for sidecars of these names."""
-    for path in sorted((folder / "clips").glob("*.json")):
-        if path.name in but:
+    """Give the requests that sidecars name, but for sidecars of these names (paths under `clips/`)."""
+    clips = folder / "clips"
+    for path in sorted([*clips.glob("*.json"), *(clips / REPLACED_FOLDER).glob("*.json")]):
+        if path.relative_to(clips).as_posix() in but:
             continue
         for record in _objects(path, whole=True):
             key, request_id = record.get("key"), record.get("request_id")
@@ -61,11 +65,25 @@ def sidecars(folder: Path, but: Collection[str] = ()) -> Iterator[Traced]:
             if not isinstance(key, str) or not isinstance(request_id, str) or at is None:
                 continue
             size, sha256 = record.get("bytes"), record.get("sha256")
-            there = isinstance(size, int) and isinstance(sha256, str) and video.is_file()
-            file = Downloaded(video.name, size, sha256) if there and video.stat().st_size == size else None  # type: ignore[arg-type]
-            url = record.get("url")
-            cost = to_micro(record.get("cost_usd"))
-            yield Traced(key, request_id, at, url if isinstance(url, str) else None, cost, file)
+            file = None
+            if isinstance(size, int) and isinstance(sha256, str) and video.is_file() and video.stat().st_size == size:
+                file = Downloaded(video.relative_to(clips).as_posix(), size, sha256)
+            url = record.get("url") if isinstance(record.get("url"), str) else None
+            yield Traced(key, request_id, at, url, to_micro(record.get("cost_usd")), file, _described(record))
+
+
+def _described(record: dict[str, Any]) -> Wanted | None:
+    """Read from a sidecar which clip it is about; the link of an uploaded sound is none of its parameters."""
+    params, take, sound = record.get("params"), record.get("take"), record.get("audio_sha256")
+    texts = [record.get(name) for name in ("id", "model", "name", "label")]
+    if not isinstance(params, dict) or not isinstance(take, int) or None in texts:
+        return None
+    own = {name: value for name, value in params.items() if name != "audio" or not sound}
+    texts.append(json.dumps(own, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+    prompt_id, model, name, label, text = (str(each).encode("utf-8", "replace").decode() for each in texts)
+    return Wanted(
+        record["key"], prompt_id, take, model, text, name, label=label, audio_sha256=str(sound) if sound else None
+    )
 
 
 def events(folder: Path) -> list[Traced]:

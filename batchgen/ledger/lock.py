@@ -39,10 +39,9 @@ class Lock:
         try:
             durable.make(folder)
             self._take(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), some_drives_cannot=True)
-            self._take(os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+            self._take(durable.own(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600))
             self._owner = f"{os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}"
-            handle = os.open(folder / _OWNER, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(handle, "w") as file:
+            with open(folder / _OWNER, "w", opener=durable.own) as file:
                 file.write(self._owner)
         except BlockingIOError:
             self._close()

@@ -14,6 +14,7 @@ from batchgen.ledger import integrity, schema
 from batchgen.ledger.base import Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
+from batchgen.ledger.names import REPLACED_FOLDER
 
 __all__ = ["FILE", "SANDBOX_ORIGIN", "Reader", "Totals"]
 
@@ -28,7 +29,7 @@ class Spending(NamedTuple):
     reserved: int
     clips: int  #: submissions that were charged, or may be
     unpriced: int  #: of these, those whose cost is not known, and for which nothing is reserved
-    today: int  #: spent and reserved by what was submitted on the day that was asked for
+    today: int  #: spent and reserved by what was submitted on the day that was asked for, or later
 
 
 class Reader:
@@ -83,14 +84,18 @@ class Reader:
                 totals.unwanted += n
         return totals
 
+    def flagged(self) -> dict[str, str]:
+        """Give the flags of finished clips by name, where they have any."""
+        query = "SELECT name, flags FROM clip WHERE state = 'done' AND flags <> '' ORDER BY ord, id"
+        return dict(self._db.execute(query))
+
     def budget(self, caps: Caps = NO_CAPS) -> Budget:
         """Give what was spent, what is reserved, and the highest charges, per price class; and that of each day."""
         return sums_of(self._db, caps)
 
     def spending(self, now: float) -> Spending:
-        """Give what was spent and is reserved, in all and on the calendar day of `now`."""
-        day = (next_day(now, days=0).timestamp(), next_day(now).timestamp())
-        return Spending(*self._db.execute(schema.TOTAL, day).fetchone())
+        """Give what was spent and is reserved, in all and from the calendar day of `now` on (see `Budget.on`)."""
+        return Spending(*self._db.execute(schema.TOTAL, (next_day(now, days=0).timestamp(),)).fetchone())
 
     def clips(self, *states: State, wanted: bool | None = None) -> Iterator[Clip]:
         """Give the clips in these states (all, if none is named), the oldest request first."""
@@ -111,6 +116,15 @@ class Reader:
         if found is None:
             raise schema.damaged(self.path, f"its clip {row} is gone")
         return schema.clip_of(found)
+
+    def misplaced(self) -> list[Clip]:
+        """Give the clips whose file, as far as there is one, may not be where their name says (`schema.MISPLACED`)."""
+        return [schema.clip_of(row) for row in self._db.execute(schema.MISPLACED)]
+
+    def has_replaced(self) -> bool:
+        """Return whether another clip has the plain name of some clip."""
+        query = "SELECT 1 FROM clip WHERE name >= ? AND name < ? LIMIT 1"  # '0' follows '/'
+        return self._db.execute(query, (f"{REPLACED_FOLDER}/", f"{REPLACED_FOLDER}0")).fetchone() is not None
 
     def requests(self) -> Iterator[tuple[Clip, bool]]:
         """Give every request that was ever made, each in its clip in place of the last one, and whether it is that.
@@ -161,6 +175,14 @@ class Reader:
         for price_class, cost in self._db.execute(query, (limit,)):
             found.setdefault(price_class, []).append(cost)
         return found
+
+    def charged_failures(self) -> dict[str, tuple[int, int]]:
+        """Give by model how many requests FAILED and were charged all the same, and how much, in micro-dollars."""
+        query = (
+            "SELECT c.model, count(*), sum(r.cost) FROM request r JOIN clip c ON c.id = r.clip "
+            "WHERE r.outcome = 'billed' GROUP BY c.model"
+        )
+        return {model: (count, cost) for model, count, cost in self._db.execute(query)}
 
     def outstanding(self) -> list[tuple[State, float, float | None]]:
         """Give what was paid for, or may have been, and is not here (state, submitted, completed), the oldest first."""

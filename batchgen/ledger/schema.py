@@ -19,9 +19,10 @@ from batchgen.clip import FREE, REPLACED, Clip, Request, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
 from batchgen.events import EVENTS, FILE_NAMES, Event
 from batchgen.files import durable
+from batchgen.ledger.names import REPLACED_FOLDER
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
-SCHEMA = 3
+SCHEMA = 4
 #: An event as it is written: the clip after it, the event, its time, the clip's price class.
 Write: TypeAlias = tuple[Clip, Event, float, str]
 #: What a ledger that can't be used leaves to type.
@@ -30,6 +31,10 @@ REMEDY = "`batchgen doctor` examines it; `batchgen recover` with this manifest b
 MIGRATIONS: dict[int, str] = {
     1: "ALTER TABLE clip ADD COLUMN reroll_of TEXT; ALTER TABLE request ADD COLUMN estimate INTEGER;",
     2: "ALTER TABLE request ADD COLUMN looks INTEGER;",
+    3: """
+ALTER TABLE request ADD COLUMN other_links TEXT;
+ALTER TABLE request ADD COLUMN clock_off REAL;
+""",
 }
 
 TABLES = """
@@ -49,7 +54,7 @@ CREATE TABLE request(
   clip INTEGER NOT NULL REFERENCES clip(id), n INTEGER NOT NULL, grade TEXT NOT NULL,
   intent_at REAL NOT NULL, held INTEGER NOT NULL, request_id TEXT, submitted_at REAL, completed_at REAL,
   cost INTEGER, url TEXT, file_size INTEGER, queue_s REAL, run_s REAL, outcome TEXT NOT NULL, sent TEXT,
-  estimate INTEGER, looks INTEGER,
+  estimate INTEGER, looks INTEGER, other_links TEXT, clock_off REAL,
   PRIMARY KEY(clip, n)) WITHOUT ROWID;
 CREATE INDEX request_id ON request(request_id) WHERE request_id IS NOT NULL;
 CREATE TABLE event(seq INTEGER PRIMARY KEY, clip INTEGER NOT NULL, at REAL NOT NULL, name TEXT NOT NULL,
@@ -85,17 +90,26 @@ SELECT_KNOWN = (
 INSERT_CLIP = f"INSERT INTO clip({_WANTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 #: Every clip as `sync` compares it with the manifest, and whether another take replaces it.
 SELECT_WISHES = (
-    "SELECT key, id, reroll_of, wanted, prompt_id, take, ord, priority, audio_file, label, "  # noqa: S608
+    "SELECT key, id, name, reroll_of, wanted, prompt_id, take, ord, priority, audio_file, label, "  # noqa: S608
     f"state IN ('failed','blocked') AND flags LIKE '%{REPLACED}%' FROM clip"
 )
 UPDATE_WISHES = "UPDATE clip SET wanted=?, prompt_id=?, take=?, ord=?, priority=?, audio_file=?, label=? WHERE id=?"
+#: Names change in two steps: a name that one clip gives up is another one's in the same write.
+UNNAME = "UPDATE clip SET name = '/' || id WHERE id=?"
+RENAME = "UPDATE clip SET name=? WHERE id=?"
+#: Finished clips whose file is not where their name says, and clips whose file a killed run may have named before they
+#: were given another name. A replaced clip's file may have any name in its folder.
+MISPLACED = (
+    f"{SELECT_CLIP} WHERE c.state = 'downloading' OR (c.state = 'done' AND c.file <> c.name || '.mp4' "
+    f"AND NOT (c.name LIKE '{REPLACED_FOLDER}/%' AND c.file LIKE '{REPLACED_FOLDER}/%')) ORDER BY c.id"
+)
 #: What another take has replaced is not wanted, whatever the manifest says.
 UNWANT_REPLACED = f"UPDATE clip SET wanted=0 WHERE state IN ('failed','blocked') AND flags LIKE '%{REPLACED}%'"  # noqa: S608
 MARK_REPLACED = f"UPDATE clip SET flags = trim(flags || ' {REPLACED}') WHERE key=? AND state IN ('failed','blocked')"  # noqa: S608
 # A whole group of writes goes in as three statements over JSON, however many there are: each statement that is
 # run lets go of the interpreter and waits for it again, which costs more than the work.
 _CHANGED = ("state", "n", "attempts", "failures", "refusals", "reason", "file", "bytes", "sha256", "flags")
-_TIMES = frozenset({"intent_at", "submitted_at", "completed_at", "queue_s", "run_s"})
+_TIMES = frozenset({"intent_at", "submitted_at", "completed_at", "queue_s", "run_s", "clock_off"})
 _TIMED = [name in _TIMES for name in _REQUEST]
 
 
@@ -128,12 +142,12 @@ SUMS = (
     "count(*), sum(cost IS NULL), sum(cost IS NULL AND held = 0) FROM request GROUP BY quarter, outcome, grade"
 )
 QUARTER_S = 900
-#: The same in total, and for a time only, for `status`: with nothing to sort, in half of that time.
+#: The same in total, and from a time on, for `status`: with nothing to sort, in half of that time.
 TOTAL = (
     "SELECT spent, reserved, made - free, unknown - free_unknown, at_that_time FROM (SELECT "  # noqa: S608
     "coalesce(sum(cost), 0) AS spent, coalesce(sum(held), 0) AS reserved, count(*) AS made, "
     "coalesce(sum(cost IS NULL AND held = 0), 0) AS unknown, "
-    "coalesce(sum(coalesce(cost, 0) + held) FILTER (WHERE intent_at >= ? AND intent_at < ?), 0) AS at_that_time "
+    "coalesce(sum(coalesce(cost, 0) + held) FILTER (WHERE intent_at >= ?), 0) AS at_that_time "
     "FROM request), (SELECT count(*) AS free, coalesce(sum(cost IS NULL AND held = 0), 0) AS free_unknown "
     f"FROM request WHERE outcome IN ({_FREE}))"
 )
@@ -352,6 +366,6 @@ def detail(event: Event) -> dict[str, object]:
 
 
 def described(wanted: Wanted) -> dict[str, object]:
-    """Give a wanted clip by the names of its fields, without what is not set."""
-    values = ((field.name, getattr(wanted, field.name)) for field in fields(Wanted))
+    """Give a wanted clip by the names of its fields, without what is not set or only the manifest knows."""
+    values = ((field.name, getattr(wanted, field.name)) for field in fields(Wanted) if field.compare)
     return {name: value for name, value in values if value not in _NOTHING}

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from batchgen import failpoints
 from batchgen.billing.budget import NOTHING_SET_ASIDE, BudgetChange, Caps, SetAside
-from batchgen.clip import SUBMISSION_ORDER, Clip, State, Wanted, free_name
+from batchgen.clip import SUBMISSION_ORDER, Clip, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerLostError
 from batchgen.events import AnswerLost, Event, Submitted
-from batchgen.ledger import evidence, filesystem, integrity, schema
+from batchgen.ledger import evidence, filesystem, integrity, names, schema
 from batchgen.ledger.base import Home, Observer
 from batchgen.ledger.commits import Commits
 from batchgen.ledger.journal import FILE as LOG
@@ -164,26 +164,27 @@ class SqliteLedger(Reader):
     def sync(self, wanted: Iterable[Wanted]) -> int:
         """Bring the stored clips in line with what the manifest wants; return the number of new clips.
 
-        Clips that are no longer wanted are flagged; only those that were never sent are deleted.
+        Clips that are no longer wanted are flagged; only those that were never sent are deleted. Names go to those who
+        ask for them now (`names.assign`); this is also the record of the moves of files that are to follow.
         """
-        fresh = {clip.key: clip for clip in wanted}
-        keys = frozenset(fresh)
         with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
+            known = db.execute(schema.SELECT_WISHES).fetchall()
+            ids = {key: prompt_id for key, _, _, _, _, prompt_id, *_ in known}
+            fresh = {clip.key: clip for clip in names.with_known_ids(wanted, ids)}
+            asked = {key: clip.name for key, clip in fresh.items()}
             # In memory, and only what differs is written: a manifest of 100,000 clips that is as it was writes nothing.
             changes = []
-            for key, row, reroll_of, *before, replaced in db.execute(schema.SELECT_WISHES):
+            for key, row, _, reroll_of, *before, replaced in known:
                 clip = fresh.pop(key, None)
                 # Re-rolls are wanted for as long as their root is.
-                wish = int(not replaced and (clip is not None or reroll_of in keys))
+                wish = int(not replaced and (clip is not None or reroll_of in asked))
                 after = [wish, *(_editable(clip) if clip else before[1:])]
                 if after != before:
                     changes.append((*after, row))
             db.executemany(schema.UPDATE_WISHES, changes)
             db.execute("DELETE FROM clip WHERE wanted = 0 AND state = 'pending' AND n = 0")
-            if fresh:
-                taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
-                rows = (schema.wanted_row(clip, free_name(clip, taken)) for clip in fresh.values())
-                db.executemany(schema.INSERT_CLIP, rows)
+            named = asked if asked == {key: name for key, _, name, *_ in known} else _renamed(db, asked)
+            db.executemany(schema.INSERT_CLIP, (schema.wanted_row(clip, named[key]) for key, clip in fresh.items()))
         self.live_totals = self.totals()
         return len(fresh)
 
@@ -196,7 +197,7 @@ class SqliteLedger(Reader):
         with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
             known = {key for (key,) in db.execute("SELECT key FROM clip")}
             taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
-            fresh = [replace(take, name=free_name(take, taken)) for take in takes if take.key not in known]
+            fresh = [replace(take, name=names.free_name(take, taken)) for take in takes if take.key not in known]
             db.executemany(schema.INSERT_CLIP, (schema.wanted_row(take, take.name) for take in fresh))
             db.executemany(schema.MARK_REPLACED, ((key,) for key in instead_of))
             db.execute(schema.UNWANT_REPLACED)
@@ -213,19 +214,26 @@ class SqliteLedger(Reader):
                 row = self._db.execute(f"{schema.SELECT_CLIP} WHERE c.key=?", (key,)).fetchone()
                 clip = schema.clip_of(row) if row else None
                 if clip and clip.state in (State.SUBMITTING, State.UNCONFIRMED) and not clip.request_id:
-                    self._write_now(clip, Submitted(request_id, at))
+                    self.write_now([(clip, Submitted(request_id, at))])
             self._spill.clear()
             cut_off = list(self.clips(State.SUBMITTING))
-            for clip in cut_off:
-                self._write_now(clip, AnswerLost(CUT_OFF))
+            self.write_now((clip, AnswerLost(CUT_OFF)) for clip in cut_off)
         return len(cut_off)
 
-    def _write_now(self, clip: Clip, event: Event) -> None:
-        move = move_of(clip, advance(clip, event), event, self.now())
-        if error := self._commits.write([move])[0]:
+    def write_now(self, steps: Iterable[tuple[Clip, Event]]) -> list[Clip]:
+        """Advance clips in one transaction while no run is at work; return them as they are then, in this order."""
+        now = self.now()
+        moves = [move_of(clip, advance(clip, event), event, now) for clip, event in steps]
+        if not moves:
+            return []
+        with schema.plain_errors(self.path):
+            errors = self._commits.write(moves)
+        if error := next(filter(None, errors), None):
             raise error
-        self._ended(move, None)
-        self._notify(move)
+        for move in moves:
+            self._ended(move, None)
+            self._notify(move)
+        return [move.after for move in moves]
 
     # --- a run's questions ----------------------------------------------------------------------------
 
@@ -274,6 +282,10 @@ class SqliteLedger(Reader):
             "AND r.request_id IS NOT NULL AND c.model = ? AND r.submitted_at BETWEEN ? AND ?"
         )
         return {found for (found,) in self._db.execute(query, (model, since, until))}
+
+    async def failures_charged(self, model: str) -> int:
+        """Add up what requests for a model that FAILED were charged all the same, in micro-dollars."""
+        return self.charged_failures().get(model, (0, 0))[1]
 
     async def count_by_price_class(self) -> list[tuple[int, int]]:
         """Group the clips to submit by what their price depends on: (row of one of them, how many)."""
@@ -348,6 +360,16 @@ class SqliteLedger(Reader):
                 observer(move.after, move.event)
             except Exception:  # a view's fault must not stop the run
                 log.exception("an observer failed")
+
+
+def _renamed(db: sqlite3.Connection, asked: Mapping[str, str]) -> dict[str, str]:
+    """Give the clips of the tables the names that they have now; return those of the clips asked for, too, by key."""
+    held = db.execute("SELECT key, name, wanted, id FROM clip ORDER BY id").fetchall()
+    named = names.assign(asked, (names.Holder(key, name, bool(wanted)) for key, name, wanted, _ in held))
+    changed = [(named[key], row) for key, name, _, row in held if named[key] != name]
+    db.executemany(schema.UNNAME, ((row,) for _, row in changed))
+    db.executemany(schema.RENAME, changed)
+    return named
 
 
 def _editable(clip: Wanted) -> tuple[object, ...]:

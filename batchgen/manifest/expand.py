@@ -19,7 +19,7 @@ from batchgen.manifest.files import read_text, scan_secrets
 from batchgen.manifest.keys import key_of_text
 from batchgen.manifest.matrix import Cell, Matrix, same
 from batchgen.manifest.parameters import ParameterProblem, Parameters, ParameterSet, text_problems
-from batchgen.manifest.safe_names import clean_id, slug
+from batchgen.manifest.safe_names import clean_id, prompt_words, slug
 from batchgen.manifest.schema import ManifestShape, MatrixShape
 from batchgen.manifest.seeds import TakesError, seeds_of
 from batchgen.manifest.tables import MAX_BYTES, ROW_WORDS, Row, read_rows
@@ -60,6 +60,7 @@ class Prompt:
 
     place: Position
     text: str
+    words: str  #: what its id is made of where none is given
     model: str
     settings: ParameterSet
     takes: list[Take]
@@ -225,7 +226,9 @@ class Expander:
         if takes and given is not None:
             templated = is_template(values.get("id"))
             cell_id = "" if templated else source.cell_id
-            yield Prompt(place, text, model, settings, takes, given, cell_id, source.label, priority, variables)
+            # The rows of a table differ in nothing but their variables.
+            words = prompt_words(text if row else str(values["prompt"]))
+            yield Prompt(place, text, words, model, settings, takes, given, cell_id, source.label, priority, variables)
 
     def _merge(self, source: PromptSource, row: Row | None) -> tuple[tuple[Layer, ...], dict[str, Any], dict[str, Any]]:
         """Merge a row's cells into the values of its entry; columns that are no parameters are variables."""

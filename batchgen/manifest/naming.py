@@ -11,7 +11,7 @@ from batchgen.clip import Wanted
 from batchgen.manifest.errors import FaultList, Position
 from batchgen.manifest.expand import Prompt, Take
 from batchgen.manifest.keys import canonical
-from batchgen.manifest.safe_names import hash6, safe_name, slug
+from batchgen.manifest.safe_names import hash6, prompt_words, safe_name, slug
 from batchgen.manifest.schema import DEFAULT_NAME
 from batchgen.manifest.templates import Templates, TextError
 
@@ -55,7 +55,7 @@ def names_of(
     more: Mapping[str, Sequence[Take]],
 ) -> dict[str, str]:
     """Return the names of further takes by their keys; `more` has them by the key of a take that the prompts have."""
-    name_of = _plain_name if template == DEFAULT_NAME else _filler(template, place, templates, faults)
+    name_of = _filler(template, place, templates, faults)
     return {
         further.key: safe_name(name_of(prompt, prompt_id, further))
         for prompt, prompt_id in zip(prompts, _ids(prompts, faults), strict=True)
@@ -77,6 +77,7 @@ def _wanted(prompt: Prompt, prompt_id: str, take: Take, name: str, order: int) -
         audio_file=str(prompt.audio.path) if prompt.audio else None,
         audio_sha256=prompt.audio.sha256 if prompt.audio else None,
         label=prompt.label,
+        derived_id=not prompt.given_id,
     )
 
 
@@ -84,19 +85,41 @@ def _wanted(prompt: Prompt, prompt_id: str, take: Take, name: str, order: int) -
 
 
 def _ids(prompts: Sequence[Prompt], faults: FaultList) -> list[str]:
-    """Return the prompts' ids: the given one, else its first words, with a hash where another prompt has the same.
+    """Return the prompts' ids: the given one, else the words of its template; then its cell of the matrix.
 
-    All prompts whose words collide get a hash, the first one too, so that an id never depends on the order.
+    Where several are the same, all of them get the words of their texts in place of the template's, and if need be a
+    hash: an id never depends on the order.
     """
-    ids = [_joined(prompt.given_id or slug(prompt.text) or "clip", prompt.cell_id) for prompt in prompts]
-    for tail in (_text_hash, _params_hash):
+    ids = [_given(prompt) if prompt.given_id else _derived(prompt, prompt.words) for prompt in prompts]
+    for longer in (_by_text, _with_text_hash, _with_params_hash):
         count = Counter(prompt_id.casefold() for prompt_id in ids)
         ids = [
-            f"{prompt_id}-{tail(prompt)}" if count[prompt_id.casefold()] > 1 and not prompt.given_id else prompt_id
+            longer(prompt, prompt_id) if count[prompt_id.casefold()] > 1 and not prompt.given_id else prompt_id
             for prompt, prompt_id in zip(prompts, ids, strict=True)
         ]
     _note_duplicates(prompts, ids, faults)
     return ids
+
+
+def _given(prompt: Prompt) -> str:
+    return f"{prompt.given_id}-{prompt.cell_id}" if prompt.cell_id else prompt.given_id
+
+
+def _derived(prompt: Prompt, words: str) -> str:
+    return "_".join(filter(None, (words, prompt.cell_id))) or slug(prompt.text) or "clip"
+
+
+def _by_text(prompt: Prompt, _prompt_id: str) -> str:
+    return _derived(prompt, prompt_words(prompt.text))
+
+
+def _with_text_hash(prompt: Prompt, prompt_id: str) -> str:
+    return f"{prompt_id}-{hash6(prompt.text)}"
+
+
+def _with_params_hash(prompt: Prompt, prompt_id: str) -> str:
+    asked = {"model": prompt.model, "asked": prompt.settings.asked, "seed": prompt.takes[0].seed}
+    return f"{prompt_id}-{hash6(canonical(asked))}"
 
 
 def _note_duplicates(prompts: Sequence[Prompt], ids: Sequence[str], faults: FaultList) -> None:
@@ -105,18 +128,6 @@ def _note_duplicates(prompts: Sequence[Prompt], ids: Sequence[str], faults: Faul
         other = first.setdefault(prompt_id.casefold(), prompt.place)
         if other is not prompt.place:
             faults.error(prompt.place, f"the id {prompt_id} is also that of {other}", "give one of them another id")
-
-
-def _joined(*parts: str) -> str:
-    return "-".join(part for part in parts if part)
-
-
-def _text_hash(prompt: Prompt) -> str:
-    return hash6(prompt.text)
-
-
-def _params_hash(prompt: Prompt) -> str:
-    return hash6(canonical({"model": prompt.model, "asked": prompt.settings.asked, "seed": prompt.takes[0].seed}))
 
 
 # --- names ----------------------------------------------------------------------------------------------

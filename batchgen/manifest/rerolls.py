@@ -19,6 +19,7 @@ from batchgen.manifest.keys import canonical, key_of
 from batchgen.manifest.loader import opened
 from batchgen.manifest.naming import names_of
 from batchgen.manifest.safe_names import safe_name
+from batchgen.manifest.schema import DEFAULT_NAME
 from batchgen.manifest.seeds import SEEDS, derive_seed
 from batchgen.providers.models import find
 
@@ -56,6 +57,8 @@ def named(path: Path, takes: Iterable[Wanted]) -> list[Wanted]:
         by_root.setdefault(row.reroll_of or "", []).append(Take(row.take, seed, row.key, row.params))
     faults = FaultList()
     _, document, shape = opened(path, faults)
+    if shape.output.name == DEFAULT_NAME:  # the ledger knows the id, which may be an earlier release's
+        return [replace(row, name=safe_name(f"{row.prompt_id}_{row.take}")) for row in rows]
     expander = Expander(shape, document, path.absolute().parent, faults)
     try:
         prompts = list(expander.prompts())

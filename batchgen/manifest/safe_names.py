@@ -13,6 +13,12 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 #: A clip of such a name would have its sidecar where the note of another clip's `.part` is.
 _NOTE = ".mp4.part"
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_ .-]{0,150}[A-Za-z0-9_-]")
+#: Jinja2's expressions, statements and comments.
+_EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+#: Words of English that say least of what a film shows.
+_SHORT = frozenset(
+    ("a", "an", "the", "and", "or", "of", "in", "on", "at", "to", "by", "for", "with", "from", "into", "is", "are")
+)
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?= *(?:\.|\Z))", re.IGNORECASE)
 
 
@@ -36,7 +42,23 @@ def safe_name(text: str) -> str:
 
 def slug(text: str, limit: int = 40) -> str:
     """Return the text's first words as part of an id: letters, digits, `.`, `_`, `-`; "" if it has none."""
-    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFC", text[: 4 * limit]).lower())
+    return _joined(_words(text, limit), limit)
+
+
+def prompt_words(template: str, limit: int = 40) -> str:
+    """Return what a prompt's template says, as the first part of an id: its variables and short words left out.
+
+    "A courier on a {{ brand }} bike crosses {{ city }}" is "courier-bike-crosses". "" where nothing is left.
+    """
+    words = _words(_EXPRESSION.sub(" ", template), 2 * limit)
+    return _joined([word for word in words if word not in _SHORT], limit) or _joined(words, limit)
+
+
+def _words(text: str, limit: int) -> list[str]:
+    return re.findall(r"[^\W_]+", unicodedata.normalize("NFC", text[: 4 * limit]).lower())
+
+
+def _joined(words: list[str], limit: int) -> str:
     kept = ""
     for word in words:
         longer = f"{kept}-{word}" if kept else word[:limit]

@@ -16,10 +16,11 @@ from typing import Any
 
 from batchgen.billing.budget import Budget, day_of
 from batchgen.billing.prices import ENOUGH, MEMORY, ChargeHistory, PriceBook
-from batchgen.clip import ClipSummary, State
+from batchgen.clip import ClipSummary, State, Wanted
 from batchgen.errors import BatchgenError, UsageError
 from batchgen.history import other_batches
 from batchgen.ledger import SANDBOX_ORIGIN, Reader, integrity
+from batchgen.ledger.names import with_known_ids
 from batchgen.locate import find_key
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
@@ -142,13 +143,18 @@ def plan_of(
         warnings=_bought_already(manifest, seen, folder, sandbox=settings.sandbox),
     )
     return make_plan(
-        manifest.wanted,
+        wanted_in(manifest, seen),
         seen.known,
         quote=book.quote,
         conditions=conditions,
         selection=_selection(settings),
         each_clip=each_clip,
     )
+
+
+def wanted_in(manifest: Manifest, seen: LedgerSnapshot) -> list[Wanted]:
+    """Give what a manifest asks for under the ids that its batch has for it."""
+    return with_known_ids(manifest.wanted, {clip.key: clip.prompt_id for clip in seen.known})
 
 
 def _selection(settings: Settings) -> Selection:

@@ -19,18 +19,20 @@ from batchgen.errors import AccountError, DeadLink, UnknownError, UnsureError
 from batchgen.providers.base import (
     Accepted,
     Capabilities,
+    Cause,
     Completed,
     Gone,
     HistoryPage,
     HistoryReader,
     HistoryRow,
     Outcome,
+    Refused,
     Running,
     Source,
 )
 from batchgen.testing.downloads import Hook, content_of, ok
-from batchgen.testing.jobs import COST, MODEL, TROUBLE, FakeJob, done, identity, outcome_of, trouble
-from batchgen.testing.virtual_time import wall
+from batchgen.testing.jobs import ACCEPTED, COST, MODEL, TROUBLE, FakeJob, done, identity, outcome_of, trouble
+from batchgen.testing.virtual_time import EPOCH, wall
 
 
 @dataclass
@@ -71,16 +73,20 @@ class FakeProvider:
     post: Callable[[Mapping[str, Any]], str] = ok
     fate: Callable[[Mapping[str, Any]], str] = done
     get: Callable[[FakeJob | None], str] = ok
+    links: Callable[[FakeJob], tuple[str, ...]] | None = None  #: the links of a job's answer; None: its file's alone
     look: Callable[[], str] = ok  #: the history: "ok", "down", "part", "blind", "never", or trouble
     uploads: Callable[[], str] = ok
+    ask: Callable[[], str] = ok  #: the balance
     cost: Callable[[Mapping[str, Any]], int | None] = lambda _: COST
     credits: int | None = None  #: of the account; None: more than anyone could spend
     holds: int = 1  #: while a job is in flight, so many times its cost is held back
     outages: list[tuple[float, float]] = field(default_factory=list)  #: by the loop's clock
+    queue: Callable[[float], tuple[float, float]] | None = None  #: submission → (begin, end), by the loop
     on_arrival: Hook | None = None
     on_accept: Hook | None = None
     name: str = "fake"
     origin: str = "https://fake.example"
+    clock_off_s: float | None = None  #: how far its clock is ahead of ours, as far as it says so
     capabilities: Capabilities = field(default_factory=Capabilities)
 
     def __post_init__(self) -> None:
@@ -115,12 +121,12 @@ class FakeProvider:
     async def _submit(self, model: str, params: Mapping[str, Any], number: int) -> Accepted:
         self._counted()
         word = self.post(params)
-        if word in ("ok", "lost"):
+        if word in ACCEPTED:
             self._arriving[number] = (model, params)
         if self.on_arrival:
             self.on_arrival()
         await self._takes(self.post_s / 2)
-        if word in ("ok", "lost") and not self._can_pay(params):
+        if word in ACCEPTED and not self._can_pay(params):
             del self._arriving[number]
             word = "credits"
         if word in TROUBLE:
@@ -134,6 +140,8 @@ class FakeProvider:
         await self._takes(self.post_s / 2)
         if word == "lost":
             raise UnsureError("the connection was reset")
+        if word == "error":
+            raise trouble("server")
         return Accepted(job.request_id)
 
     async def status(self, request_id: str) -> Outcome:
@@ -145,6 +153,8 @@ class FakeProvider:
     async def result(self, request_id: str) -> Outcome:
         """Give link and cost; of an inline job the answer is the video."""
         outcome = await self._ask(request_id)
+        if isinstance(outcome, Completed) and self.jobs[request_id].fate == "contradicts":
+            return Refused("FAILED: internal error", Cause.TRANSIENT)
         inline = isinstance(outcome, Completed) and self.jobs[request_id].fate == "inline"
         return Completed(url=f"own:{request_id}") if inline else outcome
 
@@ -199,6 +209,10 @@ class FakeProvider:
 
     async def balance(self) -> int:
         """Return the credits, in which what is held back for jobs in flight can't be seen."""
+        self._reachable()
+        word = self.ask()
+        if word in TROUBLE:
+            raise trouble(word)
         return 10_000_000_000 if self.credits is None else self.credits - self._settled()
 
     # --- the books ------------------------------------------------------------------------------------------
@@ -231,18 +245,26 @@ class FakeProvider:
         return self.credits - self._settled() - held >= self.holds * (self.cost(params) or 0)
 
     def _accept(self, model: str, params: Mapping[str, Any]) -> FakeJob:
-        slot = min(range(self.slots), key=self._free_at.__getitem__) if self.slots < 100 else 0
-        starts = max(wall(), self._free_at[slot]) if self.slots < 100 else wall()
-        ends = starts + self.run_s * (1 + self.spread * self.dice.uniform(-1, 1))
-        self._free_at[slot] = ends
+        starts, ends = self._runs()
         request_id = f"r{len(self.jobs) + 1}"
         job = FakeJob(request_id, model, params, wall(), starts, ends, self.fate(params), self.cost(params))
         self.jobs[request_id] = job
         return job
 
+    def _runs(self) -> tuple[float, float]:
+        """When a job that is accepted now begins and ends: epoch seconds."""
+        if self.queue:
+            starts, ends = self.queue(asyncio.get_running_loop().time())
+            return starts + EPOCH, ends + EPOCH
+        slot = min(range(self.slots), key=self._free_at.__getitem__) if self.slots < 100 else 0
+        starts = max(wall(), self._free_at[slot]) if self.slots < 100 else wall()
+        ends = starts + self.run_s * (1 + self.spread * self.dice.uniform(-1, 1))
+        self._free_at[slot] = ends
+        return starts, ends
+
     async def _ask(self, request_id: str) -> Outcome:
         await self._alive()
-        self._counted()
+        self._counted(poll=True)
         job = self.jobs.get(request_id)
         word = self.get(job)
         await self._takes(self.get_s)
@@ -255,24 +277,37 @@ class FakeProvider:
         outcome = outcome_of(job, wall())
         if isinstance(outcome, Completed) and self.says_run_s is not None:
             outcome = replace(outcome, run_s=self.says_run_s)
+        if isinstance(outcome, Completed) and self.links:
+            first, *others = self.links(job)
+            outcome = replace(outcome, url=first, others=tuple(others))
         if isinstance(outcome, Completed) and word == "no link":
             outcome = replace(outcome, url=None)
         return outcome
 
     def _row(self, job: FakeJob, *, blind: bool) -> HistoryRow:
-        outcome = outcome_of(job, wall())
+        ended = wall() >= job.ends and job.fate != "stuck"
+        outcome = outcome_of(job, wall()) if ended else Running("PENDING")
         shown = {name: str(value) for name, value in job.params.items()} | {"enable_prompt_expansion": "true"}
-        return HistoryRow(job.request_id, job.model, outcome, None if blind else shown, job.at)
+        return HistoryRow(
+            job.request_id, job.model, outcome, None if blind else shown, job.at, job.charged if ended else None
+        )
 
-    def _counted(self) -> None:
+    def _reachable(self) -> None:
         now = asyncio.get_running_loop().time()
         if any(since <= now < until for since, until in self.outages):
             raise trouble("unreachable")
-        lately = [at for at in self.calls[-int(self.rpm) - 1 :] if at > now - 60.0] if self.rpm else []
-        if self.rpm and len(lately) >= self.rpm:
+
+    def _counted(self, *, poll: bool = False) -> None:
+        self._reachable()
+        now = asyncio.get_running_loop().time()
+        if self._limited(now, poll=poll):
             self.limited += 1
             raise trouble("rate")
         self.calls.append(now)
+
+    def _limited(self, now: float, *, poll: bool) -> bool:  # noqa: ARG002 - for services that do not count polls
+        lately = [at for at in self.calls[-int(self.rpm) - 1 :] if at > now - 60.0] if self.rpm else []
+        return bool(self.rpm) and len(lately) >= self.rpm
 
     async def _takes(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -100,8 +100,8 @@ def paid(base: str, *more: str) -> list[str]:
 
 @contextmanager
 def service(latency_s: float = 0.0) -> Iterator[str]:
-    """Run the local service in a process of its own; gives its address."""
-    command = [sys.executable, str(HERE / "zero_server.py"), "--latency", str(latency_s)]
+    """Run the scripted service in a process of its own; gives its address."""
+    command = [sys.executable, str(HERE.parent / "scripted_service.py"), "--latency", str(latency_s)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

@@ -339,11 +339,11 @@ class AnyBatch(RuleBasedStateMachine):
 class TestAnyBatch(AnyBatch.TestCase):  # type: ignore[valid-type,misc]  # made by hypothesis
     """A few batches."""
 
-    settings = fuzz(6, stateful_step_count=25)
+    settings = fuzz(24, stateful_step_count=25)
 
 
 @pytest.mark.slow
 class TestManyBatches(AnyBatch.TestCase):  # type: ignore[valid-type,misc]
     """As many as a night allows; `FUZZ_TIMES` sets how many."""
 
-    settings = fuzz(60, stateful_step_count=25)
+    settings = fuzz(42, stateful_step_count=25)

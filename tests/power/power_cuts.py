@@ -32,8 +32,8 @@ ROOT = str(Path(__file__).parents[2])
 sys.path[:0] = [ROOT, f"{ROOT}/tests"]  # so that it runs as a command, too
 
 from command import Desk, Ended  # noqa: E402
-from fake_api import FakeApi, Job  # noqa: E402
 from mp4 import box  # noqa: E402
+from scripted_service import FakeApi, Job  # noqa: E402
 
 from batchgen.errors import BatchgenError  # noqa: E402
 from batchgen.ledger import SqliteLedger  # noqa: E402

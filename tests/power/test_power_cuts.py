@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(not _may_trace(), reason="strace, which shows every write and sync, is missing or forbidden"),
 ]
 #: Cuts of each trace: a few in the fast tier.
-CUTS = [100, pytest.param(1000, marks=pytest.mark.slow)]
+CUTS = [50, pytest.param(1000, marks=pytest.mark.slow)]
 #: Cuts of a control: a fault that shows in none of so many would show in a thousand only by chance.
 FEW = 80
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bad_replies import Gate, drop, first, says
 from command import KEY, STATES, Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 from batchgen.manifest.seeds import derive_seed
 
@@ -158,9 +158,9 @@ def test_retry_puts_back_what_failed_by_the_services_own_trouble(api: FakeApi, d
     posts = api.posts
     api.error = lambda _params: None
     obj = desk.call(*at(desk, "retry")).expect(0).obj
-    assert (obj["retried"], [row["clip"] for row in obj["left"]]) == (["a-cat_1"], ["a-dog_1"])
+    assert (obj["retried"], [row["clip"] for row in obj["left"]]) == (["cat_1"], ["dog_1"])
     assert obj["estimated_usd"] == 0.625
-    assert desk.call(*at(desk, "retry", "--all")).expect(0).obj["retried"] == ["a-dog_1"]
+    assert desk.call(*at(desk, "retry", "--all")).expect(0).obj["retried"] == ["dog_1"]
     assert api.posts == posts  # nothing is submitted by retry itself
     desk.run().expect(0, done=3)
     assert api.posts == posts + 2
@@ -171,8 +171,8 @@ def test_retry_takes_several_globs_as_run_and_plan_do(api: FakeApi, desk: Desk) 
     desk.manifest("a cat", "a dog", "a cow")
     api.error = lambda _params: "Internal error, try again"
     desk.run().expect(3, failed=3)
-    obj = desk.call(*at(desk, "retry", "--only", "a-cat,a-dog_*")).expect(0).obj
-    assert obj["retried"] == ["a-cat_1", "a-dog_1"]
+    obj = desk.call(*at(desk, "retry", "--only", "cat,dog_*")).expect(0).obj
+    assert obj["retried"] == ["cat_1", "dog_1"]
 
 
 @pytest.mark.slow
@@ -184,35 +184,38 @@ def test_a_clip_is_tried_so_often_and_no_more(api: FakeApi, desk: Desk) -> None:
         desk.run().expect(3, failed=1)
         obj = desk.call(*at(desk, "retry")).expect(0).obj
     assert (api.posts, obj["retried"], obj["left"][0]["attempts"]) == (5, [], 5)
-    assert desk.call(*at(desk, "retry", "--max-attempts", "6")).expect(0).obj["retried"] == ["a-cat_1"]
+    assert desk.call(*at(desk, "retry", "--max-attempts", "6")).expect(0).obj["retried"] == ["cat_1"]
     desk.run().expect(3, failed=1)
     assert api.posts == 6
 
 
-def test_a_blocked_clip_gets_another_seed_in_its_place(api: FakeApi, desk: Desk) -> None:
-    """As it is it would be blocked again: --blocked says so; with --new-seed another take has its place for good."""
+def test_a_blocked_clip_is_tried_again_with_its_seed_or_gets_another_one_in_its_place(api: FakeApi, desk: Desk) -> None:
+    """--blocked keeps the seed that the user fixed; with --new-seed another take has its place for good."""
     seeds: list[int] = []
     api.error = lambda params: (
         "content moderation block" if params["prompt"] == "a dog" and params["seed"] not in seeds else None
     )
     desk.run().expect(3, done=2, blocked=1)
     told = desk.call(*at(desk, "retry", "--blocked")).expect(0).obj
-    assert (told["retried"], told["rerolled"]) == ([], [])
-    assert "--new-seed" in told["left"][0]["why"]
+    assert (told["retried"], told["rerolled"]) == (["a-dog_1"], [])
+    desk.run().expect(3, done=2, blocked=1)
     told = desk.call(*at(desk, "retry", "--blocked", "--new-seed")).expect(0).obj
-    assert told["rerolled"] == [{"clip": "a-dog_2", "instead_of": "a-dog_1"}]
+    assert told["rerolled"] == [{"clip": "dog_2", "instead_of": "dog_1"}]
     seeds.append(derive_seed("a dog", 2))
     assert desk.run().expect(0, done=3).obj["unwanted"] == 1
     desk.run().expect(0, done=3)
-    assert api.posts == 4
+    assert api.posts == 5
+    assert api.of("submit")[-2].params == next(
+        call.params for call in api.of("submit") if call.params["prompt"] == "a dog"
+    )
 
 
 def test_a_reroll_is_a_further_take_that_the_manifest_can_take_over(api: FakeApi, desk: Desk) -> None:
     """Counted and priced before it is paid for, kept as long as its clip is, and never bought a second time."""
     desk.manifest("a cat", more='output: {name: "{{ id }} take {{ take }}"}')
     desk.run().expect(0, done=1)
-    obj = desk.call("reroll", "night.yaml", "a-cat take 1.mp4", "--takes", "2", "--json").expect(0).obj
-    assert [row["clip"] for row in obj["rerolled"]] == ["a-cat take 2", "a-cat take 3"]
+    obj = desk.call("reroll", "night.yaml", "cat take 1.mp4", "--takes", "2", "--json").expect(0).obj
+    assert [row["clip"] for row in obj["rerolled"]] == ["cat take 2", "cat take 3"]
     assert (obj["estimated_usd"], obj["unpriced"], api.posts) == (1.25, 0, 1)
     desk.run().expect(0, done=3)
     (desk.folder / "night.yaml").write_text(
@@ -220,8 +223,8 @@ def test_a_reroll_is_a_further_take_that_the_manifest_can_take_over(api: FakeApi
     )
     desk.run().expect(0, done=3)
     assert (api.posts, len(desk.clips)) == (3, 3)
-    missing = desk.call("reroll", "night.yaml", "a-cat take 7").expect(2)
-    assert "did you mean a-cat take" in missing.said
+    missing = desk.call("reroll", "night.yaml", "cat take 7").expect(2)
+    assert "did you mean cat take" in missing.said
 
 
 def test_verify_fetches_again_what_is_missing_or_damaged(api: FakeApi, desk: Desk) -> None:
@@ -231,9 +234,11 @@ def test_verify_fetches_again_what_is_missing_or_damaged(api: FakeApi, desk: Des
     gone, damaged, _ = whole
     gone.unlink()
     damaged.write_bytes(whole[damaged][:-100] + bytes(100))
+    (damaged.parent / "other.mp4.bad").write_bytes(b"1")
     obj = desk.call(*at(desk, "verify")).expect(0).obj
     assert (obj["checked"], obj["sound"]) == (3, 1)
     assert {row["now"] for row in obj["clips"]} == {"done"}
+    assert obj["kept_aside"] == ["other.mp4.bad"]
     assert {path: path.read_bytes() for path in whole} == whole
     assert any(
         whole[damaged][:-100] + bytes(100) == path.read_bytes() for path in desk.batch.rglob("*") if path.is_file()

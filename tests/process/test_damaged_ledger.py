@@ -6,7 +6,7 @@ import os
 
 import pytest
 from command import Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 pytestmark = pytest.mark.real_time
 
@@ -26,7 +26,7 @@ COMMANDS = [
     ["plan", "night.yaml"],
     ["retry", "night.yaml"],
     ["reconcile", "night.yaml"],
-    ["forget", "night.yaml", "a-cat_1"],
+    ["forget", "night.yaml", "cat_1"],
     ["report", "night.yaml", "--bill"],
     ["export", "night.yaml"],
     ["verify", "night.yaml"],

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bad_replies import says
 from command import KEY, Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 import batchgen
 from batchgen.errors import LedgerError, UsageError
@@ -145,12 +146,7 @@ def test_a_copy_on_another_machine_goes_on(api: FakeApi, desk: Desk) -> None:
 
 def test_a_history_without_an_answer_stops_no_ordinary_run(api: FakeApi, desk: Desk) -> None:
     """It is asked once, for free; a service without one is used all the same."""
-    from aiohttp import web
-
-    async def down(_call: object, _answer: object) -> web.StreamResponse:
-        return web.json_response({"error": "down"}, status=404)
-
-    api.scripts["history"] = down
+    api.scripts["history"] = says(404, "down")
     assert night(desk) == 0
     assert api.posts == 3
 

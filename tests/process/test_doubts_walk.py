@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from bad_replies import Gate, drop, first, says
 from command import Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 pytestmark = pytest.mark.real_time
 

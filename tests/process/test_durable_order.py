@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from command import Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 pytestmark = [
     pytest.mark.real_time,

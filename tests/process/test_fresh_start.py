@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from bad_replies import drop, first, says
 from command import Desk, Ended
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 from batchgen.cli.overview import COMMANDS
 
@@ -28,6 +28,7 @@ def test_a_forked_command_answers_as_one_in_a_python_of_its_own(desk: Desk, comm
     assert desk.call(command, *TWINS[command]) == real
 
 
+@pytest.mark.slow
 def test_every_command_starts_in_a_python_of_its_own(api: FakeApi, desk: Desk) -> None:
     """A night from the first manifest to the hand-over, with a lost answer and a broken ledger on the way."""
     started = set()

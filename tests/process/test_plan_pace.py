@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from bad_replies import first, says
 from command import Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 pytestmark = pytest.mark.real_time
 

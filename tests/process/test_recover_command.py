@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from command import Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 
 def broken(desk: Desk) -> bytes:

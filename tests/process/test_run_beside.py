@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from bad_replies import first, says
 from command import KEY, Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 import batchgen
 from batchgen.errors import UsageError

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 from command import Desk
-from fake_api import Call, FakeApi
+from scripted_service import Call, FakeApi
 
 pytestmark = pytest.mark.real_time
 

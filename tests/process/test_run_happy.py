@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from command import KEY, STATES, Desk, Ended
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 from batchgen.files.mp4 import inspect
 
@@ -82,7 +82,7 @@ def test_every_parameter_is_sent_with_a_seed_of_its_own(night: Night) -> None:
 def test_the_events_file_tells_every_clips_life_in_order(night: Night) -> None:
     """One JSON object a line, with the time and the run."""
     lines = [json.loads(line) for line in (night.desk.batch / "events.jsonl").read_text().splitlines()]
-    life = [line["event"] for line in lines if line.get("clip") == "a-cat_2"]
+    life = [line["event"] for line in lines if line.get("clip") == "cat_2"]
     assert life == ["SubmitStarted", "Submitted", "Generated", "Downloaded"]
     assert len({line["run"] for line in lines}) == 1
     assert all(datetime.fromisoformat(line["t"]).tzinfo for line in lines)
@@ -129,7 +129,8 @@ def test_an_edit_runs_only_what_is_new(api: FakeApi, desk: Desk) -> None:
     assert [call.params["duration"] for call in api.of("submit")].count(10) == 1
     assert api.prompts == {"a cat": 2, "a dog": 1, "an owl": 1, "a fish": 1}
     assert ended.obj["unwanted"] == 2
-    assert len(desk.clips) == 5
+    assert [path.stem for path in desk.clips] == ["cat_1", "dog_1", "fish_1", "owl_1"]
+    assert len(list((desk.batch / "clips" / "replaced").glob("cat_1~*.mp4"))) == 1
 
 
 def test_local_audio_is_uploaded_once_and_sent_as_a_link(api: FakeApi, desk: Desk) -> None:

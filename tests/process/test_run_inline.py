@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from bad_replies import says
 from command import KEY, Desk
-from fake_api import Answer, Call, FakeApi
+from scripted_service import Answer, Call, FakeApi
 
 pytestmark = pytest.mark.real_time
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bad_replies import Gate, accepted_but, drop, first
 from command import KEY, Desk, Ended
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 pytestmark = pytest.mark.real_time
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from command import Desk
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 RELEASED = sorted((Path(__file__).parents[1] / "data" / "ledgers").glob("*.db"))
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from bad_replies import Gate
 from command import Desk, Process
-from fake_api import FakeApi
+from scripted_service import FakeApi
 
 pytestmark = pytest.mark.real_time
 

@@ -63,18 +63,21 @@ def plan(
     """
     from batchgen import manifest as manifests
     from batchgen.locate import batch_folder, find_manifest
-    from batchgen.planning.inputs import plan_of, snapshot_in, start_in
+    from batchgen.planning.inputs import plan_of, snapshot_in, start_in, wanted_in
     from batchgen.planning.saved_files import write_plan
     from batchgen.settings import merge, read_config
     from batchgen.views.plan import plan_object, plan_text
 
     path = find_manifest(manifest)
     read = manifests.load(path)
-    for line in [*(f"warning: {text}" for text in read.warnings), *unmatched_text(given["only"], read.wanted)]:
-        click.echo(line, err=True)
     settings = merge({**given, "sandbox": sandbox or None}, read, read_config())
     where = (folder or batch_folder(path, sandbox=sandbox)).absolute()
     seen = snapshot_in(where)
+    for line in [
+        *(f"warning: {text}" for text in read.warnings),
+        *unmatched_text(given["only"], wanted_in(read, seen)),
+    ]:
+        click.echo(line, err=True)
     made = plan_of(read, settings, seen, folder=where, each_clip=verbose, start=start_in(read, settings, seen))
     obj, ending = plan_object(made), ""
     run_it = command_line("run", manifest, folder, sandbox=sandbox)

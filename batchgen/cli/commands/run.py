@@ -172,7 +172,7 @@ def _run(
     from batchgen import manifest as manifests
     from batchgen.locate import batch_folder, find_key, find_manifest
     from batchgen.planning import saved_files
-    from batchgen.planning.inputs import snapshot, snapshot_in
+    from batchgen.planning.inputs import snapshot, snapshot_in, wanted_in
     from batchgen.runner.session import Session
     from batchgen.settings import merge, read_config
 
@@ -185,7 +185,8 @@ def _run(
     key = None if given["sandbox"] else find_key(path.parent)
     monitor.protect(key)
     manifest = manifests.load(path)
-    for line in [*(f"warning: {text}" for text in manifest.warnings), *unmatched_text(given["only"], manifest.wanted)]:
+    asked = wanted_in(manifest, snapshot_in(folder)) if given["only"] else ()
+    for line in [*(f"warning: {text}" for text in manifest.warnings), *unmatched_text(given["only"], asked)]:
         monitor.say(line)
     settings = merge(given, manifest, read_config())
     if saved:

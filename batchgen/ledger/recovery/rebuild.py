@@ -17,10 +17,10 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchgen.clip import State, Wanted, free_name
+from batchgen.clip import State, Wanted
 from batchgen.errors import LedgerError, LedgerWriteError, UsageError
 from batchgen.files import durable
-from batchgen.ledger import evidence, integrity, journal, schema
+from batchgen.ledger import evidence, integrity, journal, names, schema
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import Lock
 from batchgen.ledger.reader import Reader
@@ -87,20 +87,20 @@ def recover(folder: Path, wanted: Iterable[Wanted]) -> Recovered:
         UsageError: the ledger is sound.
         LedgerWriteError: there is no room or no leave; what was there is there.
     """
-    wanted = list(wanted)
+    asked = list(wanted)
     lock = Lock(folder)
     try:
-        fault = fault_of(folder, wanted)
+        fault = fault_of(folder, asked)
         left = sources.gather(folder)
         until = _last_written(folder, left.facts.pop(evidence.BATCH_ID, None))
-        rebuilt = replay.rebuild(left, wanted)
+        rebuilt = replay.rebuild(left, asked)
         times = [entry.at for entry in left.recorded.values()] or [until]
         until = max(until, *times, *(traced.at for traced in left.traced))
         since = min(times) if left.log_lines and not left.bad_lines else min(until - _MONTH, *times)
         blind = json.dumps({"since": since, "until": until})
         facts = {**left.facts, evidence.BATCH_ID: evidence.new_id(), BLIND: blind}
         try:
-            _write(folder / _NEW, rebuilt, facts)
+            _write(folder / _NEW, rebuilt, facts, {clip.key: clip.name for clip in asked})
             aside = _swap(folder)
         except (OSError, sqlite3.Error) as error:
             raise LedgerWriteError(f"{folder}: can't be written ({error}); nothing was changed") from error
@@ -130,8 +130,8 @@ def _last_written(folder: Path, batch_id: str | None) -> float:
     return max(times, default=time.time())
 
 
-def _write(place: Path, rebuilt: replay.Rebuilt, facts: dict[str, str]) -> None:
-    """Write the new ledger, whole and synced, to a folder of its own."""
+def _write(place: Path, rebuilt: replay.Rebuilt, facts: dict[str, str], asked: dict[str, str]) -> None:
+    """Write the new ledger, whole and synced, to a folder of its own; `asked` has the manifest's names by key."""
     if place.exists():  # of a recovery that was killed
         shutil.rmtree(place)
     place.mkdir()
@@ -139,9 +139,9 @@ def _write(place: Path, rebuilt: replay.Rebuilt, facts: dict[str, str]) -> None:
     with closing(schema.connect(place / FILE, writable=True, journal="DELETE")) as db:
         schema.prepare(db, place / FILE)
         db.execute("BEGIN")
-        taken: set[str] = set()
-        rows = (schema.wanted_row(clip.wanted, free_name(clip.wanted, taken)) for clip in rebuilt.clips.values())
-        db.executemany(schema.INSERT_CLIP, rows)
+        wanted = [clip.wanted for clip in rebuilt.clips.values()]
+        named = names.assign(asked, (names.Holder(each.key, each.name, each.reroll_of in asked) for each in wanted))
+        db.executemany(schema.INSERT_CLIP, (schema.wanted_row(each, named[each.key]) for each in wanted))
         writes = [(clip, event, at, clip.wanted.price_class) for _, clip, event, at in rebuilt.steps]
         for first in range(0, len(writes), _CHUNK):
             schema.write(db, writes[first : first + _CHUNK])

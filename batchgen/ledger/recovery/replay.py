@@ -52,6 +52,7 @@ class Sources:
 
     recorded: dict[int, Recorded] = field(default_factory=dict)
     wanted: dict[str, Wanted] = field(default_factory=dict)
+    described: dict[str, Wanted] = field(default_factory=dict)  #: by their sidecars; the manifest knows better
     facts: dict[str, str] = field(default_factory=dict)
     traced: list[Traced] = field(default_factory=list)
     log_lines: int = 0
@@ -98,7 +99,7 @@ def wanted_of(record: object) -> Wanted | None:
 
 def rebuild(sources: Sources, manifest: Iterable[Wanted]) -> Rebuilt:
     """Follow all recorded events; the clips are those to which something happened, and the re-rolls."""
-    known = {clip.key: clip for clip in manifest} | sources.wanted
+    known = sources.described | {clip.key: clip for clip in manifest} | sources.wanted
     rebuilt = Rebuilt()
     wishes = [key for key, clip in sources.wanted.items() if clip.reroll_of]
     for key in wishes:

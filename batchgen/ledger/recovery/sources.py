@@ -33,7 +33,11 @@ def gather(folder: Path) -> Sources:
             if (folder / f"{FILE}{part}").is_file():
                 shutil.copyfile(folder / f"{FILE}{part}", Path(name) / f"{FILE}{part}")
         _from_ledger(Path(name) / FILE, sources)
-    sources.traced += [*evidence.events(folder), *evidence.sidecars(folder)]
+    sources.traced += evidence.events(folder)
+    for traced in evidence.sidecars(folder):
+        sources.traced.append(traced)
+        if traced.wanted:
+            sources.described[traced.key] = traced.wanted
     return sources
 
 

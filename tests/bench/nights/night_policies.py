@@ -11,7 +11,6 @@ from run_times import frontier, known
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import Schedule
 from batchgen.polling.wait import Wait
-from batchgen.testing import EPOCH
 
 #: Age → the age of the next look.
 Rule = Callable[[float], float]
@@ -35,7 +34,7 @@ class OraclePoller(Poller):
     def next_age(self, wait: Wait, age: float) -> float:
         """Give the age of the next look."""
         job = self.service.jobs[wait.request_id]
-        return max(age + 0.05, job.ends + EPOCH - wait.submitted_at + 0.01)
+        return max(age + 0.05, job.ends - wait.submitted_at + 0.01)
 
 
 def every(seconds: float) -> Rule:

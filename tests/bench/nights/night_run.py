@@ -151,15 +151,15 @@ def _wanted(clips: int) -> Iterator[Wanted]:
 
 def _summed(service: NightService, policy: str, clips: int, makespan: float, took_s: float) -> Night:
     jobs = service.jobs.values()
-    lags = sorted((job.seen or makespan) - job.ends for job in jobs)
+    lags = sorted(service.seen.get(job.request_id, EPOCH + makespan) - job.ends for job in jobs)
     weather = service.weather
     return Night(
         policy=policy,
         clips=clips,
         makespan=makespan,
         bound=least_makespan(weather, clips, HEADROOM),
-        calls=service.calls / clips,
-        looks=service.looks / clips,
+        calls=(len(service.calls) + service.limited) / clips,
+        looks=service.status_calls.total() / clips,
         lags=(_share(lags, 0.5), _share(lags, 0.95), _share(lags, 0.99)),
         mean_lag=sum(lags) / len(lags),
         limited=service.limited,

@@ -1,7 +1,7 @@
-"""A model of the service for simulated nights: slots, a queue, run times that drift, limits, outages.
+"""A model of the service for simulated nights: `FakeProvider` with a queue, run times that drift, limits, outages.
 
 Jobs are taken up first come, first served; what each one takes is drawn when it is accepted, so that its end
-is known from then on (to the bookkeeping, and to the oracle among the policies; the others have to look).
+is known from then on (to the bookkeeping, and to the oracle among the policies; the others have to ask).
 """
 
 from __future__ import annotations
@@ -11,29 +11,12 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from batchgen.errors import RateLimited, Unreachable
-from batchgen.providers.base import (
-    Accepted,
-    Capabilities,
-    Completed,
-    Gone,
-    HistoryPage,
-    HistoryReader,
-    HistoryRow,
-    Outcome,
-    Running,
-    Source,
-)
-from batchgen.testing import wall
+from batchgen.providers.base import Completed, Gone, Outcome
+from batchgen.testing import EPOCH, FakeProvider
 
-COST = 625_000
-#: A record lives this long after the submission (seconds).
-RECORD_S = 3600.0
 DAY_S = 86_400.0
 Draw = Callable[[random.Random], float]
 
@@ -69,18 +52,6 @@ class Weather:
         return (1 + self.drift * at / 36_000) * (1 + self.diurnal * math.sin(2 * math.pi * at / DAY_S) ** 2)
 
 
-@dataclass
-class Job:
-    """One accepted job, and when its end was seen."""
-
-    number: int
-    at: float
-    starts: float
-    ends: float
-    looks: int = 0
-    seen: float | None = None
-
-
 class Slots:
     """Who is at work until when; first come, first served."""
 
@@ -102,115 +73,43 @@ class Slots:
         return starts + self._weather.others_s, ends + self._weather.others_s
 
 
-@dataclass
-class NightService:
-    """Implements `providers.base.Provider` in virtual time, and keeps the books."""
+class NightService(FakeProvider):
+    """`FakeProvider` under a weather, which also counts what a night is judged by."""
 
-    weather: Weather
-    post_s: float = 0.8
-    get_s: float = 0.15
-    name: str = "night"
-    origin: str = "https://night.example"
-    capabilities: Capabilities = field(default_factory=Capabilities)
-    jobs: dict[str, Job] = field(default_factory=dict)
-    calls: int = 0
-    posts: int = 0
-    looks: int = 0
-    limited: int = 0
-    expired: int = 0
-
-    def __post_init__(self) -> None:
-        self._slots = Slots(self.weather)
+    def __init__(self, weather: Weather) -> None:
+        super().__init__(
+            post_s=0.8, get_s=0.15, queue=Slots(weather).take, outages=[weather.outage] if weather.outage else []
+        )
+        self.weather = weather
+        self.seen: dict[str, float] = {}  #: when a status check first showed a job's end: epoch seconds
+        self.expired = 0
         self._minute: deque[float] = deque()
 
-    async def submit(self, model: str, params: Mapping[str, Any], key: str = "") -> Accepted:
-        """Accept a job, or answer 429."""
-        self._counted(counts=True)
-        await asyncio.sleep(self.post_s / 2)
-        now = asyncio.get_running_loop().time()
-        job = Job(len(self.jobs), now, *self._slots.take(now))
-        self.jobs[f"r{job.number}"] = job
-        self.posts += 1
-        await asyncio.sleep(self.post_s / 2)
-        return Accepted(f"r{job.number}")
-
     async def status(self, request_id: str) -> Outcome:
-        """Say how far a job is."""
-        self.looks += 1
-        self.jobs[request_id].looks += 1
-        outcome = await self._ask(request_id)
-        if isinstance(outcome, Completed) and self.jobs[request_id].seen is None:
-            self.jobs[request_id].seen = asyncio.get_running_loop().time()
-        return Completed() if isinstance(outcome, Completed) else outcome
-
-    async def result(self, request_id: str) -> Outcome:
-        """Give link, cost and metrics."""
-        return await self._ask(request_id)
+        """Keep when the end was seen."""
+        outcome = await super().status(request_id)
+        if isinstance(outcome, Completed):
+            self.seen.setdefault(request_id, EPOCH + asyncio.get_running_loop().time())
+        return outcome
 
     async def _ask(self, request_id: str) -> Outcome:
-        self._counted(counts=self.weather.count_polls)
-        await asyncio.sleep(self.get_s)
-        now, job = asyncio.get_running_loop().time(), self.jobs[request_id]
-        if now - job.at > RECORD_S:
-            self.expired += 1
-            return Gone("no such request")
-        if now < job.ends:
-            queued = now < job.starts
-            return Running("QUEUED" if queued else "PROCESSING", queued=queued)
-        url = f"https://files.example/{request_id}.mp4"
-        told = (job.starts - job.at, job.ends - job.starts) if self.weather.told else (None, None)
-        return Completed(url, COST, None, *told)
+        outcome = await super()._ask(request_id)
+        self.expired += isinstance(outcome, Gone)
+        if isinstance(outcome, Completed) and not self.weather.told:
+            return replace(outcome, queue_s=None, run_s=None)
+        return outcome
 
-    def _counted(self, *, counts: bool) -> None:
-        now = asyncio.get_running_loop().time()
-        if self.weather.outage and self.weather.outage[0] <= now < self.weather.outage[1]:
-            raise Unreachable("connection refused")
-        self.calls += 1
+    def _limited(self, now: float, *, poll: bool) -> bool:
         limit = self.weather.hidden_rpm or self.weather.rpm
-        if not counts or not limit:
-            return
+        if not limit or (poll and not self.weather.count_polls):
+            return False
         begin = now // 60.0 * 60.0 if self.weather.calendar else now - 60.0
         while self._minute and self._minute[0] <= begin:
             self._minute.popleft()
         if len(self._minute) >= limit:
-            self.limited += 1
-            raise RateLimited("429", status=429)
+            return True
         self._minute.append(now)
-
-    def video(self, url: str) -> Source | None:
-        """Every link is a file's."""
-        return None
-
-    async def lookup(self, request_id: str) -> HistoryRow | None:
-        """The account's history knows every request."""
-        outcome = await self._ask(request_id)
-        known = outcome if isinstance(outcome, Running | Completed) else Running("QUEUED")
-        return HistoryRow(request_id, "wan-2.5-t2v", known, None, None)
-
-    def history(self, model: str, since: float, until: float) -> HistoryReader:
-        """No night here is in doubt: a window is whole before it was read."""
-        return NothingInDoubt()
-
-    async def upload(self, path: Path) -> str:
-        """No audio here."""
-        return f"https://files.example/{path.name}"
-
-    async def balance(self) -> int:
-        """Enough."""
-        return 10**12
-
-
-class NothingInDoubt:
-    """Implements `HistoryReader` for a history that is not asked."""
-
-    ended = True
-
-    async def read(self) -> None:
-        """Read nothing."""
-
-    def page(self) -> HistoryPage:
-        """Give an empty page."""
-        return HistoryPage(server_time=wall())
+        return False
 
 
 def least_makespan(weather: Weather, clips: int, used: float) -> float:

@@ -27,7 +27,9 @@ from batchgen.events import (
     Forgotten,
     Generated,
     Lost,
+    Moved,
     Released,
+    Reopened,
     Retried,
     SubmitDeferred,
     SubmitStarted,
@@ -53,7 +55,15 @@ LIVES: dict[type[Event], list[Event]] = {
     Released: [START, AnswerLost("reset"), Released("absent", absent=True), START],
     Forgotten: [START, AnswerLost("reset"), Forgotten("given up")],
     Retried: [START, Failed("422"), Retried()],
+    Reopened: [START, Submitted("r1", 10.0), FailedForNow("worker died", cost=0), Reopened("it completed")],
     FileMissing: [START, Submitted("r1", 10.0), GENERATED, Downloaded("shot.mp4", 3, "ab"), FileMissing("gone")],
+    Moved: [
+        START,
+        Submitted("r1", 10.0),
+        GENERATED,
+        Downloaded("shot.mp4", 3, "ab"),
+        Moved("replaced/s.mp4", "shot.mp4"),
+    ],
 }
 
 

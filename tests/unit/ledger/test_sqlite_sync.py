@@ -76,3 +76,13 @@ async def test_what_another_take_has_replaced_is_not_wanted_whatever_the_manifes
     clips = by_key(ledger)
     assert clips[wanted(0).key].unwanted
     assert not clips[wanted(91).key].unwanted
+
+
+def test_the_ids_and_names_of_an_earlier_release_are_kept(ledger: SqliteLedger) -> None:
+    """`--only`, the bill and the files of a batch stay as its user knows them; a further take joins them."""
+    made = [replace(wanted(n), prompt_id=f"new{n}", name=f"new{n}_1", derived_id=True) for n in range(5)]
+    second = replace(wanted(0, take=2), prompt_id="new0", name="new0_2", derived_id=True)
+    assert ledger.sync([*made, second]) == 1
+    clips = by_key(ledger)
+    assert all(clips[wanted(n).key].wanted == wanted(n) for n in range(5))
+    assert (clips[second.key].wanted.prompt_id, clips[second.key].wanted.name) == ("shot0", "shot0_2")

@@ -104,3 +104,73 @@ def test_names_that_some_disk_takes_for_one_are_a_fault(name: str, tmp_path: Pat
 def test_letters_that_only_look_alike_are_two_names() -> None:
     """No disk confuses them; a person's eye does, and the ids in the sidecars tell."""
     assert safe_name("р\u0430in") != safe_name("pain")
+
+
+# --- ids that nobody gave -----------------------------------------------------------------------------------
+
+MADE: dict[str, tuple[str, list[str]]] = {
+    "the template's words, then the cell": (
+        """
+vars: {brand: Kestrel}
+matrix: {city: [Tokyo], time: [night]}
+prompts:
+  - A courier on a {{ brand }} bike crosses {{ city }} at {{ time }}
+""",
+        ["courier-bike-crosses_tokyo-night_1"],
+    ),
+    "at most 40 characters, cut at a word": (
+        "prompts: [An old lighthouse keeper climbs the stairs with a lantern in his hand]",
+        ["old-lighthouse-keeper-climbs-stairs_1"],
+    ),
+    "an id that was given goes before the cell": (
+        "matrix: {city: [Oslo]}\nprompts: [{id: the-courier, prompt: 'In {{ city }}'}]", ["the-courier-oslo_1"],
+    ),
+    "short words where there are no others": ("prompts: [On and on]", ["on-and-on_1"]),
+    "statements and comments are no words": (
+        "prompts: ['{% if 1 %}Rain{# not snow #}{% endif %} falls']", ["rain-falls_1"],
+    ),
+    "the cell where a prompt is nothing but variables": (
+        "matrix: {shot: [Rain falls]}\nprompts: ['{{ shot }}']", ["rain-falls_1"],
+    ),
+    "its text where there is no cell either": (
+        "prompts: [{prompt: '{{ shot }}', vars: {shot: A red fox}}]", ["a-red-fox_1"],
+    ),
+    "the text where templates have the same words": (
+        "prompts: [{prompt: 'A {{ x }} runs', vars: {x: dog}}, {prompt: 'A {{ x }} runs', vars: {x: cat}}]",
+        ["dog-runs_1", "cat-runs_1"],
+    ),
+    "a hash where the texts have the same words": (
+        "prompts: [Rain falls., Rain falls!]", ["rain-falls-41e241_1", "rain-falls-4b3453_1"],
+    ),
+    "no words at all": ("prompts: ['\U0001f3ac']", ["clip_1"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MADE)
+def test_a_file_is_called_after_the_words_of_its_prompt(case: str, tmp_path: Path) -> None:
+    """What a person reads in the folder says which shot it is."""
+    text, names = MADE[case]
+    path = tmp_path / "night.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert [clip.name for clip in load(path).wanted] == names
+
+
+def test_an_edit_of_a_variable_keeps_the_name(tmp_path: Path) -> None:
+    """So the new film takes the place of the old one."""
+    path = tmp_path / "night.yaml"
+    names = []
+    for brand in ("Kestrel", "Merlin"):
+        path.write_text(f"vars: {{brand: {brand}}}\nprompts: ['A courier on a {{{{ brand }}}} bike']", encoding="utf-8")
+        [clip] = load(path).wanted
+        names.append(clip.name)
+    assert names == ["courier-bike_1"] * 2
+
+
+def test_rows_of_a_table_are_called_after_their_texts(tmp_path: Path) -> None:
+    """They differ in nothing else; one more row renames none."""
+    path = tmp_path / "night.yaml"
+    path.write_text("prompts: [{file: shots.csv, prompt: 'A {{ what }} in the rain'}]", encoding="utf-8")
+    for rows in (["fox"], ["fox", "red bus"]):
+        (tmp_path / "shots.csv").write_text("\n".join(["what", *rows]), encoding="utf-8")
+        names = [clip.name for clip in load(path).wanted]
+        assert names == ["fox-rain_1", "red-bus-rain_1"][: len(rows)]

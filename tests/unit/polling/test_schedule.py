@@ -141,7 +141,13 @@ class Truth:
         return [(each, each.looks / fewest_looks(self.best, each.lag)) for each in ours]
 
 
-@pytest.fixture(scope="module", params=SHAPES)
+#: The shapes of the fast tier.
+QUICK = {"log-normal", "two modes", "memoryless", "heavy tail"}
+
+
+@pytest.fixture(
+    scope="module", params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SHAPES]
+)
 def truth(request: pytest.FixtureRequest) -> Truth:
     """Each shape in turn."""
     dice = random.Random(77)

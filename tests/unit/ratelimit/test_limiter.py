@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from hypothesis import given, settings
+from fuzz import fuzz
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import RateLimited, Unreachable
@@ -594,7 +595,7 @@ EVENTS: list[Trouble] = [
 ]
 
 
-@settings(max_examples=40, deadline=None)
+@fuzz(40)
 @given(
     st.sampled_from([1.0, 5.0, 30.0, 60.0]),
     st.lists(st.tuples(st.integers(0, 4), st.floats(0, 40), st.sampled_from(list(Call))), min_size=5, max_size=60),

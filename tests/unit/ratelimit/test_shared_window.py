@@ -7,7 +7,8 @@ import itertools
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from fuzz import fuzz
+from hypothesis import given
 from hypothesis import strategies as st
 from test_limiter import asking, most_in_a_minute, now, run, running
 
@@ -98,7 +99,7 @@ def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None
     book.close()
 
 
-@settings(max_examples=25, deadline=None)
+@fuzz(25)
 @given(
     st.sampled_from([1.0, 5.0, 30.0, 50.0, 120.0]), st.lists(st.floats(0.1, 100.0), min_size=1, max_size=6),
     st.lists(st.sampled_from(list(Call)), min_size=1, max_size=4),

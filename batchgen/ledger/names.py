@@ -1,0 +1,114 @@
+"""Which clip of a batch has which file name. Pure.
+
+What the manifest asks for now has the plain name. A clip that gave its name up is called `replaced/NAME~hash`: that is
+also where its file goes, under `clips/` (`batchgen.files.renames` moves it). The hash is the end of the clip's key, so
+that a name depends on nothing but the clip, and many replaced clips of one name live next to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from batchgen.clip import Wanted
+
+#: The folder under `clips/` for the files of clips that others have replaced.
+REPLACED_FOLDER = "replaced"
+
+
+class Holder(NamedTuple):
+    """A clip that the ledger has, and its name there."""
+
+    key: str
+    name: str
+    wanted: bool = False  #: although the manifest does not list it: a re-roll whose clip it lists
+
+
+def plain_name(name: str, key: str) -> str:
+    """Give the name that a clip had before it gave way to another one."""
+    return name.removeprefix(f"{REPLACED_FOLDER}/").removesuffix(f"~{key[-8:]}")
+
+
+def other_name(name: str, key: str) -> str:
+    """Give the name next to the plain one, where a file that is not of this batch has that: it is never overwritten."""
+    return f"{name}~{key[-8:]}"
+
+
+def replaced_name(name: str, key: str) -> str:
+    """Give the name of a clip whose plain name belongs to another one."""
+    return f"{REPLACED_FOLDER}/{plain_name(name, key)}~{key[-8:]}"
+
+
+def assign(asked: Mapping[str, str], held: Iterable[Holder]) -> dict[str, str]:
+    """Give every clip its name; no two are the same on a disk that knows no case.
+
+    A clip that the manifest lists gets the name that it asks for, or keeps the one that it has as long as no other
+    clip asks for that: more prompts, or another template of names, do not rename finished files. A re-roll gets its
+    plain name if that is free. A clip that is no longer wanted keeps its name until a wanted one has it.
+
+    Args:
+        asked: the name that the manifest asks for, by the key of each clip that it lists; no two are the same.
+        held: every clip of the ledger, in the order in which they came.
+
+    Returns:
+        Names by key: of all that is asked for, and of all that is held.
+    """
+    askers = {name.casefold(): key for key, name in asked.items()}
+    names, others = dict(asked), []
+    for holder in held:
+        key, name, _ = holder
+        if key not in asked:
+            others.append(holder)
+        elif name == plain_name(name, key) and askers.get(name.casefold(), key) == key:
+            names[key] = name
+    owned = {name.casefold() for name in names.values()}
+    for key, name, wanted in others:
+        if wanted:
+            plain = plain_name(name, key)
+            names[key] = other_name(plain, key) if plain.casefold() in owned else plain
+            owned.add(names[key].casefold())
+    taken = set(owned)
+    for key, name, wanted in others:
+        if not wanted:
+            gives_way = plain_name(name, key).casefold() in owned or name.casefold() in taken
+            names[key] = replaced_name(name, key) if gives_way else name
+            taken.add(names[key].casefold())
+    return names
+
+
+def with_known_ids(wanted: Iterable[Wanted], known: Mapping[str, str]) -> list[Wanted]:
+    """Give what a manifest asks for under the ids that a batch has for it: an id that was made once is kept.
+
+    Made are ids that the user did not give. All takes of a prompt follow the one that is known, in their names too;
+    not where another prompt has that id.
+
+    Args:
+        wanted: as the manifest is read today.
+        known: the ids of the ledger by key.
+    """
+    asked = list(wanted)
+    others = {  # of two, the first one counts
+        clip.prompt_id: known[clip.key]
+        for clip in reversed(asked)
+        if clip.derived_id and known.get(clip.key, clip.prompt_id) != clip.prompt_id
+    }
+    if not others:
+        return asked
+    ids = {clip.prompt_id.casefold() for clip in asked}
+    kept = {now: before for now, before in others.items() if before.casefold() not in ids}
+    names = {clip.name.casefold() for clip in asked}
+    return [_under(clip, kept[clip.prompt_id], names) if clip.prompt_id in kept else clip for clip in asked]
+
+
+def _under(clip: Wanted, prompt_id: str, names: set[str]) -> Wanted:
+    name = f"{prompt_id}_{clip.take}"
+    default = clip.name == f"{clip.prompt_id}_{clip.take}" and name.casefold() not in names
+    return replace(clip, prompt_id=prompt_id, name=name if default else clip.name)
+
+
+def free_name(clip: Wanted, taken: set[str]) -> str:
+    """Give a new re-roll its own name, or the other one if it is taken; add it to `taken` (names in `casefold`)."""
+    name = clip.name if clip.name.casefold() not in taken else other_name(clip.name, clip.key)
+    taken.add(name.casefold())
+    return name
