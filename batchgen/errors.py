@@ -7,8 +7,9 @@
      │    ├── ProxyError            the machine's proxy can't be used       2
      │    └── LedgerError           the ledger can't be used as it is       2
      ├── LedgerWriteError           nothing may be submitted                4
-     ├── DiskFullError              what was paid for is safe               4
-     ├── OutputError                the answer, or a file of it, can't be written   4
+      │    └── LedgerLostError       the ledger is gone, or another run's    4
+      ├── DiskFullError              no file can be written                  4
+      ├── OutputError                the answer, or a file of it, can't be written   4
      ├── LockedError                another run holds the batch             6
      └── IllegalEventError          a fault of batchgen                     1
     CallError                       a call to the provider: what becomes of the clip is the core's affair
@@ -131,8 +132,21 @@ class LedgerWriteError(BatchgenError):
     code = "ledger_write"
 
 
+class LedgerLostError(LedgerWriteError):
+    """The ledger is no longer this run's: deleted, moved or replaced while the run used it, or taken over by another.
+
+    Args:
+        message: what happened to which file, and what to do.
+        there: True where the file is still there, in another run's hands.
+    """
+
+    def __init__(self, message: str, *, there: bool = False) -> None:
+        super().__init__(message)
+        self.there = there
+
+
 class DiskFullError(BatchgenError):
-    """The disk is full; what was paid for is safe and is fetched by the next run."""
+    """The folder of the clips takes no file: the disk is full, can't be written, or the folder is gone."""
 
     exit_code = Exit.STOPPED
     code = "disk_full"

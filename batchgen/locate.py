@@ -18,6 +18,8 @@ KEY_FILE_VARIABLE = "SEGMIND_API_KEY_FILE"
 SUFFIXES = (".yaml", ".yml")
 #: Manifests that an error names.
 _LISTED = 12
+#: What a folder has in it that a batch has run in.
+LEDGER = "ledger.db"
 #: Characters that are read of a key file: an endless device is no key.
 _LONGEST_KEY = 4096
 
@@ -51,7 +53,24 @@ def find_manifest(arg: str) -> Path:
 
 
 def batch_folder(manifest: Path, *, sandbox: bool = False) -> Path:
-    """Name the batch folder of a manifest: next to it, with the same name."""
+    """Name the batch folder of a manifest: next to it, with the same name.
+
+    A link to a manifest is that manifest: one batch. A batch that an earlier release began next to the link is used.
+
+    Raises:
+        UsageError: there is a batch next to the link, and one next to its manifest.
+    """
+    by_name = _folder_of(manifest, sandbox=sandbox)
+    if not manifest.is_symlink():
+        return by_name
+    real = _folder_of(manifest.resolve(), sandbox=sandbox)
+    begun = [folder for folder in (real, by_name) if (folder / LEDGER).exists()]
+    if len(begun) > 1 and not real.samefile(by_name):
+        raise UsageError(f"{manifest} has two batches: {real} and {by_name.absolute()}", tip="choose one with --dir")
+    return begun[0] if begun else real
+
+
+def _folder_of(manifest: Path, *, sandbox: bool) -> Path:
     return manifest.with_name(manifest.stem + (".sandbox" if sandbox else ""))
 
 

@@ -40,6 +40,7 @@ class Steps:
     def afresh(self) -> None:
         """Forget everything: no batch, no books."""
         shutil.rmtree(self.desk.batch, ignore_errors=True)
+        shutil.rmtree(self.desk.folder / "home", ignore_errors=True)  # where this machine remembers the batch
         self.api.jobs.clear()
         self.api.calls.clear()
 

@@ -25,12 +25,13 @@ def ledger_folder(manifest: str, folder: Path | None, *, sandbox: bool) -> Path:
     Raises:
         UsageError: there is no ledger where it should be.
     """
+    from batchgen.ledger.evidence import LastSeen
     from batchgen.ledger.reader import Reader
     from batchgen.locate import find_manifest
 
     candidates = [folder] if folder else _candidates(manifest, sandbox=sandbox)
     for candidate in candidates:
-        if Reader.exists(candidate):
+        if Reader.exists(candidate) or LastSeen.of(candidate, None):
             return candidate
     if not folder:
         find_manifest(manifest)  # without one either, the name is misspelt: its error names the nearest

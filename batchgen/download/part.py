@@ -35,9 +35,7 @@ Finish = Callable[[Path, Fetched], None]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: The folder or the disk as a whole: no other clip would fare better, so the run stops.
-_UNUSABLE = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.ESTALE}
-)
+_UNUSABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE})
 #: With so much free, a file for which that does not suffice is its own trouble, not the disk's (bytes).
 ROOM_FOR_OTHERS = 2**30
 #: After so much the disk is set to work, so that the sync at the end of a long file finds little to do (bytes).
@@ -316,6 +314,11 @@ def _plain(path: Path, error: OSError) -> Exception:
         return DiskFullError(
             f"the disk is full ({words}): {_free(path.parent)} free in {path.parent}. Nothing is lost: what was "
             "paid for is fetched by the next run. Make room, then run again"
+        )
+    if error.errno == errno.ENOENT:
+        return DiskFullError(
+            f"the folder {path.parent} is gone: it was deleted or moved while the run used it. If you moved it, move "
+            "it back and run again"
         )
     if error.errno in _UNUSABLE:
         return DiskFullError(f"can't write {path}: {words}. Nothing is lost: fix it, then run again")

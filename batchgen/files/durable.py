@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 #: Some network file systems know no sync of a folder, and a folder above ours may not be ours to read.
@@ -40,6 +41,23 @@ def make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for each in [*missing[1:], folder]:
         sync(each.parent)
+
+
+def open_private(path: Path, flags: int) -> int:
+    """Open a file that nobody but its owner may read, and make it, too; one that others may read is tightened.
+
+    It holds links to films, and whoever has a link has the film. Otherwise as `own`. Raises OSError.
+    """
+    handle = own(path, flags | os.O_CREAT, 0o600)
+    tighten(handle)
+    return handle
+
+
+def tighten(path: Path | int) -> None:
+    """Take the rights of all others off a file, if there is one and it is ours."""
+    with suppress(OSError):
+        if os.stat(path).st_mode & 0o077:  # noqa: PTH116 - also of a handle
+            os.chmod(path, 0o600)  # noqa: PTH101
 
 
 def sync(folder: Path) -> None:

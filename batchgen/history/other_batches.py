@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from batchgen.errors import BatchgenError
-from batchgen.ledger import FILE, Reader
+from batchgen.ledger import FILE, SANDBOX_ORIGIN, Reader
+from batchgen.ledger.evidence import BATCH_ID
 
 log = logging.getLogger("batchgen.history.other_batches")
+
+_Home: TypeAlias = list[str | None]
 
 
 def request_ids(folder: Path, parents: Iterable[Path]) -> set[str]:
@@ -20,7 +25,7 @@ def request_ids(folder: Path, parents: Iterable[Path]) -> set[str]:
         folder: the batch folder that asks; it is no sibling of its own.
         parents: folders that are searched for batch folders, as in `jobs/`.
 
-    A ledger that can't be read is left out, with a warning.
+    A ledger that can't be read is left out, with a warning; so is a copy of the batch that asks: its requests are ours.
     """
     ours = _home(folder)
     found: set[str] = set()
@@ -39,21 +44,26 @@ def batches(folder: Path, parents: Iterable[Path]) -> Iterator[Path]:
     yield from sorted(ledgers - {own})
 
 
-def _ids(folder: Path, ours: tuple[str | None, str | None]) -> set[str]:
-    reader = Reader(folder)
-    try:
-        return reader.request_ids() if _home_of(reader) == ours else set()
-    finally:
-        reader.close()
+def of_manifest(manifest: Path, folder: Path, parents: Iterable[Path]) -> Path | None:
+    """Find a paid batch of a manifest in another folder than its own, where one was moved to, or begun by `--dir`."""
+    for other in batches(folder, parents):
+        with suppress(BatchgenError, sqlite3.Error, OSError), closing(Reader(other)) as reader:
+            known = reader.meta("manifest")
+            if known and (other / known).resolve() == manifest.resolve() and reader.meta("origin") != SANDBOX_ORIGIN:
+                return other
+    return None
 
 
-def _home(folder: Path) -> tuple[str | None, str | None]:
-    reader = Reader(folder)
-    try:
+def _ids(folder: Path, ours: _Home) -> set[str]:
+    with closing(Reader(folder)) as reader:
+        *home, batch_id = _home_of(reader)
+        return reader.request_ids() if home == ours[:2] and (not batch_id or batch_id != ours[2]) else set()
+
+
+def _home(folder: Path) -> _Home:
+    with closing(Reader(folder)) as reader:
         return _home_of(reader)
-    finally:
-        reader.close()
 
 
-def _home_of(reader: Reader) -> tuple[str | None, str | None]:
-    return reader.meta("origin"), reader.meta("account")
+def _home_of(reader: Reader) -> _Home:
+    return [reader.meta(name) for name in ("origin", "account", BATCH_ID)]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from batchgen import failpoints
 from batchgen.errors import BatchgenError, LedgerWriteError
 from batchgen.ledger import schema
+from batchgen.ledger.evidence import Memory
 from batchgen.ledger.journal import Journal
 from batchgen.ledger.judge import Judge, Move
+from batchgen.ledger.lock import Fence
 
 #: Where several moves came during a commit, so long is waited for more that share the next one (seconds): about as
 #: long as a commit takes. PostgreSQL's `commit_delay` and `commit_siblings` do the same.
@@ -25,27 +25,13 @@ Ended: TypeAlias = Callable[[Move, BaseException | None], None]
 _Gathered: TypeAlias = list[tuple[Move, asyncio.Future[None]]]
 
 
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Commit all that happens inside, or nothing of it, whatever goes wrong."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield db
-        failpoints.reach("commit.before")
-        db.execute("COMMIT")
-        failpoints.reach("commit.after")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            db.execute("ROLLBACK")
-        raise
-
-
 class Commits:
     """Writes moves, as many at once as have gathered. After one failed write nothing more is taken.
 
     Args:
         path: of the ledger, for messages.
         db: the connection that writes; used by one thread at a time.
+        fence: of the run that holds the ledger.
         journal: gets every event after its commit.
         judge: decides in the transaction which moves may be made.
         ended: called with every move and its error or None, before its caller goes on.
@@ -56,16 +42,19 @@ class Commits:
         self,
         path: Path,
         db: sqlite3.Connection,
+        fence: Fence,
         journal: Journal,
         judge: Judge,
         *,
         ended: Ended,
         written: Callable[[Move], None],
     ) -> None:
-        self.broken = ""  #: why nothing can be written any more
+        self.broken: LedgerWriteError | None = None  #: why nothing can be written any more
+        self.memory: Memory | None = None  #: gets the number of the last event after its commit
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._path = path
         self._db = db
+        self._fence = fence
         self._journal = journal
         self._judge = judge
         self._ended = ended
@@ -93,7 +82,7 @@ class Commits:
     def write(self, moves: Sequence[Move]) -> list[BatchgenError | None]:
         """Write those of the moves that may be made, in one transaction; gives for each why not, or None."""
         try:
-            with transaction(self._db) as db:
+            with self._fence.transaction(self._db) as db:
                 verdicts = self._judge.verdicts(db, moves)
                 made = [move.written for move, verdict in zip(moves, verdicts, strict=True) if verdict is None]
                 last = schema.write(db, made) if made else 0
@@ -102,6 +91,8 @@ class Commits:
             raise
         if made:
             self._journal.write(made, last)
+            if self.memory:
+                self.memory.write(last)
         return verdicts
 
     # --- inside ---------------------------------------------------------------------------------------------
@@ -117,7 +108,15 @@ class Commits:
 
     def _committed(self, group: _Gathered, done: asyncio.Future[list[BatchgenError | None]]) -> None:
         self._running = None
-        verdicts = self._verdicts(done, len(group))
+        verdicts: Sequence[BaseException | None]
+        if (error := done.exception()) is None:
+            verdicts = done.result()
+        else:
+            if isinstance(error, sqlite3.Error):
+                error = LedgerWriteError(str(schema.unwritable(self._path, error)))
+            if isinstance(error, LedgerWriteError):
+                self.broken = error
+            verdicts = [error] * len(group)
         for (move, durable), verdict in zip(group, verdicts, strict=True):
             self._ended(move, verdict)
             if not durable.done():
@@ -129,11 +128,3 @@ class Commits:
         for (move, _), verdict in zip(group, verdicts, strict=True):
             if verdict is None:
                 self._written(move)
-
-    def _verdicts(self, done: asyncio.Future[list[BatchgenError | None]], count: int) -> Sequence[BaseException | None]:
-        error = done.exception()
-        if error is None:
-            return done.result()
-        if isinstance(error, sqlite3.Error):
-            self.broken = str(schema.unwritable(self._path, error))
-        return [LedgerWriteError(self.broken) if self.broken else error] * count

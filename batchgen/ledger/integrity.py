@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.errors import LedgerError
-from batchgen.ledger import journal, schema
+from batchgen.ledger import evidence, journal, schema
 
 FILE = "ledger.db"
 SPILL = "ledger.spill"
@@ -48,9 +48,22 @@ _ODD = (
 def exists(folder: Path) -> bool:
     """Return whether the folder has a ledger, or what is left of one. Raises LedgerError if it can't be read."""
     try:
-        return any((folder / name).exists() for name in (FILE, journal.FILE, SPILL))
+        return any((folder / name).exists() for name in (FILE, journal.FILE, SPILL)) or evidence.any_request(folder)
     except OSError as error:
         raise LedgerError(f"{folder}: can't be opened ({error.strerror})") from error
+
+
+def refuse_gone(folder: Path) -> None:
+    """Refuse to go on without a ledger where this machine has seen one: all would be paid for again.
+
+    Raises:
+        LedgerError: what was there is gone, or can't be read.
+    """
+    if not exists(folder) and (seen := evidence.LastSeen.of(folder, None)):
+        raise LedgerError(
+            f"{folder} is gone, and a batch has run there before ({seen}); nothing was submitted. If you moved the "
+            "folder, move it back; otherwise `batchgen recover` with this manifest builds a new ledger"
+        )
 
 
 def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Mark:
@@ -68,7 +81,7 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Ma
     last, mark = journal.tail(folder / journal.FILE)  # before the ledger: a run that is at work writes there first
     size = _size(path)
     if not size and not _size(path.with_name(f"{FILE}-wal")):
-        if last or _size(folder / SPILL) is not None:
+        if _has_run(folder, last):
             what = "is gone" if size is None else "is empty"
             raise LedgerError(
                 f"{path} {what}, but this batch has run before, and the record of what was paid for was in it. "
@@ -78,7 +91,7 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Ma
     with closing(schema.connect(path, writable=False)) as db:
         try:
             if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                if last or _size(folder / SPILL) is not None:
+                if _has_run(folder, last):
                     raise schema.damaged(path, "its tables are gone")
                 return mark  # the first run of this batch was ended before it made them
             schema.check_version(db, path)
@@ -94,6 +107,11 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Ma
     if fault:
         raise schema.damaged(path, fault)
     return mark
+
+
+def _has_run(folder: Path, last: int) -> bool:
+    """Return whether anything is left of a ledger that is not there; `last` is the last event of its log."""
+    return last > 0 or _size(folder / SPILL) is not None or evidence.any_request(folder)
 
 
 def untouched(folder: Path, mark: journal.Mark) -> bool:

@@ -28,6 +28,7 @@ from typing import Any
 
 from batchgen.clip import Clip
 from batchgen.events import Event
+from batchgen.files import durable
 from batchgen.ledger import schema
 
 log = logging.getLogger("batchgen.ledger")
@@ -116,7 +117,7 @@ class Journal:
         self._seq = self.last
         self._synced_at = time.monotonic()
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            self._fd = durable.open_private(path, os.O_RDWR | os.O_APPEND)
             size = os.fstat(self._fd).st_size
             if size and os.pread(self._fd, 1, size - 1) != b"\n":
                 os.write(self._fd, b"\n")  # a torn last line stays as it is, the next one starts below it
@@ -129,7 +130,10 @@ class Journal:
         if self._fd is None:
             return
         since = self.mark.seq
-        texts = (line("c", described) for described in _clips(db, since))
+        # Clips that something happened to since, and those that only the ledger wants.
+        which = "WHERE c.id IN (SELECT clip FROM event WHERE seq > ?) OR c.reroll_of IS NOT NULL"
+        clips = db.execute(schema.SELECT_CLIP + which, (since,))
+        texts = (line("c", schema.described(schema.clip_of(row).wanted)) for row in clips)
         rows = db.execute(
             "SELECT e.seq, c.key, e.at, e.name, e.detail FROM event e JOIN clip c ON c.id = e.clip "
             "WHERE e.seq > ? ORDER BY e.seq",
@@ -166,13 +170,13 @@ class Journal:
         """Write clips that are wanted by the ledger alone (re-rolls), before anything happened to them."""
         self._append(line("c", clip) for clip in clips)
 
-    def close(self, ledger: Path) -> None:
-        """Sync it, mark it with the closed ledger's size and time, and let go."""
+    def close(self, ledger: Path | None) -> None:
+        """Sync it, mark it with the closed ledger's size and time (None: it is not this run's any more), and let go."""
         if self._fd is None:
             return
         try:
-            stat = ledger.stat()
-            self._sync(stat.st_size, stat.st_mtime_ns)
+            stat = ledger.stat() if ledger else None
+            self._sync(stat.st_size if stat else 0, stat.st_mtime_ns if stat else 0)
         except OSError as error:
             self._give_up(error)
         if self._fd is not None:
@@ -209,10 +213,3 @@ class Journal:
             os.close(self._fd)
             self._fd = None
         log.warning("%s can't be written (%s); the run goes on without this copy", self.path, error.strerror)
-
-
-def _clips(db: sqlite3.Connection, since: int) -> Iterator[dict[str, object]]:
-    """Describe the clips that something happened to after a number, and those that only the ledger wants."""
-    which = "WHERE c.id IN (SELECT clip FROM event WHERE seq > ?) OR c.reroll_of IS NOT NULL"
-    for row in db.execute(schema.SELECT_CLIP + which, (since,)):
-        yield schema.described(schema.clip_of(row).wanted)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batchgen.billing.budget import NO_CAPS, Budget, Caps, Sums, day_of, next_day
-from batchgen.clip import FREE, SUBMISSION_ORDER, Clip, ClipSummary, State
+from batchgen.clip import FREE, Clip, ClipSummary, State
 from batchgen.errors import LedgerError
 from batchgen.ledger import integrity, schema
 from batchgen.ledger.base import Totals
@@ -41,6 +41,7 @@ class Reader:
         self.path = folder / FILE
         integrity.check(folder, live=holder(folder) is not None)
         if not self.path.exists():
+            integrity.refuse_gone(folder)
             raise LedgerError(f"{folder} has no ledger yet")
         self._db = schema.current(schema.connect(self.path, writable=False), self.path)
 
@@ -117,14 +118,6 @@ class Reader:
             raise schema.damaged(self.path, f"its clip {row} is gone")
         return schema.clip_of(found)
 
-    def paid(self) -> list[int]:
-        """Give the rows of clips that are generating or wait for their download, the oldest request first."""
-        query = (
-            "SELECT c.id FROM clip c JOIN request r ON r.clip=c.id AND r.n=c.n "
-            "WHERE c.state IN ('generating','downloading') ORDER BY coalesce(r.submitted_at, r.intent_at)"
-        )
-        return [row for (row,) in self._db.execute(query)]
-
     def misplaced(self) -> list[Clip]:
         """Give the clips whose file, as far as there is one, may not be where their name says (`schema.MISPLACED`)."""
         return [schema.clip_of(row) for row in self._db.execute(schema.MISPLACED)]
@@ -133,11 +126,6 @@ class Reader:
         """Return whether another clip has the plain name of some clip."""
         query = "SELECT 1 FROM clip WHERE name >= ? AND name < ? LIMIT 1"  # '0' follows '/'
         return self._db.execute(query, (f"{REPLACED_FOLDER}/", f"{REPLACED_FOLDER}0")).fetchone() is not None
-
-    def pending(self) -> list[tuple[int, str, str]]:
-        """Give the wanted clips to submit as (row, prompt id, name), in the order of submission."""
-        query = f"SELECT id, prompt_id, name FROM clip WHERE state='pending' AND wanted=1 ORDER BY {SUBMISSION_ORDER}"  # noqa: S608
-        return self._db.execute(query).fetchall()
 
     def requests(self) -> Iterator[tuple[Clip, bool]]:
         """Give every request that was ever made, each in its clip in place of the last one, and whether it is that.
@@ -163,6 +151,19 @@ class Reader:
     def request_ids(self) -> set[str]:
         """Give every request id that some clip has."""
         return {found for (found,) in self._db.execute("SELECT request_id FROM request WHERE request_id IS NOT NULL")}
+
+    def last_event(self) -> int:
+        """Give the number of the last event; 0 before the first."""
+        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
+
+    def last_intent(self) -> float:
+        """Give when the last request was about to be sent (epoch seconds); 0 before the first."""
+        return float(self._db.execute("SELECT coalesce(max(intent_at), 0) FROM request").fetchone()[0])
+
+    def sidecars(self) -> set[str]:
+        """Name the sidecars of done clips."""
+        files = self._db.execute("SELECT file FROM clip WHERE state = 'done' AND file IS NOT NULL")
+        return {str(Path(file).with_suffix(".json")) for (file,) in files}
 
     def charges(self, limit: int) -> dict[str, list[int]]:
         """Give the latest charges per price class (at most so many of each), the oldest first; free ones left out."""
@@ -205,7 +206,7 @@ class Reader:
         """Give what other processes queued for a live run, with the names of the facts, the oldest first."""
         return list(waiting(self._db))
 
-    def last_event(self) -> float | None:
+    def last_event_at(self) -> float | None:
         """Give when something last happened to a clip, epoch seconds; None: nothing ever did."""
         found = self._db.execute("SELECT at FROM event ORDER BY seq DESC LIMIT 1").fetchone()
         return None if found is None else float(found[0])

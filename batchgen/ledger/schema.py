@@ -6,9 +6,10 @@ Times are epoch seconds (UTC), money is micro-dollars; `detail` is the event as 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TypeAlias
 from batchgen.clip import FREE, REPLACED, Clip, Request, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
 from batchgen.events import EVENTS, FILE_NAMES, Event
+from batchgen.files import durable
 from batchgen.ledger.names import REPLACED_FOLDER
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
@@ -194,6 +196,10 @@ def closed_on_error(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _to_write(path: Path, journal: str) -> sqlite3.Connection:
+    with suppress(FileExistsError):  # SQLite would let all read it; its other files get the rights of this one
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    for ending in ("", "-wal", "-shm", "-journal"):
+        durable.tighten(path.with_name(path.name + ending))
     # Commits run in one worker thread at a time, so the check by thread would only be in the way.
     db = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
     with closed_on_error(db):
@@ -207,14 +213,15 @@ def _to_write(path: Path, journal: str) -> sqlite3.Connection:
 
 def _to_read(path: Path) -> sqlite3.Connection:
     """Open for questions. What a killed commit left half done is taken back first, which needs leave to write."""
-    db = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=5)
+    quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=5)
     with closed_on_error(db):
         try:
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.OperationalError as error:
             if _kind(error) != "SQLITE_READONLY_ROLLBACK":
                 raise
-            with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, timeout=5)) as other:
+            with closing(sqlite3.connect(f"file:{quoted}?mode=rw", uri=True, timeout=5)) as other:
                 other.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return db
 
@@ -244,10 +251,6 @@ def plain_errors(path: Path) -> Iterator[None]:
 def damaged(path: Path, fault: object) -> LedgerError:
     """Make the error for a ledger that can't be used; nothing of it is changed."""
     return LedgerError(f"{path}: can't be read as a ledger ({fault}); it was not changed. {REMEDY}")
-
-
-def _quoted(path: Path) -> str:
-    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:
@@ -356,7 +359,9 @@ def write(db: sqlite3.Connection, writes: Iterable[Write]) -> int:
         file = (clip.file, clip.bytes, clip.sha256, clip.flags, clip.row)
         clips[clip.row] = [clip.state, *counters, _storable(clip.reason), *file]
         if clip.request is not None:
-            requests[clip.row, n] = [clip.row, price_class, *_request_row(clip.request)]
+            values = zip(_TIMED, _VALUES(clip.request), strict=True)  # for every event: the quickest way counts
+            stored = (None if v is None else _micro(v) if timed else _storable(v) for timed, v in values)
+            requests[clip.row, n] = [clip.row, price_class, *stored]
         events.append([clip.row, _micro(at), type(event).__name__, clip.state, json.dumps(detail(event))])
     db.execute(UPDATE_CLIPS, (json.dumps(list(clips.values())),))
     db.execute(INSERT_REQUESTS, (json.dumps(list(requests.values())),))
@@ -373,8 +378,3 @@ def described(wanted: Wanted) -> dict[str, object]:
     """Give a wanted clip by the names of its fields, without what is not set or only the manifest knows."""
     values = ((field.name, getattr(wanted, field.name)) for field in fields(Wanted) if field.compare)
     return {name: value for name, value in values if value not in _NOTHING}
-
-
-def _request_row(request: Request) -> list[object]:
-    values = zip(_TIMED, _VALUES(request), strict=True)  # for every event: the quickest way counts
-    return [None if value is None else _micro(value) if timed else _storable(value) for timed, value in values]

@@ -6,6 +6,7 @@ survive. A few kilobytes are allocated and synced beforehand, so that writing in
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from contextlib import suppress
@@ -23,7 +24,7 @@ class Spill:
     def __init__(self, path: Path) -> None:
         """Open it, giving it its blocks if it has none yet; raises OSError when even that fails."""
         self.path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._file = durable.open_private(path, os.O_RDWR)
         if os.fstat(self._file).st_size < SIZE:
             os.pwrite(self._file, b"\0" * SIZE, 0)
             os.fsync(self._file)
@@ -34,7 +35,9 @@ class Spill:
         self._end = len(self._text())
 
     def add(self, key: str, request_id: str, at: float) -> None:
-        """Keep one id, on disk when this returns."""
+        """Keep one id, on disk when this returns. Raises OSError: also when the file has no name any more."""
+        if not os.fstat(self._file).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "it was deleted", self.path)
         line = json.dumps({"key": key, "request_id": request_id, "at": at}).encode() + b"\n"
         failpoints.reach("spill.before")  # its blocks are there: no full disk keeps it from them
         os.pwrite(self._file, line, self._end)

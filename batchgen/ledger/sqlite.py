@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -18,15 +18,16 @@ from pathlib import Path
 
 from batchgen import failpoints
 from batchgen.billing.budget import NOTHING_SET_ASIDE, BudgetChange, Caps, SetAside
-from batchgen.clip import REPLACED, Clip, State, Wanted
-from batchgen.errors import LedgerError, LedgerWriteError
+from batchgen.clip import SUBMISSION_ORDER, Clip, State, Wanted
+from batchgen.errors import BatchgenError, LedgerError, LedgerLostError
 from batchgen.events import AnswerLost, Event, Retried, Submitted
-from batchgen.ledger import filesystem, integrity, lock, names, schema
+from batchgen.ledger import evidence, filesystem, integrity, schema, sync
 from batchgen.ledger.base import Home, Observer
-from batchgen.ledger.commits import Commits, transaction
+from batchgen.ledger.commits import Commits
 from batchgen.ledger.journal import FILE as LOG
 from batchgen.ledger.journal import Journal
 from batchgen.ledger.judge import IN_FLIGHT, Judge, Move, move_of
+from batchgen.ledger.lock import Fence, Lock
 from batchgen.ledger.reader import FILE, Reader, sums_of
 from batchgen.ledger.spill import Spill
 from batchgen.ledger.wishes import QueuedWish
@@ -51,9 +52,9 @@ class SqliteLedger(Reader):
     """
 
     def __init__(self, folder: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
-        self._lock = lock.take(folder)
+        self._lock = Lock(folder)
         opened = ExitStack()  # closed when a later step fails: nobody else can
-        opened.callback(lock.release, self._lock, folder)
+        opened.callback(self._lock.release)
         try:
             journal = filesystem.journal(folder)
             mark = integrity.check(folder)
@@ -65,6 +66,7 @@ class SqliteLedger(Reader):
                 failpoints.reach("tables.before")
                 schema.prepare(self._out, folder / FILE)
                 failpoints.reach("tables.after")
+                self._fence = Fence(folder / FILE, self._out)
             super().__init__(folder)
             opened.callback(super().close)
             with schema.plain_errors(folder):
@@ -83,14 +85,23 @@ class SqliteLedger(Reader):
             raise
         self._wall_clock = wall_clock
         self.observers: list[Observer] = []
+        self._ids_kept = False
         self._answering: set[int] = set()  # rows whose intent this process wrote, and whose answer it awaits
         self._judge = Judge(partial(sums_of, self._out))
-        self._commits = Commits(self.path, self._out, self._log, self._judge, ended=self._ended, written=self._notify)
+        self._commits = Commits(
+            self.path, self._out, self._fence, self._log, self._judge, ended=self._ended, written=self._notify
+        )
 
     def set_limits(self, caps: Caps, in_flight: int | None = None) -> None:
         """Say what the batch may spend, and how many requests may be in flight (None: any number), from now on."""
         self.money.caps = self._judge.caps = caps
         self._judge.ceiling = in_flight
+
+    def keep_memory(self) -> None:
+        """Keep the number of each event in the user's state folder, under the ledger's own id."""
+        batch_id = self.meta(evidence.BATCH_ID) or evidence.new_id()
+        self.remember(evidence.BATCH_ID, batch_id)
+        self._commits.memory = evidence.Memory(self.folder, batch_id, self.last_event())
 
     async def settle(self) -> None:
         """Wait until all that was recorded is on disk, or could not be written."""
@@ -100,12 +111,16 @@ class SqliteLedger(Reader):
         """Let go of the batch; after `settle`, nothing is left to write."""
         self._commits.thread.shutdown(wait=True)
         with suppress(sqlite3.Error):
-            self._log.wanted(schema.described(clip.wanted) for clip in self._wished_since(self._newest))
+            wishes = (
+                f"{schema.SELECT_CLIP} WHERE c.reroll_of IS NOT NULL AND c.n = 0 AND c.id > ?"  # re-rolls, not begun
+            )
+            rows = self._db.execute(wishes, (self._newest,)).fetchall()
+            self._log.wanted(schema.described(schema.clip_of(row).wanted) for row in rows)
         super().close()
         self._out.close()
         self._spill.close()
-        self._log.close(self.path)
-        lock.release(self._lock, self.folder)
+        self._log.close(None if self._commits.broken else self.path)
+        self._lock.release()
 
     def now(self) -> float:
         """Give epoch seconds in whole microseconds, so that memory and disk have the same."""
@@ -147,7 +162,7 @@ class SqliteLedger(Reader):
             await asyncio.get_running_loop().run_in_executor(self._commits.thread, self._put, changed)
 
     def _put(self, facts: Mapping[str, str | None]) -> None:
-        with schema.plain_errors(self.path), transaction(self._out) as db:
+        with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
             db.executemany("DELETE FROM meta WHERE k=?", ((key,) for key, value in facts.items() if value is None))
             kept = [(key, value) for key, value in facts.items() if value is not None]
             db.executemany("INSERT OR REPLACE INTO meta VALUES (?,?)", kept)
@@ -160,26 +175,10 @@ class SqliteLedger(Reader):
         Clips that are no longer wanted are flagged; only those that were never sent are deleted. Names go to those who
         ask for them now (`names.assign`); this is also the record of the moves of files that are to follow.
         """
-        with schema.plain_errors(self.path), transaction(self._out) as db:
-            known = db.execute(schema.SELECT_WISHES).fetchall()
-            ids = {key: prompt_id for key, _, _, _, _, prompt_id, *_ in known}
-            fresh = {clip.key: clip for clip in names.with_known_ids(wanted, ids)}
-            asked = {key: clip.name for key, clip in fresh.items()}
-            # In memory, and only what differs is written: a manifest of 100,000 clips that is as it was writes nothing.
-            changes = []
-            for key, row, _, reroll_of, *before, replaced in known:
-                clip = fresh.pop(key, None)
-                # Re-rolls are wanted for as long as their root is.
-                wish = int(not replaced and (clip is not None or reroll_of in asked))
-                after = [wish, *(_editable(clip) if clip else before[1:])]
-                if after != before:
-                    changes.append((*after, row))
-            db.executemany(schema.UPDATE_WISHES, changes)
-            db.execute("DELETE FROM clip WHERE wanted = 0 AND state = 'pending' AND n = 0")
-            named = asked if asked == {key: name for key, _, name, *_ in known} else _renamed(db, asked)
-            db.executemany(schema.INSERT_CLIP, (schema.wanted_row(clip, named[key]) for key, clip in fresh.items()))
+        with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
+            count = sync.bring_up_to_date(db, wanted)
         self.live_totals = self.totals()
-        return len(fresh)
+        return count
 
     def reroll(self, takes: Iterable[Wanted], instead_of: Iterable[str] = ()) -> list[Wanted]:
         """Add takes that the manifest does not list, while no run is at work; see `fulfil`."""
@@ -213,25 +212,15 @@ class SqliteLedger(Reader):
         return fresh, [*rows, *(known[take.key] for take in fresh)]
 
     def _add_takes(self, wish: QueuedWish, fact: str | None) -> tuple[list[Wanted], list[State]]:
-        with schema.plain_errors(self.path), transaction(self._out) as db:
-            known = {key for (key,) in db.execute("SELECT key FROM clip")}
-            taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
-            fresh = [replace(take, name=names.free_name(take, taken)) for take in wish.takes if take.key not in known]
-            db.executemany(schema.INSERT_CLIP, (schema.wanted_row(take, take.name) for take in fresh))
-            db.executemany(schema.MARK_REPLACED, ((key,) for key in wish.instead_of))
-            replaced = [State(state) for (state,) in db.execute(schema.UNWANT_REPLACED)]
-            if fact is not None:
-                db.execute("DELETE FROM meta WHERE k=?", (fact,))
-        return fresh, replaced
+        with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
+            return sync.add_takes(db, wish, fact)
 
     def undo_rerolls(self, keys: Iterable[str]) -> list[Clip]:
         """Take out further takes that were never sent, and want again what they replaced; return those taken out."""
         asked, never_sent = {*keys}, (clip for clip in self.clips(State.PENDING) if clip.request is None)
         gone = [clip for clip in never_sent if clip.key in asked and clip.wanted.reroll_of is not None]
-        with schema.plain_errors(self.path), transaction(self._out) as db:
-            db.executemany("DELETE FROM clip WHERE id=?", ((clip.row,) for clip in gone))
-            for root in {clip.wanted.reroll_of for clip in gone}:
-                db.execute(schema.WANT_REPLACED, {"root": root, "replaced": REPLACED})
+        with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
+            sync.take_out(db, gone)
         self.live_totals = self.totals()
         # The log has them as wanted: said again without their root, they are no wish for `recover` either.
         self._log.wanted(schema.described(replace(clip.wanted, reroll_of=None)) for clip in gone)
@@ -268,11 +257,6 @@ class SqliteLedger(Reader):
             self._notify(move)
         return [move.after for move in moves]
 
-    def _wished_since(self, row: int) -> Iterator[Clip]:
-        """Clips that only the ledger wants (re-rolls), newer than a row, to which nothing has happened yet."""
-        query = f"{schema.SELECT_CLIP} WHERE c.reroll_of IS NOT NULL AND c.n = 0 AND c.id > ?"
-        return (schema.clip_of(found) for found in self._db.execute(query, (row,)).fetchall())
-
     # --- a run's questions ----------------------------------------------------------------------------
 
     async def claim(self, row: int) -> Clip | None:
@@ -294,11 +278,16 @@ class SqliteLedger(Reader):
 
     async def to_collect(self) -> list[int]:
         """Give the rows of clips that are generating or wait for their download, the oldest request first."""
-        return self.paid()
+        query = (
+            "SELECT c.id FROM clip c JOIN request r ON r.clip=c.id AND r.n=c.n "
+            "WHERE c.state IN ('generating','downloading') ORDER BY coalesce(r.submitted_at, r.intent_at)"
+        )
+        return [row for (row,) in self._db.execute(query)]
 
     async def to_submit(self) -> list[tuple[int, str, str]]:
         """Give the wanted clips to submit as (row, prompt id, name), in the order of submission."""
-        return self.pending()
+        query = f"SELECT id, prompt_id, name FROM clip WHERE state='pending' AND wanted=1 ORDER BY {SUBMISSION_ORDER}"  # noqa: S608
+        return self._db.execute(query).fetchall()
 
     async def in_flight(self) -> int:
         """Count the requests that were sent and have not ended."""
@@ -333,18 +322,13 @@ class SqliteLedger(Reader):
     async def record(self, clip: Clip, event: Event, *, set_aside: SetAside | None = NOTHING_SET_ASIDE) -> Clip:
         """Advance the clip and return it when the event is on disk; judged in that write (see `base.Ledger`)."""
         move = move_of(clip, advance(clip, event), event, self.now(), set_aside)
-        if self.broken:
+        if self._commits.broken:
             self._keep_id(move)
-            raise LedgerWriteError(self.broken)
+            raise self._commits.broken
         if move.reserves:  # the next one who reads the mirror must see it, whether it is on disk yet or not
             self._book(move.changes)
         await self._commits.add(move)
         return move.after
-
-    @property
-    def broken(self) -> str:
-        """Why nothing can be written any more; empty as long as all is well."""
-        return self._commits.broken
 
     def _ended(self, move: Move, error: BaseException | None) -> None:
         """Bring the mirrors in line with what became of a move."""
@@ -352,31 +336,45 @@ class SqliteLedger(Reader):
             if move.reserves:
                 self._book(change.reversed for change in move.changes)
             self._keep_id(move)
+            if isinstance(error, LedgerLostError) and not error.there:
+                self._keep_ids()
             return
-        self._count(move)
-        if not move.reserves:
+        before, after = move.before, move.after
+        if not after.unwanted:
+            self.live_totals.counts[before.state] -= 1
+            self.live_totals.counts[after.state] += 1
+        if move.reserves:
+            self._answering.add(after.row)
+        else:
+            self._answering.discard(after.row)
             self._book(move.changes)
 
     def _book(self, changes: Iterable[BudgetChange]) -> None:
         for change in changes:
             self.money.book(change)
 
-    def _count(self, move: Move) -> None:
-        """Count a move that is on disk."""
-        before, after = move.before, move.after
-        if not after.unwanted:
-            self.live_totals.counts[before.state] -= 1
-            self.live_totals.counts[after.state] += 1
-        (self._answering.add if move.reserves else self._answering.discard)(after.row)
-
     def _keep_id(self, move: Move) -> None:
         """Keep a request id that was not written: it may be all that is known of something paid for."""
-        clip, event = move.before, move.event
-        if isinstance(event, Submitted):
-            name = clip.wanted.name
-            log.critical("PAID: clip %s has the request id %s; it is kept in ledger.spill", name, event.request_id)
-            with suppress(OSError):  # it is on the screen at least
-                self._spill.add(clip.key, event.request_id, event.at)
+        if isinstance(move.event, Submitted):
+            self._spill_id(move.before, move.event.request_id, move.event.at)
+
+    def _keep_ids(self) -> None:
+        """Keep all ids in flight, once: the file that has them is gone, and this connection can still read it."""
+        if self._ids_kept:
+            return
+        self._ids_kept = True
+        with suppress(BatchgenError, sqlite3.Error):
+            for clip in self.clips(State.GENERATING, State.DOWNLOADING):
+                if clip.request and clip.request.request_id:
+                    self._spill_id(clip, clip.request.request_id, clip.request.intent_at)
+
+    def _spill_id(self, clip: Clip, request_id: str, at: float) -> None:
+        where = "it is kept in ledger.spill"
+        try:
+            self._spill.add(clip.key, request_id, at)
+        except OSError:
+            where = "it could be written to no file: write it down"
+        log.critical("PAID: clip %s has the request id %s; %s", clip.wanted.name, request_id, where)
 
     def _notify(self, move: Move) -> None:
         for observer in self.observers:
@@ -384,18 +382,3 @@ class SqliteLedger(Reader):
                 observer(move.after, move.event)
             except Exception:  # a view's fault must not stop the run
                 log.exception("an observer failed")
-
-
-def _renamed(db: sqlite3.Connection, asked: Mapping[str, str]) -> dict[str, str]:
-    """Give the clips of the tables the names that they have now; return those of the clips asked for, too, by key."""
-    held = db.execute("SELECT key, name, wanted, id FROM clip ORDER BY id").fetchall()
-    named = names.assign(asked, (names.Holder(key, name, bool(wanted)) for key, name, wanted, _ in held))
-    changed = [(named[key], row) for key, name, _, row in held if named[key] != name]
-    db.executemany(schema.UNNAME, ((row,) for _, row in changed))
-    db.executemany(schema.RENAME, changed)
-    return named
-
-
-def _editable(clip: Wanted) -> tuple[object, ...]:
-    """Give what an edit of the manifest may change of a clip that stays the same."""
-    return clip.prompt_id, clip.take, clip.order, clip.priority, clip.audio_file, clip.label

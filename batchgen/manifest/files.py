@@ -9,6 +9,8 @@ from pathlib import Path
 from batchgen.manifest.errors import SECRET, FaultList, Position, position
 
 MAX_BYTES = 64_000_000
+#: Bytes that are read at once.
+_BLOCK = 1 << 20
 _KEY_NAME = re.compile(r"[^a-z]")
 
 
@@ -59,8 +61,11 @@ def read_bounded(path: Path, limit: int) -> bytes | None:
     if path.stat().st_size > limit:
         return None
     with path.open("rb") as file:
-        raw = file.read(limit + 1)
-    return raw if len(raw) <= limit else None
+        blocks, left = [], limit + 1
+        while left and (block := file.read(min(left, _BLOCK))):  # never the limit at once: memory may be short
+            blocks.append(block)
+            left -= len(block)
+    return b"".join(blocks) if left else None
 
 
 def _decode(raw: bytes, file: str, faults: FaultList) -> str | None:

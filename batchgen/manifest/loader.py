@@ -30,6 +30,8 @@ def load_manifest(path: Path) -> Manifest:
     Raises:
         ManifestError: with all faults.
     """
+    if path.is_symlink():  # a link is the manifest that it leads to: one batch, with its files next to it
+        path = path.resolve()
     faults = FaultList()
     with _without_gc():
         raw, document, shape = opened(path, faults)

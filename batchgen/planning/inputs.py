@@ -19,7 +19,7 @@ from batchgen.billing.prices import ENOUGH, MEMORY, ChargeHistory, PriceBook
 from batchgen.clip import ClipSummary, State, Wanted
 from batchgen.errors import BatchgenError, UsageError
 from batchgen.history import other_batches
-from batchgen.ledger import SANDBOX_ORIGIN, Reader
+from batchgen.ledger import SANDBOX_ORIGIN, Reader, integrity
 from batchgen.ledger.names import with_known_ids
 from batchgen.locate import find_key
 from batchgen.manifest import Manifest
@@ -71,6 +71,7 @@ def snapshot(ledger: Reader) -> LedgerSnapshot:
 def snapshot_in(folder: Path) -> LedgerSnapshot:
     """Read the ledger in a batch folder, if there is one; writes nothing."""
     if not Reader.exists(folder):
+        integrity.refuse_gone(folder)
         return LedgerSnapshot()
     reader = Reader(folder)
     try:

@@ -83,10 +83,6 @@ class Forecast:
                 times.learn(seconds)
         return self._times[price_class]
 
-    def longest_s(self, price_classes: Iterable[str]) -> float:
-        """Give the run time of the slowest of these price classes, in seconds; 0 without any."""
-        return max((self.run_times(price_class).typical for price_class in price_classes), default=0.0)
-
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
@@ -113,6 +109,7 @@ async def assemble(
     elsewhere: RequestIds = set,
     check_credits: bool = True,
     wishes: Wishes | None = None,
+    since: float | None = None,
     dice: Callable[[], float] = random.random,
     boot_clock: Callable[[], float] = boot_clock,
 ) -> Assembly:
@@ -130,10 +127,14 @@ async def assemble(
         poller: its class, for another schedule of status checks.
         shutdown: pulled to stop the run; by default one of its own.
         elsewhere: gives the request ids of other batches; called in a thread.
-        check_credits, wishes, dice, boot_clock: as for `Dispatcher`; random numbers in [0, 1) for jitter; seconds that go on while the machine sleeps.
+        check_credits, wishes: as for `Dispatcher`.
+        since: from when on the account's history is searched before the first submission; None: it is not, unless the
+            ledger is a rebuilt one (see `Session`).
+        dice, boot_clock: random numbers in [0, 1) for jitter; seconds that go on while the machine sleeps.
     """
     pace, forecast = pace or PaceSetup(settings), forecast or Forecast(ledger.money, settings)
-    pacer, places = pace.pacer(dice), places or pace.places(forecast.longest_s(price_classes))
+    longest_s = max((forecast.run_times(price_class).typical for price_class in price_classes), default=0.0)
+    pacer, places = pace.pacer(dice), places or pace.places(longest_s)
     paced = PacedProvider(provider, pacer)
     context = RunContext(
         ledger=ledger, provider=paced, pacer=pacer, places=places, downloads=downloads, clips_dir=clips_dir,
@@ -142,7 +143,7 @@ async def assemble(
         price=forecast.price, estimate=forecast.estimate, run_times=forecast.run_times,
         submit_concurrency=settings.submit_concurrency, give_up_s=settings.give_up, deadline_s=settings.deadline,
         shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice, boot_clock=boot_clock,
-        recovery_check=await _recovery_check(ledger, paced, settings, elsewhere),
+        recovery_check=await _recovery_check(ledger, paced, settings, elsewhere, since),
     )  # fmt: skip
     selection = selection or Selection()
     return Assembly(context, Dispatcher(context, selection, check_credits=check_credits, wishes=wishes))
@@ -160,12 +161,12 @@ def reconciler_of(ledger: Ledger, paced: PacedProvider, settings: Settings, else
 
 
 async def _recovery_check(
-    ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds
+    ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds, since: float | None
 ) -> RecoveryCheck | None:
-    """Make the check that a rebuilt ledger needs before it submits; None for every other ledger."""
-    if not (ledger.meta(BLIND) or ledger.meta(POSSIBLE)):
+    """Make the check that a ledger needs before it submits; None where it needs none."""
+    if since is None and not (ledger.meta(BLIND) or ledger.meta(POSSIBLE)):
         return None
-    check = RecoveryCheck(ledger, paced, settle_s=settings.history_settle, elsewhere=elsewhere)
+    check = RecoveryCheck(ledger, paced, settle_s=settings.history_settle, elsewhere=elsewhere, since=since)
     if settings.trust_recovery:
         await check.trust()
     return check

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from batchgen.clip import Clip, Wanted
-from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, LedgerWriteError
+from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, LedgerLostError, LedgerWriteError
 from batchgen.files.mp4 import Expect, Fetched
 from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import Ledger
@@ -141,9 +141,10 @@ class RunContext:
         await asyncio.wait({self.shutdown.next_request()}, timeout=seconds)
 
     def disk_trouble(self, error: LedgerError | LedgerWriteError | DiskFullError) -> None:
-        """Stop the run: nothing can be written. What was paid for is safe."""
+        """Stop the run: nothing can be written any more."""
         log.error("%s", error)
-        self.shutdown.request(f"disk: {error}", Exit.STOPPED, grace_s=0.0)
+        word = "ledger" if isinstance(error, LedgerLostError) else "disk"
+        self.shutdown.request(f"{word}: {error}", Exit.STOPPED, grace_s=0.0)
 
     def account_trouble(self, error: AccountError) -> None:
         """Stop submitting; what is in flight is collected if the account still lets us."""

@@ -15,9 +15,11 @@ from typing import Any
 from batchgen import failpoints
 from batchgen.billing.prices import DRIFTS, PriceBook
 from batchgen.clip import State
-from batchgen.errors import LedgerWriteError, UsageError
+from batchgen.errors import LedgerError, LedgerWriteError, UsageError
 from batchgen.files import durable
-from batchgen.ledger import Home, SqliteLedger
+from batchgen.history import other_batches
+from batchgen.ledger import Home, SqliteLedger, evidence, integrity, schema
+from batchgen.locate import batch_folder
 from batchgen.manifest import Manifest
 from batchgen.manifest.naming import writable
 from batchgen.planning.inputs import PLAN
@@ -28,6 +30,8 @@ from batchgen.settings import Settings
 
 #: States whose clip may be, or become, a file.
 _COLLECTED = (State.SUBMITTING, State.GENERATING, State.DOWNLOADING, State.UNCONFIRMED, State.LOST)
+#: What a run needs at least: ledger, log and lock, the event loop, and a connection and a `.part` for a clip or two.
+FILES = 20
 
 
 def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Access) -> SqliteLedger:
@@ -38,14 +42,21 @@ def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Ac
             or it cannot be written. Nothing stays locked.
     """
     failpoints.permit(loopback=access.loopback)
+    _refuse_without_files()
+    if not integrity.exists(folder):
+        _refuse_second(manifest.path, folder, settings)
     ledger = SqliteLedger(folder)
     try:
-        home = Home(os.path.relpath(manifest.path, folder), access.origin, access.account)
+        home = Home(_manifest_path(ledger, manifest.path), access.origin, access.account)
         ledger.bind(home, moved=settings.moved)
+        _refuse_older(ledger, manifest)
+        if not settings.sandbox:
+            ledger.keep_memory()
         ledger.sync(manifest.wanted)
         _refuse_unwritable(ledger, folder)
         _remember_settings(ledger, manifest, settings)
-        _make(folder / CLIPS)
+        with schema.plain_errors(folder / CLIPS):
+            durable.make(folder / CLIPS)
         ledger.set_limits(settings.caps)
     except BaseException:
         ledger.close()
@@ -64,6 +75,55 @@ def _refuse_unwritable(ledger: SqliteLedger, folder: Path) -> None:
     if bad is not None:
         what = f"{folder}: this machine can't write the file name {bad} in its locale"
         raise UsageError(what, tip="set LC_ALL=C.UTF-8, then run again")
+
+
+def _refuse_second(manifest: Path, folder: Path, settings: Settings) -> None:
+    """Refuse to begin a batch where one was, or by its name when it has one elsewhere: all would be paid for again.
+
+    Raises:
+        LedgerError: the message says where it was, or is.
+    """
+    if settings.sandbox:
+        return
+    by_name = folder.resolve() == batch_folder(manifest).resolve()
+    if by_name and (other := other_batches.of_manifest(manifest, folder, {folder.parent, manifest.parent})):
+        raise LedgerError(
+            f"{folder} has no ledger, and a batch of {manifest} is in {other}; nothing was submitted. If it was moved, "
+            f"move it back, or run it there: --dir {other}. For a second batch, which is paid for again, name another "
+            "folder with --dir"
+        )
+    integrity.refuse_gone(folder)
+
+
+def _refuse_older(ledger: SqliteLedger, manifest: Manifest) -> None:
+    """Refuse a ledger that is not the last one of its batch, as a backup may have brought it back."""
+    if fault := evidence.contradiction(ledger, (clip.key for clip in manifest.wanted)):
+        raise LedgerError(f"{ledger.path} {fault}; nothing was submitted. {schema.REMEDY}")
+
+
+def _refuse_without_files() -> None:
+    """Refuse to pay where the system lets this process open too few files to send a request and keep what comes of it.
+
+    Raises:
+        UsageError: `ulimit -n` is too low.
+    """
+    handles: list[int] = []
+    try:
+        handles.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(FILES))
+    except OSError as error:
+        what = f"this process can't open enough files ({error.strerror}); nothing was submitted"
+        raise UsageError(what, tip="raise the limit: `ulimit -n 1024`") from error
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _manifest_path(ledger: SqliteLedger, path: Path) -> str:
+    """Give the manifest's path as the ledger has it, if that leads to the same file; else from the batch folder."""
+    known = ledger.meta("manifest")
+    if known and (ledger.folder / known).resolve() == path.resolve():
+        return known
+    return os.path.relpath(path, ledger.folder)
 
 
 def remember_plan(ledger: SqliteLedger, settings: Settings) -> None:
@@ -93,10 +153,3 @@ def _remember_settings(ledger: SqliteLedger, manifest: Manifest, settings: Setti
     ledger.remember("looks_per_s", repr(polls))
     ledger.remember("rpm", repr(settings.rpm))
     ledger.remember("files", json.dumps(manifest.files, sort_keys=True))
-
-
-def _make(folder: Path) -> None:
-    try:
-        durable.make(folder)
-    except OSError as error:
-        raise LedgerWriteError(f"{folder}: can't be made ({error.strerror})") from error

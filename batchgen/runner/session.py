@@ -91,6 +91,7 @@ class Session:
         self.estimate = whole_estimate(self._kinds, manifest.prices)
         self._started_at = time.monotonic()
         self._sharing = False
+        self._last_intent = ledger.last_intent()
         self._credits_known = False
 
     @classmethod
@@ -242,6 +243,8 @@ class Session:
     # --- inside -----------------------------------------------------------------------------------------------
 
     async def _assembled(self, provider: Provider, downloads: Downloads) -> Assembly:
+        # From then on the account's history may know of requests of this batch that its ledger does not.
+        since = max(self._last_intent, self.ledger.now() - provider.capabilities.file_s)
         return await assemble(
             self.ledger,
             provider,
@@ -256,6 +259,7 @@ class Session:
             elsewhere=self._other_request_ids,
             check_credits=not self._credits_known,
             wishes=None if self.settings.collect_only else self._wished,
+            since=None if self.settings.sandbox or self.settings.trust_recovery else since,
         )
 
     async def _wished(self) -> list[int]:

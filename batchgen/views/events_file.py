@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -14,6 +15,7 @@ from typing import BinaryIO
 
 from batchgen.clip import Clip
 from batchgen.events import EVENTS, FILE_NAMES, Event
+from batchgen.files import durable
 from batchgen.money import exact_usd
 from batchgen.views.text import bare_urls, stamp_utc
 
@@ -57,7 +59,7 @@ class EventsFile:
         self._flushed_at = 0.0
         self._file: BinaryIO | None = None
         try:
-            self._file = path.open("ab", buffering=1 << 16)
+            self._file = os.fdopen(durable.open_private(path, os.O_WRONLY | os.O_APPEND), "ab", buffering=1 << 16)
             if _is_torn(path):
                 self._file.write(b"\n")
         except OSError as error:

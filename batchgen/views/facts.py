@@ -106,7 +106,7 @@ def facts_of(
         aside=kept_aside(ledger.folder / "clips"),
         caps_said=json.loads(ledger.meta("caps_said") or "[]"),
         last_run=last,
-        last_event=ledger.last_event() if last is not None and last.ended is None else None,
+        last_event=ledger.last_event_at() if last is not None and last.ended is None else None,
         footage_s=ledger.footage(),
     )
 

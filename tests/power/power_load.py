@@ -68,7 +68,7 @@ async def spill(ledger: SqliteLedger, clips: int) -> None:
         begun.append(await ledger.record(ledger.clip(row), SubmitStarted(10.0, reserved=1)))
         tell(f"ACK {begun[-1].wanted.name} SubmitStarted")
     await ledger.settle()
-    ledger._commits.broken = "no room"
+    ledger._commits.broken = LedgerWriteError("no room")
     for clip in begun:
         with suppress(LedgerWriteError):
             await ledger.record(clip, Submitted(f"id-{clip.row}", 11.0))

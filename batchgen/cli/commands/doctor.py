@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,7 +104,7 @@ def _disk(place: Path) -> Iterator[Finding]:
 
 def _ledger(folder: Path | None) -> Iterator[Finding]:
     """Check the ledger, compare it with its journal, and check the drive that it is on."""
-    from batchgen.ledger import filesystem, integrity, journal
+    from batchgen.ledger import Reader, evidence, filesystem, integrity, journal, schema
     from batchgen.ledger.lock import holder
 
     if folder is None:
@@ -117,8 +118,13 @@ def _ledger(folder: Path | None) -> Iterator[Finding]:
             return
         who = holder(folder)
         integrity.check(folder, live=who is not None, deep=True)
+        with closing(Reader(folder)) as reader:
+            older = evidence.contradiction(reader)
     except BatchgenError as error:
         yield Finding("ledger", "error", str(error))
+        return
+    if older:
+        yield Finding("ledger", "error", f"{path} {older}. {schema.REMEDY}")
         return
     yield Finding("ledger", "ok", f"{path} is intact" + (f"; in use by {who}" if who else ""))
     if not (folder / journal.FILE).exists():

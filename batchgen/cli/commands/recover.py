@@ -35,11 +35,11 @@ def recover(manifest: str, folder: Path | None, *, sandbox: bool, yes: bool, as_
     from batchgen.locate import find_manifest
 
     where = ledger_folder(manifest, folder, sandbox=sandbox)
+    wanted = manifests.load(find_manifest(manifest)).wanted
     if holder(where) is None:  # else the lock says who holds it
-        fault = fault_of(where)
+        fault = fault_of(where, wanted)
         if not yes:
             output.agree(fault, "Build a new one and move this one aside?")
-    wanted = manifests.load(find_manifest(manifest)).wanted
     done = rebuild(where, wanted)
     following = command_line("run", manifest, folder, sandbox=sandbox)
     output.answer(_object(done), lambda: _text(done, following), as_json=as_json)

@@ -7,6 +7,7 @@ import gc
 import json
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,7 @@ from batchgen.cli.options import (
     verbosity_options,
     yes_option,
 )
+from batchgen.clip import State
 from batchgen.errors import Exit, UsageError
 from batchgen.views.text import plural
 
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 _WHILE_STOPPING = "no new clips; downloading finished ones (Ctrl-C again quits now)"
 #: Objects that are made before the garbage collector runs; the usual 700 are a single clip's.
 GARBAGE = 20_000
+#: Of each worker thread (bytes); the usual 8 MB are too much where memory is limited, and threads don't recurse.
+STACK = 2**20
 
 
 @click.command("run")
@@ -218,6 +222,7 @@ def _run(
             _confirm(monitor, session, yes=yes)
         gc.freeze()  # what is loaded by now stays: the collector need not visit it again and again
         gc.set_threshold(GARBAGE)
+        threading.stack_size(STACK)
         outcome = asyncio.run(_supervised(session, monitor, settings))
         monitor.finish(outcome)
     finally:
@@ -234,7 +239,9 @@ def _share_pace(session: Session, monitor: RunMonitor) -> None:
 
 def _nothing_to_pay(session: Session) -> bool:
     settings = session.settings
-    return not (session.ledger.pending() or settings.resubmit_lost or settings.resubmit_unconfirmed)
+    return not (
+        session.ledger.live_totals.counts[State.PENDING] or settings.resubmit_lost or settings.resubmit_unconfirmed
+    )
 
 
 def _confirm(monitor: RunMonitor, session: Session, *, yes: bool) -> None:
@@ -308,3 +315,4 @@ def _signals(session: Session, settings: Settings, monitor: RunMonitor) -> Itera
     finally:
         for signum in chosen:
             loop.remove_signal_handler(signum)
+        signal.signal(signal.SIGTERM, _terminated)  # the loop leaves the system's own action, without a code

@@ -20,9 +20,10 @@ from pathlib import Path
 from batchgen.clip import State, Wanted
 from batchgen.errors import LedgerError, LedgerWriteError, UsageError
 from batchgen.files import durable
-from batchgen.ledger import integrity, journal, names, schema
+from batchgen.ledger import evidence, integrity, journal, names, schema
 from batchgen.ledger.integrity import FILE
-from batchgen.ledger.lock import release, take
+from batchgen.ledger.lock import Lock
+from batchgen.ledger.reader import Reader
 from batchgen.ledger.recovery import replay, sources
 from batchgen.ledger.sqlite import SqliteLedger
 
@@ -51,14 +52,16 @@ class Recovered:
     until: float
 
 
-def fault_of(folder: Path) -> str:
-    """Say what is wrong with a ledger.
+def fault_of(folder: Path, wanted: Iterable[Wanted] = ()) -> str:
+    """Say what is wrong with a ledger, alone or by what lies next to it; `wanted` is what the manifest wants.
 
     Raises:
         UsageError: nothing is, or nothing is there.
         LedgerError: it is a newer batchgen's, which is no damage.
     """
     if not integrity.exists(folder):
+        if seen := evidence.LastSeen.of(folder, None):
+            return f"{folder} is gone, and a batch has run there before ({seen})"
         raise UsageError(f"{folder} has no ledger, and nothing to rebuild one from")
     if _version(folder / FILE) > schema.SCHEMA:
         integrity.check(folder)
@@ -66,6 +69,9 @@ def fault_of(folder: Path) -> str:
         integrity.check(folder, deep=True)
     except LedgerError as error:
         return str(error).removesuffix(schema.REMEDY).rstrip(". ")
+    with closing(Reader(folder)) as ledger:
+        if fault := evidence.contradiction(ledger, (clip.key for clip in wanted)):
+            return f"{ledger.path} {fault}"
     raise UsageError(f"{folder / FILE} is intact: there is nothing to recover")
 
 
@@ -81,23 +87,25 @@ def recover(folder: Path, wanted: Iterable[Wanted]) -> Recovered:
         UsageError: the ledger is sound.
         LedgerWriteError: there is no room or no leave; what was there is there.
     """
-    lock = take(folder)
+    asked = list(wanted)
+    lock = Lock(folder)
     try:
-        fault = fault_of(folder)
-        until = _last_written(folder)
-        left, asked = sources.gather(folder), list(wanted)
+        fault = fault_of(folder, asked)
+        left = sources.gather(folder)
+        until = _last_written(folder, left.facts.pop(evidence.BATCH_ID, None))
         rebuilt = replay.rebuild(left, asked)
-        times = [entry.at for entry in left.told.values()] or [until]
-        until = max(until, *times)
+        times = [entry.at for entry in left.recorded.values()] or [until]
+        until = max(until, *times, *(traced.at for traced in left.traced))
         since = min(times) if left.log_lines and not left.bad_lines else min(until - _MONTH, *times)
-        facts = {**left.facts, BLIND: json.dumps({"since": since, "until": until})}
+        blind = json.dumps({"since": since, "until": until})
+        facts = {**left.facts, evidence.BATCH_ID: evidence.new_id(), BLIND: blind}
         try:
             _write(folder / _NEW, rebuilt, facts, {clip.key: clip.name for clip in asked})
             aside = _swap(folder)
         except (OSError, sqlite3.Error) as error:
             raise LedgerWriteError(f"{folder}: can't be written ({error}); nothing was changed") from error
     finally:
-        release(lock, folder)
+        lock.release()
     SqliteLedger(folder).close()  # which begins a new log
     states = Counter(str(clip.state) for clip in rebuilt.clips.values())
     holes = sorted(rebuilt.clips[key].wanted.name for key in rebuilt.holes)
@@ -114,10 +122,11 @@ def _version(path: Path) -> int:
     return 0
 
 
-def _last_written(folder: Path) -> float:
+def _last_written(folder: Path, batch_id: str | None) -> float:
     """When anything was last written here: what was accepted later than that is another batch's."""
     times = [path.stat().st_mtime for path in folder.glob("ledger.*") if path.is_file()]
     times += [path.stat().st_mtime for path in (folder / "events.jsonl",) if path.is_file()]
+    times += [seen.at for name in {batch_id, None} if (seen := evidence.LastSeen.of(folder, name))]
     return max(times, default=time.time())
 
 
@@ -154,6 +163,7 @@ def _swap(folder: Path) -> Path:
     for part in ("-wal", "-shm", "-journal", ""):
         path = folder / f"{FILE}{part}"
         if path.exists():
+            durable.tighten(path)
             path.rename(aside / path.name)
     (folder / _NEW / FILE).rename(folder / FILE)
     durable.sync(folder)

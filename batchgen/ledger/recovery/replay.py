@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 
 from batchgen.clip import Clip, State, Wanted
@@ -18,18 +18,16 @@ from batchgen.events import (
     EVENTS,
     FILE_NAMES,
     AnswerLost,
-    Downloaded,
     Event,
     Failed,
     FailedForNow,
     FileMissing,
-    Generated,
     Lost,
     Released,
     Retried,
     SubmitStarted,
-    Submitted,
 )
+from batchgen.ledger.evidence import Traced
 from batchgen.states import NEXT, advance
 
 HOLE = "what happened here was lost with the ledger"
@@ -39,7 +37,7 @@ _WANTED = {each.name for each in fields(Wanted)}
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Recorded:
     """An event as a source has it; `seq` is its number in the ledger, None where it never had one."""
 
     key: str
@@ -48,31 +46,11 @@ class Told:
     seq: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """A request that a source knows by its id, and what else it knows of it."""
-
-    key: str
-    request_id: str
-    at: float
-    url: str | None = None
-    cost: int | None = None
-    file: Downloaded | None = None
-
-    def events(self) -> Iterator[Event]:
-        """Give the events that it proves."""
-        yield Submitted(self.request_id, self.at)
-        if self.url or self.file:  # a sidecar has no link, and proves more
-            yield Generated(self.url or "", self.at, self.cost)
-            if self.file:
-                yield self.file
-
-
 @dataclass
 class Sources:
     """All that is left of a batch."""
 
-    told: dict[int, Told] = field(default_factory=dict)
+    recorded: dict[int, Recorded] = field(default_factory=dict)
     wanted: dict[str, Wanted] = field(default_factory=dict)
     described: dict[str, Wanted] = field(default_factory=dict)  #: by their sidecars; the manifest knows better
     facts: dict[str, str] = field(default_factory=dict)
@@ -126,8 +104,8 @@ def rebuild(sources: Sources, manifest: Iterable[Wanted]) -> Rebuilt:
     wishes = [key for key, clip in sources.wanted.items() if clip.reroll_of]
     for key in wishes:
         _clip(rebuilt, known, key)
-    for seq in sorted(sources.told):
-        entry = sources.told[seq]
+    for seq in sorted(sources.recorded):
+        entry = sources.recorded[seq]
         _follow(rebuilt, _clip(rebuilt, known, entry.key), entry.event, entry.at, seq)
     have = rebuilt.request_ids()
     for traced in sorted(sources.traced, key=lambda traced: traced.at):

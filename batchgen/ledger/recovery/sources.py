@@ -11,17 +11,14 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from batchgen.clip import Wanted
 from batchgen.events import Downloaded
-from batchgen.ledger import journal
+from batchgen.ledger import evidence, journal
+from batchgen.ledger.evidence import Traced
 from batchgen.ledger.integrity import FILE
-from batchgen.ledger.names import REPLACED_FOLDER
-from batchgen.ledger.recovery.replay import Sources, Told, Traced, event_of, wanted_of
-from batchgen.money import to_micro
+from batchgen.ledger.recovery.replay import Recorded, Sources, event_of, wanted_of
 
 _PARTS = ("", "-wal", "-journal")
 
@@ -36,8 +33,11 @@ def gather(folder: Path) -> Sources:
             if (folder / f"{FILE}{part}").is_file():
                 shutil.copyfile(folder / f"{FILE}{part}", Path(name) / f"{FILE}{part}")
         _from_ledger(Path(name) / FILE, sources)
-    sources.traced += _from_events(folder / "events.jsonl")
-    _from_sidecars(folder / "clips", sources)
+    sources.traced += evidence.events(folder)
+    for traced in evidence.sidecars(folder):
+        sources.traced.append(traced)
+        if traced.wanted:
+            sources.described[traced.key] = traced.wanted
     return sources
 
 
@@ -56,7 +56,7 @@ def _take(values: list[Any], sources: Sources) -> None:
         case ["e", int(seq), str(key), int() | float() as at, name, detail]:
             event = event_of(name, detail)
             if event is not None:
-                sources.told[seq] = Told(key, at, event, seq)
+                sources.recorded[seq] = Recorded(key, at, event, seq)
             else:
                 sources.bad_lines += 1
         case ["c", record]:
@@ -87,7 +87,7 @@ def _from_ledger(path: Path, sources: Sources) -> None:
             _take_event(row, keys, sources)
         sources.traced += [traced for row in _rows(db, "request") if (traced := _trace(row, keys, done))]
         for row in _rows(db, "meta"):
-            if row.get("k") in journal.FACTS:
+            if row.get("k") in (*journal.FACTS, evidence.BATCH_ID):
                 sources.facts.setdefault(str(row["k"]), str(row["v"]))
 
 
@@ -107,11 +107,11 @@ def _rows(db: sqlite3.Connection, table: str) -> Iterator[dict[str, Any]]:
 
 def _take_event(row: dict[str, Any], keys: dict[int, str], sources: Sources) -> None:
     seq, at, key = row.get("seq"), row.get("at"), keys.get(row.get("clip", -1))
-    if not isinstance(seq, int) or not isinstance(at, float) or key is None or seq in sources.told:
+    if not isinstance(seq, int) or not isinstance(at, float) or key is None or seq in sources.recorded:
         return
     with suppress(ValueError, TypeError):
         if event := event_of(row.get("name"), json.loads(row["detail"])):
-            sources.told[seq] = Told(key, at, event, seq)
+            sources.recorded[seq] = Recorded(key, at, event, seq)
             sources.from_ledger += 1
 
 
@@ -125,71 +125,3 @@ def _trace(row: dict[str, Any], keys: dict[int, str], done: dict[int, Downloaded
         key, request_id, at, url if isinstance(url, str) else None, cost if isinstance(cost, int) else None,
         done.get(row["clip"]),
     )  # fmt: skip
-
-
-# --- what lies next to it --------------------------------------------------------------------------------------
-
-
-def _from_events(path: Path) -> list[Traced]:
-    """Requests by the events file; it is written a second late, and its links have lost their queries."""
-    found: dict[str, Traced] = {}
-    for record in _objects(path):
-        key, request_id = record.get("key"), record.get("request_id")
-        at = _epoch(record.get("at") or record.get("t"))
-        if not isinstance(key, str) or not isinstance(request_id, str) or at is None:
-            continue
-        known = found.get(request_id) or Traced(key, request_id, at)
-        if record.get("event") == "Generated" and isinstance(record.get("url"), str):
-            known = Traced(key, request_id, known.at, record["url"], to_micro(record.get("cost_usd")))
-        found[request_id] = known
-    return list(found.values())
-
-
-def _from_sidecars(folder: Path, sources: Sources) -> None:
-    for path in sorted([*folder.glob("*.json"), *(folder / REPLACED_FOLDER).glob("*.json")]):
-        for record in _objects(path, whole=True):
-            key, request_id = record.get("key"), record.get("request_id")
-            at, video = _epoch(record.get("submitted_at")), path.with_suffix(".mp4")
-            if not isinstance(key, str) or not isinstance(request_id, str) or at is None:
-                continue
-            size, sha256 = record.get("bytes"), record.get("sha256")
-            file = None
-            if isinstance(size, int) and isinstance(sha256, str) and video.is_file() and video.stat().st_size == size:
-                file = Downloaded(video.relative_to(folder).as_posix(), size, sha256)
-            url = record.get("url")
-            cost = to_micro(record.get("cost_usd"))
-            sources.traced.append(Traced(key, request_id, at, url if isinstance(url, str) else None, cost, file))
-            if wanted := _described(record):
-                sources.described[key] = wanted
-
-
-def _described(record: dict[str, Any]) -> Wanted | None:
-    """Read from a sidecar which clip it is about; the link of an uploaded sound is none of its parameters."""
-    params, take, sound = record.get("params"), record.get("take"), record.get("audio_sha256")
-    texts = [record.get(name) for name in ("id", "model", "name", "label")]
-    if not isinstance(params, dict) or not isinstance(take, int) or None in texts:
-        return None
-    own = {name: value for name, value in params.items() if name != "audio" or not sound}
-    texts.append(json.dumps(own, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
-    prompt_id, model, name, label, text = (str(each).encode("utf-8", "replace").decode() for each in texts)
-    return Wanted(
-        record["key"], prompt_id, take, model, text, name, label=label, audio_sha256=str(sound) if sound else None
-    )
-
-
-def _objects(path: Path, *, whole: bool = False) -> Iterator[dict[str, Any]]:
-    """Give the JSON objects of a file, one a line or one in all; what can't be read is left out."""
-    with suppress(OSError):
-        data = path.read_bytes() if path.is_file() else b""
-        for text in [data] if whole else data.splitlines():
-            with suppress(ValueError):
-                record = json.loads(text)
-                if isinstance(record, dict):
-                    yield record
-
-
-def _epoch(text: object) -> float | None:
-    try:
-        return datetime.fromisoformat(str(text)).timestamp()
-    except ValueError:
-        return None

@@ -62,8 +62,8 @@ def start(folder: Path) -> None:
         ledger.recover()
         wanted = {clip.wanted.prompt_id for clip in ledger.clips(State.PENDING, wanted=True)}
         assert not wanted & PAID, wanted
-        for row in [*ledger.paid(), *(row for row, _, _ in ledger.pending())]:
-            ledger.clip(row)
+        for clip in ledger.clips(State.PENDING, State.GENERATING, State.DOWNLOADING):
+            ledger.clip(clip.row)
 
 
 def outcome(folder: Path, what: Callable[[Path], None]) -> str:

@@ -21,7 +21,7 @@ from batchgen.errors import LedgerError, LockedError, UsageError
 from batchgen.events import FailedForNow, Submitted
 from batchgen.ledger import FILE, Reader, SqliteLedger, journal
 from batchgen.ledger.recovery.rebuild import BLIND, recover
-from batchgen.ledger.recovery.replay import Sources, Told, rebuild
+from batchgen.ledger.recovery.replay import Recorded, Sources, rebuild
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_a_re_roll_that_is_only_wished_for_is_not_lost_with_the_ledger(folder: P
     recover(batch, clips())
     with closing(SqliteLedger(batch)) as again:
         again.sync(clips())
-        assert "shot0_2" in [name for _, _, name in again.pending()]
+        assert "shot0_2" in [clip.wanted.name for clip in again.clips(State.PENDING, wanted=True)]
 
 
 # --- no log, or half of one -----------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ def whole() -> Sources:
         sources.wanted[clip.key] = clip
         for event in LIVES[clip.prompt_id]:
             seq += 1
-            sources.told[seq] = Told(clip.key, AT, event, seq)
+            sources.recorded[seq] = Recorded(clip.key, AT, event, seq)
     return sources
 
 
@@ -266,24 +266,24 @@ def test_whatever_lines_are_lost_no_id_that_is_left_is_forgotten_and_no_accepted
     sources = whole()
     ids = {}
     for seq in lost:
-        del sources.told[seq]
-    for told in sources.told.values():
-        if isinstance(told.event, Submitted):
-            ids[told.event.request_id] = told.key
+        del sources.recorded[seq]
+    for entry in sources.recorded.values():
+        if isinstance(entry.event, Submitted):
+            ids[entry.event.request_id] = entry.key
     rebuilt = rebuild(sources, [])
     assert rebuilt.request_ids() == ids.keys()
     for key, clip in rebuilt.clips.items():
         assert clip.state is not State.SUBMITTING
         if clip.state is State.PENDING:
-            left = [type(told.event).__name__ for told in sources.told.values() if told.key == key]
+            left = [type(entry.event).__name__ for entry in sources.recorded.values() if entry.key == key]
             assert left[-1] in ("SubmitDeferred", "FailedForNow")
 
 
 def test_a_second_request_is_kept_though_the_end_of_the_first_is_lost() -> None:
     """It was only ever made because the first had failed, for free."""
     sources = whole()
-    seq = next(seq for seq, told in sources.told.items() if isinstance(told.event, FailedForNow))
-    key = sources.told.pop(seq).key
+    seq = next(seq for seq, entry in sources.recorded.items() if isinstance(entry.event, FailedForNow))
+    key = sources.recorded.pop(seq).key
     rebuilt = rebuild(sources, [])
     assert rebuilt.clips[key].state is State.GENERATING
     assert rebuilt.clips[key].request_id == accepted(10).request_id
@@ -316,7 +316,7 @@ def damage(path: Path, dice: random.Random) -> None:
 
 def test_after_any_damage_to_ledger_and_log_the_history_is_asked_of_the_whole_time(folder: Path, ram: Path) -> None:
     """What neither knows may have been accepted; what either knows is known, and no error ends it."""
-    began = min(told.at for told in whole().told.values())
+    began = min(entry.at for entry in whole().recorded.values())
     dice = random.Random(7)
     for _ in range(60):
         copy = ram / "copy"

@@ -246,7 +246,7 @@ async def test_after_a_failed_write_nothing_more_is_taken(ledger: SqliteLedger) 
     for row in (1, 2):
         with pytest.raises(LedgerWriteError):
             await live(ledger, row, START)
-    assert ledger.broken
+    assert ledger._commits.broken
     freed(ledger.folder)
     with pytest.raises(LedgerWriteError):
         await live(ledger, 3, START)
@@ -324,18 +324,19 @@ async def test_what_is_paid_for_comes_oldest_first(ledger: SqliteLedger) -> None
     for row, at in ((1, 30.0), (2, 10.0), (3, 20.0)):
         await live(ledger, row, replace(START, at=at), Submitted(f"r{row}", at))
     await live(ledger, 3, GENERATED)
-    assert ledger.paid() == [2, 3, 1]
+    assert await ledger.to_collect() == [2, 3, 1]
 
 
-def test_pending_comes_first_takes_first_then_priority_then_order(tmp_path: Path) -> None:
+async def test_pending_comes_first_takes_first_then_priority_then_order(tmp_path: Path) -> None:
     """In the morning there is one of everything."""
     clips = [wanted(1, 2), wanted(2), wanted(3), replace(wanted(4), priority=9), wanted(0, 2)]
     with closing(SqliteLedger(tmp_path)) as ledger:
         ledger.sync(clips)
-        assert [name for _, _, name in ledger.pending()] == ["shot4_1", "shot2_1", "shot3_1", "shot0_2", "shot1_2"]
+        names = [name for _, _, name in await ledger.to_submit()]
+        assert names == ["shot4_1", "shot2_1", "shot3_1", "shot0_2", "shot1_2"]
 
 
-def test_the_order_of_submission_is_the_same_in_sql_and_in_python(tmp_path: Path) -> None:
+async def test_the_order_of_submission_is_the_same_in_sql_and_in_python(tmp_path: Path) -> None:
     """Budget, plan and ledger must not disagree about who is first."""
     dice = random.Random(1)
     clips = [
@@ -345,7 +346,7 @@ def test_the_order_of_submission_is_the_same_in_sql_and_in_python(tmp_path: Path
     with closing(SqliteLedger(tmp_path)) as ledger:
         ledger.sync(clips)
         rows = sorted(range(1, 100), key=lambda row: submission_order(clips[row - 1], row))
-        assert [row for row, *_ in ledger.pending()] == rows
+        assert [row for row, *_ in await ledger.to_submit()] == rows
 
 
 async def test_run_times_are_learned_from_the_ledger_the_oldest_first(ledger: SqliteLedger) -> None:

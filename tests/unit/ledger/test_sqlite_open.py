@@ -46,7 +46,7 @@ async def test_an_edit_adds_what_is_new_and_flags_what_is_gone(ledger: SqliteLed
     assert set(states) == {"k0.1", "k1.1", "k4.1", "k7.1"}
     assert ledger.live_totals.unwanted == 2
     assert ledger.live_totals.counts[State.PENDING] == 2
-    assert ledger.paid() == [2]
+    assert await ledger.to_collect() == [2]
     assert ledger.sync(wanted(n) for n in range(5)) == 2
     assert ledger.live_totals.unwanted == 0
     assert ledger.live_totals.counts[State.DONE] == 1
@@ -57,7 +57,7 @@ async def test_a_clip_that_was_refused_once_is_not_forgotten(ledger: SqliteLedge
     await live(ledger, 1, START, SubmitDeferred("429"))
     ledger.sync([wanted(1)])
     assert ledger.states()["k0.1"] is State.PENDING
-    assert [name for _, _, name in ledger.pending()] == ["shot1_1"]
+    assert [name for _, _, name in await ledger.to_submit()] == ["shot1_1"]
 
 
 async def test_a_new_label_or_order_is_taken_over_and_the_name_on_disk_stays(ledger: SqliteLedger) -> None:
