@@ -32,10 +32,15 @@ class Backoff:
 
 #: The account refuses (`runner.trouble_gates.AccountGate`): a person has to act, or what is in flight must end.
 ACCOUNT = Backoff(base_s=30.0, cap_s=600.0)
+#: Different clips are refused in the same words (`runner.trouble_gates.AlikeRefusals`): a refusal is free, and one of
+#: the clips behind them may well be accepted.
+ALIKE = Backoff(base_s=2.0, cap_s=15.0, least=1.0)
 #: The service answers every submission with an error of its own (`runner.trouble_gates.ServiceGate`).
 SERVICE = Backoff(least=1.0)
-#: Submissions in a row have no clear answer: each of them may have been paid for.
-SILENCE = Backoff(cap_s=15.0, least=1.0)
+#: Submissions in a row have no clear answer, and each of them may have been paid for: a free GET is the probe.
+SILENCE = Backoff(least=1.0)
+#: Such a GET was answered, and the one POST that went first was not.
+TRIAL = Backoff(base_s=30.0, cap_s=600.0, least=1.0)
 #: The request history refuses its calls (`runner.history_lookup`); a row is kept for long, so a wait costs little.
 HISTORY = Backoff(base_s=2.0, cap_s=600.0)
 #: A file, or a new link for it, can't be had now (`runner.fetch`); each file has its own.

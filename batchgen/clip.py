@@ -26,8 +26,8 @@ class State(StrEnum):
     GENERATING = "generating"  #: accepted; the provider works on it
     DOWNLOADING = "downloading"  #: paid for, the link is known
     DONE = "done"  #: checked and under its final name
-    FAILED = "failed"  #: refused or failed for good; free
-    BLOCKED = "blocked"  #: stopped by the provider's content rules; free
+    FAILED = "failed"  #: refused or failed for good
+    BLOCKED = "blocked"  #: stopped by the provider's content rules
     LOST = "lost"  #: paid for, or may have been, and can't be collected as far as is known
 
     @property
@@ -101,10 +101,19 @@ class Request:
     file_size: int | None = None
     queue_s: float | None = None
     run_s: float | None = None
-    outcome: str = "open"  #: open, refused, failed, charged, unsure, lost, absent, forgotten
+    #: open, refused, failed, charged, unsure, error (answered with a 500), lost, absent, forgotten; billed (FAILED, and
+    #: charged), unproven (FAILED by the service's word alone)
+    outcome: str = "open"
     sent: str | None = None  #: JSON as sent, where it differs from the clip's params (uploaded audio)
     estimate: int | None = None  #: what it was likely to cost when it was submitted
     poll_count: int | None = None  #: status calls made for it; None: not known in full
+    other_links: str | None = None  #: further links of the answer, one a line
+    clock_off: float | None = None  #: how far the service's clock was ahead of ours at the time; None: hardly
+
+    @property
+    def left_at(self) -> float:
+        """When it was sent, by the service's own clock as far as that is known: where in the history to look for it."""
+        return self.intent_at + (self.clock_off or 0.0)
 
     @property
     def free(self) -> bool:
@@ -148,6 +157,13 @@ class Clip:
     def transient(self) -> bool:
         """True when it failed by the service's own trouble: the same request may well succeed."""
         return _transient(self)
+
+    @property
+    def in_doubt(self) -> bool:
+        """True when the history may say more of its last request: what it costs, or where its file is."""
+        if self.state in (State.FAILED, State.BLOCKED):
+            return self.request is not None and self.request.outcome == "unproven"
+        return self.state in (State.UNCONFIRMED, State.LOST)
 
     @property
     def forgotten(self) -> bool:

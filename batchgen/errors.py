@@ -4,6 +4,7 @@
      ├── (itself)                   a fault of batchgen                     1
      ├── UsageError                 command, options or environment         2
      │    ├── ManifestError         all faults of a manifest                2
+     │    ├── ProxyError            the machine's proxy can't be used       2
      │    └── LedgerError           the ledger can't be used as it is       2
      ├── LedgerWriteError           nothing may be submitted                4
      ├── DiskFullError              what was paid for is safe               4
@@ -19,11 +20,12 @@
      ├── UnsureError                a POST that may have been accepted      5 unless the history knows it
      └── UnknownError               the history could not answer
     DownloadError                   the file: the generation stays paid for
-     ├── DeadLink                   ask for another link                    5 (lost) if there is none
+     ├── DeadLink                   try again, ask for another link         4 if it outlasts the run's patience
      ├── BrokenFile                 as a dead link
      ├── AddressRefused             as a dead link
      ├── NameTaken                  as a dead link, after another name
      └── TransferFailed             wait and fetch again                    4 if it outlasts the run's patience
+          └── PathTrouble           the same; its host has no part in it
 
 A provider raises nothing but `CallError`s (and, for a video that its own answer holds, `DownloadError`s). Any other
 exception is a fault of batchgen: exit code 1.
@@ -83,6 +85,7 @@ class Fault:
     column: int
     what: str
     fix: str = ""
+    source: str = ""  #: the line that is meant; "" where it is not known, or may hold a secret
 
     def __str__(self) -> str:
         """Give `file:line:column: what: how to fix it`, leaving out what is not known."""
@@ -96,6 +99,10 @@ class ManifestError(UsageError):
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
+
+
+class ProxyError(UsageError):
+    """The proxy that the environment names can't be used; its address is not shown, since it may hold a password."""
 
 
 class LockedError(BatchgenError):
@@ -130,11 +137,13 @@ class CallError(Exception):
     Args:
         message: in plain words, the provider's own text included; never holds the key.
         status: the HTTP status, or None when there was no answer.
+        retry_after: seconds that the server asked us to wait, already clamped; None if it said nothing.
     """
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after = retry_after
 
 
 class ClipError(CallError):
@@ -146,15 +155,7 @@ class ClipError(CallError):
 
 
 class TryAgain(CallError):
-    """About now: surely not accepted (or a GET that can be asked again); wait and try again.
-
-    Args:
-        retry_after: seconds that the server asked us to wait, already clamped; None if it said nothing.
-    """
-
-    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
-        super().__init__(message, status=status)
-        self.retry_after = retry_after
+    """About now: surely not accepted (or a GET that can be asked again); wait and try again."""
 
 
 class RateLimited(TryAgain):
@@ -162,7 +163,16 @@ class RateLimited(TryAgain):
 
 
 class Unreachable(TryAgain):
-    """Nothing left this machine: refused connection, DNS, TLS."""
+    """Nothing left this machine: refused connection, DNS, TLS.
+
+    Args:
+        message: as for every `CallError`.
+        needs_user: it is no outage: a certificate that is not trusted, a proxy that refuses. A person has to act.
+    """
+
+    def __init__(self, message: str, *, needs_user: bool = False) -> None:
+        super().__init__(message)
+        self.needs_user = needs_user
 
 
 class ServerError(TryAgain):
@@ -186,9 +196,18 @@ class AccountProblem(Enum):
         "ask the administrator of the account whether its plan and team may use this model",
     )
     THROTTLED = ("throttled", EndedBy.TIME, "the account is throttled: wait, or ask the service why")
+    NETWORK = (
+        *("network", EndedBy.TIME),
+        "a proxy, firewall or filter on the way refused the call: use another network, or have the address allowed",
+    )
+    REDIRECT = ("redirect", EndedBy.TIME, "check --base-url")
+    ALIKE = (
+        *("all refused", EndedBy.TIME),
+        "different clips were refused in the same words: check the account, or what these clips have in common",
+    )
     CREDITS = ("credits", EndedBy.IN_FLIGHT, "top up the account")
     SPEND_LIMIT = ("spend-limit", EndedBy.IN_FLIGHT, "raise the team's spend limit")
-    MODEL = ("model", EndedBy.USER, "check model: in the manifest; the service does not know it")
+    MODEL = ("model", EndedBy.USER, "check model: in the manifest, and --base-url; the service does not know it")
     RETIRED = ("retired", EndedBy.USER, "choose another model in the manifest; the service has withdrawn this one")
     BUG = ("bug", EndedBy.USER, "please report this")
 
@@ -236,7 +255,7 @@ class DownloadError(Exception):
 
 
 class DeadLink(DownloadError):
-    """The link is gone (403, 404, 410): ask for another one."""
+    """The host refuses the link (403, 404, 410): it may be the host's trouble, or there may be another link."""
 
 
 class BrokenFile(DownloadError):
@@ -253,3 +272,7 @@ class NameTaken(DownloadError):
 
 class TransferFailed(DownloadError):
     """Trouble of the network, the server or one path outlasted the tries."""
+
+
+class PathTrouble(TransferFailed):
+    """One path of the disk can't be written, or has no room for this one file."""

@@ -19,6 +19,7 @@ class SubmitStarted:
     reserved: int = 0
     sent: str | None = None
     estimate: int | None = None  #: the likely price, which the bill compares with the charge
+    clock_off: float | None = None  #: how far the service's clock was ahead of ours, where that is not next to nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class SubmitDeferred:
-    """Surely not accepted, or refused for now; `counts` marks the API's own 500."""
+    """Surely not accepted, or refused for now; `counts` marks the API's own 500 in ledgers of schema 3 and before."""
 
     reason: str
     counts: bool = False
@@ -39,26 +40,38 @@ class SubmitDeferred:
 
 @dataclass(frozen=True, slots=True)
 class AnswerLost:
-    """The POST may have been accepted, and its answer never came."""
+    """The POST may have been accepted, and its answer never came, or was the service's own error (500).
+
+    `error`: such an answer came, so that one look at the history decides; `counts`: it counts as a try of the clip.
+    """
 
     reason: str
+    clock_off: float | None = None  #: as of `SubmitStarted`, by what came in place of the answer
+    error: bool = False
+    counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Refused or failed for good, free of charge. `transient`: by the service's own trouble, not by what was asked."""
+    """Refused or failed for good. `transient`: by the service's own trouble, not by what was asked."""
 
     reason: str
     transient: bool = False
     poll_count: int | None = None  #: as of `Generated`
+    cost: int | None = (
+        None  #: what the account was charged all the same; 0: the record and the history agree on nothing
+    )
+    unproven: bool = False  #: the service says FAILED, and nothing says what it cost: it stays reserved
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Stopped by the provider's content rules, free of charge."""
+    """Stopped by the provider's content rules."""
 
     reason: str
     poll_count: int | None = None  #: as of `Generated`
+    cost: int | None = None  #: as of `Failed`
+    unproven: bool = False  #: as of `Failed`
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,7 @@ class FailedForNow:
 
     reason: str
     poll_count: int | None = None  #: as of `Generated`
+    cost: int | None = None  #: 0: surely nothing; None in ledgers of schema 3 and before
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,7 @@ class Generated:
     queue_s: float | None = None
     run_s: float | None = None
     request_id: str | None = None  #: set when history found it
+    other_links: str | None = None  #: further links of the answer, one a line: the film may be behind one of them
     poll_count: int | None = None  #: status calls that it took; None: not known, since an earlier run made some of them
 
 
@@ -120,7 +135,16 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """The user asked for another try."""
+    """Another try: the user asked for it, or (with a reason) the refusal turned out not to be about this clip."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """The record or the history no longer says FAILED: the same request is asked for again, and not sent again."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +176,7 @@ Event: TypeAlias = (
     | Released
     | Forgotten
     | Retried
+    | Reopened
     | FileMissing
     | Moved
 )

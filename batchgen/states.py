@@ -26,6 +26,7 @@ from batchgen.events import (
     Lost,
     Moved,
     Released,
+    Reopened,
     Retried,
     SubmitDeferred,
     SubmitStarted,
@@ -43,7 +44,7 @@ _FOUND: dict[type[Event], State] = {
 }
 #: Every state is here; a pair that is missing is an error by construction.
 NEXT: dict[State, dict[type[Event], State]] = {
-    State.PENDING: {SubmitStarted: State.SUBMITTING},
+    State.PENDING: {SubmitStarted: State.SUBMITTING, Reopened: State.GENERATING},
     State.SUBMITTING: {
         Submitted: State.GENERATING,
         SubmitDeferred: State.PENDING,
@@ -65,8 +66,8 @@ NEXT: dict[State, dict[type[Event], State]] = {
         Lost: State.LOST,
     },
     State.DONE: {FileMissing: State.DOWNLOADING, Moved: State.DONE},
-    State.FAILED: {Retried: State.PENDING},
-    State.BLOCKED: {Retried: State.PENDING},
+    State.FAILED: {Retried: State.PENDING, Reopened: State.GENERATING, Failed: State.FAILED, Blocked: State.BLOCKED},
+    State.BLOCKED: {Retried: State.PENDING, Reopened: State.GENERATING, Failed: State.FAILED, Blocked: State.BLOCKED},
     State.LOST: {**_FOUND, Forgotten: State.FAILED},
 }
 
@@ -90,7 +91,12 @@ def advance(clip: Clip, event: Event) -> Clip:
 
 def _submit_started(clip: Clip, state: State, event: SubmitStarted) -> Clip:
     request = Request(
-        n=clip.attempts + 1, intent_at=event.at, reserved=event.reserved, sent=event.sent, estimate=event.estimate
+        n=clip.attempts + 1,
+        intent_at=event.at,
+        reserved=event.reserved,
+        sent=event.sent,
+        estimate=event.estimate,
+        clock_off=event.clock_off,
     )
     return replace(clip, state=state, request=request, reason="")
 
@@ -107,19 +113,35 @@ def _deferred(clip: Clip, state: State, event: SubmitDeferred) -> Clip:
 
 
 def _unsure(clip: Clip, state: State, event: AnswerLost) -> Clip:
-    request = replace(_last(clip), outcome="unsure")
-    return replace(clip, state=state, request=request, attempts=request.n, reason=event.reason)
+    last = _last(clip)
+    off = last.clock_off if event.clock_off is None else event.clock_off
+    request = replace(last, outcome="error" if event.error else "unsure", clock_off=off)
+    # Answered with an error, it becomes a paid attempt only once the history shows that it was accepted.
+    attempts, refusals = clip.attempts if event.error else request.n, clip.refusals + event.counts
+    return replace(clip, state=state, request=request, attempts=attempts, refusals=refusals, reason=event.reason)
 
 
-def _ended_free(clip: Clip, state: State, event: Failed | Blocked) -> Clip:
-    request = replace(_last(clip), reserved=0, outcome="failed", poll_count=_poll_count(clip, event))
-    flags = (TRANSIENT if event.transient else FINAL) if isinstance(event, Failed) else ""
-    return replace(clip, state=state, request=request, reason=event.reason, flags=flags)
+def _failed(clip: Clip, state: State, event: Failed | Blocked | FailedForNow) -> Clip:
+    last, unproven = _last(clip), not isinstance(event, FailedForNow) and event.unproven
+    cost = last.cost if event.cost is None else event.cost
+    outcome, reserved = ("unproven", last.reserved) if unproven and cost is None else ("failed", 0)
+    outcome = "billed" if cost else outcome
+    request = replace(last, cost=cost, reserved=reserved, outcome=outcome, poll_count=_poll_count(clip, event))
+    # What may be charged is never overwritten by the next request: it is a paid attempt.
+    attempts = clip.attempts if outcome == "failed" else max(clip.attempts, last.n)
+    clip = replace(clip, state=state, request=request, attempts=attempts, reason=event.reason)
+    if isinstance(event, FailedForNow):
+        return replace(clip, failures=clip.failures + 1)
+    return replace(clip, flags=(TRANSIENT if event.transient else FINAL) if isinstance(event, Failed) else "")
 
 
-def _failed_for_now(clip: Clip, state: State, event: FailedForNow) -> Clip:
-    request = replace(_last(clip), reserved=0, outcome="failed", poll_count=_poll_count(clip, event))
-    return replace(clip, state=state, request=request, failures=clip.failures + 1, reason=event.reason)
+def _reopened(clip: Clip, state: State, event: Reopened) -> Clip:
+    last = _last(clip)
+    if last.request_id is None:
+        raise IllegalEventError(f"clip {clip.wanted.name} ({clip.key}) has no request id to ask for: Reopened")
+    reserved = 0 if last.cost else last.reserved or last.estimate or 0
+    request = replace(last, cost=last.cost or None, reserved=reserved, outcome="open")
+    return replace(clip, state=state, request=request, reason=event.reason, flags="")
 
 
 def _generated(clip: Clip, state: State, event: Generated) -> Clip:
@@ -133,6 +155,7 @@ def _generated(clip: Clip, state: State, event: Generated) -> Clip:
         cost=cost,
         reserved=last.reserved if cost is None else 0,
         url=event.url,
+        other_links=event.other_links,
         file_size=event.file_size,
         queue_s=event.queue_s if event.queue_s is not None else last.queue_s,
         run_s=event.run_s if event.run_s is not None else last.run_s,
@@ -159,16 +182,18 @@ def _downloaded(clip: Clip, state: State, event: Downloaded) -> Clip:
 def _released(clip: Clip, state: State, event: Released) -> Clip:
     last = _last(clip)
     request = replace(last, reserved=0, outcome="absent") if event.absent else last
-    return replace(clip, state=state, request=request, reason=event.reason)
+    attempts = clip.attempts if event.absent else max(clip.attempts, last.n)
+    return replace(clip, state=state, request=request, attempts=attempts, reason=event.reason)
 
 
 def _forgotten(clip: Clip, state: State, event: Forgotten) -> Clip:
-    request = replace(_last(clip), outcome="forgotten")  # what it reserves stays reserved: it may have been charged
-    return replace(clip, state=state, request=request, reason=event.reason)
+    last = _last(clip)
+    request = replace(last, outcome="forgotten")  # what it reserves stays reserved: it may have been charged
+    return replace(clip, state=state, request=request, attempts=max(clip.attempts, last.n), reason=event.reason)
 
 
-def _retried(clip: Clip, state: State, _event: Retried) -> Clip:
-    return replace(clip, state=state, failures=0, refusals=0, reason="", flags="")
+def _retried(clip: Clip, state: State, event: Retried) -> Clip:
+    return replace(clip, state=state, failures=0, refusals=0, reason=event.reason, flags="")
 
 
 def _file_missing(clip: Clip, state: State, event: FileMissing) -> Clip:
@@ -195,15 +220,16 @@ _APPLY: dict[type[Event], Callable[[Clip, State, Any], Clip]] = {
     Submitted: _submitted,
     SubmitDeferred: _deferred,
     AnswerLost: _unsure,
-    Failed: _ended_free,
-    Blocked: _ended_free,
-    FailedForNow: _failed_for_now,
+    Failed: _failed,
+    Blocked: _failed,
+    FailedForNow: _failed,
     Generated: _generated,
     Lost: _lost,
     Downloaded: _downloaded,
     Released: _released,
     Forgotten: _forgotten,
     Retried: _retried,
+    Reopened: _reopened,
     FileMissing: _file_missing,
     Moved: _moved,
 }

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from batchgen.billing.budget import Budget, Caps
+from batchgen.billing.budget import Budget, Caps, Sums
 from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import Exit
-from batchgen.events import Event
+from batchgen.events import Event, Retried
 from batchgen.files.renames import put_in_place
 from batchgen.ledger import Reader, SqliteLedger
 from batchgen.runner.assembly import Assembly, Forecast, assemble
@@ -249,6 +249,14 @@ class Batch:
             self.lives += 1
             self.folder = self.root / f"life{self.lives}"
 
+    # --- between two runs -----------------------------------------------------------------------------------
+
+    def retry(self) -> None:
+        """Let the user ask for another try of all that failed."""
+        with closing(SqliteLedger(self.folder)) as ledger:
+            for clip in list(ledger.clips(State.FAILED)):
+                asyncio.run(ledger.record(clip, Retried()))
+
     # --- what is on disk afterwards -------------------------------------------------------------------------
 
     def clips(self) -> dict[str, Clip]:
@@ -299,7 +307,7 @@ def check(batch: Batch, life: Life | None = None, *, twice: int = 1) -> None:
 
 def _the_bill_is_right(batch: Batch, life: Life, clips: dict[str, Clip]) -> None:
     live, disk = life.tools.ledger.money, batch.money()
-    for mine, theirs in ((live, disk), *((live.on(day), sums) for day, sums in disk.days.items())):
+    for mine, theirs in ((live, disk), *((live.days.get(day, Sums()), sums) for day, sums in disk.days.items())):
         assert (mine.spent, mine.clips, mine.unpriced) == (theirs.spent, theirs.clips, theirs.unpriced)
         assert (mine.reserved_by_class, mine.open) == (theirs.reserved_by_class, theirs.open)
     assert live.seen == disk.seen

@@ -27,6 +27,7 @@ from batchgen.events import (
     Generated,
     Lost,
     Released,
+    Reopened,
     Retried,
     SubmitDeferred,
     SubmitStarted,
@@ -102,10 +103,11 @@ def event_for(kind: type[Event], n: int, *, at: float = NOON, price: int = PRICE
         SubmitStarted: SubmitStarted(at, price),
         Submitted: Submitted(f"r{n}", at),
         SubmitDeferred: SubmitDeferred("500", counts=True),
-        AnswerLost: AnswerLost("reset"),
-        Failed: Failed("422"),
-        Blocked: Blocked("policy"),
-        FailedForNow: FailedForNow("a worker died"),
+        AnswerLost: AnswerLost("reset", error=bool(n % 2)),
+        Failed: Failed("422", cost=cost, unproven=bool(n % 3)),
+        Blocked: Blocked("policy", cost=cost, unproven=bool(n % 3)),
+        FailedForNow: FailedForNow("a worker died", cost=0),
+        Reopened: Reopened("it runs"),
         Generated: Generated(f"https://files.example/{n}", at + 60, cost),
         Lost: Lost("gone", cost),
         Downloaded: Downloaded(f"shot{n}.mp4", 3, "ab"),
@@ -217,6 +219,17 @@ class LedgerConformance:
         await lead(ledger, 1, replace(START, at=NOON - DAY_S))
         assert (await lead(ledger, 2, START)).state is State.SUBMITTING
 
+    async def test_a_clock_that_is_set_back_gives_no_new_day_to_spend_on(self, store: Store) -> None:
+        """Yesterday's dollar would be spent again; what is dated later than now counts today."""
+        ledger = store.open(wanted(n) for n in range(3))
+        store.limit(ledger, Caps(usd_per_day=2 * PRICE))
+        await lead(ledger, 1, START)
+        await lead(ledger, 2, replace(START, at=NOON - DAY_S))
+        with pytest.raises(NoRoomError) as caught:
+            await lead(ledger, 3, replace(START, at=NOON - 2 * DAY_S))
+        assert caught.value.cap is Cap.DAY
+        assert (await lead(ledger, 3, START)).state is State.SUBMITTING
+
     async def test_room_that_is_set_aside_is_not_taken(self, store: Store) -> None:
         """A cheap clip must not take what a dearer one before it waits for."""
         ledger = store.open([wanted(0)])
@@ -243,6 +256,20 @@ class LedgerConformance:
         await lead(ledger, 2, START, Submitted("r2", NOON), Generated("https://files.example/2", NOON, 2 * PRICE))
         with pytest.raises(NoRoomError):
             await lead(ledger, 3, START)
+
+    async def test_a_failure_that_is_charged_counts_as_any_charge(self, store: Store) -> None:
+        """In dollars, in clips, and by its model; what nobody knows of stays reserved."""
+        ledger = store.open(wanted(n) for n in range(3))
+        store.limit(ledger, Caps(usd=2 * PRICE, clips=2))
+        for row, end in ((1, Failed("a worker died", cost=PRICE)), (2, Blocked("policy", unproven=True))):
+            await lead(ledger, row, START, Submitted(f"r{row}", NOON), end)
+        sums = store.sums()
+        assert (sums.spent, sums.reserved, sums.clips) == (PRICE, PRICE, 2)
+        assert fingerprint(ledger.money) == fingerprint(sums)
+        with pytest.raises(NoRoomError):
+            await lead(ledger, 3, START)
+        model = wanted(0).model
+        assert (await ledger.failures_charged(model), await ledger.failures_charged("x")) == (PRICE, 0)
 
     async def test_the_sums_outlive_the_process(self, store: Store) -> None:
         """The next one is held to what all before it have spent."""
@@ -368,7 +395,7 @@ class LedgerConformance:
             ledger = store.open(wanted(n) for n in range(4))
             clips = {row: await ledger.read(row) for row in range(1, 5)}
             for number, (row, choice, day) in enumerate(steps):
-                kinds = list(NEXT[clips[row].state])
+                kinds = [kind for kind in NEXT[clips[row].state] if kind is not Reopened or clips[row].request_id]
                 kind = kinds[choice % len(kinds)]
                 event = event_for(
                     kind, number, at=NOON + day * DAY_S, price=PRICE * (1 + choice % 3), cost=costs[row - 1]

@@ -46,6 +46,8 @@ _KINDS = {
     "refused": Kind.REFUSED,
     "absent": Kind.REFUSED,
     "unsure": Kind.UNCONFIRMED,
+    "error": Kind.UNCONFIRMED,
+    "unproven": Kind.UNCONFIRMED,
     "lost": Kind.LOST,
     "forgotten": Kind.FORGOTTEN,
 }
@@ -54,7 +56,8 @@ _FREE = frozenset({Kind.FREE, Kind.REFUSED})
 
 def kind_of(request: Request) -> Kind:
     """Say what became of a request's money; a cost that is known counts, whatever else went wrong."""
-    return Kind.CHARGED if request.cost is not None else _KINDS.get(request.outcome, Kind.IN_FLIGHT)
+    known = request.cost is not None and (request.cost > 0 or not request.free)
+    return Kind.CHARGED if known else _KINDS.get(request.outcome, Kind.IN_FLIGHT)
 
 
 @dataclass(slots=True)
@@ -67,6 +70,8 @@ class BillLine:
     rerolls: int = 0  #: requests for further takes that were asked for outside the manifest
     counts: Counter[Kind] = field(default_factory=Counter)
     charged: int = 0
+    failed: int = 0  #: requests that failed, or were blocked, and were charged all the same
+    failed_cost: int = 0  #: what these cost, a part of `charged`
     held: Counter[Kind] = field(default_factory=Counter)  #: still reserved
     unknown: int = 0  #: requests that cost, or may cost, an amount that is neither known nor reserved
     estimated: int = 0  #: for what was charged or may be; free failures are no part of it
@@ -87,6 +92,9 @@ class BillLine:
         self.rerolls += clip.wanted.reroll_of is not None
         self.counts[kind] += 1
         self.charged += cost
+        if request.outcome == "billed":
+            self.failed += 1
+            self.failed_cost += cost
         if request.reserved:
             self.held[kind] += request.reserved
         if kind not in _FREE:

@@ -17,6 +17,10 @@ from batchgen.clip import Request
 UNSEEN_FACTOR = 2
 #: The least that a clip of unknown price may cost: it is never taken for nothing.
 UNKNOWN = 1
+#: A cap is tight when it has left less than so many times what is reserved in flight ...
+TIGHT = 4
+#: ... then so many of a price class may be in flight until a charge of this run has confirmed its price.
+TRIALS = 2
 
 # --- days ---------------------------------------------------------------------------------------------
 
@@ -58,9 +62,11 @@ class Entry:
 NO_ENTRY = Entry()
 
 
-def entry_of(request: Request | None) -> Entry:
-    """Say what a request means to the budget."""
-    return NO_ENTRY if request is None else _entry(request, day_of(request.intent_at))
+def entry_of(request: Request | None, day: str = "") -> Entry:
+    """Say what a request means to the budget; `day` is that of its submission, where it is known."""
+    if request is None:
+        return NO_ENTRY
+    return Entry(day or day_of(request.intent_at), request.reserved, request.cost, not request.free)
 
 
 def entries_of(old: Request | None, new: Request | None) -> tuple[Entry, Entry]:
@@ -68,11 +74,7 @@ def entries_of(old: Request | None, new: Request | None) -> tuple[Entry, Entry]:
     if old is None or new is None or old.n != new.n:
         return NO_ENTRY, entry_of(new)
     after = entry_of(new)
-    return _entry(old, after.day) if old.intent_at == new.intent_at else entry_of(old), after
-
-
-def _entry(request: Request, day: str) -> Entry:
-    return Entry(day, request.reserved, request.cost, not request.free)
+    return entry_of(old, after.day if old.intent_at == new.intent_at else ""), after
 
 
 class BudgetChange(NamedTuple):
@@ -147,16 +149,11 @@ class Sums:
         self.spent += spent
         self.clips += clips
         self.unpriced += unpriced
-        _raise(self.reserved_by_class, price_class, reserved)
-        _raise(self.open, price_class, opened)
-
-
-def _raise(by_price_class: dict[str, int], price_class: str, more: int) -> None:
-    """Add to one of the sums by price class; what comes to nothing is left out."""
-    if more:
-        by_price_class[price_class] = by_price_class.get(price_class, 0) + more
-        if not by_price_class[price_class]:
-            del by_price_class[price_class]
+        for by_price_class, more in ((self.reserved_by_class, reserved), (self.open, opened)):
+            if more:
+                by_price_class[price_class] = by_price_class.get(price_class, 0) + more
+                if not by_price_class[price_class]:  # what comes to nothing is left out
+                    del by_price_class[price_class]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +170,6 @@ class Caps:
         """True when a cap in USD is set, so that prices matter."""
         return self.usd is not None or self.usd_per_day is not None
 
-    @property
-    def any(self) -> bool:
-        """True when there is a cap at all."""
-        return self.priced or self.clips is not None
-
 
 NO_CAPS = Caps()
 
@@ -189,6 +181,7 @@ class Cap(StrEnum):
     CLIPS = "clips"
     TOTAL = "total"
     DAY = "day"
+    TRIAL = "trial"  #: the cap is tight, and a first charge has yet to confirm the price
     IN_FLIGHT = "in flight"  #: the batch has as many requests in flight as it may have
 
 
@@ -209,16 +202,29 @@ class Budget(Sums):
 
     It keeps sums per price class, so that a charge above its reservation re-prices what is open at once. Only
     such a charge can make spent + reserved pass a cap, by no more than it was above what was reserved for it;
-    then nothing is submitted until all fits again.
+    then nothing is submitted until all fits again. So a price that rises can pass a cap by what was in flight at the
+    first higher charge, each by what it was above its reservation, and by `TRIALS` requests of a price class where
+    the cap was tight before a charge of this run had confirmed its price.
     """
 
     caps: Caps = NO_CAPS
     seen: dict[str, int] = field(default_factory=dict)  #: highest charge per price class
-    days: dict[str, Sums] = field(default_factory=dict)  #: the latest days of submission
+    days: dict[str, Sums] = field(default_factory=dict)  #: by the day of submission
+    #: Price classes of which this process has seen a charge.
+    confirmed: set[str] = field(default_factory=set, compare=False)
 
     def on(self, day: str) -> Sums:
-        """Give the sums of a day."""
-        return self.days.get(day) or Sums()
+        """Give the sums of a day and of all later ones: a clock that is set back gives no new day to spend on."""
+        later = [sums for other, sums in self.days.items() if other >= day]
+        if len(later) == 1:
+            return later[0]
+        total = Sums()
+        for sums in later:
+            total.add("", spent=sums.spent, clips=sums.clips, reserved=0, opened=0, unpriced=sums.unpriced)
+            for each in sums.reserved_by_class.keys() | sums.open.keys():
+                reserved, opened = sums.reserved_by_class.get(each, 0), sums.open.get(each, 0)
+                total.add(each, spent=0, clips=0, reserved=reserved, opened=opened, unpriced=0)
+        return total
 
     def worst(self, price_class: str, estimate: int | None, manifest_price: int | None = None) -> int | None:
         """Give the worst price that a request of this class must be reserved with; None: unknown."""
@@ -238,15 +244,22 @@ class Budget(Sums):
         more = ahead.usd + (UNKNOWN if price is None else price)
         if caps.usd is not None and self.spent + self.exposure(self.seen) + more > caps.usd:
             return Cap.TOTAL
-        today = self.on(day)
-        if caps.usd_per_day is not None and today.spent + today.exposure(self.seen) + more > caps.usd_per_day:
-            return Cap.DAY
+        if caps.usd_per_day is not None:
+            today = self.on(day)
+            if today.spent + today.exposure(self.seen) + more > caps.usd_per_day:
+                return Cap.DAY
         return None
 
-    def move(self, price_class: str, before: Entry, after: Entry) -> None:
-        """Book the change of one request."""
-        for change in changes_of(price_class, before, after):
-            self.book(change)
+    def tight(self, price_class: str, price: int | None, day: str) -> bool:
+        """Return whether a cap leaves little after what is in flight, this request included, at a price to confirm."""
+        if price_class in self.confirmed or not self.caps.priced:
+            return False
+        for cap, sums in ((self.caps.usd, self), (self.caps.usd_per_day, self.on(day))):
+            if cap is not None:
+                flying = sums.exposure(self.seen) + (price or UNKNOWN)
+                if cap - sums.spent - flying < TIGHT * flying:
+                    return True
+        return False
 
     def book(self, change: BudgetChange) -> None:
         """Book a change of the sums."""
@@ -255,3 +268,4 @@ class Budget(Sums):
             sums.add(price_class, spent=spent, clips=clips, reserved=reserved, opened=opened, unpriced=unpriced)
         if charge:  # a free one says nothing of what the next may cost
             self.seen[price_class] = max(charge, self.seen.get(price_class, 0))
+            self.confirmed.add(price_class)

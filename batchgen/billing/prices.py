@@ -79,17 +79,12 @@ class ChargeHistory:
 
     def quote(self, price_class: str, *, manifest: int | None, table: int | None) -> Quote:
         """Estimate one clip of this class; the median is the lower one of two middle charges."""
-        listed, listed_by = _listed(manifest, table)
+        listed, listed_by = (table, PriceSource.TABLE) if manifest is None else (manifest, PriceSource.MANIFEST)
+        listed_by = PriceSource.UNKNOWN if listed is None else listed_by
         charges = sorted(self._latest.get(price_class, ()))
         if len(charges) >= ENOUGH:
             return Quote(charges[(len(charges) - 1) // 2], PriceSource.LEARNED, listed, listed_by, len(charges))
         return Quote(listed, listed_by, listed, listed_by, len(charges))
-
-
-def _listed(manifest: int | None, table: int | None) -> tuple[int | None, PriceSource]:
-    if manifest is not None:
-        return manifest, PriceSource.MANIFEST
-    return table, PriceSource.UNKNOWN if table is None else PriceSource.TABLE
 
 
 def drift_text(price_class: str, quote: Quote) -> str:
@@ -138,16 +133,13 @@ class PriceBook:
 
     def learn(self, clip: Clip, event: Event) -> None:
         """Learn from a charge that is on disk; report once for each class when it is not the listed price."""
-        if not isinstance(event, Generated | Lost) or event.cost is None or _renewed(clip, event):
+        if not isinstance(event, Generated | Lost) or event.cost is None:
             return
+        if isinstance(event, Generated) and clip.request and clip.request.completed_at != event.at:
+            return  # a link that was asked for again comes with the same charge
         price_class = clip.wanted.price_class
         self._charges.learn(price_class, event.cost)
         text = drift_text(price_class, self.quote(clip.wanted.model, clip.wanted.values))
         if text and price_class not in self._reported:
             self._reported.add(price_class)
             log.warning("prices: %s; estimates follow what is charged", text)
-
-
-def _renewed(clip: Clip, event: Generated | Lost) -> bool:
-    """A link that was asked for again comes with the same charge."""
-    return isinstance(event, Generated) and clip.request is not None and clip.request.completed_at != event.at

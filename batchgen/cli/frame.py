@@ -134,8 +134,10 @@ def note_of(tools: RunContext) -> str:
     if tools.shutdown.requested:
         paid = counts[State.GENERATING] + counts[State.DOWNLOADING]
         return f"stopping ({tools.shutdown.why}): waiting for {plural(paid, 'paid clip')}"
+    if tools.outage:
+        return tools.outage
     if tools.waits:
-        return f"submissions wait for what is in flight ({tools.waits})"
+        return f"submissions wait ({tools.waits})"
     pace = tools.pacer.snapshot()
     left = pace.paused_until - asyncio.get_running_loop().time()
     return f"paused for {left:.0f} s: {pace.why_paused}" if left > SHORT_S else tools.alarm

@@ -11,7 +11,6 @@ import ipaddress
 import socket
 from functools import lru_cache
 from typing import TypeAlias
-from urllib.request import getproxies
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
@@ -30,6 +29,8 @@ _SPECIAL = tuple(
     )
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+#: Bytes of one header, or of one line: signed links, cookies and policies of real services pass 8 KiB.
+HEADER_MAX = 65_536
 
 
 def may_connect(address: str, *, loopback: bool) -> bool:
@@ -38,7 +39,10 @@ def may_connect(address: str, *, loopback: bool) -> bool:
     IPv4 inside IPv6 (mapped, 6to4, NAT64) counts as what it stands for. What is no address at all may not.
     """
     ip = _parsed(address)
-    return ip is not None and _fits(ip, loopback=loopback)
+    if ip is None or ip.is_loopback:
+        return ip is not None and loopback
+    special = any(ip in network for network in _SPECIAL)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or special)
 
 
 def check(url: URL, *, loopback: bool) -> None:
@@ -55,7 +59,7 @@ def check(url: URL, *, loopback: bool) -> None:
     # The system would take "127.1" and "0x7f.1" for addresses, and no top-level domain begins with a digit.
     if ip is None and host.rpartition(".")[2][:1].isdigit():
         raise _refused(url, "a number in an unusual notation")
-    if ip is not None and not _fits(ip, loopback=loopback):
+    if ip is not None and not may_connect(host, loopback=loopback):
         raise _refused(url, "not a public address")
     local = host == "localhost" or (ip is not None and ip.is_loopback)
     if url.scheme == "http" and not (loopback and local):
@@ -84,14 +88,13 @@ def name(link: URL) -> str:
 class PublicResolver(AbstractResolver):
     """A resolver that gives only addresses which may be connected to.
 
-    The machine's configured proxies are let through: they often have private addresses.
+    The machine's own proxy is let through: it often has a private address.
     """
 
-    def __init__(self, *, loopback: bool) -> None:
+    def __init__(self, *, loopback: bool, proxy: str | None = None) -> None:
         self._inner = ThreadedResolver()
         self._loopback = loopback
-        proxies = getproxies()
-        self._proxies = frozenset(URL(proxies[kind]).host for kind in ("http", "https") if kind in proxies)
+        self._proxy = proxy
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -106,7 +109,7 @@ class PublicResolver(AbstractResolver):
             found = await self._inner.resolve(host, port, family)
         except UnicodeError:  # a label too long, or none
             raise AddressRefused(f"may not fetch from {host[:80]}: no host has such a name") from None
-        if host in self._proxies:
+        if host == self._proxy:
             return found
         fit = [one for one in found if may_connect(one["host"], loopback=self._loopback)]
         if not fit:
@@ -120,13 +123,6 @@ class PublicResolver(AbstractResolver):
 
 def _refused(url: URL, why: str) -> DownloadError:
     return AddressRefused(f"may not fetch from {url.scheme}://{url.host or ''}: {why}")
-
-
-def _fits(ip: _Address, *, loopback: bool) -> bool:
-    if ip.is_loopback:
-        return loopback
-    special = any(ip in network for network in _SPECIAL)
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or special)
 
 
 @lru_cache(maxsize=64)  # the same few hosts all night

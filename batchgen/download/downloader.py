@@ -23,12 +23,14 @@ from yarl import URL
 
 from batchgen import retry
 from batchgen.download import addresses
-from batchgen.download.limits import WINDOW_S, Slots, TooSlowError, bounded
+from batchgen.download.limits import WINDOW_S, Slots, TooSlowError, bounded, plain_body
 from batchgen.download.part import Finish, Part
 from batchgen.download.writer import BlockWriter, ended
 from batchgen.errors import AddressRefused, BrokenFile, DeadLink, TransferFailed
 from batchgen.files.durable import Folders
 from batchgen.files.mp4 import BrokenVideo, Expect, Fetched
+from batchgen.network_words import explain
+from batchgen.proxy import SystemProxy
 
 __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
 
@@ -42,7 +44,8 @@ STEP = 256 * 2**10
 REUSED = 8 * 2**20
 #: Before so much is written the disk is asked whether it has room (bytes).
 ROOMY = 64 * 2**20
-#: A file that is broken so many times, fetched from the start each time, is the provider's own fault.
+#: A damaged file is fetched so many times again, from its start; one that is short is then kept, and flagged. What is
+#: no film at all is fetched once again: whether that is the host's trouble is not for one file to find out.
 ROUNDS = 3
 #: A server may ask us to wait, but not through the night (seconds).
 MAX_HINT_S = 120.0
@@ -82,6 +85,7 @@ class Downloader:
         *,
         slots: int = 8,
         loopback: bool = False,
+        proxy: SystemProxy | None = None,
         tries: int = 6,
         stall_s: float = 60.0,
         window_s: float = WINDOW_S,
@@ -91,6 +95,7 @@ class Downloader:
     ) -> None:
         self._slots = Slots(slots)
         self._loopback = loopback
+        self._proxy = proxy or SystemProxy()
         self._tries = tries
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=stall_s)
         self._head_s = connect_s + stall_s
@@ -106,13 +111,18 @@ class Downloader:
         await self._writes.__aenter__()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=0, ttl_dns_cache=300, resolver=addresses.PublicResolver(loopback=self._loopback)
+                limit=0,
+                ttl_dns_cache=300,
+                resolver=addresses.PublicResolver(loopback=self._loopback, proxy=self._proxy.host),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity"},
+            # A file's bytes say whether it is encoded, not its header: see `plain_body`.
+            auto_decompress=False,
+            max_line_size=addresses.HEADER_MAX,
+            max_field_size=addresses.HEADER_MAX,
             middlewares=(_bare,),
             timeout=self._timeout,
-            trust_env=not self._loopback,
         )
         return self
 
@@ -147,9 +157,7 @@ class Downloader:
             if part.noted:
                 await _thread(part.adopt)
             commit = partial(part.commit, expect=expect, finish=finish)
-            return await self._persist(
-                addresses.name(link), part, partial(self._bring, link, part), commit, expect.made_at
-            )
+            return await self._persist(part, partial(self._bring, link, part), commit, expect.made_at)
         finally:
             part.close()
 
@@ -163,16 +171,15 @@ class Downloader:
         part = Part(target, "", self._folders)
         try:
             commit = partial(part.commit, expect=expect, finish=finish)
-            return await self._persist("the answer", part, partial(self._take, source, part), commit, expect.made_at)
+            return await self._persist(part, partial(self._take, source, part), commit, expect.made_at)
         finally:
             part.close()
 
     async def _persist(
         self,
-        name: str,
         part: Part,
         bring: Callable[[], Awaitable[bytes]],
-        commit: Callable[[bytes], Fetched],
+        commit: Callable[..., Fetched],
         made_at: float,
     ) -> Fetched:
         """Try until the file is there, or there is no sense in it; of those that wait, the oldest file goes first."""
@@ -181,19 +188,18 @@ class Downloader:
         while True:
             try:
                 async with self._slots.turn(made_at):
-                    return await _thread(partial(commit, await bring()))
+                    return await _thread(partial(commit, await bring(), short=broken >= ROUNDS))
             except BrokenVideo as error:
-                part.begin(None, None)
+                await _thread(part.set_aside)
                 broken += 1
-                if broken >= (self._tries if error.foreign else ROUNDS):
-                    await _thread(part.discard)
-                    raise BrokenFile(f"{name} is not a complete video: {error}") from error
+                if broken > (1 if error.foreign else ROUNDS):
+                    raise BrokenFile(f"{part.name} is not a complete video: {error}") from error
                 wait = retry.delay(broken, dice=random.random(), base=self._backoff_s)
             except _Trouble as error:
                 failures = 1 if part.size >= best + STEP else failures + 1
                 best = max(best, part.size)
                 if failures >= self._tries:
-                    raise TransferFailed(f"{name}: {error} ({failures} tries)") from error
+                    raise TransferFailed(f"{part.name}: {error} ({failures} tries)") from error
                 wait = retry.delay(failures, hint=error.hint, dice=random.random(), base=self._backoff_s)
             await asyncio.sleep(wait)
 
@@ -207,14 +213,23 @@ class Downloader:
         """
         if part.size and part.size == part.total:
             return b""
-        async with self._answer(link, _resume(part)) as answer:
-            if answer.status == 416:
-                _settle_unsatisfied(answer, part)
-                return b""
+        headers = {}
+        if part.size and part.validator is not None and (part.total is None or part.size < part.total):
+            headers = {"Range": f"bytes={part.size}-", "If-Range": part.validator}
+        else:  # without a validator there is no way to know whether it is still the same file: start over
+            part.begin(None, None)
+        async with self._answer(link, headers) as answer:
             _settle(answer, part)
+            if answer.status == 416:
+                return b""
             if part.total is not None and part.total - part.size >= ROOMY:
                 await _thread(partial(part.room, min(part.total, self._max_bytes)))
-            return await self._stream(answer.content.iter_any(), part)
+            pieces: AsyncIterator[bytes] = answer.content.iter_any()
+            if not part.size:
+                pieces, encoded = await plain_body(pieces, answer.headers.get("Content-Encoding", ""))
+                if encoded:  # its length and its validator are those of the encoded form: of no use here
+                    part.begin(None, None)
+            return await self._stream(pieces, part)
 
     async def _take(self, source: _Source, part: Part) -> bytes:
         """Bring all bytes of a source, as `_bring` does."""
@@ -224,23 +239,24 @@ class Downloader:
 
     @asynccontextmanager
     async def _answer(self, link: URL, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Follow redirects, each hop checked, to an answer of 200, 206 or 416; network trouble becomes ours."""
+        """Follow redirects, each hop checked, to an answer; network trouble becomes ours."""
         assert self._session is not None, "use `async with`"  # noqa: S101
         try:
             for _ in range(_HOPS + 1):
                 addresses.check(link, loopback=self._loopback)
                 async with asyncio.timeout(self._head_s):  # a head may trickle, too
-                    answer = await self._session.get(link, headers=headers, allow_redirects=False)
+                    answer = await self._session.get(
+                        link, headers=headers, allow_redirects=False, **self._proxy.options(link)
+                    )
                 async with answer:
                     if answer.status not in _REDIRECTS:
-                        _judge(answer)
                         yield answer
                         return
                     link = _next_hop(link, answer)
         except aiohttp.InvalidURL as error:
             raise AddressRefused("a redirect to an address that can't be read") from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise _Trouble(_words(error)) from error
+            raise _Trouble(_words(error, link)) from error
         raise AddressRefused(f"{addresses.name(link)}: more than {_HOPS} redirects")
 
     async def _stream(self, pieces: AsyncIterator[bytes], part: Part) -> bytes:
@@ -253,7 +269,10 @@ class Downloader:
             async with aclosing(bounded(pieces, most=limit - part.size, window_s=self._window_s)) as body:
                 async for piece in body:
                     await blocks.add(piece)
-            return _whole(part, await blocks.rest())
+            tail = await blocks.rest()
+            if part.total is not None and part.size + len(tail) < part.total:
+                raise _Trouble("cut short")  # noqa: TRY301 - what came is kept, as below
+            return tail
         except (aiohttp.ClientError, TimeoutError, ConnectionError, _Trouble):
             await blocks.keep()
             raise
@@ -275,46 +294,35 @@ async def _bare(
 # --- what an answer means -----------------------------------------------------------------------------
 
 
-def _resume(part: Part) -> dict[str, str]:
-    """Ask for the rest, if it is still the same file; without a validator there is no way to know: start over."""
-    short = part.total is None or part.size < part.total
-    if part.size and short and part.validator is not None:
-        return {"Range": f"bytes={part.size}-", "If-Range": part.validator}
-    part.begin(None, None)
-    return {}
-
-
-def _judge(answer: aiohttp.ClientResponse) -> None:
-    """Let 200, 206 and 416 pass.
+def _settle(answer: aiohttp.ClientResponse, part: Part) -> None:
+    """Set the `.part` to where this answer's body begins.
 
     Raises:
-        DeadLink: the link is no good (any more).
-        _Trouble: the server can't answer now.
+        DeadLink: the host refuses the link.
+        _Trouble: the server can't answer now, or sends what does not fit.
     """
-    status = answer.status
-    if status in {200, 206, 416}:
-        return
-    reply = f"HTTP {status} {answer.reason or ''}".strip()
-    if 400 <= status < 500 and status not in _PASSING:
-        raise DeadLink(f"{addresses.name(answer.url)}: {reply}")
-    raise _Trouble(reply, _hint(answer.headers.get("Retry-After"), time.time()))
-
-
-def _settle(answer: aiohttp.ClientResponse, part: Part) -> None:
-    """Set the `.part` to where this answer's body begins."""
-    if answer.status == 206 and part.size:
+    if answer.status not in {200, 206, 416}:
+        raise _refusal(answer)
+    if answer.status == 416:
+        _settle_unsatisfied(answer, part)
+    elif answer.status == 206 and part.size:
         start, total = _content_range(answer)
         other = _validator(answer) not in {None, part.validator}
         if other or start != part.size or (part.total is not None and total not in {None, part.total}):
             part.begin(None, None)
             raise _Trouble("the rest that was sent does not match")
         part.total = total if total is not None else part.total
-        return
-    if answer.status == 206:
+    elif answer.status == 206:
         raise _Trouble("a part was sent instead of the whole file")
-    # A body that is encoded although we asked for none is counted and validated in its encoded form: of no use here.
-    encoded = answer.headers.get("Content-Encoding", "identity").lower() != "identity"
-    part.begin(None if encoded else _validator(answer), None if encoded else answer.content_length)
+    else:
+        part.begin(_validator(answer), answer.content_length)
+
+
+def _refusal(answer: aiohttp.ClientResponse) -> Exception:
+    reply = f"HTTP {answer.status} {answer.reason or ''}".strip()
+    if 400 <= answer.status < 500 and answer.status not in _PASSING:
+        return DeadLink(f"{addresses.name(answer.url)}: {reply}")
+    return _Trouble(reply, _hint(answer.headers.get("Retry-After"), time.time()))
 
 
 def _settle_unsatisfied(answer: aiohttp.ClientResponse, part: Part) -> None:
@@ -323,13 +331,6 @@ def _settle_unsatisfied(answer: aiohttp.ClientResponse, part: Part) -> None:
     if not part.size or total != part.size:
         part.begin(None, None)
         raise _Trouble("HTTP 416: the file has changed")
-
-
-def _whole(part: Part, tail: bytes) -> bytes:
-    """Let the last bytes pass, if nothing is missing."""
-    if part.total is not None and part.size + len(tail) < part.total:
-        raise _Trouble("cut short")
-    return tail
 
 
 def _content_range(answer: aiohttp.ClientResponse) -> tuple[int | None, int | None]:
@@ -360,12 +361,12 @@ def _next_hop(link: URL, answer: aiohttp.ClientResponse) -> URL:
     return link.join(addresses.parse(location))
 
 
-def _words(error: BaseException) -> str:
+def _words(error: BaseException, link: URL) -> str:
     if isinstance(error, TimeoutError):
         return "no answer, or no data, for too long"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
         return "cut short"
-    return str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
+    return explain(error, link).text
 
 
 # --- threads ------------------------------------------------------------------------------------------

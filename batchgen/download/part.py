@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchgen import failpoints
-from batchgen.errors import DiskFullError, NameTaken, TransferFailed
+from batchgen.errors import DiskFullError, NameTaken, PathTrouble
 from batchgen.files import mp4
-from batchgen.files.durable import Folders
-from batchgen.files.mp4 import Expect, Fetched
+from batchgen.files.durable import Folders, own
+from batchgen.files.mp4 import BAD, BrokenVideo, Expect, Fetched
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -65,7 +65,7 @@ class PartWriter(io.BufferedWriter):
     """
 
     def __init__(self, path: Path, mode: str) -> None:
-        super().__init__(io.FileIO(path, mode))
+        super().__init__(io.FileIO(path, mode, opener=own))
         self._begun = self.tell()
 
     def write(self, block: ReadableBuffer, /) -> int:
@@ -87,6 +87,8 @@ class Part:
     """The `.part` of one target: `size` bytes of it are on disk, hashed, and known to be of `source`.
 
     Attributes:
+        name: where it comes from, for messages: no query, which may hold a signature.
+        noted: there is a note on disk.
         size: bytes from the start that are good.
         validator: ETag or Last-Modified to resume with; None: it can't be resumed.
         total: the length of the whole file, if the server sent it.
@@ -98,16 +100,15 @@ class Part:
         self._folders = folders
         self.path = target.with_name(target.name + ".part")
         self.note = target.with_name(target.name + _NOTE)
+        self.bad = target.with_name(target.name + BAD)
         with disk(self.path):
             self._notes = folders.names(target.parent, _NOTE)
+            self._bad_ones = folders.names(target.parent, BAD)
+        self.noted = self.note.name in self._notes
+        self.name = source.partition("://")[2] or "the answer"
         self._source = hashlib.sha256(source.encode()).hexdigest()
         self.writer: PartWriter | None = None
         self.begin(None, None)
-
-    @property
-    def noted(self) -> bool:
-        """True when there is a note on disk."""
-        return self.note.name in self._notes
 
     def begin(self, validator: str | None, total: int | None) -> None:
         """Start over, in memory: the disk follows with the first block."""
@@ -120,9 +121,9 @@ class Part:
     def adopt(self) -> None:
         """Go on with what an earlier process left, if it surely belongs to the same file; hashes it."""
         note = self._read_note()
-        if note is None:
+        if note is None or self.path.is_symlink():
             return
-        with disk(self.path), suppress(FileNotFoundError), self.path.open("rb") as file:
+        with disk(self.path), suppress(FileNotFoundError), open(self.path, "rb", opener=own) as file:
             self._digest = hashlib.file_digest(file, "sha256")
             self.size, self.validator, self.total = file.tell(), note.validator, note.total
 
@@ -140,21 +141,24 @@ class Part:
         for piece in block:
             self._digest.update(piece)
 
-    def commit(self, tail: bytes, expect: Expect, finish: Finish | None) -> Fetched:
+    def commit(self, tail: bytes, expect: Expect, finish: Finish | None, *, short: bool = True) -> Fetched:
         """Write the last bytes, check the whole, and give it its final name.
 
         Args:
             tail: the bytes that are not on disk yet.
             expect: what was asked for; what differs becomes a flag.
             finish: called with the target and the facts after all checks, before the rename.
+            short: a file with fewer bytes than expected may pass, flagged.
 
         Raises:
-            BrokenVideo: no whole MP4; the `.part` is left to be begun again.
+            BrokenVideo: no whole MP4; the `.part` is left, to be set aside.
             NameTaken: another file has the final name already.
             DiskFullError: the disk does not take it; the `.part` stays.
         """
         with disk(self.path):
             fetched = self._checked(tail, expect)
+            if not short and fetched.bytes < (expect.bytes or 0):
+                raise BrokenVideo(f"cut short: the service stated {expect.bytes:,} bytes, {fetched.bytes:,} came")
             kept = self._is_there(fetched)
             if finish is not None:
                 failpoints.reach("sidecar.before")
@@ -169,14 +173,29 @@ class Part:
             failpoints.reach("folder.before")
             self._folders.sync(self.target.parent)
             failpoints.reach("folder.after")
+            if self.bad.name in self._bad_ones and mp4.worth(self.bad) <= mp4.worth(self.target):
+                self.bad.unlink(missing_ok=True)
+                self._bad_ones.discard(self.bad.name)
             return fetched
+
+    def set_aside(self) -> None:
+        """Keep what failed the check, unless something better is kept already: it may be the only copy there is."""
+        self.begin(None, None)
+        with disk(self.path):
+            self._drop_note()
+            worth = mp4.worth(self.path)
+            if worth > mp4.NO_FILM and worth > mp4.worth(self.bad):
+                self.path.replace(self.bad)
+                self._bad_ones.add(self.bad.name)
+            else:
+                self.path.unlink(missing_ok=True)
 
     def room(self, total: int) -> None:
         """See that the disk has room for the rest of a file of `total` bytes, before it is filled.
 
         Raises:
             DiskFullError: it has not, and is short of room for any clip: stop the run.
-            TransferFailed: it has not, for a file that is out of all proportion.
+            PathTrouble: it has not, for a file that is out of all proportion.
         """
         need = total - self.size
         with disk(self.path):
@@ -185,15 +204,8 @@ class Part:
             return
         words = f"the file has {total / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free in {self.path.parent}"
         if free >= ROOM_FOR_OTHERS:
-            raise TransferFailed(words)
+            raise PathTrouble(words)
         raise DiskFullError(f"{words}. Nothing is lost: what was paid for is fetched by the next run. Make room first")
-
-    def discard(self) -> None:
-        """Take what there is of it off the disk."""
-        self.begin(None, None)
-        with disk(self.path):
-            self.path.unlink(missing_ok=True)
-            self._drop_note()
 
     def close(self) -> None:
         """Let go of the open file; what is unwritten is lost, and will be downloaded again."""
@@ -213,15 +225,15 @@ class Part:
         )
 
     def _small(self, whole: bytes) -> mp4.Structure:
-        """Check what came in one piece in memory, then write and sync it, with as few calls as can be."""
-        structure = mp4.walk(whole)
+        """Write, check and sync what came in one piece, with as few calls as can be."""
         self._digest.update(whole)
         self._drop_note()
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
+        handle = own(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0))
         try:
             left = memoryview(whole)
             while left:
                 left = left[os.write(handle, left) :]
+            structure = mp4.walk(whole)
             failpoints.reach("file.before")
             os.fsync(handle)
             failpoints.reach("file.after")
@@ -254,14 +266,17 @@ class Part:
             self._drop_note()
             return
         self._notes.add(self.note.name)
+        self.noted = True
         note = Note(self._source, self.validator, self.total, _boot_time())
         failpoints.reach("note.before")
-        self.note.write_text(json.dumps(asdict(note)), encoding="utf-8")
+        with open(self.note, "w", encoding="utf-8", opener=own) as file:
+            file.write(json.dumps(asdict(note)))
 
     def _drop_note(self) -> None:
         if self.noted:
             self.note.unlink(missing_ok=True)
             self._notes.discard(self.note.name)
+            self.noted = False
 
     def _read_note(self) -> Note | None:
         try:
@@ -304,7 +319,7 @@ def _plain(path: Path, error: OSError) -> Exception:
         )
     if error.errno in _UNUSABLE:
         return DiskFullError(f"can't write {path}: {words}. Nothing is lost: fix it, then run again")
-    return TransferFailed(f"can't write {path}: {words}")
+    return PathTrouble(f"can't write {path}: {words}")
 
 
 def _free(folder: Path) -> str:

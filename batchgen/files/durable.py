@@ -1,4 +1,7 @@
-"""Folders whose names outlive a power cut: a file's sync does not cover the name that leads to it."""
+"""Files that are surely ours, and folders whose names outlive a power cut.
+
+A file's sync does not cover the name that leads to it; and a name in the batch folder may be a symlink to elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,23 @@ from pathlib import Path
 
 #: Some network file systems know no sync of a folder, and a folder above ours may not be ours to read.
 _NO_SUCH_THING = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF})
+#: What systems say of a symlink that is not to be followed.
+_LINK = frozenset({errno.ELOOP, errno.EMLINK})
+
+
+def own(path: str | Path, flags: int, mode: int = 0o644) -> int:
+    """Open a file of ours, as an `opener` of `open` does; a symlink of its name is replaced, never followed.
+
+    Raises OSError, also for a symlink that is opened for reading.
+    """
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        return os.open(path, flags, mode)
+    except OSError as error:
+        if error.errno not in _LINK or not flags & os.O_CREAT:
+            raise
+        os.unlink(path)  # noqa: PTH108 - of the link alone
+        return os.open(path, flags, mode)
 
 
 def make(folder: Path) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import io
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +21,18 @@ _MAX_MOOV = 64 * 2**20
 #: Models round to whole frames (5 s asked, 5.06 s made), so smaller differences are not worth a flag.
 _SECONDS_OFF = 0.5
 _UNKNOWN_DURATION = frozenset({0, 2**32 - 1, 2**64 - 1})
+#: What a body that failed the check is kept as, next to the final name, until a better one is there.
+BAD = ".bad"
+#: Bytes that say whether a file begins as a film does.
+HEAD = 12
+#: What may stand in front, or at the end, without harm.
+_FILLERS = frozenset({b"free", b"skip", b"wide", b"uuid", b"pnot"})
+#: The first box of a film: its name is bytes 4 to 8. QuickTime files of old have no `ftyp` at all.
+FIRST = frozenset({b"ftyp", b"moov", b"mdat", *_FILLERS})
+#: Boxes that the film is in: where one of these is cut, so is the film.
+_FILM = frozenset({b"ftyp", b"moov", b"mdat", b"moof"})
+#: Of what is worth nothing (see `worth`).
+NO_FILM = (0, 0)
 #: Compared in lower case.
 _HEADS = (
     (b"<!doctype html", "an HTML page"),
@@ -42,11 +54,13 @@ class BrokenVideo(ValueError):  # noqa: N818 (the state of the file, reported as
     Args:
         reason: in words that follow "is not a complete video: ".
         foreign: it is something else altogether (an error page, an empty file), and no damaged MP4.
+        text: it is surely no film of any kind: a page, a text, nothing.
     """
 
-    def __init__(self, reason: str, *, foreign: bool = False) -> None:
+    def __init__(self, reason: str, *, foreign: bool = False, text: bool = False) -> None:
         super().__init__(reason)
         self.foreign = foreign
+        self.text = text
 
 
 class _OddHeaderError(ValueError):
@@ -57,13 +71,15 @@ class _OddHeaderError(ValueError):
 class Structure:
     """What a whole file says about itself: length in bytes, seconds and (width, height) where it has them.
 
-    `odd` marks a header that is there in full and makes no sense within, or names no picture.
+    `odd` marks a header that is there in full and makes no sense within, or names no picture; `loose` what stands
+    round a whole film: bytes that are no box, boxes in front, a second header.
     """
 
     bytes: int
     seconds: float | None = None
     size: tuple[int, int] | None = None
     odd: bool = False
+    loose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +126,40 @@ def walk(source: Path | bytes | BinaryIO) -> Structure:
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     total = file.seek(0, io.SEEK_END)
     boxes = list(_top_level(file, total))
-    moov = _moov(file, boxes)
+    kinds = [box.kind for box in boxes]
+    if b"moov" not in kinds:
+        raise BrokenVideo("no header (moov) in it")
+    header = boxes[kinds.index(b"moov")]
+    if (size := header.end - header.start) > _MAX_MOOV:
+        raise BrokenVideo(f"a header of {size:,} bytes")
     data = sum(box.end - box.start for box in boxes if box.kind == b"mdat")
     if not data:
         raise BrokenVideo("no picture data (mdat) in it")
-    return _structure(moov, total, data)
+    file.seek(header.start)
+    structure = _structure(file.read(size), total, data)
+    return replace(structure, loose=boxes[-1].end < total or kinds[0] != b"ftyp" or kinds.count(b"moov") > 1)
+
+
+def worth(path: Path) -> tuple[int, int]:
+    """Rank a body that failed the check: a whole film, the beginning of one, other bytes, and of each the longest.
+
+    Pages, texts, zeros, symlinks and what is not there are worth `NO_FILM`. Raises OSError.
+    """
+    if path.is_symlink() or not path.is_file():
+        return NO_FILM
+    size = path.stat().st_size
+    try:
+        walk(path)
+    except BrokenVideo as error:
+        return NO_FILM if error.text else (1 if error.foreign else 2, size)
+    return (3, size)
 
 
 def flags(structure: Structure, expect: Expect) -> str:
-    """Name what is other than asked: any of "header", "bytes", "size", "duration"; "" when nothing is."""
+    """Name what is other than asked: any of "header", "layout", "bytes", "size", "duration"; "" when nothing is."""
     off = ["header"] if structure.odd else []
+    if structure.loose:
+        off.append("layout")
     if expect.bytes is not None and expect.bytes != structure.bytes:
         off.append("bytes")
     if expect.size and structure.size and expect.size != structure.size:
@@ -186,19 +226,40 @@ def sniff(head: bytes) -> str:
 
 
 def _top_level(file: BinaryIO, total: int) -> Iterator[_Box]:
-    position = 0
+    """Yield the boxes, up to loose bytes behind the last one."""
+    position, kinds = 0, set[bytes]()
     for _ in range(_MAX_BOXES):
         if position == total and position:
             return
         file.seek(position)
         head = file.read(16)
-        if position == 0 and head[4:8] != b"ftyp":
+        if position == 0 and head[4:8] not in FIRST:
             file.seek(0)
-            raise BrokenVideo(f"{sniff(file.read(256)) or 'unknown data'} instead of an MP4", foreign=True)
-        box = _box(head, position, total)
+            raise _no_film(file.read(256))
+        try:
+            box = _box(head, position, total)
+        except BrokenVideo:
+            if _is_loose(head[4:8], kinds):
+                return
+            raise
         yield box
+        kinds.add(box.kind)
         position = box.end
     raise BrokenVideo(f"more than {_MAX_BOXES:,} boxes")
+
+
+def _is_loose(kind: bytes, before: set[bytes]) -> bool:
+    """Return whether bytes that make no box may stand behind a film: header and data came before, in one piece each.
+
+    Where the film goes on in fragments, these may be the beginning of the next one.
+    """
+    return {b"moov", b"mdat"} <= before and b"moof" not in before and kind not in _FILM
+
+
+def _no_film(head: bytes) -> BrokenVideo:
+    named = sniff(head)
+    text = named.endswith(("page", "text", "zeros", "file")) and "WebM" not in named
+    return BrokenVideo(f"{named or 'unknown data'} instead of an MP4", foreign=True, text=text)
 
 
 def _box(head: bytes, position: int, limit: int) -> _Box:
@@ -222,17 +283,6 @@ def _name(kind: bytes) -> str:
     return repr(kind.decode("latin-1"))
 
 
-def _moov(file: BinaryIO, boxes: list[_Box]) -> bytes:
-    found = [box for box in boxes if box.kind == b"moov"]
-    if len(found) != 1:
-        raise BrokenVideo(f"{len(found) or 'no'} header (moov) in it")
-    size = found[0].end - found[0].start
-    if size > _MAX_MOOV:
-        raise BrokenVideo(f"a header of {size:,} bytes")
-    file.seek(found[0].start)
-    return file.read(size)
-
-
 def _structure(moov: bytes, total: int, data: int) -> Structure:
     """Read the header as far as it makes sense.
 
@@ -243,7 +293,9 @@ def _structure(moov: bytes, total: int, data: int) -> Structure:
     try:
         for box in _inside(moov, 0, len(moov)):
             if box.kind == b"mvhd":
-                seconds = _duration(moov[box.start : box.end])
+                layout, skip = (">IQ", 20) if moov[box.start : box.start + 1] == b"\1" else (">II", 12)
+                timescale, length = _unpack(layout, moov[: box.end], box.start + skip)
+                seconds = length / timescale if timescale and length not in _UNKNOWN_DURATION else None
             elif box.kind == b"trak":
                 sizes.append(_picture(moov, box))
                 samples += _sample_bytes(moov, box, total)
@@ -275,12 +327,6 @@ def _find(data: bytes, box: _Box, *path: bytes) -> _Box | None:
     for kind in path:
         at = next((child for child in _inside(data, at.start, at.end) if child.kind == kind), None) if at else None
     return at
-
-
-def _duration(mvhd: bytes) -> float | None:
-    layout, skip = (">IQ", 20) if mvhd[:1] == b"\1" else (">II", 12)
-    timescale, duration = _unpack(layout, mvhd, skip)
-    return duration / timescale if timescale and duration not in _UNKNOWN_DURATION else None
 
 
 def _picture(moov: bytes, trak: _Box) -> tuple[int, int] | None:

@@ -1,7 +1,7 @@
 """The sidecar: a JSON file next to each video that says how it came about.
 
-It can be made again from the ledger at any time, so it is not synced to disk. It never holds the key, nor a
-link's query, which may be a signature.
+It can be made again from the ledger at any time, so it is not synced to disk. It never holds the key, nor a link:
+whoever has the link has the film, and the sidecar is handed on with the clip.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import json
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from batchgen.clip import Clip, Request
+from batchgen.files.durable import own
 from batchgen.files.mp4 import Fetched
 from batchgen.money import exact_usd
 
@@ -39,7 +40,10 @@ def describe(clip: Clip, fetched: Fetched | None, *, at: float) -> dict[str, Any
         are ISO-8601 in UTC, and `params` is what was sent, prompt and seed included. `completed_at` is by the
         service's own metrics, null where it gave none.
     """
-    params: dict[str, Any] = json.loads(_sent(clip))
+    request = clip.request
+    params: dict[str, Any] = json.loads((request and request.sent) or clip.wanted.params)
+    facts = fetched or Fetched(bytes=clip.bytes or 0, sha256=clip.sha256 or "", flags=clip.flags)
+    cost = request.cost if request else None
     return {
         "schema_version": SCHEMA_VERSION,
         "key": clip.key,
@@ -54,26 +58,32 @@ def describe(clip: Clip, fetched: Fetched | None, *, at: float) -> dict[str, Any
         "params": params,
         "audio_sha256": clip.wanted.audio_sha256,
         "attempts": clip.attempts,
-        **_paid(clip.request),
+        "request_id": request.request_id if request else None,
+        "cost_usd": None if cost is None else exact_usd(cost),
+        "submitted_at": _iso(request.submitted_at if request else None),
+        "completed_at": _iso(_completed(request)),
+        "queue_s": request.queue_s if request else None,
+        "run_s": request.run_s if request else None,
         "downloaded_at": _iso(at),
-        **_file(clip, fetched),
+        "bytes": facts.bytes or None,
+        "sha256": facts.sha256 or None,
+        "seconds": facts.seconds,
+        "size": f"{facts.size[0]}*{facts.size[1]}" if facts.size else None,
+        "flags": facts.flags.split(),
     }
 
 
 def write(path: Path, data: Mapping[str, Any]) -> None:
-    """Write a sidecar. Raises OSError.
+    """Write a sidecar, for its owner alone; a symlink of its name is replaced. Raises OSError.
 
     It goes straight to its name: nobody reads it before the video has its own, and a torn one is written
     again with the video.
     """
-    # A line a field by way of the separator: with an indent, json falls back to its slow encoder.
-    body = json.dumps(data, ensure_ascii=False, separators=(",\n  ", ": "))
-    text = f"{{\n  {body[1:-1]}\n}}\n".encode("utf-8", "replace")
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
-        os.write(handle, text)
-    finally:
-        os.close(handle)
+    text = json.dumps(data, ensure_ascii=False, indent=2).encode("utf-8", "replace")
+    with open(path, "wb", opener=partial(own, mode=0o600)) as file:
+        file.write(text + b"\n")
+        if hasattr(os, "fchmod"):  # one of an earlier release was everybody's to read
+            os.fchmod(file.fileno(), 0o600)
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -85,50 +95,11 @@ def read(path: Path) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def _sent(clip: Clip) -> str:
-    return (clip.request and clip.request.sent) or clip.wanted.params
-
-
-def _paid(request: Request | None) -> dict[str, Any]:
-    submitted = request.submitted_at if request else None
-    cost = request.cost if request else None
-    return {
-        "request_id": request.request_id if request else None,
-        "cost_usd": None if cost is None else exact_usd(cost),
-        "url": _without_query(request.url) if request else None,
-        "submitted_at": _iso(submitted),
-        "completed_at": _iso(_completed(request)),
-        "queue_s": request.queue_s if request else None,
-        "run_s": request.run_s if request else None,
-    }
-
-
 def _completed(request: Request | None) -> float | None:
     if request is None or request.submitted_at is None or request.run_s is None:
         return None
     return request.submitted_at + (request.queue_s or 0.0) + request.run_s
 
 
-def _file(clip: Clip, fetched: Fetched | None) -> dict[str, Any]:
-    facts = fetched or Fetched(bytes=clip.bytes or 0, sha256=clip.sha256 or "", flags=clip.flags)
-    return {
-        "bytes": facts.bytes or None,
-        "sha256": facts.sha256 or None,
-        "seconds": facts.seconds,
-        "size": f"{facts.size[0]}*{facts.size[1]}" if facts.size else None,
-        "flags": facts.flags.split(),
-    }
-
-
 def _iso(at: float | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-
-
-def _without_query(url: str | None) -> str | None:
-    """Cut query, fragment, user and password off; what is no http(s) link (a data URI) is left out."""
-    try:
-        parts = urlsplit(url or "")
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return None
-    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme in {"http", "https"} and host else None

@@ -21,6 +21,11 @@ def fault_of(clip: Clip, clips_dir: Path, *, deep: bool = False) -> str:
     return fault or (mp4.deep_check(path) if deep else "")
 
 
+def kept_aside(clips_dir: Path) -> list[str]:
+    """Name the bodies that failed their check, and are kept until a better one is there."""
+    return sorted(path.name for path in clips_dir.glob(f"*{mp4.BAD}"))
+
+
 async def check_files(ledger: Ledger, clips_dir: Path, *, deep: bool = False) -> tuple[int, dict[str, str]]:
     """Check every done clip's file; what is not sound waits for its download again.
 

@@ -76,8 +76,8 @@ def sent_params(clip: Clip) -> dict[str, Any]:
 
 
 def left_at(clip: Clip) -> float:
-    """Give when the clip's last request left, by our clock (epoch seconds)."""
-    return clip.request.intent_at if clip.request else 0.0
+    """Give when the clip's last request left, by the service's clock as far as it is known (epoch seconds)."""
+    return clip.request.left_at if clip.request else 0.0
 
 
 def match(doubts: Iterable[Clip], rows: Iterable[HistoryRow], taken: Iterable[str]) -> Matching:

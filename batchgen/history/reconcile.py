@@ -17,7 +17,7 @@ from batchgen.clip import Clip
 from batchgen.errors import CallError
 from batchgen.history.matching import CLOCK_SKEW_S, LATEST_S, Matching, could_be, left_at, match
 from batchgen.history.report import HistoryCheck, PossibleRequest, Rival
-from batchgen.providers.base import Completed, HistoryPage, HistoryRow, Provider, Refused
+from batchgen.providers.base import Completed, HistoryPage, HistoryRow, Provider, Refused, charge_of_failure
 from batchgen.providers.paced import whole_history
 from batchgen.ratelimit.base import insist
 
@@ -25,6 +25,8 @@ log = logging.getLogger("batchgen.history.reconcile")
 
 #: A request this young may be missing in a history that was read a moment ago (seconds).
 FRESH_S = 60.0
+#: Of a request that was answered with an error (500), or FAILED, an absence counts so soon (seconds): two agree then.
+ANSWERED_S = 10.0
 _NOWHERE = HistoryPage(whole=False, pages=0)
 
 Taken = Callable[[], Awaitable[set[str]]]
@@ -44,6 +46,7 @@ class Doubt:
     absent: bool = False
     note: str = ""
     check: HistoryCheck | None = None
+    charged: int | None = None  #: what a request that was found as FAILED cost, in micro-dollars; None: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class _Window:
     page: HistoryPage
     silence: str  #: why it could not be read; empty when it could
     now: float  #: by our own clock
+    settle_s: float  #: how old a request must be before its absence counts
     lacks: int = 0  #: requests that we know of, and that this history does not show
 
     @property
@@ -114,13 +118,13 @@ class Reconciler:
 
     async def check(self, clips: list[Clip], now: float) -> AsyncIterator[Doubt]:
         """Say of each clip what the history knows, as it is found. Never raises for what the provider does."""
-        by_model: dict[str, list[Clip]] = {}
+        groups: dict[tuple[str, float], list[Clip]] = {}
         for clip in clips:
-            by_model.setdefault(clip.wanted.model, []).append(clip)
+            groups.setdefault((clip.wanted.model, self.settle_s(clip)), []).append(clip)
         claimed: set[str] = set()
         elsewhere = await asyncio.to_thread(self._elsewhere) if any(not clip.request_id for clip in clips) else set()
-        for model, group in by_model.items():
-            window = await self._window(model, group, now)
+        for (model, settle_s), group in groups.items():
+            window = await self._window(model, group, now, settle_s)
             by_id = {row.request_id: row for row in window.page.rows}
             for clip in group:
                 if clip.request_id:
@@ -133,18 +137,29 @@ class Reconciler:
             for clip in unknown:
                 yield self._said(clip, matching, window, taken | claimed)
 
-    async def _window(self, model: str, clips: list[Clip], now: float) -> _Window:
+    def early_s(self, clips: Iterable[Clip], now: float) -> float:
+        """Give the seconds until an absence can count of those for which that is soon; 0 if it is time."""
+        answered = [clip for clip in clips if self.settle_s(clip) <= ANSWERED_S]
+        return max((min(ANSWERED_S, left_at(clip) + self.settle_s(clip) - now) for clip in answered), default=0.0)
+
+    def settle_s(self, clip: Clip) -> float:
+        """Give how old the clip's request must be before its absence counts, in seconds."""
+        answered = clip.request is not None and clip.request.outcome in ("error", "unproven")
+        return min(ANSWERED_S, self._settle_s) if answered else self._settle_s
+
+    async def _window(self, model: str, clips: list[Clip], now: float, settle_s: float) -> _Window:
         """Read the history round the clips' submissions."""
         since = min(left_at(clip) for clip in clips) - CLOCK_SKEW_S
-        until = min(max(left_at(clip) for clip in clips) + LATEST_S, now + CLOCK_SKEW_S)
+        latest = max(left_at(clip) for clip in clips)
+        until = min(latest + LATEST_S, max(latest, now) + CLOCK_SKEW_S)
         # Asked for before the history is read: what is accepted meanwhile need not be in it.
-        counts_until = min(until, now - self._settle_s) - FRESH_S
+        counts_until = min(until, now - settle_s) - FRESH_S
         known = await self._expected(model, since, counts_until) if self._expected else set()
         try:
             page = await whole_history(self._provider, model, since, until)
         except CallError as error:
-            return _Window(since, until, _NOWHERE, f"the request history could not be read: {error}", now)
-        return _Window(since, until, page, "", now, len(known - {row.request_id for row in page.rows}))
+            return _Window(since, until, _NOWHERE, f"the request history could not be read: {error}", now, settle_s)
+        return _Window(since, until, page, "", now, settle_s, len(known - {row.request_id for row in page.rows}))
 
     async def _by_id(self, clip: Clip, window: _Window) -> Doubt:
         """Ask for one request that the window did not show."""
@@ -159,7 +174,8 @@ class Reconciler:
 
     def _found(self, clip: Clip, row: HistoryRow, window: _Window) -> Doubt:
         note = f"found in the history as {row.request_id}, {status(row)}"
-        return Doubt(clip, row=row, note=note, check=self._check(clip, window, note, [row]))
+        charged = charge_of_failure(row, self._provider.capabilities)
+        return Doubt(clip, row=row, note=note, check=self._check(clip, window, note, [row]), charged=charged)
 
     def _said(self, clip: Clip, matching: Matching, window: _Window, taken: set[str]) -> Doubt:
         row, tie = matching.found.get(clip.row), matching.ties.get(clip.row)
@@ -180,7 +196,7 @@ class Reconciler:
 
     def _absent(self, clip: Clip, window: _Window, seen: str) -> Doubt:
         """It was not there. Whether that counts is a matter of the history, and of time."""
-        counts_at = left_at(clip) + self._settle_s
+        counts_at = left_at(clip) + window.settle_s
         proved = window.trusted and window.at >= counts_at
         if not window.trusted:
             note = window.distrust
@@ -197,13 +213,13 @@ class Reconciler:
         return HistoryCheck(
             at=window.at,
             note=note,
-            sent_at=left_at(clip),
+            sent_at=clip.request.intent_at if clip.request else 0.0,
             since=window.since,
             until=window.until,
             pages=page.pages,
             rows=len(page.rows),
             whole=window.trusted,
-            counts_at=left_at(clip) + self._settle_s,
+            counts_at=left_at(clip) + window.settle_s,
             candidates=tuple(PossibleRequest(row.request_id, status(row), row.at, _cost(row)) for row in rows),
             rivals=tuple(Rival(other.wanted.name, left_at(other)) for other in rivals),
         )

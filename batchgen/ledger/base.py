@@ -154,6 +154,10 @@ class Ledger(Protocol):
         """Give the ids that a complete history of this time must show: requests that were made in it and charged."""
         ...
 
+    async def failures_charged(self, model: str) -> int:
+        """Add up what requests for a model that FAILED were charged all the same, in micro-dollars."""
+        ...
+
     async def count_by_price_class(self) -> list[tuple[int, int]]:
         """Group the clips to submit by what their price depends on: (row of one of them, how many)."""
         ...

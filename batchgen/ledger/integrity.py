@@ -29,8 +29,8 @@ _TYPES = {
              "text": "key prompt_id model params name label reason flags",
              "text null": "audio_file audio_sha256 file sha256 reroll_of"},
     "request": {"integer": "clip n held", "integer null": "cost file_size estimate looks",
-                "real": "intent_at", "real null": "submitted_at completed_at queue_s run_s", "text": "grade outcome",
-                "text null": "request_id url sent"},
+                "real": "intent_at", "real null": "submitted_at completed_at queue_s run_s clock_off",
+                "text": "grade outcome", "text null": "request_id url sent other_links"},
 }  # fmt: skip
 #: What SQLite lets stand, and our code relies on, as queries that must find nothing.
 _ODD = (

@@ -113,7 +113,7 @@ class Judge:
         if self.ceiling is not None and flying >= self.ceiling:
             return Cap.IN_FLIGHT
         sums.caps = self.caps
-        return sums.barrier(event.reserved, day_of(event.at), move.set_aside) if self.caps.any else None
+        return sums.barrier(event.reserved, day_of(event.at), move.set_aside)
 
 
 def standing(clip: Clip) -> Standing:

@@ -30,7 +30,8 @@ def take(folder: Path) -> FileLock:
         durable.make(folder)
         lock = FileLock(folder / _LOCK, timeout=0)
         lock.acquire()
-        (folder / _OWNER).write_text(f"{os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+        with open(folder / _OWNER, "w", opener=durable.own) as owner:
+            owner.write(f"{os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
     except Timeout:
         who = holder(folder) or "another process"
         raise LockedError(f"another run holds this batch: {who}. Wait for it, or stop it ({folder})") from None

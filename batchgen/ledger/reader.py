@@ -29,7 +29,7 @@ class Spending(NamedTuple):
     reserved: int
     clips: int  #: submissions that were charged, or may be
     unpriced: int  #: of these, those whose cost is not known, and for which nothing is reserved
-    today: int  #: spent and reserved by what was submitted on the day that was asked for
+    today: int  #: spent and reserved by what was submitted on the day that was asked for, or later
 
 
 class Reader:
@@ -83,14 +83,18 @@ class Reader:
                 totals.unwanted += n
         return totals
 
+    def flagged(self) -> dict[str, str]:
+        """Give the flags of finished clips by name, where they have any."""
+        query = "SELECT name, flags FROM clip WHERE state = 'done' AND flags <> '' ORDER BY ord, id"
+        return dict(self._db.execute(query))
+
     def budget(self, caps: Caps = NO_CAPS) -> Budget:
         """Give what was spent, what is reserved, and the highest charges, per price class; and that of each day."""
         return sums_of(self._db, caps)
 
     def spending(self, now: float) -> Spending:
-        """Give what was spent and is reserved, in all and on the calendar day of `now`."""
-        day = (next_day(now, days=0).timestamp(), next_day(now).timestamp())
-        return Spending(*self._db.execute(schema.TOTAL, day).fetchone())
+        """Give what was spent and is reserved, in all and from the calendar day of `now` on (see `Budget.on`)."""
+        return Spending(*self._db.execute(schema.TOTAL, (next_day(now, days=0).timestamp(),)).fetchone())
 
     def clips(self, *states: State, wanted: bool | None = None) -> Iterator[Clip]:
         """Give the clips in these states (all, if none is named), the oldest request first."""
@@ -170,6 +174,14 @@ class Reader:
         for price_class, cost in self._db.execute(query, (limit,)):
             found.setdefault(price_class, []).append(cost)
         return found
+
+    def charged_failures(self) -> dict[str, tuple[int, int]]:
+        """Give by model how many requests FAILED and were charged all the same, and how much, in micro-dollars."""
+        query = (
+            "SELECT c.model, count(*), sum(r.cost) FROM request r JOIN clip c ON c.id = r.clip "
+            "WHERE r.outcome = 'billed' GROUP BY c.model"
+        )
+        return {model: (count, cost) for model, count, cost in self._db.execute(query)}
 
     def outstanding(self) -> list[tuple[State, float, float | None]]:
         """Give what was paid for, or may have been, and is not here (state, submitted, completed), the oldest first."""

@@ -20,7 +20,7 @@ from batchgen.events import EVENTS, FILE_NAMES, Event
 from batchgen.ledger.names import REPLACED_FOLDER
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
-SCHEMA = 3
+SCHEMA = 4
 #: An event as it is written: the clip after it, the event, its time, the clip's price class.
 Write: TypeAlias = tuple[Clip, Event, float, str]
 #: What a ledger that can't be used leaves to type.
@@ -29,6 +29,10 @@ REMEDY = "`batchgen doctor` examines it; `batchgen recover` with this manifest b
 MIGRATIONS: dict[int, str] = {
     1: "ALTER TABLE clip ADD COLUMN reroll_of TEXT; ALTER TABLE request ADD COLUMN estimate INTEGER;",
     2: "ALTER TABLE request ADD COLUMN looks INTEGER;",
+    3: """
+ALTER TABLE request ADD COLUMN other_links TEXT;
+ALTER TABLE request ADD COLUMN clock_off REAL;
+""",
 }
 
 TABLES = """
@@ -48,7 +52,7 @@ CREATE TABLE request(
   clip INTEGER NOT NULL REFERENCES clip(id), n INTEGER NOT NULL, grade TEXT NOT NULL,
   intent_at REAL NOT NULL, held INTEGER NOT NULL, request_id TEXT, submitted_at REAL, completed_at REAL,
   cost INTEGER, url TEXT, file_size INTEGER, queue_s REAL, run_s REAL, outcome TEXT NOT NULL, sent TEXT,
-  estimate INTEGER, looks INTEGER,
+  estimate INTEGER, looks INTEGER, other_links TEXT, clock_off REAL,
   PRIMARY KEY(clip, n)) WITHOUT ROWID;
 CREATE INDEX request_id ON request(request_id) WHERE request_id IS NOT NULL;
 CREATE TABLE event(seq INTEGER PRIMARY KEY, clip INTEGER NOT NULL, at REAL NOT NULL, name TEXT NOT NULL,
@@ -103,7 +107,7 @@ MARK_REPLACED = f"UPDATE clip SET flags = trim(flags || ' {REPLACED}') WHERE key
 # A whole group of writes goes in as three statements over JSON, however many there are: each statement that is
 # run lets go of the interpreter and waits for it again, which costs more than the work.
 _CHANGED = ("state", "n", "attempts", "failures", "refusals", "reason", "file", "bytes", "sha256", "flags")
-_TIMES = frozenset({"intent_at", "submitted_at", "completed_at", "queue_s", "run_s"})
+_TIMES = frozenset({"intent_at", "submitted_at", "completed_at", "queue_s", "run_s", "clock_off"})
 _TIMED = [name in _TIMES for name in _REQUEST]
 
 
@@ -136,12 +140,12 @@ SUMS = (
     "count(*), sum(cost IS NULL), sum(cost IS NULL AND held = 0) FROM request GROUP BY quarter, outcome, grade"
 )
 QUARTER_S = 900
-#: The same in total, and for a time only, for `status`: with nothing to sort, in half of that time.
+#: The same in total, and from a time on, for `status`: with nothing to sort, in half of that time.
 TOTAL = (
     "SELECT spent, reserved, made - free, unknown - free_unknown, at_that_time FROM (SELECT "  # noqa: S608
     "coalesce(sum(cost), 0) AS spent, coalesce(sum(held), 0) AS reserved, count(*) AS made, "
     "coalesce(sum(cost IS NULL AND held = 0), 0) AS unknown, "
-    "coalesce(sum(coalesce(cost, 0) + held) FILTER (WHERE intent_at >= ? AND intent_at < ?), 0) AS at_that_time "
+    "coalesce(sum(coalesce(cost, 0) + held) FILTER (WHERE intent_at >= ?), 0) AS at_that_time "
     "FROM request), (SELECT count(*) AS free, coalesce(sum(cost IS NULL AND held = 0), 0) AS free_unknown "
     f"FROM request WHERE outcome IN ({_FREE}))"
 )

@@ -268,6 +268,10 @@ class SqliteLedger(Reader):
         )
         return {found for (found,) in self._db.execute(query, (model, since, until))}
 
+    async def failures_charged(self, model: str) -> int:
+        """Add up what requests for a model that FAILED were charged all the same, in micro-dollars."""
+        return self.charged_failures().get(model, (0, 0))[1]
+
     async def count_by_price_class(self) -> list[tuple[int, int]]:
         """Group the clips to submit by what their price depends on: (row of one of them, how many)."""
         query = (

@@ -69,7 +69,7 @@ def reach(queue: Sequence[tuple[str, Quote]], budget: Budget, day: str) -> tuple
     Returns:
         The count (None: there is no cap), and the cap that stops the next one; None: no cap does.
     """
-    if not budget.caps.any:
+    if not budget.caps.priced and budget.caps.clips is None:
         return None, None
     if budget.caps.priced and not budget.caps.unknown_ok and any(quote.each is None for _, quote in queue):
         return 0, Cap.PRICE  # such a run submits nothing

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from batchgen.clip import REPLACED, Clip, State, Wanted
 from batchgen.errors import UsageError
 from batchgen.manifest.rerolls import further
+from batchgen.money import usd
 from batchgen.retry import MAX_ATTEMPTS
 from batchgen.selection import globs, matches
 
@@ -22,6 +23,7 @@ class Retake:
     forgotten: bool = False  #: also those that the user gave up, and that may have been paid for
     blocked: bool = False  #: also those that the content rules stopped
     max_attempts: int = MAX_ATTEMPTS
+    charged: Mapping[str, int] = field(default_factory=dict)  #: what failures of a model were charged, micro-dollars
 
 
 def named(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
@@ -70,13 +72,17 @@ def in_doubt(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
 
 def why_not(clip: Clip, again: Retake, *, by_name: bool = False) -> str:
     """Say why a failed or blocked clip is not tried again; empty: it is."""
-    if clip.state is State.BLOCKED:
-        return "would be blocked again: edit the prompt, or add --new-seed"
+    if clip.state is State.BLOCKED and not again.blocked:
+        return "blocked by the content rules: edit the prompt, or add --blocked"
+    if clip.in_doubt and not again.forgotten:
+        return "failed, may have been charged: `batchgen reconcile` asks the history; --forgotten may pay again"
     if clip.forgotten and not again.forgotten:
         return "forgotten, may have been paid for: --forgotten generates it again, and may pay again"
     if clip.attempts >= again.max_attempts:
         return f"{clip.attempts} paid attempts, the most allowed (--max-attempts)"
-    if not (clip.transient or clip.forgotten or again.all or by_name):
+    if (charged := again.charged.get(clip.wanted.model)) and not (again.all or by_name):
+        return f"failures of {clip.wanted.model} are charged: {usd(charged)} so far; --all or --only tries it anyway"
+    if not (clip.transient or clip.forgotten or again.all or by_name or clip.state is State.BLOCKED):
         return "needs an edit, or --all to try it anyway"
     return ""
 

@@ -75,6 +75,7 @@ def merge(status: Completed, result: Completed) -> Completed:
     return Completed(
         url=result.url or status.url,
         cost=result.cost if result.cost is not None else status.cost,
+        others=result.others,
         file_size=result.file_size if result.file_size is not None else status.file_size,
         queue_s=result.queue_s if result.queue_s is not None else status.queue_s,
         run_s=result.run_s if result.run_s is not None else status.run_s,

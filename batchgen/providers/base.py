@@ -42,6 +42,7 @@ class Completed:
     queue_s: float | None = None
     run_s: float | None = None
     remaining_credits: int | None = None
+    others: tuple[str, ...] = ()  #: further links of the answer, the likeliest first: the film may be behind one
     body: str = ""  #: what was answered, redacted and cut to 2,000 characters, kept when `url` is None
 
 
@@ -49,13 +50,15 @@ class Cause(StrEnum):
     """Why the service says that a job FAILED."""
 
     BLOCKED = "blocked"  #: content rules
+    MODERATION = "moderation"  #: words of content rules and of trouble: one new try, then it counts as blocked
     TRANSIENT = "transient"  #: the service's own trouble; worth a new try
-    FINAL = "final"  #: bad input, or unknown: no automatic try
+    UNKNOWN = "unknown"  #: nobody knows these words: one new try, since a failure is free
+    FINAL = "final"  #: bad input: no automatic try
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """FAILED: free of charge."""
+    """FAILED. Whether it is free is for the history to say, or for `Capabilities.failures_free`."""
 
     reason: str
     cause: Cause = Cause.FINAL
@@ -136,10 +139,21 @@ class Capabilities:
 
     idempotency: Idempotency = Idempotency.NONE
     history: HistoryAccess = HistoryAccess.WITH_INPUTS
+    failures_free: bool = False  #: the service says that a job which FAILED is not charged
     record_s: float = 3600.0  #: status and result can be asked for, from the submission
     file_s: float = 7 * 86400.0  #: the file is kept, from its completion
     calls_per_minute: float | None = None  #: that the service publishes for a usual account; None: it publishes none
     seeds: tuple[int, int] = (0, 2**31 - 1)  #: the smallest and the largest
+
+
+def charge_of_failure(row: HistoryRow | None, can: Capabilities) -> int | None:
+    """Say what a request that FAILED was charged, by a history that answered (micro-dollars); None: unknown.
+
+    `row` None: the history has no such request, and so no charge for it.
+    """
+    if row is None or (row.charged is None and can.failures_free):
+        return 0
+    return row.charged
 
 
 class Provider(Protocol):
@@ -151,6 +165,11 @@ class Provider(Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """What the service can do."""
+        ...
+
+    @property
+    def clock_off_s(self) -> float | None:
+        """How far the service's clock is ahead of ours, in seconds, by its latest answer; None: it has not said."""
         ...
 
     async def submit(self, model: str, params: Mapping[str, Any], key: str) -> Accepted:

@@ -15,7 +15,6 @@ from typing import Any
 
 from batchgen.providers.base import (
     Accepted,
-    Capabilities,
     HistoryPage,
     HistoryReader,
     HistoryRow,
@@ -39,15 +38,16 @@ class PacedProvider:
         self._pacer = pacer
         self.name = provider.name
         self.origin = provider.origin
+        self.capabilities = provider.capabilities
 
     def __repr__(self) -> str:
         """Say whose calls, for logs."""
         return f"<PacedProvider {self._provider!r}>"
 
     @property
-    def capabilities(self) -> Capabilities:
-        """What the provider can do."""
-        return self._provider.capabilities
+    def clock_off_s(self) -> float | None:
+        """How far the service's clock is ahead of ours."""
+        return self._provider.clock_off_s
 
     async def submit(self, model: str, params: Mapping[str, Any], key: str) -> Accepted:
         """Pass through: the caller holds a permit."""

@@ -17,7 +17,7 @@ from enum import IntEnum
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from batchgen.errors import RateLimited
+from batchgen.errors import CallError, RateLimited, Unreachable
 
 #: How often calls that are refused as too many are made in all, where no one else waits for an end.
 TRIES = 4
@@ -51,6 +51,9 @@ class Pace:
     paused_until: float = 0.0  #: nothing is permitted before this, by the loop's clock
     why_paused: str = ""
     outage_s: float = 0.0  #: for how long the API has been out of reach; 0 when it is not
+    outage: Unreachable | None = None  #: what the latest call met that never reached the API, while that lasts
+    silent_s: float = 0.0  #: for how long calls that reach it got no answer, or a gateway's (502 to 504); 0: they do
+    silence: CallError | None = None  #: the latest of those
     refused_s: float = 0.0  #: from the first refusal as too many to the latest one, with no call answered in between
     calls_last_minute: int = 0  #: those that count, runs before this one included
     spare_polls: float = math.inf  #: calls of the last minute that were left for polls; infinite when none count
@@ -72,6 +75,10 @@ class Permit(Protocol):
 
     def answered(self) -> None:
         """Report an answer early: its body may take minutes to come."""
+        ...
+
+    def unused(self) -> None:
+        """Give it back: no call is made with it, so nobody has to wait for what it meets."""
         ...
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from batchgen.breaker import OUTAGE, CircuitBreaker
-from batchgen.errors import CallError, ClipError, DownloadError, RateLimited, Unreachable
+from batchgen.errors import CallError, ClipError, DownloadError, RateLimited, ServerError, Unreachable, UnsureError
 from batchgen.ratelimit.adaptive_rate import AdaptiveRate
 from batchgen.ratelimit.base import Call, Pace, SubmissionStoppedError
 from batchgen.ratelimit.metronome import CallRecord, Metronome
@@ -37,6 +37,7 @@ class LocalPermit:
 
     record: CallRecord
     report: Callable[[CallRecord, BaseException | None], None]
+    release: Callable[[], None] = lambda: None
 
     async def __aenter__(self) -> LocalPermit:
         return self
@@ -49,6 +50,10 @@ class LocalPermit:
     def answered(self) -> None:
         """Report an answer early; see `Permit`."""
         self.report(self.record, None)
+
+    def unused(self) -> None:
+        """Give it back; see `Permit`."""
+        self.release()
 
 
 class LocalPacer:
@@ -86,6 +91,8 @@ class LocalPacer:
         self._refused_since: float | None = None  #: the first one; none was answered since
         self._free_refused_at = -math.inf
         self._outage = CircuitBreaker(OUTAGE, dice)
+        self._silence: tuple[float, CallError] | None = None  #: since when nobody answers, and the latest error
+        self._unreached: Unreachable | None = None  #: what the latest call met that never reached the API
         self._wake = asyncio.Event()  #: somebody waits in the queue
         self._shortened = asyncio.Event()  #: a pause ends sooner than it was to
         self._submissions_open = True
@@ -107,7 +114,7 @@ class LocalPacer:
             return self._permit(loop.time(), call)
         turn = self._queue.join(call, loop.time() if since is None else since)
         self._wake.set()
-        return LocalPermit(await turn, self.report)
+        return LocalPermit(await turn, self.report, self._unused)
 
     async def run(self) -> None:
         """Serve those who wait, until cancelled."""
@@ -142,6 +149,9 @@ class LocalPacer:
             paused_until=self._pauses_until,
             why_paused="the API asked us to slow down" if limited else "the API can't be reached",
             outage_s=self._outage.lasted_s(now),
+            outage=None if self._outage.closed else self._unreached,
+            silent_s=now - self._silence[0] if self._silence else 0.0,
+            silence=self._silence[1] if self._silence else None,
             refused_s=0.0 if self._refused_since is None else self._refused_at - self._refused_since,
             calls_last_minute=calls,
             spare_polls=math.inf if free_polls else max(0.0, self._rate.usable - (calls - polls)),
@@ -158,9 +168,10 @@ class LocalPacer:
         keep a run alive that nobody ever answers.
         """
         if isinstance(error, Unreachable):
-            self._unreachable()
+            self._unreachable(error)
         elif isinstance(error, CallError | DownloadError) or error is None:
             self._reached()
+            self._heard(error)
             if error is None and record.call is Call.SUBMIT:
                 self._cuts = 0  # accepted: the next 429 is the first of its kind again
             if isinstance(error, RateLimited):
@@ -212,10 +223,25 @@ class LocalPacer:
             return 0.0
         return self._metronome.room_in(now, self._rate.in_a_minute // 2 ** min(self._cuts - 1, 10))
 
-    def _unreachable(self) -> None:
+    def _heard(self, error: CallError | DownloadError | None) -> None:
+        """Take note of who answered: the API itself, or only a gateway in front of it, or nobody."""
+        silent = isinstance(error, ServerError | UnsureError) and (error.status is None or 502 <= error.status <= 504)
+        if not silent:
+            self._silence = None
+        elif isinstance(error, CallError):
+            since = self._silence[0] if self._silence else asyncio.get_running_loop().time()
+            self._silence = since, error
+
+    def _unreachable(self, error: Unreachable) -> None:
         """A call never reached the API: all wait, and then one goes first to see."""
+        self._unreached = error
         if self._outage.failed(asyncio.get_running_loop().time()):
             self._shortened.set()
+
+    def _unused(self) -> None:
+        """A permit was given back: if it was for the one that goes first in an outage, another one goes."""
+        self._outage.release()
+        self._shortened.set()
 
     def _reached(self) -> None:
         """A call was answered: an outage is over. A pause that a 429 asked for is not: an answer permits nothing."""
@@ -230,7 +256,7 @@ class LocalPacer:
         return max(self._refused_until, self._outage.until)
 
     def _permit(self, now: float, call: Call) -> LocalPermit:
-        return LocalPermit(self._record(now, call), self.report)
+        return LocalPermit(self._record(now, call), self.report, self._unused)
 
     def _record(self, now: float, call: Call) -> CallRecord:
         self._permitted += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from batchgen.clip import Clip, submission_order
@@ -16,7 +16,7 @@ from batchgen.errors import Exit
 from batchgen.ratelimit.base import Call, Permit
 from batchgen.runner.context import RunContext
 from batchgen.runner.gates import AgeGate, BudgetGate, Candidate, Gate, ShutdownGate, no_price
-from batchgen.runner.trouble_gates import AccountGate, ServiceGate
+from batchgen.runner.trouble_gates import AccountGate, AlikeRefusals, ServiceGate
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +31,23 @@ class Admitted:
 class Admission:
     """Lets clips through to their submission, one by one.
 
+    Args:
+        context: the tools of the run.
+        gates: further ones, of other steps: no more is submitted than can be fetched.
+
     Attributes:
-        budget, account, service: the gates that learn from what became of submissions.
+        budget, account, service, alike: they learn from what became of submissions.
     """
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, *gates: Gate) -> None:
         self._context = context
         self._candidates: dict[int, Candidate] = {}
         self.budget = BudgetGate(context, self._candidates)
         self.account = AccountGate(context)
+        self.alike = AlikeRefusals(context)
         self.service = ServiceGate(context)
         self._gates: tuple[Gate, ...] = (
-            ShutdownGate(context), self.budget, self.account, self.service, AgeGate(context)
+            ShutdownGate(context), self.budget, self.account, self.service, *gates, AgeGate(context)
         )  # fmt: skip
         self._slots = asyncio.Semaphore(context.submit_concurrency)
         self._one_at_a_time = asyncio.Lock()
@@ -72,11 +77,19 @@ class Admission:
         """
         try:
             while True:
-                await self._gates_are_open(candidate)
-                async with self._slots, self._single_file():
-                    if (admitted := await self._permitted(candidate)) is not None:
-                        yield admitted
+                while (gate := self._closed(candidate, self._context.ledger.now())) is not None:
+                    await gate.wait(candidate)
+                # While the service or the account is in trouble, one submission goes first to see.
+                careful = self.service.careful or self.account.careful
+                async with self._slots, self._one_at_a_time if careful else nullcontext():
+                    if self._closed(candidate, self._context.ledger.now()) is not None:
+                        continue
+                    permit = await self._context.pacer.acquire(Call.SUBMIT)
+                    at = self._context.ledger.now()
+                    if self._closed(candidate, at) is None:
+                        yield Admitted(permit, at, self._context.price(candidate.wanted) or 0)
                         return
+                    permit.unused()
         finally:
             self.account.leave(candidate)
 
@@ -95,24 +108,5 @@ class Admission:
                 return True
         return False
 
-    async def _gates_are_open(self, candidate: Candidate) -> None:
-        while (gate := self._closed(candidate, self._context.ledger.now())) is not None:
-            await gate.wait(candidate)
-
-    async def _permitted(self, candidate: Candidate) -> Admitted | None:
-        """Take the permit; None: a gate has closed meanwhile."""
-        if self._closed(candidate, self._context.ledger.now()) is not None:
-            return None
-        permit = await self._context.pacer.acquire(Call.SUBMIT)
-        at = self._context.ledger.now()
-        if self._closed(candidate, at) is not None:
-            return None
-        return Admitted(permit, at, self._context.price(candidate.wanted) or 0)
-
     def _closed(self, candidate: Candidate, at: float) -> Gate | None:
         return next((gate for gate in self._gates if gate.closed_for(candidate, at) is not None), None)
-
-    def _single_file(self) -> AbstractAsyncContextManager[object]:
-        """While the service or the account is in trouble, one submission goes first to see."""
-        careful = self.service.careful or self.account.careful
-        return self._one_at_a_time if careful else nullcontext()

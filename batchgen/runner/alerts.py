@@ -1,16 +1,19 @@
-"""Warns before a loss: of credits that will not last, of records that end soon or can't be collected at this pace."""
+"""Warns: of an outage, of credits that will not last, of records that end soon or can't be collected in time."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from datetime import UTC, datetime
 
-from batchgen.errors import CallError
+from batchgen.errors import CallError, Exit
 from batchgen.money import usd
 from batchgen.providers.base import Provider
 from batchgen.retention import Alarm, alarm
 from batchgen.runner.context import RunContext
+from batchgen.runner.trouble_gates import ServiceGate
+from batchgen.wording import duration
 
 log = logging.getLogger("batchgen.runner.alerts")
 
@@ -18,6 +21,12 @@ log = logging.getLogger("batchgen.runner.alerts")
 ASK_S = 10.0
 #: The same warning is not repeated sooner (seconds), unless more clips are concerned.
 AGAIN_S = 300.0
+#: An outage that lasts is reported so often (seconds).
+REPORT_S = 900.0
+#: Calls that only a gateway answers, or nobody, are an outage from this age on (seconds): one page is none.
+SILENT_S = 30.0
+#: What no waiting corrects (a certificate that is not trusted, a proxy's refusal) is tried for so long (seconds).
+NEEDS_USER_S = 60.0
 
 
 class ExpiryAlert:
@@ -49,6 +58,58 @@ def words(found: Alarm) -> str:
     late = f"paid clips that can't be collected in time at this rate: {found.late}" if found.late else ""
     history = "; their files are then looked up in the request history" if found.late else ""
     return "; ".join(text for text in (soon, late) if text) + history
+
+
+# --- outages --------------------------------------------------------------------------------------------
+
+
+class OutageAlert:
+    """Reports an outage at its first sign, once a quarter of an hour, and when it is over; and gives up in time.
+
+    `RunContext.outage` is the line that stands now, or empty.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._host = context.provider.origin.rpartition("//")[2]
+        self._since: float | None = None  #: by the loop's clock
+        self._next_at = -math.inf
+
+    def check(self, service: ServiceGate) -> None:
+        """Look for an outage of the API as a whole, or of submissions alone (`service`)."""
+        context, pace = self._context, self._context.pacer.snapshot()
+        give_up_s = context.give_up_s
+        if pace.outage is not None and pace.outage.needs_user:
+            give_up_s = min(give_up_s, NEEDS_USER_S)
+        silent_s = pace.silent_s if pace.silent_s >= SILENT_S else 0.0
+        away_s, trouble = max(pace.outage_s, silent_s), pace.outage or pace.silence
+        if (lasted_s := max(away_s, service.lasted_s)) or self._since is not None:
+            self._report(str(trouble if away_s else service.why), lasted_s, give_up_s)
+        why = ""
+        if pace.outage is not None and pace.outage.needs_user and away_s >= give_up_s:
+            why = f"network: {pace.outage}, then run again"
+        elif away_s and away_s >= give_up_s:
+            why = f"outage: the API could not be reached for {duration(away_s)}: {trouble}"
+        elif pace.refused_s and pace.refused_s >= give_up_s:
+            why = f"outage: the API has rate limited every call (429) for {duration(pace.refused_s)}: run again later"
+        if why:  # and what is in flight can't be asked for, either: the next run collects it
+            context.shutdown.request(why, Exit.STOPPED, grace_s=0.0)
+
+    def _report(self, why: str, lasted_s: float, give_up_s: float) -> None:
+        now, context = asyncio.get_running_loop().time(), self._context
+        if not lasted_s:
+            log.warning("%s answers again after %s", self._host, duration(now - (self._since or now)))
+            self._since, self._next_at, context.outage = None, -math.inf, ""
+            return
+        self._since = now - lasted_s if self._since is None else self._since
+        since = datetime.fromtimestamp(context.ledger.now() - (now - self._since), UTC).astimezone()
+        waits = (
+            f"since {since:%H:%M:%S}, tried again for up to {duration(give_up_s)}, then the run stops; nothing is lost"
+        )
+        context.outage = f"outage of {self._host}: {why} ({waits})"
+        if now >= self._next_at:
+            self._next_at = now + REPORT_S
+            log.warning("%s", context.outage)
 
 
 # --- credits --------------------------------------------------------------------------------------------

@@ -9,14 +9,17 @@ from batchgen.clip import Clip
 from batchgen.events import Ending, Generated
 from batchgen.polling.schedule import RunTimes
 from batchgen.polling.wait import Ended, Overdue
-from batchgen.providers.base import Completed, Gone, HistoryRow, Refused, Running
+from batchgen.providers.base import Completed, Gone, HistoryRow, Refused, Running, charge_of_failure
 from batchgen.runner.context import InFlightSlot, RunContext
+from batchgen.runner.cross_check import CrossCheck
 from batchgen.runner.history_lookup import HistoryLookup
 from batchgen.runner.outcomes import NoAnswer, filled, generated, lost, refused
 
 #: A new request may not be known everywhere at once: 404s this young are no end (seconds).
 YOUNG_S = 60.0
 YOUNG_PAUSE_S = 5.0
+#: A FAILED counts once it was said twice, so far apart (seconds): some services have said it of a job that went on.
+FAILED_AGAIN_S = 30.0
 #: How long to wait before a request that only the history knows as running is asked for again (seconds).
 ONLY_HISTORY_S = 60.0
 
@@ -24,9 +27,10 @@ ONLY_HISTORY_S = 60.0
 class Collector:
     """Waits for requests to end and says what their end means."""
 
-    def __init__(self, context: RunContext, lookup: HistoryLookup) -> None:
+    def __init__(self, context: RunContext, lookup: HistoryLookup, cross_check: CrossCheck) -> None:
         self._context = context
         self._lookup = lookup
+        self._cross_check = cross_check
 
     async def collect(self, clip: Clip, slot: InFlightSlot) -> Clip:
         """Wait for the end of the request; cost and link are on disk when this returns.
@@ -38,9 +42,12 @@ class Collector:
             raise RuntimeError(clip)
         times = self._context.run_times(clip.wanted.price_class)
         submitted_at = request.submitted_at or request.intent_at
-        pause = 0.0
+        pause, failed = 0.0, False
         while True:
             ended = await self._context.poller.wait(request.request_id, submitted_at, times, pause_s=pause)
+            if isinstance(ended, Refused) and not failed:
+                pause, failed = min(FAILED_AGAIN_S, times.typical / 4), True
+                continue
             event = await self._event_of(clip, ended, slot)
             if event is not None:
                 break
@@ -60,7 +67,7 @@ class Collector:
     async def _event_of(self, clip: Clip, ended: Ended, slot: InFlightSlot) -> Ending | None:
         """What the end means for the clip; None: it may well be running, ask again."""
         if isinstance(ended, Refused):
-            return refused(clip, ended)
+            return await self._cross_check.after_failed(clip, ended)
         if isinstance(ended, Completed) and ended.url and self._context.provider.video(ended.url) is None:
             return generated(ended, self._context.ledger.now())
         answer = await self._in_history(clip, ended, slot)
@@ -73,7 +80,7 @@ class Collector:
             known = row.outcome if row is not None and isinstance(row.outcome, Completed) else Completed()
             return generated(filled(ended, known), self._context.ledger.now())
         if row is not None and isinstance(row.outcome, Refused):
-            return refused(clip, row.outcome)
+            return refused(clip, row.outcome, charge_of_failure(row, self._context.provider.capabilities))
         if isinstance(ended, Gone) and self._may_run(clip, row):
             return None
         return lost(ended, answer)

@@ -16,6 +16,7 @@ from typing import Protocol
 from batchgen.clip import Clip, Wanted
 from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, LedgerWriteError
 from batchgen.files.mp4 import Expect, Fetched
+from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import Ledger
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
@@ -26,6 +27,9 @@ from batchgen.runner.recovery_check import RecoveryCheck
 from batchgen.runner.shutdown import Shutdown
 
 log = logging.getLogger("batchgen.run")
+
+#: A Date header has whole seconds, and its answer was on the way: less than this is no fault of a clock (seconds).
+CLOCK_OFF_S = 60.0
 
 
 class Downloads(Protocol):
@@ -102,24 +106,34 @@ class RunContext:
     clips_dir: Path
     price: Callable[[Wanted], int | None]  #: the worst price in micro-dollars; None: unknown
     estimate: Callable[[Wanted], int | None]  #: the likely price, for the bill; None: unknown
+    reconciler: Reconciler  #: looks clips up in the account's history
     run_times: Callable[[str], RunTimes]  #: what is known of a price class
     submit_concurrency: int = 8
     give_up_s: float = 7200.0
     deadline_s: float = 3300.0  #: after submission, by the wall
     started_at: float = 0.0  #: when this run began, by the wall
-    fetched: int = 0  #: files that came in this run
+    left: dict[int, str] = field(default_factory=dict)  #: rows whose files are left for the next run, and why
     dice: Callable[[], float] = random.random
     boot_clock: Callable[[], float] = boot_clock  #: seconds, those of a suspended machine included
     news: Notifier = field(default_factory=Notifier)
     alarm: str = ""  #: what of the paid clips is about to be lost to us, in words
     posts_out: int = 0  #: POSTs that wait for their answer
-    in_flight: set[int] = field(default_factory=set)  #: rows whose reservation becomes a cost, or is freed, without us
+    #: Rows whose reservation becomes a cost, or is freed, without us, and their price classes.
+    in_flight: dict[int, str] = field(default_factory=dict)
+    settling: bool = False  #: the history is being read for clips in doubt, whose reservations it may free
     recovery_check: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
     waits: str = ""  #: what submissions wait for, in words; "" when they don't
+    outage: str = ""  #: of what kind, since when and how long it is waited for, in words; "" while there is none
+    aside: dict[int, None] = field(default_factory=dict)  #: rows refused for no fault of their own: last in this run
+
+    def clock_off(self) -> float | None:
+        """Give how far the service's clock is ahead of ours, where that matters; else None."""
+        off = self.provider.clock_off_s
+        return None if off is None or abs(off) < CLOCK_OFF_S else round(off)
 
     def not_in_flight(self, clip: Clip) -> None:
         """Take note that a clip's reservation has become a cost, or will not become one in this run."""
-        self.in_flight.discard(clip.row)
+        self.in_flight.pop(clip.row, None)
         self.news.notify()
 
     async def pause(self, seconds: float) -> None:

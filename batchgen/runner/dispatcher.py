@@ -10,17 +10,16 @@ from batchgen import failpoints
 from batchgen.clip import Clip, State
 from batchgen.errors import Exit, LedgerError, LedgerWriteError
 from batchgen.events import Event, Released
-from batchgen.history.reconcile import Doubt, Reconciler
+from batchgen.history.reconcile import Doubt
 from batchgen.history.report import LOOKS
 from batchgen.ledger import replacing
 from batchgen.providers.base import Completed
-from batchgen.runner.alerts import ExpiryAlert, warn_of_low_credits
+from batchgen.runner.alerts import ExpiryAlert, OutageAlert, warn_of_low_credits
 from batchgen.runner.context import InFlightSlot, RunContext
-from batchgen.runner.outcomes import events_for
+from batchgen.runner.outcomes import again, events_for, links_of
 from batchgen.runner.work import Work, WorkList, start
 from batchgen.runner.worker import ClipWorker
 from batchgen.selection import Selection
-from batchgen.wording import duration
 
 log = logging.getLogger("batchgen.runner")
 
@@ -33,7 +32,6 @@ class Dispatcher:
 
     Args:
         tools: of the run.
-        reconciler: looks up clips in doubt.
         selection: what may be submitted.
         work: hands out the clips; None: the list of this process.
         check_credits: warn before the first submission if the account's credits will not last.
@@ -42,22 +40,21 @@ class Dispatcher:
     def __init__(
         self,
         tools: RunContext,
-        reconciler: Reconciler,
         selection: Selection,
         *,
         work: Work | None = None,
         check_credits: bool = True,
     ) -> None:
         self._tools = tools
-        self._reconciler = reconciler
         self._selection = selection
         self._work = work or WorkList()
         self._check_credits = check_credits
         self._worker = ClipWorker(tools)
         self._expiry = ExpiryAlert(tools)
+        self._outages = OutageAlert(tools)
         self._carried: dict[int, asyncio.Event] = {}  # rows that are carried now; set at the end
         self._chosen: dict[int, None] = {}  # rows to submit, in order
-        self._started = 0  # clips that this run submits
+        self._started: set[int] = set()  # rows that this run submits
         self._checking = asyncio.Lock()
         self._checked = False
 
@@ -73,19 +70,15 @@ class Dispatcher:
         """
         try:
             async with asyncio.TaskGroup() as services:
-                await self._serve(services)
+                running = (self._run_all(), self._tools.pacer.run(), self._tools.poller.run())
+                tasks = [services.create_task(each) for each in running]
+                try:
+                    await self._ended(tasks[0])
+                finally:
+                    for task in tasks:
+                        task.cancel()
         finally:
             await self._tools.ledger.settle()  # whatever happened: answers that came are written down
-
-    async def _serve(self, services: asyncio.TaskGroup) -> None:
-        serving = [services.create_task(self._tools.pacer.run()), services.create_task(self._tools.poller.run())]
-        work = services.create_task(self._run_all())
-        try:
-            await self._ended(work)
-        finally:
-            work.cancel()
-            for service in serving:
-                service.cancel()
 
     # --- the ending -----------------------------------------------------------------------------------------
 
@@ -104,19 +97,8 @@ class Dispatcher:
             watch = min(WATCH_S, self._tools.give_up_s)
             timeout = max(0.05, watch if left is None else min(left, watch))
             await asyncio.wait({work, requested}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            self._watch_the_api()
+            self._outages.check(self._worker.submitter.admission.service)
             self._expiry.check()
-
-    def _watch_the_api(self) -> None:
-        pace = self._tools.pacer.snapshot()
-        away, refused = pace.outage_s, pace.refused_s
-        why = ""
-        if away and away >= self._tools.give_up_s:
-            why = f"outage: the API could not be reached for {duration(away)}"
-        elif refused and refused >= self._tools.give_up_s:
-            why = f"outage: the API has rate limited every call (429) for {duration(refused)}: run again later"
-        if why:  # and what is in flight can't be asked for, either: the next run collects it
-            self._tools.shutdown.request(why, Exit.STOPPED, grace_s=0.0)
 
     # --- the clips ------------------------------------------------------------------------------------------
 
@@ -126,8 +108,9 @@ class Dispatcher:
             clips.create_task(self._settle_doubts(clips, at_start=True))
         async with asyncio.TaskGroup() as clips:
             await self._settle_doubts(clips, at_start=False)
-        if self._started == self._selection.limit and await self._tools.ledger.to_submit():
-            counted = "1 clip was" if self._started == 1 else f"{self._started:,} clips were"
+        started = len(self._started)
+        if started == self._selection.limit and await self._tools.ledger.to_submit():
+            counted = "1 clip was" if started == 1 else f"{started:,} clips were"
             self._tools.shutdown.request(f"limit: {counted} submitted, as --limit says", Exit.STOPPED)
 
     async def _run_offered(self) -> None:
@@ -143,6 +126,10 @@ class Dispatcher:
             self._tools.disk_trouble(error)
             return
         await self._work.run(self._carry)
+        while (aside := list(self._tools.aside)) and not self._tools.shutdown.requested:
+            self._tools.aside.clear()
+            await self._work.offer(aside)
+            await self._work.run(self._carry)
 
     async def _carry(self, row: int, started: Callable[[], None]) -> None:
         """See one clip through to its end; one that is carried already is waited for, not carried twice."""
@@ -167,37 +154,48 @@ class Dispatcher:
         """Give the clip its slot in flight; None: nothing more may be submitted."""
         places = self._tools.places
         if clip.state is State.PENDING:
-            if not await self._may_submit():
+            if not await self._may_submit(clip.row):
                 if clip.row in self._chosen:  # all that is paid for was handed out before it
                     self._work.stop()
                 return None
-            self._started += 1
+            self._started.add(clip.row)
             await places.acquire()
         elif clip.state is State.GENERATING:
             places.acquire_at_once()
         return InFlightSlot(places, held=clip.state is not State.DOWNLOADING)
 
-    async def _may_submit(self) -> bool:
-        """Return whether this run may submit one more clip; the first one who asks has prices and credits checked."""
+    async def _may_submit(self, row: int) -> bool:
+        """Return whether this run may submit a clip; the first one who asks has prices and credits checked."""
         async with self._checking:
             if not self._checked:
                 self._checked = True
                 refused = await self._worker.submitter.admission.refuses(self._chosen)
                 if self._chosen and self._check_credits and not refused:
                     await warn_of_low_credits(self._tools)
-        return not self._tools.shutdown.requested and self._started != self._selection.limit
+        within = row in self._started or len(self._started) != self._selection.limit
+        return within and not self._tools.shutdown.requested
 
     # --- what is in doubt -----------------------------------------------------------------------------------
 
     async def _settle_doubts(self, clips: asyncio.TaskGroup, *, at_start: bool) -> None:
-        """Look for unconfirmed and lost clips in the history, and carry on with what is found."""
+        """Look for what is in doubt in the history, and carry on with what is found."""
+        self._tools.settling = True
+        try:
+            await self._settle_all(clips, at_start=at_start)
+        finally:
+            self._tools.settling = False
+            self._tools.news.notify()
+
+    async def _settle_all(self, clips: asyncio.TaskGroup, *, at_start: bool) -> None:
         ledger = self._tools.ledger
         left: dict[int, str] = {}
         try:
-            doubtful = await ledger.open_clips(State.UNCONFIRMED, State.LOST)
+            states = (State.UNCONFIRMED, State.LOST, State.FAILED, State.BLOCKED)
+            doubtful = [clip for clip in await ledger.open_clips(*states) if clip.in_doubt]
             if not doubtful or self._tools.shutdown.left_s() is not None:
                 return
-            async for doubt in self._reconciler.check(doubtful, ledger.now()):
+            await self._tools.pause(self._tools.reconciler.early_s(doubtful, ledger.now()))
+            async for doubt in self._tools.reconciler.check(doubtful, ledger.now()):
                 if not await self._settle(clips, doubt, at_start=at_start) and doubt.check:
                     left[doubt.clip.row] = doubt.check.text()
             await ledger.set_facts(replacing(LOOKS, ledger.facts(LOOKS), left))
@@ -208,6 +206,9 @@ class Dispatcher:
         """Take the history's word, or the user's; False when the clip stays in doubt."""
         clip = doubt.clip
         events: list[Event] = events_for(doubt, self._tools.ledger.now(), self._tools.deadline_s)
+        if not events and at_start and clip.state is State.LOST and links_of(clip):
+            clips.create_task(self._tried_again(doubt))
+            return False
         if not events and at_start and (released := self._released(doubt)):
             events = [released]
         if not events:
@@ -221,6 +222,19 @@ class Dispatcher:
         if clip.state is not State.PENDING or self._selection.submit:
             await start(clips, self._carry, clip.row)
         return True
+
+    async def _tried_again(self, doubt: Doubt) -> None:
+        """Try the links of a lost clip once more: only what still can't be fetched may be paid for again."""
+        ledger, clip = self._tools.ledger, doubt.clip
+        try:
+            await ledger.record(clip, again(clip, ledger.now(), links_of(clip)))
+            await self._carry(clip.row, lambda: None)
+            clip = await ledger.read(clip.row)
+            if clip.state is State.LOST and (released := self._released(doubt)):
+                await ledger.record(clip, released)
+                await self._carry(clip.row, lambda: None)
+        except (LedgerError, LedgerWriteError) as error:
+            self._tools.disk_trouble(error)
 
     def _released(self, doubt: Doubt) -> Released | None:
         clip = doubt.clip

@@ -1,162 +1,244 @@
-"""From a link to a checked file. A bad download costs a download, never a generation."""
+"""From a link to a checked file. A bad download costs a download, never a generation.
+
+What can't be had now is tried again: further and further apart within the run, and by every later run, for as long as
+the service keeps the file. Whether a link or its host is to blame is judged in `file_hosts`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
 
 from batchgen.breaker import DOWNLOAD, CircuitBreaker
-from batchgen.clip import Clip
-from batchgen.errors import DownloadError, NameTaken, ServerError, TransferFailed, TryAgain
-from batchgen.events import Downloaded, Generated, Lost
+from batchgen.clip import Clip, State
+from batchgen.errors import BrokenFile, DeadLink, DownloadError, NameTaken, ServerError, TransferFailed, TryAgain
+from batchgen.events import Downloaded, Lost
 from batchgen.files import mp4, sidecar
 from batchgen.files.mp4 import Expect, Fetched
+from batchgen.ledger import Ledger
 from batchgen.ledger.names import other_name
-from batchgen.providers.base import Completed
+from batchgen.providers.base import Completed, Provider
 from batchgen.ratelimit.base import SubmissionStoppedError
-from batchgen.retry import delay
-from batchgen.runner.context import RunContext
+from batchgen.runner.context import Downloads, RunContext
+from batchgen.runner.file_hosts import FileHosts
 from batchgen.runner.history_lookup import HistoryLookup
-from batchgen.runner.outcomes import NoAnswer, generated
+from batchgen.runner.outcomes import NoAnswer, again, generated, links_of
 
 log = logging.getLogger("batchgen.runner.fetch")
 
-#: How often a dead link is renewed for one clip.
+#: So often in a row a link that does not work is asked for again, ...
 RENEWALS = 4
+#: ... and from then on after so long (seconds).
+RENEW_EVERY_S = 600.0
 #: How long one file's trouble is waited out while others fare well (seconds); the next run tries again.
 ONE_FILE_S = 900.0
 
 
-class _Patience:
-    """Waits while servers are in trouble, further and further apart, and in the end stops the run."""
+@dataclass(slots=True)
+class _Job:
+    """One clip's file, while it is being fetched."""
 
-    def __init__(self, context: RunContext) -> None:
-        self._context = context
-        self._breaker = CircuitBreaker(DOWNLOAD, context.dice)
-        self._fetched = context.fetched
-
-    async def wait(self, error: Exception) -> None:
-        """Wait before another try.
-
-        Raises:
-            SubmissionStoppedError: it has lasted too long; the clip stays as it is for the next run.
-        """
-        now = asyncio.get_running_loop().time()
-        self._breaker.failed(now)
-        # While other files come, or nothing else is to be done, it is this file's trouble and not the network's.
-        alone = self._context.fetched > self._fetched or not self._context.in_flight
-        if self._breaker.lasted_s(now) >= min(
-            self._context.give_up_s, ONE_FILE_S if alone else self._context.give_up_s
-        ):
-            log.warning("left for the next run: %s", error)
-            raise SubmissionStoppedError from error
-        await self._context.pause(self._breaker.until - now)
+    clip: Clip
+    target: Path
+    others: list[Path]  #: what to call it where a stranger's file has the name
+    links: list[str]  #: of the latest answer; the first one is tried next, and goes to the end when it is bad
+    patience: CircuitBreaker
+    renewed_at: float  #: when the links were asked for last, by the loop's clock
+    untried: int = 0  #: how many of the links were not tried since they were given
+    renewals: int = 0
+    over: bool = False  #: the service keeps the file no longer, by what it says of itself
 
 
 class Fetcher:
-    """Fetches files, and renews their links where they are dead."""
+    """Fetches files, for as long as the service keeps them; a bad download is never a reason to pay again."""
 
-    def __init__(self, context: RunContext, lookup: HistoryLookup) -> None:
+    def __init__(self, context: RunContext, lookup: HistoryLookup, hosts: FileHosts) -> None:
         self._context = context
         self._lookup = lookup
+        self._hosts = hosts
 
     async def download(self, clip: Clip) -> Clip:
-        """Fetch the file; a dead link is asked for again, and is never a reason to pay again."""
-        target, *others = self._names(clip)
-        if self._from_before(clip):
-            kept = await asyncio.to_thread(_kept, clip, target, self._file(target))
-            if kept is not None:
-                return await self._context.ledger.record(clip, kept)
-        patience = _Patience(self._context)
-        renewals = 0
-        while True:
-            try:
-                fetched = await self._bring(clip, target)
-                break
-            except DownloadError as error:
-                log.warning("%s: %s", clip.wanted.name, error)
-                if isinstance(error, NameTaken) and others:
-                    # A stranger's file has the name: it is never overwritten, and the clip gets another one.
-                    target = others.pop(0)
-                elif isinstance(error, TransferFailed):
-                    await patience.wait(error)
-                elif renewals >= RENEWALS:
-                    return await self._lost(clip, error)
-                else:
-                    renewals += 1
-                    await self._context.pause(delay(renewals, dice=self._context.dice(), base=2.0))
-                    try:
-                        renewed = await self._renewed(clip)
-                    except TryAgain as silence:
-                        renewals -= 1
-                        await patience.wait(silence)
-                        continue
-                    if renewed is None:
-                        return await self._lost(clip, error)
-                    clip = await self._context.ledger.record(clip, renewed)
-        self._context.fetched += 1
-        done = Downloaded(self._file(target), fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
-        return await self._context.ledger.record(clip, done)
+        """Fetch the file: on return it is there, or lost since the service keeps it no longer.
 
-    async def _bring(self, clip: Clip, target: Path) -> Fetched:
-        """Fetch the file behind the link, or the service's own answer where that is the video."""
-        expect, finish = _expect(clip), _sidecar(clip, self._context.ledger.now)
-        own = self._context.provider.video(_url(clip))
-        if own is None:
-            return await self._context.downloads.fetch(_url(clip), target, expect, finish)
+        Raises:
+            SubmissionStoppedError: it can't be had now; the clip stays as it is for the next run.
+        """
+        context = self._context
+        target, *others = _names(context.clips_dir, clip)
+        made_at = _made_at(clip)
+        # An earlier run may have been killed in its download.
+        if made_at < context.started_at and (kept := await asyncio.to_thread(_kept, context, clip, target)) is not None:
+            return await context.ledger.record(clip, kept)
+        links = links_of(clip) or [""]
+        job = _Job(clip, target, others, links, CircuitBreaker(DOWNLOAD, context.dice), self._now(), len(links))
+        job.over = context.ledger.now() >= made_at + context.provider.capabilities.file_s
         try:
-            return await self._context.downloads.keep(own, target, expect, finish)
-        except TryAgain as error:
-            raise TransferFailed(str(error)) from None
+            while True:
+                host = host_of(job.links[0])
+                try:
+                    async with self._hosts.turn(host, clip.row, counts=not job.over):
+                        done = await bring(context, job.clip, job.links[0], job.target)
+                    break
+                except DownloadError as error:
+                    log.warning("%s: %s", clip.wanted.name, error)
+                    if await self._gone(job, error):
+                        return await context.ledger.record(job.clip, Lost(f"the file can't be fetched: {error}"))
+        finally:
+            self._hosts.leave(clip.row)
+        if [job.links[0]] != links_of(job.clip)[:1]:  # another link than the first one led to the film
+            job.clip = await context.ledger.record(job.clip, again(job.clip, context.ledger.now(), job.links))
+        return await context.ledger.record(job.clip, done)
 
-    def _from_before(self, clip: Clip) -> bool:
-        """Return whether an earlier run knew the link: it may have been killed in its download."""
-        at = clip.request.completed_at if clip.request else None
-        return at is None or at < self._context.started_at
+    async def _gone(self, job: _Job, error: DownloadError) -> bool:
+        """Prepare the next try, and wait until it is time for it; True: there is none, the service has no file."""
+        if isinstance(error, NameTaken) and job.others:
+            job.target = job.others.pop(0)  # a stranger's file is never overwritten
+            return False
+        job.untried -= 1
+        job.links.append(job.links.pop(0))
+        if isinstance(error, DeadLink | BrokenFile) and job.untried > 0:
+            return False  # the answer named several, and not all of them need be films
+        if self._is_due(job, error) and await self._is_lost(job):
+            return True
+        await self._wait(job, error)
+        return False
 
-    def _names(self, clip: Clip) -> list[Path]:
-        """Give the file of a clip's name, and those to take where a stranger's file has that."""
-        own, other = clip.wanted.name, other_name(clip.wanted.name, clip.key)
-        return [
-            self._context.clips_dir / f"{name}.mp4" for name in (own, other, *(f"{other}-{n}" for n in range(2, 10)))
-        ]
+    async def _is_lost(self, job: _Job) -> bool:
+        """Ask for the links again; True when there is no new one, and the old ones need not be tried again."""
+        try:
+            renewed = await self._renewed(job.clip)
+        except TryAgain as silence:
+            log.warning("%s: no new link: %s", job.clip.wanted.name, silence)
+            return False
+        if renewed is None:  # what is the service's own answer lives as long as its record
+            return job.over or self._context.provider.video(job.links[0]) is not None
+        links = [renewed.url or "", *renewed.others]
+        if set(links) <= set(job.links):
+            return job.over
+        job.clip = await self._context.ledger.record(job.clip, generated(renewed, self._context.ledger.now()))
+        job.links, job.untried = links, len(links)
+        return False
 
-    def _file(self, target: Path) -> str:
-        return target.relative_to(self._context.clips_dir).as_posix()
+    async def _wait(self, job: _Job, error: DownloadError) -> None:
+        """Wait before another try: as long as its host says, or further and further apart where it fares well."""
+        host, now = host_of(job.links[0]), self._now()
+        if self._hosts.in_trouble(host):
+            job.patience.succeeded()
+            return
+        job.patience.failed(now)
+        alone = self._hosts.only_this(host, job.clip.row) or not self._context.in_flight
+        most = min(self._context.give_up_s, ONE_FILE_S if alone else self._context.give_up_s)
+        if job.patience.lasted_s(now) >= most:
+            log.warning("%s is left for the next run: %s", job.clip.wanted.name, error)
+            self._context.left[job.clip.row] = str(error)
+            raise SubmissionStoppedError from error
+        await self._context.pause(job.patience.until - now)
 
-    async def _lost(self, clip: Clip, error: DownloadError) -> Clip:
-        return await self._context.ledger.record(clip, Lost(f"the file can't be fetched: {error}"))
+    def _is_due(self, job: _Job, error: DownloadError) -> bool:
+        """Return whether to ask for the links again: less often where a server in trouble says nothing of them."""
+        now = self._now()
+        if now - job.renewed_at < RENEW_EVERY_S and (isinstance(error, TransferFailed) or job.renewals >= RENEWALS):
+            return False
+        job.renewals, job.renewed_at = job.renewals + 1, now
+        return True
 
-    async def _renewed(self, clip: Clip) -> Generated | None:
-        """Ask for the link again: the result first, then the history; None when both say that there is none.
+    async def _renewed(self, clip: Clip) -> Completed | None:
+        """Ask for the links, the result first, then the history; None: both have answered, and neither has one.
 
         Raises:
             TryAgain: one of them gave no answer, so nothing may be concluded.
         """
         if clip.request_id is None:
             return None
-        completed = await self._result(clip.request_id)
+        outcome = await self._context.provider.result(clip.request_id)
+        completed = outcome if isinstance(outcome, Completed) and outcome.url else None
         if completed is None or self._context.provider.video(completed.url or "") is not None:
-            completed = await self._history(clip) or completed
-        return generated(completed, self._context.ledger.now()) if completed else None
+            row = await self._lookup.row(clip, patient=False)
+            if isinstance(row, NoAnswer):
+                raise ServerError(row.why)
+            if row and isinstance(row.outcome, Completed) and row.outcome.url:
+                return row.outcome
+        return completed
 
-    async def _result(self, request_id: str) -> Completed | None:
-        outcome = await self._context.provider.result(request_id)
-        return outcome if isinstance(outcome, Completed) and outcome.url else None
-
-    async def _history(self, clip: Clip) -> Completed | None:
-        row = await self._lookup.row(clip, patient=False)
-        if isinstance(row, NoAnswer):
-            raise ServerError(row.why)
-        return row.outcome if row and isinstance(row.outcome, Completed) and row.outcome.url else None
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
 
-def _kept(clip: Clip, target: Path, file: str) -> Downloaded | None:
-    """Find the file that a run gave its name and was killed before it could say so; `file`: its name under `clips/`."""
+class Tools(Protocol):
+    """What it takes to fetch a file: the tools of a run, or those of `reconcile`."""
+
+    ledger: Ledger
+    provider: Provider
+    downloads: Downloads
+    clips_dir: Path
+
+
+@dataclass(slots=True)
+class Once:
+    """Fetches files of lost clips, each link once."""
+
+    ledger: Ledger
+    provider: Provider
+    downloads: Downloads
+    clips_dir: Path
+
+    async def fetch(self, clip: Clip) -> State:
+        """Try a lost clip's links; gives its state, on disk when this returns."""
+        target = self.clips_dir / f"{clip.wanted.name}.mp4"
+        links = links_of(clip)
+        for _ in links:
+            try:
+                done = await bring(self, clip, links[0], target)
+            except DownloadError as error:
+                log.warning("%s: %s", clip.wanted.name, error)
+                links.append(links.pop(0))
+                continue
+            clip = await self.ledger.record(clip, again(clip, self.ledger.now(), links))
+            return (await self.ledger.record(clip, done)).state
+        return clip.state
+
+
+async def bring(tools: Tools, clip: Clip, link: str, target: Path) -> Downloaded:
+    """Fetch the file behind a link, or the service's own answer where that is the video. Raises DownloadError."""
+
+    def finish(path: Path, fetched: Fetched) -> None:
+        """Write the sidecar in the same thread as the rename, so that no clip is without one."""
+        sidecar.write(sidecar.path_for(path), sidecar.describe(clip, fetched, at=tools.ledger.now()))
+
+    expect, own = _expect(clip), tools.provider.video(link)
+    try:
+        if own is None:
+            fetched = await tools.downloads.fetch(link, target, expect, finish)
+        else:
+            fetched = await tools.downloads.keep(own, target, expect, finish)
+    except TryAgain as error:
+        raise TransferFailed(str(error)) from None
+    file = target.relative_to(tools.clips_dir).as_posix()
+    return Downloaded(file, fetched.bytes, fetched.sha256, fetched.flags, fetched.seconds)
+
+
+def host_of(link: str) -> str:
+    """Name the host of a link; "" for none."""
+    try:
+        return urlsplit(link).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _names(clips_dir: Path, clip: Clip) -> list[Path]:
+    """Give the file of a clip's name, and those to take where a stranger's file has that."""
+    own, other = clip.wanted.name, other_name(clip.wanted.name, clip.key)
+    return [clips_dir / f"{name}.mp4" for name in (own, other, *(f"{other}-{n}" for n in range(2, 10)))]
+
+
+def _kept(tools: Tools, clip: Clip, target: Path) -> Downloaded | None:
+    """Find the file that a run gave its name and was killed before it could say so."""
     if not os.path.exists(target):  # noqa: PTH110 - quick, for every clip
         return None
     record = sidecar.read(sidecar.path_for(target))
@@ -165,20 +247,14 @@ def _kept(clip: Clip, target: Path, file: str) -> Downloaded | None:
     size, sha256 = record.get("bytes"), record.get("sha256")
     if not isinstance(size, int) or not isinstance(sha256, str) or mp4.inspect(target, size, sha256):
         return None
+    file = target.relative_to(tools.clips_dir).as_posix()
     return Downloaded(file, size, sha256, " ".join(record.get("flags") or ()), record.get("seconds"))
 
 
-def _sidecar(clip: Clip, now: Callable[[], float]) -> Callable[[Path, Fetched], None]:
-    """Write the sidecar in the same thread as the rename, so that no clip is without one."""
-
-    def finish(target: Path, fetched: Fetched) -> None:
-        sidecar.write(sidecar.path_for(target), sidecar.describe(clip, fetched, at=now()))
-
-    return finish
-
-
-def _url(clip: Clip) -> str:
-    return (clip.request.url if clip.request else None) or ""
+def _made_at(clip: Clip) -> float:
+    """Give when the file was made, or at the earliest: the service deletes files in this order."""
+    request = clip.request
+    return (request.completed_at or request.submitted_at or request.intent_at) if request else 0.0
 
 
 def _expect(clip: Clip) -> Expect:
@@ -189,8 +265,5 @@ def _expect(clip: Clip) -> Expect:
         size = (int(width), int(height))
     with suppress(ValueError, TypeError, KeyError):
         seconds = float(params["duration"])
-    request = clip.request
-    if request is None:
-        return Expect(size=size, seconds=seconds)
-    made_at = request.completed_at or request.submitted_at or request.intent_at
-    return Expect(bytes=request.file_size, size=size, seconds=seconds, made_at=made_at)
+    stated = clip.request.file_size if clip.request else None
+    return Expect(bytes=stated, size=size, seconds=seconds, made_at=_made_at(clip))

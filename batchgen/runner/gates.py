@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from batchgen.billing.budget import NOTHING_SET_ASIDE, UNKNOWN, Cap, SetAside, day_of, next_day
+from batchgen.billing.budget import NOTHING_SET_ASIDE, TRIALS, UNKNOWN, Cap, SetAside, day_of, next_day
 from batchgen.clip import Wanted
 from batchgen.errors import Exit
 from batchgen.money import usd
@@ -93,17 +93,20 @@ class BudgetGate:
         """Wait for what is in flight, which may cost less than was reserved for it."""
         now = self._context.ledger.now()
         why = self.closed_for(candidate, now)
-        if why and not self._context.in_flight and self._is_first(candidate):
+        if why and not (self._context.in_flight or self._context.settling) and self._is_first(candidate):
             self._context.shutdown.request(why, Exit.STOPPED)
             raise SubmissionStoppedError
         if why:
             await self._context.news.wait()
 
     def _cap(self, candidate: Candidate, at: float) -> Cap | None:
-        budget = self._context.ledger.money
-        if not budget.caps.any:
+        budget, price, day = self._context.ledger.money, self._context.price(candidate.wanted), day_of(at)
+        if (cap := budget.barrier(price, day, self.set_aside(candidate))) is not None:
+            return cap
+        if not budget.tight(candidate.price_class, price, day):
             return None
-        return budget.barrier(self._context.price(candidate.wanted), day_of(at), self.set_aside(candidate))
+        trials = sum(price_class == candidate.price_class for price_class in self._context.in_flight.values())
+        return Cap.TRIAL if trials >= TRIALS else None
 
     def _is_first(self, candidate: Candidate) -> bool:
         return all(candidate.rank <= other.rank for other in self._candidates.values())
@@ -124,6 +127,8 @@ class BudgetGate:
         price = usd(self._context.price(candidate.wanted))
         if cap is Cap.PRICE:
             return no_price(candidate.wanted)
+        if cap is Cap.TRIAL:
+            return f"a first charge of {candidate.price_class} is to confirm {price} before more are submitted"
         if cap is Cap.CLIPS:
             used = f"{budget.clips:,} of {caps.clips:,} clips were submitted, the most allowed"
             return f"{used}; to continue, raise max_clips"

@@ -14,15 +14,20 @@ from typing import Any
 
 from batchgen import failpoints
 from batchgen.billing.prices import DRIFTS, PriceBook
-from batchgen.errors import LedgerWriteError
+from batchgen.clip import State
+from batchgen.errors import LedgerWriteError, UsageError
 from batchgen.files import durable
 from batchgen.ledger import Home, SqliteLedger
 from batchgen.manifest import Manifest
+from batchgen.manifest.naming import writable
 from batchgen.planning.inputs import PLAN
 from batchgen.ratelimit.adaptive_rate import polls_per_s
 from batchgen.runner.assembly import CLIPS
 from batchgen.runner.connect import Access
 from batchgen.settings import Settings
+
+#: States whose clip may be, or become, a file.
+_COLLECTED = (State.SUBMITTING, State.GENERATING, State.DOWNLOADING, State.UNCONFIRMED, State.LOST)
 
 
 def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Access) -> SqliteLedger:
@@ -38,6 +43,7 @@ def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Ac
         home = Home(os.path.relpath(manifest.path, folder), access.origin, access.account)
         ledger.bind(home, moved=settings.moved)
         ledger.sync(manifest.wanted)
+        _refuse_unwritable(ledger, folder)
         _remember_settings(ledger, manifest, settings)
         _make(folder / CLIPS)
         ledger.set_limits(settings.caps)
@@ -45,6 +51,19 @@ def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Ac
         ledger.close()
         raise
     return ledger
+
+
+def _refuse_unwritable(ledger: SqliteLedger, folder: Path) -> None:
+    """Refuse to start where a clip's file could not be written: it may have been named under another locale.
+
+    Raises:
+        UsageError: the locale's encoding of file names lacks a character.
+    """
+    paid = ledger.clips(*_COLLECTED)  # what has to be submitted yet has its fault in the manifest
+    bad = next((clip.wanted.name for clip in paid if not writable(clip.wanted.name)), None)
+    if bad is not None:
+        what = f"{folder}: this machine can't write the file name {bad} in its locale"
+        raise UsageError(what, tip="set LC_ALL=C.UTF-8, then run again")
 
 
 def remember_plan(ledger: SqliteLedger, settings: Settings) -> None:

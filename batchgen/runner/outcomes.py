@@ -5,19 +5,34 @@ All but `settle_by_history` is pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from batchgen import failpoints
 from batchgen.clip import Clip, State
-from batchgen.events import Blocked, Ending, Event, Failed, FailedForNow, Generated, Lost, Submitted
+from batchgen.events import (
+    Blocked,
+    Ending,
+    Event,
+    Failed,
+    FailedForNow,
+    Generated,
+    Lost,
+    Released,
+    Reopened,
+    Submitted,
+)
 from batchgen.history.reconcile import Doubt
 from batchgen.history.report import LOOKS
 from batchgen.ledger import Ledger, replacing
+from batchgen.money import usd
 from batchgen.polling.wait import Ended, Overdue
 from batchgen.providers.base import Cause, Completed, Gone, HistoryRow, Refused, Running
-from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS
+from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS, SUBMIT_TRIES
 from batchgen.states import advance
+
+#: New requests for a clip that FAILED, by cause.
+_FREE_TRIES = {Cause.TRANSIENT: FREE_RETRIES, Cause.UNKNOWN: 1, Cause.MODERATION: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +59,23 @@ def generated(completed: Completed, at: float, request_id: str | None = None) ->
         at=at,
         cost=completed.cost,
         file_size=completed.file_size,
+        other_links="\n".join(completed.others) or None,
         queue_s=completed.queue_s,
         run_s=completed.run_s,
         request_id=request_id,
     )
+
+
+def again(clip: Clip, at: float, links: Sequence[str]) -> Generated:
+    """Give the event of a clip whose known links are to be tried again, in this order."""
+    size = clip.request.file_size if clip.request else None
+    return Generated(links[0], at, file_size=size, other_links="\n".join(links[1:]) or None)
+
+
+def links_of(clip: Clip) -> list[str]:
+    """Give the links that are known of a clip's file, the likeliest first; none when there is no file."""
+    request = clip.request
+    return [request.url, *(request.other_links or "").split()] if request and request.url else []
 
 
 def lost(ended: Ended, answer: HistoryRow | NoAnswer | None) -> Lost:
@@ -65,18 +93,22 @@ def lost(ended: Ended, answer: HistoryRow | NoAnswer | None) -> Lost:
     return Lost(why, cost=next((cost for cost in costs if cost is not None), None))
 
 
-def refused(clip: Clip, outcome: Refused) -> Ending:
-    """Turn a FAILED into the clip's fate: blocked, tried again while that is free, or failed."""
-    if outcome.cause is Cause.BLOCKED:
-        return Blocked(outcome.reason)
-    if outcome.cause is not Cause.TRANSIENT:
-        return Failed(outcome.reason)
-    again = clip.failures < FREE_RETRIES and clip.attempts < MAX_ATTEMPTS
-    return (
-        FailedForNow(outcome.reason)
-        if again and clip.state is State.GENERATING
-        else Failed(outcome.reason, transient=True)
-    )
+def refused(clip: Clip, outcome: Refused, cost: int | None) -> Ending:
+    """Turn a FAILED into the clip's fate: blocked, tried again where that is surely free, or failed.
+
+    Args:
+        clip: as it is stored.
+        outcome: what the service says.
+        cost: what the account was charged for it; None: nobody knows, so it stays reserved and is not tried again.
+    """
+    reason = outcome.reason + (f" (charged all the same: {usd(cost)})" if cost else "")
+    unproven = cost is None
+    again = clip.failures < _FREE_TRIES.get(outcome.cause, 0) and clip.attempts < MAX_ATTEMPTS
+    if again and cost == 0 and clip.state is State.GENERATING:
+        return FailedForNow(reason, cost=0)
+    if outcome.cause in (Cause.BLOCKED, Cause.MODERATION):
+        return Blocked(reason, cost=cost, unproven=unproven)
+    return Failed(reason, transient=outcome.cause is Cause.TRANSIENT, cost=cost, unproven=unproven)
 
 
 def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:
@@ -86,16 +118,35 @@ def events_for(doubt: Doubt, now: float, deadline_s: float) -> list[Event]:
     """
     row, clip = doubt.row, doubt.clip
     if row is None:
-        return []
+        return _of_absence(doubt)
+    if clip.state in (State.FAILED, State.BLOCKED):
+        if isinstance(row.outcome, Refused):
+            return [refused(clip, row.outcome, doubt.charged)]
+        return [Reopened(f"the service said FAILED, and {doubt.note}")]
     here = Submitted(row.request_id, _made_at(clip, now))
     if isinstance(row.outcome, Running):
         stuck = clip.state is State.LOST and now - here.at >= deadline_s
         return [] if stuck else [here]
     if isinstance(row.outcome, Completed):
-        if row.outcome.url and row.outcome.url != _known_url(clip):
+        if row.outcome.url and not (clip.state is State.LOST and row.outcome.url in links_of(clip)):
             return [generated(row.outcome, now, row.request_id)]
         return [here] if _worth_asking(clip, row) else []
-    return [here, refused(advance(clip, here), row.outcome)]
+    end = refused(advance(clip, here), row.outcome, doubt.charged)
+    return [here] if isinstance(end, FailedForNow) else [here, end]  # the record is asked before it is sent again
+
+
+def _of_absence(doubt: Doubt) -> list[Event]:
+    """Say what it means that the history has no such request where one look is enough: after an answer that said no."""
+    clip = doubt.clip
+    if not doubt.absent or clip.request is None:
+        return []
+    if clip.request.outcome == "unproven":
+        return [Failed(clip.reason, transient=clip.transient, cost=0)]
+    if clip.request.outcome != "error":
+        return []
+    if clip.refusals >= SUBMIT_TRIES:
+        return [Failed(f"{clip.reason} ({SUBMIT_TRIES} tries)", transient=True)]
+    return [Released(f"{clip.reason}; it was not accepted: {doubt.note}", absent=True)]
 
 
 async def settle_by_history(ledger: Ledger, found: Iterable[Doubt], deadline_s: float) -> list[tuple[Doubt, State]]:
@@ -131,8 +182,3 @@ def _made_at(clip: Clip, now: float) -> float:
     if clip.request is None:
         return now
     return clip.request.submitted_at or clip.request.intent_at
-
-
-def _known_url(clip: Clip) -> str | None:
-    """A lost clip whose link is the one that could not be fetched is no news."""
-    return clip.request.url if clip.request and clip.state is State.LOST else None

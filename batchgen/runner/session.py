@@ -14,10 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from batchgen.clip import State
 from batchgen.download import Downloader
 from batchgen.errors import Exit, UsageError
+from batchgen.files import durable
 from batchgen.files.renames import put_in_place
 from batchgen.files.verify import check_files
 from batchgen.history import other_batches
@@ -35,12 +37,14 @@ from batchgen.runner.alerts import ASK_S, balance
 from batchgen.runner.assembly import CLIPS, Assembly, Forecast, assemble, reconciler_of
 from batchgen.runner.connect import Access
 from batchgen.runner.context import Downloads, RunContext
+from batchgen.runner.fetch import Once
 from batchgen.runner.opening import open_ledger, remember_drifts, remember_plan
 from batchgen.runner.outcomes import settle_by_history
 from batchgen.runner.shutdown import Shutdown
 from batchgen.selection import Selection
 from batchgen.settings import Settings
 
+_T = TypeVar("_T")
 Companion = Callable[["Session"], Awaitable[None]]
 
 
@@ -135,7 +139,7 @@ class Session:
         slots, loopback = self.settings.downloads, self._access.loopback
         async with (
             self._access.connected() as provider,
-            Downloader(slots=slots, loopback=loopback) as downloads,
+            Downloader(slots=slots, loopback=loopback, proxy=self._access.proxy) as downloads,
         ):
             self.share_pace(submits=not self.settings.collect_only)
             assembly = await self._assembled(provider, downloads)
@@ -147,7 +151,8 @@ class Session:
     async def reconcile(self) -> list[tuple[Doubt, State]]:
         """Compare clips in doubt with the account's history; gives what was found, and the state that each has now."""
         self.ledger.recover()
-        doubtful = list(self.ledger.clips(State.UNCONFIRMED, State.LOST))
+        states = (State.UNCONFIRMED, State.LOST, State.FAILED, State.BLOCKED)
+        doubtful = [clip for clip in self.ledger.clips(*states) if clip.in_doubt]
         if not doubtful:
             return []
         async with self._access.connected() as provider:
@@ -160,8 +165,22 @@ class Session:
             async def check() -> None:
                 found.extend([doubt async for doubt in reconciler.check(doubtful, self.ledger.now())])
 
-            await alongside(check(), pacer.run)
-            return await settle_by_history(self.ledger, found, self.settings.deadline)
+            async def settle() -> list[tuple[Doubt, State]]:
+                await check()
+                settled = await settle_by_history(self.ledger, found, self.settings.deadline)
+                return await self._fetched_once(settled, paced)
+
+            return await alongside(settle(), pacer.run)
+
+    async def _fetched_once(self, settled: list[tuple[Doubt, State]], provider: Provider) -> list[tuple[Doubt, State]]:
+        """Try the known links of clips that stay lost, once each."""
+        if all(state is not State.LOST for _, state in settled):
+            return settled
+        folder = self.folder / CLIPS
+        await asyncio.to_thread(durable.make, folder)
+        async with Downloader(slots=self.settings.downloads, loopback=self._access.loopback, tries=1) as downloads:
+            once = Once(self.ledger, provider, downloads, folder)
+            return [(doubt, await once.fetch(doubt.clip) if state is State.LOST else state) for doubt, state in settled]
 
     async def verify(self, *, deep: bool = False) -> tuple[int, dict[str, str], dict[str, State]]:
         """Check the files of done clips and fetch again what is missing.
@@ -248,8 +267,15 @@ class Session:
         if self._left():
             word = "only" if self.settings.only else "plan" if self.settings.planned is not None else ""
             counted = "1 clip was" if self._left() == 1 else f"{self._left():,} clips were"
-            return f"{word}: {counted} left out, as --{word} says" if word else "not every clip was collected"
+            return f"{word}: {counted} left out, as --{word} says" if word else self._not_collected()
         return None
+
+    def _not_collected(self) -> str:
+        files = list(self.tools.left.values()) if self.tools else []
+        if not files:
+            return "not every clip was collected"
+        counted = "1 file" if len(files) == 1 else f"{len(files):,} files"
+        return f"{counted} could not be downloaded yet ({files[0]}): run again to try again, which is free"
 
     def _left(self) -> int:
         counts = self.ledger.live_totals.counts
@@ -266,15 +292,14 @@ class Session:
         return Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK
 
 
-async def alongside(work: Awaitable[None], companion: Callable[[], Awaitable[None]] | None) -> None:
+async def alongside(work: Awaitable[_T], companion: Callable[[], Awaitable[None]] | None) -> _T:
     """Do the work, and run a companion, if there is one, for as long as the work takes."""
     if companion is None:
-        await work
-        return
+        return await work
     async with asyncio.TaskGroup() as group:
         task = group.create_task(_until_cancelled(companion))
         try:
-            await work
+            return await work
         finally:
             task.cancel()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from batchgen.errors import Exit
 
@@ -21,10 +21,8 @@ class Shutdown:
     why: str = ""
     exit: Exit | None = None
     now: bool = False  #: leave at once, even with answers outstanding
-
-    def __post_init__(self) -> None:
-        self._until = math.inf
-        self._changed: asyncio.Future[None] | None = None
+    _until: float = field(default=math.inf, init=False, repr=False)
+    _changed: asyncio.Future[None] | None = field(default=None, init=False, repr=False)
 
     @property
     def requested(self) -> bool:

@@ -12,17 +12,18 @@ from typing import Any
 
 from batchgen import failpoints
 from batchgen.breaker import UPLOAD, CircuitBreaker
-from batchgen.clip import Clip, Request
-from batchgen.errors import AccountError, ClipError, Exit, RateLimited, ServerError, TryAgain, UnsureError
+from batchgen.clip import Clip, State
+from batchgen.errors import AccountError, ClipError, Exit, RateLimited, ServerError, TryAgain, Unreachable, UnsureError
 from batchgen.events import AnswerLost, Blocked, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.ledger import NoRoomError
-from batchgen.ratelimit.base import Permit, SubmissionStoppedError
+from batchgen.providers.base import HistoryAccess
+from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
 from batchgen.runner.admission import Admission, Admitted
 from batchgen.runner.context import RunContext
-from batchgen.runner.gates import Candidate
+from batchgen.runner.cross_check import CrossCheck
+from batchgen.runner.gates import Candidate, Gate
 from batchgen.runner.recovery_check import RecoveryCheckError
-from batchgen.runner.trouble_gates import UNSURE_STOP
 
 log = logging.getLogger("batchgen.runner.submit")
 
@@ -37,14 +38,18 @@ STALE_S = 10.0
 class Submitter:
     """Sends paid requests, never one that may have been accepted already."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, cross_check: CrossCheck, *gates: Gate) -> None:
         self._context = context
-        self.admission = Admission(context)
+        self._cross_check = cross_check
+        self.admission = Admission(context, *gates)
         self._uploads: dict[str, str] = {}
         self._upload_lock = asyncio.Lock()
 
     async def submit(self, clip: Clip) -> Clip:
         """Send one paid request; on return the clip is past `submitting`, and what became of it is on disk."""
+        clip = await self._cross_check.before_another(clip)
+        if clip.state is not State.PENDING:
+            return clip
         if (seen := await self._seen_elsewhere(clip)) is not None:
             return await self._doubted(clip, seen)
         with self.admission.candidate(clip) as candidate:
@@ -55,11 +60,23 @@ class Submitter:
                 clip = await self._context.ledger.record(clip, intent, set_aside=None)
                 return await self._context.ledger.record(clip, Failed(str(error)))
             clip, event = await self._sent(clip, candidate, params)
+            if not isinstance(event, Submitted):
+                clip = await self.admission.alike.recorded(clip)
             if isinstance(event, SubmitDeferred):
                 self._context.not_in_flight(clip)
-                if event.counts:
-                    await self._context.pause(delay(clip.refusals, dice=self._context.dice(), base=2.0))
+            elif isinstance(event, AnswerLost) and event.error:
+                pause_s = delay(clip.refusals, dice=self._context.dice(), base=2.0) if event.counts else 0.0
+                clip = await self._cross_check.after_error(clip, pause_s)
+                candidate.reserved = clip.state is not State.PENDING
+                self._answered(clip)
         return clip
+
+    def _answered(self, clip: Clip) -> None:
+        """Take note of what became of a request that was answered with an error, now that the history was asked."""
+        if clip.state in (State.GENERATING, State.DOWNLOADING):
+            self.admission.service.accepted()
+        else:
+            self._context.not_in_flight(clip)
 
     async def _seen_elsewhere(self, clip: Clip) -> float | None:
         """Ask whether a request of a time that the ledger lost may be this clip's; stops the run if nobody can say."""
@@ -103,16 +120,17 @@ class Submitter:
         context = self._context
         sent = json.dumps(params, ensure_ascii=False, sort_keys=True) if clip.wanted.audio_file else None
         alone = not context.in_flight
-        context.in_flight.add(clip.row)
+        context.in_flight[clip.row] = candidate.price_class
         # Out from before the intent until the answer is on disk: no gentle stop may cut in between.
         context.posts_out += 1
         candidate.reserved = True
         try:
-            intent = SubmitStarted(admitted.at, admitted.price, sent, context.estimate(clip.wanted))
+            estimate, clock_off = context.estimate(clip.wanted), context.clock_off()
+            intent = SubmitStarted(admitted.at, admitted.price, sent, estimate, clock_off)
             clip = await context.ledger.record(clip, intent, set_aside=self.admission.budget.set_aside(candidate))
             written = context.boot_clock()
             failpoints.reach("post.before")
-            event = await self._post(clip, candidate, params, admitted.permit, written, alone=alone)
+            event = await self._post(clip, candidate, params, admitted, written, alone=alone)
             failpoints.reach("post.after")
             candidate.reserved = not isinstance(event, SubmitDeferred)
             return await context.ledger.record(clip, event), event
@@ -125,7 +143,7 @@ class Submitter:
         clip: Clip,
         candidate: Candidate,
         params: Mapping[str, Any],
-        permit: Permit,
+        admitted: Admitted,
         written: float,
         *,
         alone: bool,
@@ -135,39 +153,40 @@ class Submitter:
         if slept >= STALE_S:
             return SubmitDeferred(f"not sent: {slept:.0f} s passed between its intent in the ledger and the request")
         try:
-            async with permit:
+            async with admitted.permit:
                 accepted = await self._context.provider.submit(clip.wanted.model, params, key_of(clip))
         except ClipError as error:
-            return Blocked(str(error)) if error.blocked else Failed(str(error))
+            if (trouble := self.admission.alike.trouble(clip.row, error)) is None:
+                return Blocked(str(error)) if error.blocked else Failed(str(error))
+            self.admission.account.refused(candidate, trouble, alone=alone)
+            return SubmitDeferred(str(trouble))
         except TryAgain as error:
             return self._not_now(clip, error)
         except AccountError as error:
             self.admission.account.refused(candidate, error, alone=alone)
             return SubmitDeferred(str(error))
         except UnsureError as error:
-            return self._unsure(error)
+            self.admission.service.unsure(str(error), error.retry_after)
+            return AnswerLost(str(error), self._context.clock_off())
         self.admission.service.accepted()
+        self.admission.alike.accepted(admitted.at)
         self.admission.account.accepted(candidate)
-        return Submitted(accepted.request_id, intent_of(clip).intent_at)
+        return Submitted(accepted.request_id, admitted.at)
 
     def _not_now(self, clip: Clip, error: TryAgain) -> Event:
-        """Surely not accepted: what that means for this clip, and for all others."""
+        """Not accepted, surely or by the service's word: what that means for this clip, and for all others."""
         if isinstance(error, RateLimited):
             self._context.places.refused()
+        if isinstance(error, Unreachable):
+            self.admission.service.unreachable(str(error))
         if not isinstance(error, ServerError):
             return SubmitDeferred(str(error))
-        if self.admission.service.refused(clip.row):
-            return SubmitDeferred(f"{error} (other clips too: the service has problems)")
-        if clip.refusals + 1 >= SUBMIT_TRIES:
-            return Failed(f"{error} ({SUBMIT_TRIES} tries)", transient=True)
-        return SubmitDeferred(str(error), counts=True)
-
-    def _unsure(self, error: UnsureError) -> Event:
-        """Perhaps accepted, perhaps not: in doubt; and a reason to be careful with the next ones."""
-        if self.admission.service.unsure() >= UNSURE_STOP:
-            why = f"outage: {UNSURE_STOP} submissions in a row had no clear answer; the last: {error}"
-            self._context.shutdown.request(why, Exit.STOPPED)
-        return AnswerLost(str(error))
+        if self._context.provider.capabilities.history is not HistoryAccess.WITH_INPUTS:
+            why = f"{error}; the service has no request history that could show whether it was accepted"
+            self.admission.service.unsure(why, error.retry_after)
+            return AnswerLost(why, self._context.clock_off())
+        counts = not self.admission.service.refused(clip.row, str(error), error.retry_after)
+        return AnswerLost(str(error), self._context.clock_off(), error=True, counts=counts)
 
     # --- what is sent ---------------------------------------------------------------------------------------
 
@@ -197,14 +216,9 @@ class Submitter:
             return self._uploads[sha256]
 
 
-def intent_of(clip: Clip) -> Request:
-    """Give the request whose intent is on disk."""
-    if clip.request is None:  # the table forbids it
-        raise RuntimeError(clip)
-    return clip.request
-
-
 def key_of(clip: Clip) -> str:
     """Give the idempotency key of an intent: by what of it is on disk, so that every attempt of it has the same."""
-    request = intent_of(clip)
+    request = clip.request
+    if request is None:  # the table forbids it
+        raise RuntimeError(clip)
     return str(uuid.uuid5(KEYS, f"{clip.key} {request.n} {request.intent_at!r}"))

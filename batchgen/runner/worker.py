@@ -10,7 +10,9 @@ from batchgen.ledger import FencedError
 from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.collect import Collector
 from batchgen.runner.context import InFlightSlot, RunContext
+from batchgen.runner.cross_check import CrossCheck
 from batchgen.runner.fetch import Fetcher
+from batchgen.runner.file_hosts import FileHosts
 from batchgen.runner.history_lookup import HistoryLookup
 from batchgen.runner.submit import Submitter
 
@@ -22,21 +24,22 @@ class ClipWorker:
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        self.submitter = Submitter(context)
-        lookup = HistoryLookup(context)
-        self._collector = Collector(context, lookup)
-        self._fetcher = Fetcher(context, lookup)
+        hosts, lookup = FileHosts(context), HistoryLookup(context)
+        cross_check = CrossCheck(context, lookup)
+        self.submitter = Submitter(context, cross_check, hosts)
+        self._collector = Collector(context, lookup, cross_check)
+        self._fetcher = Fetcher(context, lookup, hosts)
 
     async def run(self, clip: Clip, slot: InFlightSlot) -> None:
         """See one clip through, from whatever state it is in."""
         try:
             while not clip.state.settled:
                 if clip.state is State.PENDING:
-                    if clip.unwanted:
+                    if clip.unwanted or clip.row in self._context.aside:
                         return
                     clip = await self.submitter.submit(clip)
                 elif clip.state is State.GENERATING:
-                    self._context.in_flight.add(clip.row)
+                    self._context.in_flight[clip.row] = clip.wanted.price_class
                     clip = await self._collector.collect(clip, slot)
                 else:
                     self._context.not_in_flight(clip)

@@ -20,26 +20,37 @@ from batchgen.errors import (
 )
 from batchgen.providers.base import Cause, Completed, Refused, Running
 
+#: Fates of jobs that end as FAILED, and are free.
+FAILURES = frozenset(Cause)
 COST = 625_000
 MODEL = "wan-2.5-t2v"
 
-#: What a POST can meet: a word of this table, or "ok", "lost" (accepted, the answer never comes), "unsure".
+#: What a POST can meet: a word of this table, or "ok", "lost" (accepted, the answer never comes), "error" (accepted,
+#: and answered with the service's own 500).
 TROUBLE: dict[str, Callable[[], CallError]] = {
     "rate": lambda: RateLimited("429", status=429),
     "rate-30": lambda: RateLimited("429", status=429, retry_after=30.0),
     "unreachable": lambda: Unreachable("connection refused"),
     "server": lambda: ServerError("500 internal error", status=500),
+    "arrears": lambda: ClipError("400 Arrearage: the account is not in good standing", status=400),
     "refused": lambda: ClipError("422 seed must be a number", status=422),
     "blocked": lambda: ClipError("content policy", status=422, blocked=True),
     "unsure": lambda: UnsureError("504 gateway time-out", status=504),
+    "maintenance": lambda: UnsureError("503 maintenance", status=503, retry_after=120.0),
+    "page": lambda: ServerError("503 maintenance", status=503, retry_after=120.0),
+    "untrusted": lambda: Unreachable("its certificate is not trusted", needs_user=True),
     "key": lambda: AccountError("401 invalid key", AccountProblem.KEY, status=401, collects=False),
     "credits": lambda: AccountError("406 insufficient credits", AccountProblem.CREDITS, status=406),
     "spend": lambda: AccountError("406 team spend limit", AccountProblem.SPEND_LIMIT, status=406),
     "throttled": lambda: AccountError("403 try again later", AccountProblem.THROTTLED, status=403),
+    "network": lambda: AccountError("403 a web page", AccountProblem.NETWORK, status=403),
+    "redirect": lambda: AccountError("308 the service redirects", AccountProblem.REDIRECT, status=308),
     "forbidden": lambda: AccountError("403 not allowed", AccountProblem.FORBIDDEN, status=403),
     "model": lambda: AccountError("404 no such model", AccountProblem.MODEL, status=404),
     "retired": lambda: AccountError("410 retired", AccountProblem.RETIRED, status=410),
 }
+#: The words with which a POST is accepted.
+ACCEPTED = ("ok", "lost", "error")
 
 
 def trouble(word: str) -> CallError:
@@ -69,13 +80,20 @@ class FakeJob:
     at: float  #: epoch seconds
     starts: float
     ends: float
+    #: "done"; "transient", "final", "blocked" (FAILED, free); "charged" (FAILED, and charged); "too soon" (FAILED by
+    #: the record, until it is done); "contradicts" (COMPLETED, and FAILED by the result); "stuck", "no-url", "inline"
     fate: str = "done"
     cost: int | None = COST
 
     @property
     def free(self) -> bool:
         """True when it is never charged."""
-        return self.fate in ("transient", "final", "blocked")
+        return self.fate in FAILURES
+
+    @property
+    def charged(self) -> int | None:
+        """What the account is charged for it once it has ended; a failure of the fate "charged" is, too."""
+        return 0 if self.free else self.cost
 
     @property
     def url(self) -> str:
@@ -101,10 +119,14 @@ def done(*_: object) -> str:
 
 def outcome_of(job: FakeJob, now: float) -> Running | Completed | Refused:
     """What the service knows of a job at a time."""
+    if job.fate == "too soon" and job.starts + 10.0 <= now < job.ends:  # the record alone says so
+        return Refused("FAILED: internal error", Cause.TRANSIENT)
     if now < job.ends or job.fate == "stuck":
         queued = now < job.starts
         return Running("IN_QUEUE" if queued else "IN_PROGRESS", queued=queued)
-    if job.fate in ("transient", "final", "blocked"):
+    if job.fate in FAILURES:
         return Refused(f"FAILED: {job.fate}", Cause(job.fate))
+    if job.fate == "charged":
+        return Refused("FAILED: internal error", Cause.TRANSIENT)
     url = None if job.fate in ("no-url", "inline") else job.url
     return Completed(url, job.cost, None, job.starts - job.at, job.ends - job.starts, body="{}" if url is None else "")

@@ -19,17 +19,19 @@ from batchgen.errors import AccountError, DeadLink, UnknownError, UnsureError
 from batchgen.providers.base import (
     Accepted,
     Capabilities,
+    Cause,
     Completed,
     Gone,
     HistoryPage,
     HistoryReader,
     HistoryRow,
     Outcome,
+    Refused,
     Running,
     Source,
 )
 from batchgen.testing.downloads import Hook, content_of, ok
-from batchgen.testing.jobs import COST, MODEL, TROUBLE, FakeJob, done, identity, outcome_of, trouble
+from batchgen.testing.jobs import ACCEPTED, COST, MODEL, TROUBLE, FakeJob, done, identity, outcome_of, trouble
 from batchgen.testing.virtual_time import EPOCH, wall
 
 
@@ -71,8 +73,10 @@ class FakeProvider:
     post: Callable[[Mapping[str, Any]], str] = ok
     fate: Callable[[Mapping[str, Any]], str] = done
     get: Callable[[FakeJob | None], str] = ok
+    links: Callable[[FakeJob], tuple[str, ...]] | None = None  #: the links of a job's answer; None: its file's alone
     look: Callable[[], str] = ok  #: the history: "ok", "down", "part", "blind", "never", or trouble
     uploads: Callable[[], str] = ok
+    ask: Callable[[], str] = ok  #: the balance
     cost: Callable[[Mapping[str, Any]], int | None] = lambda _: COST
     credits: int | None = None  #: of the account; None: more than anyone could spend
     holds: int = 1  #: while a job is in flight, so many times its cost is held back
@@ -82,6 +86,7 @@ class FakeProvider:
     on_accept: Hook | None = None
     name: str = "fake"
     origin: str = "https://fake.example"
+    clock_off_s: float | None = None  #: how far its clock is ahead of ours, as far as it says so
     capabilities: Capabilities = field(default_factory=Capabilities)
 
     def __post_init__(self) -> None:
@@ -116,12 +121,12 @@ class FakeProvider:
     async def _submit(self, model: str, params: Mapping[str, Any], number: int) -> Accepted:
         self._counted()
         word = self.post(params)
-        if word in ("ok", "lost"):
+        if word in ACCEPTED:
             self._arriving[number] = (model, params)
         if self.on_arrival:
             self.on_arrival()
         await self._takes(self.post_s / 2)
-        if word in ("ok", "lost") and not self._can_pay(params):
+        if word in ACCEPTED and not self._can_pay(params):
             del self._arriving[number]
             word = "credits"
         if word in TROUBLE:
@@ -135,6 +140,8 @@ class FakeProvider:
         await self._takes(self.post_s / 2)
         if word == "lost":
             raise UnsureError("the connection was reset")
+        if word == "error":
+            raise trouble("server")
         return Accepted(job.request_id)
 
     async def status(self, request_id: str) -> Outcome:
@@ -146,6 +153,8 @@ class FakeProvider:
     async def result(self, request_id: str) -> Outcome:
         """Give link and cost; of an inline job the answer is the video."""
         outcome = await self._ask(request_id)
+        if isinstance(outcome, Completed) and self.jobs[request_id].fate == "contradicts":
+            return Refused("FAILED: internal error", Cause.TRANSIENT)
         inline = isinstance(outcome, Completed) and self.jobs[request_id].fate == "inline"
         return Completed(url=f"own:{request_id}") if inline else outcome
 
@@ -200,6 +209,10 @@ class FakeProvider:
 
     async def balance(self) -> int:
         """Return the credits, in which what is held back for jobs in flight can't be seen."""
+        self._reachable()
+        word = self.ask()
+        if word in TROUBLE:
+            raise trouble(word)
         return 10_000_000_000 if self.credits is None else self.credits - self._settled()
 
     # --- the books ------------------------------------------------------------------------------------------
@@ -264,19 +277,29 @@ class FakeProvider:
         outcome = outcome_of(job, wall())
         if isinstance(outcome, Completed) and self.says_run_s is not None:
             outcome = replace(outcome, run_s=self.says_run_s)
+        if isinstance(outcome, Completed) and self.links:
+            first, *others = self.links(job)
+            outcome = replace(outcome, url=first, others=tuple(others))
         if isinstance(outcome, Completed) and word == "no link":
             outcome = replace(outcome, url=None)
         return outcome
 
     def _row(self, job: FakeJob, *, blind: bool) -> HistoryRow:
-        outcome = outcome_of(job, wall())
+        ended = wall() >= job.ends and job.fate != "stuck"
+        outcome = outcome_of(job, wall()) if ended else Running("PENDING")
         shown = {name: str(value) for name, value in job.params.items()} | {"enable_prompt_expansion": "true"}
-        return HistoryRow(job.request_id, job.model, outcome, None if blind else shown, job.at)
+        return HistoryRow(
+            job.request_id, job.model, outcome, None if blind else shown, job.at, job.charged if ended else None
+        )
 
-    def _counted(self, *, poll: bool = False) -> None:
+    def _reachable(self) -> None:
         now = asyncio.get_running_loop().time()
         if any(since <= now < until for since, until in self.outages):
             raise trouble("unreachable")
+
+    def _counted(self, *, poll: bool = False) -> None:
+        self._reachable()
+        now = asyncio.get_running_loop().time()
         if self._limited(now, poll=poll):
             self.limited += 1
             raise trouble("rate")

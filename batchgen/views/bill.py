@@ -58,6 +58,8 @@ def _line(line: BillLine) -> dict[str, Any]:
         "estimated_usd": dollar_number(line.estimated),
         "unestimated": line.unestimated,
         "charged_usd": dollar_number(line.charged),
+        "charged_failures": line.failed,
+        "charged_failures_usd": dollar_number(line.failed_cost),
         "reserved_usd": dollar_number(line.reserved),
         "doubtful_usd": dollar_number(_doubtful(line)),
         "unknown": line.unknown,
@@ -107,6 +109,10 @@ def bill_text(
 def summary_lines(total: BillLine, width: int, *, cap: int | None = None) -> list[str]:
     """Sum requests up: charged, free, unconfirmed, unknown, and at most."""
     parts = [("Charged", f"{exact(total.charged)} for {plural(total.counts[Kind.CHARGED], 'request')}")]
+    if total.failed:
+        parts.append(
+            ("Failed", f"{plural(total.failed, 'request')} failed and charged, {exact(total.failed_cost)} of this")
+        )
     more = f" ({plural(total.unestimated, 'request')} without an estimate)" if total.unestimated else ""
     if total.unestimated < total.requests:
         parts.append(("Estimated", f"{exact(total.estimated)} for what was or may be charged{more}"))

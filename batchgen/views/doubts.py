@@ -27,6 +27,7 @@ class ClipProblem:
     held: int = 0  #: still reserved for it, micro-dollars
     transient: bool = True  #: of a failure: an error of the service; False: it needs an edit
     forgotten: bool = False  #: of a failure: the user stopped looking for it; it may have been charged
+    fetchable: bool = False  #: lost, and its file may still be behind its known link
     look: HistoryCheck | None = None  #: unconfirmed or lost: what the last check of the history saw
 
 
@@ -55,7 +56,7 @@ def _doubt(problem: ClipProblem, command: Callable[..., str], now: float) -> dic
         "looked": check_object(problem.look),
         "next": [
             command("reconcile"),
-            command("run", f"--resubmit-{problem.state}", "--only", problem.name),
+            command("run", *(() if problem.fetchable else (f"--resubmit-{problem.state}", "--only", problem.name))),
             command("forget", problem.name),
         ],
     }

@@ -11,9 +11,10 @@ from batchgen.billing.budget import NO_CAPS, Caps
 from batchgen.billing.prices import DRIFTS, PriceSource, Quote
 from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
+from batchgen.files.verify import kept_aside
 from batchgen.history.report import LOOKS, HistoryCheck, read
 from batchgen.ledger.reader import SANDBOX_ORIGIN, Reader
-from batchgen.retention import Paid
+from batchgen.retention import FILE_S, Paid
 from batchgen.views.doubts import ClipProblem
 from batchgen.views.status import Facts
 
@@ -49,9 +50,12 @@ def facts_of(
         looks_per_s=float(ledger.meta("looks_per_s") or "inf"),
         live=live,
         unpriced=money.unpriced,
+        failures_charged=ledger.charged_failures(),
         drifts=[(row[0], Quote(row[1], PriceSource.LEARNED, row[2], PriceSource(row[3]), row[4])) for row in drifts],
         sandbox=ledger.meta("origin") == SANDBOX_ORIGIN,
         options=options,
+        flagged=ledger.flagged(),
+        aside=kept_aside(ledger.folder / "clips"),
         caps_said=json.loads(ledger.meta("caps_said") or "[]"),
     )
 
@@ -87,8 +91,16 @@ def _problem(clip: Clip, look: HistoryCheck | None) -> ClipProblem:
         clip.request.reserved if clip.request else 0,
         transient=clip.transient,
         forgotten=clip.state is State.FAILED and clip.forgotten,
+        fetchable=_fetchable(clip, time.time()),
         look=look if look and clip.request and look.sent_at == clip.request.intent_at else None,
     )
+
+
+def _fetchable(clip: Clip, now: float) -> bool:
+    """Return whether a lost clip's file may still be behind its link: nobody should pay for it again before."""
+    request = clip.request
+    made_at = request and (request.completed_at or request.submitted_at)
+    return bool(clip.state is State.LOST and request and request.url and made_at and now < made_at + FILE_S)
 
 
 def _submitted_at(clip: Clip) -> float:

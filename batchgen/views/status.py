@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
@@ -16,6 +16,7 @@ from batchgen.clip import State
 from batchgen.money import micro_of, usd
 from batchgen.retention import Paid
 from batchgen.views.doubts import IN_DOUBT, ClipProblem, attention, attention_lines, epoch
+from batchgen.views.kept import kept_lines, kept_object
 from batchgen.views.learned import learned_lines
 from batchgen.views.retention import retention_lines, retention_object
 from batchgen.views.text import (
@@ -47,7 +48,7 @@ _ADVICE = {
         ("retry", "--all"),
     ),
     (State.BLOCKED, False): (
-        "free; edit these prompts in the manifest (or `retry --blocked --new-seed`), then run",
+        "free; edit these prompts in the manifest (or `retry --blocked`, with `--new-seed` for other seeds), then run",
         ("run",),
     ),
 }
@@ -77,12 +78,16 @@ class Facts:
     looks_per_s: float = math.inf  #: calls a second that the last run could make
     live: bool = False  #: a run is in progress
     unpriced: int = 0  #: clips that were charged, or may be, an unknown amount, with nothing reserved
+    #: By model, how many requests failed and were charged all the same, and how much.
+    failures_charged: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     caps: Caps = NO_CAPS
     today: int = 0  #: spent and reserved by what was submitted today, local time
     drifts: Sequence[tuple[str, Quote]] = ()  #: price classes whose charges differ from their listed price
     paid_clips: int = 0  #: submissions that were charged, or may be
     sandbox: bool = False  #: nothing of it was paid for
     options: Sequence[str] = ()  #: what every further command needs, as in `--dir DIR`
+    flagged: Mapping[str, str] = field(default_factory=dict)  #: flags of finished clips, by name
+    aside: Sequence[str] = ()  #: bad copies in the folder of the clips
     caps_said: Sequence[str] = ()  #: caps that were given to the last run on its command line
 
     def command(self, verb: str, *more: str) -> str:
@@ -113,6 +118,10 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "paid_clips": facts.paid_clips,
         "cap_clips": facts.caps.clips,
         "unpriced": facts.unpriced,
+        "failures_charged": [
+            {"model": model, "requests": count, "usd": dollars(cost)}
+            for model, (count, cost) in facts.failures_charged.items()
+        ],
         "price_drifts": [_drift(price_class, quote) for price_class, quote in facts.drifts],
         "elapsed_s": None if facts.elapsed_s is None else round(facts.elapsed_s, 3),
         "stopped": facts.stopped,
@@ -121,6 +130,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "retention": retention_object(facts.paid, now, facts.looks_per_s),
         "failures": _failures(facts),
         "attention": attention(facts.problems, facts.command, now=now),
+        **kept_object(facts.flagged, facts.aside),
         "next": next_commands(facts),
     }
 
@@ -143,13 +153,15 @@ def next_commands(facts: Facts) -> list[str]:
     commands: list[str] = []
     if facts.live:
         return commands
-    if has & {State.PENDING, State.SUBMITTING, *_IN_FLIGHT, State.BLOCKED}:
+    lost = [problem for problem in facts.problems if problem.state is State.LOST]
+    fetchable = any(problem.fetchable for problem in lost)
+    if fetchable or has & {State.PENDING, State.SUBMITTING, *_IN_FLIGHT, State.BLOCKED}:
         commands.append(facts.command("run"))
     if has & {*IN_DOUBT}:
         commands.append(facts.command("reconcile"))
     if State.UNCONFIRMED in has:
         commands.append(facts.command("run", "--resubmit-unconfirmed"))
-    if State.LOST in has:
+    if State.LOST in has and not (lost and all(problem.fetchable for problem in lost)):
         commands.append(facts.command("run", "--resubmit-lost"))
     doubtful = [problem.name for problem in facts.problems if problem.state in IN_DOUBT]
     if doubtful:
@@ -210,6 +222,7 @@ def status_text(
         [*_bill(obj, width), *pack(["Clips are in", obj["clips_dir"]], width, " ")],
         *[_failure_lines(group, marks, width) for group in obj["failures"]],
         *[attention_lines(obj, state, marks, width, tz) for state in IN_DOUBT],
+        kept_lines(obj, width),
         [] if obj["live"] else retention_lines(obj["retention"], width),
         learned_lines(obj.get("learned"), width),
         _next_lines(obj),
@@ -260,6 +273,10 @@ def _bill(obj: Mapping[str, Any], width: int) -> list[str]:
         lines += wrap(f"Submitted {obj['paid_clips']:,} of {plural(obj['cap_clips'], 'clip')}", width)
     if obj["unpriced"]:
         lines += wrap(f"The cost of {plural(obj['unpriced'], 'clip')} is unknown and not included.", width)
+    for failed in obj["failures_charged"]:
+        count = plural(failed["requests"], "failure")
+        text = f"{one_line(failed['model'])}: {count} charged, {_usd(failed['usd'])}; not tried again automatically"
+        lines += wrap(f"{text} (batchgen help money).", width)
     for drift in obj["price_drifts"]:
         lines += wrap(f"Price: {one_line(drift['text'])}.", width)
     return lines

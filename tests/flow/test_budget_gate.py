@@ -32,7 +32,7 @@ from batchgen.events import Event, SubmitStarted
 from batchgen.ledger import FILE
 from batchgen.runner.context import RunContext
 from batchgen.selection import Selection
-from batchgen.testing import COST, EPOCH, FakeProvider, always, first, identity, wanted
+from batchgen.testing import COST, EPOCH, FakeProvider, first, identity, wanted
 
 FREE = ("refused", "failed", "absent")
 HOUR = 3600.0
@@ -265,7 +265,8 @@ def test_a_canary_under_a_cap_leaves_the_rest_of_it_to_the_night(ram: Path, orde
 
 def test_max_clips_counts_over_all_runs_and_failures_are_free(ram: Path) -> None:
     """Five clips are five that are paid for; a doubt counts, since it may be one."""
-    provider = FakeProvider(fate=first("final", "blocked"), post=first("ok", "ok", "ok", "unsure"), look=always("down"))
+    provider = FakeProvider(fate=first("final", "blocked"), post=first("ok", "ok", "ok", "unsure"))
+    provider.look = first("ok", "ok", then="down")  # both failures are looked up, and the doubt stays one
     batch = Batch(ram, 12, provider=provider, limits=Limits(clip_cap=5))
     for _ in range(3):
         life = watched(batch)
@@ -371,3 +372,49 @@ def test_a_reservation_is_filed_under_the_day_that_it_was_held_against(ram: Path
     by_day = Counter(_day(job.at - 1) for job in batch.provider.jobs.values())
     assert set(by_day) == {"2026-11-23", "2026-11-24"}
     assert by_day["2026-11-24"] == 8
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_clock_that_is_set_back_a_day_spends_nothing_of_yesterdays_again(ram: Path) -> None:
+    """What the ledger dates later than now counts today, and the run says when it may go on."""
+    batch = Batch(ram, 6, limits=Limits(day_cap=3 * COST))
+    for local, done in (("2026-11-24 12:00", 3), ("2026-11-23 12:00", 3), ("2026-11-25 12:00", 6)):
+        batch.clock = at(local)
+        life = watched(batch)
+        assert Counter(batch.states())[State.DONE] == done
+    check(batch, life)
+
+
+# --- a price that rises ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_day", [False, True])
+def test_a_new_price_is_tried_by_two_before_a_tight_cap_is_spent_on_it(ram: Path, by_day: bool) -> None:
+    """It had risen tenfold since the last run: $36.90 were spent under a cap of $10.00, with sixteen in flight."""
+    batch = Batch(ram, 40, provider=FakeProvider(cost=always_costs(COST // 2)), limits=Limits(in_flight=16))
+    batch.live(Selection(limit=4))
+    batch.provider.cost = always_costs(5 * COST)
+    cap = 4 * COST
+    batch.limits = Limits(in_flight=16, day_cap=cap) if by_day else Limits(in_flight=16, cap=cap)
+    life = batch.live()
+    assert len(batch.provider.posts) == 4 + 2
+    assert life.exit is Exit.STOPPED
+    assert batch.money().spent == batch.provider.spent() <= cap + 2 * (5 * COST - COST // 2)
+    check(batch, life)
+
+
+def test_once_a_charge_of_the_run_has_confirmed_the_price_the_cap_is_spent_at_full_speed(ram: Path) -> None:
+    """The trial costs one run time and no more; a failure confirms nothing, and lets another one try."""
+    provider = FakeProvider(fate=first("final"), spread=0.0, run_s=100.0)
+    batch = Batch(ram, 12, provider=provider, limits=Limits(cap=20 * COST, in_flight=16))
+    life = batch.live()
+    assert Counter(batch.states()) == {State.DONE: 11, State.FAILED: 1}
+    assert life.lasted_s < 4 * 100.0
+    posts = [when for when, _ in provider.posts]
+    assert sum(when < posts[0] + 90.0 for when in posts) == 2
+    check(batch, life)
+
+
+def always_costs(micro: int) -> Callable[[Mapping[str, Any]], int | None]:
+    """Charge the same for every clip."""
+    return lambda _params: micro

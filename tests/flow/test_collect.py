@@ -34,6 +34,24 @@ def test_a_transient_failure_is_free_and_tried_again_at_most_twice(tmp_path: Pat
     check(batch, life)
 
 
+@pytest.mark.parametrize(
+    ("fate", "times", "state"),
+    [("unknown", 1, State.DONE), ("unknown", 2, State.FAILED), ("moderation", 1, State.DONE),
+     ("moderation", 2, State.BLOCKED)],
+)  # fmt: skip
+def test_a_failure_of_a_cause_that_nobody_knows_is_tried_again_once(
+    tmp_path: Path, fate: str, times: int, state: State
+) -> None:
+    """It is free; so is one whose words speak of the moderator's own trouble."""
+    provider = FakeProvider(fate=first(*[fate] * times))
+    batch = Batch(tmp_path, 1, provider=provider)
+    life = batch.live()
+    assert batch.states() == [state]
+    assert len(provider.posts) == 2
+    assert not batch.clips()["k0.1"].transient
+    check(batch, life)
+
+
 def test_the_looks_at_a_request_are_written_with_its_end(tmp_path: Path) -> None:
     """Those at one that failed, too: they are calls that the clip took."""
     provider = FakeProvider(fate=first("transient", "final"), get=first("ok", "server", "ok"))
@@ -201,17 +219,6 @@ def test_a_dead_link_whose_record_is_gone_is_renewed_from_the_history(tmp_path: 
     batch = Batch(tmp_path, 1, provider=provider, downloads=downloads)
     life = batch.live()
     assert batch.states() == [State.DONE]
-    check(batch, life)
-
-
-@pytest.mark.parametrize("kind", ["dead", "broken"])
-def test_a_file_that_stays_bad_is_lost_and_its_cost_is_in_the_bill(tmp_path: Path, kind: str) -> None:
-    """After a few renewals; a later run asks again, and pays nothing."""
-    batch = Batch(tmp_path, 1, downloads=FakeDownloads(meets=always(kind)))
-    life = batch.live()
-    assert batch.states() == [State.LOST]
-    assert (batch.money().spent, batch.money().reserved) == (COST, 0)
-    assert 2 <= len(batch.downloads.asked) <= 8
     check(batch, life)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -13,12 +12,9 @@ import pytest
 from batch import Batch, Kill, Limits, check
 from full_disk import freed, full
 
-from batchgen.breaker import HISTORY
 from batchgen.clip import State
 from batchgen.errors import Exit
-from batchgen.retry import SUBMIT_TRIES
 from batchgen.runner.context import RunContext
-from batchgen.runner.trouble_gates import UNSURE_STOP
 from batchgen.selection import Selection
 from batchgen.testing import COST, FakeDownloads, FakeProvider, always, first, wanted
 
@@ -176,142 +172,6 @@ def test_a_dead_key_stops_the_night_at_once_and_all_stays_resumable(tmp_path: Pa
     provider.get = provider.post = always("ok")
     life = batch.live()
     assert batch.states() == [State.DONE] * 50
-    check(batch, life)
-
-
-# --- trouble with the API -----------------------------------------------------------------------------------
-
-
-def test_a_storm_of_429s_fails_no_clip(tmp_path: Path) -> None:
-    """The account bears 20 a minute; we believed 300."""
-    batch = Batch(tmp_path, 60, provider=FakeProvider(rpm=20), limits=Limits(rpm=300))
-    life = batch.live()
-    assert batch.states() == [State.DONE] * 60
-    assert batch.provider.limited < 60
-    assert all(clip.attempts == 1 for clip in batch.clips().values())
-    check(batch, life)
-
-
-@pytest.mark.parametrize("word", ["rate", "rate-30", "unreachable"])
-def test_what_surely_was_not_accepted_is_tried_again_as_often_as_it_takes(tmp_path: Path, word: str) -> None:
-    """Refused connections and 429s use up nothing."""
-    batch = Batch(tmp_path, 3, provider=FakeProvider(post=first(*[word] * 25)))
-    life = batch.live()
-    assert batch.states() == [State.DONE] * 3
-    check(batch, life)
-
-
-def test_one_clip_that_always_meets_a_500_fails_after_its_tries_and_the_night_goes_on(tmp_path: Path) -> None:
-    """A bad parameter answers so for ever."""
-    provider = FakeProvider(post=lambda params: "server" if params["seed"] == 1002 else "ok")
-    batch = Batch(tmp_path, 12, provider=provider)
-    life = batch.live()
-    assert Counter(batch.states()) == {State.DONE: 11, State.FAILED: 1}
-    assert len([1 for _, params in provider.posts if '"seed": 1002' in params]) == SUBMIT_TRIES
-    assert f"{SUBMIT_TRIES} tries" in batch.clips()["k2.1"].reason
-    check(batch, life)
-
-
-def test_a_service_that_answers_all_with_500_fails_no_clip(tmp_path: Path) -> None:
-    """For ten minutes it is the service, not the clips."""
-    provider = FakeProvider()
-    provider.post = lambda _: "server" if asyncio.get_running_loop().time() < 600 else "ok"
-    batch = Batch(tmp_path, 30, provider=provider)
-    life = batch.live()
-    assert batch.states() == [State.DONE] * 30
-    assert len(provider.posts) < 30 + 60
-    check(batch, life)
-
-
-def test_a_service_that_never_recovers_ends_the_run_and_nothing_failed(tmp_path: Path) -> None:
-    """--give-up."""
-    batch = Batch(tmp_path, 30, provider=FakeProvider(post=always("server")), limits=Limits(give_up_s=1800.0))
-    life = batch.live()
-    assert life.exit is Exit.STOPPED
-    assert "outage" in life.why
-    assert Counter(batch.states())[State.FAILED] == 0
-    check(batch, life)
-
-
-def test_an_outage_shorter_than_giving_up_is_sat_out(tmp_path: Path) -> None:
-    """The API out of reach is not a failure of any clip."""
-    provider = FakeProvider(outages=[(30.0, 6000.0)], keeps_s=90_000.0)
-    batch = Batch(tmp_path, 30, provider=provider)
-    life = batch.live()
-    assert batch.states() == [State.DONE] * 30
-    assert 6000 < life.lasted_s < 6000 + 600
-    check(batch, life)
-
-
-def test_an_outage_longer_than_giving_up_ends_the_run_resumable(tmp_path: Path) -> None:
-    """Exit 4, and the next run goes on."""
-    provider = FakeProvider(outages=[(30.0, 20_000.0)])
-    batch = Batch(tmp_path, 30, provider=provider, limits=Limits(give_up_s=3600.0))
-    life = batch.live()
-    assert life.exit is Exit.STOPPED
-    assert "outage" in life.why
-    assert 3600 <= life.lasted_s < 3600 + 120
-    check(batch, life)
-    batch.clock = 20_000
-    life = batch.live()
-    assert batch.states() == [State.DONE] * 30
-    check(batch, life)
-
-
-def refusing(provider: FakeProvider, *spans: tuple[float, float]) -> None:
-    """Let it refuse every call as too many in these times."""
-
-    def word(*_: object) -> str:
-        now = asyncio.get_running_loop().time()
-        return "rate" if any(since <= now < until for since, until in spans) else "ok"
-
-    provider.post = provider.get = provider.look = word
-
-
-@pytest.mark.parametrize("give_up_s", [3600.0, 7200.0])
-def test_refusals_without_end_end_the_run_resumable(tmp_path: Path, give_up_s: float) -> None:
-    """Nothing but 429s: it says so, nothing is lost though the records end meanwhile, and the next run goes on."""
-    provider = FakeProvider(run_s=210.0)
-    refusing(provider, (100.0, 30_000.0))
-    batch = Batch(tmp_path, 30, provider=provider, limits=Limits(give_up_s=give_up_s))
-    life = batch.live()
-    assert life.exit is Exit.STOPPED
-    hours = f"{give_up_s / 3600:g}"
-    why = rf"outage: the API has rate limited every call \(429\) for {hours} h (0\d|1\d) min: run again later"
-    assert re.fullmatch(why, life.why)
-    # Seen at the next refusal: once only the history is asked, these are minutes apart.
-    assert 100.0 + give_up_s <= life.lasted_s < 100.0 + give_up_s + 1.1 * HISTORY.cap_s
-    counts = Counter(batch.states())
-    assert counts[State.GENERATING] == len(provider.jobs) > 0
-    assert counts[State.GENERATING] + counts[State.PENDING] == 30
-    assert batch.money().reserved == 2 * COST * len(provider.jobs)
-    check(batch, life)
-    batch.clock = 30_000.0
-    life = batch.live()
-    assert batch.states() == [State.DONE] * 30
-    assert len(provider.jobs) == 30
-    check(batch, life)
-
-
-def test_refusals_that_let_one_call_through_are_borne(tmp_path: Path) -> None:
-    """The count starts anew with each answer, and the run goes on by itself."""
-    provider = FakeProvider(run_s=210.0, keeps_s=1e9)
-    refusing(provider, (100.0, 3_500.0), (3_900.0, 7_400.0))
-    batch = Batch(tmp_path, 30, provider=provider, limits=Limits(give_up_s=3_600.0))
-    life = batch.live()
-    assert batch.states() == [State.DONE] * 30
-    assert life.exit is None
-    check(batch, life)
-
-
-def test_answers_that_stay_away_stop_the_run_before_half_a_nights_money_is_in_doubt(tmp_path: Path) -> None:
-    """Each unclear POST may have been paid for."""
-    batch = Batch(tmp_path, 200, provider=FakeProvider(post=always("unsure")))
-    life = batch.live()
-    assert life.exit is Exit.STOPPED
-    doubtful = Counter(batch.states())[State.UNCONFIRMED]
-    assert UNSURE_STOP <= doubtful < UNSURE_STOP + batch.limits.submit_concurrency
-    assert len(batch.provider.posts) == doubtful
     check(batch, life)
 
 

@@ -274,6 +274,19 @@ def test_resubmitting_obeys_the_limit_and_the_budget(tmp_path: Path) -> None:
     assert len(provider.posts) == 4
 
 
+@pytest.mark.parametrize(("off", "known"), [(7 * 86_400.4, 604_803.0), (-3_600.0, -3_600.0), (3.0, None), (None, None)])
+def test_with_each_intent_goes_how_far_the_services_clock_is_off(
+    tmp_path: Path, off: float | None, known: float | None
+) -> None:
+    """It says where in the history to search, when ours is right again."""
+    batch = Batch(tmp_path, 1, provider=FakeProvider(post=first("unsure"), clock_off_s=off))
+    batch.live()
+    (clip,) = batch.clips().values()
+    assert clip.request
+    assert clip.request.clock_off == known
+    assert clip.request.left_at == clip.request.intent_at + (known or 0.0)
+
+
 # --- lost ---------------------------------------------------------------------------------------------------
 
 
@@ -281,6 +294,8 @@ def test_a_lost_clip_is_paid_for_again_only_on_the_users_word_and_both_are_in_th
     """--resubmit-lost."""
     downloads = FakeDownloads(meets=lambda url: "broken" if "/r1." in url else "ok")
     batch = Batch(tmp_path, 1, downloads=downloads)
+    batch.live()
+    batch.clock += 8 * 86_400.0
     life = batch.live()
     assert batch.states() == [State.LOST]
     check(batch, life)

@@ -36,7 +36,7 @@ def film(batch: Batch, key: str) -> bytes:
     """What the service made for a clip."""
     request = batch.clips()[key].request
     assert request
-    return content_of(request.url or "")
+    return content_of(batch.provider.jobs[request.request_id or ""].url)  # a ledger from sidecars has no link
 
 
 def lies(batch: Batch, clip: Wanted, name: str) -> None:

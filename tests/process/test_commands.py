@@ -189,22 +189,25 @@ def test_a_clip_is_tried_so_often_and_no_more(api: FakeApi, desk: Desk) -> None:
     assert api.posts == 6
 
 
-def test_a_blocked_clip_gets_another_seed_in_its_place(api: FakeApi, desk: Desk) -> None:
-    """As it is it would be blocked again: --blocked says so; with --new-seed another take has its place for good."""
+def test_a_blocked_clip_is_tried_again_with_its_seed_or_gets_another_one_in_its_place(api: FakeApi, desk: Desk) -> None:
+    """--blocked keeps the seed that the user fixed; with --new-seed another take has its place for good."""
     seeds: list[int] = []
     api.error = lambda params: (
         "content moderation block" if params["prompt"] == "a dog" and params["seed"] not in seeds else None
     )
     desk.run().expect(3, done=2, blocked=1)
     told = desk.call(*at(desk, "retry", "--blocked")).expect(0).obj
-    assert (told["retried"], told["rerolled"]) == ([], [])
-    assert "--new-seed" in told["left"][0]["why"]
+    assert (told["retried"], told["rerolled"]) == (["a-dog_1"], [])
+    desk.run().expect(3, done=2, blocked=1)
     told = desk.call(*at(desk, "retry", "--blocked", "--new-seed")).expect(0).obj
     assert told["rerolled"] == [{"clip": "dog_2", "instead_of": "dog_1"}]
     seeds.append(derive_seed("a dog", 2))
     assert desk.run().expect(0, done=3).obj["unwanted"] == 1
     desk.run().expect(0, done=3)
-    assert api.posts == 4
+    assert api.posts == 5
+    assert api.of("submit")[-2].params == next(
+        call.params for call in api.of("submit") if call.params["prompt"] == "a dog"
+    )
 
 
 def test_a_reroll_is_a_further_take_that_the_manifest_can_take_over(api: FakeApi, desk: Desk) -> None:
@@ -231,9 +234,11 @@ def test_verify_fetches_again_what_is_missing_or_damaged(api: FakeApi, desk: Des
     gone, damaged, _ = whole
     gone.unlink()
     damaged.write_bytes(whole[damaged][:-100] + bytes(100))
+    (damaged.parent / "other.mp4.bad").write_bytes(b"1")
     obj = desk.call(*at(desk, "verify")).expect(0).obj
     assert (obj["checked"], obj["sound"]) == (3, 1)
     assert {row["now"] for row in obj["clips"]} == {"done"}
+    assert obj["kept_aside"] == ["other.mp4.bad"]
     assert {path: path.read_bytes() for path in whole} == whole
     assert any(
         whole[damaged][:-100] + bytes(100) == path.read_bytes() for path in desk.batch.rglob("*") if path.is_file()

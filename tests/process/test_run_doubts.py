@@ -162,9 +162,35 @@ def test_a_lost_clip_is_paid_for_again_only_on_the_users_word(api: FakeApi, desk
     assert ended.obj["reserved_usd"] == 1.25  # for the lost one
 
 
+@pytest.mark.slow
+def test_a_dead_link_is_kept_for_the_next_run_and_a_lost_clips_link_is_tried_by_reconcile(
+    api: FakeApi, desk: Desk
+) -> None:
+    """Exit 4, with the reason and no offer to pay again; one GET brings back what was called lost."""
+    desk.manifest("a cat")
+    api.scripts["file"] = says(403, "denied")
+    ended = desk.run("--give-up", "0.5").expect(4, downloading=1)
+    assert "1 file could not be downloaded yet" in ended.obj["stopped"]
+    assert "HTTP 403" in ended.obj["stopped"]
+    assert not any("resubmit" in text for text in ended.obj["next"])
+    _age(desk.batch / "ledger.db", 8 * 86400.0)
+    desk.run("--give-up", "0.5").expect(5, lost=1)
+    gets = len(api.of("file"))
+    assert [
+        row["now"] for row in desk.call("reconcile", "night.yaml", "--base-url", desk.url, "--json").obj["clips"]
+    ] == ["lost"]
+    assert len(api.of("file")) == gets + 1
+    api.scripts.clear()
+    assert [
+        row["now"] for row in desk.call("reconcile", "night.yaml", "--base-url", desk.url, "--json").obj["clips"]
+    ] == ["done"]
+    assert (api.posts, once(api)) == (1, True)
+
+
 def _age(ledger: Path, seconds: float) -> None:
     """Let all requests of a ledger have been made earlier."""
     db = sqlite3.connect(ledger)
     with db:
-        db.execute("UPDATE request SET submitted_at = submitted_at - ?, intent_at = intent_at - ?", (seconds, seconds))
+        times = ("submitted_at", "intent_at", "completed_at")
+        db.execute(f"UPDATE request SET {', '.join(f'{name} = {name} - ?' for name in times)}", (seconds,) * 3)
     db.close()

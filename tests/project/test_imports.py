@@ -25,7 +25,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "download": "download.downloader",
         "download.addresses": "errors",
         "download.downloader": (
-            "download.addresses download.limits download.part download.writer errors files.durable files.mp4 retry"
+            "download.addresses download.limits download.part download.writer errors files.durable files.mp4 "
+            "network_words proxy retry"
         ),
         "download.limits": "files.mp4",
         "download.part": "errors failpoints files.durable files.mp4",
@@ -36,8 +37,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "files": "",
         "files.durable": "",
         "files.mp4": "",
-        "files.sidecar": "clip files.mp4 money",
         "files.renames": "clip events failpoints files.durable files.mp4 files.sidecar ledger",
+        "files.sidecar": "clip files.durable files.mp4 money",
         "files.verify": "clip events files.mp4 ledger",
         "history": "",
         "history.matching": "clip providers.base",
@@ -48,8 +49,9 @@ KNOWS: dict[str, frozenset[str]] = {
         "history.report": "",
         "ledger": "billing.budget clip errors events failpoints files.durable money states",
         "locate": "errors redact",
-        "manifest": "clip errors money providers.models",
+        "manifest": "clip errors money providers.models proxy",
         "money": "",
+        "network_words": "",
         "planning": "planning.build planning.model planning.pace",
         "planning.build": (
             "billing.prices clip planning.classify planning.cost planning.diff planning.model planning.warnings retry "
@@ -64,7 +66,7 @@ KNOWS: dict[str, frozenset[str]] = {
         ),
         "planning.model": "billing.budget billing.prices planning.pace retention",
         "planning.pace": "",
-        "planning.retakes": "clip errors manifest retry selection",
+        "planning.retakes": "clip errors manifest money retry selection",
         "planning.saved": "clip errors money planning.model",
         "planning.saved_files": "errors manifest planning planning.inputs planning.saved settings",
         "planning.warnings": "billing.budget billing.prices money planning.model",
@@ -77,7 +79,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "providers.base": "",
         "providers.models": "money",
         "providers.paced": "providers.base ratelimit.base",
-        "providers.segmind": "batchgen errors money providers.base redact retry",
+        "providers.segmind": "batchgen errors money network_words providers.base proxy redact retry",
         "ratelimit": "",
         "ratelimit.adaptive_rate": "",
         "ratelimit.base": "errors",
@@ -92,6 +94,7 @@ KNOWS: dict[str, frozenset[str]] = {
             "ratelimit.concurrency ratelimit.limiter ratelimit.memory ratelimit.shared_window settings"
         ),
         "ratelimit.shared_window": "",
+        "proxy": "errors",
         "redact": "",
         "retention": "clip",
         "selection": "",
@@ -107,9 +110,9 @@ KNOWS: dict[str, frozenset[str]] = {
         "testing": "clip errors files.mp4 providers.base sandbox",
         "torture": "errors failpoints",
         "views": (
-            "billing.audit billing.bill billing.budget billing.prices clip errors events history.report "
-            "ledger money planning polling.schedule providers.models ratelimit.adaptive_rate ratelimit.memory "
-            "retention wording"
+            "billing.audit billing.bill billing.budget billing.prices clip errors events files.verify "
+            "history.report ledger money planning polling.schedule providers.models ratelimit.adaptive_rate "
+            "ratelimit.memory retention wording"
         ),
         "wording": "",
     }.items()

@@ -26,6 +26,7 @@ from batchgen.events import (
     Lost,
     Moved,
     Released,
+    Reopened,
     Retried,
     SubmitDeferred,
     SubmitStarted,
@@ -47,6 +48,7 @@ SAMPLES: dict[type[Event], Event] = {
     Released: Released("the user's word"),
     Forgotten: Forgotten("the user's word"),
     Retried: Retried(),
+    Reopened: Reopened("the history shows a charge"),
     FileMissing: FileMissing("deleted"),
     Moved: Moved("replaced/shot.mp4", "shot.mp4"),
 }
@@ -63,7 +65,7 @@ def reach(state: State) -> Clip:
         lives.extend(
             advance(clip, SAMPLES[event])
             for event in NEXT[clip.state]
-            if event is not Generated or clip.state is not State.DOWNLOADING
+            if (event is not Generated or clip.state is not State.DOWNLOADING) and event is not Reopened
         )
     raise AssertionError(state)
 
@@ -100,6 +102,9 @@ def test_every_state_can_be_reached_and_left() -> None:
 def test_each_pair_gives_the_tables_state_or_an_error_that_names_all(state: State, event: type[Event]) -> None:
     """No event is ever applied by luck."""
     clip = reach(state)
+    if event is Reopened and state in (State.PENDING, State.FAILED, State.BLOCKED):  # only of a request with an id
+        ends = {State.PENDING: FailedForNow, State.FAILED: Failed, State.BLOCKED: Blocked}
+        clip = life(SAMPLES[SubmitStarted], SAMPLES[Submitted], SAMPLES[ends[state]])
     before = replace(clip)
     expected = NEXT[state].get(event)
     if expected is not None:
@@ -110,6 +115,64 @@ def test_each_pair_gives_the_tables_state_or_an_error_that_names_all(state: Stat
         for part in (clip.wanted.name, clip.key, str(state), event.__name__):
             assert part in str(caught.value)
     assert clip == before
+
+
+@pytest.mark.parametrize("kind", [Failed, Blocked])
+@pytest.mark.parametrize(
+    ("cost", "unproven", "outcome", "reserved", "live"),
+    [
+        (None, False, "failed", 0, False),
+        (0, False, "failed", 0, False),
+        (None, True, "unproven", 1_250_000, True),
+        (0, True, "failed", 0, False),
+        (5, False, "billed", 0, True),
+        (5, True, "billed", 0, True),
+    ],
+)
+def test_what_a_failure_cost_decides_what_stays_reserved(
+    kind: type[Failed | Blocked], cost: int | None, unproven: bool, outcome: str, reserved: int, live: bool
+) -> None:
+    """Free is what nobody charges; what nobody knows stays reserved, and what is charged is booked."""
+    clip = life(SAMPLES[SubmitStarted], SAMPLES[Submitted], kind("worker died", cost=cost, unproven=unproven))
+    assert clip.request
+    assert (clip.request.cost, clip.request.outcome, clip.request.reserved) == (cost, outcome, reserved)
+    assert (not clip.request.free, clip.in_doubt) == (live, outcome == "unproven")
+
+
+def test_a_request_that_is_asked_for_again_is_reserved_again() -> None:
+    """It may be charged after all: with what was likely, since what was reserved is gone; a charge stays booked."""
+    start = SubmitStarted(at=10.0, reserved=1_250_000, estimate=7)
+    for end, cost, reserved in ((Failed("x", cost=0), None, 7), (Failed("x", cost=5), 5, 0)):
+        clip = life(start, SAMPLES[Submitted], end, SAMPLES[Reopened])
+        assert clip.request
+        assert (clip.state, clip.request_id) == (State.GENERATING, "r1")
+        assert (clip.request.outcome, clip.request.cost, clip.request.reserved) == ("open", cost, reserved)
+
+
+def test_an_answered_error_is_no_paid_attempt_until_it_is_found() -> None:
+    """Six refusals are no six attempts; one that was accepted all the same is one."""
+    clip = life(SAMPLES[SubmitStarted], AnswerLost("500", error=True, counts=True))
+    assert (clip.attempts, clip.refusals, clip.state) == (0, 1, State.UNCONFIRMED)
+    assert clip.request
+    assert (clip.request.outcome, clip.request.reserved) == ("error", 1_250_000)
+    assert advance(clip, SAMPLES[Submitted]).attempts == 1
+    assert advance(clip, Released("absent", absent=True)).refusals == 1
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (AnswerLost("500", error=True), Released("the user's word")),
+        (AnswerLost("500", error=True), Forgotten("the user's word"), Retried()),
+        (AnswerLost("500", error=True), Submitted("r1", 10.0), Failed("worker", unproven=True), Retried()),
+        (Submitted("r1", 10.0), Failed("worker", cost=5), Retried()),
+    ],
+)
+def test_the_next_request_never_takes_the_number_of_one_that_may_be_charged(events: tuple[Event, ...]) -> None:
+    """The ledger keeps one row for each number: its reservation, or its cost, would be gone."""
+    clip = life(SAMPLES[SubmitStarted], *events, SAMPLES[SubmitStarted])
+    assert clip.request
+    assert clip.request.n == 2
 
 
 def test_only_pending_may_be_submitted() -> None:

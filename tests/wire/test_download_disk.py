@@ -18,7 +18,7 @@ from filehost import ETAG, LARGE, SMALL, Host, check, cut, downloader, host, qui
 
 from batchgen.download.downloader import Downloader, Expect, Fetched
 from batchgen.download.part import disk
-from batchgen.errors import DiskFullError, DownloadError, NameTaken, TransferFailed
+from batchgen.errors import DiskFullError, DownloadError, NameTaken, PathTrouble
 
 pytestmark = pytest.mark.real_time
 
@@ -192,17 +192,37 @@ async def test_of_the_files_that_wait_the_oldest_is_fetched_first(host: Host, tm
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
 async def test_a_full_disk_stops_the_run_in_plain_words(
-    host: Host, downloader: Downloader, tmp_path: Path, data: bytes
+    host: Host, downloader: Downloader, tmp_path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No half file under the final name, and the message says what to do."""
-    (tmp_path / "a.mp4.part").symlink_to("/dev/full")
     host.script = [served(data)]
-    with pytest.raises(DiskFullError) as caught:
+    with monkeypatch.context() as full, pytest.raises(DiskFullError) as caught:
+        full.setattr(os, "fsync", _full)
         await downloader.fetch(host.url, tmp_path / "a.mp4")
     assert re.search(r"the disk is full .*: [\d.,]+ MB free in .* Nothing is lost", str(caught.value))
     assert not (tmp_path / "a.mp4").exists()
-    (tmp_path / "a.mp4.part").unlink()
     check(await downloader.fetch(host.url, tmp_path / "a.mp4"), tmp_path / "a.mp4", data)
+
+
+def _full(_: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+async def test_a_symlink_in_the_folder_is_replaced_and_never_followed(
+    host: Host, downloader: Downloader, tmp_path: Path, data: bytes
+) -> None:
+    """It overwrote the file that it led to, and the final name became the symlink."""
+    mine, clips = tmp_path / "thesis.txt", tmp_path / "clips"
+    clips.mkdir()
+    mine.write_text("mine")
+    for ending in (".part", ".part.json", ".bad"):
+        (clips / f"a.mp4{ending}").symlink_to(mine)
+    host.script = [served(data[:-1]), served(data[:-1]), served(data)]
+    check_kept = await downloader.fetch(host.url, clips / "a.mp4")
+    assert mine.read_text() == "mine"
+    assert not any(path.is_symlink() for path in clips.iterdir())
+    check(check_kept, clips / "a.mp4", data)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +246,7 @@ async def test_a_missing_folder_and_an_endless_name_are_told(
         await downloader.fetch(host.url, tmp_path / "gone" / "a.mp4")
     with pytest.raises(DownloadError, match="nnnn") as caught:
         await downloader.fetch(host.url, tmp_path / ("n" * 300))
-    assert type(caught.value) is TransferFailed
+    assert type(caught.value) is PathTrouble
 
 
 LIMITED = """

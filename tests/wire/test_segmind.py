@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from scripted_service import KEY, MP4, answering, provider, raw_server, serving
 
-from batchgen.errors import CallError, TryAgain, UnknownError, UnsureError, UsageError
+from batchgen.errors import AccountError, CallError, TryAgain, UnknownError, UsageError
 from batchgen.providers.base import Accepted, Provider
 from batchgen.providers.segmind.client import Segmind
 from batchgen.redact import Secret
@@ -52,7 +52,7 @@ async def test_the_key_goes_to_no_other_origin_and_not_after_a_redirect() -> Non
             return web.Response(status=307, headers={"Location": f"{thief.url}/v2/x"})
 
         async with serving(lure) as server, provider(server.url) as segmind:
-            with pytest.raises(UnsureError):
+            with pytest.raises(AccountError, match="redirects to http:"):
                 await segmind.submit("m", {})
             for call in (segmind.status, segmind.result):
                 with pytest.raises(TryAgain):
@@ -90,9 +90,10 @@ async def test_no_password_of_a_netrc_is_sent(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("NETRC", str(netrc))
     async with serving(answering({"status": "QUEUED"})) as server:
         segmind = provider(server.url)
-        segmind._http._trust_env = True
-        monkeypatch.setenv("NO_PROXY", "*")
         async with segmind:
+            assert segmind._http._session is not None
+            segmind._http._session._trust_env = True  # as if aiohttp read the environment
+            monkeypatch.setenv("NO_PROXY", "*")
             await segmind.status("x")
         assert "Authorization" not in server.seen[0].headers
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,21 @@ async def test_a_record_that_is_gone_is_gone_and_nothing_is_posted() -> None:
         assert await segmind.result("x") == Gone("Request x not found")
         assert await segmind.lookup("x") is None
         assert {request.method for request in server.seen} == {"GET"}
+
+
+async def test_every_answer_says_how_far_the_services_clock_is_off() -> None:
+    """Its Date is the only witness; one header of 60 kB is no reason not to hear it."""
+
+    async def reply(_request: web.Request) -> web.StreamResponse:
+        at = formatdate(time.time() + 7 * 86400.0, usegmt=True)
+        return web.json_response({"credits": 1}, headers={"Date": at, "X-Policy": "a" * 60_000})
+
+    async with serving(reply) as server, provider(server.url) as segmind:
+        seen = [segmind.clock_off_s]
+        await segmind.balance()
+        seen.append(segmind.clock_off_s)
+    assert seen[0] is None
+    assert seen[1] == pytest.approx(7 * 86400.0, abs=60.0)
 
 
 async def test_the_history_is_asked_in_days_and_pages() -> None:

@@ -24,8 +24,8 @@ def forget(
 ) -> None:
     """Stop looking for unconfirmed or lost clips, named by their file names or globs. They stay in the bill.
 
-    What is reserved for them stays reserved, since they may have been charged. `retry --forgotten` generates such
-    a clip again, and may pay for it again.
+    What is reserved for them stays reserved permanently, since they may have been charged. `retry --forgotten`
+    generates such a clip again, and may pay for it again.
     """
     from batchgen.events import Forgotten
     from batchgen.ledger import SqliteLedger
@@ -64,6 +64,6 @@ def forget(
 
     def text() -> str:
         names = ", ".join(one_line(clip.wanted.name) for clip in chosen)
-        return f"No longer looking for {names}. {usd(reserved)} stays reserved: they may have been charged."
+        return f"No longer looking for {names}. {usd(reserved)} stays reserved permanently: they may have been charged."
 
     output.answer({"schema_version": 1, "forgotten": rows}, text, as_json=as_json)

@@ -48,7 +48,8 @@ def reconcile(
 ) -> None:
     """Look for unconfirmed and lost clips in the account's request history. Never submits anything.
 
-    The next `run` downloads what is found; what is not found stays as it is, with a note of what was checked.
+    The known link of a lost clip is tried once. The next `run` downloads what is found; what is not found stays as it
+    is, with a note of what was checked.
     """
     from batchgen.views.doubts import doubt_lines
     from batchgen.views.text import ascii_only, plural

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 @sandbox_option
 @click.option("--all", "every", envvar="BATCHGEN_ALL", is_flag=True, help="Also failures that need an edit.")
 @click.option("--only", metavar="GLOB", help="Only clips whose id or name matches, whatever the failure.")
-@click.option("--blocked", is_flag=True, help="Also blocked clips; needs --new-seed or a changed prompt.")
-@click.option("--new-seed", is_flag=True, help="With --blocked: replace each by a take with a new seed.")
+@click.option("--blocked", is_flag=True, help="Also blocked clips, with the same seed.")
+@click.option("--new-seed", is_flag=True, help="With --blocked: replace each blocked clip by a take with a new seed.")
 @click.option("--forgotten", is_flag=True, help="Also forgotten clips; this may pay for them again.")
 @click.option(
     "--max-attempts",
@@ -78,6 +79,7 @@ def _retried(ledger: SqliteLedger, arg: str, again: Retake, only: str | None, *,
     from batchgen.planning.retakes import rerolls, why_not
     from batchgen.selection import matches
 
+    again = replace(again, charged={model: cost for model, (_, cost) in ledger.charged_failures().items()})
     states = (State.FAILED, State.BLOCKED) if again.blocked else (State.FAILED,)
     failed = ledger.clips(*states, wanted=True)
     for line in unmatched_text(only, (clip.wanted for clip in ledger.clips(wanted=True))) if only else ():

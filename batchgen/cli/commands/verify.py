@@ -40,21 +40,24 @@ def verify(
 ) -> None:
     """Check every finished clip: the file exists, is complete, and has not changed since its download.
 
-    A damaged file is set aside, never deleted. Missing files are downloaded again as long as the service keeps them
-    (seven days), which is free. Nothing is ever submitted.
+    A damaged file is set aside, never deleted; flags and bad copies are listed. Missing files are downloaded again as
+    long as the service keeps them (seven days), which is free. Nothing is ever submitted.
     """
+    from batchgen.files.verify import kept_aside
+    from batchgen.views.kept import kept_lines, kept_object
     from batchgen.views.text import plural
 
     given = {"sandbox": sandbox or None, "base_url": base_url, "collect_only": True}
     with opened(manifest, folder, given, verbosity=-1 if quiet else verbose) as session:
         checked, bad, states = asyncio.run(session.verify(deep=deep))
+        kept = kept_object(session.ledger.flagged(), kept_aside(session.folder / "clips"))
     rows = [{"clip": name, "reason": reason, "now": str(states[name])} for name, reason in bad.items()]
 
     def text() -> str:
         lines = [f"{row['clip']}: {row['reason']} → {row['now']}" for row in rows]
         back = sum(row["now"] == "done" for row in rows)
         summary = f"Checked {plural(checked, 'file')}: {checked - len(rows):,} intact, {back:,} downloaded again."
-        return "\n".join([*lines, summary])
+        return "\n".join([*lines, summary, *kept_lines(kept, output.width())])
 
-    obj = {"schema_version": 1, "checked": checked, "sound": checked - len(rows), "clips": rows}
+    obj = {"schema_version": 1, "checked": checked, "sound": checked - len(rows), "clips": rows, **kept}
     output.answer(obj, text, as_json=as_json)

@@ -62,8 +62,8 @@ class Traced:
     def events(self) -> Iterator[Event]:
         """Give the events that it proves."""
         yield Submitted(self.request_id, self.at)
-        if self.url:
-            yield Generated(self.url, self.at, self.cost)
+        if self.url or self.file:  # a sidecar has no link, and proves more
+            yield Generated(self.url or "", self.at, self.cost)
             if self.file:
                 yield self.file
 

@@ -36,18 +36,18 @@ from batchgen.money import to_micro
 from batchgen.providers.base import (
     Accepted,
     Capabilities,
-    Gone,
     HistoryAccess,
     HistoryRow,
     Idempotency,
     Outcome,
     Source,
 )
-from batchgen.providers.segmind.errors import get_error, server_time, submit_error, too_many, upload_error
+from batchgen.providers.segmind.errors import get_error, submit_error, too_many, upload_error
 from batchgen.providers.segmind.history import SegmindHistory, row_of
-from batchgen.providers.segmind.http import ExchangeFailed, Http, address, is_loopback
+from batchgen.providers.segmind.http import ExchangeFailed, Http, address
 from batchgen.providers.segmind.jobs import read_inline, read_outcome
 from batchgen.providers.segmind.parse import Answer, find_link, mapping, request_id_in
+from batchgen.proxy import SystemProxy
 from batchgen.redact import Redactor
 
 DEFAULT_BASE: Final = "https://api.segmind.com"
@@ -63,6 +63,7 @@ _AUDIO: Final[Mapping[str, str]] = {".wav": "audio/wav", ".mp3": "audio/mpeg"}
 #: By its own pages: a record lives an hour from the submission, a file seven days, a usual account makes 50 calls a
 #: minute (docs.segmind.com: async-inference, logging, rate-limits); wan 2.5 takes seeds up to 2^31 - 1.
 CAPABILITIES: Final = Capabilities(
+    failures_free=True,
     idempotency=Idempotency.NONE,
     history=HistoryAccess.WITH_INPUTS,
     record_s=3600.0,
@@ -90,12 +91,14 @@ class Segmind:
         history_url, upload_url: another origin, or the whole URL, of these two.
         submit_timeout_s, get_timeout_s: for one exchange, connecting included.
         connect_timeout_s: for connecting, DNS and TLS included.
+        proxy: the way out; by default straight.
 
     Raises:
         UsageError: an address or the key can't be used; the key is not shown.
     """
 
     name = "segmind"
+    capabilities = CAPABILITIES
 
     def __init__(
         self,
@@ -108,6 +111,7 @@ class Segmind:
         get_timeout_s: float = 30.0,
         connect_timeout_s: float = 10.0,
         user_agent: str = f"batchgen/{__version__}",
+        proxy: SystemProxy | None = None,
     ) -> None:
         secret = _checked(key.get_secret_value())
         self._base = address(re.sub(r"/v\d+/*$", "", base_url.strip().rstrip("/")), "the API")
@@ -124,8 +128,7 @@ class Segmind:
             redact=Redactor([secret]).redact,
             user_agent=user_agent,
             connect_timeout_s=connect_timeout_s,
-            # A studio's proxy does not lead back to this machine.
-            trust_env=not is_loopback(self._base),
+            proxy=proxy or SystemProxy(),
         )
 
     async def __aenter__(self) -> Segmind:
@@ -134,11 +137,6 @@ class Segmind:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._http.__aexit__(*exc)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the service can do."""
-        return CAPABILITIES
 
     async def submit(self, model: str, params: Mapping[str, Any], key: str = "") -> Accepted:  # noqa: ARG002
         """POST one paid job, once; see `Provider.submit`. The service knows no keys, so none is sent."""
@@ -157,13 +155,13 @@ class Segmind:
     async def status(self, request_id: str) -> Outcome:
         """Ask how far a job is; see `Provider.status`. A `Completed` of here never has a link."""
         answer = await self._get("status", self._at("v2", "requests", request_id, "status"))
-        return _job("status", answer, links=False)
+        return read_outcome("status", answer, links=False)
 
     async def result(self, request_id: str) -> Outcome:
         """Fetch the link; see `Provider.result`. Of an answer that is the video the link is its own address."""
         url = self._at("v2", "requests", request_id)
         answer = await self._get("result", url)
-        return read_inline(answer, str(url)) if answer.ok and answer.video else _job("result", answer)
+        return read_inline(answer, str(url)) if answer.ok and answer.video else read_outcome("result", answer)
 
     def video(self, url: str) -> Source | None:
         """Open a result whose answer is the video; see `Provider.video`."""
@@ -186,7 +184,12 @@ class Segmind:
     @property
     def server_time(self) -> float | None:
         """The service's clock by its latest answer, in epoch seconds; None when it did not say."""
-        return server_time(self._http.last_headers)
+        return self._http.server_time
+
+    @property
+    def clock_off_s(self) -> float | None:
+        """How far the service's clock is ahead of ours; see `Provider.clock_off_s`."""
+        return self._http.clock_off_s
 
     async def balance(self) -> int:
         """Credits of the account, free ones included, in micro-dollars; an account without any has 0."""
@@ -250,17 +253,8 @@ class Segmind:
         return URL("/".join([self._root, *map(_segment, segments)]), encoded=True)
 
 
-def _job(what: str, answer: Answer, *, links: bool = True) -> Outcome:
-    outcome = read_outcome(answer, links=links)
-    if outcome is not None:
-        return outcome
-    if answer.status == 404:
-        return Gone(answer.message())
-    raise get_error(what, answer, time.time())
-
-
 def _not_sent(what: str, trouble: ExchangeFailed) -> TryAgain | None:
-    return None if trouble.sent else Unreachable(f"{what}: can't connect: {trouble.text}")
+    return None if trouble.sent else Unreachable(f"{what}: {trouble.text}", needs_user=trouble.needs_user)
 
 
 def _segment(text: str) -> str:

@@ -6,6 +6,8 @@ not shown, makes a page not `whole`, and nothing may be concluded from an absenc
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,10 +20,15 @@ from batchgen.providers.segmind.errors import server_time
 from batchgen.providers.segmind.jobs import judge
 from batchgen.providers.segmind.parse import Answer, Say, decode, epoch, file_bytes, mapping, usable_id
 
+log = logging.getLogger("batchgen.history")
+
 Ask: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Answer]]  #: query of one page -> its answer
 
-_PER_PAGE: Final = 100
-_MOST_PAGES: Final = 200
+#: Rows of a page; where their prompts make it too large to be read, fewer are asked for.
+_PER_PAGE: Final = (100, 20, 4, 1)
+_MOST_ROWS: Final = 20_000
+#: A window whose pages overlap is read again, so often at most: rows that change places between two calls hide others.
+_AGAIN: Final = 2
 _WINDOW: Final = timedelta(days=30)  #: from and to are both inside, so this asks for 31 days
 _MADE_AT: Final = (
     *("created_at", "model_created", "created", "createdAt", "submitted_at", "request_time"),
@@ -48,6 +55,7 @@ class SegmindHistory:
         self._whole = True
         self._server_time: float | None = None
         self._pages = 0
+        self._sizes = list(_PER_PAGE)
 
     def __repr__(self) -> str:
         """Say how far it is, for logs."""
@@ -59,24 +67,35 @@ class SegmindHistory:
         return not self._windows
 
     async def read(self) -> None:
-        """Read the next page.
+        """Read the next page; of one that is too large to be read, the window begins again with fewer rows.
 
         Raises:
             UnknownError: the answer was a refusal, or no history.
         """
-        (first, last), reading = self._windows[0], self._reading
-        query = {"model_name": self._model, "from_date": first, "to_date": last, "per_page": str(_PER_PAGE)}
-        reading.take(await self._ask({**query, "page": str(reading.pages + 1)}))
+        (first, last), reading, size = self._windows[0], self._reading, self._sizes[0]
+        query = {"model_name": self._model, "from_date": first, "to_date": last, "per_page": str(size)}
+        answer = await self._ask({**query, "page": str(reading.pages + 1)})
         self._pages += 1
-        if reading.ended or self._pages >= _MOST_PAGES:
+        if answer.ok and answer.too_long and len(self._sizes) > 1:
+            self._sizes.pop(0)
+            fewer = self._sizes[0]
+            log.warning("%d rows of the request history are too much for one answer: asking for %d", size, fewer)
+            self._reading = _Reading()
+            return
+        reading.take(answer, size)
+        if reading.ended or self._is_over:
             self._take_in(reading)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._pages * self._sizes[0] >= _MOST_ROWS
 
     def _take_in(self, reading: _Reading) -> None:
         self._rows += reading.rows.values()
         self._whole = self._whole and reading.whole
         self._server_time = reading.server_time or self._server_time
         self._windows, self._reading = self._windows[1:], _Reading()
-        if self._windows and self._pages >= _MOST_PAGES:
+        if self._windows and self._is_over:
             self._windows, self._whole = [], False
 
     def page(self) -> HistoryPage:
@@ -112,18 +131,24 @@ class _Reading:
 
     pages: int = 0
     rows: dict[str, HistoryRow] = field(default_factory=dict)
-    seen: int = 0  #: rows as they came, repeated ones included
+    counts: Counter[str] = field(default_factory=Counter)  #: rows of each request: it has one for every output
     total: int = 0  #: rows that there are, if the service says so
     readable: bool = True
     ended: bool = False
     turns: bool = True
+    again: int = 0  #: how often it was begun again
+    length: int = 0  #: pages of the first time
+    overlaps: bool = False  #: a page showed what an earlier one had shown: what lay between may never have been shown
+    news: bool = False  #: something new came since it was begun, or begun again
     server_time: float | None = None
 
     @property
     def whole(self) -> bool:
-        return self.ended and self.readable and self.turns and self.seen >= self.total
+        """A row that was repeated makes up for none that is missing."""
+        stable = not (self.overlaps and self.news)
+        return self.ended and self.readable and self.turns and stable and self.counts.total() >= self.total
 
-    def take(self, answer: Answer) -> None:
+    def take(self, answer: Answer, size: int) -> None:
         """Add a page; one that is empty, or brings nothing new, is the end."""
         beyond = self.pages > 0 and answer.status == 404 and isinstance(answer.data(), dict)
         raw = [] if beyond else _raw_rows(answer)
@@ -132,12 +157,28 @@ class _Reading:
         self.server_time = server_time(answer.headers)
         self.readable = self.readable and len(read) == len(raw)
         self.total = max(self.total, total_in(answer.data()))
-        if all(row.request_id in self.rows for row in read):
-            # The same full page once more: this service does not turn pages for us.
-            self.ended, self.turns = True, len(raw) != _PER_PAGE
-            return
-        self.seen += len(raw)
+        known = sum(row.request_id in self.rows for row in read)
+        self.counts |= Counter(row.request_id for row in read)
         self.rows = {row.request_id: row for row in one_per_request([*self.rows.values(), *read])}
+        self.news = self.news or known < len(read)
+        if self.again:
+            self._end(over=not raw or self.pages >= self.length)
+        elif known == len(read):
+            # The same full page once more: this service does not turn pages for us.
+            self.turns = len(raw) != size
+            self._end(over=True)
+        else:
+            self.overlaps = self.overlaps or known > 0
+
+    def _end(self, *, over: bool) -> None:
+        if not over:
+            return
+        lacking = self.overlaps or self.counts.total() < self.total
+        if lacking and self.news and self.turns and self.again < _AGAIN:
+            self.length = self.length or self.pages
+            self.pages, self.news, self.again = 0, False, self.again + 1
+        else:
+            self.ended = True
 
 
 def _raw_rows(answer: Answer) -> list[Any]:

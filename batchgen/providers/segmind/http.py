@@ -8,26 +8,32 @@ chained to one of ours.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from batchgen import proxy as proxies
 from batchgen.errors import ServerError, UsageError
+from batchgen.network_words import explain
+from batchgen.providers.segmind.errors import server_time
 from batchgen.providers.segmind.parse import Answer, is_video, plain
+from batchgen.proxy import SystemProxy
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-BODY_MAX: Final = 1 << 20  #: bytes of an answer that are read
+BODY_MAX: Final = 1 << 23  #: bytes of an answer that are read: a page of the history passes 1 MiB
+HEADER_MAX: Final = 65_536  #: bytes of one header or line: cookies and policies of real gateways pass 8 KiB
 log = logging.getLogger("batchgen.http")
 
 _IDLE_S: Final = 2.0  #: a connection that idled longer may be dead: its loss would look like a lost answer
@@ -38,10 +44,14 @@ _Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
 
 @dataclass(frozen=True, slots=True)
 class ExchangeFailed:
-    """No answer. `sent` is False only when there never was a connection, so that nothing can have left."""
+    """No answer. `sent` is False only when there never was a connection, so that nothing can have left.
+
+    `needs_user` is True when waiting can't help: a certificate, a proxy's refusal.
+    """
 
     sent: bool
     text: str
+    needs_user: bool = False
 
 
 @dataclass(slots=True)
@@ -89,24 +99,34 @@ class Http:
         redact: Callable[[str], str],
         user_agent: str,
         connect_timeout_s: float,
-        trust_env: bool,
+        proxy: SystemProxy,
     ) -> None:
-        self._guard = _guard(key, origins)
+        self._key = key
+        self._origins = origins
         self._redact = redact
         self._user_agent = user_agent
         self._connect_timeout_s = connect_timeout_s
-        self._trust_env = trust_env
+        self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
-        self.last_headers: Mapping[str, str] = {}  #: of the latest answer
+        self.server_time: float | None = None  #: by the latest answer with a Date, epoch seconds
+        self.clock_off_s: float | None = None  #: how far it was ahead of our clock then
 
     async def __aenter__(self) -> Http:
+        secure = any(origin.scheme == "https" for origin in self._origins)
         self._session = aiohttp.ClientSession(
             # The pacer and the slots in flight bound the calls; a pool limit would only hide a wait.
-            connector=_Connector(limit=0, ttl_dns_cache=300, keepalive_timeout=_IDLE_S),
+            # A context of its own obeys SSL_CERT_FILE as it is now; aiohttp's is made when it is imported.
+            connector=_Connector(
+                limit=0,
+                ttl_dns_cache=300,
+                keepalive_timeout=_IDLE_S,
+                ssl=ssl.create_default_context() if secure else True,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._user_agent, "Accept": "application/json"},
+            max_line_size=HEADER_MAX,
+            max_field_size=HEADER_MAX,
             middlewares=(self._guard,),
-            trust_env=self._trust_env,
         )
         return self
 
@@ -131,14 +151,15 @@ class Http:
                 headers={"Content-Type": "application/json"} if body is not None else None,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, connect=min(self._connect_timeout_s, timeout_s)),
                 allow_redirects=False,
+                **self._proxy.options(url),
             ) as response:
                 answer = await self._answer(response)
             log.debug("%s %s: %s, %d bytes", method, url.path, answer.status, len(answer.body))
             return answer
         except _TROUBLE as error:
-            text = self._text(error)
-        log.debug("%s %s: no answer: %s", method, url.path, text)
-        return ExchangeFailed(attempt.connected, text)
+            failed = self._failed(error, url, attempt)
+        log.debug("%s %s: no answer: %s", method, url.path, failed.text)
+        return failed
 
     @asynccontextmanager
     async def open(
@@ -157,9 +178,9 @@ class Http:
                 response = await self._get(url, timeout, attempt)
                 first = await response.content.readany() if response.ok else b""
             video = is_video(response.content_type.lower(), first)
-            opened = self._pieces(first, response) if video else await self._answer(response, first)
+            opened = self._pieces(first, response, url) if video else await self._answer(response, first)
         except _TROUBLE as error:
-            opened = ExchangeFailed(attempt.connected, self._text(error))
+            opened = self._failed(error, url, attempt)
         try:
             yield opened
         finally:
@@ -169,51 +190,47 @@ class Http:
         if self._session is None:
             raise RuntimeError("the provider is used outside its `async with`")
         _exchange.set(attempt)
-        attempt.response = await self._session.get(url, timeout=timeout, allow_redirects=False)
+        attempt.response = await self._session.get(
+            url, timeout=timeout, allow_redirects=False, **self._proxy.options(url)
+        )
         return attempt.response
 
-    async def _pieces(self, first: bytes, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async def _pieces(self, first: bytes, response: aiohttp.ClientResponse, url: URL) -> AsyncIterator[bytes]:
         yield first
         try:
             async for piece in response.content.iter_any():
                 yield piece
         except _TROUBLE as error:
-            raise ServerError(f"result: the video broke off: {self._text(error)}") from None
+            raise ServerError(f"result: the video broke off: {explain(error, url, connected=True).text}") from None
 
-    def _text(self, error: BaseException) -> str:
-        return self._redact(plain(f"{type(error).__name__}: {error}".rstrip(": ")))[:300]
+    def _failed(self, error: BaseException, url: URL, attempt: _Attempt) -> ExchangeFailed:
+        explained = explain(error, url, connected=attempt.connected)
+        return ExchangeFailed(attempt.connected, self._redact(plain(explained.text))[:600], explained.needs_user)
 
     async def _answer(self, response: aiohttp.ClientResponse, first: bytes = b"") -> Answer:
-        body = bytearray(first)
-        whole = await _drain(response, body)
-        self.last_headers = response.headers
-        video = is_video(response.content_type.lower(), bytes(body[:16]))
-        kept = bytes(body) if len(body) <= BODY_MAX and not video else b""
-        return Answer(response.status, kept, response.headers, whole, self._redact, video)
+        """Read what comes within bounds; the status line alone is worth keeping, so an answer may not be whole."""
+        body, whole = bytearray(first), True
+        try:
+            while whole and not response.content.at_eof():
+                body += await response.content.readany()
+                whole = len(body) <= BODY_MAX and not is_video("", bytes(body[:16]))
+        except _TROUBLE:
+            whole = False
+        if not whole:
+            response.close()
+        if (at := server_time(response.headers)) is not None:
+            self.server_time, self.clock_off_s = at, at - time.time()
+        video, too_long = is_video(response.content_type.lower(), bytes(body[:16])), len(body) > BODY_MAX
+        kept = b"" if too_long or video else bytes(body)
+        return Answer(response.status, kept, response.headers, whole, self._redact, video, too_long and not video)
 
-
-async def _drain(response: aiohttp.ClientResponse, into: bytearray) -> bool:
-    """Read what comes within bounds, and say whether it came whole: the status line alone is worth keeping."""
-    try:
-        while not response.content.at_eof():
-            into += await response.content.readany()
-            if len(into) > BODY_MAX or is_video("", bytes(into[:16])):
-                response.close()
-                return False
-    except _TROUBLE:
-        return False
-    return True
-
-
-def _guard(key: str, origins: frozenset[URL]) -> Callable[[Any, _Handler], Awaitable[aiohttp.ClientResponse]]:
-    async def guard(request: aiohttp.ClientRequest, handler: _Handler) -> aiohttp.ClientResponse:
+    async def _guard(self, request: aiohttp.ClientRequest, handler: _Handler) -> aiohttp.ClientResponse:
+        """Give the key to its own origins alone, whatever the request has."""
         # A `default` entry of a .netrc would send another service's password.
         request.headers.pop("Authorization", None)
-        if request.url.origin() in origins:
-            request.headers["x-api-key"] = key
+        if request.url.origin() in self._origins:
+            request.headers["x-api-key"] = self._key
         return await handler(request)
-
-    return guard
 
 
 # --- addresses -----------------------------------------------------------------------------------------
@@ -241,8 +258,5 @@ def address(text: str, what: str) -> URL:
 
 
 def is_loopback(url: URL) -> bool:
-    """True for this machine itself: 127.0.0.0/8, ::1, localhost."""
-    try:
-        return url.host == "localhost" or ipaddress.ip_address(url.host or "").is_loopback
-    except ValueError:
-        return False
+    """True for this machine itself."""
+    return proxies.is_loopback(url.host or "")

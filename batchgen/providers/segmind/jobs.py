@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from batchgen.money import to_micro
-from batchgen.providers.base import Cause, Completed, Outcome, Refused, Running
-from batchgen.providers.segmind.errors import cause_of
+from batchgen.providers.base import Cause, Completed, Gone, Outcome, Refused, Running
+from batchgen.providers.segmind.errors import cause_of, get_error
 from batchgen.providers.segmind.parse import (
     Answer,
     Say,
     file_bytes,
     find_link,
+    find_links,
     mapping,
     reason_in,
     seconds,
@@ -26,28 +28,31 @@ _FAILED: Final = frozenset({"failed", "failure", "error", "canceled", "cancelled
 #: Whatever such an answer's body says, it is about the call: the job may run on.
 _ABOUT_THE_CALL: Final = frozenset({401, 403, 404, 408, 429, 502, 503, 504})
 _DOCUMENTED: Final = frozenset({"completed", "failed"})
+_OTHERS: Final = 10  #: so many links of one answer are tried
 _BARE: Final = frozenset({"output", "video", "generation_url"})
 
 
-def read_outcome(answer: Answer, *, links: bool = True) -> Outcome | None:
-    """What a status or result answer says of the job; None when it says nothing of it.
+def read_outcome(what: str, answer: Answer, *, links: bool = True) -> Outcome:
+    """What a status or result answer says of the job; a 404 that says nothing of it: the record is gone.
 
     The body is read before the code: FAILED comes as a 422, and a documented final word counts under any
     code. Its synonyms count only where no error envelope is to be expected, since `{"status": "error"}`
     under a 404 is about the call, not about the job.
+
+    Raises TryAgain or AccountError for an answer that says nothing of the job.
     """
     body = _object(answer.data())
-    if body is None:
-        return None
-    word = _word(body.get("status"))
+    word = _word(body.get("status")) if body else ""
     final = word in _DOCUMENTED or (answer.status == 422 and word in _COMPLETED | _FAILED)
-    if not (final or answer.ok) or answer.status in _ABOUT_THE_CALL:
-        return None
-    outcome = judge(body, body.get("status"), answer.say, links=links)
-    if isinstance(outcome, Refused) and outcome.cause is Cause.TRANSIENT and answer.status not in (200, 422):
-        # FAILED is documented under these two; elsewhere it must not be a reason to POST again.
-        return replace(outcome, cause=Cause.FINAL)
-    return outcome
+    if body is not None and (final or answer.ok) and answer.status not in _ABOUT_THE_CALL:
+        outcome = judge(body, body.get("status"), answer.say, links=links)
+        if isinstance(outcome, Refused) and answer.status not in (200, 422):
+            # FAILED is documented under these two; elsewhere it must not be a reason to POST again.
+            return replace(outcome, cause=_without_retry(outcome.cause))
+        return outcome
+    if answer.status == 404:
+        return Gone(answer.message())
+    raise get_error(what, answer, time.time())
 
 
 def read_inline(answer: Answer, url: str) -> Completed:
@@ -80,17 +85,19 @@ def judge(body: Mapping[str, Any], status: object, say: Say, *, links: bool = Tr
 def _refused(body: Mapping[str, Any], word: str, say: Say) -> Refused:
     reason = reason_in(body) or f"{word}, without a reason"
     cause = cause_of(reason)
-    if cause is Cause.TRANSIENT and word not in _DOCUMENTED:
-        # A new POST by itself needs the one word that the service documents as a free failure.
-        cause = Cause.FINAL
-    return Refused(say(reason, 2000), cause)
+    # A new POST by itself needs the one word that the service documents as a free failure.
+    return Refused(say(reason, 2000), cause if word in _DOCUMENTED else _without_retry(cause))
+
+
+def _without_retry(cause: Cause) -> Cause:
+    return Cause.BLOCKED if cause in (Cause.BLOCKED, Cause.MODERATION) else Cause.FINAL
 
 
 def _completed(body: Mapping[str, Any], say: Say) -> Completed:
-    url, done = find_link(body), _metrics(body)
-    if url is None:
+    links, done = find_links(body), _metrics(body)
+    if not links:
         return replace(done, body=_without_link(body, say))
-    return replace(done, url=url, file_size=_size_of(url, body))
+    return replace(done, url=links[0], others=tuple(links[1:_OTHERS]), file_size=_size_of(links[0], body))
 
 
 def _metrics(body: Mapping[str, Any]) -> Completed:

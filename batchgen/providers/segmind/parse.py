@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from itertools import islice
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 Say: TypeAlias = Callable[[object, int], str]  #: (anything, most characters) -> text that may be shown
 
@@ -24,9 +25,19 @@ _PREFERRED: Final = (
     *("output", "video", "videos", "video_url", "url", "uri"),
     *("value", "data", "file", "files", "file_urls", "urls", "result", "generation_url"),
 )
-_NOT_OUTPUT: Final = frozenset({"input", "inputs", "parameters", "params", "request", "request_body", "audio"})
+#: What holds our own input, calls of the API, and words: none of its links is the film.
+_NO_OUTPUT: Final = re.compile(
+    r"^(inputs?|param(eter)?s|request(_body)?|audio)$|status|response|cancel|hook|callback|poll|docs|help|support"
+    r"|error|detail|message|reason|msg",
+    re.IGNORECASE,
+)
+_POSTER: Final = re.compile(r"thumb|poster|preview_image|cover", re.IGNORECASE)
+_TYPES: Final = ("type", "content_type", "mime_type", "media_type")
+_VIDEO, _KNOWN, _UNKNOWN, _PICTURE, _LONE = range(5)  #: ranks of links, the likeliest first
+_MARKS: Final = {"video": _VIDEO, "image": _PICTURE, "audio": _PICTURE, "text": _PICTURE}
+_OTHER_NAME: Final = re.compile(r"\.(jpe?g|png|webp|gif|bmp|avif|mp3|wav|m4a|aac|ogg|json|txt|srt|vtt)$", re.IGNORECASE)
 _VIDEO_NAME: Final = re.compile(r"\.(mp4|m4v|mov|webm|mkv)$", re.IGNORECASE)
-_REASONS: Final = ("error", "error_description", "detail", "message", "reason", "msg")
+_REASONS: Final = ("code", "error", "error_description", "detail", "message", "reason", "msg")
 _ABSURD: Final = Decimal(10) ** 30
 
 
@@ -40,6 +51,7 @@ class Answer:
     whole: bool = True
     redact: Callable[[str], str] = str
     video: bool = False  #: the body is a video and was not read
+    too_long: bool = False  #: the body is larger than is read, and is left out
 
     @property
     def ok(self) -> bool:
@@ -65,7 +77,9 @@ class Answer:
         data = self.data()
         if isinstance(data, dict) and (reason := reason_in(data)) is not None:
             return self.say(reason, limit)
-        return self.say(self.body.decode("utf-8", "replace"), limit) or "(empty answer)"
+        return self.say(self.body.decode("utf-8", "replace"), limit) or (
+            "(the answer is too large to be read)" if self.too_long else "(empty answer)"
+        )
 
 
 def is_video(kind: str, head: bytes) -> bool:
@@ -106,7 +120,7 @@ def mapping(value: object) -> dict[str, Any]:
 
 def reason_in(body: Mapping[str, Any]) -> str | None:
     """All that an error body says, an error given as an object or a list included; None if nothing."""
-    parts = [body[key] for key in _REASONS if body.get(key)]
+    parts = [body[key] for key in _REASONS if body.get(key) and (key != "code" or isinstance(body[key], str))]
     texts = [part if isinstance(part, str) else json.dumps(part, ensure_ascii=False) for part in parts]
     return "; ".join(dict.fromkeys(texts)) or None
 
@@ -135,53 +149,78 @@ def usable_id(value: object) -> str | None:
 
 
 def find_link(value: object) -> str | None:
-    """The link to the file, in every known shape of an output.
+    """The likeliest link to the file, in every known shape of an output; see `find_links`."""
+    return next(iter(find_links(value)), None)
 
-    A string, a list, an object, a stringified JSON, nested: the first link that looks like a video, else
-    the first under a known name. http and https only, so a `data:` URI is none.
+
+def find_links(value: object) -> list[str]:
+    """All links that may lead to the film, the likeliest first: no name says for sure what is behind it.
+
+    A string, a list, an object, a stringified JSON, nested. First come those that are named or marked as a video, then
+    others under known names and inside them; pictures and sounds only where there is nothing else. Under a name that
+    nobody documented counts what looks like a video, else a link that is the only one of the answer. http and https
+    only, so a `data:` URI is none.
     """
-    if isinstance(value, dict) and isinstance(link := value.get("output"), str) and is_link(link) and _video_name(link):
-        return link  # the documented shape, answered without a walk
-    found = list(islice(_links(value, _DEEPEST), 100))
-    return next(filter(_video_name, found), found[0] if found else None)
+    found = sorted(islice(_links(value, _DEEPEST), 100), key=itemgetter(0))
+    likely = [link for rank, link in found if rank < _PICTURE] or [link for rank, link in found if rank == _PICTURE]
+    return list(dict.fromkeys(likely)) or [link for _, link in found if len(found) == 1]
 
 
-def _links(value: object, left: int) -> Iterator[str]:
+def _links(value: object, left: int, mark: int | None = None, *, known: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield ranked links; `mark` is what the object that they stand in says that they are."""
     if left == 0:
         return
     if isinstance(value, str):
-        yield from _links_in_text(value.strip(), left)
+        text = value.strip()
+        if (link := as_link(text)) is not None:
+            if (rank := _rank(link, mark, known=known)) is not None:
+                yield rank, link
+        elif text[:1] in {"{", "[", '"'}:
+            yield from _links(decode(text), left - 1, mark, known=known)
     elif isinstance(value, list):
         for each in value:
-            yield from _links(each, left - 1)
+            yield from _links(each, left - 1, mark, known=known)
     elif isinstance(value, dict):
+        mark = next((_MARKS[word] for word in map(_marked, map(value.get, _TYPES)) if word in _MARKS), mark)
         for key in _PREFERRED:
-            yield from _links(value.get(key), left - 1)
-        for key in (key for key in value if key not in _PREFERRED and key not in _NOT_OUTPUT):
-            # Under a name that nobody documented only what is surely a video counts.
-            yield from filter(_video_name, _links(value[key], left - 1))
+            yield from _links(value.get(key), left - 1, mark, known=True)
+        for key in value:
+            if key not in _PREFERRED and not _NO_OUTPUT.search(key):
+                inside = _UNKNOWN if known and mark is None else mark
+                yield from _links(value[key], left - 1, _PICTURE if _POSTER.search(key) else inside, known=known)
 
 
-def _links_in_text(text: str, left: int) -> Iterator[str]:
-    if is_link(text):
-        yield text
-    elif text[:1] in {"{", "[", '"'}:
-        yield from _links(decode(text), left - 1)
+def _rank(link: str, mark: int | None, *, known: bool) -> int | None:
+    """The smaller, the likelier; None: surely not the film."""
+    path = urlsplit(link).path
+    if mark == _VIDEO or (_VIDEO_NAME.search(path) and mark != _PICTURE):
+        return _VIDEO
+    if mark == _PICTURE or _OTHER_NAME.search(path):
+        return _PICTURE if known and mark != _UNKNOWN else None
+    if known:
+        return mark or _KNOWN
+    return None if "%20" in link else _LONE
 
 
-def is_link(text: str) -> bool:
-    """True for an http or https URL with a host and nothing unprintable in it."""
-    if not text.isprintable() or " " in text or len(text) > 8000:
-        return False
+def _marked(kind: object) -> str:
+    return kind.strip().lower().partition("/")[0] if isinstance(kind, str) else ""
+
+
+def as_link(text: str) -> str | None:
+    """An http or https URL with a host, with what no URL may hold quoted; None when it is none.
+
+    All else stays byte for byte: signatures are often made over the very spelling.
+    """
+    text = f"https:{text}" if text.startswith("//") else text
+    if len(text) > 8000 or text[:5].lower() not in {"http:", "https"}:
+        return None
+    if not text.isprintable() or " " in text:
+        text = "".join(char if char.isprintable() and char != " " else quote(char, errors="replace") for char in text)
     try:
         parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        return text if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 else None
     except ValueError:
-        return False
-
-
-def _video_name(link: str) -> bool:
-    return bool(_VIDEO_NAME.search(urlsplit(link).path))
+        return None
 
 
 # --- numbers and times ---------------------------------------------------------------------------------

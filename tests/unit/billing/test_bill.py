@@ -34,6 +34,7 @@ from batchgen.events import (
     Submitted,
 )
 from batchgen.ledger import Reader, SqliteLedger
+from batchgen.states import advance
 from batchgen.testing import wanted
 from batchgen.views.bill import bill_object, bill_text, exact, summary_lines
 from batchgen.views.text import columns
@@ -131,6 +132,19 @@ def test_a_day_is_the_day_of_submission_where_one_is(ledger: Path, zone: str) ->
     days = make_bill(requests(ledger), By.DAY, ZoneInfo(zone)).lines
     expected = {datetime.fromtimestamp(at(hours), ZoneInfo(zone)).date().isoformat() for hours in (0, 1, 2, 3, 20)}
     assert list(days) == sorted(expected)
+
+
+def test_failures_that_were_charged_are_charged_and_named_and_what_nobody_knows_stays_reserved() -> None:
+    """They are in the sum, and in a line of their own; a failure that was looked up and is free stays free."""
+    ends: list[Event] = [Failed("worker", cost=500_000), Blocked("policy", unproven=True), Failed("worker", cost=0)]
+    sent = advance(advance(Clip(1, wanted(0)), start()), Submitted("r", at(0)))
+    bill = make_bill([advance(sent, end) for end in ends], By.DAY)
+    total = bill.total
+    assert (total.charged, total.failed, total.failed_cost, total.reserved) == (500_000, 1, 500_000, 1_250_000)
+    assert (total.counts[Kind.CHARGED], total.counts[Kind.UNCONFIRMED], total.counts[Kind.FREE]) == (1, 1, 1)
+    text = bill_text(bill, name="night")
+    assert "1 request failed and charged, $0.50 of this" in text
+    assert bill_object(bill, name="night", sandbox=False, cap=None)["total"]["charged_failures_usd"] == 0.5
 
 
 def test_a_bill_of_nothing_is_a_bill() -> None:

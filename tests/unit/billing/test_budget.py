@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from batchgen.billing.budget import (
     NO_CAPS,
     NO_ENTRY,
+    TIGHT,
+    TRIALS,
     UNSEEN_FACTOR,
     Budget,
     Cap,
@@ -21,6 +23,7 @@ from batchgen.billing.budget import (
     Entry,
     SetAside,
     Sums,
+    changes_of,
     day_of,
     entry_of,
     next_day,
@@ -41,11 +44,17 @@ def charged(cost: int | None, day: str = MON) -> Entry:
     return Entry(day, 0, cost, live=True)
 
 
+def move(wall: Budget, price_class: str, before: Entry, after: Entry) -> None:
+    """Book the change of one request."""
+    for change in changes_of(price_class, before, after):
+        wall.book(change)
+
+
 def wall_of(*stakes: Entry, caps: Caps = NO_CAPS) -> Budget:
     """A wall with these requests of one class booked."""
     wall = Budget(caps=caps)
     for stake in stakes:
-        wall.move("g", NO_ENTRY, stake)
+        move(wall, "g", NO_ENTRY, stake)
     return wall
 
 
@@ -58,8 +67,8 @@ def test_the_worst_price_is_the_highest_seen_else_the_manifests_else_twice_the_e
     assert wall.worst("g", None) is None
     assert wall.worst("g", 10) == 10 * UNSEEN_FACTOR
     assert wall.worst("g", 10, 15) == 15
-    wall.move("g", held(20), charged(12))
-    wall.move("g", held(12), charged(8))
+    move(wall, "g", held(20), charged(12))
+    move(wall, "g", held(12), charged(8))
     assert wall.worst("g", 10, 15) == 12
     assert wall.worst("other", 10) == 10 * UNSEEN_FACTOR
 
@@ -67,7 +76,7 @@ def test_the_worst_price_is_the_highest_seen_else_the_manifests_else_twice_the_e
 def test_a_free_clip_says_nothing_of_the_next_ones_price() -> None:
     """Free credits must not open the wall."""
     wall = wall_of(held(5), caps=Caps(usd=10))
-    wall.move("g", held(5), charged(0))
+    move(wall, "g", held(5), charged(0))
     assert wall.worst("g", 3) == 6
 
 
@@ -83,7 +92,7 @@ def test_no_cap_lets_all_pass() -> None:
 def test_a_cap_is_met_to_the_last_micro_dollar() -> None:
     """The wall is where it was put, not one clip before or after."""
     wall = wall_of(held(30), caps=Caps(usd=100))
-    wall.move("another class", NO_ENTRY, charged(40))
+    move(wall, "another class", NO_ENTRY, charged(40))
     assert wall.barrier(30, MON) is None
     assert wall.barrier(31, MON) is Cap.TOTAL
     assert wall.barrier(30, MON, SetAside(1, 1)) is Cap.TOTAL
@@ -92,9 +101,8 @@ def test_a_cap_is_met_to_the_last_micro_dollar() -> None:
 def test_a_days_cap_counts_what_was_submitted_on_that_day() -> None:
     """Yesterday's charge that comes in today is yesterday's; so is what is still on its way from then."""
     wall = wall_of(held(60), held(30, TUE), caps=Caps(usd_per_day=100))
-    wall.move("g", held(60), charged(50))
-    assert wall.barrier(50, MON) is None
-    assert wall.barrier(51, MON) is Cap.DAY
+    move(wall, "g", held(60), charged(50))
+    assert (wall.barrier(0, MON), wall.barrier(1, MON)) == (None, Cap.DAY)  # what is dated later counts, too
     assert (wall.on(TUE).spent, wall.on(TUE).reserved) == (0, 30)
     assert wall.barrier(70, "2026-11-25") is None
 
@@ -104,9 +112,9 @@ def test_the_cap_in_clips_counts_what_is_charged_or_may_be() -> None:
     wall = wall_of(held(0), charged(5), caps=Caps(clips=3))
     assert wall.barrier(None, MON) is None
     assert wall.barrier(None, MON, SetAside(0, 1)) is Cap.CLIPS
-    wall.move("g", NO_ENTRY, held(0))
+    move(wall, "g", NO_ENTRY, held(0))
     assert wall.barrier(None, MON) is Cap.CLIPS
-    wall.move("g", held(0), Entry(MON))
+    move(wall, "g", held(0), Entry(MON))
     assert wall.barrier(None, MON) is None
 
 
@@ -129,7 +137,7 @@ def test_a_charge_above_its_reservation_reprices_all_that_is_open() -> None:
     """Five more of the same may be on their way."""
     wall = wall_of(*[held(10)] * 5, caps=Caps(usd=100))
     assert wall.barrier(50, MON) is None
-    wall.move("g", held(10), charged(18))
+    move(wall, "g", held(10), charged(18))
     assert wall.reserved == 40
     left = 100 - 18 - 4 * 18
     assert wall.barrier(left, MON) is None
@@ -143,9 +151,9 @@ def test_an_unknown_price_under_a_cap_in_usd_is_a_barrier_until_it_is_allowed() 
         assert wall.barrier(None, MON) is Cap.PRICE
         wall.caps = replace(caps, unknown_ok=True)
         assert wall.barrier(None, MON) is None
-        wall.move("g", NO_ENTRY, held(0))
+        move(wall, "g", NO_ENTRY, held(0))
         assert (wall.reserved, wall.unpriced) == (0, 1)
-        wall.move("h", NO_ENTRY, charged(10))
+        move(wall, "h", NO_ENTRY, charged(10))
         assert wall.barrier(None, MON) is not None
     assert Budget(caps=Caps(clips=1)).barrier(None, MON) is None
 
@@ -154,8 +162,8 @@ def test_one_charge_makes_the_price_of_its_class_known_and_holds_it_against_the_
     """From then on the wall applies, also to those that went out at an unknown price."""
     wall = Budget(caps=Caps(usd=100, unknown_ok=True))
     for _ in range(4):
-        wall.move("g", NO_ENTRY, held(0))
-    wall.move("g", held(0), charged(20))
+        move(wall, "g", NO_ENTRY, held(0))
+    move(wall, "g", held(0), charged(20))
     assert wall.worst("g", None) == 20
     assert wall.barrier(20, MON) is None
     assert wall.barrier(21, MON) is Cap.TOTAL
@@ -177,7 +185,7 @@ def test_nothing_that_is_submitted_passes_a_cap_and_only_a_surprise_does_by_its_
     wall, requests, day = Budget(caps=caps[0]), list[Entry](), 23
     for n, (what, which, amount, free) in enumerate(steps):
         if what == 3:  # another day, or another run with another cap
-            day, wall.caps = min(30, day + free), caps[n % len(caps)]
+            day, wall.caps = min(30, max(20, day + (1 if free else -(which % 3)))), caps[n % len(caps)]
         elif what and requests:
             _end(wall, requests, which % len(requests), amount, free=free)
         else:
@@ -191,8 +199,8 @@ def _start(wall: Budget, requests: list[Entry], day: str) -> None:
     if wall.barrier(price, day):
         return
     requests.append(held(price, day))
-    wall.move("g", NO_ENTRY, requests[-1])
-    for cap, counted in ((caps.usd, requests), (caps.usd_per_day, [each for each in requests if each.day == day])):
+    move(wall, "g", NO_ENTRY, requests[-1])
+    for cap, counted in ((caps.usd, requests), (caps.usd_per_day, [each for each in requests if each.day >= day])):
         worst = sum(max(each.reserved, wall.seen.get("g", 0)) if each.open else each.cost or 0 for each in counted)
         assert cap is None or sum(each.reserved + (each.cost or 0) for each in counted) <= worst <= cap
     assert caps.clips is None or sum(each.live for each in requests) <= caps.clips
@@ -204,7 +212,7 @@ def _end(wall: Budget, requests: list[Entry], which: int, amount: int, *, free: 
         return
     after = requests[which] = Entry(before.day) if free else charged(amount, before.day)
     total, today = wall.spent + wall.reserved, wall.on(before.day).spent + wall.on(before.day).reserved
-    wall.move("g", before, after)
+    move(wall, "g", before, after)
     excess = max(0, (after.cost or 0) - before.reserved)
     assert wall.spent + wall.reserved <= total + excess
     assert wall.on(before.day).spent + wall.on(before.day).reserved <= today + excess
@@ -222,6 +230,61 @@ def test_what_ended_leaves_nothing_behind(steps: Sequence[Step]) -> None:
     assert all(
         (sums.reserved_by_class, sums.open) == (Sums().reserved_by_class, Sums().open) for sums in wall.days.values()
     )
+
+
+# --- a price that rises ---------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40)), min_size=1, max_size=60),
+    st.integers(1, 400),
+    st.integers(1, 20),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_price_that_rises_passes_a_cap_by_what_was_in_flight_at_the_first_higher_charge_and_no_more(
+    steps: Sequence[tuple[int, int]], cap: int, at_once: int, by_day: bool, known: bool
+) -> None:
+    """Any prices in any order, any concurrency, any cap: the sum is under the cap, but for those that were out."""
+    wall = Budget(caps=Caps(usd_per_day=cap) if by_day else Caps(usd=cap))
+    wall.seen = {"g": 3} if known else {}
+    out, above, price = list[Entry](), 0, 3
+    for what, amount in steps:
+        if what == 0:
+            price = amount
+        elif what == 1 and out:
+            before = out.pop(0)
+            move(wall, "g", before, charged(price))
+            above += max(0, price - before.reserved)
+        while len(out) < at_once and not _closed(wall, len(out)):
+            out.append(held(wall.worst("g", 3) or 0))
+            move(wall, "g", NO_ENTRY, out[-1])
+        assert wall.spent + wall.reserved <= cap + above
+        assert len(out) <= TRIALS or "g" in wall.confirmed or (TIGHT + 1) * wall.reserved <= cap - wall.spent
+
+
+def _closed(wall: Budget, flying: int) -> bool:
+    worst = wall.worst("g", 3)
+    return wall.barrier(worst, MON) is not None or (flying >= TRIALS and wall.tight("g", worst, MON))
+
+
+@pytest.mark.parametrize(("cap", "spent", "tight"), [(49, 0, True), (50, 0, False), (59, 10, True), (60, 10, False)])
+def test_a_cap_is_tight_below_four_times_what_is_in_flight(cap: int, spent: int, tight: bool) -> None:
+    """By the day and in total, until a charge of this run has confirmed the price of the class, and of no other."""
+    for caps in (Caps(usd=cap), Caps(usd_per_day=cap)):
+        wall = wall_of(held(5), caps=caps)
+        move(wall, "h", NO_ENTRY, charged(spent))
+        assert wall.tight("g", 5, MON) is tight
+        wall.confirmed.add("g")
+        assert not wall.tight("g", 5, MON)
+    assert not wall_of(held(5), caps=Caps(clips=1)).tight("g", 5, MON)
+
+
+def test_an_earlier_runs_charges_confirm_no_price() -> None:
+    """They are why a price is expected; whether it still holds, only a charge of this run shows."""
+    wall = wall_of(charged(5))
+    assert wall.confirmed == {"g"}
+    assert wall_of(charged(0)).confirmed == set()
 
 
 # --- days -----------------------------------------------------------------------------------------------------

@@ -41,24 +41,16 @@ def test_a_sidecar_says_how_the_video_came_about() -> None:
     assert told["flags"] == ["size", "duration"]
 
 
-def test_a_sidecar_never_holds_a_links_secrets() -> None:
-    """A query may be a signature that opens the file to anyone."""
-    told = describe(CLIP, FETCHED, at=0.0)
-    assert told["url"] == "https://images.example/a/b.mp4"
-    assert "secret" not in json.dumps(told)
-    assert "pw" not in json.dumps(told)
-
-
-def test_a_data_uri_is_left_out() -> None:
-    """A whole video in its own sidecar helps nobody."""
-    for url in ("data:video/mp4;base64,AAAA", "https://[broken", None):
-        assert describe(replace(CLIP, request=replace(REQUEST, url=url)), FETCHED, at=0.0)["url"] is None
+def test_a_sidecar_holds_no_link() -> None:
+    """Whoever has it has the film, and the sidecar lies next to the clip that is handed on."""
+    told = json.dumps(describe(CLIP, FETCHED, at=0.0))
+    assert not [word for word in ("secret", "pw", "url", "https", "images.example") if word in told]
 
 
 def test_what_is_unknown_is_null_and_never_zero() -> None:
     """A price that was not told is not 0."""
     told = describe(replace(CLIP, request=None), None, at=0.0)
-    for name in ("cost_usd", "request_id", "url", "submitted_at", "completed_at", "bytes", "sha256", "seconds", "size"):
+    for name in ("cost_usd", "request_id", "submitted_at", "completed_at", "bytes", "sha256", "seconds", "size"):
         assert told[name] is None
     unpriced = replace(CLIP, request=replace(REQUEST, cost=None, run_s=None))
     assert describe(unpriced, FETCHED, at=0.0)["cost_usd"] is None
@@ -86,4 +78,15 @@ def test_a_sidecar_is_written_in_one_piece(tmp_path: Path) -> None:
     write(path, describe(CLIP, FETCHED, at=0.0))
     assert json.loads(path.read_text(encoding="utf-8"))["prompt"] == PARAMS["prompt"]
     assert "läuft 🐕" in path.read_text(encoding="utf-8")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert '\n  "params": {\n    "' in path.read_text(encoding="utf-8")
     assert [file.name for file in tmp_path.iterdir()] == ["dog.v2.json"]
+
+
+def test_a_symlink_of_a_sidecars_name_is_replaced(tmp_path: Path) -> None:
+    """It was followed, and the file of yours that it led to was overwritten."""
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "dog.json").symlink_to(tmp_path / "mine")
+    write(tmp_path / "dog.json", describe(CLIP, FETCHED, at=0.0))
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert not (tmp_path / "dog.json").is_symlink()

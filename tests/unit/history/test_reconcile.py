@@ -91,6 +91,22 @@ async def test_rows_that_look_the_same_leave_it_in_doubt() -> None:
     assert not doubtful.absent
 
 
+@pytest.mark.parametrize("off", [7 * 86_400.0, -3 * 3_600.0])
+async def test_where_in_the_history_to_read_is_a_matter_of_the_services_clock(off: float) -> None:
+    """Ours was a week behind when the answer was lost, and right by now: the wrong week proved an absence."""
+    provider = FakeProvider()
+    clip = await posted(provider, 0, "lost")
+    assert clip.request
+    wrong = replace(clip, request=replace(clip.request, intent_at=clip.request.intent_at - off))
+    known = replace(clip, request=replace(clip.request, intent_at=clip.request.intent_at - off, clock_off=off))
+    [missed], [found] = await look(provider, [wrong], age=9_000.0), await look(provider, [known])
+    assert missed.row is None
+    assert found.row
+    assert found.row.request_id == "r1"
+    assert found.check
+    assert found.check.sent_at == known.request.intent_at if known.request else None
+
+
 async def test_a_lost_clip_is_looked_up_by_its_id() -> None:
     """Whatever its age."""
     provider = FakeProvider()

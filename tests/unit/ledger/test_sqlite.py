@@ -29,6 +29,7 @@ from batchgen.events import (
     Lost,
     Moved,
     Released,
+    Reopened,
     Retried,
     SubmitDeferred,
     SubmitStarted,
@@ -54,6 +55,7 @@ LIVES: dict[type[Event], list[Event]] = {
     Released: [START, AnswerLost("reset"), Released("absent", absent=True), START],
     Forgotten: [START, AnswerLost("reset"), Forgotten("given up")],
     Retried: [START, Failed("422"), Retried()],
+    Reopened: [START, Submitted("r1", 10.0), FailedForNow("worker died", cost=0), Reopened("it completed")],
     FileMissing: [START, Submitted("r1", 10.0), GENERATED, Downloaded("shot.mp4", 3, "ab"), FileMissing("gone")],
     Moved: [
         START,

@@ -213,3 +213,13 @@ def test_a_commit_that_was_cut_off_with_a_rollback_journal_is_taken_back(tmp_pat
         assert (reader.damage(), reader.meta("1")) == ("", None)
     with closing(SqliteLedger(tmp_path / "night")) as ledger:
         assert ledger.damage() == ""
+
+
+def test_a_symlink_of_the_lock_owners_name_is_replaced(tmp_path: Path) -> None:
+    """It was followed, and the file of yours that it led to was overwritten."""
+    (tmp_path / "mine").write_text("mine")
+    folder = tmp_path / "night"
+    folder.mkdir()
+    (folder / ".lock.owner").symlink_to(tmp_path / "mine")
+    SqliteLedger(folder).close()
+    assert (tmp_path / "mine").read_text() == "mine"

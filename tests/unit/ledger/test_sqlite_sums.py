@@ -55,8 +55,8 @@ async def test_the_sums_of_a_ledger_that_is_opened_again_are_those_of_the_run(tm
         before = told(ledger.money)
     with closing(Reader(tmp_path)) as reader:
         assert told(reader.budget()) == before
-        assert reader.budget().on(day_of(NOON)).clips == 2
-        assert reader.budget().on(day_of(NOON - 5 * DAY_S)).unpriced == 1
+        assert reader.budget().days[day_of(NOON)].clips == 2
+        assert reader.budget().days[day_of(NOON - 5 * DAY_S)].unpriced == 1
 
 
 async def test_what_status_says_is_what_the_wall_has(tmp_path: Path) -> None:
@@ -80,4 +80,4 @@ async def test_a_time_that_no_calendar_has_is_in_the_total_and_in_no_day(tmp_pat
         db.execute("UPDATE request SET intent_at = 1e300 WHERE clip = 1")
     with closing(Reader(tmp_path)) as reader:
         assert reader.budget().spent == 625_000 + 312_500
-        assert reader.budget().on(day_of(NOON)).clips == 1
+        assert reader.budget().days[day_of(NOON)].clips == 1

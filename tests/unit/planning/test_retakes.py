@@ -19,7 +19,7 @@ from batchgen.manifest import load, rerolls
 from batchgen.planning.retakes import Retake, named, why_not
 from batchgen.planning.retakes import rerolls as rerolls_of
 from batchgen.states import advance
-from batchgen.testing import wanted
+from batchgen.testing import MODEL, wanted
 
 MANIFEST = """
 output: {{name: "{name}"}}
@@ -86,6 +86,7 @@ SENT = (START, Submitted("r1", 10.0))
 TROUBLE = life(*SENT, Failed("internal error", transient=True))
 REFUSED = life(*SENT, Failed("no such size"))
 BLOCKED = life(*SENT, Blocked("policy"))
+UNPROVEN = life(*SENT, Failed("internal error", transient=True, unproven=True))
 FORGOTTEN = life(START, AnswerLost("reset"), Forgotten("given up"))
 
 
@@ -96,11 +97,19 @@ FORGOTTEN = life(START, AnswerLost("reset"), Forgotten("given up"))
         (REFUSED, Retake(), False, False),
         (REFUSED, Retake(all=True), False, True),
         (REFUSED, Retake(), True, True),
-        (BLOCKED, Retake(all=True, blocked=True), True, False),
+        (BLOCKED, Retake(all=True), True, False),
+        (BLOCKED, Retake(blocked=True), False, True),
+        (replace(BLOCKED, attempts=5), Retake(blocked=True), True, False),
         (FORGOTTEN, Retake(all=True), True, False),
         (FORGOTTEN, Retake(forgotten=True), False, True),
         (replace(TROUBLE, attempts=5), Retake(all=True), True, False),
         (replace(TROUBLE, attempts=5), Retake(max_attempts=6), False, True),
+        (TROUBLE, Retake(charged={MODEL: 5}), False, False),
+        (TROUBLE, Retake(charged={MODEL: 5}), True, True),
+        (TROUBLE, Retake(charged={MODEL: 5}, all=True), False, True),
+        (TROUBLE, Retake(charged={"another": 5}), False, True),
+        (UNPROVEN, Retake(all=True), True, False),
+        (UNPROVEN, Retake(forgotten=True), False, True),
     ],
 )
 def test_what_is_tried_again(clip: Clip, again: Retake, by_name: bool, tried: bool) -> None:

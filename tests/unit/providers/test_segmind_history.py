@@ -158,6 +158,57 @@ async def test_a_history_is_whole_only_when_all_of_it_was_seen(pages: Any, count
     assert page.whole is whole
 
 
+@pytest.mark.parametrize(
+    ("pages", "count", "whole"),
+    [
+        ([["a", "b"], ["b", "c"], ["c", "d"]], 4, True),  # one that is new comes first: all is shown in the end
+        ([["a", "b"], ["b", "c"], ["e"], ["a", "b"], ["d", "c"], ["e"]], 5, True),
+        ([["a", "b"], ["b", "c"], ["c"], *[["a", "b"], ["b", "c"], ["c"]] * 3], 3, False),
+        ([["a", "b"], ["c", "d"], ["d"], ["a", "b"], ["c", "d"], ["e"]], 5, True),
+    ],
+)
+async def test_a_row_that_is_repeated_makes_up_for_none_that_is_missing(
+    pages: list[list[str]], count: int, whole: bool
+) -> None:
+    """In an unstable order one request came twice and one never: "read whole", and it was paid for twice."""
+    total = max(4, count)
+    shown = iter([{"data": [ROW | {"request_id": one} for one in page], "total": total} for page in pages])
+
+    async def ask(query: Any) -> Answer:
+        assert query["per_page"] == "100"
+        return answer(200, next(shown, {"data": [], "total": total}), date="Sun, 22 Nov 2026 07:31:00 GMT")
+
+    page = await read_whole(SegmindHistory(ask, "m", NOW, NOW))
+    assert (len(page.rows), page.whole) == (count, whole)
+
+
+async def test_pages_that_are_too_large_are_asked_for_with_fewer_rows(caplog: pytest.LogCaptureFixture) -> None:
+    """Long prompts, as JSON in ASCII, pass any bound: no doubt was ever settled."""
+    sizes = []
+
+    async def ask(query: Any) -> Answer:
+        size, number = int(query["per_page"]), int(query["page"])
+        sizes.append(size)
+        if size > 4:
+            return Answer(200, too_long=True, whole=False)
+        return answer(200, {"data": rows(10)[(number - 1) * size : number * size], "total": 10})
+
+    page = await read_whole(SegmindHistory(ask, "m", NOW, NOW))
+    assert (len(page.rows), page.whole) == (10, True)
+    assert sizes == [100, 20, 4, 4, 4, 4]
+    assert "20 rows of the request history are too much for one answer: asking for 4" in caplog.text
+
+
+async def test_a_row_that_is_too_large_by_itself_proves_nothing() -> None:
+    """It is no empty page."""
+
+    async def ask(_query: Any) -> Answer:
+        return Answer(200, too_long=True, whole=False)
+
+    with pytest.raises(UnknownError, match="too large"):
+        await read_whole(SegmindHistory(ask, "m", NOW, NOW))
+
+
 async def test_a_history_without_end_is_cut_and_not_whole() -> None:
     """A night must not hang on somebody's endless list."""
 

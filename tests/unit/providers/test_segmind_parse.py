@@ -9,18 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.errors import CallError, UnknownError
+from batchgen.errors import AccountError, CallError, TryAgain, UnknownError
 from batchgen.money import to_micro
-from batchgen.providers.base import Cause, Completed, Refused, Running
+from batchgen.providers.base import Cause, Completed, Gone, Outcome, Refused, Running
 from batchgen.providers.segmind.errors import get_error, submit_error, upload_error
 from batchgen.providers.segmind.history import row_of
 from batchgen.providers.segmind.jobs import read_outcome
 from batchgen.providers.segmind.parse import (
     Answer,
+    as_link,
     epoch,
     file_bytes,
     find_link,
-    is_link,
+    find_links,
     request_id_in,
     seconds,
 )
@@ -39,6 +40,14 @@ def answer(status: int, data: object = None, *, raw: bytes | None = None, **head
 # --- jobs
 
 
+def stated(got: Answer) -> Outcome | None:
+    """What an answer says of its job; None: it is asked again, or the account is in trouble."""
+    try:
+        return read_outcome("status", got)
+    except (TryAgain, AccountError):
+        return None
+
+
 @pytest.mark.parametrize(
     ("status", "data", "expected"),
     [
@@ -49,20 +58,22 @@ def answer(status: int, data: object = None, *, raw: bytes | None = None, **head
         (200, {"status": 7}, Running("", known=False)),
         (200, [{"status": "PROCESSING"}], Running("PROCESSING")),
         (200, {"data": {"status": "PROCESSING"}}, Running("PROCESSING")),
-        (422, {"status": "FAILED", "error": "boom"}, Refused("boom")),
-        (200, {"status": "failed", "error": "boom"}, Refused("boom")),
+        (422, {"status": "FAILED", "error": "boom"}, Refused("boom", Cause.UNKNOWN)),
+        (200, {"status": "failed", "error": "boom"}, Refused("boom", Cause.UNKNOWN)),
         (422, {"status": "FAILED", "error": "worker died"}, Refused("worker died", Cause.TRANSIENT)),
         (500, {"status": "FAILED", "error": "worker died"}, Refused("worker died", Cause.FINAL)),
+        (500, {"status": "FAILED", "error": "boom"}, Refused("boom", Cause.FINAL)),
+        (500, {"status": "FAILED", "error": "moderation timed out"}, Refused("moderation timed out", Cause.BLOCKED)),
         (429, {"status": "FAILED", "error": "rate limit exceeded"}, None),
         (503, {"status": "FAILED", "error": "unavailable, try again"}, None),
-        (404, {"status": "FAILED", "error": "not found, try again"}, None),
-        (422, {"status": "FAILED"}, Refused("failed, without a reason")),
-        (422, {"status": "FAILED", "error": {"code": "X"}}, Refused('{"code": "X"}')),
-        (422, {"status": "FAILED", "error": ["a", "b"]}, Refused('["a", "b"]')),
+        (404, {"status": "FAILED", "error": "not found, try again"}, Gone("not found, try again")),
+        (422, {"status": "FAILED"}, Refused("failed, without a reason", Cause.UNKNOWN)),
+        (422, {"status": "FAILED", "error": {"code": "X"}}, Refused('{"code": "X"}', Cause.UNKNOWN)),
+        (422, {"status": "FAILED", "error": ["a", "b"]}, Refused('["a", "b"]', Cause.UNKNOWN)),
         (200, {"status": "CANCELLED", "error": "timed out"}, Refused("timed out", Cause.FINAL)),
         (200, {"status": "error", "error": "timed out"}, Refused("timed out", Cause.FINAL)),
-        (404, {"status": "error", "error": "not found"}, None),
-        (404, {"error": "Request x not found"}, None),
+        (404, {"status": "error", "error": "not found"}, Gone("not found")),
+        (404, {"error": "Request x not found"}, Gone("Request x not found")),
         (502, {"status": "PROCESSING"}, None),
         (422, {"error": "unprocessable"}, None),
         (200, [], None),
@@ -71,7 +82,7 @@ def answer(status: int, data: object = None, *, raw: bytes | None = None, **head
 )
 def test_the_body_is_read_before_the_code(status: int, data: object, expected: object) -> None:
     """FAILED comes as a 422, and one day as a 200; a gateway's error is no verdict on a job."""
-    assert read_outcome(answer(status, data)) == expected
+    assert stated(answer(status, data)) == expected
 
 
 def test_a_completed_job_gives_link_cost_and_metrics_exactly() -> None:
@@ -79,7 +90,7 @@ def test_a_completed_job_gives_link_cost_and_metrics_exactly() -> None:
     metrics = {"cost": 0.6251, "remaining_credits": "41.375", "inference_time": 212.24, "queue_time": 1.8}
     video = {"url": MP4, "file_size": "4718592"}
     body = {"status": "COMPLETED", "output": MP4, "video": video, "metrics": metrics}
-    assert read_outcome(answer(500, body)) == Completed(
+    assert stated(answer(500, body)) == Completed(
         url=MP4, cost=625_100, file_size=4718592, queue_s=1.8, run_s=212.24, remaining_credits=41_375_000
     )
 
@@ -87,14 +98,14 @@ def test_a_completed_job_gives_link_cost_and_metrics_exactly() -> None:
 def test_a_size_stated_for_another_link_is_not_taken() -> None:
     """A poster's size would make the whole video look broken."""
     video = {"url": "https://h/poster.png", "file_size": 10}
-    outcome = read_outcome(answer(200, {"status": "COMPLETED", "output": MP4, "video": video}))
+    outcome = stated(answer(200, {"status": "COMPLETED", "output": MP4, "video": video}))
     assert outcome == Completed(url=MP4)
 
 
 @pytest.mark.parametrize("output", [None, [], {}, "", "data:video/mp4;base64,AAAA", "ftp://h/x.mp4", 7])
 def test_a_completed_job_without_a_link_keeps_the_body(output: object) -> None:
     """It is paid for: what came is all that is left to find it by."""
-    outcome = read_outcome(answer(200, {"status": "COMPLETED", "output": output, "note": "k3y"}))
+    outcome = stated(answer(200, {"status": "COMPLETED", "output": output, "note": "k3y"}))
     assert isinstance(outcome, Completed)
     assert outcome.url is None
     assert "COMPLETED" in outcome.body
@@ -131,12 +142,49 @@ PNG = "https://images.segmind.com/poster.png"
         ({"output": "https://h:99999/x.mp4"}, None),
         ({"output": "https://[::1/x.mp4"}, None),
         ({"output": "file:///etc/passwd.mp4"}, None),
-        ({"output": "https://h/a b.mp4"}, None),
+        ({"output": "https://h/a b.mp4"}, "https://h/a%20b.mp4"),
+        ({"output": "https://h/my\tclip"}, "https://h/my%09clip"),
+        ({"output": "https://h/ein Käfig.mp4?sig=a%20b"}, "https://h/ein%20Käfig.mp4?sig=a%20b"),
+        ({"output": "//h.example/x.mp4"}, "https://h.example/x.mp4"),
+        ({"output": {"result_file": "https://h/abc123"}}, "https://h/abc123"),
+        ({"result_file": "https://h/abc123", "id": "x"}, "https://h/abc123"),
+        ({"result_file": "https://h/abc123", "terms": "https://h/terms"}, None),
+        ({"message": "https://h/abc123 is ready"}, None),
+        ({"response_url": "https://h/v2/requests/x"}, None),
+        ({"input": {"image": "https://h/abc"}, "output": {"x": {"y": "https://h/abc123"}}}, "https://h/abc123"),
     ],
 )
 def test_every_known_shape_of_output_gives_the_link(body: dict[str, Any], expected: str | None) -> None:
     """The service promises no fixed set of keys."""
     assert find_link(body) == expected
+
+
+NAMELESS = "https://h/abc123"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"output": [PNG, NAMELESS]}, [NAMELESS]),
+        ({"output": [{"type": "image", "url": PNG}, {"type": "video", "url": NAMELESS}]}, [NAMELESS]),
+        ({"output": [{"content_type": "image/png", "url": "https://h/1"}, {"url": "https://h/2"}]}, ["https://h/2"]),
+        ({"output": [{"content_type": "video/mp4", "url": "https://h/1"}, MP4]}, ["https://h/1", MP4]),
+        ({"output": ["https://h/1", "https://h/2", MP4]}, [MP4, "https://h/1", "https://h/2"]),
+        ({"output": MP4, "video": {"url": NAMELESS}}, [MP4, NAMELESS]),
+        ({"output": MP4, "video": {"url": MP4}}, [MP4]),
+        ({"output": ["https://h/a.png", "https://h/b.jpg"]}, ["https://h/a.png", "https://h/b.jpg"]),
+        ({"output": {"thumbnail": "https://h/t", "video": NAMELESS}}, [NAMELESS]),
+        ({"output": {"type": "image", "data": {"type": "video", "url": NAMELESS}}}, [NAMELESS]),
+    ],
+)  # fmt: skip
+def test_of_several_links_the_likeliest_comes_first_and_any_may_be_tried(
+    body: dict[str, Any], expected: list[str]
+) -> None:
+    """The bytes decide; a picture in front of the film must not be all that is tried."""
+    assert find_links(body) == expected
+    outcome = read_outcome("result", answer(200, {"status": "COMPLETED", **body}))
+    assert isinstance(outcome, Completed)
+    assert [outcome.url, *outcome.others] == expected
 
 
 # --- numbers -------------------------------------------------------------------------------------------
@@ -204,10 +252,10 @@ _BODY = st.binary(max_size=200) | _JSON.map(lambda value: json.dumps(value).enco
 def test_any_answer_is_a_value_or_a_call_error(status: int, body: bytes, whole: bool) -> None:
     """A surprise of theirs must not be a crash of ours."""
     got = Answer(status, body, whole=whole)
-    outcome = read_outcome(got)
-    assert outcome is None or isinstance(outcome, Running | Completed | Refused)
+    outcome = stated(got)
+    assert outcome is None or isinstance(outcome, Running | Completed | Refused | Gone)
     if isinstance(outcome, Completed) and outcome.url is not None:
-        assert is_link(outcome.url)
+        assert as_link(outcome.url) == outcome.url
     for error in (submit_error(got, NOW), upload_error(got, NOW), get_error("x", got, NOW)):
         assert isinstance(error, CallError)
         assert str(error).isprintable()
@@ -225,5 +273,5 @@ def test_any_answer_is_a_value_or_a_call_error(status: int, body: bytes, whole: 
 def test_hostile_bodies_are_unreadable_and_no_crash(raw: bytes) -> None:
     """Deep nesting and endless digits exhaust what is not bounded."""
     assert answer(200, raw=raw).data() is None
-    assert read_outcome(answer(200, raw=raw)) is None
+    assert stated(answer(200, raw=raw)) is None
     assert find_link({"output": raw.decode("latin-1")}) is None

@@ -130,6 +130,17 @@ async def test_an_answer_whose_body_takes_its_time_is_reported_early() -> None:
             assert pacer.snapshot().outage_s == 0.0
 
 
+async def test_a_permit_that_is_given_back_lets_another_call_go_first() -> None:
+    """A gate closed meanwhile: without a call, a minute would pass before anybody else may go to see."""
+    async with running(LocalPacer(0, dice=lambda: 0.0)) as pacer:
+        unreachable(pacer)
+        permit = await pacer.acquire(Call.SUBMIT)
+        began = now()
+        permit.unused()
+        await pacer.acquire(Call.HISTORY)
+        assert now() - began < 1.0
+
+
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), ValueError("a fault of ours")])
 async def test_what_says_nothing_of_the_service_ends_no_outage(error: BaseException) -> None:
     """Only an answer does; nor does a permit that nobody used."""

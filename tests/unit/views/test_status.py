@@ -251,3 +251,34 @@ def test_a_long_list_of_lost_clips_is_cut_in_the_text_only() -> None:
     obj = status_object(replace(FACTS, counts={State.LOST: 300}, problems=many), now=NOW)
     assert len(obj["attention"]) == 300
     assert "and 290 more (--json lists all)" in status_text(obj, 80)
+
+
+def test_what_is_kept_although_it_is_odd_is_shown_and_counted() -> None:
+    """Half a film was `done`, and no command said so."""
+    facts = replace(FACTS, flagged={"cat_1": "bytes duration", "dog_1": "bytes"}, aside=["cow_1.mp4.bad"])
+    obj = status_object(facts, now=NOW)
+    assert obj["flagged"] == [
+        {"clip": "cat_1", "flags": ["bytes", "duration"]},
+        {"clip": "dog_1", "flags": ["bytes"]},
+    ]
+    assert obj["kept_aside"] == ["cow_1.mp4.bad"]
+    text = status_text(obj, 200, tz=ZONE)
+    assert "flagged `bytes` (not as many bytes as the service stated): cat_1, dog_1" in text
+    assert "1 damaged download kept until a better one is there: cow_1.mp4.bad" in text
+
+
+def test_nobody_is_offered_to_pay_again_for_what_can_still_be_fetched() -> None:
+    """Its link is tried by every run, for free."""
+    lost = ClipProblem("cat_1", State.LOST, "gone", "r1", NOW - 100.0, fetchable=True)
+    obj = status_object(replace(FACTS, counts={State.LOST: 1}, problems=[lost]), now=NOW)
+    assert not [text for text in (*obj["next"], *obj["attention"][0]["next"]) if "resubmit" in text]
+    assert obj["next"][0].startswith("batchgen run ")
+    both = replace(FACTS, counts={State.LOST: 2}, problems=[lost, replace(lost, name="dog_1", fetchable=False)])
+    assert any("--resubmit-lost" in text for text in status_object(both, now=NOW)["next"])
+
+
+def test_failures_that_were_charged_are_reported() -> None:
+    """With how much, and that they are not tried again."""
+    obj = status_object(replace(FACTS, failures_charged={"wan": (3, 1_500_000)}), now=NOW)
+    assert obj["failures_charged"] == [{"model": "wan", "requests": 3, "usd": 1.5}]
+    assert "wan: 3 failures charged, $1.50; not tried again automatically" in status_text(obj, 100, tz=ZONE)

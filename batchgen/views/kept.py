@@ -1,0 +1,52 @@
+"""Files that are kept although something about them is odd: flags of finished clips, and bad copies set aside.
+
+Short, because it is one question of its own: `status` and `verify` only place its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from batchgen.views.text import one_line, plural, wrap
+
+_NAMED = 5
+#: What each flag says; others are shown as they are.
+_MEANING = {
+    "bytes": "not as many bytes as the service stated",
+    "duration": "another length than requested",
+    "header": "an odd header",
+    "layout": "loose bytes or boxes around the film",
+    "size": "another picture size than requested",
+}
+
+
+def kept_object(flagged: Mapping[str, str], aside: Iterable[str]) -> dict[str, Any]:
+    """Give the fields `flagged` and `kept_aside` of `--json`.
+
+    Args:
+        flagged: the flags of finished clips, by name.
+        aside: names of bad copies in the folder of the clips.
+    """
+    clips = [{"clip": name, "flags": flags.split()} for name, flags in flagged.items()]
+    return {"flagged": clips, "kept_aside": list(aside)}
+
+
+def kept_lines(obj: Mapping[str, Any], width: int) -> list[str]:
+    """Write a `kept_object` in lines of `width` columns, grouped by flag; none when there is nothing odd."""
+    lines = []
+    by_flag: dict[str, list[str]] = {}
+    for each in obj["flagged"]:
+        for flag in each["flags"]:
+            by_flag.setdefault(flag, []).append(each["clip"])
+    for flag, names in sorted(by_flag.items()):
+        lines += wrap(f"Kept and flagged `{flag}` ({_MEANING.get(flag, flag)}): {_some(names)}", width)
+    if obj["kept_aside"]:
+        count = plural(len(obj["kept_aside"]), "damaged download")
+        lines += wrap(f"{count} kept until a better one is there: {_some(obj['kept_aside'])}", width)
+    return lines
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(one_line(name) for name in names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
