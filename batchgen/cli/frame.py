@@ -12,7 +12,7 @@ from batchgen.clip import Clip, State
 from batchgen.events import Blocked, Downloaded, Event, Failed, Lost
 from batchgen.planning import time_needed
 from batchgen.planning.inputs import latency_of
-from batchgen.views.progress import Cause, Frame, Running
+from batchgen.views.progress import FailureCause, Frame, RunningRow
 from batchgen.views.text import plural
 from batchgen.wording import cause
 
@@ -56,9 +56,11 @@ class Recent:
             self.done.append(clip.wanted.name)
         self.finished += clip.state.settled
 
-    def causes(self) -> list[Cause]:
+    def causes(self) -> list[FailureCause]:
         """Group the failures of this run by cause, the most frequent first."""
-        return [Cause(self._first[why][0], count, self._first[why][1]) for why, count in self._failures.most_common()]
+        return [
+            FailureCause(self._first[why][0], count, self._first[why][1]) for why, count in self._failures.most_common()
+        ]
 
 
 def frame_of(session: Session, tools: RunContext, recent: Recent) -> Frame:
@@ -92,10 +94,10 @@ def frame_of(session: Session, tools: RunContext, recent: Recent) -> Frame:
     )
 
 
-def _running(clip: Clip, tools: RunContext) -> Running:
+def _running(clip: Clip, tools: RunContext) -> RunningRow:
     request = clip.request
     since = (request.submitted_at or request.intent_at) if request else 0.0
-    return Running(
+    return RunningRow(
         name=clip.wanted.name,
         age_s=tools.ledger.now() - since,
         typical_s=tools.run_times(clip.wanted.price_class).typical,

@@ -37,7 +37,7 @@ _CELLS = 10  #: of that bar
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningRow:
     """A clip that the service works on."""
 
     name: str
@@ -47,7 +47,7 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class FailureCause:
     """Clips that failed in this run for one reason."""
 
     reason: str
@@ -75,8 +75,8 @@ class Frame:
     in_flight_limit: int  #: as of now
     queue_s: float | None
     note: str = ""  #: what holds the run up, in words
-    causes: Sequence[Cause] = ()  #: of the failures of this run, the most frequent first
-    running: Sequence[Running] = ()  #: the oldest ones, oldest first
+    causes: Sequence[FailureCause] = ()  #: of the failures of this run, the most frequent first
+    running: Sequence[RunningRow] = ()  #: the oldest ones, oldest first
     generating: int = 0  #: how many there are of them; `running` may have fewer
     done_last: Sequence[str] = ()
     at: float = field(default_factory=time.time)  #: when it was taken, epoch seconds
@@ -219,7 +219,7 @@ def _limit(frame: Frame) -> str:
     return f" (limit {frame.rpm:g})"
 
 
-def _failures(causes: Sequence[Cause], marks: Marks) -> list[str]:
+def _failures(causes: Sequence[FailureCause], marks: Marks) -> list[str]:
     lines = [
         f"{marks.bad} {one_line(cause.name)}{f' and {cause.count - 1:,} more' if cause.count > 1 else ''}: "
         f"{one_line(cause.reason)}"
@@ -248,7 +248,7 @@ def _running(frame: Frame, width: int, room: int, marks: Marks) -> list[str]:
     return lines + ([f"  and {hidden:,} more"] if hidden and room > 0 else [])
 
 
-def _age(clip: Running, width: int, marks: Marks) -> str:
+def _age(clip: RunningRow, width: int, marks: Marks) -> str:
     """Show an age against the time that such a clip takes: "━━━━━─────  1:45 of 3:30   generating"."""
     times = f"{_minutes(clip.age_s):>5}" + (f" of {_minutes(clip.typical_s):<5}" if clip.typical_s else "")
     if width < _NARROW:

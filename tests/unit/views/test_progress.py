@@ -10,7 +10,7 @@ from datetime import timedelta, timezone
 import pytest
 
 from batchgen.clip import State
-from batchgen.views.progress import Cause, Frame, Running, frame_lines, heartbeat_text
+from batchgen.views.progress import FailureCause, Frame, RunningRow, frame_lines, heartbeat_text
 from batchgen.views.text import columns
 
 ZONE = timezone(timedelta(hours=1))
@@ -43,10 +43,10 @@ FRAME = Frame(
     queue_s=12.4,
     note="paused 12 s: the API asked us to slow down",
     causes=[
-        Cause("Internal error in the model (HTTP 500), and a reason that goes on and on and on", 6, "singer_3"),
-        Cause("blocked by the content rules", 1, "courier_9"),
+        FailureCause("Internal error in the model (HTTP 500), and a reason that goes on and on and on", 6, "singer_3"),
+        FailureCause("blocked by the content rules", 1, "courier_9"),
     ],
-    running=[Running(f"courier-bike_tokyo-dawn_{i}", 372 - 42 * i, 210, queued=i > 5) for i in range(8)],
+    running=[RunningRow(f"courier-bike_tokyo-dawn_{i}", 372 - 42 * i, 210, queued=i > 5) for i in range(8)],
     generating=8,
     in_flight_asked=32,
     done_last=["courier_1", "courier_2"],
@@ -103,8 +103,8 @@ def test_no_frame_is_larger_than_the_terminal(width: int, name: str) -> None:
         FRAME,
         name=name,
         note=name,
-        causes=[Cause(name, 2, name)] * 9,
-        running=[Running(name, 5000, 4000, queued=False)] * 20,
+        causes=[FailureCause(name, 2, name)] * 9,
+        running=[RunningRow(name, 5000, 4000, queued=False)] * 20,
         generating=20,
         done_last=[name],
     )
@@ -142,7 +142,7 @@ def test_more_rows_are_counted_even_if_they_were_not_given() -> None:
 
 def test_the_bar_of_a_clip_is_full_when_it_takes_longer_than_usual() -> None:
     """And empty where nothing is known of the time that it takes."""
-    clip = Running("x", 3725, 0, queued=False)
+    clip = RunningRow("x", 3725, 0, queued=False)
     assert text_of(replace(FRAME, running=[clip], generating=1)).endswith("▸ x  ────────── 1:02:05  generating")
 
 
@@ -158,7 +158,7 @@ def test_failures_are_grouped_by_cause() -> None:
     lines = text_of(FRAME).splitlines()
     assert "✗ courier_9: blocked by the content rules" in lines
     assert "✗ singer_3 and 5 more: Internal error in the model (HTTP 500), and a reason tha…" in lines
-    many = text_of(replace(FRAME, causes=[Cause(f"reason {i}", 9 - i, f"clip_{i}") for i in range(8)]))
+    many = text_of(replace(FRAME, causes=[FailureCause(f"reason {i}", 9 - i, f"clip_{i}") for i in range(8)]))
     assert "✗ clip_4 and 4 more: reason 4\n✗ 9 clips for other reasons\n" in many
 
 
