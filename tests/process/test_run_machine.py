@@ -139,7 +139,7 @@ def test_a_terminal_gets_a_live_display_and_is_left_clean(api: FakeApi, desk: De
     assert b"\x1b" not in ended.stdout
 
 
-def test_a_resized_terminal_is_painted_again_at_once(api: FakeApi, desk: Desk) -> None:
+def test_a_resized_terminal_is_painted_again(api: FakeApi, desk: Desk) -> None:
     """Whoever makes the window narrower sees one whole frame of the new width, not pieces of wider ones."""
     api.run_s = 60
     ours, theirs = pty.openpty()
