@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchgen.cli import output
-from batchgen.cli.frame import frame_of
-from batchgen.clip import Clip
-from batchgen.events import Blocked, Downloaded, Event, Failed, Lost
+from batchgen.cli.frame import Recent, frame_of
+from batchgen.clip import State
 from batchgen.redact import Redactor, Secret
 from batchgen.views.log import EventLog, setup_logging
-from batchgen.views.progress import Painter, can_paint
+from batchgen.views.painter import Painter, can_paint
 
 if TYPE_CHECKING:
     from batchgen.runner.session import Outcome, Session
@@ -43,9 +42,7 @@ class RunMonitor:
         self._lines: EventLog | None = None
         self._events: EventsFile | None = None
         self._session: Session | None = None
-        self._failures: deque[tuple[str, str]] = deque(maxlen=5)
-        self._done: deque[str] = deque(maxlen=3)
-        self._finished = 0
+        self._recent = Recent([])
         self._alarm = ""
         self._notes_reported = 0
 
@@ -70,7 +67,8 @@ class RunMonitor:
         self._events = EventsFile(
             session.folder / "events.jsonl", self._redact, run=f"{os.getpid():x}-{time.time():.0f}"
         )
-        session.ledger.observers += [self._events, self._note]
+        self._recent = Recent(session.ledger.clips(State.GENERATING))
+        session.ledger.observers += [self._events, self._recent]
 
     async def follow(self, session: Session) -> None:
         """Repaint twice a second until cancelled."""
@@ -87,10 +85,11 @@ class RunMonitor:
 
     def _open_display(self, session: Session) -> None:
         if can_paint(sys.stderr, os.environ) and self._verbosity >= 0:
-            painter = self._display = Painter(sys.stderr)
-            setup_logging(self._verbosity, self._redact, painter)
+            painter = self._display = Painter(sys.stderr, colour=not os.environ.get("NO_COLOR"))
+            asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, painter.resized)
+            setup_logging(self._verbosity, self._redact, painter, dated=False)
             if self._verbosity > 0:
-                session.ledger.observers.append(EventLog(painter, self._verbosity, self._redact))
+                session.ledger.observers.append(EventLog(painter, self._verbosity, self._redact, dated=False))
         else:
             self._display = EventLog(sys.stderr, self._verbosity, self._redact)
             setup_logging(self._verbosity, self._redact, sys.stderr)
@@ -98,7 +97,7 @@ class RunMonitor:
 
     def _repaint(self, session: Session) -> None:
         if self._display and session.tools:
-            frame = frame_of(session, session.tools, self._finished, self._failures, self._done)
+            frame = frame_of(session, session.tools, self._recent)
             self._display.update(frame)
         if self._events:
             if session.tools and session.tools.alarm != self._alarm:
@@ -116,15 +115,10 @@ class RunMonitor:
     def _close_display(self) -> None:
         if self._display:
             self._display.close()
+        if isinstance(self._display, Painter):
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGWINCH)
         self._display = None
         setup_logging(self._verbosity, self._redact, sys.stderr)
-
-    def _note(self, clip: Clip, event: Event) -> None:
-        if isinstance(event, Failed | Blocked | Lost):
-            self._failures.append((clip.wanted.name, clip.reason))
-        if isinstance(event, Downloaded):
-            self._done.append(clip.wanted.name)
-        self._finished += clip.state.settled
 
     # --- the end ----------------------------------------------------------------------------------------
 

@@ -47,6 +47,11 @@ def stamp_zone(at: float, tz: tzinfo | None = None) -> str:
     return _moment(at, tz).isoformat(timespec="seconds")
 
 
+def time_of_day(at: float, tz: tzinfo | None = None) -> str:
+    """Write a moment (epoch seconds) as local time without its date: "22:03:51"."""
+    return _moment(at, tz).strftime("%H:%M:%S")
+
+
 def stamp_utc(at: float) -> str:
     """Write a moment (epoch seconds) as ISO-8601 UTC with milliseconds: "2026-11-22T02:12:00.123Z"."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
@@ -152,7 +157,8 @@ class Marks:
     ask: str
     working: str
     waiting: str
-    bar: str  #: done, in progress, failed or unconfirmed, waiting
+    bar: str  #: settled, in progress, the rest
+    thin: str  #: of a thin bar: the part that is over, the rest
     ellipsis: str
 
     def of(self, state: State) -> str:
@@ -169,5 +175,5 @@ class Marks:
         return self.working
 
 
-UNICODE = Marks("✓", "✗", "?", "▸", "·", "█▒✗░", "…")
-ASCII = Marks("+", "x", "?", ">", "-", "#=x.", "...")
+UNICODE = Marks("✓", "✗", "?", "▸", "·", "█▒░", "━─", "…")
+ASCII = Marks("+", "x", "?", ">", "-", "#=.", "=.", "...")

@@ -193,3 +193,13 @@ def test_setting_up_again_replaces_our_handler_only(quiet_logger: logging.Logger
     assert not first.getvalue()
     assert second.getvalue().count("once") == 1
     assert theirs in quiet_logger.handlers
+
+
+def test_where_somebody_watches_times_have_no_date(quiet_logger: logging.Logger) -> None:
+    """Above a live display, date and zone only push the words over the edge."""
+    out = io.StringIO()
+    log = EventLog(out, tz=ZONE, now=lambda: AT, dated=False)
+    log(advance(CLIP, START), START)
+    setup_logging(0, str, out, tz=ZONE, dated=False)
+    quiet_logger.handle(logging.makeLogRecord({"msg": "slower", "levelno": logging.INFO, "created": AT}))
+    assert out.getvalue().splitlines() == ["03:12:00 singer_1 submitting ($0.625 reserved)", "03:12:00 slower"]
