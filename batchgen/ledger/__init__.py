@@ -4,8 +4,8 @@ To read in this order: `base` is what a run may ask, and what it is promised; `s
 Under it, `judge` decides which moves may be made, `commits` makes many of them durable at once, and `schema` has the
 tables. `names` says which clip owns which file name. `reader` answers the questions of views, also while a run writes.
 `journal` is the second copy of all events, `spill` the last resort for a request id, `lock` keeps a second run out,
-`filesystem` knows which disks can be trusted, `integrity` checks a file before it is opened, and `recovery` builds a
-new one from what is left of a damaged one.
+`filesystem` knows which disks can be trusted, `integrity` checks a file before it is opened, `evidence` knows what lies
+next to it, and `recovery` builds a new one from what is left of a damaged one.
 """
 
 from __future__ import annotations
