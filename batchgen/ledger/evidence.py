@@ -11,21 +11,18 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from batchgen.clip import Wanted
 from batchgen.events import Downloaded, Event, Generated, Submitted
 from batchgen.files import durable
 from batchgen.ledger.names import REPLACED_FOLDER
 from batchgen.money import to_micro
-
-if TYPE_CHECKING:
-    from batchgen.ledger.reader import Reader
 
 #: The fact with a ledger's own id, made when a run first opens it. A rebuilt ledger is given another one.
 BATCH_ID = "batch_id"
@@ -104,26 +101,6 @@ def events(folder: Path) -> list[Traced]:
 def any_request(folder: Path) -> bool:
     """Return whether a file next to a ledger, or in its place, names a request."""
     return next(sidecars(folder), None) is not None or bool(events(folder))
-
-
-def contradiction(ledger: Reader, wanted: Iterable[str] = ()) -> str:
-    """Say what shows that a ledger is not the last one of its batch; empty: nothing does.
-
-    Args:
-        ledger: open, and sound by itself.
-        wanted: the keys of the manifest's clips, which an older ledger may lack. A request of another key is no
-            business of this batch: its file was put here by hand.
-    """
-    seen = LastSeen.of(ledger.folder, ledger.meta(BATCH_ID))  # before the ledger is read: a run may be writing both
-    newest = ledger.last_event()
-    if seen and seen.events > newest:
-        where = "" if seen.folder == ledger.folder.resolve() else f" in {seen.folder}"
-        return f"is older than the last ledger of this batch{where}: {seen}, and it has {newest:,}"
-    known, keys = ledger.request_ids(), {*wanted, *ledger.rows()}
-    for traced in (*sidecars(ledger.folder, but=ledger.sidecars()), *events(ledger.folder)):
-        if traced.key in keys and traced.request_id not in known:
-            return f"does not know the request {traced.request_id}, which a file next to it has"
-    return ""
 
 
 def _objects(path: Path, *, whole: bool = False) -> Iterator[dict[str, Any]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from batchgen.billing.budget import NO_CAPS, Budget, Caps, Sums, day_of, next_day
 from batchgen.clip import FREE, Clip, ClipSummary, State
 from batchgen.errors import LedgerError
-from batchgen.ledger import integrity, schema
+from batchgen.ledger import evidence, integrity, schema
 from batchgen.ledger.base import Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
@@ -160,10 +160,25 @@ class Reader:
         """Give when the last request was about to be sent (epoch seconds); 0 before the first."""
         return float(self._db.execute("SELECT coalesce(max(intent_at), 0) FROM request").fetchone()[0])
 
-    def sidecars(self) -> set[str]:
-        """Name the sidecars of done clips."""
+    def contradiction(self, wanted: Iterable[str] = ()) -> str:
+        """Say what shows that this ledger, sound by itself, is not the last one of its batch; empty: nothing does.
+
+        Args:
+            wanted: the keys of the manifest's clips, which an older ledger may lack. A request of another key is no
+                business of this batch: its file was put here by hand.
+        """
+        seen = evidence.LastSeen.of(self.folder, self.meta(evidence.BATCH_ID))  # first: a run may be writing both
+        newest = self.last_event()
+        if seen and seen.events > newest:
+            where = "" if seen.folder == self.folder.resolve() else f" in {seen.folder}"
+            return f"is older than the last ledger of this batch{where}: {seen}, and it has {newest:,}"
+        known, keys = self.request_ids(), {*wanted, *self.rows()}
         files = self._db.execute("SELECT file FROM clip WHERE state = 'done' AND file IS NOT NULL")
-        return {str(Path(file).with_suffix(".json")) for (file,) in files}
+        done = {str(Path(file).with_suffix(".json")) for (file,) in files}
+        for traced in (*evidence.sidecars(self.folder, but=done), *evidence.events(self.folder)):
+            if traced.key in keys and traced.request_id not in known:
+                return f"does not know the request {traced.request_id}, which a file next to it has"
+        return ""
 
     def charges(self, limit: int) -> dict[str, list[int]]:
         """Give the latest charges per price class (at most so many of each), the oldest first; free ones left out."""

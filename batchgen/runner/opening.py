@@ -18,7 +18,7 @@ from batchgen.clip import State
 from batchgen.errors import LedgerError, LedgerWriteError, UsageError
 from batchgen.files import durable
 from batchgen.history import other_batches
-from batchgen.ledger import Home, SqliteLedger, evidence, integrity, schema
+from batchgen.ledger import Home, SqliteLedger, integrity, schema
 from batchgen.locate import batch_folder
 from batchgen.manifest import Manifest
 from batchgen.manifest.naming import writable
@@ -97,7 +97,7 @@ def _refuse_second(manifest: Path, folder: Path, settings: Settings) -> None:
 
 def _refuse_older(ledger: SqliteLedger, manifest: Manifest) -> None:
     """Refuse a ledger that is not the last one of its batch, as a backup may have brought it back."""
-    if fault := evidence.contradiction(ledger, (clip.key for clip in manifest.wanted)):
+    if fault := ledger.contradiction(clip.key for clip in manifest.wanted):
         raise LedgerError(f"{ledger.path} {fault}; nothing was submitted. {schema.REMEDY}")
 
 

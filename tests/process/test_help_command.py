@@ -82,7 +82,7 @@ def test_a_terminal_gets_formatted_text_in_a_pager(desk: Desk) -> None:
 
 def test_a_text_that_fits_on_the_screen_needs_no_pager(desk: Desk) -> None:
     """A pager for ten lines is a key too many."""
-    _, shown = on_terminal(desk, "recover", LINES="60")
+    _, shown = on_terminal(desk, "recover", LINES="99")
     assert "paged:" not in shown
     assert "\x1b[" in shown
 
@@ -90,7 +90,7 @@ def test_a_text_that_fits_on_the_screen_needs_no_pager(desk: Desk) -> None:
 def test_no_color_and_a_dumb_terminal_get_no_escape_codes(desk: Desk) -> None:
     """https://no-color.org, and editors' shells."""
     for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
-        _, shown = on_terminal(desk, "recover", LINES="60", **env)
+        _, shown = on_terminal(desk, "recover", LINES="99", **env)
         assert "\x1b" not in shown
         assert "A damaged ledger" in shown
 

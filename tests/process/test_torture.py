@@ -17,7 +17,8 @@ import batchgen
 pytestmark = pytest.mark.real_time
 PACKAGE = Path(batchgen.__file__).parent
 FIELDS = {"schema_version", "ok", "at", "seed", "clips", "elapsed_s", "processes", "kills", "exits", "faults",
-          "combinations", "rounds", "accepted", "accepted_under_fire", "states", "promises", "repeat"}  # fmt: skip
+          "combinations", "rounds", "accepted", "accepted_under_fire", "states", "promises", "repeat", "error",
+          "exit_code"}  # fmt: skip
 
 
 def tortured(folder: Path, *options: str, tree: Path | None = None) -> tuple[int, dict[str, Any], str]:

@@ -111,7 +111,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "testing": "clip errors files.mp4 providers.base sandbox",
         "torture": "errors failpoints",
         "views": (
-            "billing.audit billing.bill billing.budget billing.prices clip errors events files.verify "
+            "billing.audit billing.bill billing.budget billing.prices clip errors events files.durable files.verify "
             "history.report ledger money planning polling.schedule providers.models ratelimit.adaptive_rate "
             "ratelimit.memory retention wording"
         ),

@@ -104,7 +104,7 @@ def _disk(place: Path) -> Iterator[Finding]:
 
 def _ledger(folder: Path | None) -> Iterator[Finding]:
     """Check the ledger, compare it with its journal, and check the drive that it is on."""
-    from batchgen.ledger import Reader, evidence, filesystem, integrity, journal, schema
+    from batchgen.ledger import Reader, filesystem, integrity, journal, schema
     from batchgen.ledger.lock import holder
 
     if folder is None:
@@ -119,7 +119,7 @@ def _ledger(folder: Path | None) -> Iterator[Finding]:
         who = holder(folder)
         integrity.check(folder, live=who is not None, deep=True)
         with closing(Reader(folder)) as reader:
-            older = evidence.contradiction(reader)
+            older = reader.contradiction()
     except BatchgenError as error:
         yield Finding("ledger", "error", str(error))
         return

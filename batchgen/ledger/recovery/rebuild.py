@@ -70,7 +70,7 @@ def fault_of(folder: Path, wanted: Iterable[Wanted] = ()) -> str:
     except LedgerError as error:
         return str(error).removesuffix(schema.REMEDY).rstrip(". ")
     with closing(Reader(folder)) as ledger:
-        if fault := evidence.contradiction(ledger, (clip.key for clip in wanted)):
+        if fault := ledger.contradiction(clip.key for clip in wanted):
             return f"{ledger.path} {fault}"
     raise UsageError(f"{folder / FILE} is intact: there is nothing to recover")
 

@@ -202,4 +202,4 @@ def test_where_somebody_watches_times_have_no_date(quiet_logger: logging.Logger)
     log(advance(CLIP, START), START)
     setup_logging(0, str, out, tz=ZONE, dated=False)
     quiet_logger.handle(logging.makeLogRecord({"msg": "slower", "levelno": logging.INFO, "created": AT}))
-    assert out.getvalue().splitlines() == ["03:12:00 singer_1 submitting ($0.625 reserved)", "03:12:00 slower"]
+    assert out.getvalue().splitlines() == ["03:12:00 singer_1 submitting ($0.63 reserved)", "03:12:00 slower"]
