@@ -127,16 +127,9 @@ async def assemble(
         poller: its class, for another schedule of status checks.
         shutdown: pulled to stop the run; by default one of its own.
         elsewhere: gives the request ids of other batches; called in a thread.
-    <<<<<<< HEAD
         check_credits, wishes: as for `Dispatcher`.
         since: from when on the history is searched before the first submission; None: only for a rebuilt ledger.
         dice, boot_clock: random numbers in [0, 1) for jitter; seconds that go on while the machine sleeps.
-    =======
-        since: from when on the history is searched before the first submission; None: only for a rebuilt ledger.
-        check_credits: warn before the first submission if the account's credits will not last.
-        dice: gives random numbers in [0, 1), for jitter.
-        boot_clock: seconds that go on while the machine sleeps; an intent that slept is not sent.
-    >>>>>>> h-holder
     """
     pace, forecast = pace or PaceSetup(settings), forecast or Forecast(ledger.money, settings)
     pacer, slowest = pace.pacer(dice), (forecast.run_times(each).typical for each in price_classes)
