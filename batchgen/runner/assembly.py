@@ -116,18 +116,14 @@ async def assemble(
     """Join a run.
 
     Args:
-        ledger, provider, downloads: open, connected and ready to fetch.
+        ledger, provider, downloads: open, connected and ready to fetch; `clips_dir` is there for finished files.
         settings: merged; the caps are those that the ledger was given.
-        clips_dir: where finished files go; it must exist.
-        selection: what of the batch to do; by default all.
-        forecast: prices and run times; by default nothing was learned.
+        selection, forecast: what of the batch to do, prices and run times; by default all, and nothing learned.
         price_classes: those of the wanted clips; the slowest one bounds what is in flight at first.
-        pace: the rate limit's set-up; by default for this run alone, with nothing remembered.
-        places: the limit of clips in flight; by default the one of `pace`, which adapts.
-        poller: its class, for another schedule of status checks.
-        shutdown: pulled to stop the run; by default one of its own.
+        pace, places: the rate limit's set-up, by default with nothing remembered; the limit in flight, by default its.
+        poller, shutdown: a class with another schedule of status checks; what is pulled to stop the run.
         elsewhere: gives the request ids of other batches; called in a thread.
-        check_credits, wishes: as for `Dispatcher`.
+        check_credits, wishes: for `Dispatcher`.
         since: from when on the history is searched before the first submission; None: only for a rebuilt ledger.
         dice, boot_clock: random numbers in [0, 1) for jitter; seconds that go on while the machine sleeps.
     """

@@ -54,7 +54,8 @@ def test_all_promises_hold_under_a_short_torture(ram: Path, clips: int, options:
 
 MUTANTS = {
     "resubmit after a lost answer": (
-        "runner/submit.py", "return AnswerLost(str(error), self._context.clock_off())", "return SubmitDeferred(str(error))",
+        "runner/submit.py",
+        "return AnswerLost(str(error), self._context.clock_off())", "return SubmitDeferred(str(error))",
         "never pays twice"),
     "keep half files": (
         "download/part.py", "= mp4.walk(whole)\n", "= mp4.Structure(len(whole), None, None)\n",
