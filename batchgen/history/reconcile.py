@@ -26,7 +26,7 @@ log = logging.getLogger("batchgen.history.reconcile")
 #: A request this young may be missing in a history that was read a moment ago (seconds).
 FRESH_S = 60.0
 #: Of a request that was answered with an error (500), or FAILED, an absence counts so soon (seconds): two agree then.
-ANSWERED_S = 10.0
+ANSWERED_S = 60.0
 _NOWHERE = HistoryPage(whole=False, pages=0)
 
 Taken = Callable[[], Awaitable[set[str]]]

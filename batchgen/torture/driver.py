@@ -27,7 +27,7 @@ _ROUNDS = 6
 _RESUMES = 12
 _CALM_S = 300.0
 #: No request is on its way between two rounds, and the sandbox's history does not lag: absence is proof.
-_WORD = ["--resubmit-unconfirmed", "--history-settle", "1"]
+_WORD = ["--resubmit-unconfirmed"]
 _DID_RUN = frozenset({0, 3, 4, 5})
 
 
@@ -222,7 +222,7 @@ class Torture:
     def _run(self, cap: int, *more: str) -> list[str]:
         return [
             "run", "night.yaml", "--base-url", self._net().url, "--yes", "--json", "--rpm", "0", "--expect-latency",
-            "0.3", "--give-up", "20", "--grace", "2", "--max-usd", f"{cap / 1e6:.4f}", *more,
+            "0.3", "--give-up", "20", "--history-settle", "1", "--grace", "2", "--max-usd", f"{cap / 1e6:.4f}", *more,
         ]  # fmt: skip
 
     def _reconcile(self) -> list[str]:

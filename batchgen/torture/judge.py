@@ -12,6 +12,8 @@ from typing import Final
 
 #: Faults of the service after which nobody can get a paid file; such a clip must be reported as lost.
 HOPELESS: Final = frozenset({"no_output", "broken_file"})
+#: A failure that is charged all the same: nothing can be had for it, and the bill has it.
+CHARGED: Final = frozenset({"failed_charged"})
 SETTLED: Final = frozenset({"done", "failed", "blocked", "lost"})
 
 
@@ -112,6 +114,8 @@ def _none_lost(evidence: Evidence) -> Promise:
         if kept is None or not job.charged:
             continue
         promise.checked += 1
+        if job.fates & CHARGED and kept.state == "failed":
+            continue
         if job.fates & HOPELESS:
             if kept.state != "lost":
                 promise.findings.append(f"{kept.name}, whose file can't be had, is {kept.state}: {job.request_id}")
