@@ -4,6 +4,7 @@
      ├── (itself)                   a fault of batchgen                     1
      ├── UsageError                 command, options or environment         2
      │    ├── ManifestError         all faults of a manifest                2
+     │    ├── ProxyError            the machine's proxy can't be used       2
      │    └── LedgerError           the ledger can't be used as it is       2
      ├── LedgerWriteError           nothing may be submitted                4
      │    └── LedgerLostError       the ledger is gone, or another run's    4
@@ -85,6 +86,7 @@ class Fault:
     column: int
     what: str
     fix: str = ""
+    source: str = ""  #: the line that is meant; "" where it is not known, or may hold a secret
 
     def __str__(self) -> str:
         """Give `file:line:column: what: how to fix it`, leaving out what is not known."""
@@ -98,6 +100,10 @@ class ManifestError(UsageError):
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
+
+
+class ProxyError(UsageError):
+    """The proxy that the environment names can't be used; its address is not shown, since it may hold a password."""
 
 
 class LockedError(BatchgenError):

@@ -6,6 +6,7 @@ The commands, the Python API and the planner use it; `settings` merges numbers a
 from __future__ import annotations
 
 import os
+import shlex
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -17,6 +18,8 @@ KEY_FILE_VARIABLE = "SEGMIND_API_KEY_FILE"
 SUFFIXES = (".yaml", ".yml")
 #: What a folder has in it that a batch has run in.
 LEDGER = "ledger.db"
+#: Manifests that an error names.
+_LISTED = 12
 #: Characters that are read of a key file: an endless device is no key.
 _LONGEST_KEY = 4096
 
@@ -35,11 +38,18 @@ def find_manifest(arg: str) -> Path:
             return candidate
     if path.is_dir():
         raise UsageError(f"{arg} is a folder", tip="name its manifest, as in `batchgen run jobs/night.yaml`")
-    near = get_close_matches(arg, sorted(path.stem for path in Path("jobs").glob("*.y*ml")), n=1)
+    there = {found.stem if folder == "jobs" else str(found): found for folder in ("jobs", ".", "examples")
+             for found in sorted(Path(folder).glob("*.y*ml"))}  # fmt: skip
+    stems = {found.stem: name for name, found in reversed(there.items())}
+    near = get_close_matches(path.stem, stems, n=1)
+    what = f"there is no manifest {shlex.quote(arg)}"
     if near:
-        raise UsageError(f"there is no manifest {arg}", tip=f"did you mean {near[0]}?")
-    looked = ", ".join(str(candidate) for candidate in tried)
-    raise UsageError(f"there is no manifest {arg} (tried {looked})", tip=f"`batchgen init {Path(arg).stem}` writes one")
+        raise UsageError(what, tip=f"did you mean {shlex.quote(stems[near[0]])}?")
+    listed = ", ".join(map(shlex.quote, [*there][:_LISTED])) + (", …" if len(there) > _LISTED else "")
+    raise UsageError(
+        f"{what}; {f'there are: {listed}' if there else 'and there is none in jobs/, here, or in examples/'}",
+        tip=f"`batchgen init {shlex.quote(path.stem)}` writes one",
+    )
 
 
 def batch_folder(manifest: Path, *, sandbox: bool = False) -> Path:

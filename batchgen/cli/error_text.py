@@ -5,25 +5,44 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from unicodedata import east_asian_width
 
 import rich_click as click
 
 from batchgen.clip import Wanted
-from batchgen.errors import BatchgenError, ManifestError
+from batchgen.errors import BatchgenError, Fault, ManifestError
 from batchgen.selection import unmatched
 
 _PREFIX = "BATCHGEN_"
+#: Characters of a line that are shown on each side of a fault.
+_AROUND = 40
 
 
 def show(error: click.ClickException | BatchgenError) -> None:
     """Report an error; a manifest's faults keep `file:line:column` first, so that editors can jump there."""
     if isinstance(error, ManifestError):
-        click.echo(str(error), err=True)
+        for fault in error.faults:
+            click.echo("\n".join([str(fault), *source_lines(fault)]), err=True)
         return
     message, tip = _of_click(error) if isinstance(error, click.ClickException) else (error.message, error.tip)
     click.echo(f"error: {message}", err=True)
     if tip:
         click.echo(f"tip: {tip}", err=True)
+
+
+def source_lines(fault: Fault) -> list[str]:
+    """Give the line that a fault means, with its number, and a caret under the column; none if it is not known.
+
+    Of a long line only the part round the column is shown.
+    """
+    if not fault.source:
+        return []
+    at = fault.column - 1
+    start = max(0, at - _AROUND) if len(fault.source) > 2 * _AROUND else 0
+    before, rest = fault.source[start:at], fault.source[at : start + 2 * _AROUND]
+    blank = "".join("\t" if char == "\t" else "  " if east_asian_width(char) in "WF" else " " for char in before)
+    number = f"{fault.line:>5}"
+    return [f"{number} | {before}{rest}", f"{'':>5} | {blank}^"]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -125,11 +126,23 @@ def verbosity_options(command: _Command) -> _Command:
     return click.option("-q", "--quiet", is_flag=True, help="Errors and warnings only.")(command)
 
 
+class _Cap(click.RichOption):
+    """A cap: its variable may be unset, and not empty, since `BATCHGEN_MAX_USD=$CAP` would take the cap off."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Read its variable, and fail as click does."""
+        name = f"{ctx.auto_envvar_prefix}_{str(self.name).upper()}"
+        if not os.environ.get(name, "unset").strip():
+            raise click.BadParameter("it has no value, so nothing would be limited", ctx, self, param_hint=name)
+        return super().resolve_envvar_value(ctx)
+
+
 def cap_options(command: _Command) -> _Command:
     """Add the caps of what a batch may spend, by `Settings`' names; the same for `run` and `plan`."""
     options = (
         click.option(
             "--max-usd",
+            cls=_Cap,
             callback=usd_amount,
             metavar="USD",
             panel=SPENDING,
@@ -137,6 +150,7 @@ def cap_options(command: _Command) -> _Command:
         ),
         click.option(
             "--max-usd-per-day",
+            cls=_Cap,
             callback=usd_amount,
             metavar="USD",
             panel=SPENDING,
@@ -144,6 +158,7 @@ def cap_options(command: _Command) -> _Command:
         ),
         click.option(
             "--max-clips",
+            cls=_Cap,
             type=click.IntRange(0),
             metavar="N",
             panel=SPENDING,

@@ -11,7 +11,6 @@ import ipaddress
 import socket
 from functools import lru_cache
 from typing import TypeAlias
-from urllib.request import getproxies
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
@@ -89,14 +88,13 @@ def name(link: URL) -> str:
 class PublicResolver(AbstractResolver):
     """A resolver that gives only addresses which may be connected to.
 
-    The machine's configured proxies are let through: they often have private addresses.
+    The machine's own proxy is let through: it often has a private address.
     """
 
-    def __init__(self, *, loopback: bool) -> None:
+    def __init__(self, *, loopback: bool, proxy: str | None = None) -> None:
         self._inner = ThreadedResolver()
         self._loopback = loopback
-        proxies = getproxies()
-        self._proxies = frozenset(URL(proxies[kind]).host for kind in ("http", "https") if kind in proxies)
+        self._proxy = proxy
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -111,7 +109,7 @@ class PublicResolver(AbstractResolver):
             found = await self._inner.resolve(host, port, family)
         except UnicodeError:  # a label too long, or none
             raise AddressRefused(f"may not fetch from {host[:80]}: no host has such a name") from None
-        if host in self._proxies:
+        if host == self._proxy:
             return found
         fit = [one for one in found if may_connect(one["host"], loopback=self._loopback)]
         if not fit:

@@ -30,6 +30,7 @@ from batchgen.errors import AddressRefused, BrokenFile, DeadLink, TransferFailed
 from batchgen.files.durable import Folders
 from batchgen.files.mp4 import BrokenVideo, Expect, Fetched
 from batchgen.network_words import explain
+from batchgen.proxy import SystemProxy
 
 __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
 
@@ -84,6 +85,7 @@ class Downloader:
         *,
         slots: int = 8,
         loopback: bool = False,
+        proxy: SystemProxy | None = None,
         tries: int = 6,
         stall_s: float = 60.0,
         window_s: float = WINDOW_S,
@@ -93,6 +95,7 @@ class Downloader:
     ) -> None:
         self._slots = Slots(slots)
         self._loopback = loopback
+        self._proxy = proxy or SystemProxy()
         self._tries = tries
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=stall_s)
         self._head_s = connect_s + stall_s
@@ -108,7 +111,9 @@ class Downloader:
         await self._writes.__aenter__()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=0, ttl_dns_cache=300, resolver=addresses.PublicResolver(loopback=self._loopback)
+                limit=0,
+                ttl_dns_cache=300,
+                resolver=addresses.PublicResolver(loopback=self._loopback, proxy=self._proxy.host),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity"},
@@ -118,7 +123,6 @@ class Downloader:
             max_field_size=addresses.HEADER_MAX,
             middlewares=(_bare,),
             timeout=self._timeout,
-            trust_env=not self._loopback,
         )
         return self
 
@@ -241,7 +245,9 @@ class Downloader:
             for _ in range(_HOPS + 1):
                 addresses.check(link, loopback=self._loopback)
                 async with asyncio.timeout(self._head_s):  # a head may trickle, too
-                    answer = await self._session.get(link, headers=headers, allow_redirects=False)
+                    answer = await self._session.get(
+                        link, headers=headers, allow_redirects=False, **self._proxy.options(link)
+                    )
                 async with answer:
                     if answer.status not in _REDIRECTS:
                         yield answer

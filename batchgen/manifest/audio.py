@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import ipaddress
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from batchgen.manifest.files import read_bounded
 from batchgen.providers.models.wan_2_5_t2v import AUDIO_BYTES, AUDIO_SECONDS
+from batchgen.proxy import is_loopback
 
 #: kbit/s of MPEG-1 and MPEG-2/2.5 layer III, by the index in the frame's header.
 _BITRATES = (
@@ -59,14 +59,6 @@ def check_url(text: str) -> None:
         raise AudioError("the service can't fetch this audio URL", "write https://host/file.mp3")
     if parts.scheme == "http" and not is_loopback(host):
         raise AudioError("an audio URL over http can be read by others", "write https://")
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def inspect(path: Path) -> Audio:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from batchgen.manifest.audio import Audio
-from batchgen.manifest.errors import FaultList, Position
+from batchgen.manifest.errors import FaultList, Position, shown
 from batchgen.manifest.files import read_text, scan_secrets
 from batchgen.manifest.keys import key_of_text
 from batchgen.manifest.matrix import Cell, Matrix, same
@@ -25,7 +25,7 @@ from batchgen.manifest.seeds import TakesError, seeds_of
 from batchgen.manifest.tables import MAX_BYTES, ROW_WORDS, Row, read_rows
 from batchgen.manifest.templates import Templates, TextError, is_template
 from batchgen.manifest.yaml_loader import Document
-from batchgen.providers.models import find
+from batchgen.providers.models import find, whole_number
 
 MAX_CLIPS = 1_000_000
 #: Faulty prompts after which the expansion stops: more of them can only repeat the same mistake.
@@ -152,7 +152,7 @@ class Expander:
             layers = (defaults, in_cell, Layer(values, where))
             merged = {name: value for layer in layers for name, value in layer.values.items()}
             variables = {**self.shape.vars, **cell, **(entry.get("vars") or {})}
-            found.append(PromptSource(layers, cell, {"model": model, **merged}, variables, self.document.place(path)))
+            found.append(PromptSource(layers, cell, {**merged, "model": model}, variables, self.document.place(path)))
         return found
 
     def _where(self, *path: str | int) -> Callable[[str], Position]:
@@ -192,12 +192,12 @@ class Expander:
         self.files[self._relative(path)] = hashlib.sha256(raw).hexdigest()
         scan_secrets(file, text, self.faults)
         known = frozenset().union(*(_parameters(source.values["model"]) | source.values.keys() for source in sources))
-        rows = 0
-        for row in read_rows(path.name, file, text, known - {"model"}, self.faults):
+        rows, before = 0, len(self.faults.errors)
+        for row in read_rows(path.name, file, text, known - {"model"}, self.faults, needs_prompt="prompt" not in entry):
             rows += 1
             for source in sources:
                 yield from self._prompt(source, row)
-        if not rows and not self.faults.errors:
+        if not rows and len(self.faults.errors) == before:
             self.faults.error(place, f"{entry['file']} has no prompts", "write one on each line")
 
     def _relative(self, path: Path) -> str:
@@ -273,7 +273,7 @@ class Expander:
             except TextError as error:
                 note(ParameterProblem(name, f"{name}: {error.what}", error.fix))
                 whole = False
-                if name == "prompt":
+                if name in ("prompt", "model"):
                     filled[name] = "-"
         return filled, whole
 
@@ -353,8 +353,7 @@ def _parameters(model: str) -> frozenset[str]:
 
 
 def _priority(value: object, problems: list[ParameterProblem]) -> int:
-    try:
-        return int(str(value))
-    except ValueError:
-        problems.append(ParameterProblem("priority", f"priority can't be {value!r}", "write a whole number"))
-        return 0
+    number = whole_number(value)
+    if number is None:
+        problems.append(ParameterProblem("priority", f"priority can't be {shown(value)}", "write a whole number"))
+    return number or 0

@@ -6,7 +6,7 @@ import errno
 import re
 from pathlib import Path
 
-from batchgen.manifest.errors import SECRET, FaultList, Position
+from batchgen.manifest.errors import SECRET, FaultList, Position, position
 
 MAX_BYTES = 64_000_000
 #: Bytes that are read at once.
@@ -43,7 +43,9 @@ def read_text(
         )
     else:
         text = _decode(raw, file, faults)
-        return None if text is None else (text, raw)
+        if text is not None:
+            faults.read(file, text)
+            return text, raw
     return None
 
 
@@ -76,19 +78,17 @@ def _decode(raw: bytes, file: str, faults: FaultList) -> str | None:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        column = error.start - raw.rfind(b"\n", 0, error.start)
-        faults.error(Position(file, line, column), "this is not UTF-8", "save the file as UTF-8 (Excel: “CSV UTF-8”)")
+        before = raw[: error.start].decode("utf-8-sig", "replace")
+        place = position(file, before, len(before))
+        faults.error(place, "this is not UTF-8", "save the file as UTF-8 (Excel: “CSV UTF-8”)")
         return None
 
 
 def scan_secrets(file: str, text: str, faults: FaultList) -> None:
     """Note every API key in a text; the message does not show it."""
     for match in SECRET.finditer(text):
-        start = match.start()
-        place = Position(file, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
         faults.error(
-            place,
+            position(file, text, match.start()),
             "an API key is written here in plain text",
             "remove it, revoke it, and set a new one as SEGMIND_API_KEY in the environment or in .env",
         )

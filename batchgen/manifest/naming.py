@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,9 @@ from batchgen.manifest.keys import canonical
 from batchgen.manifest.safe_names import hash6, prompt_words, safe_name, slug
 from batchgen.manifest.schema import DEFAULT_NAME
 from batchgen.manifest.templates import Templates, TextError
+
+_ENCODING = sys.getfilesystemencoding()
+_LOCALE = "set LC_ALL=C.UTF-8, or give the prompt an id in plain letters"
 
 
 def wanted_clips(
@@ -42,8 +46,19 @@ def wanted_clips(
             if other[1] != take.key:
                 what = f"the file name {name} is also that of {other[0]}"
                 faults.error(prompt.place, what, "add {{ take }} or {{ id }} to output: name:")
+            if not writable(name):
+                faults.error(prompt.place, f"this machine can't write the file name {name} ({_ENCODING})", _LOCALE)
             wanted.append(_wanted(prompt, prompt_id, take, name, len(wanted)))
     return wanted
+
+
+def writable(name: str) -> bool:
+    """Say whether the encoding of file names, which the locale sets, has every character of a name."""
+    try:
+        name.encode(_ENCODING, sys.getfilesystemencodeerrors())
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def names_of(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,12 @@ from batchgen.manifest.audio import Audio, AudioError, check_url, inspect, is_ur
 from batchgen.manifest.errors import did_you_mean, shown
 from batchgen.manifest.keys import KeyFrame, canonical
 from batchgen.providers.models import Model, find
+
+#: What Unicode has ignored by default, or draws as nothing, besides blanks and format characters (Cf).
+_BLANK = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u034f\u115f\u1160"
+    "\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +121,7 @@ def text_problems(model: Model | None, name: str, text: object) -> list[Paramete
                 name, f"{name} is {shown(text)}", "write a text, in quotes if it looks like something else"
             )
         ]
-    if not text.strip():
+    if not visible(text):
         return [ParameterProblem(name, f"{name} is empty", "write what the video shows")]
     if not text.isascii():
         try:
@@ -121,6 +129,11 @@ def text_problems(model: Model | None, name: str, text: object) -> list[Paramete
         except UnicodeEncodeError:
             return [ParameterProblem(name, f"{name} contains half of a character", "type the text again")]
     return _too_long(model, {name: text}) if model else []
+
+
+def visible(text: str) -> bool:
+    """Say whether a text shows anything: blanks and characters without a picture (U+200B, U+FEFF, U+3164) do not."""
+    return any(not (char.isspace() or unicodedata.category(char) == "Cf" or _BLANK.match(char)) for char in text)
 
 
 def _too_long(model: Model, values: Mapping[str, Any]) -> list[ParameterProblem]:

@@ -22,9 +22,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from batchgen.manifest.audio import is_loopback
 from batchgen.manifest.errors import shown
 from batchgen.manifest.safe_names import safe_name
+from batchgen.providers.models import whole_number
+from batchgen.proxy import is_loopback
 
 DEFAULT_MODEL = "wan-2.5-t2v"
 DEFAULT_NAME = "{{ id }}_{{ take }}"
@@ -35,10 +36,11 @@ def fault(what: str, fix: str) -> PydanticCustomError:
     return PydanticCustomError("batchgen", "{what}", {"what": what, "fix": fix})
 
 
-def _whole(value: object) -> object:
-    if isinstance(value, bool) or (isinstance(value, str) and not re.fullmatch(r"-?\d{1,18}", value)):
+def _whole(value: object) -> int:
+    number = whole_number(value)
+    if number is None:
         raise fault(f"{shown(value)} is not a whole number", "write 1, 2, 3 …")
-    return value
+    return number
 
 
 def _number(value: object) -> object:

@@ -5,12 +5,13 @@ Apart from `schema`, which says what may be written: this is what becomes of pyd
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from batchgen.manifest.errors import FaultList, did_you_mean, shown
+from batchgen.manifest.errors import QUOTE, FaultList, did_you_mean, shown
 from batchgen.manifest.schema import (
     DEFAULT_MODEL,
     DEFAULT_WORDS,
@@ -43,6 +44,7 @@ def check_shape(document: Document, faults: FaultList) -> ManifestShape | None:
         faults.error(document.place(()), what, "begin with prompts: and a list, or run batchgen init")
         return None
     _check_defaults(document, faults)
+    _check_caps(document, faults)
     # A key without a value (`limits:`) counts as not written.
     written = {word: value for word, value in document.data.items() if value is not None}
     try:
@@ -50,7 +52,8 @@ def check_shape(document: Document, faults: FaultList) -> ManifestShape | None:
     except ValidationError as error:
         details = error.errors(include_url=False)
     for detail in details:
-        _note(document, detail, faults)
+        if not _misspelt(document, detail["loc"], detail["type"], faults):
+            _note(document, detail, faults)
     return _sound_parts(document, written, [detail["loc"] for detail in details])
 
 
@@ -61,6 +64,19 @@ def _check_defaults(document: Document, faults: FaultList) -> None:
         if word in defaults:
             at = document.place(("defaults", word))
             faults.error(at, f"{word} is not allowed under defaults", "write it at the top level, or in a prompt")
+
+
+def _check_caps(document: Document, faults: FaultList) -> None:
+    """Note every limit that is named without a value: its writer believes in a limit that nobody set."""
+    data = document.data
+    if "budget" in data and data["budget"] is None:
+        fix = "write max_usd: 20 under it, or remove the line"
+        faults.error(document.place(("budget",), key=True), "budget has no value, so nothing would be limited", fix)
+    for part in ("budget", "limits"):
+        for word, value in data[part].items() if isinstance(data.get(part), dict) else ():
+            if value is None:
+                what = f"{part}.{word} has no value, so nothing would be limited"
+                faults.error(document.place((part, word), key=True), what, "write a number, or remove the line")
 
 
 def _sound_parts(
@@ -80,11 +96,40 @@ def _note(document: Document, detail: ErrorDetails, faults: FaultList) -> None:
     path = [step for step in detail["loc"] if not (isinstance(step, str) and step[:1] in ("<", "["))]
     unknown = detail["type"] == "extra_forbidden"
     what, fix = _words(detail, path)
-    faults.error(document.place(path, key=unknown), what, fix)
+    faults.error(document.place(path, key=unknown), what, fix, private=path[:1] == ["notify"])
+
+
+def _misspelt(document: Document, loc: tuple[int | str, ...], kind: str, faults: FaultList) -> bool:
+    """Note the key or text that is the cause of a part that is missing; False: there is none."""
+    if kind != "missing":
+        return False
+    if loc == ("prompts",):
+        unknown = [str(key) for key in document.data if key not in ManifestShape.model_fields]
+        return bool(difflib.get_close_matches("prompts", unknown, n=1))  # noted as an unknown key
+    if loc[0] != "prompts":
+        return False
+    path = loc[:2]
+    entry = document.data["prompts"][path[1]]
+    unknown = [str(key) for key in entry if key not in ENTRY_WORDS]
+    for word, others in _LIKE.items():
+        near = difflib.get_close_matches(word, unknown, n=1, cutoff=0.7) or [key for key in unknown if key in others]
+        if near:
+            what = f"{_name([*path])}: unknown key {near[0]}"
+            faults.error(document.place((*path, near[0]), key=True), what, f"did you mean {word}?")
+            return True
+    place = document.place(path)
+    if len(entry) == 1 and unknown and not _is_parameter(unknown[0]):
+        faults.error(place, f"{_name([*path])}: a text with “: ” in it is read as a mapping", QUOTE)
+        return True
+    return not entry and any(fault.line == place.line for fault in faults.errors)  # its odd key is noted
+
+
+#: What people call a key when they do not know its name.
+_LIKE = {"prompt": ("text", "description", "caption", "scene", "shot"), "file": ("csv", "table", "path")}
 
 
 def _words(detail: ErrorDetails, path: list[int | str]) -> tuple[str, str]:
-    name = ".".join(str(step) for step in path) or "manifest"
+    name = _name(path)
     context, value = detail.get("ctx", {}), detail["input"]
     match detail["type"]:
         case "batchgen":
@@ -93,12 +138,20 @@ def _words(detail: ErrorDetails, path: list[int | str]) -> tuple[str, str]:
             return f"unknown key {path[-1]!s}", _unknown_fix(path)
         case "missing":
             fix = "add it, with a list of texts" if name == "prompts" else f"add {path[-1]}:"
-            return f"{name} is missing", fix
+            return f"{name.removesuffix('.' + str(path[-1]))} has no {path[-1]}" if len(
+                path
+            ) > 1 else f"{name} is missing", fix
         case "too_short":
             return f"{name} is empty", "write at least one"
         case "string_type" | "dict_type" | "list_type" | "model_type" | "model_attributes_type" | "bool_type":
             kind = detail["type"].split("_")[0]
             must, fix = _KINDS[kind]
+            if value is None and path[:1] == ["prompts"]:
+                return f"{name} is empty", "write a text; a # begins a comment, so quote a text that begins with it"
+            if name == "budget":
+                fix = "write budget: {max_usd: 20}"
+            if name == "prompts" and str(value).startswith("-"):
+                fix = "write a space after each -"
             return f"{name} must be {must}, not {shown(value)}", fix
         case "greater_than_equal":
             return f"{name} can't be {shown(value)}", f"write {context['ge']} or more"
@@ -115,11 +168,27 @@ _KINDS = {
 }
 
 
+def _name(path: list[int | str]) -> str:
+    """Name a part as people count: `prompt 3`, `matrix.city`, `notify 1`."""
+    name = ""
+    for step in path:
+        number = f" {int(step) + 1}" if isinstance(step, int) else ""
+        name = f"{name.removesuffix('s') if name == 'prompts' else name}{number}" if number else f"{name}.{step}"
+        name = name.removeprefix(".")
+    return name or "manifest"
+
+
 def _unknown_fix(path: list[int | str]) -> str:
     word = str(path[-1])
     if len(path) > 1:
         return did_you_mean(word, _WORDS[str(path[0])].model_fields if str(path[0]) in _WORDS else ())
-    model = find(DEFAULT_MODEL)
-    if word in DEFAULT_WORDS or (model is not None and word in model.parameters):
+    if difflib.get_close_matches("prompts", [word], n=1, cutoff=0.8):
+        return "did you mean prompts?"
+    if word in DEFAULT_WORDS or _is_parameter(word):
         return f"write {word} under defaults:, or in a prompt"
     return did_you_mean(word, ManifestShape.model_fields)
+
+
+def _is_parameter(word: str) -> bool:
+    model = find(DEFAULT_MODEL)
+    return model is not None and word in model.parameters

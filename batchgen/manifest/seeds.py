@@ -6,6 +6,8 @@ import hashlib
 import re
 from collections.abc import Sequence
 
+from batchgen.providers.models import whole_number
+
 MAX_TAKES = 1000
 SEEDS = 2**31  # 0…2147483647
 
@@ -70,7 +72,7 @@ def _derived(prompt: str, given: Sequence[int]) -> list[int]:
 def _count(takes: object) -> int | None:
     if takes is None:
         return None
-    count = _whole(takes)
+    count = whole_number(takes)
     if count is None or not 1 <= count <= MAX_TAKES:
         raise TakesError("takes", f"takes can't be {takes!r}", f"write a whole number, 1…{MAX_TAKES}")
     return count
@@ -93,14 +95,8 @@ def _agree(count: int | None, seed: object, length: int) -> None:
 
 
 def _seed(field: str, value: object) -> int:
-    number = _whole(value)
+    number = whole_number(value)
     if number is None or not -1 <= number < SEEDS:
         fix = f"write 0…{SEEDS - 1}, or -1 for a derived one"
         raise TakesError(field, f"a seed can't be {str(value)[:40]!r}", fix)
     return number
-
-
-def _whole(value: object) -> int | None:
-    if isinstance(value, str) and re.fullmatch(r"\s*[-+]?[0-9]{1,18}\s*", value):
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,14 +1,17 @@
 """`{{ }}` in texts: Jinja2's expressions, sandboxed, strict, and limited.
 
 A prompt needs values, filters, `if`, and sometimes a `for`. It needs nothing that could hang the plan or give another
-text tomorrow. So only that part of Jinja2 is allowed, and each text is compiled once.
+text tomorrow. So only that part of Jinja2 is allowed, each text is compiled once, and its work is counted: a filter or
+call costs as much as the values that it gets are long, a turn of a loop as much as its body could. A text ends at
+`MAX_WORK` (about a second), all texts of a manifest at `MAX_TOTAL` (about a minute).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, NamedTuple
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.exceptions import SecurityError
@@ -19,6 +22,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from batchgen.manifest.errors import shown
 
 MAX_OUTPUT = 20_000
+MAX_WORK = 500_000
+MAX_TOTAL = 200_000_000
+#: Characters or values that Python copies or compares while a template does one step.
+_AT_ONCE = 100
+_TURNS = "_turns"
 _MAX_COMPILED = 2_000
 _MAX_RANGE = 1_000
 _MAX_PLACES = 300
@@ -67,7 +75,9 @@ class Templates:
 
     def __init__(self) -> None:
         self._environment = _Environment()
-        self._compiled: dict[str, Template | TextError] = {}
+        self._compiled: dict[str, _Compiled | TextError] = {}
+        self._sizes: dict[int, tuple[object, int]] = {}
+        self._total = 0
 
     def fill(self, text: str, values: Mapping[str, Any]) -> str:
         """Return the text with its variables filled in; a text without `{{` or `{%` as it is.
@@ -80,9 +90,14 @@ class Templates:
         simple = _slots_filled(text, values)
         if simple is not None:
             return simple
-        template = self._compile(text)
+        compiled = self._compile(text)
+        if self._total > MAX_TOTAL:
+            raise TextError("all texts together take too long to fill in", "use fewer loops and filters")
+        work = self._environment.work
         try:
-            return _bounded(template, values)
+            work.begin(1 + max((self._size(values.get(name)) for name in compiled.names), default=0) // _AT_ONCE)
+            work.charge(compiled.nodes * work.step)
+            return _bounded(compiled.template, values)
         except TemplateError as error:
             message = (error.message or str(error)).strip()
             raise TextError(f"{shown(text)}: {message}", _known(values)) from error
@@ -90,6 +105,20 @@ class Templates:
             raise TextError(f"{shown(text)}: too deep", "write it more simply") from error
         except _ODD as error:
             raise TextError(f"{shown(text)}: {type(error).__name__}: {error}", _known(values)) from error
+        finally:
+            self._total += work.done
+
+    def _size(self, value: object) -> int:
+        """Return how many characters and values there are in a value; that of a long list is counted once."""
+        if not isinstance(value, (list, dict)):
+            return len(value) if isinstance(value, str) else 1
+        known = self._sizes.get(id(value))
+        if known is None:
+            if len(self._sizes) >= _MAX_COMPILED:
+                self._sizes.clear()
+            inner = [*value, *value.values()] if isinstance(value, dict) else value
+            known = self._sizes[id(value)] = (value, 1 + sum(map(self._size, inner)))
+        return known[1]
 
     def names(self, text: str) -> frozenset[str]:
         """Return the variables that a text uses; none if it can't be parsed."""
@@ -98,7 +127,7 @@ class Templates:
         except (TemplateError, *_ODD):
             return frozenset()
 
-    def _compile(self, text: str) -> Template:
+    def _compile(self, text: str) -> _Compiled:
         found = self._compiled.get(text)
         if found is None:
             if len(self._compiled) >= _MAX_COMPILED:
@@ -108,13 +137,14 @@ class Templates:
             raise TextError(found.what, found.fix)
         return found
 
-    def _parsed(self, text: str) -> Template | TextError:
+    def _parsed(self, text: str) -> _Compiled | TextError:
         if len(text) > MAX_OUTPUT:
             return TextError(f"{shown(text)}: a text to fill in has over {MAX_OUTPUT} characters", "make it shorter")
         try:
             tree = self._environment.parse(text)
             _check(tree, loops=0)
-            return self._environment.from_string(tree)
+            names = frozenset(meta.find_undeclared_variables(tree))
+            return _Compiled(self._environment.from_string(tree), names, _count(tree))
         except TextError as error:
             return TextError(f"{shown(text)}: {error.what}", error.fix)
         except TemplateError as error:
@@ -125,6 +155,50 @@ class Templates:
             return TextError(f"{shown(text)}: nested too deeply", "write it more simply")
         except _ODD as error:
             return TextError(f"{shown(text)}: {error}", "write it more simply")
+
+
+class _Compiled(NamedTuple):
+    """A template that may be filled in, the variables that it uses, and how many nodes it has."""
+
+    template: Template
+    names: frozenset[str]
+    nodes: int
+
+
+class _Work:
+    """What filling in one text has cost so far; `step` is the price of a node, for the longest value it could touch."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.step = 1
+
+    def begin(self, step: int) -> None:
+        """Start with the next text."""
+        self.done, self.step = 0, step
+
+    def charge(self, cost: int) -> None:
+        """Count work that is about to be done. Raises SecurityError when it is too much."""
+        self.done += cost
+        if self.done > MAX_WORK:
+            raise SecurityError("it takes too long to fill in: its loops and filters work on too long a text or list")
+
+    def filter(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the filter as one that pays for the length of what it gets."""
+
+        @wraps(function)
+        def paid(*values: Any, **named: Any) -> Any:  # noqa: ANN401 - as any filter
+            self.charge(sum(map(_length, (*values, *named.values()))))
+            return function(*values, **named)
+
+        return paid
+
+    def turns(self, value: Iterable[Any], nodes: int) -> list[Any]:
+        """Return what a loop goes over, its body paid for each turn."""
+        turns = []
+        for item in value:
+            self.charge(nodes * self.step)
+            turns.append(item)
+        return turns
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -138,6 +212,9 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.filters["join"] = _join
         self.filters["replace"] = _replace
         self.filters["round"] = _round
+        self.work = _Work()
+        self.filters = {name: self.work.filter(function) for name, function in self.filters.items()}
+        self.filters[_TURNS] = self.work.turns
         self.globals = {"range": _range}
 
     def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
@@ -146,9 +223,22 @@ class _Environment(ImmutableSandboxedEnvironment):
             raise SecurityError(f"{operator} works on numbers only")
         return super().call_binop(context, operator, left, right)
 
+    def call(self, context: Context, method: Callable[..., Any], *values: Any, **named: Any) -> Any:  # noqa: ANN401 - as its parent
+        """Call a method of a text or list, which pays for the length of it and of what it gets."""
+        self.work.charge(sum(map(_length, (getattr(method, "__self__", ""), *values))))
+        return super().call(context, method, *values, **named)
+
+
+def _length(value: object) -> int:
+    return 1 + len(value) if isinstance(value, (str, list, tuple, dict, range)) else 1
+
+
+def _count(node: nodes.Node) -> int:
+    return 1 + sum(map(_count, node.iter_child_nodes()))
+
 
 def _check(node: nodes.Node, loops: int) -> None:
-    """Refuse what a text does not need; `loops` counts the loops around the node."""
+    """Refuse what a text does not need, and have each loop pay for its turns; `loops` are those around the node."""
     if not isinstance(node, _NODES):
         raise TextError(f"{type(node).__name__.lower()} is not supported in texts", "use values, filters, if and for")
     if isinstance(node, nodes.Call):
@@ -159,6 +249,9 @@ def _check(node: nodes.Node, loops: int) -> None:
         loops += 1
     for child in node.iter_child_nodes():
         _check(child, loops)
+    if isinstance(node, nodes.For):
+        turns = [nodes.Const(_count(node))]
+        node.iter = nodes.Filter(node.iter, _TURNS, turns, [], None, None, lineno=node.lineno)
 
 
 def _check_call(node: nodes.Call) -> None:

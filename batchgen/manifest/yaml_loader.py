@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import yaml
 
-from batchgen.manifest.errors import FaultList, Position
+from batchgen.manifest.errors import LINE_END, QUOTE, FaultList, Position, position
 from batchgen.manifest.files import is_key_name
 
 #: Aliases may repeat this many values; a "billion laughs" file would repeat 1e9.
@@ -37,6 +37,8 @@ _RESOLVERS = (
     ),
 )
 _NESTED = re.compile(r"(?:[\[{?-]\s*){64}")
+#: The two escapes that JSON makes of a character beyond U+FFFF, after no odd backslash.
+_HALVES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _CUT = re.compile(r"[ \t]+#(.?)")
 
 
@@ -48,6 +50,7 @@ class Document:
         self.text = text
         self.data: Any = None
         self._root = root
+        self._odd = bool(re.search("[\x85\u2028\u2029]", text))
 
     @property
     def broken(self) -> bool:
@@ -73,6 +76,8 @@ class Document:
         """Return the position of a node."""
         if node is None or node.start_mark is None:
             return Position(self.file)
+        if self._odd:  # YAML counts lines that no editor does
+            return position(self.file, self.text, node.start_mark.index)
         return Position(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
@@ -86,35 +91,45 @@ def _step(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node
 
 def load_yaml(file: str, text: str, faults: FaultList) -> Document:
     """Parse a manifest's text; its errors are noted in `faults`, and `data` is None then."""
-    document = Document(file, text, _compose(file, text, faults))
+    root, text = _compose(file, text, faults)
+    document = Document(file, text, root)
     document.read(faults)
     return document
 
 
-def _compose(file: str, text: str, faults: FaultList) -> yaml.Node | None:
+def _compose(file: str, text: str, faults: FaultList) -> tuple[yaml.Node | None, str]:
+    """Return the node tree and the text that it is of, in which the two halves of an escaped character are joined."""
     # Older C parsers recurse without a limit, and would take the process down.
     brackets = text.count("[") + text.count("{")
     if (_NESTED.search(text) or brackets > _MAX_BRACKETS) and _depth(text) > _MAX_DEPTH:
         faults.error(Position(file), _TOO_DEEP, "flatten them")
-        return None
+        return None, text
     try:
         loader = _loader()(text)
         try:
-            node: yaml.Node | None = loader.get_single_node()
-            return node
+            return loader.get_single_node(), text
         finally:
             loader.dispose()
     except _TooManyError:
         what = f"the file has over {_MAX_VALUES:,} values"
         faults.error(Position(file), what, "put the prompts into a CSV file: - file: shots.csv")
-        return None
     except yaml.YAMLError as error:
+        joined = _HALVES.sub(_whole_escape, text) if "Unicode" in str(error) else text
+        if joined != text:
+            return _compose(file, joined, faults)
         if "nesting depth" in str(error):  # newer parsers have a bound of their own
             faults.error(Position(file), _TOO_DEEP, "flatten them")
-            return None
-        what, fix, line, column = explain(error, text)
-        faults.error(Position(file, line, column), what, fix)
-        return None
+        else:
+            from batchgen.manifest.yaml_causes import explain
+
+            what, fix, line, column = explain(error, text)
+            faults.error(Position(file, line, column), what, f"{fix} (fix this first, there may be more)")
+    return None, text
+
+
+def _whole_escape(match: re.Match[str]) -> str:
+    high, low = int(match[2], 16), int(match[3], 16)
+    return f"{match[1]}\\U{0x10000 + (high - 0xD800 << 10) + low - 0xDC00:08x}"
 
 
 def _depth(text: str) -> int:
@@ -199,7 +214,7 @@ class _Builder:
             self._error(
                 node,
                 "a prompt can't have an anchor (&), an alias (*) or a tag (!): YAML removes the word",
-                "quote the text, or write it after `prompt: >-` on a line of its own",
+                QUOTE,
             )
         elif not node.tag.startswith(_TAG):
             self._error(node, f"the tag {node.tag} is not supported", "quote the text")
@@ -244,7 +259,7 @@ class _Builder:
         prompt = path[-1:] in (("prompts",), ("prompt",), ("negative_prompt",))
         variable = path[:1] in (("vars",), ("matrix",)) and cut[1].isalnum()
         if prompt or variable:
-            line = self.document.text[cut.start() :].split("\n", 1)[0].strip()
+            line = LINE_END.split(self.document.text[cut.start() : cut.end() + 80], maxsplit=1)[0].strip()
             self.faults.warn(
                 self.document.at(node), f"YAML drops {line[:40]!r} here, as a comment", "quote the text to keep it"
             )
@@ -259,44 +274,3 @@ def _number(kind: type[int] | type[float], text: str) -> int | float | str:
         return kind(text)
     except ValueError:
         return text
-
-
-_QUOTE = "quote the text, or write it after `prompt: >-` on a line of its own"
-_HINTS = (
-    ("mapping values are not allowed", "a text with “: ” in it looks like a mapping", _QUOTE),
-    ("did not find expected key", "a value can't begin with { or [ or a quote and go on after it", _QUOTE),
-    ("did not find expected '-'", "this line is not indented as the list above it", "indent all lines of a list alike"),
-    ("did not find expected ',' or", "a [ or { is not closed", "close it, or quote the text"),
-    ("did not find expected node content", "a value is missing or begins with a special character", _QUOTE),
-    ("character that cannot start any token", "a text can't begin with @ % or `", _QUOTE),
-    ("found a tab character", "this line is indented with a tab", "indent with spaces"),
-    ("undefined alias", "a text that begins with * is taken for an alias", _QUOTE),
-    ("expected a single document", "there are several documents (---) in the file", "keep one of them"),
-    ("unexpected end of stream", "a quote is not closed", "close it"),
-    ("could not find expected ':'", "a line is neither “key: value” nor part of a text", "check its indentation"),
-    ("unknown escape character", "a \\ in a “double quoted” text begins an escape", "use 'single quotes' or \\\\"),
-)
-
-
-def explain(error: yaml.YAMLError, text: str) -> tuple[str, str, int, int]:
-    """Return (what, how to fix it, line, column) of a parser's error; line and column count from 1."""
-    position = getattr(error, "position", None)
-    if isinstance(position, int):
-        before = text[:position]
-        line, column = before.count("\n") + 1, position - before.rfind("\n")
-        return "a control character is not allowed here", "delete it", line, column
-    problem = " ".join(str(getattr(error, name, None) or "") for name in ("context", "problem")).strip()
-    mark: Any = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
-    if "cannot start any token" in problem and "\t" in _indent(text, line):
-        return "this line is indented with a tab", "indent with spaces", line, column
-    for sign, what, fix in _HINTS:
-        if sign in problem:
-            return f"{what} ({problem})", fix, line, column
-    return f"this is not YAML ({problem or 'unreadable'})", "check indentation, quotes and brackets", line, column
-
-
-def _indent(text: str, line: int) -> str:
-    """Return the blanks at the beginning of a line (from 1)."""
-    found = text.split("\n")[line - 1 : line]
-    return found[0][: len(found[0]) - len(found[0].lstrip())] if found else ""

@@ -119,17 +119,14 @@ async def assemble(
         settings: merged; the caps are those that the ledger was given.
         clips_dir: where finished files go; it must exist.
         selection: what of the batch to do; by default all.
-        forecast: prices and run times; by default nothing was learned.
-        price_classes: those of the wanted clips; the slowest one bounds what is in flight at first.
-        pace: the rate limit's set-up; by default for this run alone, with nothing remembered.
-        places: the limit of clips in flight; by default the one of `pace`, which adapts.
+        forecast, price_classes: by default nothing was learned; the slowest class bounds what is in flight at first.
+        pace, places: the rate limit's set-up, by default for this run alone; and another limit in flight than its own.
         poller: its class, for another schedule of status checks.
         shutdown: pulled to stop the run; by default one of its own.
         elsewhere: gives the request ids of other batches; called in a thread.
         since: from when on the history is searched before the first submission; None: only for a rebuilt ledger.
         check_credits: warn before the first submission if the account's credits will not last.
-        dice: gives random numbers in [0, 1), for jitter.
-        boot_clock: seconds that go on while the machine sleeps; an intent that slept is not sent.
+        dice, boot_clock: random numbers in [0, 1); seconds that go on while the machine sleeps.
     """
     pace, forecast = pace or PaceSetup(settings), forecast or Forecast(ledger.money, settings)
     pacer, slowest = pace.pacer(dice), (forecast.run_times(each).typical for each in price_classes)

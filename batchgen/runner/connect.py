@@ -15,6 +15,7 @@ from batchgen.ledger import SANDBOX_ORIGIN
 from batchgen.money import decimal_usd
 from batchgen.providers.segmind.client import Segmind
 from batchgen.providers.segmind.http import address, is_loopback
+from batchgen.proxy import SystemProxy
 from batchgen.redact import Secret, account_of
 from batchgen.sandbox.faults import Faults
 from batchgen.settings import Settings
@@ -33,6 +34,7 @@ class Access:
         folder: the batch folder; a sandbox keeps its jobs in it.
 
     Raises:
+        ProxyError: the proxy that the environment names can't be used.
         UsageError: no key, an address that cannot be used, or an unknown fault of the sandbox.
     """
 
@@ -45,7 +47,10 @@ class Access:
         self._folder = folder
         self._faults = Faults.parse(settings.sandbox_faults) if settings.sandbox else None
         self.account = account_of(self._key)  #: a fingerprint of the key
+        self.proxy = SystemProxy()
         self.origin = SANDBOX_ORIGIN if settings.sandbox else self._provider(settings.base_url).origin
+        if not self.loopback:
+            self.proxy = SystemProxy.read()
 
     def __repr__(self) -> str:
         """Say where it leads, for logs; the key is not in it."""
@@ -83,4 +88,4 @@ class Access:
         history_url, upload_url = self._settings.history_url, self._settings.upload_url
         if self._settings.sandbox:
             history_url = upload_url = None
-        return Segmind(self._key, base_url=base_url, history_url=history_url, upload_url=upload_url)
+        return Segmind(self._key, base_url=base_url, history_url=history_url, upload_url=upload_url, proxy=self.proxy)

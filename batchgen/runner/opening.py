@@ -14,12 +14,14 @@ from typing import Any
 
 from batchgen import failpoints
 from batchgen.billing.prices import DRIFTS, PriceBook
+from batchgen.clip import State
 from batchgen.errors import LedgerError, LedgerWriteError, UsageError
 from batchgen.files import durable
 from batchgen.history import other_batches
 from batchgen.ledger import Home, SqliteLedger, integrity, schema
 from batchgen.locate import batch_folder
 from batchgen.manifest import Manifest
+from batchgen.manifest.naming import writable
 from batchgen.planning.inputs import PLAN
 from batchgen.ratelimit.adaptive_rate import polls_per_s
 from batchgen.runner.assembly import CLIPS
@@ -28,6 +30,8 @@ from batchgen.settings import Settings
 
 #: What a run needs at least: ledger, log and lock, the event loop, and a connection and a `.part` for a clip or two.
 FILES = 20
+#: States whose clip may be, or become, a file.
+_COLLECTED = (State.SUBMITTING, State.GENERATING, State.DOWNLOADING, State.UNCONFIRMED, State.LOST)
 
 
 def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Access) -> SqliteLedger:
@@ -49,6 +53,7 @@ def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Ac
         if not settings.sandbox:
             ledger.keep_memory()
         ledger.sync(manifest.wanted)
+        _refuse_unwritable(ledger, folder)
         _remember_settings(ledger, manifest, settings)
         with schema.plain_errors(folder / CLIPS):
             durable.make(folder / CLIPS)
@@ -106,6 +111,19 @@ def _manifest_path(ledger: SqliteLedger, path: Path) -> str:
     if known and (ledger.folder / known).resolve() == path.resolve():
         return known
     return os.path.relpath(path, ledger.folder)
+
+
+def _refuse_unwritable(ledger: SqliteLedger, folder: Path) -> None:
+    """Refuse to start where a clip's file could not be written: it may have been named under another locale.
+
+    Raises:
+        UsageError: the locale's encoding of file names lacks a character.
+    """
+    paid = ledger.clips(*_COLLECTED)  # what has to be submitted yet has its fault in the manifest
+    bad = next((clip.wanted.name for clip in paid if not writable(clip.wanted.name)), None)
+    if bad is not None:
+        what = f"{folder}: this machine can't write the file name {bad} in its locale"
+        raise UsageError(what, tip="set LC_ALL=C.UTF-8, then run again")
 
 
 def remember_plan(ledger: SqliteLedger, settings: Settings) -> None:

@@ -140,7 +140,7 @@ class Session:
         slots, loopback = self.settings.downloads, self._access.loopback
         async with (
             self._access.connected() as provider,
-            Downloader(slots=slots, loopback=loopback) as downloads,
+            Downloader(slots=slots, loopback=loopback, proxy=self._access.proxy) as downloads,
         ):
             self.share_pace(submits=not self.settings.collect_only)
             assembly = await self._assembled(provider, downloads)

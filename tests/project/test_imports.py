@@ -26,7 +26,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "download.addresses": "errors",
         "download.downloader": (
             "download.addresses download.limits download.part download.writer errors files.durable files.mp4 "
-            "network_words retry"
+            "network_words proxy retry"
         ),
         "download.limits": "files.mp4",
         "download.part": "errors failpoints files.durable files.mp4",
@@ -49,7 +49,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "history.report": "",
         "ledger": "billing.budget clip errors events failpoints files.durable money states",
         "locate": "errors redact",
-        "manifest": "clip errors money providers.models",
+        "manifest": "clip errors money providers.models proxy",
         "money": "",
         "network_words": "",
         "planning": "planning.build planning.model planning.pace",
@@ -79,7 +79,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "providers.base": "",
         "providers.models": "money",
         "providers.paced": "providers.base ratelimit.base",
-        "providers.segmind": "batchgen errors money network_words providers.base redact retry",
+        "providers.segmind": "batchgen errors money network_words providers.base proxy redact retry",
         "ratelimit": "",
         "ratelimit.adaptive_rate": "",
         "ratelimit.base": "errors",
@@ -94,6 +94,7 @@ KNOWS: dict[str, frozenset[str]] = {
             "ratelimit.concurrency ratelimit.limiter ratelimit.memory ratelimit.shared_window settings"
         ),
         "ratelimit.shared_window": "",
+        "proxy": "errors",
         "redact": "",
         "retention": "clip",
         "selection": "",

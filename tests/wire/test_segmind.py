@@ -90,9 +90,10 @@ async def test_no_password_of_a_netrc_is_sent(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("NETRC", str(netrc))
     async with serving(answering({"status": "QUEUED"})) as server:
         segmind = provider(server.url)
-        segmind._http._trust_env = True
-        monkeypatch.setenv("NO_PROXY", "*")
         async with segmind:
+            assert segmind._http._session is not None
+            segmind._http._session._trust_env = True  # as if aiohttp read the environment
+            monkeypatch.setenv("NO_PROXY", "*")
             await segmind.status("x")
         assert "Authorization" not in server.seen[0].headers
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from scripted_service import KEY, answering, drop, provider, raw_server, serving
+from yarl import URL
 
+from batchgen.download import Downloader
 from batchgen.errors import (
     AccountError,
     CallError,
     ClipError,
+    DownloadError,
     RateLimited,
     ServerError,
     TryAgain,
@@ -25,6 +30,7 @@ from batchgen.errors import (
 from batchgen.providers.base import Accepted
 from batchgen.providers.paced import read_whole
 from batchgen.providers.segmind.client import Segmind
+from batchgen.proxy import SystemProxy
 from batchgen.redact import Secret
 
 pytestmark = pytest.mark.real_time
@@ -49,9 +55,8 @@ async def test_a_refused_connection_is_nothing_sent() -> None:
                 await call
 
 
-async def test_a_name_that_does_not_resolve_is_nothing_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_that_does_not_resolve_is_nothing_sent() -> None:
     """DNS comes before any connection."""
-    monkeypatch.setenv("NO_PROXY", "*")
     async with Segmind(Secret(KEY), base_url="https://batchgen.invalid", submit_timeout_s=5) as segmind:
         with pytest.raises(Unreachable):
             await segmind.submit("m", {})
@@ -194,3 +199,29 @@ async def test_parameters_that_are_no_json_are_this_clips_own_fault() -> None:
             with pytest.raises(ClipError):
                 await segmind.submit("m", params)
         assert server.seen == []
+
+
+async def test_calls_leave_through_the_proxy_and_nothing_but_its_own_password_goes_to_it(tmp_path: Path) -> None:
+    """The tunnel is asked for by the host's name; the key travels inside it."""
+    heads: list[bytes] = []
+
+    async def refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refusing, "127.0.0.1", 0) as server:
+        proxy = SystemProxy(URL(f"http://ana:sesame@127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+        async with Segmind(Secret(KEY), base_url="https://api.invalid", proxy=proxy) as segmind:
+            with pytest.raises(CallError) as caught:
+                await segmind.balance()
+        async with Downloader(proxy=proxy, tries=1) as downloader:
+            with pytest.raises(DownloadError):
+                await downloader.fetch("https://files.invalid/a.mp4", tmp_path / "a.mp4")
+    assert [head.split(b"\r\n")[0] for head in heads] == [
+        b"CONNECT api.invalid:443 HTTP/1.1",
+        b"CONNECT files.invalid:443 HTTP/1.1",
+    ]
+    assert all(b"Basic " + base64.b64encode(b"ana:sesame") in head and KEY.encode() not in head for head in heads)
+    assert "sesame" not in str(caught.value)

@@ -8,6 +8,7 @@ import rich_click as click
 
 from batchgen.cli import output
 from batchgen.cli.batch import command_line
+from batchgen.cli.error_text import source_lines
 from batchgen.cli.options import json_option, manifest_argument
 from batchgen.errors import ManifestError
 
@@ -42,7 +43,7 @@ def check(manifest: str, *, as_json: bool) -> None:
         output.put(output.json_text(obj))
         return
     for warning in read.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo("\n".join([f"warning: {warning}", *source_lines(warning)]), err=True)
     noted = f", {plural(len(read.warnings), 'warning')}" if read.warnings else ""
     click.echo(f"{path.name} is valid: {plural(len(read.wanted), 'clip')}{noted}.")
     click.echo(f"Next: {command_line('plan', manifest)}")

@@ -16,7 +16,7 @@ import rich_click as click
 
 from batchgen.cli import output
 from batchgen.cli.options import base_url_option, folder_option, json_option
-from batchgen.errors import BatchgenError, CallError, Exit, UsageError
+from batchgen.errors import BatchgenError, CallError, Exit, ProxyError, UsageError
 
 if TYPE_CHECKING:
     from batchgen.providers.base import Provider
@@ -167,6 +167,8 @@ async def _account(place: Path, base_url: str | None) -> list[Finding]:
             return [Finding("key", "error", f"not found: {hint} (--sandbox needs none)")]
         settings = Settings(base_url=base_url) if base_url else Settings()
         access = Access(settings, key, place)
+    except ProxyError as error:
+        return [Finding("proxy", "error", str(error))]
     except UsageError as error:
         return [Finding("key", "error", str(error))]
     async with access.connected() as provider:

@@ -5,6 +5,6 @@ Reading order: `base` (what a model is, the registry), then `wan_2_5_t2v` and it
 
 from __future__ import annotations
 
-from batchgen.providers.models.base import Model, Price, Prices, estimate, find, known_names, price_cell
+from batchgen.providers.models.base import Model, Price, Prices, estimate, find, known_names, price_cell, whole_number
 
-__all__ = ["Model", "Price", "Prices", "estimate", "find", "known_names", "price_cell"]
+__all__ = ["Model", "Price", "Prices", "estimate", "find", "known_names", "price_cell", "whole_number"]

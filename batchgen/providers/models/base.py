@@ -5,6 +5,7 @@ Money is whole micro-dollars (1e-6 USD). An unknown price is None, never 0.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -85,6 +86,19 @@ def estimate(model: str, params: Mapping[str, Any], prices: Prices | None = None
     if listed is not None or known is None:
         return listed
     return known.prices.get(price_cell(params, known.defaults))
+
+
+def whole_number(value: object) -> int | None:
+    """Read a whole number as people and tables write it: 5, 5.0, "5", "5.0" (pandas writes these); None: it is none.
+
+    The one rule for every whole number of a manifest: parameters, takes, seeds, priorities, limits and caps.
+    """
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([-+]?[0-9]{1,18})(?:\.0*)?\s*", value, re.ASCII)
+        return int(match[1]) if match else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 2**53 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def price_cell(params: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from batchgen.providers.models.base import whole_number
 from batchgen.providers.models.wan_2_5_t2v import DURATIONS, SEED_MAX, SIZES
 
 _TEMPLATE = {"type": "string", "pattern": r"\{[\{%]"}
@@ -27,8 +28,8 @@ def _size(value: object) -> object:
 
 def _duration(value: object) -> object:
     """Accept "5", since the API's own sample sends text, and tables hold nothing else."""
-    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
-    if isinstance(number, bool) or not isinstance(number, int) or number not in DURATIONS:
+    number = whole_number(value)
+    if number not in DURATIONS:
         raise _fault(f"duration can't be {value!r}", "write 5 or 10 (seconds)")
     return number
 
@@ -44,8 +45,8 @@ def _switch(value: object) -> object:
 
 
 def _seed(value: object) -> object:
-    number = int(value) if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,18}\s*", value) else value
-    if isinstance(number, bool) or not isinstance(number, int) or not -1 <= number <= SEED_MAX:
+    number = whole_number(value)
+    if number is None or not -1 <= number <= SEED_MAX:
         raise _fault(f"seed can't be {value!r}", f"write 0…{SEED_MAX}, or -1 for a derived one")
     return number
 

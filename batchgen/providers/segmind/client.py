@@ -44,9 +44,10 @@ from batchgen.providers.base import (
 )
 from batchgen.providers.segmind.errors import get_error, submit_error, too_many, upload_error
 from batchgen.providers.segmind.history import SegmindHistory, row_of
-from batchgen.providers.segmind.http import ExchangeFailed, Http, address, is_loopback
+from batchgen.providers.segmind.http import ExchangeFailed, Http, address
 from batchgen.providers.segmind.jobs import read_inline, read_outcome
 from batchgen.providers.segmind.parse import Answer, find_link, mapping, request_id_in
+from batchgen.proxy import SystemProxy
 from batchgen.redact import Redactor
 
 DEFAULT_BASE: Final = "https://api.segmind.com"
@@ -90,6 +91,7 @@ class Segmind:
         history_url, upload_url: another origin, or the whole URL, of these two.
         submit_timeout_s, get_timeout_s: for one exchange, connecting included.
         connect_timeout_s: for connecting, DNS and TLS included.
+        proxy: the way out; by default straight.
 
     Raises:
         UsageError: an address or the key can't be used; the key is not shown.
@@ -109,6 +111,7 @@ class Segmind:
         get_timeout_s: float = 30.0,
         connect_timeout_s: float = 10.0,
         user_agent: str = f"batchgen/{__version__}",
+        proxy: SystemProxy | None = None,
     ) -> None:
         secret = _checked(key.get_secret_value())
         self._base = address(re.sub(r"/v\d+/*$", "", base_url.strip().rstrip("/")), "the API")
@@ -125,8 +128,7 @@ class Segmind:
             redact=Redactor([secret]).redact,
             user_agent=user_agent,
             connect_timeout_s=connect_timeout_s,
-            # A studio's proxy does not lead back to this machine.
-            trust_env=not is_loopback(self._base),
+            proxy=proxy or SystemProxy(),
         )
 
     async def __aenter__(self) -> Segmind:

@@ -8,7 +8,6 @@ chained to one of ours.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import ssl
 import time
@@ -22,10 +21,12 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from batchgen import proxy as proxies
 from batchgen.errors import ServerError, UsageError
 from batchgen.network_words import explain
 from batchgen.providers.segmind.errors import server_time
 from batchgen.providers.segmind.parse import Answer, is_video, plain
+from batchgen.proxy import SystemProxy
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -98,14 +99,14 @@ class Http:
         redact: Callable[[str], str],
         user_agent: str,
         connect_timeout_s: float,
-        trust_env: bool,
+        proxy: SystemProxy,
     ) -> None:
         self._key = key
         self._origins = origins
         self._redact = redact
         self._user_agent = user_agent
         self._connect_timeout_s = connect_timeout_s
-        self._trust_env = trust_env
+        self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
         self.server_time: float | None = None  #: by the latest answer with a Date, epoch seconds
         self.clock_off_s: float | None = None  #: how far it was ahead of our clock then
@@ -126,7 +127,6 @@ class Http:
             max_line_size=HEADER_MAX,
             max_field_size=HEADER_MAX,
             middlewares=(self._guard,),
-            trust_env=self._trust_env,
         )
         return self
 
@@ -151,6 +151,7 @@ class Http:
                 headers={"Content-Type": "application/json"} if body is not None else None,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, connect=min(self._connect_timeout_s, timeout_s)),
                 allow_redirects=False,
+                **self._proxy.options(url),
             ) as response:
                 answer = await self._answer(response)
             log.debug("%s %s: %s, %d bytes", method, url.path, answer.status, len(answer.body))
@@ -189,7 +190,9 @@ class Http:
         if self._session is None:
             raise RuntimeError("the provider is used outside its `async with`")
         _exchange.set(attempt)
-        attempt.response = await self._session.get(url, timeout=timeout, allow_redirects=False)
+        attempt.response = await self._session.get(
+            url, timeout=timeout, allow_redirects=False, **self._proxy.options(url)
+        )
         return attempt.response
 
     async def _pieces(self, first: bytes, response: aiohttp.ClientResponse, url: URL) -> AsyncIterator[bytes]:
@@ -255,8 +258,5 @@ def address(text: str, what: str) -> URL:
 
 
 def is_loopback(url: URL) -> bool:
-    """True for this machine itself: 127.0.0.0/8, ::1, localhost."""
-    try:
-        return url.host == "localhost" or ipaddress.ip_address(url.host or "").is_loopback
-    except ValueError:
-        return False
+    """True for this machine itself."""
+    return proxies.is_loopback(url.host or "")

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from batchgen.cli import cli, error_text
+from batchgen.cli.error_text import source_lines
 from batchgen.cli.overview import COMMANDS
 from batchgen.clip import Wanted
 from batchgen.errors import Fault, ManifestError, UsageError
@@ -89,3 +90,25 @@ def test_a_glob_that_fits_no_clip_is_warned_of_with_the_nearest_names() -> None:
     [line] = error_text.unmatched_text("cat,courier-olso*", clips)
     assert line.startswith("warning: --only: no clip matches 'courier-olso*'; there are: courier-oslo")
     assert "there are: cat, cat_1" in error_text.unmatched_text("xyz*", clips)[0]
+
+
+@pytest.mark.parametrize("cap", ["MAX_USD", "MAX_USD_PER_DAY", "MAX_CLIPS"])
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_cap_in_a_variable_without_a_value_is_refused(
+    cap: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`BATCHGEN_MAX_USD=$CAP` under cron, where CAP is not set: the night would have no budget."""
+    monkeypatch.setenv(f"BATCHGEN_{cap}", "")
+    assert f"invalid value for BATCHGEN_{cap}: it has no value" in reported(capsys, command, "night")
+
+
+def test_a_fault_shows_its_source_line_with_a_caret(capsys: pytest.CaptureFixture[str]) -> None:
+    """Wide characters take two columns, tabs stay, and of a long line the part round the fault is shown."""
+    line = "  - 猫 runs: fast"
+    error_text.show(ManifestError([Fault("night.yaml", 3, 11, "a", source=line)]))
+    assert capsys.readouterr().err == f"night.yaml:3:11: a\n    3 | {line.strip()}\n      |            ^\n".replace(
+        line.strip(), line
+    )
+    shown = source_lines(Fault("n.yaml", 12, 501, "a", source="x" * 500 + "!" + "y" * 500))
+    assert max(map(len, shown)) <= 100
+    assert shown[0][shown[1].index("^")] == "!"

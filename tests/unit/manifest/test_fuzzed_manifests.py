@@ -16,6 +16,7 @@ from fuzz import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchgen.cli.error_text import source_lines
 from batchgen.errors import ManifestError
 from batchgen.manifest import load
 
@@ -27,6 +28,19 @@ TABLES = [
     b"a fox\n# a note\nan owl\n",
     b'sep=;\nprompt;seed\n"a ""fox""";7\n',
 ]  # fmt: skip
+#: Lines that people write, each of which YAML refuses or reads as something else.
+MISTAKES = """prompts:
+  - Scene: a cat
+  - "Run!" she yells
+  - [x] y
+\t- {a|b} car
+   - *b* c
+  - prompt: a
+     size: 832*480
+  - > 5 cars
+  - "a\\ud83d\\ude80"
+budget:
+"""
 #: Pieces that readers of YAML, CSV, JSON and Jinja2 stumble over.
 NASTY = [
     *(b"\0", b"\t", b"\r", b"\xff\xfe", b"\xef\xbb\xbf", b"\x85", b"\xed\xa0\x80", "\u2028".encode(), b"\x1b[2J"),
@@ -80,6 +94,7 @@ def loads_or_tells(path: Path) -> list[str]:
         for fault in error.faults:
             assert fault.what
             assert fault.line >= 0
+            assert not any(char in line for line in source_lines(fault) for char in "\n\r\x1b")
         str(error).encode()
         return [fault.what for fault in error.faults]
     for clip in manifest.wanted:
@@ -97,6 +112,25 @@ def test_any_manifest_loads_or_tells_its_faults(folder: Path, manifest: bytes, s
     """A traceback at bedtime is a night without clips."""
     path = folder / "night.yaml"
     path.write_bytes(bent(manifest, seed))
+    loads_or_tells(path)
+
+
+@pytest.mark.slow
+@fuzz(5000)
+@given(manifest=st.sampled_from([*MANIFESTS, MISTAKES.encode()]), seed=st.integers(2**32, 2**48))
+def test_many_more_manifests_load_or_tell_their_faults(folder: Path, manifest: bytes, seed: int) -> None:
+    """As the short one, and also of texts that YAML reads as something else."""
+    path = folder / "night.yaml"
+    path.write_bytes(bent(manifest, seed))
+    loads_or_tells(path)
+
+
+@fuzz(100)
+@given(seed=st.integers(0, 2**32))
+def test_any_mistake_of_yaml_is_told(folder: Path, seed: int) -> None:
+    """The cause is searched for in the text: on any line, at any mark."""
+    path = folder / "night.yaml"
+    path.write_bytes(bent(MISTAKES.encode(), seed))
     loads_or_tells(path)
 
 

@@ -58,7 +58,7 @@ def test_all_faults_come_at_once_each_with_its_place_and_how_to_fix_it(write: Wr
         "night.yaml:2:21: limits.in_flight can't be 0: write 1 or more",
         "night.yaml:4:27: duration can't be 7: write 5 or 10 (seconds)",
         "night.yaml:5:24: unknown parameter promt: did you mean prompt? (or write it under extra:, unchecked)",
-        "night.yaml:6:5: prompts.2 must be a text, not 5: write it in quotes if it looks like something else",
+        "night.yaml:6:5: prompt 3 must be a text, not 5: write it in quotes if it looks like something else",
         "night.yaml:7:5: prompt: '{{ ctiy }}': 'ctiy' is undefined: known variables: none",
         "night.yaml:8:12: nope.csv: there is no such file: check the name; paths start at the manifest's folder",
     ]
@@ -111,6 +111,74 @@ def test_all_faults_come_at_once_each_with_its_place_and_how_to_fix_it(write: Wr
 def test_one_clear_fault_with_its_place(write: Write, text: str, sign: str) -> None:
     """Each of these was a silent change or a traceback somewhere."""
     assert any(sign in fault for fault in faults_of(write(text))), faults_of(write(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "sign"),
+    [
+        ('prompts:\n  - a\n  - "Run!" she yells\n', "3:5: a text that begins with a quote ends at the next one"),
+        ("prompts:\n  - prompt: 'don't do it'\n", "2:13: a text that begins with a quote ends at the next one"),
+        ("prompts:\n  - {a|b} car\n", "2:5: a text that begins with { is read as a mapping: quote the text"),
+        ("prompts:\n  - {{ city }} at dawn\n", "2:5: a text that begins with { is read as a mapping"),
+        ("prompts:\n  - [x] y\n", "2:5: a text that begins with [ is read as a list"),
+        ("prompts:\n  - *b* c\n", "2:5: a text that begins with * is read as an alias"),
+        ("prompts:\n  - & b\n", "2:5: a text that begins with & is read as an anchor"),
+        ("prompts:\n  - > 5 cars\n", "2:5: a text that begins with > is read as a block"),
+        ("prompts:\n  - % off\n", "2:5: a text can't begin with %"),
+        ("prompts:\n  - Scene: a cat\n", "2:5: prompt 1: a text with “: ” in it is read as a mapping: quote"),
+        ("prompts:\n  - Scene: a: b\n", "2:13: a text with “: ” in it looks like a mapping"),
+        ("prompts:\n  - prompt: a\n\tsize: 832*480\n", "3:1: this line is indented with a tab"),
+        ("prompts:\n  - \ta\n", "2:5: a tab stands before a value"),
+        ("prompts:\n    - a\n   - b\n", "3:4: this line is indented by 3 spaces, and the list above it by 4"),
+        (
+            "prompts:\n  - prompt: a\n   size: 832*480\n",
+            "3:4: this line is indented by 3 spaces, and the line",
+        ),
+        ("prompts:\n  - prompt: a\n     size: 832*480\n", "3:6: this line is indented by 5 spaces, and the line above"),
+        ("prompts:\n  - prompt: a\n    size 832*480\n    takes: 2\n", "3:5: a line is neither “key: value”"),
+        ('prompts:\n  - "a\n  - b\n', "2:5: a quote that opens here is not closed"),
+        ("prompts: [a, b\nname: x\n", "1:10: a [ that opens here is not closed"),
+        ("prompts:\n  - promt: A bird\n", "2:5: prompt 1: unknown key promt: did you mean prompt?"),
+        ("prompts:\n  - {id: x, text: A bird}\n", "2:13: prompt 1: unknown key text: did you mean prompt?"),
+        ("prompts:\n  - fle: shots.csv\n", "2:5: prompt 1: unknown key fle: did you mean file?"),
+        ("prompts:\n  - {size: 832*480}\n", "2:5: prompt 1 has no prompt: add prompt:"),
+        ("prompts:\n  - # a note\n", "prompt 1 is empty: write a text; a # begins a comment"),
+        ("prompts:\n  -a\n", "2:3: prompts must be a list, not '-a': write a space after each -"),
+        ("name: x\nprompts:\n", "prompts is missing"),
+        ("prompt: [a]\n", "1:1: unknown key prompt: did you mean prompts?"),
+        ("budget: 20\nprompts: [a]\n", "1:9: budget must be a mapping, not 20: write budget: {max_usd: 20}"),
+        ('prompts:\n  - "a\\ud83db"\n', "2:9: this escape is half of a character"),
+        ("prompts:\r  - a\r  - @b\r", "3:5: a text can't begin with @"),
+        ("prompts:\n  - a\u2028b\n  - @c\n", "2:7: a line is neither"),
+        ('prompts: ["a\u2028b", {prompt: c, takes: 0}]\n', "1:37: takes can't be 0"),
+    ],
+)
+def test_the_real_cause_of_a_mistake_is_named_once_at_its_place(write: Write, text: str, sign: str) -> None:
+    """The parser names the token where it gave up; the writer needs the quote that is missing."""
+    [fault] = faults_of(write(text))
+    assert sign in fault
+
+
+def test_a_fault_that_hides_others_says_so(write: Write) -> None:
+    """Only the parser's first error can be known."""
+    assert faults_of(write("prompts:\n  - @a\n  - @b\n"))[0].endswith("(fix this first, there may be more)")
+
+
+def test_characters_that_json_writes_as_two_escapes_are_read(write: Write) -> None:
+    """`json.dumps` writes emoji so; in single quotes nothing is an escape."""
+    text = '{"prompts": ["a \\ud83d\\ude80", "b \\\\ud83d\\\\ude80"]}'
+    assert [params["prompt"] for params in sent(load(write(text)))] == ["a 🚀", "b \\ud83d\\ude80"]
+
+
+def test_faults_carry_their_line_unless_it_may_hold_a_secret(write: Write) -> None:
+    """Messages are mailed and pasted."""
+    path = write(
+        "prompts:\n  - {prompt: a, size: 7}\n  - {prompt: b, size: SG_0123456789abcdef}\nvars: {api_key: sesame}\n"
+        "notify: ['ntfy:sesame']\nlimits: {rpm: x}  # https://sesame\n"
+    )
+    with pytest.raises(ManifestError) as caught:
+        load(path)
+    assert {fault.source for fault in caught.value.faults} == {"  - {prompt: a, size: 7}", ""}
 
 
 def test_aliases_that_explode_are_refused(write: Write) -> None:
@@ -241,6 +309,26 @@ def test_caps_are_read_to_the_micro_dollar_and_a_flag_beats_them(write: Write) -
     assert merge({}, manifest).caps == Caps(5_000_000_000_000, 1_000_001, 7, unknown_ok=True)
     assert merge({"max_clips": 0, "max_usd": None}, manifest).caps.clips == 0
     assert merge({}, load(write("prompts: [a]\n"))).caps == Caps()
+
+
+@pytest.mark.parametrize("word", ["max_usd", "max_usd_per_day", "max_clips", "allow_unknown_price"])
+@pytest.mark.parametrize("value", ["", " ~", " null", "   # 20"])
+def test_a_cap_without_a_value_is_a_fault(write: Write, word: str, value: str) -> None:
+    """Under cron nobody would see that the night has no budget."""
+    [fault] = faults_of(write(f"prompts: [a]\nbudget:\n  {word}:{value}\n"))
+    assert f"night.yaml:3:3: budget.{word} has no value" in fault
+
+
+@pytest.mark.parametrize("budget", ["budget:", "budget: ~", "budget:\n  # max_usd: 20"])
+def test_a_budget_without_a_value_is_a_fault(write: Write, budget: str) -> None:
+    """A comment took its last line away."""
+    assert "night.yaml:2:1: budget has no value" in faults_of(write(f"prompts: [a]\n{budget}\n"))[0]
+
+
+def test_a_limit_without_a_value_is_a_fault_and_an_empty_part_is_not(write: Write) -> None:
+    """A limit that is named is meant; `limits:` alone names none."""
+    assert "limits.in_flight has no value" in faults_of(write("prompts: [a]\nlimits: {in_flight: }\n"))[0]
+    assert load(write("prompts: [a]\nlimits:\n")).limits.in_flight is None
 
 
 def test_the_parts_that_are_obeyed_elsewhere_are_read(write: Write) -> None:

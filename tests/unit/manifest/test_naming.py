@@ -9,9 +9,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from batchgen.clip import State
+from batchgen.errors import ManifestError, UsageError
 from batchgen.files import sidecar
-from batchgen.manifest import load
+from batchgen.manifest import load, naming
 from batchgen.manifest.safe_names import safe_name
+from batchgen.runner.connect import Access
+from batchgen.runner.opening import open_ledger
+from batchgen.settings import Settings
 
 PIECES = [
     *(
@@ -104,6 +109,32 @@ def test_names_that_some_disk_takes_for_one_are_a_fault(name: str, tmp_path: Pat
 def test_letters_that_only_look_alike_are_two_names() -> None:
     """No disk confuses them; a person's eye does, and the ids in the sidecars tell."""
     assert safe_name("р\u0430in") != safe_name("pain")
+
+
+def test_a_name_that_the_locale_cannot_write_is_a_fault_before_anything_is_paid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found at the download, it ended each run, and the clip was never fetched."""
+    monkeypatch.setattr(naming, "_ENCODING", "ascii")
+    path = tmp_path / "night.yaml"
+    path.write_text("prompts: [a cat, café at night]\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match=r":1:18: this machine can't write the file name café-night_1 \(ascii\)"):
+        load(path)
+
+
+def test_a_paid_clip_that_was_named_under_another_locale_is_refused_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest may not have it any more, and it is still collected."""
+    path = tmp_path / "night.yaml"
+    path.write_text("prompts: [café at night]\n", encoding="utf-8")
+    manifest, access = load(path), Access(Settings(sandbox=True), None, tmp_path)
+    ledger = open_ledger(manifest, tmp_path / "night", Settings(sandbox=True), access)
+    ledger.close()
+    monkeypatch.setattr(naming, "_ENCODING", "ascii")
+    monkeypatch.setattr("batchgen.runner.opening._COLLECTED", (State.PENDING,))
+    with pytest.raises(UsageError, match="can't write the file name café-night_1"):
+        open_ledger(manifest, tmp_path / "night", Settings(sandbox=True), access)
 
 
 # --- ids that nobody gave -----------------------------------------------------------------------------------

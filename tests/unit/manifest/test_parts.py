@@ -218,3 +218,47 @@ def test_what_is_known_of_the_model_is_found_by_its_name() -> None:
     model = find("wan-2.5-t2v")
     assert model is not None
     assert (model.mean_latency_s, find("nope")) == (213.0, None)
+
+
+LONG = ",".join(map(str, range(4000)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% for i in n.split(',') %}{{ n|unique|list|length }}{% endfor %}",
+        "{% for i in n %}x{% endfor %}",
+        "{% for i in n.split(',') if n|sort|list|length %}x{% endfor %}",
+        "{% for i in range(1000) %}{{ 'x' in n }}{% endfor %}",
+        "{% for i in range(1000) %}{{ n.split(',') == n.split(',') }}{% endfor %}",
+        "{% for i in many %}{{ i }}{% endfor %}",
+        "{{ n|sort|join|length }}" * 30,
+        "{{ n.split(',')[0] }}" * 60,
+        "{{ many[0] }}" * 400,
+    ],
+)
+def test_work_without_end_in_a_text_is_refused_at_once(text: str) -> None:
+    """A loop over a long text, with a filter over it in each turn, would hang `check` for hours."""
+    with pytest.raises(TextError, match="takes too long"):
+        Templates().fill(text, {"n": LONG, "many": ["word"] * 100_000})
+
+
+def test_texts_that_are_cheap_alone_are_refused_when_all_together_take_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A table has 100,000 rows."""
+    monkeypatch.setattr("batchgen.manifest.templates.MAX_TOTAL", 100_000)
+    templates = Templates()
+    with pytest.raises(TextError, match="all texts together"):
+        for _ in range(10):
+            templates.fill("{{ n|upper|length }}", {"n": LONG})
+
+
+def test_loops_as_people_write_them_are_filled_in() -> None:
+    """`loop`, keys and pairs of a mapping, and a loop without a turn."""
+    values = {"cast": ["Ana", "Bo"], "wear": {"hat": "red"}}
+    text = "{% for who in cast %}{{ loop.index }} {{ who }}{{ ', ' if not loop.last }}{% endfor %}"
+    assert Templates().fill(text, values) == "1 Ana, 2 Bo"
+    assert Templates().fill("{% for k, v in wear.items() %}{{ k }} {{ v }}{% endfor %}", values) == "hat red"
+    assert Templates().fill("{% for k in wear %}{{ k }}{% else %}none{% endfor %}", values) == "hat"
+    assert Templates().fill("{% for who in cast if who == 'x' %}{{ who }}{% else %}none{% endfor %}", values) == "none"

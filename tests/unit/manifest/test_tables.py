@@ -62,10 +62,14 @@ def test_columns_fill_in_the_prompt_of_the_entry(tmp_path: Path) -> None:
     [
         ("p.csv", "prompt,size\na,832*480\nb,900*900\n", "p.csv:3:1: size can't be '900*900'"),
         ("p.csv", 'prompt\n"a\nb"\n{{ nope }}\n', "p.csv:4:1: prompt: '{{ nope }}'"),
-        ("p.csv", "city\nTokyo\n", "p.csv:2:1: prompt is missing"),
+        ("p.csv", "city\nTokyo\n", "p.csv:1:1: no column is named prompt: rename the column"),
         ("p.csv", "prompt,x\na,b,c\n", "p.csv:2:1: the row has 3 cells, and the header 2"),
         ("p.csv", "prompt,x,x\na,b,c\n", "p.csv:1:1: the column x appears twice"),
-        ("p.csv", 'prompt\n"a\n', "the table can't be read"),
+        ("p.csv", 'prompt\n"a\nb\nc\n', 'p.csv:2:1: a " of this row is not closed'),
+        ("p.csv", 'prompt\nx\n"Run!" she yells\n', "p.csv:3:1: the table can't be read from this row on"),
+        ("p.csv", "id,text\na,fox\nb,owl\n", "p.csv:1:1: no column is named prompt: did you mean 'text'?"),
+        ("p.csv", "Prompts;x\na;1\n", "did you mean 'Prompts'?"),
+        ("p.csv", "A fox runs through the snow at dawn\nAn owl\n", "p.csv:1:1: the first row looks like a prompt"),
         ("p.csv", "", "p.csv: the table is empty"),
         ("p.csv", "prompt,api_key\na,b\n", "p.csv:1:1: an API key must not be"),
         ("p.csv", "prompt\nSG_0123456789abcdef\n", "p.csv:2:1: an API key is written here"),
@@ -94,3 +98,129 @@ def test_a_column_that_is_nearly_a_parameter_is_warned_of(tmp_path: Path) -> Non
     """As a variable that nobody uses it would be dropped in silence."""
     [warning] = load(batch(tmp_path, "p.csv", "prompt,durration\na,10\n")).warnings
     assert "did you mean duration?" in str(warning)
+
+
+def test_a_table_without_a_prompt_column_is_one_fault(tmp_path: Path) -> None:
+    """A thousand rows that say the same hide everything else."""
+    assert len(faults_of(batch(tmp_path, "p.csv", "text\n" + "fox\n" * 50))) == 1
+
+
+LINES = ["a cat", "a dog", "a bird"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028", "\u2029", "\x85"])
+def test_lines_of_text_may_end_as_any_program_ends_them(tmp_path: Path, end: str) -> None:
+    """Three prompts that become one clip are paid for, and useless."""
+    assert [p["prompt"] for p in sent(load(batch(tmp_path, "p.txt", end.join(LINES) + end)))] == LINES
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("p.jsonl", [json.dumps({"prompt": text}) for text in LINES]),
+        ("p.csv", ["prompt,x", *(f"{text},1" for text in LINES)]),
+        ("p.csv", ["id;prompt", *(f'{n};"{text}"' for n, text in enumerate(LINES))]),
+        ("p.csv", ["sep=|", "id|prompt", *(f"{n}|{text}" for n, text in enumerate(LINES))]),
+        ("p.csv", ["id|prompt", *(f"{n}|{text}" for n, text in enumerate(LINES))]),
+        ("p.csv", ['"sep=;"', "id;prompt", *(f"{n};{text}" for n, text in enumerate(LINES))]),
+        ("p.csv", ["", "sep=", "id;prompt", *(f"{n};{text}" for n, text in enumerate(LINES))]),
+        ("p.tsv", ["id\tprompt", *(f"{n}\t{text}" for n, text in enumerate(LINES))]),
+    ],
+)
+def test_tables_are_read_whatever_ends_a_line_and_stands_between_cells(
+    tmp_path: Path, end: str, name: str, rows: list[str]
+) -> None:
+    """Old Macs, Windows, Excel in Europe, databases."""
+    assert [p["prompt"] for p in sent(load(batch(tmp_path, name, end.join(rows) + end)))] == LINES
+
+
+def test_a_line_separator_within_json_is_part_of_the_text(tmp_path: Path) -> None:
+    """JSON allows it unescaped, and Python writes it so."""
+    assert [p["prompt"] for p in sent(load(batch(tmp_path, "p.jsonl", '{"prompt": "a\u2028b"}\n')))] == ["a\u2028b"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "prompts"),
+    [
+        (['a\t"We came', 'b\tand he left"', "c\ta dog"], ['"We came', 'and he left"', "a dog"]),
+        (['a\t"Hello there"'], ['"Hello there"']),
+        (['a\t"Run!" she yells'], ['"Run!" she yells']),
+        (['a\tshe yells "Run!"'], ['she yells "Run!"']),
+        (['a\t"rain, or fog"'], ["rain, or fog"]),
+        (['a\t"she said ""no"" twice"'], ['she said "no" twice']),
+        (['a\t"a tab\there"'], ["a tab\there"]),
+        (['a\t"We came', 'and left"', "b\ta dog"], ["We came\nand left", "a dog"]),
+        (['a\t"never closed', "b\ta dog"], ['"never closed', "a dog"]),
+        (['a\t"x', "b\ty", 'c\tz"'], ['"x', "y", 'z"']),
+    ],
+)
+def test_a_quote_in_a_tsv_file_is_text_unless_it_is_round_a_whole_cell(
+    tmp_path: Path, rows: list[str], prompts: list[str]
+) -> None:
+    """Sheets write no quotes of their own; Excel does, where a cell needs them."""
+    assert [
+        p["prompt"] for p in sent(load(batch(tmp_path, "p.tsv", "\n".join(["id\tprompt", *rows]) + "\n")))
+    ] == prompts
+
+
+def test_a_tsv_file_with_a_quoted_header_has_quotes_round_every_cell(tmp_path: Path) -> None:
+    """As pandas and LibreOffice write it when asked to quote all."""
+    manifest = load(batch(tmp_path, "p.tsv", '"id"\t"prompt"\n"a"\t"Hello"\n'))
+    assert [(w.prompt_id, p["prompt"]) for w, p in zip(manifest.wanted, sent(manifest), strict=True)] == [
+        ("a", "Hello")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("p.csv", 'id,prompt\na,"We came\nb,and he left"\nc,a dog\n'),
+        ("p.tsv", 'id\tprompt\na\t"We came\nand left"\n'),
+    ],
+)
+def test_a_quoted_text_that_may_have_swallowed_a_row_is_warned_of(tmp_path: Path, name: str, content: str) -> None:
+    """One quote that is not closed where it was meant to be takes a prompt away."""
+    [warning] = load(batch(tmp_path, name, content)).warnings
+    assert ":2:1: a text in quotes goes on" in str(warning)
+
+
+def test_lines_of_text_that_are_comments_are_warned_of(tmp_path: Path) -> None:
+    """`#1 fan dancing` is a prompt to its writer."""
+    [warning] = load(batch(tmp_path, "p.txt", "a fox\n#1 fan dancing\n# note\n")).warnings
+    assert ":2:1: a line that begins with # is a comment and makes no clip (and 1 more)" in str(warning)
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("p.csv", "prompt,{0}\na,{1}\n"), ("p.jsonl", '{{"prompt":"a","{0}":{1}}}\n')]
+)
+@pytest.mark.parametrize(
+    ("word", "value"), [("duration", "5.0"), ("takes", "2.0"), ("seed", "42.0"), ("priority", "1.0")]
+)
+def test_whole_numbers_as_pandas_writes_them_are_whole_numbers(
+    tmp_path: Path, name: str, form: str, word: str, value: str
+) -> None:
+    """A column with one empty cell is a column of floats to it; the clip is the same one."""
+    plain = load(batch(tmp_path, name, form.format(word, value.removesuffix(".0"))))
+    assert load(batch(tmp_path, name, form.format(word, value))).wanted == plain.wanted
+
+
+@pytest.mark.parametrize("value", ["5.5", "nan", "1e3", "0x5", "٥"])
+def test_what_is_no_whole_number_is_refused(tmp_path: Path, value: str) -> None:
+    """Rounding it would be a guess."""
+    for word in ("duration", "takes", "seed", "priority"):
+        [fault] = faults_of(batch(tmp_path, "p.csv", f"prompt,{word}\na,{value}\n"))
+        assert f"{word} can't be {value!r}" in fault
+
+
+@pytest.mark.parametrize("blank", ["\u200b", "\ufeff\u200d", "\u3164", "\u2800 \u00ad", "\ufe0f"])
+def test_a_prompt_that_shows_nothing_is_empty(tmp_path: Path, blank: str) -> None:
+    """Its clip would be paid for; in a table an empty cell leaves the defaults."""
+    assert "prompt is empty" in str(faults_of(batch(tmp_path, "p.jsonl", json.dumps({"prompt": blank}))))
+    assert "has no prompts" in str(faults_of(batch(tmp_path, "p.txt", blank + "\n")))
+    assert "p.csv:2:1: prompt is missing" in str(faults_of(batch(tmp_path, "p.csv", f"id,prompt\na,{blank}\n")))
+
+
+def test_an_emoji_with_joiners_shows_something(tmp_path: Path) -> None:
+    """The characters that join it are invisible by themselves."""
+    assert len(load(batch(tmp_path, "p.txt", "\u200d👩\u200d🚀\n")).wanted) == 1
