@@ -7,8 +7,9 @@
      │    ├── ProxyError            the machine's proxy can't be used       2
      │    └── LedgerError           the ledger can't be used as it is       2
      ├── LedgerWriteError           nothing may be submitted                4
-     │    └── LedgerLostError       the ledger is gone, or another run's    4
-     ├── DiskFullError              no file can be written                  4
+      │    └── LedgerLostError       the ledger is gone, or another run's    4
+      ├── DiskFullError              no file can be written                  4
+      ├── OutputError                the answer, or a file of it, can't be written   4
      ├── LockedError                another run holds the batch             6
      └── IllegalEventError          a fault of batchgen                     1
     CallError                       a call to the provider: what becomes of the clip is the core's affair
@@ -34,6 +35,7 @@ exception is a fault of batchgen: exit code 1.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
@@ -61,6 +63,7 @@ class BatchgenError(Exception):
     """
 
     exit_code = Exit.BUG
+    code = "bug"  #: the word for it in the `error` of `--json`
 
     def __init__(self, message: str = "", *, tip: str = "") -> None:
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
@@ -72,6 +75,7 @@ class UsageError(BatchgenError):
     """The command, its options or its environment can't be obeyed."""
 
     exit_code = Exit.USAGE
+    code = "usage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,8 @@ class Fault:
 class ManifestError(UsageError):
     """The manifest has faults; all of them are listed."""
 
+    code = "manifest"
+
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
@@ -110,16 +116,20 @@ class LockedError(BatchgenError):
     """Another run holds this batch."""
 
     exit_code = Exit.LOCKED
+    code = "locked"
 
 
 class LedgerError(UsageError):
     """The ledger can't be used as it is; nothing in it was changed."""
+
+    code = "ledger"
 
 
 class LedgerWriteError(BatchgenError):
     """The ledger can't be written, so nothing may be submitted."""
 
     exit_code = Exit.STOPPED
+    code = "ledger_write"
 
 
 class LedgerLostError(LedgerWriteError):
@@ -139,6 +149,23 @@ class DiskFullError(BatchgenError):
     """The folder of the clips takes no file: the disk is full, can't be written, or the folder is gone."""
 
     exit_code = Exit.STOPPED
+    code = "disk_full"
+
+
+class OutputError(BatchgenError):
+    """The answer, or a file that the user asked for, can't be written."""
+
+    exit_code = Exit.STOPPED
+    code = "output"
+
+    @classmethod
+    def of(cls, where: object, error: OSError) -> OutputError:
+        """Make one of a system error: "cannot write plan.json: disk full"; a name that can't be right is usage."""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        made = cls(f"cannot write {where}: {'disk full' if full else error.strerror or error}")
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG):
+            made.exit_code = Exit.USAGE
+        return made
 
 
 class IllegalEventError(BatchgenError):

@@ -16,10 +16,10 @@ from batchgen.redact import Secret
 KEY_VARIABLE = "SEGMIND_API_KEY"
 KEY_FILE_VARIABLE = "SEGMIND_API_KEY_FILE"
 SUFFIXES = (".yaml", ".yml")
-#: What a folder has in it that a batch has run in.
-LEDGER = "ledger.db"
 #: Manifests that an error names.
 _LISTED = 12
+#: What a folder has in it that a batch has run in.
+LEDGER = "ledger.db"
 #: Characters that are read of a key file: an endless device is no key.
 _LONGEST_KEY = 4096
 

@@ -6,12 +6,13 @@ as "unknown", and is never added up as 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 
 MICRO = 1_000_000
 #: No clip and no balance is a million dollars: a larger number is a mistake in an answer.
 _LIMIT = Decimal(MICRO)
+_HALF_A_CENT = Decimal("0.005")
 
 
 # --- USD → micro-dollars --------------------------------------------------------------------------------
@@ -50,12 +51,26 @@ def micro_of(usd: float | Decimal, rounding: str = ROUND_HALF_EVEN) -> int:
 # --- micro-dollars → USD --------------------------------------------------------------------------------
 
 
-def usd(micro: int | None, places: int = 4) -> str:
-    """Give an amount for people: "$12.30", "$0.625"; two decimals or more, up to `places`; None is "unknown"."""
+def usd(micro: int | None, places: int = 2) -> str:
+    """Give an amount for people: "$12.30", halves up; None is "unknown". What is not nothing never reads "$0.00"."""
     if micro is None:
         return "unknown"
-    whole, _, part = f"{decimal_usd(abs(micro)):,.{places}f}".partition(".")
-    return f"{'-' if micro < 0 else ''}${whole}.{part.rstrip('0').ljust(2, '0')}"
+    amount = decimal_usd(abs(micro))
+    if 0 < amount < _HALF_A_CENT:
+        places = max(places, places_for([micro]))
+    rounded = amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    return f"{'-' if micro < 0 else ''}${rounded:,}"
+
+
+def exact(micro: int | None) -> str:
+    """Give an amount to the last digit, for a bill and for comparisons: "$1,002.50", "$0.3125", "$0.000001"."""
+    return usd(micro, 2 if micro is None else places_for([micro]))
+
+
+def places_for(amounts: Iterable[int]) -> int:
+    """Give how many decimals show all of these amounts to the last digit, for a column: 2 to 6."""
+    every = list(amounts)
+    return next(places for places in range(2, 7) if all(each % 10 ** (6 - places) == 0 for each in every))
 
 
 def to_usd(micro: int) -> float:

@@ -193,7 +193,7 @@ def _import_all() -> None:
 #: What commands import only when they need it.
 _LATE = tuple(f"batchgen.{name}" for name in (
     "api", "cli.frame", "cli.monitor", "manifest.loader", "manifest.templates", "runner.session", "views.events_file",
-    "views.facts", "views.plan", "views.status",
+    "views.facts", "views.painter", "views.plan", "views.status",
 ))  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from batchgen.clip import Clip, Wanted
 from batchgen.events import Event, Generated, Lost
-from batchgen.money import price_class_of, usd
+from batchgen.money import exact, price_class_of
 from batchgen.providers.models import Prices, estimate
 
 log = logging.getLogger("batchgen.prices")
@@ -92,8 +92,8 @@ def drift_text(price_class: str, quote: Quote) -> str:
     percent = quote.drift_percent
     if percent is None:
         return ""
-    more = f"{abs(percent)} % {'more' if percent > 0 else 'less'} than the {quote.listed_by}'s {usd(quote.listed)}"
-    return f"{price_class} is charged {usd(quote.each)} a clip (median of the last {quote.charges}), {more}"
+    more = f"{abs(percent)} % {'more' if percent > 0 else 'less'} than the {quote.listed_by}'s {exact(quote.listed)}"
+    return f"{price_class} is charged {exact(quote.each)} a clip (median of the last {quote.charges}), {more}"
 
 
 class PriceBook:

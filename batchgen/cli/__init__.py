@@ -11,13 +11,14 @@ import os
 import sqlite3
 import sys
 import traceback
+from typing import Any
 
 import rich_click as click
 
 from batchgen import __version__
 from batchgen.cli import error_text, output
 from batchgen.cli.overview import COMMANDS, overview
-from batchgen.errors import BatchgenError, Exit
+from batchgen.errors import BatchgenError, Exit, LedgerError, OutputError
 
 _HELP = click.RichHelpConfiguration(
     theme="slim",
@@ -82,46 +83,57 @@ def cli(ctx: click.Context) -> None:
 
 
 def main() -> None:
-    """Run the command line and exit; the one place that turns errors into text and codes."""
+    """Run the command line and exit; the one place that turns errors into text, objects and codes."""
     output.open_streams()
+    answer = output.CommandAnswer()
     try:
-        code = cli.main(prog_name="batchgen", standalone_mode=False)
-    except click.Abort:
-        code = Exit.INTERRUPTED
-    except click.ClickException as error:
-        error_text.show(error)
-        _usage_object(error)
-        code = error.exit_code
-    except BatchgenError as error:
-        error_text.show(error)
-        code = error.exit_code
+        code, error = _ended(answer)
+        if error is not None:
+            error_text.show(error)
+        if code and not answer.given and _as_json():
+            with output.to_stdout():
+                click.echo(answer.redact(output.json_text(_error_object(answer, error, code))))
+    except OutputError as failed:
+        error_text.show(failed)
+        code = failed.exit_code
+    sys.exit(code)
+
+
+def _ended(answer: output.CommandAnswer) -> tuple[int, BatchgenError | click.ClickException | None]:
+    """Run it; give the exit code, and the error that is still to be reported."""
+    try:
+        with output.to_stdout():
+            return int(cli.main(prog_name="batchgen", standalone_mode=False, obj=answer) or 0), None
+    except SystemExit as ending:
+        return int(ending.code or 0), None
+    except (click.Abort, KeyboardInterrupt):
+        return Exit.INTERRUPTED, None
+    except (BatchgenError, click.ClickException) as error:
+        return error.exit_code, error
     except sqlite3.DatabaseError as error:
         what = f"the ledger can't be read ({error}); it was not changed"
-        error_text.show(BatchgenError(what, tip="`batchgen doctor NAME` examines it"))
-        code = Exit.USAGE
-    except KeyboardInterrupt:
-        code = Exit.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has enough; nothing more can be printed, nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = Exit.OK
+        return Exit.USAGE, LedgerError(what, tip="`batchgen doctor NAME` examines it")
     except Exception:  # noqa: BLE001 - the last net: a fault of ours is reported as such, with its traceback
         report_bug()
-        code = Exit.BUG
-    sys.exit(int(code or 0))
+        return Exit.BUG, None
 
 
-def _usage_object(error: click.ClickException) -> None:
-    """With --json, a mistyped command line is answered with an object, too."""
-    if "--json" not in sys.argv or not {"run", "status"} & set(sys.argv[1:2]):
-        return
-    import time
+def _error_object(
+    answer: output.CommandAnswer, error: BatchgenError | click.ClickException | None, code: int
+) -> dict[str, Any]:
+    """Give the one object of a command that failed: `error`, `exit_code`, and what the command itself says."""
+    fault = error_text.error_object(error, code)
+    describe = answer.describe
+    if isinstance(error, click.ClickException) and {"run", "status"} & set(sys.argv[1:2]):
+        describe = error_text.status_fields(None, "")
+    return {**describe(fault), "error": fault, "exit_code": int(code)}
 
-    from batchgen.views.facts import facts_of_folder
-    from batchgen.views.status import status_object
 
-    facts = facts_of_folder(None, "", elapsed_s=0.0, stopped=error.format_message())
-    output.put(output.json_text(status_object(facts, now=time.time())))
+def _as_json() -> bool:
+    """True if the command line, or the environment, asked for an object."""
+    if "--json" in sys.argv[1:]:
+        return True
+    return os.environ.get("BATCHGEN_JSON", "").lower() in {"1", "true", "yes", "on", "t", "y"}
 
 
 def report_bug() -> None:

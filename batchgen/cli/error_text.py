@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import shlex
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Protocol
 from unicodedata import east_asian_width
 
 import rich_click as click
 
-from batchgen.clip import Wanted
-from batchgen.errors import BatchgenError, Fault, ManifestError
-from batchgen.selection import unmatched
+from batchgen.errors import BatchgenError, Exit, Fault, LockedError, ManifestError, UsageError
+from batchgen.selection import globs, unmatched
 
 _PREFIX = "BATCHGEN_"
 #: Characters of a line that are shown on each side of a fault.
@@ -20,14 +24,43 @@ _AROUND = 40
 
 def show(error: click.ClickException | BatchgenError) -> None:
     """Report an error; a manifest's faults keep `file:line:column` first, so that editors can jump there."""
-    if isinstance(error, ManifestError):
-        for fault in error.faults:
-            click.echo("\n".join([str(fault), *source_lines(fault)]), err=True)
-        return
     message, tip = _of_click(error) if isinstance(error, click.ClickException) else (error.message, error.tip)
-    click.echo(f"error: {message}", err=True)
-    if tip:
-        click.echo(f"tip: {tip}", err=True)
+    lines = [f"error: {message}", *([f"tip: {tip}"] * bool(tip))]
+    if isinstance(error, ManifestError):
+        lines = [line for fault in error.faults for line in (str(fault), *source_lines(fault))]
+    with suppress(OSError):  # nobody can read it; the exit code still says it
+        click.echo("\n".join(lines), err=True)
+
+
+def error_object(error: click.ClickException | BatchgenError | None, code: int) -> dict[str, Any]:
+    """Give the `error` of `--json`: the word for it, its message with the tip, and a manifest's faults."""
+    word = {Exit.INTERRUPTED: "interrupted", Exit.TERMINATED: "terminated"}.get(Exit(code), "bug")
+    message, faults = "a fault of batchgen" if word == "bug" else word, []
+    if isinstance(error, BatchgenError):
+        word, message = error.code, str(error)
+    elif error is not None:
+        word, message = "usage", "; ".join(text for text in _of_click(error) if text)
+    if isinstance(error, ManifestError):
+        faults = [fault_object(fault) for fault in error.faults]
+    return {"code": word, "message": message, "faults": faults}
+
+
+def status_fields(folder: Path | None, name: str) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """Give what `run --json` and `status --json` say of a batch next to an error, as an `CommandAnswer.describe`."""
+
+    def describe(error: Mapping[str, Any]) -> Mapping[str, Any]:
+        from batchgen.views.facts import facts_of_folder
+        from batchgen.views.status import status_object
+
+        live = error["code"] == LockedError.code
+        return status_object(facts_of_folder(folder, name, stopped=error["message"], live=live), now=time.time())
+
+    return describe
+
+
+def fault_object(fault: Fault) -> dict[str, Any]:
+    """Give a fault of a manifest as JSON."""
+    return {"file": fault.file, "line": fault.line, "column": fault.column, "what": fault.what, "mend": fault.fix}
 
 
 def source_lines(fault: Fault) -> list[str]:
@@ -51,14 +84,34 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else ""
 
 
-def unmatched_text(only: str | None, wanted: Iterable[Wanted]) -> list[str]:
-    """Write a warning for each glob of `--only` that fits no clip, with the nearest names."""
-    names = {name for clip in wanted for name in (clip.prompt_id, clip.name)}
-    lines = []
-    for glob in unmatched(only, names):
-        near = get_close_matches(glob.strip("*"), sorted(names), n=3) or sorted(names)[:3]
-        lines.append(f"warning: --only: no clip matches {glob!r}; there are: {', '.join(near)}")
-    return lines
+class HasNames(Protocol):
+    """A clip as the manifest or the ledger has it."""
+
+    @property
+    def prompt_id(self) -> str: ...  # noqa: D102
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+
+def check_only(only: str | None, clips: Iterable[HasNames]) -> list[str]:
+    """Give a warning for each glob of `--only` that fits no clip, with the nearest names.
+
+    Raises:
+        UsageError: none of them fits any clip: the option is misspelt, and nothing would be done.
+    """
+    if only is None:
+        return []
+    names = {name for clip in clips for name in (clip.prompt_id, clip.name)}
+    missing = unmatched(only, names)
+    if len(missing) == sum(map(bool, globs(only))):
+        raise UsageError(f"no clip matches --only {shlex.quote(only)}", tip=f"there are: {_near(only, names)}")
+    return [f"warning: --only: no clip matches {glob!r}; there are: {_near(glob, names)}" for glob in missing]
+
+
+def _near(glob: str, names: set[str]) -> str:
+    near = get_close_matches(glob.strip("*"), sorted(names), n=3) or sorted(names)[:3]
+    more = len(names) - len(near)
+    return ", ".join(near) + (f" and {more:,} more" if more else "")
 
 
 def warn_of_unknown_variables(commands: Mapping[str, click.Command], environ: Mapping[str, str] = os.environ) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, deque
 from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from batchgen.clip import State
+from batchgen.clip import Clip, State
+from batchgen.events import Blocked, Downloaded, Event, Failed, Lost
 from batchgen.planning import time_needed
 from batchgen.planning.inputs import latency_of
-from batchgen.views.progress import Frame
+from batchgen.views.progress import FailureCause, Frame, RunningRow
 from batchgen.views.text import plural
+from batchgen.wording import cause
 
 if TYPE_CHECKING:
     from batchgen.runner.context import RunContext
@@ -20,23 +24,51 @@ if TYPE_CHECKING:
 SHORT_S = 2.0
 #: After so many clips have ended, this run's own pace says more than a plan.
 ENOUGH = 5
+#: No terminal has room for more running clips.
+MOST_ROWS = 100
 
 
-def frame_of(
-    session: Session, tools: RunContext, finished: int, failures: Iterable[tuple[str, str]], done: Iterable[str]
-) -> Frame:
-    """Take a frame of a run.
+class Recent:
+    """What a display shows of single clips: those that run, those done last, and why others failed in this run.
 
-    Args:
-        session: the run.
-        tools: its parts; they exist once it has begun.
-        finished: clips that ended in this run.
-        failures: the last ones, name and reason.
-        done: the names of the clips that were done last.
+    An observer of the ledger. Each event costs the same, and so does a frame, however many clips there are.
     """
+
+    def __init__(self, generating: Iterable[Clip]) -> None:
+        """Begin with the clips that an earlier run left at the service, the oldest first."""
+        self.running = {clip.row: clip for clip in generating}  # in the order of submission
+        self.done: deque[str] = deque(maxlen=3)
+        self.finished = 0  #: clips that ended in this run
+        self._first: dict[str, tuple[str, str]] = {}  # reason and name of the first failure, by cause
+        self._failures: Counter[str] = Counter()  # by cause
+
+    def __call__(self, clip: Clip, event: Event) -> None:
+        """Take note of an event of a clip; `clip` is as it is after the event."""
+        if clip.state is State.GENERATING:
+            self.running[clip.row] = clip
+        else:
+            self.running.pop(clip.row, None)
+        if isinstance(event, Failed | Blocked | Lost):
+            why = cause(clip.reason)
+            self._failures[why] += 1
+            self._first.setdefault(why, (clip.reason, clip.wanted.name))
+        if isinstance(event, Downloaded):
+            self.done.append(clip.wanted.name)
+        self.finished += clip.state.settled
+
+    def causes(self) -> list[FailureCause]:
+        """Group the failures of this run by cause, the most frequent first."""
+        return [
+            FailureCause(self._first[why][0], count, self._first[why][1]) for why, count in self._failures.most_common()
+        ]
+
+
+def frame_of(session: Session, tools: RunContext, recent: Recent) -> Frame:
+    """Take a frame of a run, whose parts (`tools`) exist once it has begun."""
     ledger, pace = session.ledger, tools.pacer.snapshot()
     return Frame(
         name=session.manifest.name,
+        sandbox=session.settings.sandbox,
         counts=ledger.live_totals.counts,
         unwanted=ledger.live_totals.unwanted,
         spent=ledger.money.spent,
@@ -45,16 +77,31 @@ def frame_of(
         estimated_left=cost_left(session),
         unpriced=ledger.money.unpriced,
         elapsed_s=session.elapsed_s,
-        eta_s=time_left(session, finished),
+        eta_s=time_left(session, recent.finished),
         rpm=pace.rpm or None,
         rpm_asked=pace.ceiling or None,
         calls_last_minute=pace.calls_last_minute,
         in_flight=tools.places.taken,
         in_flight_limit=int(tools.places.limit),
+        in_flight_asked=tools.places.ceiling,
+        in_flight_known=tools.places.expected < tools.places.ceiling,
         queue_s=tools.places.queue_s,
         note=note_of(tools),
-        failures=tuple(failures),
-        done_last=tuple(done),
+        causes=recent.causes(),
+        running=[_running(clip, tools) for clip in islice(recent.running.values(), MOST_ROWS)],
+        generating=len(recent.running),
+        done_last=tuple(recent.done),
+    )
+
+
+def _running(clip: Clip, tools: RunContext) -> RunningRow:
+    request = clip.request
+    since = (request.submitted_at or request.intent_at) if request else 0.0
+    return RunningRow(
+        name=clip.wanted.name,
+        age_s=tools.ledger.now() - since,
+        typical_s=tools.run_times(clip.wanted.price_class).typical,
+        queued=tools.poller.queues(clip.request_id or ""),
     )
 
 

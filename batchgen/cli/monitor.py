@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sqlite3
+import signal
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchgen.cli import output
-from batchgen.cli.frame import frame_of
-from batchgen.clip import Clip
-from batchgen.errors import BatchgenError, LockedError
-from batchgen.events import Blocked, Downloaded, Event, Failed, Lost
+from batchgen.cli.frame import Recent, frame_of
+from batchgen.clip import State
 from batchgen.redact import Redactor, Secret
 from batchgen.views.log import EventLog, setup_logging
-from batchgen.views.progress import Painter, can_paint
+from batchgen.views.painter import Painter, can_paint
 
 if TYPE_CHECKING:
     from batchgen.runner.session import Outcome, Session
@@ -36,7 +33,6 @@ class RunMonitor:
     """Observes one run. Progress goes to stderr, the answer to stdout."""
 
     def __init__(self, manifest_arg: str, folder: Path | None, *, verbosity: int, as_json: bool) -> None:
-        self.folder: Path | None = None
         self._options = ("--dir", str(folder)) if folder else ()
         self._arg = manifest_arg
         self._verbosity = verbosity
@@ -46,17 +42,13 @@ class RunMonitor:
         self._lines: EventLog | None = None
         self._events: EventsFile | None = None
         self._session: Session | None = None
-        self._failures: deque[tuple[str, str]] = deque(maxlen=5)
-        self._done: deque[str] = deque(maxlen=3)
-        self._finished = 0
+        self._recent = Recent([])
         self._alarm = ""
         self._notes_reported = 0
-        self._answered = False  # the object was printed
-        self._started = time.monotonic()
 
     def protect(self, key: Secret | None) -> None:
         """Take the key out of everything that is printed from now on."""
-        self._redact = Redactor([key.get_secret_value()] if key else []).redact
+        self._redact = output.CommandAnswer.current().redact = Redactor([key.get_secret_value()] if key else []).redact
 
     def say(self, text: str) -> None:
         """Print on stderr, above a live display."""
@@ -75,7 +67,8 @@ class RunMonitor:
         self._events = EventsFile(
             session.folder / "events.jsonl", self._redact, run=f"{os.getpid():x}-{time.time():.0f}"
         )
-        session.ledger.observers += [self._events, self._note]
+        self._recent = Recent(session.ledger.clips(State.GENERATING))
+        session.ledger.observers += [self._events, self._recent]
 
     async def follow(self, session: Session) -> None:
         """Repaint twice a second until cancelled."""
@@ -92,10 +85,11 @@ class RunMonitor:
 
     def _open_display(self, session: Session) -> None:
         if can_paint(sys.stderr, os.environ) and self._verbosity >= 0:
-            painter = self._display = Painter(sys.stderr)
-            setup_logging(self._verbosity, self._redact, painter)
+            painter = self._display = Painter(sys.stderr, colour=not os.environ.get("NO_COLOR"))
+            asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, painter.resized)
+            setup_logging(self._verbosity, self._redact, painter, dated=False)
             if self._verbosity > 0:
-                session.ledger.observers.append(EventLog(painter, self._verbosity, self._redact))
+                session.ledger.observers.append(EventLog(painter, self._verbosity, self._redact, dated=False))
         else:
             self._display = EventLog(sys.stderr, self._verbosity, self._redact)
             setup_logging(self._verbosity, self._redact, sys.stderr)
@@ -103,7 +97,7 @@ class RunMonitor:
 
     def _repaint(self, session: Session) -> None:
         if self._display and session.tools:
-            frame = frame_of(session, session.tools, self._finished, self._failures, self._done)
+            frame = frame_of(session, session.tools, self._recent)
             self._display.update(frame)
         if self._events:
             if session.tools and session.tools.alarm != self._alarm:
@@ -121,15 +115,10 @@ class RunMonitor:
     def _close_display(self) -> None:
         if self._display:
             self._display.close()
+        if isinstance(self._display, Painter):
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGWINCH)
         self._display = None
         setup_logging(self._verbosity, self._redact, sys.stderr)
-
-    def _note(self, clip: Clip, event: Event) -> None:
-        if isinstance(event, Failed | Blocked | Lost):
-            self._failures.append((clip.wanted.name, clip.reason))
-        if isinstance(event, Downloaded):
-            self._done.append(clip.wanted.name)
-        self._finished += clip.state.settled
 
     # --- the end ----------------------------------------------------------------------------------------
 
@@ -143,43 +132,21 @@ class RunMonitor:
             return
         self._events.note("ended", exit_code=int(outcome.exit_code), stopped=outcome.stopped)
         self._events.close()
-        self._answered = True
         facts = facts_of(session.ledger, self._arg, elapsed_s=outcome.elapsed_s, stopped=outcome.stopped,
                          caps=session.settings.caps, options=self._options)  # fmt: skip
         obj = status_object(facts, now=time.time())
-        if self._as_json:
-            output.put(self._redact(output.json_text(obj)))
-        else:
-            output.put(self._redact(status_text(obj, output.width(), ascii=output.plain_ascii())))
+        output.answer(
+            obj,
+            lambda: status_text(obj, output.width(), ascii=output.plain_ascii()),
+            as_json=self._as_json,
+            code=outcome.exit_code,
+        )
 
     @contextmanager
-    def reporting_errors(self) -> Iterator[None]:
-        """With --json, print an object when an error ends the run, too."""
+    def observing(self) -> Iterator[None]:
+        """Close `events.jsonl`, however the run ends."""
         try:
             yield
-        except BatchgenError as error:
-            self._error_object(str(error), live=isinstance(error, LockedError))
-            raise
-        except sqlite3.DatabaseError as error:
-            self._error_object(f"the ledger can't be read ({error})")
-            raise
-        except (KeyboardInterrupt, SystemExit) as ending:
-            if not self._answered:
-                self._error_object("terminated" if isinstance(ending, SystemExit) else "interrupted")
-            raise
-        except Exception:
-            self._error_object("a fault of batchgen")
-            raise
         finally:
             if self._events:
                 self._events.close()
-
-    def _error_object(self, message: str, *, live: bool = False) -> None:
-        if not self._as_json:
-            return
-        from batchgen.views.facts import facts_of_folder
-        from batchgen.views.status import status_object
-
-        elapsed = time.monotonic() - self._started
-        facts = facts_of_folder(self.folder, self._arg, elapsed_s=elapsed, stopped=message, live=live)
-        output.put(self._redact(output.json_text(status_object(facts, now=time.time()))))

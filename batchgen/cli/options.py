@@ -177,14 +177,16 @@ def cap_options(command: _Command) -> _Command:
     return command
 
 
-def caps_as_typed(given: Mapping[str, Any]) -> list[str]:
-    """Write the caps that a command line named as it would be typed again: they hold for that run only."""
+def options_as_typed(given: Mapping[str, Any], plan_file: Path | None = None) -> list[str]:
+    """Write what a command line said of clips and caps as it would be typed again: it holds for that run only."""
     from batchgen.money import decimal_usd
 
     typed: list[str] = []
     for name in ("max_usd", "max_usd_per_day"):
         if (micro := given.get(name)) is not None:
             typed += [f"--{name.replace('_', '-')}", f"{decimal_usd(micro):f}"]
-    if given.get("max_clips") is not None:
-        typed += ["--max-clips", str(given["max_clips"])]
+    for name in ("max_clips", "only", "limit"):
+        if given.get(name) is not None:
+            typed += [f"--{name.replace('_', '-')}", str(given[name])]
+    typed += ["--plan", str(plan_file)] if plan_file else []
     return [*typed, "--allow-unknown-price"] if given.get("allow_unknown_price") else typed

@@ -6,19 +6,44 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from batchgen.errors import UsageError
+from batchgen.errors import Exit, OutputError, UsageError
 
 
-def answer(obj: Mapping[str, Any], text: Callable[[], str], *, as_json: bool) -> None:
-    """Print an answer on standard output: the object, or its text for people."""
-    put(json_text(obj) if as_json else text())
+def _nothing_known(error: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001 - as `CommandAnswer.describe`
+    return {"schema_version": 1}
+
+
+@dataclass
+class CommandAnswer:
+    """What this process has answered; `main` makes one, and with it the object of a command that failed."""
+
+    given: bool = False  #: something was printed as the answer
+    #: Gives the fields of the object of a command that failed, of its `error`.
+    describe: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _nothing_known
+    redact: Callable[[str], str] = str  #: takes the key out of what is printed
+
+    @classmethod
+    def current(cls) -> CommandAnswer:
+        """Give the one of the command that is at work."""
+        ctx = click.get_current_context(silent=True)
+        return (ctx.find_object(cls) if ctx else None) or cls()
+
+
+def answer(obj: Mapping[str, Any], text: Callable[[], str], *, as_json: bool, code: int = Exit.OK) -> None:
+    """Print an answer on standard output: the object with its exit code, or its text for people.
+
+    Raises:
+        OutputError: as `put`.
+    """
+    put(json_text({**obj, "error": None, "exit_code": int(code)}) if as_json else text())
 
 
 def json_text(obj: Mapping[str, Any]) -> str:
@@ -27,25 +52,56 @@ def json_text(obj: Mapping[str, Any]) -> str:
 
 
 def put(text: str) -> None:
-    """Print on standard output; a reader who has gone away changes nothing, least of all the exit code."""
+    """Print on standard output; a reader who has gone away changes nothing, least of all the exit code.
+
+    Raises:
+        OutputError: it can't be written, as on a full disk behind `>`.
+    """
+    now = CommandAnswer.current()
+    now.given = True
+    with to_stdout():
+        click.echo(now.redact(text))
+
+
+def put_bytes(pieces: Iterable[bytes]) -> None:
+    """Print bytes on standard output, as `put` prints a text. Raises OutputError."""
+    with to_stdout():
+        sys.stdout.buffer.writelines(pieces)
+
+
+@contextmanager
+def to_stdout() -> Iterator[None]:
+    """Write to standard output and flush it: only a reader who has gone away is silent. Raises OutputError."""
     try:
-        click.echo(text)
+        yield
         sys.stdout.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        with suppress(OSError, ValueError):
-            os.dup2(nowhere, sys.stdout.fileno())
+    except BrokenPipeError:
+        _discard()
+    except OSError as error:
+        _discard()
+        raise OutputError.of("the output", error) from error
 
 
-def agree(what: str, question: str) -> None:
+def _discard() -> None:
+    """Lead standard output nowhere: what is still buffered must not fail a second time when the process ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def agree(what: str, question: str, *, sandbox: bool = False) -> None:
     """Ask a person to confirm; `what` says what is at stake.
+
+    The sandbox asks too, so that the question is rehearsed; where nobody can be asked, it goes on: it is free.
 
     Raises:
         UsageError: nobody can be asked, or the answer was no.
     """
     if not sys.stdin.isatty():
+        if sandbox:
+            return
         raise UsageError(f"cannot ask for confirmation: not a terminal. {what}", tip="pass --yes to go on anyway")
-    if not click.confirm(f"{what}. {question}", err=True):
+    free = " (sandbox, free)" if sandbox else ""
+    if not click.confirm(f"{what}{free}. {question}", err=True):
         raise UsageError("cancelled: nothing was changed")
 
 

@@ -15,6 +15,7 @@ from batchgen.ledger.base import Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
 from batchgen.ledger.names import REPLACED_FOLDER
+from batchgen.ledger.wishes import QueuedWish, waiting
 
 __all__ = ["FILE", "SANDBOX_ORIGIN", "Reader", "Totals"]
 
@@ -207,6 +208,23 @@ class Reader:
             "WHERE c.state IN ('submitting', 'unconfirmed', 'generating', 'downloading', 'lost') ORDER BY at"
         )
         return [(State(state), at, completed) for state, at, completed in self._db.execute(query)]
+
+    def footage(self) -> float:
+        """Give the seconds of film that finished clips were asked for."""
+        query = (
+            "SELECT coalesce(sum(CASE WHEN json_type(params, '$.duration') IN ('integer', 'real') "
+            "THEN json_extract(params, '$.duration') END), 0) FROM clip WHERE state = 'done' AND wanted = 1"
+        )
+        return float(self._db.execute(query).fetchone()[0])
+
+    def wishes(self) -> list[tuple[str, QueuedWish]]:
+        """Give what other processes queued for a live run, with the names of the facts, the oldest first."""
+        return list(waiting(self._db))
+
+    def last_event_at(self) -> float | None:
+        """Give when something last happened to a clip, epoch seconds; None: nothing ever did."""
+        found = self._db.execute("SELECT at FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+        return None if found is None else float(found[0])
 
     def facts(self, kind: str) -> dict[int, str]:
         """Give the facts of a kind by the clips' rows (see `base.about`)."""

@@ -104,7 +104,16 @@ MISPLACED = (
     f"AND NOT (c.name LIKE '{REPLACED_FOLDER}/%' AND c.file LIKE '{REPLACED_FOLDER}/%')) ORDER BY c.id"
 )
 #: What another take has replaced is not wanted, whatever the manifest says.
-UNWANT_REPLACED = f"UPDATE clip SET wanted=0 WHERE state IN ('failed','blocked') AND flags LIKE '%{REPLACED}%'"  # noqa: S608
+UNWANT_REPLACED = (
+    f"UPDATE clip SET wanted=0 WHERE wanted=1 AND state IN ('failed','blocked') AND flags LIKE '%{REPLACED}%' "  # noqa: S608
+    "RETURNING state"
+)
+#: What was replaced by takes of a root of which none is left is wanted again.
+WANT_REPLACED = (
+    "UPDATE clip SET wanted=1, flags=trim(replace(flags, :replaced, '')) WHERE state IN ('failed','blocked') "
+    "AND flags LIKE '%' || :replaced || '%' AND (key = :root OR reroll_of = :root) "
+    "AND NOT EXISTS (SELECT 1 FROM clip c WHERE c.reroll_of = :root AND c.wanted = 1)"
+)
 MARK_REPLACED = f"UPDATE clip SET flags = trim(flags || ' {REPLACED}') WHERE key=? AND state IN ('failed','blocked')"  # noqa: S608
 # A whole group of writes goes in as three statements over JSON, however many there are: each statement that is
 # run lets go of the interpreter and waits for it again, which costs more than the work.

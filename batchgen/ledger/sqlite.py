@@ -20,8 +20,8 @@ from batchgen import failpoints
 from batchgen.billing.budget import NOTHING_SET_ASIDE, BudgetChange, Caps, SetAside
 from batchgen.clip import SUBMISSION_ORDER, Clip, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerLostError
-from batchgen.events import AnswerLost, Event, Submitted
-from batchgen.ledger import evidence, filesystem, integrity, names, schema
+from batchgen.events import AnswerLost, Event, Retried, Submitted
+from batchgen.ledger import evidence, filesystem, integrity, schema, sync
 from batchgen.ledger.base import Home, Observer
 from batchgen.ledger.commits import Commits
 from batchgen.ledger.journal import FILE as LOG
@@ -30,6 +30,7 @@ from batchgen.ledger.judge import IN_FLIGHT, Judge, Move, move_of
 from batchgen.ledger.lock import Fence, Lock
 from batchgen.ledger.reader import FILE, Reader, sums_of
 from batchgen.ledger.spill import Spill
+from batchgen.ledger.wishes import QueuedWish
 from batchgen.states import advance
 
 log = logging.getLogger("batchgen.ledger")
@@ -130,15 +131,22 @@ class SqliteLedger(Reader):
     def bind(self, home: Home, *, moved: bool = False) -> None:
         """Write down whom the folder belongs to, or refuse a stranger.
 
+        A run that ended before its first request binds nothing: until then, another key or URL is simply the new one.
+
         Raises:
-            LedgerError: it belongs to another manifest, origin or account; `moved` says that this is meant.
+            LedgerError: something was submitted for another manifest, origin or account; `moved`: that is meant.
         """
+        bound = not moved and self._db.execute("SELECT 1 FROM request LIMIT 1").fetchone() is not None
         for name, value in (("manifest", home.manifest), ("origin", home.origin), ("account", home.account)):
             known = self.meta(name)
-            if known is not None and known != value and not moved:
-                what = "another API key" if name == "account" else f"the {name} {known}, not {value}"
-                message = f"{self.folder} belongs to {what}"
-                raise LedgerError(f"{message}; choose another --dir, or pass --moved if it is the same batch")
+            if known is not None and known != value and bound:
+                if name == "account":
+                    raise LedgerError(
+                        f"{self.folder} was started with another API key. Same account, new key? Pass --moved. "
+                        "Another account? Choose another --dir"
+                    )
+                what = f"{self.folder} belongs to the {name} {known}, not {value}"
+                raise LedgerError(f"{what}; choose another --dir, or pass --moved if it is the same batch")
             if known != value:
                 self.remember(name, value)
 
@@ -168,41 +176,55 @@ class SqliteLedger(Reader):
         ask for them now (`names.assign`); this is also the record of the moves of files that are to follow.
         """
         with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
-            known = db.execute(schema.SELECT_WISHES).fetchall()
-            ids = {key: prompt_id for key, _, _, _, _, prompt_id, *_ in known}
-            fresh = {clip.key: clip for clip in names.with_known_ids(wanted, ids)}
-            asked = {key: clip.name for key, clip in fresh.items()}
-            # In memory, and only what differs is written: a manifest of 100,000 clips that is as it was writes nothing.
-            changes = []
-            for key, row, _, reroll_of, *before, replaced in known:
-                clip = fresh.pop(key, None)
-                # Re-rolls are wanted for as long as their root is.
-                wish = int(not replaced and (clip is not None or reroll_of in asked))
-                after = [wish, *(_editable(clip) if clip else before[1:])]
-                if after != before:
-                    changes.append((*after, row))
-            db.executemany(schema.UPDATE_WISHES, changes)
-            db.execute("DELETE FROM clip WHERE wanted = 0 AND state = 'pending' AND n = 0")
-            named = asked if asked == {key: name for key, _, name, *_ in known} else _renamed(db, asked)
-            db.executemany(schema.INSERT_CLIP, (schema.wanted_row(clip, named[key]) for key, clip in fresh.items()))
+            count = sync.bring_up_to_date(db, wanted)
         self.live_totals = self.totals()
-        return len(fresh)
+        return count
 
     def reroll(self, takes: Iterable[Wanted], instead_of: Iterable[str] = ()) -> list[Wanted]:
-        """Add takes that the manifest does not list; return those that are new, under the names they got.
-
-        They are wanted for as long as the manifest has the clip of their `reroll_of`. `instead_of` are the keys of
-        failed and blocked clips that they replace: these are no longer wanted, and stay in the bill.
-        """
-        with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
-            known = {key for (key,) in db.execute("SELECT key FROM clip")}
-            taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
-            fresh = [replace(take, name=names.free_name(take, taken)) for take in takes if take.key not in known]
-            db.executemany(schema.INSERT_CLIP, (schema.wanted_row(take, take.name) for take in fresh))
-            db.executemany(schema.MARK_REPLACED, ((key,) for key in instead_of))
-            db.execute(schema.UNWANT_REPLACED)
+        """Add takes that the manifest does not list, while no run is at work; see `fulfil`."""
+        fresh, _ = self._add_takes(QueuedWish(takes=list(takes), instead_of=list(instead_of)), None)
         self.live_totals = self.totals()
         return fresh
+
+    async def fulfil(self, wish: QueuedWish, fact: str | None = None) -> tuple[list[Wanted], list[int]]:
+        """Add the takes of a wish and queue again what it names, as far as both still stand, during a run.
+
+        Takes are wanted for as long as the manifest has the clip of their `reroll_of`. What they replace is no longer
+        wanted, and stays in the bill.
+
+        Args:
+            wish: what the user asked for.
+            fact: the name of a wish that was queued, which ends with this; None: it came directly.
+
+        Returns:
+            The takes that are new, under the names they got; and the rows of all clips that are pending by it.
+        """
+        keys = {*wish.retry}
+        again = [clip for clip in self.clips(State.FAILED, State.BLOCKED) if clip.key in keys]
+        rows = [(await self.record(clip, Retried())).row for clip in again]
+        loop = asyncio.get_running_loop()
+        fresh, replaced = await loop.run_in_executor(self._commits.thread, self._add_takes, wish, fact)
+        for state in replaced:  # and not read anew: a commit may be on its way
+            self.live_totals.counts[state] -= 1
+            self.live_totals.unwanted += 1
+        self.live_totals.counts[State.PENDING] += len(fresh)
+        known = self.rows()
+        return fresh, [*rows, *(known[take.key] for take in fresh)]
+
+    def _add_takes(self, wish: QueuedWish, fact: str | None) -> tuple[list[Wanted], list[State]]:
+        with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
+            return sync.add_takes(db, wish, fact)
+
+    def undo_rerolls(self, keys: Iterable[str]) -> list[Clip]:
+        """Take out further takes that were never sent, and want again what they replaced; return those taken out."""
+        asked, never_sent = {*keys}, (clip for clip in self.clips(State.PENDING) if clip.request is None)
+        gone = [clip for clip in never_sent if clip.key in asked and clip.wanted.reroll_of is not None]
+        with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
+            sync.take_out(db, gone)
+        self.live_totals = self.totals()
+        # The log has them as wanted: said again without their root, they are no wish for `recover` either.
+        self._log.wanted(schema.described(replace(clip.wanted, reroll_of=None)) for clip in gone)
+        return gone
 
     def recover(self) -> int:
         """Finish what an earlier run left open: request ids of the spill file are written, intents are unconfirmed.
@@ -360,18 +382,3 @@ class SqliteLedger(Reader):
                 observer(move.after, move.event)
             except Exception:  # a view's fault must not stop the run
                 log.exception("an observer failed")
-
-
-def _renamed(db: sqlite3.Connection, asked: Mapping[str, str]) -> dict[str, str]:
-    """Give the clips of the tables the names that they have now; return those of the clips asked for, too, by key."""
-    held = db.execute("SELECT key, name, wanted, id FROM clip ORDER BY id").fetchall()
-    named = names.assign(asked, (names.Holder(key, name, bool(wanted)) for key, name, wanted, _ in held))
-    changed = [(named[key], row) for key, name, _, row in held if named[key] != name]
-    db.executemany(schema.UNNAME, ((row,) for _, row in changed))
-    db.executemany(schema.RENAME, changed)
-    return named
-
-
-def _editable(clip: Wanted) -> tuple[object, ...]:
-    """Give what an edit of the manifest may change of a clip that stays the same."""
-    return clip.prompt_id, clip.take, clip.order, clip.priority, clip.audio_file, clip.label

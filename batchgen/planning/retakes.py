@@ -26,8 +26,13 @@ class Retake:
     charged: Mapping[str, int] = field(default_factory=dict)  #: what failures of a model were charged, micro-dollars
 
 
-def named(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
+def named(clips: Iterable[Clip], words: Sequence[str], *, by_prompt: bool = False) -> list[Clip]:
     """Return the clips that names or globs mean, in the order of the words, each once; `a_1.mp4` is `a_1`.
+
+    Args:
+        clips: those of the batch.
+        words: file names, globs, with commas between them.
+        by_prompt: the ids of prompts are names, too.
 
     Raises:
         UsageError: a word means none of them; the message names the nearest.
@@ -36,14 +41,26 @@ def named(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
     every = list(clips)
     for word in _split(every, words):
         glob = word.removesuffix(".mp4")
-        fits = [clip for clip in every if clip.wanted.name == glob]
-        fits = fits or [clip for clip in every if matches(glob, clip.wanted.name)]
+        names = {clip.row: [clip.wanted.name, *([clip.wanted.prompt_id] * by_prompt)] for clip in every}
+        fits = [clip for clip in every if glob in names[clip.row]]
+        fits = fits or [clip for clip in every if matches(glob, *names[clip.row])]
         if not fits:
-            near = get_close_matches(glob, [clip.wanted.name for clip in every], n=3)
-            tip = f"did you mean {' or '.join(near)}?" if near else "`batchgen report --bill --by clip` names all"
+            known = sorted({name for of_clip in names.values() for name in of_clip})
+            near = get_close_matches(glob, known, n=3)
+            tip = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known[:5])}"
             raise UsageError(f"no clip of this batch is called {word}", tip=tip)
         found |= {clip.row: clip for clip in fits}
     return list(found.values())
+
+
+def one_of_each_prompt(clips: Iterable[Clip]) -> list[Clip]:
+    """Return one clip of each prompt and cell: its takes differ in their seeds only, so one is enough to make more."""
+    found: dict[tuple[str, str, str], Clip] = {}
+    for clip in sorted(clips, key=lambda clip: (clip.unwanted, clip.wanted.take)):
+        params = {name: value for name, value in json.loads(clip.wanted.params).items() if name != "seed"}
+        found.setdefault((clip.wanted.prompt_id, clip.wanted.model, json.dumps(params, sort_keys=True)), clip)
+    wanted = [clip for clip in found.values() if not clip.unwanted or REPLACED in clip.flags.split()]
+    return wanted or list(found.values())
 
 
 def _split(clips: Iterable[Clip], words: Sequence[str]) -> list[str]:

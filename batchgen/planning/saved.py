@@ -17,7 +17,7 @@ from typing import Any
 
 from batchgen.clip import ClipSummary, State
 from batchgen.errors import UsageError
-from batchgen.money import usd
+from batchgen.money import exact
 from batchgen.planning.model import Plan
 
 FORMAT = "batchgen plan"
@@ -209,7 +209,7 @@ def _of_basis(then: Basis, now: Basis) -> list[str]:
 
 def _shown(name: str, value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and "usd" in name:
-        return usd(value)
+        return exact(value)
     return "not set" if value is None else json.dumps(value, ensure_ascii=False)
 
 
@@ -220,9 +220,8 @@ def _of_prices(saved: Saved, plan: Plan, *, begun: bool) -> list[str]:
     found = []
     for price_class, then in saved.prices.items():
         if price_class in now and now[price_class][index] != then[index]:
-            found.append(
-                f"{price_class} is estimated at {usd(now[price_class][index])} a clip, the plan has {usd(then[index])}"
-            )
+            estimate = exact(now[price_class][index])
+            found.append(f"{price_class} is estimated at {estimate} a clip, the plan has {exact(then[index])}")
     return found
 
 

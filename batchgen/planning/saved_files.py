@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.errors import UsageError
+from batchgen.files.output_file import is_stream, written
 from batchgen.manifest import Manifest
 from batchgen.planning import Plan
 from batchgen.planning.inputs import LedgerSnapshot, plan_of
@@ -33,18 +34,14 @@ def write_plan(
     """Write a plan to a file, whole or not at all. An older plan is replaced; any other file is left as it is.
 
     Raises:
-        UsageError: it can't be written there, or the file is something else than a plan.
+        OutputError: it can't be written there. UsageError: the file is something else than a plan.
     """
-    if path.exists() and not _is_plan(path):
+    if path.exists() and not (is_stream(path) or _is_plan(path)):
         raise UsageError(f"{path} exists and is not a saved plan: name another file with --out")
     made_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     saved = save(plan, seen.known, _basis(manifest, settings, folder), roots=_roots(manifest), made_at=made_at)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text_of(saved), encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path}: the plan can't be written ({error.strerror})") from error
+    with written(path) as file:
+        file.write(text_of(saved).encode())
     return saved
 
 

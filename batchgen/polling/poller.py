@@ -114,6 +114,11 @@ class Poller:
         """Give the age at which a request was last seen to queue since this was last asked, in seconds; 0: never."""
         return self._queued.pop(request_id, 0.0)
 
+    def queues(self, request_id: str) -> bool:
+        """Return whether its last status check found a request still in the service's queue."""
+        wait = self._waiting.get(request_id)
+        return wait is not None and wait.queued
+
     async def run(self) -> None:
         """Poll what is due until cancelled."""
         async with asyncio.TaskGroup() as polls:
@@ -263,6 +268,7 @@ class Poller:
         word = word_of(outcome)
         if isinstance(outcome, Running) and outcome.known:
             self._probed(wait, queued=outcome.queued)
+            wait.queued = outcome.queued
             if outcome.queued:
                 self._queued[wait.request_id] = wait.queued_s = self._wall() - wait.submitted_at
         wait.seen = wait.seen or isinstance(outcome, Running)

@@ -52,6 +52,7 @@ class Wait:
     completed: Completed | None = None
     result_tries: int = 0
     probe: bool = False
+    queued: bool = False  #: at the last poll that was answered
     queued_s: float = 0.0  #: the age at which it was last seen to queue
 
     def end(self, news: Outcome | Overdue | AccountError) -> None:

@@ -104,7 +104,7 @@ class Admission:
         for row in rows:
             wanted = (await ledger.read(row)).wanted
             if self._context.price(wanted) is None:
-                self._context.shutdown.request(f"budget: {no_price(wanted)}", Exit.STOPPED)
+                self._context.shutdown.request(f"budget: {no_price(wanted)}", Exit.STOPPED, needs_edit=True)
                 return True
         return False
 

@@ -26,7 +26,7 @@ from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.runner.context import Downloads, RunContext, boot_clock
-from batchgen.runner.dispatcher import Dispatcher
+from batchgen.runner.dispatcher import Dispatcher, Wishes
 from batchgen.runner.recovery_check import POSSIBLE, RecoveryCheck
 from batchgen.runner.shutdown import Shutdown
 from batchgen.selection import Selection
@@ -108,6 +108,7 @@ async def assemble(
     shutdown: Shutdown | None = None,
     elsewhere: RequestIds = set,
     check_credits: bool = True,
+    wishes: Wishes | None = None,
     since: float | None = None,
     dice: Callable[[], float] = random.random,
     boot_clock: Callable[[], float] = boot_clock,
@@ -115,18 +116,16 @@ async def assemble(
     """Join a run.
 
     Args:
-        ledger, provider, downloads: open, connected and ready to fetch.
+        ledger, provider, downloads: open, connected and ready to fetch; `clips_dir` is there for finished files.
         settings: merged; the caps are those that the ledger was given.
-        clips_dir: where finished files go; it must exist.
-        selection: what of the batch to do; by default all.
-        forecast, price_classes: by default nothing was learned; the slowest class bounds what is in flight at first.
-        pace, places: the rate limit's set-up, by default for this run alone; and another limit in flight than its own.
-        poller: its class, for another schedule of status checks.
-        shutdown: pulled to stop the run; by default one of its own.
+        selection, forecast: what of the batch to do, prices and run times; by default all, and nothing learned.
+        price_classes: those of the wanted clips; the slowest one bounds what is in flight at first.
+        pace, places: the rate limit's set-up, by default with nothing remembered; the limit in flight, by default its.
+        poller, shutdown: a class with another schedule of status checks; what is pulled to stop the run.
         elsewhere: gives the request ids of other batches; called in a thread.
+        check_credits, wishes: for `Dispatcher`.
         since: from when on the history is searched before the first submission; None: only for a rebuilt ledger.
-        check_credits: warn before the first submission if the account's credits will not last.
-        dice, boot_clock: random numbers in [0, 1); seconds that go on while the machine sleeps.
+        dice, boot_clock: random numbers in [0, 1) for jitter; seconds that go on while the machine sleeps.
     """
     pace, forecast = pace or PaceSetup(settings), forecast or Forecast(ledger.money, settings)
     pacer, slowest = pace.pacer(dice), (forecast.run_times(each).typical for each in price_classes)
@@ -141,7 +140,8 @@ async def assemble(
         shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice, boot_clock=boot_clock,
         recovery_check=await _recovery_check(ledger, paced, settings, elsewhere, since),
     )  # fmt: skip
-    return Assembly(context, Dispatcher(context, selection or Selection(), check_credits=check_credits))
+    selection = selection or Selection()
+    return Assembly(context, Dispatcher(context, selection, check_credits=check_credits, wishes=wishes))
 
 
 def reconciler_of(ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds = set) -> Reconciler:

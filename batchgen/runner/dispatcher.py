@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeAlias
 
 from batchgen import failpoints
 from batchgen.clip import Clip, State
-from batchgen.errors import Exit, LedgerError, LedgerWriteError
+from batchgen.errors import LedgerError, LedgerWriteError
 from batchgen.events import Event, Released
 from batchgen.history.reconcile import Doubt
 from batchgen.history.report import LOOKS
@@ -25,6 +26,9 @@ log = logging.getLogger("batchgen.runner")
 
 #: How often the run checks whether an outage, or refusals of every call, have lasted too long (seconds).
 WATCH_S = 5.0
+#: How often it asks what other processes queued for it (seconds).
+WISHES_S = 5.0
+Wishes: TypeAlias = Callable[[], Awaitable[list[int]]]
 
 
 class Dispatcher:
@@ -35,6 +39,7 @@ class Dispatcher:
         selection: what may be submitted.
         work: hands out the clips; None: the list of this process.
         check_credits: warn before the first submission if the account's credits will not last.
+        wishes: gives the rows of clips that other processes queued since it was called last; None: nobody can.
     """
 
     def __init__(
@@ -44,11 +49,13 @@ class Dispatcher:
         *,
         work: Work | None = None,
         check_credits: bool = True,
+        wishes: Wishes | None = None,
     ) -> None:
         self._tools = tools
         self._selection = selection
         self._work = work or WorkList()
         self._check_credits = check_credits
+        self._wishes = wishes
         self._worker = ClipWorker(tools)
         self._expiry = ExpiryAlert(tools)
         self._outages = OutageAlert(tools)
@@ -104,14 +111,32 @@ class Dispatcher:
 
     async def _run_all(self) -> None:
         async with asyncio.TaskGroup() as clips:
-            clips.create_task(self._run_offered())
+            clips.create_task(self._run_with_wishes(clips))
             clips.create_task(self._settle_doubts(clips, at_start=True))
         async with asyncio.TaskGroup() as clips:
             await self._settle_doubts(clips, at_start=False)
-        started = len(self._started)
-        if started == self._selection.limit and await self._tools.ledger.to_submit():
-            counted = "1 clip was" if started == 1 else f"{started:,} clips were"
-            self._tools.shutdown.request(f"limit: {counted} submitted, as --limit says", Exit.STOPPED)
+
+    async def _run_with_wishes(self, clips: asyncio.TaskGroup) -> None:
+        """Do the work, and what is queued next to it meanwhile; return when all of it has ended."""
+        doing = {clips.create_task(self._run_offered())}
+        while doing:
+            _, doing = await asyncio.wait(doing, timeout=None if self._wishes is None else WISHES_S)
+            doing |= {clips.create_task(self._carry(row, lambda: None)) for row in await self._wished()}
+
+    async def _wished(self) -> list[int]:
+        """Give the queued clips that this run's options take in; the others stay pending for the next run."""
+        if self._wishes is None or self._tools.shutdown.requested:
+            return []
+        try:
+            asked = set(await self._wishes())
+            pending = await self._tools.ledger.to_submit() if asked else []
+            return [row for row, *names in pending if row in asked and self._takes(row, names)]
+        except (LedgerError, LedgerWriteError) as error:
+            self._tools.disk_trouble(error)
+            return []
+
+    def _takes(self, row: int, names: Iterable[str]) -> bool:
+        return self._selection.submit and self._selection.takes(row, *names)
 
     async def _run_offered(self) -> None:
         """Carry what is paid for, the oldest first, then what is wanted, in the order of submission."""
@@ -119,7 +144,7 @@ class Dispatcher:
         try:
             await self._work.offer(await ledger.to_collect())
             if selection.submit:
-                pending = [row for row, *names in await ledger.to_submit() if selection.takes(row, *names)]
+                pending = [row for row, *names in await ledger.to_submit() if self._takes(row, names)]
                 self._chosen = dict.fromkeys(pending[: selection.limit])
                 await self._work.offer(self._chosen)
         except LedgerError as error:

@@ -94,7 +94,8 @@ class BudgetGate:
         now = self._context.ledger.now()
         why = self.closed_for(candidate, now)
         if why and not (self._context.in_flight or self._context.settling) and self._is_first(candidate):
-            self._context.shutdown.request(why, Exit.STOPPED)
+            tomorrow = self._cap(candidate, now) is Cap.DAY  # which needs no edit, only another day
+            self._context.shutdown.request(why, Exit.STOPPED, needs_edit=not tomorrow)
             raise SubmissionStoppedError
         if why:
             await self._context.news.wait()

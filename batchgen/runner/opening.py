@@ -28,10 +28,10 @@ from batchgen.runner.assembly import CLIPS
 from batchgen.runner.connect import Access
 from batchgen.settings import Settings
 
-#: What a run needs at least: ledger, log and lock, the event loop, and a connection and a `.part` for a clip or two.
-FILES = 20
 #: States whose clip may be, or become, a file.
 _COLLECTED = (State.SUBMITTING, State.GENERATING, State.DOWNLOADING, State.UNCONFIRMED, State.LOST)
+#: What a run needs at least: ledger, log and lock, the event loop, and a connection and a `.part` for a clip or two.
+FILES = 20
 
 
 def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Access) -> SqliteLedger:
@@ -62,6 +62,19 @@ def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Ac
         ledger.close()
         raise
     return ledger
+
+
+def _refuse_unwritable(ledger: SqliteLedger, folder: Path) -> None:
+    """Refuse to start where a clip's file could not be written: it may have been named under another locale.
+
+    Raises:
+        UsageError: the locale's encoding of file names lacks a character.
+    """
+    paid = ledger.clips(*_COLLECTED)  # what has to be submitted yet has its fault in the manifest
+    bad = next((clip.wanted.name for clip in paid if not writable(clip.wanted.name)), None)
+    if bad is not None:
+        what = f"{folder}: this machine can't write the file name {bad} in its locale"
+        raise UsageError(what, tip="set LC_ALL=C.UTF-8, then run again")
 
 
 def _refuse_second(manifest: Path, folder: Path, settings: Settings) -> None:
@@ -111,19 +124,6 @@ def _manifest_path(ledger: SqliteLedger, path: Path) -> str:
     if known and (ledger.folder / known).resolve() == path.resolve():
         return known
     return os.path.relpath(path, ledger.folder)
-
-
-def _refuse_unwritable(ledger: SqliteLedger, folder: Path) -> None:
-    """Refuse to start where a clip's file could not be written: it may have been named under another locale.
-
-    Raises:
-        UsageError: the locale's encoding of file names lacks a character.
-    """
-    paid = ledger.clips(*_COLLECTED)  # what has to be submitted yet has its fault in the manifest
-    bad = next((clip.wanted.name for clip in paid if not writable(clip.wanted.name)), None)
-    if bad is not None:
-        what = f"{folder}: this machine can't write the file name {bad} in its locale"
-        raise UsageError(what, tip="set LC_ALL=C.UTF-8, then run again")
 
 
 def remember_plan(ledger: SqliteLedger, settings: Settings) -> None:

@@ -7,24 +7,27 @@ service, and `assembly` joins the parts of a run.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from batchgen.clip import State
 from batchgen.download import Downloader
-from batchgen.errors import Exit, UsageError
+from batchgen.errors import BatchgenError, Exit, LedgerWriteError, UsageError
 from batchgen.files import durable
 from batchgen.files.renames import put_in_place
 from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt
 from batchgen.ledger import SqliteLedger
+from batchgen.ledger.last_run import LAST_RUN, LastRun
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
 from batchgen.planning import Plan
@@ -44,6 +47,7 @@ from batchgen.runner.shutdown import Shutdown
 from batchgen.selection import Selection
 from batchgen.settings import Settings
 
+log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 Companion = Callable[["Session"], Awaitable[None]]
 
@@ -137,6 +141,20 @@ class Session:
         self.ledger.recover()
         put_in_place(self.ledger, self.folder / CLIPS)
         remember_plan(self.ledger, self.settings)
+        record = None if self.settings.collect_only else LastRun(self.ledger.now())
+        self._remember_run(record)
+        try:
+            await self._run(companion)
+        except BaseException as error:
+            with suppress(LedgerWriteError):  # the disk may be what ended the run
+                self._remember_run(record and ended_by(error, record, self.ledger.now()))
+            raise
+        self._remember_drifts()
+        outcome = Outcome(self._exit_code(), self._stopped(), self.elapsed_s)
+        self._remember_run(record and self._ended(record, outcome))
+        return outcome
+
+    async def _run(self, companion: Companion | None) -> None:
         slots, loopback = self.settings.downloads, self._access.loopback
         async with (
             self._access.connected() as provider,
@@ -146,8 +164,6 @@ class Session:
             assembly = await self._assembled(provider, downloads)
             self.tools = assembly.context
             await alongside(assembly.dispatcher.run(), companion and partial(companion, self))
-        self._remember_drifts()
-        return Outcome(self._exit_code(), self._stopped(), self.elapsed_s)
 
     async def reconcile(self) -> list[tuple[Doubt, State]]:
         """Compare clips in doubt with the account's history; gives what was found, and the state that each has now."""
@@ -242,8 +258,18 @@ class Session:
             shutdown=self.shutdown,
             elsewhere=self._other_request_ids,
             check_credits=not self._credits_known,
+            wishes=None if self.settings.collect_only else self._wished,
             since=None if self.settings.sandbox or self.settings.trust_recovery else since,
         )
+
+    async def _wished(self) -> list[int]:
+        """Carry out what `retry` and `reroll` queued next to this run; give the rows that are pending by it."""
+        rows: list[int] = []
+        for fact, wish in self.ledger.wishes():
+            fresh, queued = await self.ledger.fulfil(wish, fact)
+            rows += queued
+            log.info("queued by another command: %s", ", ".join(clip.name for clip in fresh) or f"{len(queued)} again")
+        return rows
 
     def _selection(self) -> Selection:
         settings, planned = self.settings, None
@@ -265,14 +291,25 @@ class Session:
     def _remember_drifts(self) -> None:
         remember_drifts(self.ledger, self._forecast.prices, [(model, params) for model, params, _ in self._kinds])
 
+    def _remember_run(self, run: LastRun | None) -> None:
+        if run is not None:
+            self.ledger.remember(LAST_RUN, run.text())
+
+    def _ended(self, run: LastRun, outcome: Outcome) -> LastRun:
+        left_out = 0 if self.shutdown.requested else self.ledger.live_totals.counts[State.PENDING]
+        return replace(
+            run,
+            ended=self.ledger.now(),
+            exit_code=int(outcome.exit_code),
+            reason=outcome.stopped,
+            needs_edit=self.shutdown.needs_edit,
+            left_out=left_out,
+        )
+
     def _stopped(self) -> str | None:
         if self.shutdown.exit is not None:
             return self.shutdown.why
-        if self._left():
-            word = "only" if self.settings.only else "plan" if self.settings.planned is not None else ""
-            counted = "1 clip was" if self._left() == 1 else f"{self._left():,} clips were"
-            return f"{word}: {counted} left out, as --{word} says" if word else self._not_collected()
-        return None
+        return self._not_collected() if self._left() else None
 
     def _not_collected(self) -> str:
         files = list(self.tools.left.values()) if self.tools else []
@@ -282,18 +319,40 @@ class Session:
         return f"{counted} could not be downloaded yet ({files[0]}): run again to try again, which is free"
 
     def _left(self) -> int:
-        counts = self.ledger.live_totals.counts
-        return sum(counts[state] for state in State if not state.settled)
+        """Count what this run should have brought to an end; what its options left out is not of it."""
+        settings, counts = self.settings, self._asked()
+        apart = {State.PENDING} if settings.limit is not None or settings.collect_only else set()
+        return sum(counts[state] for state in State if not state.settled and state not in apart)
+
+    def _asked(self) -> Mapping[State, int]:
+        """Count the clips that the run was asked for by state: all wanted ones, or those of --only and --plan."""
+        if self.settings.only is None and self.settings.planned is None:
+            return self.ledger.live_totals.counts
+        chosen = self._selection()
+        return Counter(
+            clip.state
+            for clip in self.ledger.clips(wanted=True)
+            if chosen.takes(clip.row, clip.wanted.prompt_id, clip.wanted.name)
+        )
 
     def _exit_code(self) -> Exit:
-        counts = self.ledger.live_totals.counts
-        if self.shutdown.exit in (Exit.INTERRUPTED, Exit.TERMINATED):
+        counts = self._asked()
+        if self.shutdown.exit is not None:
             return self.shutdown.exit
-        if self.shutdown.exit is not None or self._left():
+        if self._left():
             return Exit.STOPPED
         if counts[State.UNCONFIRMED] or counts[State.LOST]:
             return Exit.NEEDS_DECISION
         return Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK
+
+
+def ended_by(error: BaseException, run: LastRun, now: float) -> LastRun:
+    """Give the record of a run that an error ended."""
+    if isinstance(error, BatchgenError):
+        return replace(run, ended=now, exit_code=int(error.exit_code), reason=str(error))
+    if isinstance(error, Exception):
+        return replace(run, ended=now, exit_code=int(Exit.BUG), reason="a fault of batchgen")
+    return replace(run, ended=now, exit_code=int(Exit.INTERRUPTED), reason="interrupted")
 
 
 async def alongside(work: Awaitable[_T], companion: Callable[[], Awaitable[None]] | None) -> _T:

@@ -20,6 +20,7 @@ class Shutdown:
 
     why: str = ""
     exit: Exit | None = None
+    needs_edit: bool = False  #: the same run would end at once again: a cap has to be raised, or a price written
     now: bool = False  #: leave at once, even with answers outstanding
     _until: float = field(default=math.inf, init=False, repr=False)
     _changed: asyncio.Future[None] | None = field(default=None, init=False, repr=False)
@@ -29,10 +30,12 @@ class Shutdown:
         """True once nothing more may be submitted."""
         return self.exit is not None
 
-    def request(self, why: str, exit_code: Exit, *, grace_s: float = math.inf, now: bool = False) -> None:
+    def request(
+        self, why: str, exit_code: Exit, *, grace_s: float = math.inf, now: bool = False, needs_edit: bool = False
+    ) -> None:
         """Stop submitting, and stop collecting `grace_s` seconds from now."""
         if self.exit is None or _ORDER.index(exit_code) < _ORDER.index(self.exit):
-            self.why, self.exit = why, exit_code
+            self.why, self.exit, self.needs_edit = why, exit_code, needs_edit
         self.now = self.now or now
         self._until = min(self._until, asyncio.get_running_loop().time() + grace_s)
         if self._changed and not self._changed.done():

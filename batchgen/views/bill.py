@@ -8,7 +8,7 @@ from typing import Any, overload
 
 from batchgen.billing.audit import Audit, Item
 from batchgen.billing.bill import Bill, BillLine, By, Kind
-from batchgen.money import exact_usd, usd
+from batchgen.money import exact, exact_usd, places_for, usd
 from batchgen.views.text import ascii_only, columns, fit, one_line, plural, stamp, stamp_utc, wrap
 
 _LABEL = 14
@@ -20,11 +20,6 @@ _MEANING = {
     Kind.FORGOTTEN: ("Forgotten", "no longer looked for; may have been charged"),
 }
 _UNNAMED = {By.CELL: "(no matrix)"}
-
-
-def exact(micro: int) -> str:
-    """Write an amount to the last digit: "$1,002.50", "$0.3125", "$0.000001"."""
-    return usd(micro, places=6)
 
 
 # --- for programs ---------------------------------------------------------------------------------------
@@ -157,7 +152,13 @@ def _under(label: str, text: str, width: int) -> list[str]:
 def _table(bill: Bill, width: int) -> list[str]:
     heads = ("Requests", "Free", "Estimated", "Charged", "Reserved")
     rows = [(group or _UNNAMED.get(bill.by, "(no name)"), line) for group, line in bill.lines.items()]
-    cells = [heads, *(_cells(line) for _, line in rows), _cells(bill.total)]
+    every = [bill.total, *bill.lines.values()]
+    places = (
+        places_for(line.estimated for line in every),
+        places_for(line.charged for line in every),
+        places_for(line.reserved for line in every),
+    )
+    cells = [heads, *(_cells(line, places) for _, line in rows), _cells(bill.total, places)]
     keep = _columns_that_fit(cells, width)
     wide = [max(len(row[index]) for row in cells) for index in range(len(heads))]
     room = width - sum(wide[index] + 2 for index in keep)
@@ -177,21 +178,21 @@ def _marked(name: str, line: BillLine) -> str:
     return one_line(name) + (" *" if line.unwanted else "")
 
 
-def _cells(line: BillLine) -> tuple[str, ...]:
+def _cells(line: BillLine, places: tuple[int, int, int]) -> tuple[str, ...]:
     return (
         f"{line.requests:,}",
         f"{line.counts[Kind.FREE]:,}" if line.counts[Kind.FREE] else "-",
-        _amount(line.estimated, line.unestimated),
-        _amount(line.charged, line.unknown),
-        _amount(line.reserved, 0),
+        _amount(line.estimated, line.unestimated, places[0]),
+        _amount(line.charged, line.unknown, places[1]),
+        _amount(line.reserved, 0, places[2]),
     )
 
 
-def _amount(known: int, unknown: int) -> str:
+def _amount(known: int, unknown: int, places: int) -> str:
     """A sum, marked with "+?" if a part of it is unknown; "-" is surely nothing."""
     if unknown:
-        return f"{exact(known)}+?" if known else "?"
-    return exact(known) if known else "-"
+        return f"{usd(known, places)}+?" if known else "?"
+    return usd(known, places) if known else "-"
 
 
 def _columns_that_fit(cells: Sequence[Sequence[str]], width: int) -> list[int]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 from batchgen.billing.bill import kind_of
 from batchgen.clip import Clip, Request
@@ -159,7 +159,7 @@ def _taken(text: io.StringIO) -> bytes:
 _ROWS = 5_000
 
 
-def write_parquet(path: Path, columns: Mapping[str, Kind], table: Iterable[list[Value]]) -> None:
+def write_parquet(file: Path | BinaryIO, columns: Mapping[str, Kind], table: Iterable[list[Value]]) -> None:
     """Write rows to a file; amounts are decimal128(18, 6), times microseconds in UTC.
 
     Raises:
@@ -178,7 +178,7 @@ def write_parquet(path: Path, columns: Mapping[str, Kind], table: Iterable[list[
         "usd": pa.decimal128(18, 6),
     }
     schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for group in _groups(iter(table)):
             arrays = [
                 pa.array([_whole_text(value) for value in values], type=field.type)

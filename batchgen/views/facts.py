@@ -1,10 +1,13 @@
-"""Collects from a ledger what `status`, the end of `run` and every `--json` show."""
+"""What `status`, the end of `run` and every `--json` show of a batch, collected from its ledger."""
 
 from __future__ import annotations
 
 import json
+import math
+import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchgen.billing.budget import NO_CAPS, Caps
@@ -13,20 +16,65 @@ from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
 from batchgen.files.verify import kept_aside
 from batchgen.history.report import LOOKS, HistoryCheck, read
+from batchgen.ledger.last_run import KILLED, LAST_RUN, LastRun
+from batchgen.ledger.last_run import read as read_last_run
 from batchgen.ledger.reader import SANDBOX_ORIGIN, Reader
 from batchgen.retention import FILE_S, Paid
 from batchgen.views.doubts import ClipProblem
-from batchgen.views.status import Facts
 
 _PROBLEMS = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a batch. Money is micro-dollars, times are epoch seconds, lengths seconds."""
+
+    name: str
+    counts: Mapping[State, int]  #: of wanted clips; a state that is missing counts 0
+    unwanted: int  #: clips that are no longer in the manifest
+    spent: int
+    reserved: int
+    elapsed_s: float | None  #: of this run; None when there is none
+    stopped: str | None  #: why the run ended early, in words
+    clips_dir: str
+    problems: Sequence[ClipProblem]
+    manifest_arg: str  #: the manifest as the user typed it
+    in_flight_until: float | None = None  #: when the first clip in flight can't be collected any more
+    paid: Sequence[Paid] = ()  #: what was paid for, or may have been, and is not downloaded
+    looks_per_s: float = math.inf  #: calls a second that the last run could make
+    live: bool = False  #: a run is in progress
+    unpriced: int = 0  #: clips that were charged, or may be, an unknown amount, with nothing reserved
+    #: By model, how many requests failed and were charged all the same, and how much.
+    failures_charged: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    caps: Caps = NO_CAPS
+    today: int = 0  #: spent and reserved by what was submitted today, local time
+    drifts: Sequence[tuple[str, Quote]] = ()  #: price classes whose charges differ from their listed price
+    paid_clips: int = 0  #: submissions that were charged, or may be
+    sandbox: bool = False  #: nothing of it was paid for
+    options: Sequence[str] = ()  #: what every further command needs, as in `--dir DIR`
+    caps_said: Sequence[str] = ()  #: caps, --only, --limit and --plan of the last run's command line
+    last_run: LastRun | None = None
+    last_event: float | None = None  #: when something last happened to a clip, epoch seconds
+    footage_s: float = 0.0  #: of the finished clips that are wanted
+    flagged: Mapping[str, str] = field(default_factory=dict)  #: flags of finished clips, by name
+    aside: Sequence[str] = ()  #: bad copies in the folder of the clips
+
+    def command(self, verb: str, *more: str) -> str:
+        """Write a command line about this batch, quoted for a shell."""
+        said = self.caps_said if verb == "run" else ()
+        options = [*(["--sandbox"] if self.sandbox else []), *self.options, *said, *more]
+        return shlex.join(["batchgen", verb, self.manifest_arg, *options])
 
 
 def facts_of(
     ledger: Reader, manifest_arg: str, *, elapsed_s: float | None = None, stopped: str | None = None,
     caps: Caps = NO_CAPS, live: bool = False, options: Sequence[str] = (),
 ) -> Facts:  # fmt: skip
-    """Collect what the ledger knows of a batch."""
+    """Collect what the ledger knows of a batch; `stopped` None: why its last run ended early, if it did."""
     totals, money = ledger.totals(), ledger.spending(time.time())
+    last = read_last_run(ledger.meta(LAST_RUN))
+    if stopped is None and last is not None and not live:
+        stopped = last.reason if last.ended is not None else KILLED
     drifts = json.loads(ledger.meta(DRIFTS) or "[]")
     paid = [Paid(*row) for row in ledger.outstanding()]
     ends = [each.record_until for each in paid if each.state is State.GENERATING]
@@ -57,6 +105,9 @@ def facts_of(
         flagged=ledger.flagged(),
         aside=kept_aside(ledger.folder / "clips"),
         caps_said=json.loads(ledger.meta("caps_said") or "[]"),
+        last_run=last,
+        last_event=ledger.last_event_at() if last is not None and last.ended is None else None,
+        footage_s=ledger.footage(),
     )
 
 
@@ -69,7 +120,9 @@ def facts_of_folder(
         if folder is not None and Reader.exists(folder):
             reader = Reader(folder)
             try:
-                return facts_of(reader, manifest_arg, elapsed_s=elapsed_s, stopped=stopped, live=live)
+                return facts_of(
+                    reader, manifest_arg, elapsed_s=elapsed_s, stopped=stopped, live=live, caps=reader.caps()
+                )
             finally:
                 reader.close()
     except BatchgenError:

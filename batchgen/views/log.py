@@ -12,7 +12,7 @@ from batchgen.events import AnswerLost, Blocked, Downloaded, Event, Failed, Gene
 from batchgen.money import usd
 from batchgen.views.progress import Frame, heartbeat_text
 from batchgen.views.streams import Lines, Sink
-from batchgen.views.text import bare_urls, one_line, size, stamp_zone
+from batchgen.views.text import bare_urls, one_line, size, stamp_zone, time_of_day
 
 QUIET = -1  #: -q: errors only
 #: Who logs HTTP lines logs them here, at DEBUG: they show with -vv.
@@ -31,6 +31,7 @@ class EventLog:
         redact: takes secrets out of a text.
         tz: the zone of the times; None is the machine's.
         now: the clock, epoch seconds.
+        dated: False leaves date and zone out, where somebody watches.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class EventLog:
         *,
         tz: tzinfo | None = None,
         now: Callable[[], float] = time.time,
+        dated: bool = True,
     ) -> None:
         self._out = Lines(stream)
+        self._stamp = stamp_zone if dated else time_of_day
         self._verbosity = verbosity
         self._redact = redact
         self._tz = tz
@@ -69,7 +72,7 @@ class EventLog:
         """Nothing is buffered; the stream stays open, it is not ours."""
 
     def _line(self, text: str) -> None:
-        self._out.line(f"{stamp_zone(self._now(), self._tz)} {self._redact(text)}")
+        self._out.line(f"{self._stamp(self._now(), self._tz)} {self._redact(text)}")
 
 
 def event_text(clip: Clip, event: Event, *, whole_ids: bool = False) -> str:
@@ -92,15 +95,16 @@ def event_text(clip: Clip, event: Event, *, whole_ids: bool = False) -> str:
 class _Formatter(logging.Formatter):
     """One redacted line with its time; a traceback follows where tracebacks are asked for."""
 
-    def __init__(self, redact: Callable[[str], str], *, tracebacks: bool, tz: tzinfo | None) -> None:
+    def __init__(self, redact: Callable[[str], str], *, tracebacks: bool, tz: tzinfo | None, dated: bool) -> None:
         super().__init__()
         self._redact = redact
         self._tracebacks = tracebacks
+        self._stamp = stamp_zone if dated else time_of_day
         self._tz = tz
 
     def format(self, record: logging.LogRecord) -> str:
         level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        text = f"{stamp_zone(record.created, self._tz)} {level}{one_line(record.getMessage())}"
+        text = f"{self._stamp(record.created, self._tz)} {level}{one_line(record.getMessage())}"
         if self._tracebacks and record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return self._redact(text)
@@ -111,17 +115,18 @@ class _Handler(logging.StreamHandler[Lines]):
 
 
 def setup_logging(
-    verbosity: int, redactor: Callable[[str], str], stream: Sink, *, tz: tzinfo | None = None
+    verbosity: int, redactor: Callable[[str], str], stream: Sink, *, tz: tzinfo | None = None, dated: bool = True
 ) -> logging.Handler:
     """Send the `batchgen` logger to a stream, redacted last; gives the handler, for its removal.
 
     -1: errors · 0: news and warnings · 1: debug, with tracebacks · 2: HTTP lines too (`HTTP_LOGGER`).
+    `dated`: as of `EventLog`.
     """
     logger = logging.getLogger("batchgen")
     for old in [handler for handler in logger.handlers if isinstance(handler, _Handler)]:
         logger.removeHandler(old)
     handler = _Handler(Lines(stream))
-    handler.setFormatter(_Formatter(redactor, tracebacks=verbosity > 0, tz=tz))
+    handler.setFormatter(_Formatter(redactor, tracebacks=verbosity > 0, tz=tz, dated=dated))
     logger.addHandler(handler)
     logger.propagate = False
     level, http_level = _LEVELS.get(max(QUIET, verbosity), _ALL)

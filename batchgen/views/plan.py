@@ -6,7 +6,7 @@ from datetime import tzinfo
 from typing import Any
 
 from batchgen.billing.prices import PriceSource, Quote
-from batchgen.money import usd
+from batchgen.money import exact, places_for, usd
 from batchgen.planning import Action, Change, Group, Plan, PlannedClip, Step
 from batchgen.views.plan_steps import clip_lines, step_lines
 from batchgen.views.text import (
@@ -164,7 +164,9 @@ def _clip(clip: PlannedClip) -> dict[str, Any]:
 def _table(plan: Plan, width: int, ellipsis: str) -> list[str]:
     if not plan.cost.groups:
         return []
-    rows = [("Clips", "Size", "Length", "Model", "Unit", "Total"), *map(_row, plan.cost.groups[:_GROUPS_SHOWN])]
+    shown = plan.cost.groups[:_GROUPS_SHOWN]
+    places = places_for(group.each or 0 for group in shown)
+    rows = [("Clips", "Size", "Length", "Model", "Unit", "Total"), *(_row(group, places) for group in shown)]
     widths = [max(columns(row[i]) for row in rows) for i in range(6)]
     widths[3] = max(8, min(widths[3], width - 12 - sum(widths) + widths[3]))
     lines = ["To generate (estimated)", *(_aligned(row, widths, ellipsis) for row in rows)]
@@ -173,14 +175,14 @@ def _table(plan: Plan, width: int, ellipsis: str) -> list[str]:
     return [fit(line, width, ellipsis) for line in lines]
 
 
-def _row(group: Group) -> tuple[str, ...]:
+def _row(group: Group, places: int) -> tuple[str, ...]:
     length = "-" if group.duration is None else f"{group.duration:g} s"
     return (
         f"{group.count:,}",
         one_line(group.size) or "-",
         length,
         one_line(group.model),
-        usd(group.each),
+        usd(group.each, places),
         usd(group.total),
     )
 
@@ -216,18 +218,20 @@ def _cost(plan: Plan) -> str:
 
 
 def _sources(plan: Plan) -> list[str]:
-    """Say which prices were learned, and where the others come from."""
-    learned = [
-        f"{one_line(price_class)}: {usd(quote.each)}, learned from {plural(quote.charges, 'charge')}"
+    """Say which prices were learned, and how sure the others are; nothing where nothing is to be generated."""
+    if not plan.keys.submit:
+        return []
+    sources = [
+        f"{one_line(price_class)}: {exact(quote.each)}, learned from {plural(quote.charges, 'charge')}"
         for price_class, quote in plan.cost.quotes.items()
         if quote.source is PriceSource.LEARNED
     ]
-    sources = {quote.source for quote in plan.cost.quotes.values()}
-    if PriceSource.MANIFEST in sources:
-        learned.append("prices of the manifest")
-    if PriceSource.TABLE in sources or not plan.cost.quotes:
-        learned.append(one_line(plan.cost.source))
-    return learned
+    known = {quote.source for quote in plan.cost.quotes.values()}
+    if PriceSource.MANIFEST in known:
+        sources.append("prices of the manifest")
+    if PriceSource.TABLE in known or not plan.cost.quotes:
+        sources.append(f"low confidence, fewer than 3 were charged: {one_line(plan.cost.source)}")
+    return sources
 
 
 def _time(plan: Plan) -> str:

@@ -1,22 +1,58 @@
-"""The live display of a run: a frame of plain text, and the painter that shows it on a terminal."""
+"""The live display of a run as plain text: a frame of one moment, drawn to the size of a terminal.
+
+`painter` shows it. Drawing costs the same for 50 clips and for 50,000: a frame has counts, and a few rows of names.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import TextIO, cast
 
 from batchgen.clip import State
 from batchgen.money import usd
-from batchgen.views.streams import Lines, is_terminal, speaks_utf8
-from batchgen.views.text import ASCII, SHOWN, UNICODE, Marks, ascii_only, clock, columns, fit, one_line, pack, plural
+from batchgen.views.text import (
+    ASCII,
+    SHOWN,
+    UNICODE,
+    Marks,
+    ascii_only,
+    clock,
+    columns,
+    fit,
+    one_line,
+    pack,
+    plural,
+    under,
+)
 from batchgen.wording import duration
 
+_SETTLED = (State.DONE, State.FAILED, State.BLOCKED)
 _WORKING = (State.DOWNLOADING, State.GENERATING, State.SUBMITTING)
 _TROUBLE = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
-_SECONDS_A_FRAME = 0.5  # a frame costs 10-30 ms of the event loop
+_SHOWN_CAUSES = 5
+_NARROW = 60  #: a narrower terminal has no room for the bar of a running clip, nor for its state in words
+_CELLS = 10  #: of that bar
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRow:
+    """A clip that the service works on."""
+
+    name: str
+    age_s: float  #: since its submission
+    typical_s: float  #: how long one like it takes, as far as is known; 0: not known
+    queued: bool  #: its last status check found it in the service's queue
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCause:
+    """Clips that failed in this run for one reason."""
+
+    reason: str
+    count: int
+    name: str  #: of the first one
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +72,18 @@ class Frame:
     rpm: float | None  #: the limit; None: none
     calls_last_minute: int
     in_flight: int
-    in_flight_limit: int
+    in_flight_limit: int  #: as of now
     queue_s: float | None
     note: str = ""  #: what holds the run up, in words
-    failures: Sequence[tuple[str, str]] = ()  #: the last ones: name, reason
+    causes: Sequence[FailureCause] = ()  #: of the failures of this run, the most frequent first
+    running: Sequence[RunningRow] = ()  #: the oldest ones, oldest first
+    generating: int = 0  #: how many there are of them; `running` may have fewer
     done_last: Sequence[str] = ()
     at: float = field(default_factory=time.time)  #: when it was taken, epoch seconds
     rpm_asked: float | None = None  #: what was configured, where refusals may have lowered the limit
+    in_flight_asked: int | None = None  #: what was configured, where the limit may be lower
+    in_flight_known: bool = False  #: the service was seen to take no more than `in_flight_limit`
+    sandbox: bool = False
 
     def of(self, state: State) -> int:
         """How many wanted clips are in a state."""
@@ -57,22 +98,31 @@ class Frame:
 def frame_lines(
     frame: Frame,
     width: int,
+    rows: int,
     ascii: bool = False,  # noqa: A002  # what it is called everywhere in the views
     *,
     tz: tzinfo | None = None,
 ) -> list[str]:
-    """Draw a frame as plain lines of at most `width` columns (20 at least); `tz` None is local time."""
+    """Draw a frame as at most `rows` (4 at least) plain lines of at most `width` columns (20 at least).
+
+    What a small terminal has no room for is left out, the least important first; a large one shows more of what runs.
+    `tz` None is local time.
+    """
     marks = ASCII if ascii else UNICODE
     width = max(20, width)
-    lines = [
-        _title(frame, width, marks),
-        _bar(frame, width, marks),
-        *pack(_counts(frame, marks), width),
-        *_labelled("Money", _money(frame), width),
-        *_labelled("Time", _time(frame, tz), width),
-        *_labelled("Pace", _pace(frame), width),
-        *_tail(frame, marks),
+    lines = [_title(frame, width, marks), _bar(frame, width, marks)]
+    # In the order of the screen, each with its rank: what comes first when there is not room for all.
+    blocks = [
+        (1, pack(_counts(frame, marks), width)),
+        (3, _labelled("Money", _money(frame), width)),
+        (2, _labelled("Time", _time(frame, tz), width)),
+        (5, _labelled("Pace", _pace(frame), width)),
+        (0, under("! ", one_line(frame.note), width) if frame.note else []),
+        (4, _failures(frame.causes, marks)),
+        (6, _done_last(frame)),
     ]
+    lines += _most_important(blocks, max(4, rows) - len(lines))
+    lines += _running(frame, width, max(4, rows) - len(lines), marks)
     return [fit(ascii_only(line) if ascii else line, width, marks.ellipsis) for line in lines]
 
 
@@ -85,89 +135,34 @@ def heartbeat_text(frame: Frame, tz: tzinfo | None = None) -> str:
     return ", ".join([*parts, f"ETA {eta}", *([one_line(frame.note)] if frame.note else [])])
 
 
-def can_paint(stream: object, environ: Mapping[str, str]) -> bool:
-    """True if a stream can show a live display: a terminal, not a dumb one; NO_COLOR only takes the colours."""
-    return is_terminal(stream) and environ.get("TERM") != "dumb"
-
-
-class Painter:
-    """Shows the newest frame at the foot of a terminal, twice a second at most; text goes above it.
-
-    Give it as the stream of `EventLog` and `setup_logging`: what is written to it is printed above. A
-    terminal that goes away ends the display, not the run. `close` takes the frame off the screen.
-    """
-
-    def __init__(
-        self,
-        stream: TextIO,
-        *,
-        width: int | None = None,
-        tz: tzinfo | None = None,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        self.encoding = getattr(stream, "encoding", None) or "ascii"
-        self._ascii = not speaks_utf8(stream)
-        self._tz = tz
-        self._now = now
-        self._next = float("-inf")
-        # Through Lines: rich answers a broken pipe by closing stdout and leaving the program.
-        self._console = Console(file=cast("TextIO", Lines(stream)), force_terminal=True, width=width, highlight=False)
-        # No thread of rich's own: a frame is painted when there is one.
-        self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
-
-    def update(self, frame: Frame) -> None:
-        """Paint a frame, unless the last one is less than half a second old."""
-        from rich.text import Text
-
-        if self._now() < self._next:
-            return
-        self._next = self._now() + _SECONDS_A_FRAME
-        lines = frame_lines(frame, self._console.width - 1, self._ascii, tz=self._tz)
-        text = Text("\n".join(lines), no_wrap=True, overflow="crop")
-        text.highlight_regex(r"^.*", "bold")
-        for pattern, style in ((r"[✓█]|(?<=\[)#+", "green"), (r"✗|^ *x ", "red"), (r"\? [\d,]+ \w+", "yellow")):
-            text.highlight_regex(pattern, style)
-        self._live.start()
-        self._live.update(text, refresh=True)
-
-    def write(self, text: str, /) -> int:
-        """Print whole lines above the frame."""
-        self._console.print(text.removesuffix("\n"), markup=False, soft_wrap=True)
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing waits: `write` shows its text at once."""
-
-    def close(self) -> None:
-        """Take the frame off and give the cursor back; no frame is painted after it. May be called again."""
-        self._next = float("inf")
-        self._live.stop()
+def _most_important(blocks: Sequence[tuple[int, list[str]]], room: int) -> list[str]:
+    """Give the lines that there is room for, in the order given: blocks of a low rank come first, the last is cut."""
+    granted = {}
+    for rank, lines in sorted(blocks, key=lambda block: block[0]):
+        granted[rank] = min(len(lines), room)
+        room -= granted[rank]
+    return [line for rank, lines in blocks for line in lines[: granted[rank]]]
 
 
 def _title(frame: Frame, width: int, marks: Marks) -> str:
-    left = f"{one_line(frame.name)}: {frame.of(State.DONE):,} of {plural(frame.total, 'clip')} done"
-    right = f"{duration(frame.elapsed_s)} so far"
-    left = fit(left, width - len(right) - 2, marks.ellipsis)
+    where = " (sandbox)" if frame.sandbox else ""
+    progress = f"{where}: {frame.of(State.DONE):,} of {plural(frame.total, 'clip')} done"
+    right = f"  {duration(frame.elapsed_s)} so far"
+    name = one_line(frame.name)
+    right = right if columns(name) + len(progress) + len(right) <= width else ""
+    left = fit(name, max(8, width - len(progress)), marks.ellipsis) + progress
     return left + right.rjust(width - columns(left))
 
 
 def _bar(frame: Frame, width: int, marks: Marks) -> str:
-    shares = [
-        frame.of(State.DONE),
-        sum(frame.of(state) for state in _WORKING),
-        sum(frame.of(state) for state in _TROUBLE),
-        frame.of(State.PENDING),
-    ]
-    percent = f"{100 * shares[0] // max(1, frame.total):>3} %"
-    cells = _cells(shares, width - len(percent) - 3)
+    settled, working = (sum(frame.of(state) for state in states) for states in (_SETTLED, _WORKING))
+    percent = f"{100 * settled // max(1, frame.total):>3} %"
+    cells = _cells([settled, working, frame.total - settled - working], width - len(percent) - 3)
     return "[" + "".join(char * n for char, n in zip(marks.bar, cells, strict=True)) + "] " + percent
 
 
 def _cells(shares: Sequence[int], width: int) -> list[int]:
-    """Share `width` cells out; whatever is there at all gets one, so that a full bar means all done."""
+    """Share `width` cells out; whatever is there at all gets one, so that a full bar means all settled."""
     total = sum(shares)
     if not total:
         return [*(0 for _ in shares[:-1]), width]
@@ -183,15 +178,15 @@ def _counts(frame: Frame, marks: Marks) -> list[str]:
 
 
 def _money(frame: Frame) -> list[str]:
-    parts = [f"{usd(frame.spent)} spent"]
+    parts = [f"{usd(frame.spent, 2)} spent"]
     if frame.unpriced:
         parts.append(f"{plural(frame.unpriced, 'clip')} of unknown cost not counted")
-    parts.append(f"{usd(frame.reserved)} reserved")
-    parts.append("no budget set" if frame.cap is None else f"{usd(frame.cap)} budget")
+    parts.append(f"{usd(frame.reserved, 2)} reserved")
+    parts.append("no budget set" if frame.cap is None else f"{usd(frame.cap, 2)} budget")
     if frame.estimated_left is None:
         parts.append("cost of the rest unknown")
     elif frame.estimated_left:
-        parts.append(f"about {usd(frame.estimated_left)} to go (estimated)")
+        parts.append(f"about {usd(frame.estimated_left, 2)} to go (estimated)")
     return parts
 
 
@@ -203,10 +198,17 @@ def _time(frame: Frame, tz: tzinfo | None) -> list[str]:
 
 def _pace(frame: Frame) -> list[str]:
     parts = [
-        f"{frame.in_flight:,} running (max {frame.in_flight_limit:,})",
+        _slots(frame),
         f"{plural(frame.calls_last_minute, 'call')} in the last minute{_limit(frame)}",
     ]
     return parts if frame.queue_s is None else [*parts, f"queue at the service {duration(frame.queue_s)}"]
+
+
+def _slots(frame: Frame) -> str:
+    """Say how many slots are taken: "Running 4 of 16 (the service allows 4 now)"."""
+    limit, asked = frame.in_flight_limit, frame.in_flight_asked or frame.in_flight_limit
+    note = f"the service allows {limit:,} now" if frame.in_flight_known else f"at most {limit:,} at first"
+    return f"Running {frame.in_flight:,} of {asked:,}" + (f" ({note})" if limit < asked else "")
 
 
 def _limit(frame: Frame) -> str:
@@ -217,14 +219,51 @@ def _limit(frame: Frame) -> str:
     return f" (limit {frame.rpm:g})"
 
 
-def _tail(frame: Frame, marks: Marks) -> list[str]:
-    lines = [f"! {one_line(frame.note)}"] if frame.note else []
-    if frame.failures:
-        lines.append("Last failures")
-        lines += [f"  {marks.bad} {one_line(name)}: {one_line(reason)}" for name, reason in frame.failures]
-    if frame.done_last:
-        lines.append("Last done  " + ", ".join(one_line(name) for name in frame.done_last))
-    return lines
+def _failures(causes: Sequence[FailureCause], marks: Marks) -> list[str]:
+    lines = [
+        f"{marks.bad} {one_line(cause.name)}{f' and {cause.count - 1:,} more' if cause.count > 1 else ''}: "
+        f"{one_line(cause.reason)}"
+        for cause in causes[:_SHOWN_CAUSES]
+    ]
+    hidden = sum(cause.count for cause in causes[_SHOWN_CAUSES:])
+    return lines + ([f"{marks.bad} {plural(hidden, 'clip')} for other reasons"] if hidden else [])
+
+
+def _done_last(frame: Frame) -> list[str]:
+    return ["Last done  " + ", ".join(one_line(name) for name in frame.done_last)] if frame.done_last else []
+
+
+def _running(frame: Frame, width: int, room: int, marks: Marks) -> list[str]:
+    """List the clips that run, the oldest first, and how many more there are."""
+    shown = frame.running[: room if frame.generating <= room else max(0, room - 1)]
+    names = [one_line(clip.name) for clip in shown]
+    ages = [_age(clip, width, marks) for clip in shown]
+    column = min(max(map(columns, names), default=0), max(1, width - 4 - max(map(len, ages), default=0)))
+    lines = []
+    for clip, name, age in zip(shown, names, ages, strict=True):
+        short = fit(name, column, marks.ellipsis)
+        mark = marks.waiting if clip.queued else marks.working
+        lines.append(f"{mark} {short}{' ' * (column - columns(short))}  {age}".rstrip())
+    hidden = frame.generating - len(shown)
+    return lines + ([f"  and {hidden:,} more"] if hidden and room > 0 else [])
+
+
+def _age(clip: RunningRow, width: int, marks: Marks) -> str:
+    """Show an age against the time that such a clip takes: "━━━━━─────  1:45 of 3:30   generating"."""
+    times = f"{_minutes(clip.age_s):>5}" + (f" of {_minutes(clip.typical_s):<5}" if clip.typical_s else "")
+    if width < _NARROW:
+        return times
+    part = min(1.0, clip.age_s / clip.typical_s) if clip.typical_s else 0.0
+    full = round(part * _CELLS)
+    bar = marks.thin[0] * full + marks.thin[1] * (_CELLS - full)
+    return f"{bar} {times}  {'queued' if clip.queued else 'generating':<10}"
+
+
+def _minutes(seconds: float) -> str:
+    """Write a short time as on a stopwatch: "3:30"; from an hour on "1:05:00"."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _labelled(label: str, pieces: list[str], width: int) -> list[str]:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
 from batchgen import wording
-from batchgen.billing.budget import NO_CAPS, Caps
 from batchgen.billing.prices import Quote, drift_text
 from batchgen.clip import State
+from batchgen.ledger.last_run import KILLED
 from batchgen.money import micro_of, usd
-from batchgen.retention import Paid
 from batchgen.views.doubts import IN_DOUBT, ClipProblem, attention, attention_lines, epoch
+from batchgen.views.facts import Facts
 from batchgen.views.kept import kept_lines, kept_object
+from batchgen.views.last_run import last_run_line, last_run_object
 from batchgen.views.learned import learned_lines
+from batchgen.views.next_steps import next_commands, next_lines
 from batchgen.views.retention import retention_lines, retention_object
 from batchgen.views.text import (
     ASCII,
@@ -26,7 +25,6 @@ from batchgen.views.text import (
     Marks,
     ascii_only,
     bare_urls,
-    clock,
     dollars,
     one_line,
     pack,
@@ -48,8 +46,8 @@ _ADVICE = {
         ("retry", "--all"),
     ),
     (State.BLOCKED, False): (
-        "free; edit these prompts in the manifest (or `retry --blocked`, with `--new-seed` for other seeds), then run",
-        ("run",),
+        "free; edit these prompts in the manifest and run again, or try other seeds",
+        ("retry", "--blocked", "--new-seed"),
     ),
 }
 #: It may have been charged: generating it again may pay for it again.
@@ -57,44 +55,6 @@ _GIVEN_UP = (
     "forgotten; may have been charged, so it stays in the bill; to generate it again and perhaps pay twice",
     ("retry", "--forgotten"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of a batch. Money is micro-dollars, times are epoch seconds, lengths seconds."""
-
-    name: str
-    counts: Mapping[State, int]  #: of wanted clips; a state that is missing counts 0
-    unwanted: int  #: clips that are no longer in the manifest
-    spent: int
-    reserved: int
-    elapsed_s: float | None  #: of this run; None when there is none
-    stopped: str | None  #: why the run ended early, in words
-    clips_dir: str
-    problems: Sequence[ClipProblem]
-    manifest_arg: str  #: the manifest as the user typed it
-    in_flight_until: float | None = None  #: when the first clip in flight can't be collected any more
-    paid: Sequence[Paid] = ()  #: what was paid for, or may have been, and is not downloaded
-    looks_per_s: float = math.inf  #: calls a second that the last run could make
-    live: bool = False  #: a run is in progress
-    unpriced: int = 0  #: clips that were charged, or may be, an unknown amount, with nothing reserved
-    #: By model, how many requests failed and were charged all the same, and how much.
-    failures_charged: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    caps: Caps = NO_CAPS
-    today: int = 0  #: spent and reserved by what was submitted today, local time
-    drifts: Sequence[tuple[str, Quote]] = ()  #: price classes whose charges differ from their listed price
-    paid_clips: int = 0  #: submissions that were charged, or may be
-    sandbox: bool = False  #: nothing of it was paid for
-    options: Sequence[str] = ()  #: what every further command needs, as in `--dir DIR`
-    flagged: Mapping[str, str] = field(default_factory=dict)  #: flags of finished clips, by name
-    aside: Sequence[str] = ()  #: bad copies in the folder of the clips
-    caps_said: Sequence[str] = ()  #: caps that were given to the last run on its command line
-
-    def command(self, verb: str, *more: str) -> str:
-        """Write a command line about this batch, quoted for a shell."""
-        said = self.caps_said if verb == "run" else ()
-        options = [*(["--sandbox"] if self.sandbox else []), *self.options, *said, *more]
-        return shlex.join(["batchgen", verb, self.manifest_arg, *options])
 
 
 def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
@@ -124,8 +84,10 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         ],
         "price_drifts": [_drift(price_class, quote) for price_class, quote in facts.drifts],
         "elapsed_s": None if facts.elapsed_s is None else round(facts.elapsed_s, 3),
+        "last_run": last_run_object(facts.last_run, facts.last_event, live=facts.live),
         "stopped": facts.stopped,
         "clips_dir": facts.clips_dir,
+        "footage_s": facts.footage_s,
         "collect_before": None if facts.in_flight_until is None else stamp_utc(facts.in_flight_until),
         "retention": retention_object(facts.paid, now, facts.looks_per_s),
         "failures": _failures(facts),
@@ -145,31 +107,6 @@ def _drift(price_class: str, quote: Quote) -> dict[str, Any]:
         "drift_percent": quote.drift_percent,
         "text": drift_text(price_class, quote),
     }
-
-
-def next_commands(facts: Facts) -> list[str]:
-    """Give the next commands, the most urgent first, quoted for a shell; none while a run is in progress."""
-    has = {state for state, count in facts.counts.items() if count}
-    commands: list[str] = []
-    if facts.live:
-        return commands
-    lost = [problem for problem in facts.problems if problem.state is State.LOST]
-    fetchable = any(problem.fetchable for problem in lost)
-    if fetchable or has & {State.PENDING, State.SUBMITTING, *_IN_FLIGHT, State.BLOCKED}:
-        commands.append(facts.command("run"))
-    if has & {*IN_DOUBT}:
-        commands.append(facts.command("reconcile"))
-    if State.UNCONFIRMED in has:
-        commands.append(facts.command("run", "--resubmit-unconfirmed"))
-    if State.LOST in has and not (lost and all(problem.fetchable for problem in lost)):
-        commands.append(facts.command("run", "--resubmit-lost"))
-    doubtful = [problem.name for problem in facts.problems if problem.state in IN_DOUBT]
-    if doubtful:
-        commands.append(facts.command("forget", doubtful[0]))
-    failed = [problem for problem in facts.problems if problem.state is State.FAILED and not problem.forgotten]
-    if facts.counts.get(State.FAILED, 0) > sum(problem.forgotten for problem in facts.problems):
-        commands.append(facts.command("retry", *(() if any(problem.transient for problem in failed) else ("--all",))))
-    return commands
 
 
 def cause(reason: str) -> str:
@@ -218,52 +155,59 @@ def status_text(
     """
     marks = ASCII if ascii else UNICODE
     parts = [
-        [*_head(obj, marks, width), *_standing(obj, width, tz)],
-        [*_bill(obj, width), *pack(["Clips are in", obj["clips_dir"]], width, " ")],
+        [*_head(obj, marks, width, tz), *_standing(obj, width)],
+        [*_footage(obj, width), *_money(obj, width)],
         *[_failure_lines(group, marks, width) for group in obj["failures"]],
         *[attention_lines(obj, state, marks, width, tz) for state in IN_DOUBT],
         kept_lines(obj, width),
-        [] if obj["live"] else retention_lines(obj["retention"], width),
+        [] if obj["live"] else retention_lines(obj, width, tz, table="learned" in obj),
         learned_lines(obj.get("learned"), width),
-        _next_lines(obj),
+        next_lines(obj),
     ]
     text = "\n\n".join("\n".join(lines) for lines in parts if lines)
     return ascii_only(text) if ascii else text
 
 
-def _head(obj: Mapping[str, Any], marks: Marks, width: int) -> list[str]:
-    state = obj["state"]
+def _head(obj: Mapping[str, Any], marks: Marks, width: int, tz: tzinfo | None) -> list[str]:
+    state, run = obj["state"], obj["last_run"]
     total = sum(state.values())
     counts = [f"{marks.of(s)} {state[s]:,} {s}" for s in SHOWN if state[s]]
     name = one_line(obj["name"]) + (" (sandbox)" if obj["sandbox"] else "")
     title = f"{name}: {state[State.DONE]:,} of {plural(total, 'clip')} done"
-    if obj["elapsed_s"] is not None:
+    if obj["elapsed_s"] is not None and run is None:
         title += f" after {duration(obj['elapsed_s'])}"
     if obj["unwanted"]:
         counts.append(f"{obj['unwanted']:,} no longer in the manifest")
-    return [*wrap(title, width), *(f"  {line}" for line in pack(counts, width - 2))]
+    lines = wrap(title, width)
+    if run is not None:
+        lines += wrap(last_run_line(run, epoch(obj["at"]), live=obj["live"], tz=tz), width)
+    return [*lines, *(f"  {line}" for line in pack(counts, width - 2))]
 
 
-def _standing(obj: Mapping[str, Any], width: int, tz: tzinfo | None) -> list[str]:
-    lines = []
-    if obj["stopped"]:
+def _standing(obj: Mapping[str, Any], width: int) -> list[str]:
+    run, lines = obj["last_run"], []
+    if obj["stopped"] and obj["stopped"] != KILLED:
         lines.append(f"Stopped: {one_line(obj['stopped'])}")
-    if obj["live"]:
+    if run and run["left_out"] and obj["state"][State.PENDING]:
+        lines.append(f"{plural(run['left_out'], 'clip')} left out of the last run, as its options said.")
+    if obj["live"] and run is None:
         lines.append("A run is in progress.")
-    elif obj["collect_before"] is not None:
-        lines.append(_still(obj, tz))
     return [line for text in lines for line in wrap(text, width)]
 
 
-def _still(obj: Mapping[str, Any], tz: tzinfo | None) -> str:
-    paid = plural(sum(obj["state"][state] for state in _IN_FLIGHT), "paid clip")
-    now, ends = epoch(obj["at"]), epoch(obj["collect_before"])
-    if ends > now:
-        return f"{paid} can still be downloaded: run before {clock(ends, now, tz)}."
-    return f"{paid}: the first record expired at {clock(ends, now, tz)}; a run looks for them in the account history."
+def _footage(obj: Mapping[str, Any], width: int) -> list[str]:
+    if not obj["footage_s"]:
+        return pack(["Clips are in", obj["clips_dir"]], width, " ")
+    return pack([f"{footage_length(obj['footage_s'])} of footage in", obj["clips_dir"]], width, " ")
 
 
-def _bill(obj: Mapping[str, Any], width: int) -> list[str]:
+def footage_length(seconds: float) -> str:
+    """Write a length of film: "45 s", "15 min 35 s", "1 h 05 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if 0 < minutes < 60 else duration(seconds)
+
+
+def _money(obj: Mapping[str, Any], width: int) -> list[str]:
     cap = "no budget set" if obj["cap_usd"] is None else f"budget {_usd(obj['cap_usd'])}"
     play = " (sandbox: nothing was paid)" if obj["sandbox"] else ""
     lines = wrap(f"Spent {_usd(obj['spent_usd'])}, reserved {_usd(obj['reserved_usd'])}, {cap}{play}", width)
@@ -284,28 +228,13 @@ def _bill(obj: Mapping[str, Any], width: int) -> list[str]:
 
 def _failure_lines(group: Mapping[str, Any], marks: Marks, width: int) -> list[str]:
     state = State(group["state"])
-    more = group["count"] - len(group["clips"])
-    names = ", ".join(one_line(name) for name in group["clips"]) + (f" and {more:,} more" if more else "")
+    names = one_line(group["clips"][0]) + (f" and {group['count'] - 1:,} more" if group["count"] > 1 else "")
     return [
         *wrap(f"{marks.of(state)} {group['count']:,} {state}: {group['reason']}", width),
         *wrap(names, width, "    "),
         *wrap(f"{group['advice']}:", width, "    "),
         f"      {group['next']}",
     ]
-
-
-def _next_lines(obj: Mapping[str, Any]) -> list[str]:
-    notes = {
-        "reconcile": "check the account history; free",
-        "--resubmit-unconfirmed": "check once more, and resubmit what is not there",
-        "--resubmit-lost": "generate them again; this is paid for again",
-        "forget": "stop looking for one; it stays in the bill",
-    }
-    lines = []
-    for text in obj["next"]:
-        note = next((note for word, note in notes.items() if word in text.split()), "")
-        lines.append(f"  {text}" + (f"\n      {note}" if note else ""))
-    return ["Next", *lines] if lines else []
 
 
 def _usd(dollars_: float | None) -> str:

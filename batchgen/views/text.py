@@ -12,7 +12,7 @@ from batchgen.clip import State
 from batchgen.money import to_usd
 
 _URL_TAIL = re.compile(r"""(https?://[^\s?#"'<>\\]+)[?#][^\s"'<>\\]*""")
-_HALF_DAY = 12 * 3600
+_HALF_DAY, _SIX_DAYS = 12 * 3600, 6 * 86_400
 
 
 def plural(count: int, one: str) -> str:
@@ -47,14 +47,20 @@ def stamp_zone(at: float, tz: tzinfo | None = None) -> str:
     return _moment(at, tz).isoformat(timespec="seconds")
 
 
+def time_of_day(at: float, tz: tzinfo | None = None) -> str:
+    """Write a moment (epoch seconds) as local time without its date: "22:03:51"."""
+    return _moment(at, tz).strftime("%H:%M:%S")
+
+
 def stamp_utc(at: float) -> str:
     """Write a moment (epoch seconds) as ISO-8601 UTC with milliseconds: "2026-11-22T02:12:00.123Z"."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def clock(at: float, now: float, tz: tzinfo | None = None) -> str:
-    """Write a moment as local time, "02:40"; with its day, "Mon 02:40", when 12 hours or more from `now`."""
-    return _moment(at, tz).strftime("%H:%M" if abs(at - now) < _HALF_DAY else "%a %H:%M")
+    """Write a moment as local time: "02:40"; 12 hours from `now` or more "Mon 02:40", six days "23 Nov 02:40"."""
+    away = abs(at - now)
+    return _moment(at, tz).strftime("%H:%M" if away < _HALF_DAY else "%a %H:%M" if away < _SIX_DAYS else "%d %b %H:%M")
 
 
 def bare_urls(text: str) -> str:
@@ -151,7 +157,8 @@ class Marks:
     ask: str
     working: str
     waiting: str
-    bar: str  #: done, in progress, failed or unconfirmed, waiting
+    bar: str  #: settled, in progress, the rest
+    thin: str  #: of a thin bar: the part that is over, the rest
     ellipsis: str
 
     def of(self, state: State) -> str:
@@ -168,5 +175,5 @@ class Marks:
         return self.working
 
 
-UNICODE = Marks("✓", "✗", "?", "▸", "·", "█▒✗░", "…")
-ASCII = Marks("+", "x", "?", ">", "-", "#=x.", "...")
+UNICODE = Marks("✓", "✗", "?", "▸", "·", "█▒░", "━─", "…")
+ASCII = Marks("+", "x", "?", ">", "-", "#=.", "=.", "...")

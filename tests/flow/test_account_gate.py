@@ -158,7 +158,7 @@ def test_a_top_up_while_the_last_clips_run_needs_no_new_start(ram: Path) -> None
 @pytest.mark.parametrize(
     ("credits_left", "limits", "told"),
     [
-        (5 * COST, Limits(), ["$3.125 in credits", "will cost about $7.50"]),
+        (5 * COST, Limits(), ["$3.13 in credits", "will cost about $7.50"]),
         (12 * COST, Limits(), []),
         (5 * COST, Limits(cap=4 * COST), []),
         (0, Limits(estimate=None), ["$0.00 in credits"]),

@@ -176,7 +176,7 @@ def test_once_a_failure_was_charged_no_failure_of_the_model_is_tried_again_also_
     batch = Batch(ram, 2, provider=provider, limits=Limits(in_flight=1))
     life = batch.live()
     assert batch.states() == [State.FAILED] * 2
-    assert "failures of wan-2.5-t2v are charged: $0.625 so far" in batch.clips()["k1.1"].reason
+    assert "failures of wan-2.5-t2v are charged: $0.63 so far" in batch.clips()["k1.1"].reason
     provider.fate = first("transient")
     batch.wanted = [*batch.wanted, *Batch(ram / "more", 3).wanted[2:]]
     life = batch.live()

@@ -111,7 +111,7 @@ def test_status_tells_more_when_it_is_asked_to(desk: Desk) -> None:
 
 def test_status_imports_nothing_heavy(desk: Desk) -> None:
     """It is typed every few minutes all night: no aiohttp, pydantic, jinja2, yaml or PyAV for it."""
-    desk.run("--limit", "0").expect(4)
+    desk.run("--limit", "0").expect(0)
     program = (
         "import sys, batchgen.cli\n"
         "try: batchgen.cli.main()\n"
@@ -251,13 +251,30 @@ def test_what_changes_a_batch_is_refused_beside_a_run(api: FakeApi, desk: Desk) 
     gate = api.scripts["submit"] = Gate()
     process = desk.start(*desk.paid("--yes"))
     api.until(lambda: gate.held == 3)
-    others = [desk.start(*at(desk, command)) for command in ("reconcile", "retry", "verify")]
+    others = [desk.start(*at(desk, command)) for command in ("reconcile", "verify")]
     assert all(str(process.pid) in desk.end(other).expect(6).said for other in others)
     second = desk.run().expect(6).obj
     assert second["live"]
     assert not second["next"]  # the run that is at work will do it
     gate.open()
     desk.end(process).expect(0)
+
+
+def test_a_reroll_beside_a_run_is_made_by_that_run(api: FakeApi, desk: Desk) -> None:
+    """At 3 a.m. a bad take is no reason to stop the night: the run that holds the batch takes it up by itself."""
+    gate = api.scripts["status"] = Gate()
+    desk.manifest("a cat")
+    process = desk.start(*desk.paid("--yes", "--json"))
+    api.until(lambda: gate.held >= 1)
+    told = desk.call(*at(desk, "reroll", "cat", "--takes", "2")).expect(0).obj
+    more = desk.call(*at(desk, "reroll", "cat")).expect(0).obj
+    assert [row["take"] for row in told["rerolled"] + more["rerolled"]] == [2, 3, 4]
+    assert told["queued"]
+    api.until(lambda: api.posts == 4)
+    assert desk.call("reroll", "night.yaml", "cat", "--undo").expect(6).said
+    gate.open()
+    desk.end(process).expect(0, done=4)
+    assert api.prompts == {"a cat": 4}
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------
@@ -273,6 +290,14 @@ def test_doctor_asks_for_the_balance_and_shows_no_key(api: FakeApi, desk: Desk) 
     assert "invalid_api_key" in refused.stdout.decode()
     assert {call.kind for call in api.calls} == {"balance"}
     assert KEY.encode() not in ended.stdout + ended.stderr + refused.stdout + refused.stderr
+
+
+def test_doctor_says_in_words_that_the_service_is_not_there(desk: Desk) -> None:
+    """And for the sandbox it needs neither key nor network."""
+    told = desk.call("doctor", "--base-url", "http://127.0.0.1:9").expect(2).stdout.decode()
+    assert "cannot reach http://127.0.0.1:9 (balance: 127.0.0.1:9 refuses the connection)" in told
+    found = desk.call("doctor", "--sandbox", "--json", env={"SEGMIND_API_KEY": None}).expect(0).obj["findings"]
+    assert not {"key", "balance"} & {finding["about"] for finding in found}
 
 
 def test_init_writes_a_manifest_that_checks_and_never_overwrites_one(desk: Desk) -> None:
@@ -319,11 +344,13 @@ def test_a_batch_that_never_ran_is_told_as_such_and_none_is_made(command: str, d
 
 
 def test_what_to_type_next_keeps_the_caps_that_the_command_line_had(api: FakeApi, desk: Desk) -> None:
-    """They hold for one run: without them the next one would spend without a bound."""
+    """They hold for one run: without them the next one would spend without a bound. The cap that stopped it is none."""
     desk.manifest("a cat", "a dog", "a fox")
-    ended = desk.run("--max-usd", "1.30", "--max-clips", "9").expect(4)
-    following = "batchgen run night.yaml --max-usd 1.3 --max-clips 9"
+    api.scripts["submit"] = says(401, "invalid_api_key")
+    ended = desk.run("--max-usd", "1.30", "--only", "[cd]*").expect(4)
+    following = "batchgen run night.yaml --max-usd 1.3 --only '[cd]*'"
     assert following in ended.obj["next"]
     assert following in desk.call("status", "night.yaml", "--json").expect(0).obj["next"]
-    assert not any("--max-usd" in line for line in ended.obj["next"] if " run " not in line)
-    assert "batchgen run night.yaml" in desk.run("--limit", "0").obj["next"]
+    assert desk.run().expect(4).obj["next"] == ["batchgen run night.yaml"]
+    api.scripts.clear()
+    assert desk.run("--max-usd", "1.30").expect(4, done=2, pending=1).obj["next"] == []

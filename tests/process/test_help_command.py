@@ -42,6 +42,7 @@ def test_a_pipe_gets_the_markdown_as_it_is(desk: Desk) -> None:
     """`batchgen help json > json.md` is the file, and no pager waits for a key."""
     shown = desk.call("help", "json", env={"PAGER": PAGER}).expect(0)
     assert shown.stdout.decode() == topic_text("json")
+    assert b"<!--" not in desk.call("help", "options").expect(0).stdout
 
 
 def test_without_a_topic_all_are_listed(desk: Desk) -> None:

@@ -80,7 +80,7 @@ def test_fifty_dollars_from_plan_to_bill(studio: Desk) -> None:
         rolled = studio.call("reroll", "night.yaml", *chosen, "--json").expect(0).obj
         assert (len(rolled["rerolled"]), rolled["estimated_usd"]) == (3, 1.875)
         assert run(studio, url).expect(0, done=63).obj["spent_usd"] == 39.375
-        studio.call("reroll", "night.yaml", "courier-*-dawn_1", "--takes", "4").expect(0)
+        studio.call("reroll", "night.yaml", "courier-*-dawn", "--takes", "4", "--yes").expect(0)
         capped = run(studio, url).expect(4, done=80, pending=3).obj
         assert (capped["spent_usd"], capped["stopped"].partition(":")[0]) == (50, "budget")
 

@@ -49,6 +49,6 @@ def test_a_person_is_told_that_the_credits_will_not_last_before_the_question(api
     ended = desk.end(process).expect(2)
     os.close(ours)
     assert "$1.00 in credits" in ended.said
-    assert "will cost about $1.875" in ended.said
+    assert "will cost about $1.88" in ended.said
     assert ended.said.index("in credits") < ended.said.index("Continue?")
     assert api.posts == 0

@@ -82,16 +82,16 @@ def test_caps_by_the_day_and_in_clips_hold_over_runs_and_are_told(api: FakeApi, 
 def test_limit_submits_exactly_so_many_clips(api: FakeApi, desk: Desk) -> None:
     """A first look for little money; without the limit the rest follows."""
     desk.manifest(*TEN[:6])
-    ended = desk.run("--limit", "2").expect(4, done=2, pending=4)
-    assert "limit" in ended.obj["stopped"]
+    ended = desk.run("--limit", "2").expect(0, done=2, pending=4)
+    assert (ended.obj["stopped"], ended.obj["last_run"]["left_out"], ended.obj["next"]) == (None, 4, [])
     assert api.posts == 2
     desk.run("--limit", "4").expect(0, done=6)
     assert api.posts == 6
 
 
 def test_only_submits_what_the_glob_names(api: FakeApi, desk: Desk) -> None:
-    """By id or name; the rest stays pending and the run says that it is not all."""
-    desk.run("--only", "c*,d*").expect(4, done=2, pending=1)
+    """By id or name; the rest stays pending, and that is what was asked for."""
+    desk.run("--only", "c*,d*").expect(0, done=2, pending=1)
     assert api.prompts == {"a cat": 1, "a dog": 1}
     desk.run("--only", "owl_1,nothing").expect(0, done=3)
 
@@ -124,6 +124,6 @@ def test_the_most_urgent_of_several_exit_codes_is_given(api: FakeApi, desk: Desk
     """Stopped early (4) beats a clip in doubt (5), which beats a failed one (3)."""
     api.scripts["submit"] = first(1, drop)
     api.error = lambda params: "invalid parameter" if params["prompt"] == "a dog" else None
-    desk.run("--in-flight", "1", "--limit", "2").expect(4, unconfirmed=1, failed=1, pending=1)
+    desk.run("--in-flight", "1", "--max-clips", "1").expect(4, unconfirmed=1, pending=2)
     desk.run().expect(5, unconfirmed=1, failed=1, done=1)
     assert api.posts == 3

@@ -6,7 +6,9 @@ import os
 import pty
 import re
 import shutil
+import signal
 import subprocess
+import termios
 from functools import cache
 
 import pytest
@@ -135,6 +137,31 @@ def test_a_terminal_gets_a_live_display_and_is_left_clean(api: FakeApi, desk: De
     assert shown.count("\x1b[?25l") <= shown.count("\x1b[?25h") > 0
     assert shown.rindex("\x1b[?25h") > shown.rindex("clips done")
     assert b"\x1b" not in ended.stdout
+
+
+def test_a_resized_terminal_is_painted_again(api: FakeApi, desk: Desk) -> None:
+    """Whoever makes the window narrower sees one whole frame of the new width, not pieces of wider ones."""
+    api.run_s = 60
+    ours, theirs = pty.openpty()
+    process = desk.start(*desk.paid("--yes", "--json", "--grace", "0"), stderr=theirs, env={"TERM": "xterm"})
+    api.until(lambda: len(api.of("status")) >= 3)
+    before = os.read(ours, 65536)
+    termios.tcsetwinsize(theirs, (20, 44))
+    os.close(theirs)
+    process.send_signal(signal.SIGWINCH)
+    shown = b""
+    while b"\x1b[H\x1b[J" not in shown or b"Pace" not in shown.rpartition(b"\x1b[H\x1b[J")[2]:
+        shown += os.read(ours, 65536)
+    process.send_signal(signal.SIGINT)
+    while piece := _read(ours):
+        shown += piece
+    os.close(ours)
+    desk.end(process).expect(130, generating=3)
+    assert b"\x1b[H" not in before
+    frame = shown.split(b"\x1b[H\x1b[J")[1].partition(b"Pace")[0].decode()
+    rows = re.sub(r"\x1b\[[\d;?]*\w", "", frame).split("\r\n")
+    assert "night: 0 of 3 clips done" in frame
+    assert max(map(len, rows)) <= 43
 
 
 def test_no_color_means_no_colour(desk: Desk) -> None:

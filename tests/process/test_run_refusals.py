@@ -46,7 +46,7 @@ def test_a_person_is_asked_with_count_price_and_time(
     os.write(ours, answer)
     ended = desk.end(process).expect(code)
     os.close(ours)
-    assert re.search(r"3 clips for about \$1\.8\d* .*, about .*Continue\?", ended.said)
+    assert re.search(r"3 clips for about \$1\.8\d* .*, in about .*Continue\?", ended.said)
     assert api.posts == posts
 
 

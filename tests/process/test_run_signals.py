@@ -50,7 +50,7 @@ def test_it_says_how_many_paid_clips_wait_and_until_when(api: FakeApi, desk: Des
     api.until(lambda: len(api.of("status")) >= 3)
     process.send_signal(signal.SIGINT)
     told = " ".join(desk.end(process).expect(130).stdout.decode().split())
-    assert re.search(r"3 paid clips can still be downloaded: run before \d\d:\d\d", told)
+    assert re.search(r"3 paid clips wait at the service: run before \d\d:\d\d", told)
 
 
 def test_what_completes_within_the_grace_is_collected(api: FakeApi, desk: Desk) -> None:

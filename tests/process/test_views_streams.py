@@ -27,7 +27,8 @@ DISPLAY = """
 import sys
 from batchgen.clip import State
 from batchgen.views.log import setup_logging
-from batchgen.views.progress import Frame, Painter
+from batchgen.views.painter import Painter
+from batchgen.views.progress import Frame
 frame = Frame("night", {State.DONE: 1}, 0, 0, 0, None, 0, 0, 1.0, None, None, 0, 0, 4, None)
 painter = Painter(sys.stderr, now=iter(range(100)).__next__)
 handler = setup_logging(0, str, painter)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import pty
 import re
-import struct
 import sys
 import tempfile
+import termios
 from pathlib import Path
 
 TARGET = Path(__file__).resolve().parents[2] / ".github" / "live-display.svg"
@@ -26,9 +26,9 @@ prompts:
 budget: {max_usd: 20}
 """
 #: A failure makes the picture honest: a display that never shows one is no help at night.
-OPTIONS = ("--sandbox", "--sandbox-latency", "3", "--in-flight", "6", "--fault", "blocked=1")
-#: Before each frame the cursor goes up and erases the last one.
-_ERASE = re.compile(r"(?:\x1b\[\?25[lh]|\r|\x1b\[2K|\x1b\[1?A)+")
+OPTIONS = ("--sandbox", "--sandbox-latency", "3", "--in-flight", "6", "--fault", "blocked=2")
+#: Before each frame the cursor goes up, over the last one.
+_BACK = re.compile(r"(?:\x1b\[\?25[lh]|\r|\x1b\[\d*[AHJK])+")
 _SVG = """\
 <svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
@@ -66,17 +66,10 @@ def recorded() -> str:
             home = {"HOME": name, "XDG_CONFIG_HOME": name, "XDG_STATE_HOME": name, "PATH": os.environ["PATH"]}
             environment = home | {"TERM": "xterm-256color", "LANG": "C.UTF-8", "COLUMNS": str(COLUMNS)}
             os.execve(sys.executable, [sys.executable, "-m", "batchgen", "run", "night", *OPTIONS], environment)
-        _resize(terminal)
+        termios.tcsetwinsize(terminal, (ROWS, COLUMNS))
         output = _read_all(terminal)
         os.waitpid(child, 0)
     return output.decode()
-
-
-def _resize(terminal: int) -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
 
 
 def _read_all(terminal: int) -> bytes:
@@ -94,18 +87,19 @@ def _read_all(terminal: int) -> bytes:
 
 def frames(output: str) -> list[str]:
     """Split what a terminal received into the frames that it showed."""
-    parts = [part.strip("\n") for part in _ERASE.split(output.replace("\r\n", "\n"))]
+    text = output.replace("\x1b[K\r\n", "\n").replace("\r\n", "\n")
+    parts = [part.strip("\n") for part in _BACK.split(text)]
     return [part for part in parts if "Money" in part and "Pace" in part]
 
 
 def half_way(shown: list[str]) -> str:
-    """Return the frame nearest to half of the clips done, among those that show a failure."""
+    """Return the frame nearest to half of the clips done, among those with failures, and clips that run."""
 
     def distance(frame: str) -> int:
         done, total = (int(number) for number in re.findall(r"(\d+) of (\d+) clips", _plain(frame))[0])
         return abs(2 * done - total)
 
-    return min((frame for frame in shown if "Last failures" in frame), key=distance)
+    return min((frame for frame in shown if re.search(r"(?m)^✗.*(?:\n.*)*^▸", _plain(frame))), key=distance)
 
 
 def _plain(frame: str) -> str:

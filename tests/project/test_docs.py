@@ -41,8 +41,9 @@ from batchgen.sandbox.faults import Faults
 from batchgen.views.bill import audit_object, bill_object
 from batchgen.views.doubts import ClipProblem
 from batchgen.views.export import columns
+from batchgen.views.facts import Facts
 from batchgen.views.plan import plan_object
-from batchgen.views.status import Facts, status_object
+from batchgen.views.status import status_object
 
 TEXT = README.read_text(encoding="utf-8")
 GUIDE = CONTRIBUTING.read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.money import decimal_usd, exact_usd, micro_of, price_class_of, to_micro, to_usd, usd
+from batchgen.money import decimal_usd, exact, exact_usd, micro_of, places_for, price_class_of, to_micro, to_usd, usd
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,33 @@ def test_an_amount_is_read_exactly_or_not_at_all(value: object, micro: int | Non
 
 @pytest.mark.parametrize(
     ("micro", "text"),
-    [(None, "unknown"), (0, "$0.00"), (625_000, "$0.625"),
-     (312_500, "$0.3125"), (1_250_000, "$1.25"), (-5_000_000, "-$5.00"),
-     (1_234_560_000, "$1,234.56")],
+    [(None, "unknown"), (0, "$0.00"), (625_000, "$0.63"), (312_500, "$0.31"), (1_250_000, "$1.25"),
+     (-5_000_000, "-$5.00"), (1_234_565_000, "$1,234.57"), (2_500, "$0.0025"), (1, "$0.000001"), (5_000, "$0.01")],
 )  # fmt: skip
-def test_an_amount_is_told_in_full(micro: int | None, text: str) -> None:
-    """Unknown is never shown as 0."""
+def test_people_read_two_decimals(micro: int | None, text: str) -> None:
+    """Points line up in a column; unknown is never shown as 0, nor is a fraction of a cent."""
     assert usd(micro) == text
+
+
+@pytest.mark.parametrize(
+    ("micro", "text"),
+    [
+        (None, "unknown"),
+        (0, "$0.00"),
+        (625_000, "$0.625"),
+        (312_500, "$0.3125"),
+        (1_234_560_000, "$1,234.56"),
+        (1, "$0.000001"),
+    ],
+)
+def test_a_bill_and_a_comparison_show_the_last_digit(micro: int | None, text: str) -> None:
+    """Else a bill does not add up, and a price that moved by half a cent seems to be the same."""
+    assert exact(micro) == text
+
+
+def test_a_column_has_as_many_decimals_as_its_finest_amount() -> None:
+    """One amount with more would push its point out of line."""
+    assert [usd(each, places_for([625_000, 1_250_000])) for each in (625_000, 1_250_000)] == ["$0.625", "$1.250"]
 
 
 @given(st.integers(0, 10**12).map(lambda n: n * 100))

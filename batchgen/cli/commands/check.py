@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import rich_click as click
 
 from batchgen.cli import output
 from batchgen.cli.batch import command_line
-from batchgen.cli.error_text import source_lines
+from batchgen.cli.error_text import fault_object, source_lines
 from batchgen.cli.options import json_option, manifest_argument
-from batchgen.errors import ManifestError
-
-if TYPE_CHECKING:
-    from batchgen.errors import Fault
 
 
 @click.command("check")
@@ -29,28 +26,25 @@ def check(manifest: str, *, as_json: bool) -> None:
     from batchgen.views.text import plural
 
     path = find_manifest(manifest)
-    try:
-        read = manifests.load(path)
-    except ManifestError as error:
-        if as_json:
-            output.put(
-                output.json_text({"schema_version": 1, "ok": False, "faults": _faults(error.faults), "warnings": []})
-            )
-        raise
-    if as_json:
-        warnings = _faults(read.warnings)
-        obj = {"schema_version": 1, "ok": True, "clips": len(read.wanted), "faults": [], "warnings": warnings}
-        output.put(output.json_text(obj))
-        return
+    output.CommandAnswer.current().describe = _refused
+    read = manifests.load(path)
     for warning in read.warnings:
         click.echo("\n".join([f"warning: {warning}", *source_lines(warning)]), err=True)
-    noted = f", {plural(len(read.warnings), 'warning')}" if read.warnings else ""
-    click.echo(f"{path.name} is valid: {plural(len(read.wanted), 'clip')}{noted}.")
-    click.echo(f"Next: {command_line('plan', manifest)}")
+    obj = {
+        "schema_version": 1,
+        "ok": True,
+        "clips": len(read.wanted),
+        "faults": [],
+        "warnings": [fault_object(warning) for warning in read.warnings],
+    }
+
+    def text() -> str:
+        noted = f", {plural(len(read.warnings), 'warning')}" if read.warnings else ""
+        valid = f"{path.name} is valid: {plural(len(read.wanted), 'clip')}{noted}."
+        return f"{valid}\nNext: {command_line('plan', manifest)}"
+
+    output.answer(obj, text, as_json=as_json)
 
 
-def _faults(faults: list[Fault]) -> list[dict[str, Any]]:
-    return [
-        {"file": fault.file, "line": fault.line, "column": fault.column, "what": fault.what, "mend": fault.fix}
-        for fault in faults
-    ]
+def _refused(error: Mapping[str, Any]) -> dict[str, Any]:
+    return {"schema_version": 1, "ok": False, "faults": error["faults"], "warnings": []}

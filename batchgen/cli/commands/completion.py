@@ -5,6 +5,8 @@ from __future__ import annotations
 import rich_click as click
 from click.shell_completion import get_completion_class
 
+from batchgen.cli import output
+
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -14,4 +16,4 @@ def completion(ctx: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:  # the choice above forbids it
         raise click.UsageError(f"no completion for {shell}")
-    click.echo(kind(ctx.find_root().command, {}, "batchgen", "_BATCHGEN_COMPLETE").source())
+    output.put(kind(ctx.find_root().command, {}, "batchgen", "_BATCHGEN_COMPLETE").source())

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from batchgen.cli import output
-from batchgen.cli.options import base_url_option, folder_option, json_option
-from batchgen.errors import BatchgenError, CallError, Exit, ProxyError, UsageError
+from batchgen.cli.options import base_url_option, folder_option, json_option, sandbox_option
+from batchgen.errors import BatchgenError, CallError, Exit, ProxyError, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from batchgen.providers.base import Provider
@@ -42,32 +42,34 @@ class Finding:
 @click.command("doctor")
 @click.argument("manifest", metavar="[MANIFEST]", required=False)
 @folder_option
+@sandbox_option
 @base_url_option
 @json_option
-def doctor(manifest: str | None, folder: Path | None, *, base_url: str | None, as_json: bool) -> None:
+def doctor(manifest: str | None, folder: Path | None, *, sandbox: bool, base_url: str | None, as_json: bool) -> None:
     """Check key, balance, clock, disk and media; with a MANIFEST also the batch's ledger.
 
     Its only API call asks for the balance, which is free. Exit code 0 when a run can start, 2 when not.
     """
-    place = _place(manifest, folder)
+    place = _place(manifest, folder, sandbox=sandbox)
     findings = [*_python(), *_media(), *_disk(place), *_ledger(place if manifest or folder else None)]
-    findings += asyncio.run(_account(place, base_url))
+    findings += [] if sandbox else asyncio.run(_account(place, base_url))
     bad = any(finding.level == "error" for finding in findings)
-    if as_json:
-        obj = {"schema_version": 1, "ok": not bad, "findings": [asdict(finding) for finding in findings]}
-        output.put(output.json_text(obj))
-    else:
-        for finding in findings:
-            click.echo(f"{finding.level:<7}  {finding.about:<8}  {finding.text}")
-    sys.exit(Exit.USAGE if bad else Exit.OK)
+    code = Exit.USAGE if bad else Exit.OK
+    obj = {"schema_version": 1, "ok": not bad, "findings": [asdict(finding) for finding in findings]}
+
+    def text() -> str:
+        return "\n".join(f"{finding.level:<7}  {finding.about:<8}  {finding.text}" for finding in findings)
+
+    output.answer(obj, text, as_json=as_json, code=code)
+    sys.exit(code)
 
 
-def _place(manifest: str | None, folder: Path | None) -> Path:
+def _place(manifest: str | None, folder: Path | None, *, sandbox: bool) -> Path:
     from batchgen.locate import batch_folder, find_manifest
 
     if folder is not None:
         return folder.absolute()
-    return batch_folder(find_manifest(manifest)) if manifest else Path.cwd()
+    return batch_folder(find_manifest(manifest), sandbox=sandbox) if manifest else Path.cwd()
 
 
 def _python() -> Iterator[Finding]:
@@ -189,6 +191,9 @@ async def _balance(provider: Provider) -> list[Finding]:
 
     try:
         credits_left = await provider.balance()
+    except Unreachable as error:
+        what = f"cannot reach {provider.origin} ({error})"
+        return [Finding("balance", "error", f"{what}: check --base-url and the network")]
     except CallError as error:
         return [Finding("balance", "error", f"{provider.origin}: {error}")]
     level = "ok" if credits_left else "warning"

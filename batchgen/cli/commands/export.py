@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import rich_click as click
 
 from batchgen.cli import output
 from batchgen.cli.batch import ledger_folder
+from batchgen.cli.error_text import check_only
 from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
 from batchgen.errors import UsageError
+from batchgen.files.output_file import is_stream, written
+from batchgen.selection import matches
 
 if TYPE_CHECKING:
     from batchgen.views.export import Value
@@ -40,6 +40,7 @@ _FORMATS = ("csv", "jsonl", "parquet")
     metavar="FILE",
     help="Output file. [default: standard output]",
 )
+@click.option("--only", metavar="GLOB", help="Only clips whose id or name matches, as in 'singer*'.")
 @click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
 @click.option("--urls", is_flag=True, help="Include the links of the files: they expire, and may be secret.")
 @json_option
@@ -50,6 +51,7 @@ def export(
     sandbox: bool,
     kind: str | None,
     out: Path | None,
+    only: str | None,
     force: bool,
     urls: bool,
     as_json: bool,
@@ -65,13 +67,16 @@ def export(
     kind = kind or _by_ending(out)
     _check(kind, out, force=force, as_json=as_json)
     reader = Reader(ledger_folder(manifest, folder, sandbox=sandbox))
-    counter = _Counter(table.rows(reader.requests(), urls=urls))
     try:
+        for line in check_only(only, (clip.wanted for clip in reader.clips())) if only is not None else ():
+            click.echo(line, err=True)
+        chosen = (row for row in reader.requests() if matches(only, row[0].wanted.prompt_id, row[0].wanted.name))
+        counter = _Counter(table.rows(chosen, urls=urls))
         if out is None:
-            _print(table.WRITERS[kind](table.columns(urls=urls), counter))
+            output.put_bytes(table.WRITERS[kind](table.columns(urls=urls), counter))
             return
-        with _replacing(out) as part:
-            _write(kind, part, table.columns(urls=urls), counter)
+        with written(out) as file:
+            _write(kind, file, table.columns(urls=urls), counter)
     finally:
         reader.close()
     obj = {"schema_version": 1, "rows": counter.count, "format": kind, "file": str(out)}
@@ -104,47 +109,20 @@ def _check(kind: str, out: Path | None, *, force: bool, as_json: bool) -> None:
     """
     if out is None and (kind == "parquet" or as_json):
         raise UsageError(f"{'Parquet' if kind == 'parquet' else '--json'} needs a file", tip="pass --out FILE")
-    if out is not None and out.exists() and not force:
+    if out is not None and out.exists() and not (force or is_stream(out)):
         raise UsageError(f"{out} already exists", tip="name another file, or pass --force to overwrite it")
 
 
-def _print(pieces: Iterable[bytes]) -> None:
-    for piece in pieces:
-        sys.stdout.buffer.write(piece)
-    sys.stdout.buffer.flush()
-
-
-def _write(kind: str, path: Path, columns: Mapping[str, str], table: Iterable[list[Value]]) -> None:
+def _write(kind: str, file: BinaryIO, columns: Mapping[str, str], table: Iterable[list[Value]]) -> None:
     from batchgen.views.export import WRITERS, write_parquet
 
     if kind != "parquet":
-        with path.open("wb") as file:
-            file.writelines(WRITERS[kind](columns, table))
+        file.writelines(WRITERS[kind](columns, table))
         return
     try:
-        write_parquet(path, columns, table)
+        write_parquet(file, columns, table)
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("pyarrow"):
             raise
         tip = "install '.[parquet]' from the clone, or export csv or jsonl"
         raise UsageError("Parquet needs pyarrow, which is not installed", tip=tip) from None
-
-
-@contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """Write to a file next to `out`, and rename it when it is complete.
-
-    Raises:
-        UsageError: it can't be written.
-    """
-    part = out.with_name(f".{out.name}.part")
-    try:
-        yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(out)
-    except OSError as error:
-        raise UsageError(f"{out}: can't be written ({error.strerror or error})") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)

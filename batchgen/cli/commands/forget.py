@@ -38,10 +38,11 @@ def forget(
         ledger.recover()  # what a killed run was submitting is unconfirmed, too
         chosen = retakes.in_doubt(ledger.clips(), clips)
         reserved = sum(clip.request.reserved for clip in chosen if clip.request)
-        if not (yes or is_sandbox(ledger)):
+        if not yes:
             output.agree(
                 f"{plural(len(chosen), 'clip')} may have been paid for; {usd(reserved)} stays reserved in the bill",
                 "Stop looking?",
+                sandbox=is_sandbox(ledger),
             )
 
         async def give_up() -> None:

@@ -16,6 +16,7 @@ import rich_click as click
 
 from batchgen.cli import output
 from batchgen.cli.error_text import did_you_mean
+from batchgen.cli.overview import COMMANDS
 from batchgen.errors import UsageError
 
 #: In the order in which a newcomer needs them.
@@ -23,11 +24,33 @@ TOPICS = (
     "manifest", "options", "money", "stopped", "unconfirmed", "recover", "pace", "json", "export", "environment",
     "sandbox", "guarantees", "python", "benchmarks",
 )  # fmt: skip
+#: The topic, or the command, that has what people look for by these words.
+_ALSO = {
+    "environment": "api-key config dotenv env key proxy variables",
+    "options": "exit exit-codes flags only settings",
+    "stopped": "crash ctrl-c disk expiry interrupt kill outage resume",
+    "money": "audit bill budget cap caps cost credits price prices takes",
+    "export": "csv jsonl parquet spreadsheet",
+    "pace": "429 limits polling rate rate-limit rpm",
+    "unconfirmed": "duplicate history lost",
+    "sandbox": "faults rehearsal",
+    "guarantees": "promises safety",
+    "recover": "damage damaged ledger",
+    "manifest": "matrix seed template yaml",
+    "json": "output script",
+    "python": "api",
+    "benchmarks": "speed",
+    "plan": "dry-run",
+    "reroll": "undo",
+    "status": "progress",
+}
+SYNONYMS = {word: name for name, words in _ALSO.items() for word in words.split()}
 #: Longer lines are hard to read, however wide the terminal is.
 MAX_WIDTH = 100
 _TOPIC_LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<topic>\w+)\.md\)")
 #: Into the repository, which a reader of the installed manual may not have.
 _PICTURE = re.compile(r"!\[[^\]]*\]\([^)]+\)\n*")
+_COMMENT = re.compile(r"<!--.*?-->\n*", re.DOTALL)
 _FILE_LINK = re.compile(r"\[([^\]]+)\]\(\.\./[^)]+\)")
 
 
@@ -57,15 +80,17 @@ def help(ctx: click.Context, topic: str | None) -> None:  # noqa: A001 - the com
     plain Markdown. Where a topic and a command have the same name, this shows the topic; `batchgen COMMAND --help`
     shows the command.
     """
+    topic = topic and SYNONYMS.get(topic.lower(), topic)
     if topic is None:
         output.put(contents(min(output.width(), MAX_WIDTH)))
     elif topic in TOPICS:
-        _show(topic_text(topic))
+        more = f"\n\nOptions of the command: `batchgen {topic} --help`" if topic in COMMANDS else ""
+        _show(_COMMENT.sub("", topic_text(topic)).rstrip("\n") + more)
     elif topic in _names(ctx):
         cli = ctx.find_root().command
         cli.main([topic, "--help"], prog_name="batchgen", standalone_mode=False)
     else:
-        tips = [did_you_mean(topic, _names(ctx)), "`batchgen help` lists the topics"]
+        tips = [did_you_mean(topic, [*_names(ctx), *SYNONYMS]), "`batchgen help` lists the topics"]
         raise UsageError(f"there is no help topic {topic}", tip=" ".join(tip for tip in tips if tip))
 
 

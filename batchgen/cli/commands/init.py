@@ -7,8 +7,10 @@ from pathlib import Path
 
 import rich_click as click
 
+from batchgen.cli import output
 from batchgen.cli.batch import command_line
-from batchgen.errors import UsageError
+from batchgen.errors import OutputError, UsageError
+from batchgen.files.output_file import written
 
 
 @click.command("init")
@@ -28,10 +30,14 @@ def init(name: str, *, force: bool) -> None:
     schema = json.dumps(manifests.json_schema(), ensure_ascii=False, indent=2) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        (path.parent / "batchgen.schema.json").write_text(schema, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
-    click.echo(f"Wrote {path} and {path.parent / 'batchgen.schema.json'}.")
-    click.echo(f"Next: edit it, then {command_line('check', str(path))}")
-    click.echo(f"Or try it free: {command_line('run', str(path), sandbox=True)}")
+        raise OutputError.of(path.parent, error) from None
+    for target, content in ((path, text), (path.parent / "batchgen.schema.json", schema)):
+        with written(target) as file:
+            file.write(content.encode())
+    lines = (
+        f"Wrote {path} and {path.parent / 'batchgen.schema.json'}.",
+        f"Next: edit it, then {command_line('check', str(path))}",
+        f"Or try it free: {command_line('run', str(path), sandbox=True)}",
+    )
+    output.put("\n".join(lines))

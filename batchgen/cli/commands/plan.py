@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from batchgen.cli import output
 from batchgen.cli.batch import command_line
-from batchgen.cli.error_text import unmatched_text
+from batchgen.cli.error_text import check_only
 from batchgen.cli.options import (
     base_url_option,
     cap_options,
@@ -19,16 +19,19 @@ from batchgen.cli.options import (
     in_flight_option,
     json_option,
     latency_option,
-    manifest_argument,
+    options_as_typed,
     resubmit_options,
     rpm_option,
     sandbox_option,
 )
 
+if TYPE_CHECKING:
+    from batchgen.planning import Plan
+
 
 @click.command("plan")
 @click.option_panel("Options")  # of everyday, before the other groups
-@manifest_argument
+@click.argument("manifest", metavar="MANIFEST", required=False)
 @folder_option
 @sandbox_option
 @cap_options
@@ -45,16 +48,23 @@ from batchgen.cli.options import (
     metavar="FILE",
     help="Save the plan, for `run --plan FILE`.",
 )
+@click.option(
+    "--show",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Show a saved plan; MANIFEST is optional then.",
+)
 @json_option
 @click.option("-v", "--verbose", is_flag=True, help="List every clip.")
 def plan(
-    manifest: str,
+    manifest: str | None,
     folder: Path | None,
     *,
     sandbox: bool,
     as_json: bool,
     verbose: bool,
     out: Path | None,
+    show: Path | None,
     **given: Any,  # noqa: ANN401 - the settings, by name
 ) -> None:
     """Show what a run would generate and why, what it would cost (estimated) and how long it would take.
@@ -68,28 +78,71 @@ def plan(
     from batchgen.settings import merge, read_config
     from batchgen.views.plan import plan_object, plan_text
 
+    if show is not None:
+        _show(show, manifest, as_json=as_json)
+        return
+    if manifest is None:
+        raise click.UsageError("missing argument 'MANIFEST'", click.get_current_context())
     path = find_manifest(manifest)
     read = manifests.load(path)
     settings = merge({**given, "sandbox": sandbox or None}, read, read_config())
     where = (folder or batch_folder(path, sandbox=sandbox)).absolute()
     seen = snapshot_in(where)
-    for line in [
-        *(f"warning: {text}" for text in read.warnings),
-        *unmatched_text(given["only"], wanted_in(read, seen)),
-    ]:
+    warnings = [f"warning: {text}" for text in read.warnings]
+    for line in [*warnings, *check_only(given["only"], [*wanted_in(read, seen), *seen.known])]:
         click.echo(line, err=True)
     made = plan_of(read, settings, seen, folder=where, each_clip=verbose, start=start_in(read, settings, seen))
-    obj, ending = plan_object(made), ""
-    run_it = command_line("run", manifest, folder, sandbox=sandbox)
-    if made.keys.submit:
-        ending = f"\n\nNext: {run_it}"
+    obj = plan_object(made)
+    ending = _next(made, manifest, folder, [*(["--sandbox"] if sandbox else []), *options_as_typed(given)])
     if out:
         saved = write_plan(out, made, read, settings, seen, where)
         obj |= {"saved": {"file": str(out), "sha256": saved.sha256}}
-        ending = f"\n\nSaved. To run exactly this plan, without a question:\n  {run_it} --plan {shlex.quote(str(out))}"
+        run_it = command_line("run", manifest, folder, sandbox=sandbox)
+        ending = f"Saved. To run exactly this plan, without a question:\n  {run_it} --plan {shlex.quote(str(out))}"
 
     def text() -> str:
         ascii_only, colour = output.plain_ascii(), output.coloured()
-        return plan_text(made, output.width(), ascii=ascii_only, colour=colour, now=time.time()) + ending
+        return plan_text(made, output.width(), ascii=ascii_only, colour=colour, now=time.time()) + f"\n\n{ending}"
 
     output.answer(obj, text, as_json=as_json)
+
+
+def _next(made: Plan, manifest: str, folder: Path | None, options: list[str]) -> str:
+    """Say what to type next: what this plan needs, with the options that it was made with."""
+    from batchgen.planning import Action
+
+    def line(verb: str, *more: str) -> str:
+        where = ["--dir", str(folder)] if folder else []
+        return shlex.join(["batchgen", verb, manifest, *where, *more])
+
+    has = {step.action for step in made.steps if step.count}
+    if made.keys.submit and has <= {Action.NEW, Action.LATER} and "--sandbox" not in options:
+        rehearsal = line("run", "--sandbox")
+        return f"Next: {line('run', *options)}\n      {rehearsal}  (a rehearsal, free)"
+    if made.keys.submit or Action.IN_FLIGHT in has:
+        return f"Next: {line('run', *options)}"
+    sandbox = [option for option in options if option == "--sandbox"]
+    if has & {Action.UNCONFIRMED, Action.LOST}:
+        return f"Next: {line('reconcile', *sandbox)}"
+    if Action.FAILED in has:
+        return f"Next: {line('retry', *sandbox)}"
+    if Action.BLOCKED in has:
+        return f"Next: edit the blocked prompts, or {line('retry', *sandbox, '--blocked', '--new-seed')}"
+    return f"Nothing is left to do. The night in numbers: {line('report', *sandbox)}"
+
+
+def _show(file: Path, manifest: str | None, *, as_json: bool) -> None:
+    """Print a saved plan; the names of its clips come from the manifest, if there is one."""
+    from batchgen import manifest as manifests
+    from batchgen.locate import find_manifest
+    from batchgen.planning.saved_files import read_plan
+    from batchgen.views.saved_plan import saved_object, saved_text
+
+    saved = read_plan(file)
+    names = {clip.key: clip.name for clip in manifests.load(find_manifest(manifest)).wanted} if manifest else {}
+    run_it = f"{command_line('run', manifest or 'MANIFEST')} --plan {shlex.quote(str(file))}"
+    output.answer(
+        saved_object(saved, names),
+        lambda: saved_text(saved, names, output.width(), ascii=output.plain_ascii()) + f"\n\nNext: {run_it}",
+        as_json=as_json,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +11,13 @@ import rich_click as click
 
 from batchgen.cli import output
 from batchgen.cli.batch import command_line, is_sandbox, ledger_folder
-from batchgen.cli.error_text import unmatched_text
+from batchgen.cli.error_text import check_only
 from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
 from batchgen.errors import UsageError
 
 if TYPE_CHECKING:
     from batchgen.clip import Clip
-    from batchgen.ledger import SqliteLedger
+    from batchgen.ledger import Reader
     from batchgen.planning.retakes import Retake
 
 
@@ -55,35 +54,32 @@ def retry(
 
     By default only failures of the service itself; failures that need an edit are skipped and listed.
     """
-    from batchgen.ledger import SqliteLedger
+    from batchgen.cli import retakes
     from batchgen.planning.retakes import Retake
     from batchgen.retry import MAX_ATTEMPTS
 
     if new_seed and not blocked:
         raise UsageError("--new-seed needs --blocked", tip="`batchgen reroll` queues extra takes of any clip")
     again = Retake(all=every, forgotten=forgotten, blocked=blocked, max_attempts=max_attempts or MAX_ATTEMPTS)
-    ledger = SqliteLedger(ledger_folder(manifest, folder, sandbox=sandbox))
-    try:
+    with retakes.open_batch(ledger_folder(manifest, folder, sandbox=sandbox)) as ledger:
         obj = _retried(ledger, manifest, again, only, new_seed=new_seed)
-        sandbox = is_sandbox(ledger)
-    finally:
-        ledger.close()
-    following = command_line("run", manifest, folder, sandbox=sandbox)
-    output.answer(obj, lambda: _text(obj, following), as_json=as_json)
+        following = f"Next: {command_line('run', manifest, folder, sandbox=is_sandbox(ledger))}"
+    output.answer(obj, lambda: _text(obj, retakes.BESIDE_A_RUN if obj["queued"] else following), as_json=as_json)
 
 
-def _retried(ledger: SqliteLedger, arg: str, again: Retake, only: str | None, *, new_seed: bool) -> dict[str, Any]:
-    from batchgen.cli.retakes import cost_of, under_names
+def _retried(ledger: Reader, arg: str, again: Retake, only: str | None, *, new_seed: bool) -> dict[str, Any]:
+    from batchgen.cli import retakes
     from batchgen.clip import State
-    from batchgen.events import Retried
+    from batchgen.ledger import SqliteLedger
+    from batchgen.ledger.wishes import QueuedWish
     from batchgen.planning.retakes import rerolls, why_not
     from batchgen.selection import matches
 
     again = replace(again, charged={model: cost for model, (_, cost) in ledger.charged_failures().items()})
     states = (State.FAILED, State.BLOCKED) if again.blocked else (State.FAILED,)
-    failed = ledger.clips(*states, wanted=True)
-    for line in unmatched_text(only, (clip.wanted for clip in ledger.clips(wanted=True))) if only else ():
+    for line in check_only(only, (clip.wanted for clip in ledger.clips())) if only is not None else ():
         click.echo(line, err=True)
+    failed = ledger.clips(*states, wanted=True)
     chosen = [clip for clip in failed if matches(only, clip.wanted.prompt_id, clip.wanted.name)]
     replaced = [clip for clip in chosen if new_seed and clip.state is State.BLOCKED]
     left = {
@@ -92,23 +88,18 @@ def _retried(ledger: SqliteLedger, arg: str, again: Retake, only: str | None, *,
         if clip not in replaced and (why := why_not(clip, again, by_name=only is not None))
     }
     back = [clip for clip in chosen if clip not in replaced and clip.row not in left]
-
-    async def put_back() -> None:
-        for clip in back:
-            await ledger.record(clip, Retried())
-        await ledger.settle()
-
-    asyncio.run(put_back())
-    takes = rerolls(list(ledger.clips()), replaced, 1) if replaced else []
-    takes, tariff = under_names(ledger, arg, takes)
-    fresh = ledger.reroll(takes, [clip.key for clip in replaced])
+    takes = rerolls(retakes.with_queued(ledger), replaced, 1) if replaced else []
+    takes, tariff = retakes.under_names(ledger, arg, takes)
+    wish = QueuedWish([clip.key for clip in back], takes, [clip.key for clip in replaced])
+    fresh = retakes.carry_out(ledger, wish) if back or takes else []
     names = {take.key: clip.wanted.name for take, clip in zip(takes, replaced, strict=True)}
     return {
         "schema_version": 1,
         "retried": [clip.wanted.name for clip in back],
         "rerolled": [{"clip": take.name, "instead_of": names[take.key]} for take in fresh],
         "left": _left(chosen, left),
-        **cost_of([*(clip.wanted for clip in back), *fresh], tariff),
+        "queued": bool(back or takes) and not isinstance(ledger, SqliteLedger),
+        **retakes.cost_of([*(clip.wanted for clip in back), *fresh], tariff),
     }
 
 
@@ -121,10 +112,10 @@ def _left(chosen: Sequence[Clip], why: dict[int, str]) -> list[dict[str, Any]]:
 
 
 def _text(obj: dict[str, Any], following: str) -> str:
-    from batchgen.cli.retakes import cost_text
+    from batchgen.cli.retakes import cost_text, shortened
     from batchgen.views.text import plural
 
-    lines = [f"  {row['clip']} replaces {row['instead_of']}, with a new seed" for row in obj["rerolled"]]
+    lines = shortened([f"  {row['clip']} replaces {row['instead_of']}, with a new seed" for row in obj["rerolled"]])
     reasons: dict[str, list[str]] = {}
     for row in obj["left"]:
         reasons.setdefault(row["why"], []).append(row["clip"])
@@ -135,4 +126,4 @@ def _text(obj: dict[str, Any], following: str) -> str:
     if not count:
         return "\n".join([*lines, "Nothing to retry."])
     fresh = f", {len(obj['rerolled']):,} with a new seed" if obj["rerolled"] else ""
-    return "\n".join([*lines, f"Queued {plural(count, 'clip')}{fresh}, {cost_text(obj)}.", f"Next: {following}"])
+    return "\n".join([*lines, f"Queued {plural(count, 'clip')}{fresh}, {cost_text(obj)}.", following])

@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from batchgen.cli import output
-from batchgen.cli.error_text import unmatched_text
+from batchgen.cli.error_text import HasNames, check_only, status_fields
 from batchgen.cli.options import (
     PACE,
     SANDBOX,
     TROUBLE,
     Finite,
     cap_options,
-    caps_as_typed,
     folder_option,
     history_settle_option,
     in_flight_option,
     json_option,
     latency_option,
     manifest_argument,
+    options_as_typed,
     resubmit_options,
     rpm_option,
     service_options,
@@ -39,6 +39,7 @@ from batchgen.cli.options import (
 )
 from batchgen.clip import State
 from batchgen.errors import Exit, UsageError
+from batchgen.views.text import plural
 
 if TYPE_CHECKING:
     from batchgen.cli.monitor import RunMonitor
@@ -61,6 +62,7 @@ STACK = 2**20
 @service_options
 @click.option("--upload-url", envvar="SEGMIND_UPLOAD_URL", hidden=True)
 @yes_option
+@click.option("--dry-run", is_flag=True, help="Show what it would do and cost, as `plan` does.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Submit at most N clips.")
 @click.option("--only", metavar="GLOB", help="Only clips whose id or name matches, as in 'singer*'.")
 @click.option(
@@ -139,27 +141,43 @@ STACK = 2**20
     panel=SANDBOX,
     help="Make it misbehave; see `sandbox --help`.",
 )
-def run(manifest: str, folder: Path | None, *, sandbox: bool, yes: bool, as_json: bool, verbose: int, quiet: bool,
-        faults: tuple[str, ...], plan_file: Path | None, **given: Any) -> None:  # noqa: ANN401 - the settings, by name  # fmt: skip
+@click.pass_context
+def run(ctx: click.RichContext, /, manifest: str, folder: Path | None, *, sandbox: bool, yes: bool,
+        as_json: bool, verbose: int, quiet: bool, faults: tuple[str, ...], plan_file: Path | None, dry_run: bool,
+        **given: Any) -> None:  # noqa: ANN401 - the settings, by name  # fmt: skip
     """Generate every missing clip of the manifest. Safe to run again: it resumes.
 
     Clips already paid for are collected first; nothing is paid for twice. The first Ctrl-C stops submitting and
     keeps downloading, the second quits now. With --plan only the clips of the saved plan are submitted, under its caps.
 
-    Exit codes: 0 all done, 2 usage or manifest, 3 some clips failed, 4 stopped early (run again),
+    Exit codes: 0 all that was asked for is done, 2 usage or manifest, 3 some clips failed, 4 stopped early (run again),
     5 some clips need your decision, 6 another run holds the batch, 130 interrupted, 143 terminated.
     """
     from batchgen.cli.monitor import RunMonitor
 
+    output.CommandAnswer.current().describe = status_fields(None, manifest)
+    if dry_run:
+        _plan_instead(ctx)
+        return
     given |= {"sandbox": sandbox or None, "sandbox_faults": ",".join(faults) or None}
     if faults and not sandbox:
         raise UsageError("--fault needs --sandbox")
     # Until the event loop takes the signals over, SIGTERM ends it as Ctrl-C does: with its object and its code.
     signal.signal(signal.SIGTERM, _terminated)
     monitor = RunMonitor(manifest, folder, verbosity=-1 if quiet else verbose, as_json=as_json)
-    with monitor.reporting_errors():
+    with monitor.observing():
         code = _run(monitor, manifest, folder, given, yes=yes, plan_file=plan_file)
     sys.exit(code)
+
+
+def _plan_instead(ctx: click.RichContext) -> None:
+    """Do what `plan` does, with the options that both have."""
+    from batchgen.cli.commands.plan import plan
+
+    if ctx.params["plan_file"]:
+        raise UsageError("--dry-run goes without --plan", tip="`batchgen plan --show FILE` shows a saved plan")
+    both = {param.name for param in plan.params} & ctx.params.keys()
+    ctx.invoke(plan, **{name: ctx.params[name] for name in both})
 
 
 def _terminated(_signum: int, _frame: object) -> None:
@@ -178,27 +196,29 @@ def _run(
 
     path = find_manifest(arg)
     saved = saved_files.read_plan(plan_file) if plan_file else None
-    said = caps_as_typed(given)
+    typed = options_as_typed(given, plan_file)
     if saved:
         given = saved_files.with_plan_settings(saved, given)
-    monitor.folder = folder = (folder or batch_folder(path, sandbox=bool(given["sandbox"]))).absolute()
+    folder = (folder or batch_folder(path, sandbox=bool(given["sandbox"]))).absolute()
+    output.CommandAnswer.current().describe = status_fields(folder, arg)
     key = None if given["sandbox"] else find_key(path.parent)
     monitor.protect(key)
     manifest = manifests.load(path)
-    asked = wanted_in(manifest, snapshot_in(folder)) if given["only"] else ()
-    for line in [*(f"warning: {text}" for text in manifest.warnings), *unmatched_text(given["only"], asked)]:
+    seen = snapshot_in(folder) if given["only"] is not None else None
+    asked: list[HasNames] = [*wanted_in(manifest, seen), *seen.known] if seen else []  # re-rolls are in the ledger only
+    for line in [*(f"warning: {text}" for text in manifest.warnings), *check_only(given["only"], asked)]:
         monitor.say(line)
     settings = merge(given, manifest, read_config())
     if saved:
         saved_files.refuse_if_changed(saved, manifest, settings, snapshot_in(folder), folder)
     session = Session.open(manifest, folder, saved_files.restricted_to(saved, settings) if saved else settings, key)
     try:
-        session.ledger.remember("caps_said", json.dumps(said))
+        session.ledger.remember("caps_said", json.dumps(typed))
         if saved:  # now that the batch is held, nothing can move any more
             saved_files.refuse_if_changed(saved, manifest, settings, snapshot(session.ledger), folder)
         monitor.attach(session)
         _share_pace(session, monitor)
-        if not (saved or _nothing_to_pay(session) or settings.sandbox):
+        if not (saved or _nothing_to_pay(session)):
             _confirm(monitor, session, yes=yes)
         gc.freeze()  # what is loaded by now stays: the collector need not visit it again and again
         gc.set_threshold(GARBAGE)
@@ -227,35 +247,44 @@ def _nothing_to_pay(session: Session) -> bool:
 def _confirm(monitor: RunMonitor, session: Session, *, yes: bool) -> None:
     """Ask a person before the first paid call, with count, price and time.
 
+    The sandbox asks too, so that the question is rehearsed; where nobody can be asked, it goes on: it is free.
+
     Raises:
         UsageError: nobody can be asked, and `--yes` was not given; or the answer was no.
     """
     from batchgen.runner.alerts import shortage
     from batchgen.views.plan import plan_text
 
-    if yes:
+    sandbox = session.settings.sandbox
+    if yes or (sandbox and not sys.stdin.isatty()):
         return
     plan = session.plan()
+    free = "(sandbox, free)" if sandbox else "(estimated)"
+    what = f"This run generates {plural(len(plan.keys.submit), 'clip')} {_price(plan)} {free}{_time(plan)}"
     if not sys.stdin.isatty():
-        what = f"cannot ask for confirmation: not a terminal. {_in_short(plan)}"
-        raise UsageError(what, tip="pass --yes to run without a question")
+        raise UsageError(
+            f"cannot ask for confirmation: not a terminal. {what}", tip="pass --yes to run without a question"
+        )
     monitor.say(plan_text(plan, output.width(), ascii=output.plain_ascii()))
-    if text := shortage(asyncio.run(session.credits()), plan.cost.total, unpriced=plan.cost.unpriced):
+    if not sandbox and (text := shortage(asyncio.run(session.credits()), plan.cost.total, unpriced=plan.cost.unpriced)):
         monitor.say(f"Warning: {text}")
-    if not click.confirm(f"{_in_short(plan)}. Continue?", err=True):
+    if not click.confirm(f"{what}. Continue?", err=True):
         raise UsageError("cancelled: nothing was submitted")
 
 
-def _in_short(plan: Plan) -> str:
+def _price(plan: Plan) -> str:
     from batchgen.money import usd
-    from batchgen.views.text import plural
+
+    if plan.cost.total is None:
+        return "at an unknown price"
+    more = f" and {plural(plan.cost.unpriced, 'clip')} of unknown price" if plan.cost.unpriced else ""
+    return f"for about {usd(plan.cost.total)}{more}"
+
+
+def _time(plan: Plan) -> str:
     from batchgen.wording import duration
 
-    price = f"about {usd(plan.cost.total)} (estimated)" if plan.cost.total is not None else "at an unknown price"
-    if plan.cost.total is not None and plan.cost.unpriced:
-        price += f" and {plural(plan.cost.unpriced, 'clip')} of unknown price"
-    time = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
-    return f"This run generates {plural(len(plan.keys.submit), 'clip')} for {price}{time}"
+    return "" if plan.seconds is None else f", in about {duration(plan.seconds)}"
 
 
 async def _supervised(session: Session, monitor: RunMonitor, settings: Settings) -> Outcome:

@@ -12,6 +12,7 @@ from typing import Any
 
 import rich_click as click
 
+from batchgen.cli import output
 from batchgen.cli.options import Finite
 from batchgen.errors import Exit, UsageError
 from batchgen.sandbox.faults import Faults
@@ -102,8 +103,7 @@ def sandbox(
     try:
         code = asyncio.run(_serve(folder, options, as_json=as_json))
     except OSError as fault:
-        click.echo(f"error: the sandbox cannot start: {fault.strerror or fault}", err=True)
-        code = Exit.USAGE
+        raise UsageError(f"the sandbox cannot start: {fault.strerror or fault}") from None
     sys.exit(code)
 
 
@@ -115,7 +115,7 @@ async def _serve(folder: Path, options: dict[str, Any], *, as_json: bool) -> Exi
     for signum, code in _EXITS.items():
         loop.add_signal_handler(signum, _end, ended, code)
     async with Sandbox(folder, **options) as url:
-        click.echo(json.dumps({"url": url, "folder": str(folder)}) if as_json else _welcome(url))
+        output.put(json.dumps({"url": url, "folder": str(folder)}) if as_json else _welcome(url))
         return await ended
 
 

@@ -11,6 +11,7 @@ import rich_click as click
 
 from batchgen.cli import output
 from batchgen.cli.batch import ledger_folder
+from batchgen.cli.error_text import error_object, status_fields
 from batchgen.cli.options import folder_option, json_option, sandbox_option
 from batchgen.errors import BatchgenError
 
@@ -29,19 +30,11 @@ def status(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json:
 
     Works during a run. Without a manifest it lists every batch under jobs/.
     """
-    from batchgen.views.facts import facts_of_folder
-    from batchgen.views.status import status_object
-
     if manifest is None and folder is None:
         _list_all(as_json=as_json, verbose=verbose)
         return
-    try:
-        _show(manifest, folder, sandbox=sandbox, as_json=as_json, verbose=verbose)
-    except BatchgenError as error:
-        if as_json:
-            facts = facts_of_folder(None, manifest or str(folder), stopped=str(error))
-            output.put(output.json_text(status_object(facts, now=time.time())))
-        raise
+    output.CommandAnswer.current().describe = status_fields(None, manifest or str(folder))
+    _show(manifest, folder, sandbox=sandbox, as_json=as_json, verbose=verbose)
 
 
 def _show(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json: bool, verbose: bool) -> None:
@@ -76,14 +69,21 @@ def _learned(reader: Reader, now: float) -> dict[str, Any]:
 
 def _list_all(*, as_json: bool, verbose: bool) -> None:
     from batchgen.ledger.reader import FILE
-    from batchgen.views.status import status_text
+    from batchgen.views.batches import batches_text
 
     found = sorted(path.parent for path in Path("jobs").glob(f"*/{FILE}"))
-    objects = [_object(folder, folder.name.removesuffix(".sandbox"), verbose=verbose) for folder in found]
-    if as_json:
-        output.put(output.json_text({"schema_version": 1, "batches": objects}))
-        return
-    if not found:
-        click.echo("No batch has run yet under jobs/. `batchgen init NAME` writes a manifest to start from.")
-    for obj in objects:
-        click.echo(status_text(obj, output.width(), ascii=output.plain_ascii()) + "\n")
+    batches = [(path.name.removesuffix(".sandbox"), _object_or_fault(path, verbose=verbose)) for path in found]
+    output.answer(
+        {"schema_version": 1, "batches": [obj for _, obj in batches]},
+        lambda: batches_text(batches, output.width(), ascii=output.plain_ascii()),
+        as_json=as_json,
+    )
+
+
+def _object_or_fault(folder: Path, *, verbose: bool) -> dict[str, Any]:
+    """Give a batch's object; one that can't be read is no reason to hide the others."""
+    name = folder.name.removesuffix(".sandbox")
+    try:
+        return _object(folder, name, verbose=verbose)
+    except BatchgenError as error:
+        return {"name": name, "error": error_object(error, error.exit_code)}

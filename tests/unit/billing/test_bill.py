@@ -34,9 +34,10 @@ from batchgen.events import (
     Submitted,
 )
 from batchgen.ledger import Reader, SqliteLedger
+from batchgen.money import exact
 from batchgen.states import advance
 from batchgen.testing import wanted
-from batchgen.views.bill import bill_object, bill_text, exact, summary_lines
+from batchgen.views.bill import bill_object, bill_text, summary_lines
 from batchgen.views.text import columns
 
 ZONE = timezone(timedelta(hours=1))

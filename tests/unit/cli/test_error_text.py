@@ -43,11 +43,6 @@ def test_a_wrong_command_line_is_answered_in_two_lines(
     assert reported(capsys, *args) == f"error: {error}\ntip: {tip}\n"
 
 
-def test_a_dry_run_is_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
-    """The careful user must not be sent to an option that spends."""
-    assert "tip: use `batchgen plan NAME`" in reported(capsys, "run", "night", "--dry-run")
-
-
 def test_our_own_errors_have_the_same_style(capsys: pytest.CaptureFixture[str]) -> None:
     """A tip stands on a line of its own; in JSON it is part of the message."""
     error = UsageError("there is no manifest nigt", tip="did you mean night?")
@@ -82,14 +77,23 @@ def test_the_warning_is_printed_once_for_a_command(monkeypatch: pytest.MonkeyPat
     assert done.stderr.count("BATCHGEN_XYZZY") == 1
 
 
+CLIPS = [Wanted("k", "courier-oslo", 1, "m", "{}", "courier-oslo_1"), Wanted("l", "cat", 1, "m", "{}", "cat_1")]
+
+
 def test_a_glob_that_fits_no_clip_is_warned_of_with_the_nearest_names() -> None:
-    """A typo must not look like obedience."""
-    clips = [Wanted("k", "courier-oslo", 1, "m", "{}", "courier-oslo_1"), Wanted("l", "cat", 1, "m", "{}", "cat_1")]
-    assert error_text.unmatched_text(None, clips) == []
-    assert error_text.unmatched_text("courier-*, cat_1", clips) == []
-    [line] = error_text.unmatched_text("cat,courier-olso*", clips)
+    """Others of the same option fit, so the run is still worth something."""
+    assert error_text.check_only(None, CLIPS) == []
+    assert error_text.check_only("courier-*, cat_1", CLIPS) == []
+    [line] = error_text.check_only("cat,courier-olso*", CLIPS)
     assert line.startswith("warning: --only: no clip matches 'courier-olso*'; there are: courier-oslo")
-    assert "there are: cat, cat_1" in error_text.unmatched_text("xyz*", clips)[0]
+
+
+@pytest.mark.parametrize("only", ["xyz*", "", "xyz,abc"])
+def test_an_only_that_fits_nothing_is_refused_with_the_names_that_there_are(only: str) -> None:
+    """A typo must not look like obedience."""
+    with pytest.raises(UsageError, match="no clip matches --only") as caught:
+        error_text.check_only(only, CLIPS)
+    assert caught.value.tip.startswith("there are: cat, cat_1")
 
 
 @pytest.mark.parametrize("cap", ["MAX_USD", "MAX_USD_PER_DAY", "MAX_CLIPS"])

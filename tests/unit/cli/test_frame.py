@@ -1,4 +1,4 @@
-"""The time that is left, as the live display shows it."""
+"""What the live display shows of single clips, and of the time that is left."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from batchgen.cli.frame import time_left
-from batchgen.clip import State
+import pytest
+
+from batchgen.cli.frame import Recent, time_left
+from batchgen.clip import Clip, State, Wanted
+from batchgen.events import Blocked, Downloaded, Event, Failed, FailedForNow, Generated, SubmitStarted, Submitted
 from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.settings import Settings
+from batchgen.states import advance
+from batchgen.views.progress import FailureCause
 
 
 def session(pace: PaceSetup, settings: Settings, *, left: int) -> Any:
@@ -43,3 +48,54 @@ async def test_the_time_left_is_reckoned_with_the_rate_and_the_places_of_now(tmp
     assert time_left(known, 20) == 100 * 600 / 20
     known.tools = None
     assert time_left(known, 0) == 100 * 12 + 60
+
+
+def happen(recent: Recent, row: int, *events: Event) -> None:
+    clip = Clip(row, Wanted(f"k{row}", "cat", row, "wan-2.5-t2v", "{}", f"cat_{row}"))
+    for event in (SubmitStarted(0.0), *events):
+        clip = advance(clip, event)
+        recent(clip, event)
+
+
+def test_what_runs_is_what_the_service_has_the_oldest_first() -> None:
+    """From its answer to its end, and not while the file is on its way."""
+    recent = Recent([])
+    for row in (3, 1, 2, 4):
+        happen(recent, row, Submitted(f"r{row}", 1.0))
+    assert list(recent.running) == [3, 1, 2, 4]
+    happen(recent, 1, Submitted("r1", 1.0), Generated("https://x/a.mp4", 2.0, 1))
+    happen(recent, 2, Submitted("r2", 1.0), FailedForNow("busy"))
+    happen(recent, 5)
+    assert list(recent.running) == [3, 4]
+    assert recent.finished == 0
+
+
+def test_what_an_earlier_run_left_at_the_service_runs_too() -> None:
+    """A resumed night is a night."""
+    clip = Clip(7, Wanted("k7", "cat", 7, "wan-2.5-t2v", "{}", "cat_7"), state=State.GENERATING)
+    assert Recent([clip]).running == {7: clip}
+
+
+def test_failures_are_grouped_by_cause_the_most_frequent_first() -> None:
+    """An id or a link in a reason makes no cause of its own; the first of each is named."""
+    recent = Recent([])
+    happen(recent, 1, Blocked("content rules"))
+    for row in (2, 3, 4):
+        happen(
+            recent, row, Submitted(f"r{row}", 1.0), Failed(f"error in job {'2c7f6e1a-52ab-4c0e-9d0f-1b2c3d4e5f6'}{row}")
+        )
+    assert recent.causes() == [
+        FailureCause("error in job 2c7f6e1a-52ab-4c0e-9d0f-1b2c3d4e5f62", 3, "cat_2"),
+        FailureCause("content rules", 1, "cat_1"),
+    ]
+    assert recent.finished == 4
+
+
+@pytest.mark.parametrize("done", [1, 5])
+def test_the_last_ones_that_were_done_are_kept(done: int) -> None:
+    """Three names show that it goes on."""
+    recent = Recent([])
+    for row in range(done):
+        happen(recent, row, Submitted("r", 1.0), Generated("https://x/a.mp4", 2.0, 1), Downloaded("a.mp4", 1, "00"))
+    assert list(recent.done) == [f"cat_{row}" for row in range(done)][-3:]
+    assert recent.finished == done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -95,12 +96,24 @@ def test_a_failed_sync_changes_nothing(ledger: SqliteLedger) -> None:
 HOME = Home("../night.yaml", "https://api.example", "f1f2")
 
 
+def submitted(ledger: SqliteLedger) -> None:
+    """Send one request, as a run does."""
+
+    async def send() -> None:
+        await ledger.record(ledger.clip(1), SubmitStarted(10.0, reserved=7))
+        await ledger.settle()
+
+    asyncio.run(send())
+
+
 def test_a_batch_belongs_to_one_manifest_origin_and_account(ledger: SqliteLedger) -> None:
     """What the sandbox made must never count as done for the real service."""
-    ledger.bind(HOME)
+    ledger.bind(replace(HOME, account="e4"))
+    ledger.bind(HOME)  # a run that was refused before its first request binds nothing
+    submitted(ledger)
     ledger.bind(HOME)
     for stranger in (replace(HOME, manifest="x.yaml"), replace(HOME, origin="sandbox"), replace(HOME, account="e5")):
-        with pytest.raises(LedgerError, match="belongs to"):
+        with pytest.raises(LedgerError, match="--moved"):
             ledger.bind(stranger)
     ledger.bind(replace(HOME, account="e5"), moved=True)
     with pytest.raises(LedgerError):
@@ -110,7 +123,8 @@ def test_a_batch_belongs_to_one_manifest_origin_and_account(ledger: SqliteLedger
 def test_a_refusal_does_not_tell_the_accounts_fingerprint(ledger: SqliteLedger) -> None:
     """It is made of the key."""
     ledger.bind(HOME)
-    with pytest.raises(LedgerError) as caught:
+    submitted(ledger)
+    with pytest.raises(LedgerError, match="another API key") as caught:
         ledger.bind(replace(HOME, account="e5e5"))
     assert "f1f2" not in str(caught.value)
     assert "e5e5" not in str(caught.value)

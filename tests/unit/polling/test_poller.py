@@ -409,6 +409,28 @@ async def test_what_was_seen_to_queue_is_told_once() -> None:
         assert here.poller.queued_s(jobs[2].request_id) == 0.0
 
 
+async def test_what_queues_is_known_from_its_last_poll() -> None:
+    """The display shows whether the service has begun; once it has, nobody may read "queued"."""
+    async with world(FakeProvider(slots=1)) as here:
+        jobs = [await here.job() for _ in range(2)]
+        seen: list[tuple[float, bool]] = []
+
+        async def watch() -> None:
+            while True:
+                await asyncio.sleep(1.0)
+                seen.append((wall(), here.poller.queues(jobs[1].request_id)))
+
+        async with asyncio.TaskGroup() as group:
+            watcher = group.create_task(watch())
+            both = [group.create_task(here.wait(job)) for job in jobs]
+            await asyncio.wait(both)
+            watcher.cancel()
+        assert {queues for at, queues in seen if at < jobs[1].starts} == {False, True}
+        assert not [at for at, queues in seen if queues and at >= jobs[1].ends]
+        assert not [at for at, queues in seen[-5:] if queues]
+        assert not here.poller.queues(jobs[1].request_id)
+
+
 async def test_what_nobody_polled_when_it_was_time_is_polled_at_once() -> None:
     """A run resumes after 50 minutes: to wait for the next planned poll would be to wait for the end of the record."""
     provider = FakeProvider(keeps_s=1e9)

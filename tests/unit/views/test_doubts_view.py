@@ -32,7 +32,7 @@ def told(*problems: ClipProblem, width: int = 80) -> list[str]:
 def test_what_was_checked_and_when_an_absence_counts_are_in_local_time() -> None:
     """ "Not found" alone would leave a user to guess how long to wait."""
     assert told(replace(TWIN, look=ABSENT)) == [
-        "    twin_1 (no request id, 1 h 00 min ago, $0.625 reserved): reset",
+        "    twin_1 (no request id, 1 h 00 min ago, $0.63 reserved): reset",
         "      checked at 03:02: not among 214 requests on 3 pages of the history, 02:07",
         "      to 02:27; conclusive from 04:12",
     ]
@@ -61,10 +61,10 @@ def test_clips_and_requests_that_can_not_be_told_apart_stand_side_by_side_once()
     lines = told(replace(TWIN, look=one), replace(TWIN, name="twin_2", since=SENT + 20, look=other))
     assert lines[3:8] == [
         "        clip                               possible request",
-        "        twin_1, sent 2026-11-22 02:12:00   r-1, made 2026-11-22 02:12:01, completed, $0.625",
+        "        twin_1, sent 2026-11-22 02:12:00   r-1, made 2026-11-22 02:12:01, completed, $0.63",
         "        twin_2, sent 2026-11-22 02:12:20   r-2, made 2026-11-22 02:12:21, running",
         "                                           r-3, failed",
-        "    twin_2 (no request id, 1 h 00 min ago, $0.625 reserved): reset",
+        "    twin_2 (no request id, 1 h 00 min ago, $0.63 reserved): reset",
     ]
     assert sum("possible request" in line for line in lines) == 1
 

@@ -67,9 +67,9 @@ def test_every_event_is_one_line_with_local_time_and_zone() -> None:
     url = "https://images.segmind.com/a.mp4?sig=secret"
     lines = told(START, Submitted(ID, AT), Generated(url, AT, 625_000), Downloaded("singer_1.mp4", 4_200_000, "00"))
     assert lines == [
-        "2026-11-22T03:12:00+01:00 singer_1 submitting ($0.625 reserved)",
+        "2026-11-22T03:12:00+01:00 singer_1 submitting ($0.63 reserved)",
         "2026-11-22T03:12:00+01:00 singer_1 generating (request 2c7f…)",
-        "2026-11-22T03:12:00+01:00 singer_1 downloading (cost $0.625)",
+        "2026-11-22T03:12:00+01:00 singer_1 downloading (cost $0.63)",
         "2026-11-22T03:12:00+01:00 singer_1 done (singer_1.mp4, 4.2 MB)",
     ]
 
@@ -193,3 +193,13 @@ def test_setting_up_again_replaces_our_handler_only(quiet_logger: logging.Logger
     assert not first.getvalue()
     assert second.getvalue().count("once") == 1
     assert theirs in quiet_logger.handlers
+
+
+def test_where_somebody_watches_times_have_no_date(quiet_logger: logging.Logger) -> None:
+    """Above a live display, date and zone only push the words over the edge."""
+    out = io.StringIO()
+    log = EventLog(out, tz=ZONE, now=lambda: AT, dated=False)
+    log(advance(CLIP, START), START)
+    setup_logging(0, str, out, tz=ZONE, dated=False)
+    quiet_logger.handle(logging.makeLogRecord({"msg": "slower", "levelno": logging.INFO, "created": AT}))
+    assert out.getvalue().splitlines() == ["03:12:00 singer_1 submitting ($0.63 reserved)", "03:12:00 slower"]

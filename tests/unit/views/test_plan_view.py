@@ -132,7 +132,7 @@ def test_each_clip_is_listed_when_that_is_asked() -> None:
     """With its sign, its price and what was changed."""
     text = text_of(a_plan(each_clip=True), 120)
     assert "  ~ shot7_7007  1280*720 10 s  $1.60  duration 5 -> 10" in text
-    assert "  + clip_1_reroll  1280*720 5 s  $0.625" in text
+    assert "  + clip_1_reroll  1280*720 5 s  $0.63" in text
     assert "  ✗ clip_5033  the worker died (job 7f3a9c0011223344)" in text
     plan = a_plan(each_clip=True)
     assert len(plan_object(plan)["clips"]) == plan.wanted + plan.count(Action.UNWANTED)

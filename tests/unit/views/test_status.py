@@ -6,14 +6,18 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta, timezone
+from typing import Any
 
 import pytest
 
 from batchgen.billing.budget import Caps
 from batchgen.clip import State
+from batchgen.ledger.last_run import KILLED, LastRun
 from batchgen.retention import Paid
 from batchgen.views.doubts import ClipProblem
-from batchgen.views.status import Facts, cause, next_commands, status_object, status_text
+from batchgen.views.facts import Facts
+from batchgen.views.next_steps import next_commands
+from batchgen.views.status import cause, status_object, status_text
 from batchgen.views.text import columns, stamp_utc
 
 ZONE = timezone(timedelta(hours=1))
@@ -108,7 +112,8 @@ def test_failures_are_grouped_by_cause_with_a_command_each() -> None:
     assert first["next"] == "batchgen retry 'jobs/night shift.yaml'"
     assert second["clips"] == ["dance_1"]
     assert second["next"] == "batchgen retry 'jobs/night shift.yaml' --all"
-    assert (third["state"], third["next"]) == ("blocked", "batchgen run 'jobs/night shift.yaml'")
+    retry = "batchgen retry 'jobs/night shift.yaml' --blocked --new-seed"
+    assert (third["state"], third["next"]) == ("blocked", retry)
 
 
 @pytest.mark.parametrize(
@@ -153,28 +158,31 @@ def test_what_a_later_run_could_still_save_is_told() -> None:
         [86_400, 0, 8, 1, 0],
         [691_200, 0, 0, 0, 9],
     ]
-    text = status_text(obj, 80, tz=ZONE)
-    assert (
-        """
-Not downloaded yet: 9 clips. A run can get
+    plain = """
+8 paid clips wait at the service: run before 03:41.
+1 more may exist; the next run looks for them.
+At the rate of the last run, 7 records would expire before their status check:
+run now.
+"""
+    assert plain in status_text(obj, 80, tz=ZONE)
+    table = """run now.
+A run can get
   now        8 from the service's record, 1 if the account history lists them
   in 1 hour  8 from the account history, 1 if the account history lists them
   in 1 day   8 from the account history, 1 if the account history lists them
   in 8 days  9 no longer available
-  At the rate of the last run, 7 records would expire before their status check:
-  run now.
 """
-        in text
-    )
-    assert "Not downloaded yet" not in status_text(status_object(replace(facts, live=True), now=NOW), 80, tz=ZONE)
+    assert table in status_text(obj | {"learned": None}, 80, tz=ZONE)
+    assert "at the service" not in status_text(status_object(replace(facts, live=True), now=NOW), 80, tz=ZONE)
     assert status_object(FACTS, now=NOW)["retention"] is None
 
 
 def test_records_that_have_ended_are_not_called_easy_to_fetch() -> None:
     """An hour after its submission a clip is to be had by the history only."""
-    text = status_text(status_object(replace(FACTS, in_flight_until=NOW - 600), now=NOW), 80, tz=ZONE)
-    assert "can still be downloaded" not in text
-    assert "8 paid clips: the first record expired at 03:02; a run looks for them" in text
+    gone = replace(FACTS, paid=[Paid(State.GENERATING, NOW - 4_200) for _ in range(8)])
+    text = status_text(status_object(gone, now=NOW), 80, tz=ZONE)
+    assert "at the service" not in text
+    assert "8 paid clips: the service's record expired; a run looks in the account history" in " ".join(text.split())
 
 
 def test_what_was_given_up_is_not_called_free_and_is_not_retried_by_the_way() -> None:
@@ -212,7 +220,7 @@ def test_beside_a_live_run_nothing_is_to_be_typed() -> None:
     obj = status_object(replace(FACTS, live=True), now=NOW)
     assert obj["next"] == []
     assert "A run is in progress." in status_text(obj, 80, tz=ZONE)
-    assert "can still be downloaded" not in status_text(obj, 80, tz=ZONE)
+    assert "wait at the service" not in status_text(obj, 80, tz=ZONE)
 
 
 @pytest.mark.parametrize("width", [60, 80])
@@ -282,3 +290,72 @@ def test_failures_that_were_charged_are_reported() -> None:
     obj = status_object(replace(FACTS, failures_charged={"wan": (3, 1_500_000)}), now=NOW)
     assert obj["failures_charged"] == [{"model": "wan", "requests": 3, "usd": 1.5}]
     assert "wan: 3 failures charged, $1.50; not tried again automatically" in status_text(obj, 100, tz=ZONE)
+
+
+# --- the last run, and what changes something -------------------------------------------------------------
+
+BEGAN = NOW - 6 * 3_600
+ENDED = LastRun(BEGAN, NOW - 60, 3)
+
+
+def text_of(**changed: Any) -> str:
+    """The text of a good night, with changes."""
+    return status_text(status_object(replace(CLEAN, **changed), now=NOW), 80, tz=ZONE)
+
+
+@pytest.mark.parametrize(
+    ("run", "line"),
+    [
+        (ENDED, "Last run 21:12 to 03:11 (5 h 59 min): finished, some clips failed (exit code 3)"),
+        (
+            LastRun(BEGAN, NOW, 4, "the disk is full"),
+            "Last run 21:12 to 03:12 (6 h 00 min): stopped early (exit code 4)",
+        ),
+        (LastRun(BEGAN), "Last run began 21:12, did not end (killed or power cut); last event 02:12"),
+        (LastRun(NOW - 40_000_000, NOW - 39_999_000, 0), "Last run 16 Aug 04:05 to 16 Aug 04:22 (17 min): finished"),
+    ],
+)
+def test_the_second_line_says_when_the_last_run_ended_and_how(run: LastRun, line: str) -> None:
+    """The morning begins with it; a run that was killed is not taken for one that finished."""
+    assert text_of(last_run=run, last_event=NOW - 3_600).splitlines()[1].startswith(line)
+
+
+def test_the_object_of_a_killed_run_has_no_end_but_a_reason() -> None:
+    """A script must not read a killed night as a good one; beside a live run there is no reason yet."""
+    told = status_object(replace(CLEAN, last_run=LastRun(BEGAN), last_event=NOW), now=NOW)["last_run"]
+    assert (told["began"], told["ended"], told["exit_code"]) == (stamp_utc(BEGAN), None, None)
+    assert told["reason"] == KILLED
+    live = status_object(replace(CLEAN, last_run=LastRun(BEGAN), live=True), now=NOW)
+    assert live["last_run"]["reason"] is None
+    assert "A run is in progress since 21:12 (6 h 00 min)." in text_of(last_run=LastRun(BEGAN), live=True)
+
+
+def test_the_footage_and_what_is_odd_about_it_are_shown() -> None:
+    """A producer counts minutes, not clips."""
+    assert "15 min 35 s of footage in jobs/night/clips" in text_of(footage_s=935.0)
+    assert "flagged `size`" in text_of(footage_s=5.0, flagged={"cat_1": "size"})
+
+
+@pytest.mark.parametrize(
+    ("counts", "run", "expected"),
+    [
+        ({State.PENDING: 52, State.DONE: 1}, LastRun(1.0, 2.0, 0, left_out=52), []),
+        ({State.PENDING: 53, State.DONE: 1}, LastRun(1.0, 2.0, 0, left_out=52), ["run"]),
+        ({State.PENDING: 5}, LastRun(1.0, 2.0, 4, "budget", needs_edit=True), []),
+        ({State.PENDING: 5, State.GENERATING: 1}, LastRun(1.0, 2.0, 4, "budget", needs_edit=True), ["run"]),
+        ({State.PENDING: 5}, LastRun(1.0, 2.0, 4, "credits"), ["run"]),
+        ({State.PENDING: 5}, LastRun(1.0), ["run"]),
+        ({State.BLOCKED: 2}, ENDED, ["retry --blocked --new-seed"]),
+        ({State.DONE: 2}, ENDED, []),
+    ],
+)
+def test_a_next_step_changes_something(counts: dict[State, int], run: LastRun, expected: list[str]) -> None:
+    """Never the cap that just stopped it, never what was left out on purpose, never a run for blocked clips only."""
+    facts = replace(CLEAN, counts=counts, last_run=run, manifest_arg="n")
+    assert [" ".join(text.split()[1:2] + text.split()[3:]) for text in next_commands(facts)] == expected
+
+
+def test_a_command_that_a_failure_names_is_not_shown_twice() -> None:
+    """The morning's screen has 24 rows."""
+    text = text_of(counts={State.BLOCKED: 1}, problems=[PROBLEMS[15]])
+    assert text.count("--blocked --new-seed") == 1
