@@ -161,6 +161,7 @@ def test_one_manifest_under_two_names_is_one_batch(api: FakeApi, desk: Desk) -> 
     assert night(desk, "links/tonight.yaml") == 0
     assert night(desk) == 0
     assert api.posts == 2
+    assert desk.call("status", "links/tonight.yaml", "--json").expect(0).counts == {"done": 2}
     assert desk.batch.is_dir() and not (links / "tonight").exists()
 
 
