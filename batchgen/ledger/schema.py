@@ -250,7 +250,8 @@ def plain_errors(path: Path) -> Iterator[None]:
 
 def damaged(path: Path, fault: object) -> LedgerError:
     """Make the error for a ledger that can't be used; nothing of it is changed."""
-    return LedgerError(f"{path}: can't be read as a ledger ({fault}); it was not changed. {REMEDY}")
+    why = " ".join(str(fault).split())  # SQLite's may hold a statement of several lines
+    return LedgerError(f"{path}: can't be read as a ledger ({why}); it was not changed. {REMEDY}")
 
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:

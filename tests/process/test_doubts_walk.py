@@ -54,7 +54,7 @@ def test_what_is_given_up_stays_in_the_bill_and_is_made_again_only_on_its_own_wo
     name, reserved = ended.obj["attention"][0]["clip"], ended.obj["reserved_usd"]
     [done] = [clip.stem for clip in desk.clips]
 
-    for wrong, why in (("a_catt", "did you mean"), (done, "is done, not unconfirmed or lost")):
+    for wrong, why in (("catt_1", "did you mean"), (done, "is done, not unconfirmed or lost")):
         refused = desk.call("forget", "night.yaml", wrong, "--yes").expect(2)
         assert why in refused.said
     assert "pass --yes" in desk.call("forget", "night.yaml", name).expect(2).said
