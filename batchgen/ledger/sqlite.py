@@ -204,7 +204,7 @@ class SqliteLedger(Reader):
         rows = [(await self.record(clip, Retried())).row for clip in again]
         loop = asyncio.get_running_loop()
         fresh, replaced = await loop.run_in_executor(self._commits.thread, self._add_takes, wish, fact)
-        for state in replaced:  # and not read anew: a commit may be on its way
+        for state in replaced:  # not read from the file again: a commit may be on its way
             self.live_totals.counts[state] -= 1
             self.live_totals.unwanted += 1
         self.live_totals.counts[State.PENDING] += len(fresh)

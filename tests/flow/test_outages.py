@@ -134,7 +134,7 @@ def test_refusals_without_end_end_the_run_resumable(tmp_path: Path, give_up_s: f
 
 
 def test_refusals_that_let_one_call_through_are_borne(tmp_path: Path) -> None:
-    """The count starts anew with each answer, and the run goes on by itself."""
+    """The count starts again with each answer, and the run goes on by itself."""
     provider = FakeProvider(run_s=210.0, keeps_s=1e9)
     refusing(provider, (100.0, 3_500.0), (3_900.0, 7_400.0))
     batch = Batch(tmp_path, 30, provider=provider, limits=Limits(give_up_s=3_600.0))

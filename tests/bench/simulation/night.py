@@ -174,7 +174,7 @@ class Night:
         return Death(at_s=10 ** dice.uniform(0, 3.3), power=power) if way < 0.9 else None
 
     async def _serve(self, *, calm: bool = False) -> None:
-        """Start the service anew, in another mood."""
+        """Restart the service, in another mood."""
         await self._close()
         mood = "" if calm else self.moods[self.dice.choice(sorted(self.moods))]
         self._sandbox = Sandbox(
