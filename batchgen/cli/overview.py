@@ -14,6 +14,7 @@ GROUPS = {
         "run": "generate; safe to repeat",
         "status": "progress, failures, next step",
         "reroll": "queue extra takes of clips",
+        "picks": "what was chosen, choose",
     },
     "Trouble": {
         "retry": "queue failed clips again",

@@ -139,6 +139,12 @@ class Reader:
         """Give the row of every clip by its key."""
         return dict(self._db.execute("SELECT key, id FROM clip"))
 
+    def changed_since(self, event: int) -> tuple[int, list[int]]:
+        """Give the number of the latest event, and the rows of the clips that had one after the given."""
+        latest = self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
+        rows = self._db.execute("SELECT DISTINCT clip FROM event WHERE seq > ? AND seq <= ?", (event, latest))
+        return latest, [row for (row,) in rows]
+
     def states(self) -> dict[str, State]:
         """Give the state of every clip by its key."""
         return {key: schema.state_of(state) for key, state in self._db.execute("SELECT key, state FROM clip")}

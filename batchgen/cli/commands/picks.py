@@ -1,0 +1,72 @@
+"""`batchgen picks`: what was chosen among the takes of a batch, and choosing from a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from batchgen.cli import output
+from batchgen.cli.batch import ledger_folder
+from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
+
+WORDS = {"pick": {"pick": 1}, "reject": {"pick": -1}, "clear": {"pick": 0}} | {
+    str(stars): {"stars": stars} for stars in range(6)
+}
+
+
+@click.command("picks")
+@manifest_argument
+@click.option("--set", "wish", nargs=2, metavar="GLOB WORD", help="Choose: pick, reject, clear, or 0 to 5 stars.")
+@folder_option
+@sandbox_option
+@json_option
+def picks(manifest: str, wish: tuple[str, str] | None, folder: Path | None, *, sandbox: bool, as_json: bool) -> None:
+    """List what was picked, rejected and rated among the takes of a batch; with `--set`, choose.
+
+    GLOB is a clip's file name or prompt id, or several with commas between them.
+    """
+    from batchgen.ledger import Reader
+    from batchgen.review.lists import chosen, listed
+    from batchgen.review.picks import Picks
+    from batchgen.views.text import plural
+
+    where = ledger_folder(manifest, folder, sandbox=sandbox)
+    reader = Reader(where)
+    store = Picks(where)
+    try:
+        clips = list(reader.known())
+        changed = 0
+        if wish:
+            glob, word = wish
+            changes = _changes(word)
+            changed = sum(store.change(clip.key, changes) is not None for clip in chosen(clips, glob))
+        rows = listed(clips, store.all())
+    finally:
+        store.close()
+        reader.close()
+
+    def text() -> str:
+        lines = [_line(row) for row in rows if row["pick"] or row["stars"] or row["note"] or row["tags"]]
+        counts = [sum(row["pick"] == value for row in rows) for value in (1, -1, 0)]
+        head = f"{counts[0]} picked, {counts[1]} rejected, {counts[2]} undecided"
+        return "\n".join([*([f"{plural(changed, 'clip')} changed."] if wish else []), *lines, head])
+
+    output.answer({"schema_version": 1, "changed": changed, "clips": rows}, text, as_json=as_json)
+
+
+def _changes(word: str) -> dict[str, Any]:
+    if word not in WORDS:
+        raise click.UsageError(f"--set: {word!r} is none of {', '.join(WORDS)}")
+    return dict(WORDS[word])
+
+
+def _line(row: dict[str, Any]) -> str:
+    from batchgen.views.text import one_line
+
+    mark = {1: "✓", -1: "✗", 0: " "}[row["pick"]]
+    more = [row["reason"], *row["tags"], row["note"]]
+    return one_line(
+        f"{mark} {'★' * row['stars']:<5} {row['clip']}  {'  '.join(each for each in more if each)}".rstrip()
+    )
