@@ -192,26 +192,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def deep_check(path: Path) -> str:
-    """Decode every frame and say in words what is wrong; "" when all of it plays.
-
-    Takes about 40 ms for five seconds of 480p. Needs the `media` extra.
-
-    Raises:
-        ImportError: PyAV is not installed.
-    """
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                return "no picture track"
-            frames = sum(1 for _ in container.decode(video=0))
-    except (av.FFmpegError, OSError) as error:
-        return f"does not decode: {error}"
-    return "" if frames else "has no frames"
-
-
 def sniff(head: bytes) -> str:
     """Name what a file that is no MP4 begins with, or "" if it is nothing that we know."""
     if not head.strip(b"\0"):

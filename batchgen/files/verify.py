@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from batchgen.clip import Clip, State
 from batchgen.events import FileMissing
-from batchgen.files import mp4
+from batchgen.files import media_checks, mp4
+from batchgen.files.findings import Findings, KeptFindings, near_duplicates
 from batchgen.ledger import Ledger
 
 #: What a damaged file is called from then on; it is never deleted.
@@ -15,10 +18,40 @@ SET_ASIDE = ".damaged"
 
 
 def fault_of(clip: Clip, clips_dir: Path, *, deep: bool = False) -> str:
-    """Say what is wrong with a done clip's file; empty when it is sound."""
+    """Say what is wrong with a done clip's file; empty when it is sound.
+
+    Raises:
+        ImportError: `deep`, and the `media` extra is not installed.
+    """
     path = clips_dir / (clip.file or f"{clip.wanted.name}.mp4")
     fault = mp4.inspect(path, clip.bytes, clip.sha256)
-    return fault or (mp4.deep_check(path) if deep else "")
+    return fault or (
+        _decoded(path, clip.sha256 or mp4.file_sha256(path), KeptFindings(clips_dir.parent)) if deep else ""
+    )
+
+
+def _decoded(path: Path, sha256: str, kept: KeptFindings) -> str:
+    """Say why not every frame decodes; a content that is known is not decoded again."""
+    found = kept.read(sha256)
+    if found is None:
+        found, pictures = media_checks.check(path)
+        with suppress(OSError):  # it is a cache
+            kept.write(sha256, found, pictures)
+    return found.fault
+
+
+def worth_watching(clips: Iterable[Clip], kept: KeptFindings) -> dict[str, list[str]]:
+    """Give what was found in the films of done clips, by name: black, frozen, cut, … and takes like an earlier one."""
+    takes: dict[str, dict[str, Findings]] = {}
+    for clip in clips:
+        found = kept.read(clip.sha256 or "") if clip.state is State.DONE else None
+        if found is not None:
+            takes.setdefault(clip.wanted.prompt_id, {})[clip.wanted.name] = found
+    flags = {name: list(found.flags) for films in takes.values() for name, found in films.items()}
+    for films in takes.values():
+        for name, other in near_duplicates(films).items():
+            flags[name].append(f"near_duplicate:{other}")
+    return {name: found for name, found in flags.items() if found}
 
 
 def kept_aside(clips_dir: Path) -> list[str]:

@@ -126,8 +126,9 @@ class _Slate:
             picture = bytearray(base)
             width = self.side // half
             for row in range(width):
+                inset = round(width / 2 - math.sqrt((row + 0.5) * (width - row - 0.5)))  # of the circle in its square
                 at = (top // half + row) * stride + x // half
-                picture[at : at + width] = ball[row * width : (row + 1) * width]
+                picture[at + inset : at + width - inset] = ball[row * width + inset : (row + 1) * width - inset]
             plane.update(bytes(picture))
         return frame
 
@@ -140,13 +141,10 @@ def _yuv(picture: Image.Image) -> av.VideoFrame:
 
 
 def _picture(order: Order, request_id: str, margin: int, colour: tuple[int, int, int]) -> Image.Image:
-    from PIL import Image, ImageDraw
+    from PIL import ImageDraw
 
     width, height = order.width, order.height
-    picture = Image.new("RGB", (1, height))
-    for y in range(height):
-        picture.putpixel((0, y), _shade(colour, 0.34 - 0.26 * y / height))
-    picture = picture.resize((width, height))
+    picture = _scene(order, colour)
     pen = ImageDraw.Draw(picture)
     small = max(14, min(width, height) // 32)
     pen.text((margin, margin), "SANDBOX", font=_font(small), fill=colour)
@@ -155,6 +153,29 @@ def _picture(order: Order, request_id: str, margin: int, colour: tuple[int, int,
     facts = f"seed {order.seed}   {width} x {height}   {order.duration} s"
     pen.text((margin, height - margin - 2 * small), facts, font=_font(small), fill=_INK)
     pen.text((margin, height - margin), request_id, font=_font(small * 7 // 10), fill=_DIM, anchor="ls")
+    return picture
+
+
+def _scene(order: Order, colour: tuple[int, int, int]) -> Image.Image:
+    """Draw a sky, a sun and three ridges, each seed its own, so that takes can be told apart at a glance."""
+    from PIL import Image, ImageDraw
+
+    width, height = order.width, order.height
+    chance = random.Random(f"scene:{order.prompt}:{order.seed}")
+    sky = Image.new("RGB", (1, height))
+    for y in range(height):
+        sky.putpixel((0, y), _shade(colour, 0.44 - 0.26 * y / height))
+    picture = sky.resize((width, height))
+    pen = ImageDraw.Draw(picture)
+    sun, radius = (chance.uniform(0.25, 0.9) * width, chance.uniform(0.3, 0.5) * height), min(width, height) * 0.13
+    pen.ellipse((sun[0] - radius, sun[1] - radius, sun[0] + radius, sun[1] + radius), fill=_shade(colour, 0.62))
+    for base, value in ((0.55, 0.25), (0.68, 0.17), (0.82, 0.08)):
+        waves = [(chance.uniform(0.02, 0.09), chance.uniform(0.6, 2.6), chance.uniform(0, 6.3)) for _ in range(2)]
+        ridge = [
+            (x, height * (base + sum(a * math.sin(f * 6.283 * x / width + p) for a, f, p in waves)))
+            for x in range(0, width + 8, 8)
+        ]
+        pen.polygon([*ridge, (width, height), (0, height)], fill=_shade(colour, value))
     return picture
 
 

@@ -19,6 +19,16 @@ _MEANING = {
     "layout": "loose bytes or boxes around the film",
     "size": "another picture size than requested",
 }
+#: What a decode found, in words.
+_SEEN = {
+    "black": "black for half a second or more",
+    "broken": "does not decode to its end",
+    "cut": "a hard cut",
+    "frozen": "frozen for half a second or more",
+    "letterbox": "black bars around the picture",
+    "near_duplicate": "nearly the same as an earlier take",
+    "silent": "a sound track without sound",
+}
 
 
 def kept_object(flagged: Mapping[str, str], aside: Iterable[str]) -> dict[str, Any]:
@@ -45,6 +55,20 @@ def kept_lines(obj: Mapping[str, Any], width: int) -> list[str]:
         count = plural(len(obj["kept_aside"]), "damaged download")
         lines += wrap(f"{count} kept until a better one is there: {_some(obj['kept_aside'])}", width)
     return lines
+
+
+def found_lines(found: Mapping[str, Iterable[str]], width: int) -> list[str]:
+    """Write what `verify --deep` found in films, grouped; none when there is nothing to watch first."""
+    groups: dict[str, list[str]] = {}
+    for name, flags in found.items():
+        for flag in flags:
+            kind, _, other = flag.partition(":")
+            groups.setdefault(kind, []).append(f"{name} (like {other})" if other else name)
+    return [
+        line
+        for kind, names in sorted(groups.items())
+        for line in wrap(f"Watch first, {_SEEN[kind]}: {_some(names)}", width)
+    ]
 
 
 def _some(names: list[str]) -> str:
