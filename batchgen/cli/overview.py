@@ -26,6 +26,7 @@ GROUPS = {
     },
     "Money and hand-over": {
         "report": "the night in numbers; --bill",
+        "deliver": "hand the picks over",
         "export": "every request as a table",
     },
     "Around it": {

@@ -116,6 +116,15 @@ class KeptFindings:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def poster(self, sha256: str) -> bytes | None:
+        """Give the kept poster of a film's content as WebP; None without one."""
+        if self.read(sha256) is None:
+            return None
+        try:
+            return (self._folder / Path(picture_names(sha256)[0]).name).read_bytes()
+        except OSError:
+            return None
+
     def write(self, sha256: str, found: Findings, pictures: Pictures | None) -> None:
         """Keep them; the findings last: where they are, the pictures are. Raises OSError."""
         self._folder.mkdir(mode=0o700, exist_ok=True)

@@ -21,8 +21,8 @@ from batchgen.errors import UsageError
 
 #: In the order in which a newcomer needs them.
 TOPICS = (
-    "manifest", "options", "money", "stopped", "unconfirmed", "recover", "pace", "json", "export", "environment",
-    "sandbox", "guarantees", "python", "benchmarks",
+    "manifest", "options", "money", "stopped", "unconfirmed", "recover", "pace", "json", "export", "deliver",
+    "environment", "sandbox", "guarantees", "python", "benchmarks",
 )  # fmt: skip
 #: The topic, or the command, that has what people look for by these words.
 _ALSO = {
@@ -30,6 +30,7 @@ _ALSO = {
     "options": "exit exit-codes flags only settings",
     "stopped": "crash ctrl-c disk expiry interrupt kill outage resume",
     "money": "audit bill budget cap caps cost credits price prices takes",
+    "deliver": "edl fcpxml label otio premiere resolve xmp",
     "export": "csv jsonl parquet spreadsheet",
     "pace": "429 limits polling rate rate-limit rpm",
     "unconfirmed": "duplicate history lost",
