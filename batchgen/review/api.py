@@ -9,6 +9,8 @@ POST /api/b/NAME/skip              {"prompt_id", "skip"} → which pending takes
 GET  /api/b/NAME/cost              what the picks have cost
 POST /api/b/NAME/follow-up         {"lines", "name", "write"} → the cart priced, or written as a manifest with its plan
 GET  /b/NAME/files/PATH?v=V        a film of the batch folder
+GET  /b/NAME/poster/KEY?v=V        the poster of a finished clip (WebP); 404 while it is not made: then it comes next
+GET  /b/NAME/strip/KEY?v=V         eight of its frames in a row
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from batchgen.errors import UsageError
+from batchgen.files.findings import picture_names
 from batchgen.review import followup_files, live, media
 from batchgen.review.batches import Batches
 from batchgen.review.choice import to_json
@@ -56,6 +59,7 @@ class PageApi:
             web.get("/api/b/{batch}/cost", self._cost),
             web.post("/api/b/{batch}/follow-up", self._follow_up),
             web.get("/b/{batch}/files/{path:.+}", self._file),
+            web.get("/b/{batch}/{picture:poster|strip}/{key}", self._picture),
         ]
 
     async def _list(self, _request: web.Request) -> web.Response:
@@ -125,6 +129,17 @@ class PageApi:
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         return await media.send(request, (await self._of(request)).folder, request.match_info["path"])
+
+    async def _picture(self, request: web.Request) -> web.StreamResponse:
+        batch = await self._of(request)
+        film = await asyncio.to_thread(batch.film_of, request.match_info["key"])
+        if film is None:
+            raise web.HTTPNotFound
+        if await asyncio.to_thread(batch.checks.posters.look_up, film.sha256) is None:
+            batch.checks.posters.want([film])  # somebody looks at it
+            raise web.HTTPNotFound
+        poster, strip = picture_names(film.sha256)
+        return await media.send(request, batch.folder, poster if request.match_info["picture"] == "poster" else strip)
 
     async def _of(self, request: web.Request) -> BatchState:
         try:

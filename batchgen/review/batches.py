@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from batchgen.errors import BatchgenError
 from batchgen.ledger.reader import FILE
+from batchgen.review.checks import Checks
 from batchgen.review.picks import Picks
 from batchgen.review.state import BatchState
 
@@ -28,10 +29,12 @@ class Batches:
 
     Args:
         found: gives the folders.
+        check_films: films are decoded in the background, for posters and findings.
     """
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Found, *, check_films: bool = True) -> None:
         self._found = found
+        self._check_films = check_films
         self._open: dict[str, BatchState] = {}
         self._mutex = threading.Lock()
 
@@ -59,7 +62,9 @@ class Batches:
         with self._mutex:
             if name not in self._open:
                 folder = self._found()[name]
-                self._open[name] = BatchState(name, folder, Picks(folder, "page"))
+                self._open[name] = BatchState(
+                    name, folder, Picks(folder, "page"), Checks(folder, work=self._check_films)
+                )
             return self._open[name]
 
     def save(self) -> None:
@@ -69,7 +74,10 @@ class Batches:
                 picks.write_snapshot()
 
     def close(self) -> None:
-        """Write the snapshots, and let go of all logs."""
+        """Write the snapshots, let go of all logs, and check no more films."""
+        with self._mutex:
+            for state in self._open.values():
+                state.checks.posters.close()
         for picks in self._all_picks():
             with suppress(OSError, BatchgenError):
                 picks.close()

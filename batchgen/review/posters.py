@@ -36,10 +36,18 @@ class Posters:
         folder: the batch folder.
         threads: films that are decoded at a time; by default one less than there are cores.
         check: decodes a film; tests give their own.
+        able: whether films can be decoded; by default, whether the `media` extra is installed.
     """
 
-    def __init__(self, folder: Path, *, threads: int | None = None, check: Check = media_checks.check) -> None:
-        self.able = bool(find_spec("av") and find_spec("PIL"))
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        threads: int | None = None,
+        check: Check = media_checks.check,
+        able: bool | None = None,
+    ) -> None:
+        self.able = bool(find_spec("av") and find_spec("PIL")) if able is None else able
         self._kept = KeptFindings(folder)
         self._check = check
         self._known: dict[str, Findings | None] = {}  #: by sha256; None: it could not be made
@@ -63,23 +71,20 @@ class Posters:
             return self._changes[rev:]
 
     def find(self, sha256: str) -> Findings | None:
-        """Give what is known of a film, from memory or from the folder; None while nothing is."""
+        """Give what is known of a film so far; None while nothing is."""
         with self._lock:
-            if sha256 in self._known:
-                return self._known[sha256]
-        found = self._kept.read(sha256)
-        if found is not None:
-            with self._lock:
-                self._known.setdefault(sha256, found)
-        return found
+            return self._known.get(sha256)
+
+    def look_up(self, sha256: str) -> Findings | None:
+        """Give what is known of a film, or kept in the folder."""
+        return self.find(sha256) or self._kept.read(sha256)
 
     def want(self, films: Iterable[Film]) -> None:
         """Ask for films, the most urgent first; they come before whatever was asked for earlier."""
         if not self.able:
             return
-        new = {film.sha256: film for film in films if self.find(film.sha256) is None}
         with self._lock:
-            new = {sha256: film for sha256, film in new.items() if sha256 not in self._known}
+            new = {film.sha256: film for film in films if film.sha256 not in self._known}
             self._wanted = new | {sha256: film for sha256, film in self._wanted.items() if sha256 not in new}
             if self._pool is None and self._wanted and not self._closed:
                 self._pool = ThreadPoolExecutor(self._threads, "posters")
@@ -114,7 +119,10 @@ class Posters:
                 self._changes.append(film.sha256)
 
     def _made(self, film: Film) -> Findings | None:
-        """Decode a film and keep what was found; None when even that fails: one film without a poster."""
+        """Give what is kept of a film, or decode it; None when even that fails: one film without a poster."""
+        known = self._kept.read(film.sha256)
+        if known is not None:
+            return known
         try:
             found, pictures = self._check(film.path)
         except Exception:  # noqa: BLE001 - decoders fail in their own ways on odd bytes

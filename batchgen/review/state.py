@@ -1,8 +1,8 @@
 """What the page shows of a batch, as JSON: from the ledger and the picks, whole or what changed since. No HTTP here.
 
-A revision is "EVENT.PICK.SHAPE": the number of the ledger's latest event, that of the latest change of a choice, and
-what no event says (`PageReader.fingerprint`). Nothing here holds a link or a key: the page has the file's own name
-under the batch folder, with its sha256 as version.
+A revision is "EVENT.PICK.SHAPE.CHECK": the number of the ledger's latest event, that of the latest change of a choice,
+what no event says (`PageReader.fingerprint`), and how many films were checked since the server began. Nothing here
+holds a link or a key: the page has the file's own name under the batch folder, with its sha256 as version.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,12 @@ from batchgen.ledger.last_run import read as read_last_run
 from batchgen.ledger.lock import holder
 from batchgen.ledger.wishes import CONTROL
 from batchgen.providers.models import estimate
+from batchgen.review.checks import Checks
 from batchgen.review.choice import UNDECIDED, Choice
 from batchgen.review.cost import cost_of_picks
 from batchgen.review.overview import Live, RunProgress, amount, cell_of, overview, skipped_counts
 from batchgen.review.picks import Decision, Picks
+from batchgen.review.posters import Film
 from batchgen.review.questions import PageReader
 from batchgen.views.text import bare_urls, stamp_utc
 
@@ -47,17 +49,18 @@ class Revision:
     event: int = 0
     pick: int = 0
     shape: str = ""
+    check: int = 0
 
     def __str__(self) -> str:
         """Write it as `parse` reads it."""
-        return f"{self.event}.{self.pick}.{self.shape}"
+        return f"{self.event}.{self.pick}.{self.shape}.{self.check}"
 
     @classmethod
     def parse(cls, text: str) -> Revision:
         """Read one; anything else is the beginning."""
-        parts = [*text.split("."), "", ""][:3]
-        numbers = all(part.isascii() and part.isdecimal() and len(part) < 16 for part in parts[:2])
-        return cls(int(parts[0]), int(parts[1]), parts[2]) if numbers else cls()
+        event, pick, shape, check = [*text.split("."), "", "", "", ""][:4]
+        numbers = all(part.isascii() and part.isdecimal() and len(part) < 16 for part in (event, pick, check))
+        return cls(int(event), int(pick), shape, int(check)) if numbers else cls()
 
 
 class BatchState:
@@ -67,24 +70,14 @@ class BatchState:
         name: by which the page asks for it.
         folder: the batch folder, with a ledger in it.
         picks: its choices.
-        checks: gives what a file's check found, by sha256; empty while it is not known.
-        media: posters and checks can be made on this machine.
+        checks: what was found in its films.
     """
 
-    def __init__(
-        self,
-        name: str,
-        folder: Path,
-        picks: Picks,
-        checks: Callable[[str], Json] = lambda _: {},
-        *,
-        media: bool = False,
-    ) -> None:
+    def __init__(self, name: str, folder: Path, picks: Picks, checks: Checks) -> None:
         self.name = name
         self.folder = folder
         self.picks = picks
-        self._checks = checks
-        self._media = media
+        self.checks = checks
         self._mutex = threading.Lock()
         self._seen = Revision()  # how far the ledger was read for what follows
         self._seconds: dict[int, float] = {}  # of film, by row
@@ -104,16 +97,19 @@ class BatchState:
             UsageError: the log of the choices can't be read.
         """
         with self._mutex, closing(PageReader(self.folder)) as ledger:
-            now = Revision(ledger.last_event(), self.picks.rev, ledger.fingerprint())
+            now = Revision(ledger.last_event(), self.picks.rev, ledger.fingerprint(), self.checks.posters.rev)
             self._follow(ledger, now)
-            whole = seen.shape != now.shape or seen.event > now.event or seen.pick > now.pick
+            newer = seen.event > now.event or seen.pick > now.pick or seen.check > now.check
+            whole = newer or seen.shape != now.shape
             choices = self.picks.all()
             if whole:
                 found = list(ledger.clips())
             else:
                 changes = self.picks.since(seen.pick)
                 rows = ledger.rows_of({change.clip for change in changes})
-                found = ledger.clips_of([*ledger.changed_since(seen.event), *rows])
+                checked = self.checks.changed(seen.check)
+                found = list(ledger.clips_of([*ledger.changed_since(seen.event), *rows, *checked]))
+            self.checks.follow(clip for clip in found if clip.state is State.DONE)
             return {
                 "rev": str(now),
                 "whole": whole,
@@ -144,7 +140,7 @@ class BatchState:
             "attempts": clip.attempts,
             "sha256": clip.sha256,
             "bytes": clip.bytes,
-            "check": self._checks(clip.sha256) if clip.sha256 else {},
+            "check": self.checks.in_full(clip) if clip.state is State.DONE else {},
             "history": [_decision(change) for change in self.picks.history(key)[-_HISTORY:]],
         }
 
@@ -160,6 +156,14 @@ class BatchState:
         """Give what the picks have cost (see `cost`). Raises LedgerError and UsageError as `since`."""
         with closing(PageReader(self.folder)) as ledger:
             return cost_of_picks(ledger.known(), self.picks.all())
+
+    def film_of(self, key: str) -> Film | None:
+        """Give the film of a finished clip. Raises LedgerError."""
+        with closing(PageReader(self.folder)) as ledger:
+            clip = ledger.clip_of_key(key)
+        if clip is None or clip.state is not State.DONE or not clip.sha256 or not clip.file:
+            return None
+        return Film(clip.sha256.lower(), self.folder / "clips" / clip.file)
 
     def has(self, key: str) -> bool:
         """Return whether the ledger has a clip. Raises LedgerError."""
@@ -188,7 +192,7 @@ class BatchState:
         skipped = skipped_counts(ledger.skipped())
         known = Live(live, ledger.meta(CONTROL) if live else None, skipped)
         arg = self.name.removesuffix(".sandbox")
-        return overview(ledger, self.name, arg, self._pace, known, now=time.time(), media=self._media)
+        return overview(ledger, self.name, arg, self._pace, known, now=time.time(), media=self.checks.posters.able)
 
     def _clip(self, clip: Clip, choice: Choice | None) -> Json:
         wanted, request, params = clip.wanted, clip.request, clip.wanted.values
@@ -221,24 +225,23 @@ class BatchState:
             "parent": wanted.reroll_of,
             "got": self._got(clip) if done else None,
             "choice": choice.as_json() if choice else None,
-            "check": self._checks(clip.sha256) if clip.sha256 else {},
+            "check": self.checks.of(clip) if done else {},
         }
 
     def _price(self, clip: Clip) -> str | None:
         return amount(self._prices.of(clip)) if clip.state is State.PENDING else None
 
     def _got(self, clip: Clip) -> Json:
-        """Give what the file is: as asked, unless a flag says otherwise; its rate is known from its check."""
+        """Give what the file is: as its check found, and until then as asked, unless a flag says otherwise."""
         asked, differs = str(clip.wanted.values.get("size") or ""), clip.flags.split()
         width, _, height = asked.partition("*")
         known = "size" not in differs and width.isdecimal() and height.isdecimal()
-        found = self._checks(clip.sha256).get("got", {}) if clip.sha256 else {}
         return {
             "width": int(width) if known else None,
             "height": int(height) if known else None,
             "duration_s": self._seconds.get(clip.row),
             "fps": None,
-        } | found
+        } | self.checks.got(clip)
 
 
 class _Prices:

@@ -18,6 +18,7 @@ from yarl import URL
 
 from batchgen.clip import Clip
 from batchgen.events import AnswerLost, Downloaded, Failed, Generated, SubmitStarted, Submitted
+from batchgen.files.findings import Findings, KeptFindings, Pictures
 from batchgen.ledger import FILE, SqliteLedger
 from batchgen.ledger.wishes import CONTROL, Control
 from batchgen.review.batches import Batches, every_one_in
@@ -92,8 +93,8 @@ class Page:
 
 
 @asynccontextmanager
-async def opened(folder: Path, **options: Any) -> AsyncIterator[Page]:
-    batches = Batches(every_one_in(folder.parent))
+async def opened(folder: Path, *, check_films: bool = False, **options: Any) -> AsyncIterator[Page]:
+    batches = Batches(every_one_in(folder.parent), check_films=check_films)
     async with ReviewServer(batches, **options).serving() as url, aiohttp.ClientSession() as session:
         yield Page(session, url)
 
@@ -406,3 +407,25 @@ async def test_takes_that_are_not_made_are_counted_with_what_they_save(folder: P
         finally:
             if run is not None:
                 run.close()
+
+
+async def test_a_poster_is_served_and_its_clip_is_sent_again_once_it_is_made(folder: Path) -> None:
+    """What the film itself says comes in the place of what was asked for."""
+    known = Findings(frames=120, width=832, height=480, fps="24/1", duration_s=5.0, black=((0.0, 1.0),), lufs=-18.2)
+    KeptFindings(folder).write("ab" * 32, known, Pictures(b"a poster", b"a strip"))
+    async with opened(folder, check_films=True) as page:
+        state = await page.get(STATE)
+        clips = {clip["state"]: clip["key"] for clip in state["clips"]}
+        for kind in ("poster", "strip"):
+            status, body, headers = await page.ask("GET", f"b/night/{kind}/{clips['done']}?v=1")
+            assert (status, body, headers["Content-Type"]) == (200, f"a {kind}".encode(), "image/webp")
+            assert (await page.ask("GET", f"b/night/{kind}/{clips['pending']}"))[0] == 404
+        before = state["rev"].rpartition(".")[0] + ".0"
+        while not (delta := await page.get(f"{STATE}?since={before}"))["clips"]:
+            await asyncio.sleep(0.01)
+        panel = await page.get(f"api/b/night/clips/{clips['done']}")
+    (again,) = delta["clips"]
+    assert not delta["whole"]
+    assert again["check"] == {"flags": ["black"], "poster": True, "lufs": -18.2}
+    assert again["got"] == {"width": 832, "height": 480, "duration_s": 5.0, "fps": 24.0}
+    assert panel["check"]["black"] == [[0.0, 1.0]]

@@ -43,7 +43,9 @@ _PROGRAMS = ("resolve", "premiere", "final-cut", "folder")
     metavar="PROGRAM",
     help="resolve, premiere, final-cut, or folder for the clips and lists alone. Repeatable. [default: all programs]",
 )
-@click.option("--template", default="", metavar="TEMPLATE", help="Name of a file: {order:02d}_{name} unless you give one.")
+@click.option(
+    "--template", default="", metavar="TEMPLATE", help="Name of a file: {order:02d}_{name} unless you give one."
+)
 @click.option("--label", is_flag=True, help="Write into each copy that an AI made it (XMP).")
 @click.option("--with-prompt", is_flag=True, help="Include prompts in the table, the label and the editors' files.")
 @click.option("--zip", "as_zip", is_flag=True, envvar="BATCHGEN_ZIP", help="Write one zip file, DIR.zip.")
