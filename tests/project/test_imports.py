@@ -99,7 +99,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "redact": "",
         "retention": "clip",
         "review": (
-            "clip errors files.durable ledger money selection views"
+            "billing.budget billing.prices clip errors files.durable ledger locate manifest money planning.inputs "
+            "planning.saved_files providers.models selection settings views"
         ),
         "selection": "",
         "retry": "",
