@@ -13,8 +13,9 @@ GROUPS = {
         "plan": "show what a run makes, costs",
         "run": "generate; safe to repeat",
         "status": "progress, failures, next step",
+        "review": "a page to watch and choose",
+        "picks": "list what was chosen, choose",
         "reroll": "queue extra takes of clips",
-        "picks": "what was chosen, choose",
     },
     "Trouble": {
         "retry": "queue failed clips again",

@@ -1,7 +1,9 @@
 """The page to watch, compare and choose: a local server over a batch, the choices of people, posters and checks.
 
-Reading order: `picks` (what was chosen, durable at each answer), `state` (what the page shows, from the ledger),
-`server` (the page and its API), `assets` (the page itself: HTML, CSS, ES modules; nothing is built).
+Reading order: `choice` and `picks` (what was chosen, durable at each answer), `lists` (the same for commands),
+`state` (what the page shows, from the ledger), `batches` (which ones there are), `api` (what the page asks), `media`
+(films, by handle), `guard` (who may ask) and `server`. The folder of assets is the page itself: HTML, CSS and ES
+modules; nothing is built.
 """
 
 from __future__ import annotations

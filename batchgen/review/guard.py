@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Awaitable, Callable
+import socket
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
@@ -61,14 +62,40 @@ async def add_headers(_request: web.Request, response: web.StreamResponse) -> No
     response.headers.setdefault("Cache-Control", "no-store")
 
 
-def names_of(address: str) -> frozenset[str]:
-    """Give the names by which a server that listens at an address may be asked."""
-    ours = {"127.0.0.1", "localhost", "::1"}
+def is_loopback(address: str) -> bool:
+    """True when a server that listens there is reached from this machine alone."""
     try:
-        loopback = ipaddress.ip_address(address).is_loopback
+        return ipaddress.ip_address(address).is_loopback
     except ValueError:
-        loopback = address == "localhost"
-    return frozenset(ours if loopback else {*ours, address})
+        return address == "localhost"
+
+
+def names_of(address: str) -> frozenset[str]:
+    """Give the names by which a server that listens at an address may be asked: for `0.0.0.0`, all of this machine's.
+
+    No name that a DNS server could give out is among them, so that a page of another site can't ask by it.
+    """
+    ours = {"127.0.0.1", "localhost", "::1"}
+    if is_loopback(address):
+        return frozenset({*ours, address})
+    try:
+        everywhere = ipaddress.ip_address(address).is_unspecified
+    except ValueError:
+        everywhere = False
+    return frozenset({*ours, address, *(addresses() if everywhere else ())})
+
+
+def addresses() -> list[str]:
+    """Give this machine's own addresses, the one that leads to the network first; nothing is sent to find them."""
+    found: dict[str, None] = {}
+    for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((far, 9))  # of UDP: it only asks the system for the way there
+            found[probe.getsockname()[0]] = None
+    with suppress(OSError):
+        for *_, sockaddr in socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_DGRAM):
+            found[str(sockaddr[0])] = None
+    return [each for each in found if not ipaddress.ip_address(each.partition("%")[0]).is_unspecified]
 
 
 def _name(host: str) -> str:
@@ -87,6 +114,3 @@ def _has(request: web.Request, token: str) -> bool:
 
 def _refused(status: int, why: str) -> web.Response:
     return web.json_response({"error": {"code": status, "message": why}}, status=status)
-
-
-Signal = Callable[[web.Request, web.StreamResponse], Awaitable[None]]

@@ -8,10 +8,12 @@ Choices are keyed by clip key, so edits, renames and re-runs keep them. The ledg
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -29,7 +31,7 @@ _VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Decision:
     """One line of the log: who changed which fields of a clip, from what to what."""
 
     rev: int  #: of the log, from 1
@@ -47,7 +49,7 @@ class Change:
         return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
-    def read(cls, line: bytes) -> Change:
+    def read(cls, line: bytes) -> Decision:
         """Read a line; raises ValueError or KeyError when it is none."""
         found = json.loads(line)
         return cls(found["rev"], found["at"], found["by"], found["clip"], found["set"], found["was"], found["cid"])
@@ -61,14 +63,14 @@ class StaleError(BatchgenError):
         now: the choice as it stands.
     """
 
-    def __init__(self, changes: list[Change], now: Choice) -> None:
+    def __init__(self, changes: list[Decision], now: Choice) -> None:
         super().__init__(f"changed by {changes[-1].by} since")
         self.changes = changes
         self.now = now
 
 
 class Picks:
-    """The choices of one batch folder. Several processes may hold one each; every call sees the others' changes.
+    """The choices of one batch folder, for any thread. Several processes may hold one each; all see all changes.
 
     Args:
         folder: the batch folder; it must exist.
@@ -76,7 +78,8 @@ class Picks:
         now: gives the time.
 
     Raises:
-        UsageError: the log has a line that is none, other than a torn last one, which is cut off.
+        UsageError: the log has a line that is none, other than a torn last one, which is cut off; or it can't be
+            opened for writing.
     """
 
     def __init__(
@@ -87,55 +90,59 @@ class Picks:
         self._by = by
         self._now = now
         self._choices: dict[str, Choice] = {}
-        self._changes: list[Change] = []
-        self._of: dict[str, list[Change]] = {}
-        self._cids: dict[str, Change] = {}
-        self._read = 0  #: bytes of the log
-        new = not self.path.exists()
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        if new:
-            durable.sync(folder)
-        with self._locked():
-            self._cut_torn_line()
-        self._take_hand_edits()
+        self._changes: list[Decision] = []
+        self._of: dict[str, list[Decision]] = {}
+        self._cids: dict[str, Decision] = {}
+        self._read = 0  #: bytes of the log that were taken in
+        self._mutex = threading.RLock()  # the log's own lock keeps out processes, not threads of this one
+        self._file = self._opened(folder)
+        try:
+            with self._locked():
+                self._cut_torn_line()
+            self._take_hand_edits()
+        except BaseException:
+            os.close(self._file)
+            raise
 
     def close(self) -> None:
-        """Write the snapshot, and let go of the log."""
-        self.write_snapshot()
-        os.close(self._file)
+        """Write the snapshot, and let go of the log. Raises OSError when the snapshot can't be written."""
+        try:
+            self.write_snapshot()
+        finally:
+            os.close(self._file)
 
     # --- what was chosen ------------------------------------------------------------------------------------
 
     @property
     def rev(self) -> int:
         """The number of the latest change; 0 before the first."""
-        self._catch_up()
-        return len(self._changes)
+        with self._caught_up():
+            return len(self._changes)
 
     def __getitem__(self, key: str) -> Choice:
-        self._catch_up()
-        return self._choices.get(key, UNDECIDED)
+        with self._caught_up():
+            return self._choices.get(key, UNDECIDED)
 
     def all(self) -> dict[str, Choice]:
         """Give the choices of all clips that somebody has decided anything about, by key."""
-        self._catch_up()
-        return dict(self._choices)
+        with self._caught_up():
+            return dict(self._choices)
 
-    def since(self, rev: int) -> list[Change]:
+    def since(self, rev: int) -> list[Decision]:
         """Give all changes after a revision, oldest first."""
-        self._catch_up()
-        return self._changes[rev:]
+        with self._caught_up():
+            return self._changes[rev:]
 
-    def history(self, key: str) -> list[Change]:
+    def history(self, key: str) -> list[Decision]:
         """Give all changes of a clip, oldest first."""
-        self._catch_up()
-        return list(self._of.get(key, ()))
+        with self._caught_up():
+            return list(self._of.get(key, ()))
 
     # --- changing it ----------------------------------------------------------------------------------------
 
     def change(
         self, key: str, changes: Mapping[str, Any], *, base: int | None = None, cid: str = "", by: str = ""
-    ) -> Change | None:
+    ) -> Decision | None:
         """Change fields of a clip's choice; it is on disk when this returns.
 
         Args:
@@ -169,7 +176,10 @@ class Picks:
 
     def write_snapshot(self) -> None:
         """Write `selects.json`, if the log has changed since."""
-        self._catch_up()
+        with self._caught_up():
+            self._write_snapshot()
+
+    def _write_snapshot(self) -> None:
         path = self.path.with_name(SNAPSHOT)
         body = self._snapshot()
         with suppress(OSError, ValueError):
@@ -183,21 +193,41 @@ class Picks:
 
     # --- inside ---------------------------------------------------------------------------------------------
 
+    def _opened(self, folder: Path) -> int:
+        new = not self.path.exists()
+        try:
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            what = "is a link" if error.errno == errno.ELOOP else error.strerror
+            tip = f"it must be a file that you may write, in {folder}"
+            raise UsageError(f"{self.path}: can't be opened, so no choice could be kept ({what})", tip=tip) from error
+        if new:
+            durable.sync(folder)
+        return file
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the log against other processes, with all of their changes read."""
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
+        with self._mutex:
+            self._size()  # a log that was replaced is opened again before it is locked
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                self._catch_up()
+                yield
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    @contextmanager
+    def _caught_up(self) -> Iterator[None]:
+        with self._mutex:
             self._catch_up()
             yield
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    def _append(self, key: str, now: Choice, values: dict[str, Any], cid: str, by: str) -> Change:
+    def _append(self, key: str, now: Choice, values: dict[str, Any], cid: str, by: str) -> Decision:
         at = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         new = {name: to_json(name, value) for name, value in values.items()}
         was = {name: to_json(name, getattr(now, name)) for name in values}
-        change = Change(len(self._changes) + 1, at, by, key, new, was, cid)
+        change = Decision(len(self._changes) + 1, at, by, key, new, was, cid)
         line = left = change.line()
         try:
             while left:
@@ -212,21 +242,38 @@ class Picks:
 
     def _catch_up(self) -> None:
         """Read what was appended since the last time, by whomever; a line that is not whole yet is left for later."""
-        size = os.fstat(self._file).st_size
+        size = self._size()
         if size <= self._read:
             return
         text = os.pread(self._file, size - self._read, self._read)
         whole = text[: text.rfind(b"\n") + 1]
-        for line in whole.splitlines():
-            try:
-                self._take(Change.read(line))
-            except (ValueError, KeyError, TypeError, UsageError):
-                number = len(self._changes) + 1
-                tip = "repair or remove that line; each is one JSON object"
-                raise UsageError(f"{self.path}:{number}: no change of a choice", tip=tip) from None
+        for change in _parsed(self.path, whole, len(self._changes)):
+            self._take(change)
         self._read += len(whole)
 
-    def _take(self, change: Change) -> None:
+    def _size(self) -> int:
+        """Give the size of the log; one that somebody replaced or cut while we had it open is read from its beginning.
+
+        An editor writes a new file under the old name: what we appended to the old one would be lost.
+        """
+        try:
+            there = self.path.lstat()
+        except FileNotFoundError:
+            there = None
+        mine = os.fstat(self._file)
+        if there is None or (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+            os.dup2(file := self._opened(self.path.parent), self._file, inheritable=False)
+            os.close(file)
+            mine = os.fstat(self._file)
+            self._forget()
+        elif mine.st_size < self._read:
+            self._forget()
+        return mine.st_size
+
+    def _forget(self) -> None:
+        self._choices, self._changes, self._of, self._cids, self._read = {}, [], {}, {}, 0
+
+    def _take(self, change: Decision) -> None:
         now = self._choices.get(change.clip, UNDECIDED)
         self._choices[change.clip] = replace(now, **checked(change.set))
         self._changes.append(change)
@@ -249,7 +296,8 @@ class Picks:
         try:
             found = json.loads(self.path.with_name(SNAPSHOT).read_bytes())
             clips, digest, rev = found["clips"], found["sha256"], int(found["rev"])
-            edited = _digest(clips) != digest
+            # A log that is shorter than what it once came to was cut: the snapshot has the rest.
+            edited = _digest(clips) != digest or rev > len(self._changes)
         except (OSError, ValueError, KeyError, TypeError):
             return
         if not edited:
@@ -267,6 +315,38 @@ class Picks:
         for change in self._changes[:rev]:
             choices[change.clip] = replace(choices.get(change.clip, UNDECIDED), **checked(change.set))
         return choices
+
+
+def choices_of(folder: Path) -> dict[str, Choice]:
+    """Give the choices of a batch by clip key, for those who only read: nothing is made or locked.
+
+    Raises:
+        UsageError: the log has a line that is none, or can't be read.
+    """
+    path, found = folder / LOG, dict[str, Choice]()
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return found
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read ({error.strerror})") from error
+    for change in _parsed(path, text[: text.rfind(b"\n") + 1]):
+        found[change.clip] = replace(found.get(change.clip, UNDECIDED), **checked(change.set))
+    return found
+
+
+def _parsed(path: Path, lines: bytes, before: int = 0) -> list[Decision]:
+    """Read whole lines of the log, of which so many came before. Raises UsageError for what is no line of it."""
+    found = []
+    for number, line in enumerate(lines.splitlines(), before + 1):
+        try:
+            change = replace(Decision.read(line), rev=number)  # a line that was taken out by hand shifts the others
+            checked(change.set)
+        except (ValueError, KeyError, TypeError, AttributeError, UsageError):
+            tip = "repair or remove that line; each is one JSON object"
+            raise UsageError(f"{path}:{number}: no change of a choice", tip=tip) from None
+        found.append(change)
+    return found
 
 
 def _digest(clips: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from batchgen.ledger import SANDBOX_ORIGIN, Reader
 from batchgen.ledger.lock import holder
 from batchgen.money import exact_usd
 from batchgen.review.choice import Choice
-from batchgen.review.picks import Change, Picks
+from batchgen.review.picks import Decision, Picks
 from batchgen.views.text import bare_urls
 
 Json = dict[str, Any]
@@ -52,12 +52,14 @@ class BatchState:
     """One batch, as the page sees it.
 
     Args:
+        name: by which the page asks for it.
         folder: the batch folder, with a ledger in it.
         picks: its choices.
         checks: gives what a file's check found, by sha256; empty while it is not known.
     """
 
-    def __init__(self, folder: Path, picks: Picks, checks: Callable[[str], Json] = lambda _: {}) -> None:
+    def __init__(self, name: str, folder: Path, picks: Picks, checks: Callable[[str], Json] = lambda _: {}) -> None:
+        self.name = name
         self.folder = folder
         self.picks = picks
         self._checks = checks
@@ -104,7 +106,7 @@ class BatchState:
     def _batch(self, ledger: Reader) -> Json:
         totals, money, caps = ledger.totals(), ledger.budget(), ledger.caps()
         return {
-            "name": ledger.meta("name") or self.folder.name,
+            "name": self.name,
             "sandbox": ledger.meta("origin") == SANDBOX_ORIGIN,
             "live": holder(self.folder) is not None,
             "counts": {str(state): count for state, count in totals.counts.items()},
@@ -171,5 +173,5 @@ def _request(request: Request | None) -> Json | None:
     }
 
 
-def _change(change: Change) -> Json:
+def _change(change: Decision) -> Json:
     return {"rev": change.rev, "at": change.at, "by": change.by, "set": change.set, "was": change.was}

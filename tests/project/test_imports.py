@@ -98,6 +98,9 @@ KNOWS: dict[str, frozenset[str]] = {
         "proxy": "errors",
         "redact": "",
         "retention": "clip",
+        "review": (
+            "clip errors files.durable ledger money selection views"
+        ),
         "selection": "",
         "retry": "",
         "runner": (

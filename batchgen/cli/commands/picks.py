@@ -18,7 +18,14 @@ WORDS = {"pick": {"pick": 1}, "reject": {"pick": -1}, "clear": {"pick": 0}} | {
 
 @click.command("picks")
 @manifest_argument
-@click.option("--set", "wish", nargs=2, metavar="GLOB WORD", help="Choose: pick, reject, clear, or 0 to 5 stars.")
+@click.option(
+    "--set",
+    "wish",
+    nargs=2,
+    envvar="BATCHGEN_SET",
+    metavar="GLOB WORD",
+    help="Choose: pick, reject, clear, or 0 to 5 stars.",
+)
 @folder_option
 @sandbox_option
 @json_option

@@ -1,0 +1,68 @@
+"""The batches that a server shows: those it was started for, or every one of a folder, later ones too."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+
+from batchgen.errors import BatchgenError
+from batchgen.ledger.reader import FILE
+from batchgen.review.picks import Picks
+from batchgen.review.state import BatchState
+
+#: Gives the batch folders that there are now, by the names that the page shows.
+Found: TypeAlias = Callable[[], Mapping[str, Path]]
+
+
+def every_one_in(jobs: Path) -> Found:
+    """Give every batch below a folder, by the name of its own folder; a sandbox batch is `NAME.sandbox`."""
+    return lambda: {path.parent.name: path.parent.absolute() for path in sorted(jobs.glob(f"*/{FILE}"))}
+
+
+class Batches:
+    """Opens each batch when it is first asked for; for any thread.
+
+    Args:
+        found: gives the folders.
+    """
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+        self._open: dict[str, BatchState] = {}
+        self._mutex = threading.Lock()
+
+    def names(self) -> list[str]:
+        """Name the batches that there are now."""
+        return list(self._found())
+
+    def get(self, name: str) -> BatchState:
+        """Give one.
+
+        Raises:
+            KeyError: there is none of this name.
+            UsageError: its choices can't be read or kept.
+        """
+        with self._mutex:
+            if name not in self._open:
+                folder = self._found()[name]
+                self._open[name] = BatchState(name, folder, Picks(folder, "page"))
+            return self._open[name]
+
+    def save(self) -> None:
+        """Write the snapshots of all choices that changed; one that can't be written is for the next time."""
+        for picks in self._all_picks():
+            with suppress(OSError, BatchgenError):
+                picks.write_snapshot()
+
+    def close(self) -> None:
+        """Write the snapshots, and let go of all logs."""
+        for picks in self._all_picks():
+            with suppress(OSError, BatchgenError):
+                picks.close()
+
+    def _all_picks(self) -> list[Picks]:
+        with self._mutex:
+            return [state.picks for state in self._open.values()]
