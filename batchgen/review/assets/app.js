@@ -1,0 +1,281 @@
+/** The page: its parts, and what they share: focus, selection, filter, settings, the view that is open. */
+import { Api } from './api.js';
+import { Choices } from './choices.js';
+import { entries } from './commands.js';
+import { ask, say } from './dialogs.js';
+import { $ } from './dom.js';
+import { arrange, parseHash, toHash } from './filters.js';
+import { Grid } from './grid.js';
+import { Header } from './header.js';
+import { Keys } from './keys.js';
+import { Live } from './live.js';
+import { Mouse } from './mouse.js';
+import { Panel } from './panel.js';
+import { Player } from './player.js';
+import { Rail } from './rail.js';
+import { Store } from './store.js';
+import { Toolbar } from './toolbar.js';
+import { VIEWS } from './views.js';
+
+const SETTINGS = 'batchgen.settings';
+const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+const wide = matchMedia('(min-width: 1100px)');
+
+class App {
+  constructor() {
+    this.api = new Api();
+    this.store = new Store();
+    this.choices = new Choices(this);
+    this.player = new Player(this.api);
+    this.cart = [];
+    this.focus = null;
+    /** @type {Set<string>} */
+    this.selection = new Set();
+    this.filter = parseHash(location.hash);
+    this.arranged = { keys: [], groups: [], counts: new Map(), has: () => false };
+    this.settings = { size: 240, letters: true, advance: true, autoplay: !still, ...stored(), rail: wide.matches, info: wide.matches };
+    this.say = say;
+    this.ask = ask;
+  }
+
+  /** Clips that are shown whatever the filter says: the undone, and what another tab changed under the reader's eyes. */
+  #pins = new Set();
+  #views = [{ name: 'grid', element: null, keys: [], close: () => {} }];
+  #focusListeners = new Set();
+  #anchor = null;
+
+  async begin() {
+    this.keys = new Keys(this, [...entries, ...VIEWS.flatMap((view) => view.entries)]);
+    this.grid = new Grid(this, $('grid'));
+    this.header = new Header(this);
+    this.toolbar = new Toolbar(this);
+    this.rail = new Rail(this);
+    this.panel = new Panel(this);
+    this.mouse = new Mouse(this);
+    this.live = new Live(this);
+    this.configure({});
+    this.store.on((change) => this.#changed(change));
+    addEventListener('hashchange', () => this.setFilter(parseHash(location.hash)));
+    await this.live.begin();
+  }
+
+  // --- what is shown -----------------------------------------------------------------------------------------
+
+  /** Keys in the order in which they are shown. */
+  list() {
+    return this.arranged.keys;
+  }
+
+  /** Show other clips: some fields of the filter. */
+  setFilter(fields) {
+    this.filter = { ...this.filter, ...fields };
+    this.#pins.clear();
+    history.replaceState(null, '', toHash(this.filter, this.header.several ? this.api.batch : ''));
+    this.clearSelection();
+    this.#arrange();
+    this.#keepFocus([]);
+    if (this.focus) this.grid.scrollTo(this.focus);
+  }
+
+  /** Bring clips into view that the filter may hide, and go to the first. */
+  reveal(keys) {
+    const hidden = keys.filter((key) => !this.arranged.has(key));
+    for (const key of hidden) this.#pins.add(key);
+    if (hidden.length) this.#arrange();
+    this.setFocus(keys[0], { scroll: true });
+  }
+
+  #changed({ keys, whole, own }) {
+    const before = this.list();
+    // What another tab did must not take the clip away that the reader is at.
+    if (!own && this.focus) this.#pinIfHidden();
+    this.#arrange(keys);
+    this.#keepFocus(before);
+    if (whole && !this.focus) this.setFocus(this.#firstUndecided(), { scroll: true });
+    this.header.refresh();
+    this.toolbar.refresh();
+    this.rail.refresh();
+    this.panel.refresh(keys);
+  }
+
+  #pinIfHidden() {
+    if (this.arranged.has(this.focus)) this.#pins.add(this.focus);
+  }
+
+  #arrange(keys = new Set()) {
+    const found = arrange(this.store.clips.values(), this.filter, this.#pins);
+    const same = found.keys.length === this.list().length && found.keys.every((key, index) => key === this.list()[index]);
+    const shown = new Set(found.keys);
+    this.arranged = { ...found, has: (key) => shown.has(key) };
+    if (!same || !keys.size) this.grid.arrange();
+    this.grid.refresh(keys);
+    this.toolbar.showEmpty();
+  }
+
+  #firstUndecided() {
+    const open = (key) => this.store.get(key).state === 'done' && !this.store.get(key).choice.pick;
+    return this.list().find(open) ?? this.list()[0] ?? null;
+  }
+
+  // --- focus and selection -----------------------------------------------------------------------------------
+
+  /** Go to a clip. @param {string|null} key */
+  setFocus(key, { scroll = true } = {}) {
+    const before = this.focus;
+    this.focus = key;
+    if (scroll && key) this.grid.scrollTo(key);
+    this.grid.focus(key, before);
+    this.panel.show();
+    for (const fn of this.#focusListeners) fn(key);
+  }
+
+  /** Be called with the key of each clip that gets the focus. @returns {() => void} stops it */
+  onFocus(fn) {
+    this.#focusListeners.add(fn);
+    return () => this.#focusListeners.delete(fn);
+  }
+
+  /** When the focused clip is shown no more, go to the next one that is. */
+  #keepFocus(before) {
+    if (this.focus && this.arranged.has(this.focus)) return;
+    const at = before.indexOf(this.focus);
+    const next = at < 0 ? undefined : [...before.slice(at), ...before.slice(0, at).reverse()].find((key) => this.arranged.has(key));
+    if (this.focus || this.list().length) this.setFocus(next ?? this.#firstUndecided(), { scroll: true });
+  }
+
+  /** What a choice will be about: the selected clips, else the focused one. */
+  targets() {
+    const selected = this.list().filter((key) => this.selection.has(key));
+    return selected.length ? selected : this.focus ? [this.focus] : [];
+  }
+
+  /** Give what goes on to the next clip after a choice; null when it should stay. */
+  afterChoice(keys) {
+    if (!this.settings.advance || keys.length !== 1 || keys[0] !== this.focus) return null;
+    const list = this.list();
+    const next = list[list.indexOf(this.focus) + 1];
+    return () => next && this.arranged.has(next) && this.setFocus(next, { scroll: true });
+  }
+
+  /** Select from where the selection began to a clip. */
+  selectTo(key) {
+    this.#anchor ??= this.focus;
+    const [from, to] = [this.#anchor, key].map((each) => this.list().indexOf(each)).sort((a, b) => a - b);
+    this.#select(this.list().slice(Math.max(0, from), to + 1));
+  }
+
+  /** Add a clip to the selection, or take it out. */
+  selectAlso(key) {
+    const keys = new Set(this.selection.size ? this.selection : [this.focus]);
+    if (!keys.delete(key)) keys.add(key);
+    this.#anchor = key;
+    this.#select(keys);
+  }
+
+  selectAll() {
+    this.#select(this.list());
+  }
+
+  clearSelection() {
+    this.#anchor = null;
+    if (this.selection.size) this.#select([]);
+  }
+
+  #select(keys) {
+    const changed = new Set([...this.selection, ...keys]);
+    this.selection = new Set(keys);
+    this.grid.refresh(changed);
+    this.toolbar.refresh();
+    this.panel.show();
+  }
+
+  // --- settings, views, trouble ------------------------------------------------------------------------------
+
+  /** Change settings; all but what is open are kept in this browser. */
+  configure(fields) {
+    Object.assign(this.settings, fields);
+    const { rail, info, ...kept } = this.settings;
+    localStorage.setItem(SETTINGS, JSON.stringify(kept));
+    document.body.classList.toggle('no-rail', !rail);
+    document.body.classList.toggle('no-info', !info);
+    if ('size' in fields) this.grid.arrange();
+    this.grid.playback.settle();
+    this.toolbar.refresh();
+    this.panel.show();
+  }
+
+  toggle(name, words = '') {
+    this.configure({ [name]: !this.settings[name] });
+    if (words) this.say(`${words} ${this.settings[name] ? 'on' : 'off'}`);
+  }
+
+  /** The view that is open, and whose keys count. */
+  get mode() {
+    return this.#views.at(-1);
+  }
+
+  /** Open a view over the page. @param {{name: string, element: HTMLElement, keys?: any[], close?: () => void}} mode */
+  push(mode) {
+    this.#views.push({ keys: [], close: () => {}, ...mode });
+    $('views').append(mode.element);
+    $('page').inert = true;
+    this.grid.playback.settle();
+    if (!mode.element.contains(document.activeElement)) {
+      mode.element.tabIndex = -1;
+      mode.element.focus({ preventScroll: true });
+    }
+  }
+
+  /** Close the view that is open; the focus returns to the card. */
+  pop() {
+    if (this.#views.length < 2) return;
+    const view = this.#views.pop();
+    view.close();
+    view.element.remove();
+    $('page').inert = this.#views.length > 1;
+    if (this.#views.length > 1) this.mode.element.focus({ preventScroll: true });
+    else this.setFocus(this.focus, { scroll: true });
+  }
+
+  back() {
+    if (this.#views.length > 1) this.pop();
+    else this.clearSelection();
+  }
+
+  /** Add a line to the follow-up. */
+  addToCart(line) {
+    this.cart.push(line);
+    this.header.refresh();
+    this.say(`Added to the follow-up: ${this.cart.length}`);
+  }
+
+  /** Clips that were seen are not new any more. */
+  seen(keys) {
+    this.live.seen(keys);
+  }
+
+  offline(error) {
+    this.live.trouble(error);
+  }
+
+  /** Wait for an answer; say what was refused. @returns {Promise<any>} null when it was */
+  async attempt(answer) {
+    try {
+      return await answer;
+    } catch (error) {
+      this.say(error.status ? error.message : 'The server does not answer. Try again when it is back.');
+      return null;
+    }
+  }
+}
+
+function stored() {
+  try {
+    return JSON.parse(localStorage.getItem(SETTINGS) ?? '{}');
+  } catch {
+    return {};
+  }
+}
+
+export const app = new App();
+app.begin();

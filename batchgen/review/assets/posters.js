@@ -1,0 +1,114 @@
+/**
+ * The still picture of each card: the poster that the server made, else the first frame, taken here with a decoder of
+ * its own. Nothing is loaded while the reader scrolls, and a picture whose card has left is not loaded any further.
+ */
+
+/** First frames that are kept. */
+const KEPT = 300;
+/** Decoders for first frames at once. */
+const GRABBERS = 2;
+/** How long a poster that was not there is not asked for again. */
+const AGAIN_MS = 10_000;
+const WIDTH = 320;
+
+export class Posters {
+  #app;
+  /** @type {Map<string, string>} version → address of a picture that is there; the oldest first */
+  #known = new Map();
+  /** @type {Map<string, number>} version → when it was missing */
+  #missing = new Map();
+  /** @type {{img: HTMLImageElement, clip: any}[]} */
+  #queue = [];
+  #grabbing = 0;
+
+  constructor(app) {
+    this.#app = app;
+  }
+
+  /** Show what is known at once. @returns {boolean} false when it must be loaded */
+  showKnown(img, clip) {
+    const url = this.#known.get(clip.v);
+    if (url) img.src = url;
+    return Boolean(url);
+  }
+
+  /** Load the picture of a card that stays in view. */
+  load(img, clip) {
+    if (!clip.file || img.hasAttribute('src')) return;
+    const missing = this.#missing.get(clip.v) ?? -Infinity;
+    if (this.#app.store.batch.media === false || (performance.now() - missing < AGAIN_MS && !clip.check?.poster)) {
+      this.#grab(img, clip);
+      return;
+    }
+    const url = this.#app.api.posterUrl(clip);
+    const current = () => img.getAttribute('src') === url;
+    img.onload = () => current() && this.#keep(clip.v, url);
+    img.onerror = () => {
+      this.#missing.set(clip.v, performance.now());
+      if (!current()) return;
+      img.removeAttribute('src');
+      this.#grab(img, clip);
+    };
+    img.src = url;
+  }
+
+  /** Stop loading for a card that is used for another clip. */
+  cancel(img) {
+    img.onload = img.onerror = null;
+    img.removeAttribute('src');
+    this.#queue = this.#queue.filter((each) => each.img !== img);
+  }
+
+  #keep(version, url) {
+    this.#known.set(version, url);
+    if (this.#known.size <= KEPT) return;
+    const [oldest, old] = this.#known.entries().next().value;
+    this.#known.delete(oldest);
+    if (old.startsWith('blob:')) URL.revokeObjectURL(old);
+  }
+
+  #grab(img, clip) {
+    this.#queue.push({ img, clip });
+    this.#next();
+  }
+
+  #next() {
+    if (this.#grabbing >= GRABBERS || !this.#queue.length) return;
+    const { img, clip } = this.#queue.shift();
+    this.#grabbing += 1;
+    firstFrame(this.#app.api.fileUrl(clip))
+      .then((url) => {
+        this.#keep(clip.v, url);
+        if (img.dataset.key === clip.key && !img.hasAttribute('src')) img.src = url;
+      })
+      .catch(() => {}) // a film that does not decode has no picture; its card says what is known
+      .finally(() => {
+        this.#grabbing -= 1;
+        this.#next();
+      });
+  }
+}
+
+/** Take the first frame of a film. @returns {Promise<string>} address of a small picture in memory */
+async function firstFrame(url) {
+  const video = document.createElement('video');
+  video.muted = true;
+  video.preload = 'auto';
+  try {
+    await new Promise((done, failed) => {
+      video.onloadeddata = done;
+      video.onerror = () => failed(video.error);
+      setTimeout(failed, 15_000);
+      video.src = url;
+    });
+    const canvas = document.createElement('canvas');
+    canvas.width = Math.min(WIDTH, video.videoWidth);
+    canvas.height = Math.round((canvas.width * video.videoHeight) / video.videoWidth);
+    canvas.getContext('2d').drawImage(video, 0, 0, canvas.width, canvas.height);
+    const blob = await new Promise((done) => canvas.toBlob(done, 'image/webp', 0.8));
+    return URL.createObjectURL(blob);
+  } finally {
+    video.removeAttribute('src');
+    video.load();
+  }
+}
