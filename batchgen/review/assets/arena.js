@@ -1,7 +1,7 @@
 /** The tournament on the page: two takes at a time; the winner stays on the left and meets the next one. */
 
 import { button, el, setText } from './dom.js';
-import { Compare, comparable, opened } from './compare.js';
+import { Compare, comparable } from './compare.js';
 import { Tournament } from './tournament.js';
 
 class Arena extends Compare {
@@ -77,11 +77,11 @@ export function openTournament(app, keys) {
   const found = comparable(app, undecided);
   if (!found.length) return;
   const arena = new Arena(app, found);
-  app.push({ name: 'tournament', element: arena.element, close: () => arena.close(), targets: () => arena.targets() });
+  app.push({ name: 'tournament', ...arena.mode() });
 }
 
 const MODES = ['tournament'];
-const here = (run) => () => opened() instanceof Arena && run(opened());
+const here = (run) => (app) => run(app.mode.view);
 
 /** @type {import('./keys.js').Entry[]} */
 export const entries = [

@@ -4,7 +4,7 @@
 /** @typedef {{name: string, values: string[]}} Axis */
 /** @typedef {{row: string, column: string, clips: Clip[]}} Cell its clips with the best first */
 
-/** Axes that every batch may have, next to those of its matrix. */
+/** Axes that every batch may have, next to those of its matrix. @type {[string, (clip: Clip) => any][]} */
 const OWN = [
   ['model', (clip) => clip.model],
   ['size', (clip) => clip.size],
@@ -25,13 +25,22 @@ export function valueOf(clip, axis) {
  * @returns {Axis[]}
  */
 export function axesOf(named, clips) {
-  const given = named.map(({ name, values }) => ({ name, values: values.map(String) }));
+  const given = (named.length ? named : cellAxes(clips)).map(({ name, values }) => ({ name, values: values.map(String) }));
   const others = OWN.filter(([name]) => !given.some((axis) => axis.name === name) && !(name === 'prompt' && given.length))
     .map(([name, of]) => ({ name, values: [...new Set(clips.map((clip) => String(of(clip) ?? '')))] }));
   // Prompts of a matrix have an id for each cell: as an axis they would repeat it. Takes are stacked in their cell.
   const useful = [...given, ...others].filter(({ values }) => values.length > 1);
   const stacked = useful.length > 2 ? useful.filter(({ name }) => name !== 'take') : useful;
   return stacked.length >= 2 ? stacked : useful;
+}
+
+/** The axes of clips whose manifest is not at hand, in the order in which the clips have them. */
+function cellAxes(clips) {
+  const found = new Map();
+  for (const { cell } of clips) {
+    for (const [name, value] of Object.entries(cell ?? {})) found.set(name, (found.get(name) ?? new Set()).add(String(value)));
+  }
+  return [...found].map(([name, values]) => ({ name, values: [...values] }));
 }
 
 /** Picks first, then by stars, then what was made, then by take. */

@@ -12,15 +12,15 @@ import { decideButtons, entryButton, verdict, viewBar } from './parts.js';
 import { Timeline } from './timeline.js';
 import { shuffled } from './tournament.js';
 import { Transport, transportEntries } from './transport.js';
+import { aspect } from './words.js';
 import { Zoom } from './zoom.js';
+
+/** Pixels of a tile's name, and between tiles. */
+const NAME = 34;
+const GAP = 6;
 
 /** As many films as a small machine decodes together, and as fit on a screen. */
 export const MOST = 4;
-
-/** The comparison that is open, a tournament's too. @type {Compare|null} */
-let current = null;
-
-export const opened = () => current;
 
 export class Compare {
   blind = false;
@@ -40,16 +40,20 @@ export class Compare {
     this.timeline = new Timeline((frame) => this.transport.seek(frame));
     this.zoom = new Zoom(() => this.refresh());
     this.#build();
+    this.sized = new ResizeObserver(() => this.#layOut());
+    this.sized.observe(this.tiles);
     this.off = [app.store.on(() => this.refresh()), app.onFocus(() => this.#follow())];
-    current = this;
     this.compareKeys(keys);
   }
 
   // --- what it shows ----------------------------------------------------------------------------------------------
 
-  /** Which clips the keys that decide mean. */
-  targets() {
-    return [this.clips[this.front].key];
+  /** What the page needs to know of this view: the keys that decide mean the tile in front, and stay with it. */
+  mode() {
+    return {
+      element: this.element, view: this, targets: () => [this.compared[this.front]], stays: true,
+      close: () => this.close(), cover: () => this.transport.pause(),
+    };
   }
 
   /** The clips that are compared now. */
@@ -71,6 +75,7 @@ export class Compare {
     }
     const films = keys.map((key) => this.#films.get(key));
     this.tiles.replaceChildren(...films.map((film, index) => this.#tile(film, index)), this.handle);
+    this.#layOut();
     this.#drive(films);
     this.app.setFocus(keys[this.front]);
     this.refresh();
@@ -131,10 +136,10 @@ export class Compare {
 
   close() {
     for (const off of this.off) off();
+    this.sized.disconnect();
     this.transport.close();
     this.timeline.close();
     for (const film of this.#films.values()) film.close();
-    current = null;
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------
@@ -165,6 +170,12 @@ export class Compare {
   #follow() {
     const index = this.compared.indexOf(this.app.focus);
     if (index >= 0 && index !== this.front) this.toFront(index);
+  }
+
+  /** As many columns as make the films largest. */
+  #layOut() {
+    const { clientWidth: width, clientHeight: height } = this.tiles;
+    this.tiles.style.setProperty('--columns', String(bestColumns(this.clips.map(aspect), width, height)));
   }
 
   #mute() {
@@ -211,7 +222,7 @@ export class Compare {
     const text = JSON.stringify([rows, this.compared, this.blind]);
     if (this.differences.dataset.shown === text) return;
     this.differences.dataset.shown = text;
-    this.differences.replaceChildren(same, head, ...rows.map((row) => el('tr', {}, el('th', { scope: 'row', text: row.label }), ...cells(row))));
+    this.differences.replaceChildren(same, ...(rows.length ? [head] : []), ...rows.map((row) => el('tr', {}, el('th', { scope: 'row', text: row.label }), ...cells(row))));
   }
 
   #dragWipe(event) {
@@ -232,6 +243,16 @@ export class Compare {
   }
 }
 
+/** How many columns show films of these aspects largest. @param {number[]} aspects width over height */
+export function bestColumns(aspects, width, height) {
+  const area = (columns) => {
+    const rows = Math.ceil(aspects.length / columns);
+    const [wide, tall] = [(width - GAP) / columns - GAP, (height - GAP) / rows - GAP - NAME];
+    return Math.min(...aspects.map((aspect) => Math.min(wide, tall * aspect) ** 2 / aspect));
+  };
+  return aspects.map((_, index) => index + 1).reduce((best, columns) => (area(columns) > area(best) ? columns : best), 1);
+}
+
 /** Of some clips those that can be compared; says why there are too few. @returns {string[]} */
 export function comparable(app, keys) {
   const found = keys.filter((key) => app.store.get(key)?.file);
@@ -245,10 +266,10 @@ export function openCompare(app, keys) {
   if (!found.length) return;
   if (found.length > MOST) app.say(`The first ${MOST} of ${found.length} are compared`);
   const compare = new Compare(app, found.slice(0, MOST));
-  app.push({ name: 'compare', element: compare.element, close: () => compare.close(), targets: () => compare.targets() });
+  app.push({ name: 'compare', ...compare.mode() });
 }
 
-const here = (run) => () => current && run(current);
+const here = (run) => (app) => run(app.mode.view);
 const MODES = ['compare'];
 const BOTH = ['compare', 'tournament'];
 
@@ -261,7 +282,7 @@ export const entries = [
   },
   { keys: ['ArrowLeft'], does: 'Tile to the left', group: 'Go', modes: MODES, run: here((it) => it.toFront(it.front - 1)) },
   { keys: ['ArrowRight'], does: 'Tile to the right', group: 'Go', modes: MODES, run: here((it) => it.toFront(it.front + 1)) },
-  ...transportEntries(BOTH, () => current?.transport ?? null),
+  ...transportEntries(BOTH),
   { keys: ['z'], does: 'Fit or 100 %, in all tiles', group: 'View', modes: BOTH, run: here((it) => it.zoom.toggle()) },
   { keys: ['f'], does: 'Flip: one place, the next film each time', group: 'View', modes: BOTH, run: here((it) => it.flip()) },
   { keys: ['v'], does: 'Wipe between two: drag the line', group: 'View', modes: BOTH, run: here((it) => it.wipe()) },

@@ -7,6 +7,8 @@ import { flagsOf, flagWords, marked, micro, money, sizeWords } from './words.js'
 /** Fields that would give away which is which: not shown in blind mode. */
 const REVEALING = new Set(['take', 'seed', 'model', 'cost', 'run']);
 
+/** @typedef {[string, string, (clip: Clip) => string]} Field name, label, and how a clip has it */
+/** @type {Field[]} */
 const FIELDS = [
   ['prompt', 'Prompt', (clip) => clip.prompt],
   ['take', 'Take', (clip) => String(clip.take)],
@@ -29,6 +31,7 @@ const text = (value) => (value === null || value === undefined ? '' : String(val
  * @returns {{name: string, label: string, values: string[]}[]} one value for each clip, in their order
  */
 export function differing(clips, { blind = false } = {}) {
+  /** @type {Field[]} */
   const axes = [...new Set(clips.flatMap((clip) => Object.keys(clip.cell ?? {})))]
     .map((axis) => [`cell:${axis}`, axis, (clip) => text(clip.cell?.[axis])]);
   return [...FIELDS.slice(0, 1), ...axes, ...FIELDS.slice(1)]

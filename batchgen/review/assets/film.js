@@ -87,7 +87,7 @@ export class Film {
   /** Wait until it is loaded and shows the frame that was asked for. */
   async settled() {
     await this.ready;
-    if (this.seeking) await new Promise((settled) => this.#settling.push(settled));
+    if (this.seeking) await new Promise((settled) => this.#settling.push(() => settled(undefined)));
   }
 
   /** Give the decoder back: a film that is only removed from the page keeps it. */

@@ -21,10 +21,9 @@ export function editPrompt(app, clip) {
     dialog.close();
     app.say(`${clip.name}: edited prompt in the cart`);
   };
-  const body = el('div', { class: 'edit-prompt' }, field, el('label', {}, 'Takes ', takes),
-    el('div', { class: 'answers' }, button('Add to the cart (Ctrl-Enter)', add, { class: 'main' })));
+  const body = el('div', { class: 'edit-prompt' }, field, el('label', {}, 'Takes ', takes));
   body.addEventListener('keydown', (event) => event.key === 'Enter' && (event.ctrlKey || event.metaKey) && add());
-  const { dialog } = show(`Edit the prompt of ${clip.name}`, body);
+  const { dialog } = show(`Edit the prompt of ${clip.name}`, body, '', [button('Add to the cart (Ctrl-Enter)', add, { class: 'main' })]);
   field.focus();
 }
 
@@ -53,9 +52,9 @@ export async function chooseFinal(app, clips) {
     el('p', { class: 'warning', text: 'Another size is another film: the seed does not carry over. You get new takes of the same words.' }),
     el('p', { class: 'fields' }, el('label', {}, 'Size ', choice), el('label', {}, 'Takes of each ', takes)),
     costs,
-    el('p', { class: 'quiet', text: `Or keep ${sizeWords(clips[0].size)} and enlarge the picks in your editor, or make the next batch at the larger size from the start.` }),
-    el('div', { class: 'answers' }, button('Add to the cart', add, { class: 'main' })));
-  const { dialog } = show(`Final size: ${clips.length === 1 ? clips[0].name : plural(clips.length, 'clip')}`, body);
+    el('p', { class: 'quiet', text: `Or keep ${sizeWords(clips[0].size)} and enlarge the picks in your editor, or make the next batch at the larger size from the start.` }));
+  const title = `Final size: ${clips.length === 1 ? clips[0].name : plural(clips.length, 'clip')}`;
+  const { dialog } = show(title, body, '', [button('Add to the cart', add, { class: 'main' })]);
   const refresh = () => showCosts(app, costs, lines(choice.value, takes.valueAsNumber || 1));
   choice.addEventListener('change', refresh);
   takes.addEventListener('input', refresh);

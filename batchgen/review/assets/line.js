@@ -13,8 +13,10 @@ export class Line {
   /** @type {Film[]} */
   #films = [];
 
-  constructor(app) {
+  /** @param {any} app @param {(name: string) => void} onChange is called with the line that plays now */
+  constructor(app, onChange) {
     this.app = app;
+    this.onChange = onChange;
   }
 
   /** Play a line; the one that plays already stops. @param {string} name @param {{clip: any, node: HTMLElement}[]} cells */
@@ -23,6 +25,7 @@ export class Line {
     this.stop();
     if (again) return;
     this.name = name;
+    this.onChange(name);
     const made = cells.filter(({ clip }) => clip?.file);
     if (made.length > MOST) this.app.say(`The first ${MOST} of ${made.length} films of this line play`);
     const films = made.slice(0, MOST).map(({ clip, node }) => this.#over(node, clip));
@@ -35,6 +38,7 @@ export class Line {
 
   stop() {
     this.name = '';
+    this.onChange('');
     this.clock.seek(0);
     this.clock.drive([]);
     for (const film of this.#films) film.close();

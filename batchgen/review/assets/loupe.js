@@ -16,9 +16,6 @@ import { Zoom } from './zoom.js';
 
 const MODES = ['loupe'];
 
-/** The loupe that is open. @type {Loupe|null} */
-let current = null;
-
 class Loupe {
   /** The next clip begins at the frame where this one is. */
   sync = false;
@@ -50,7 +47,7 @@ class Loupe {
     this.stage.replaceChildren(film ? film.video : nothing(clip));
     this.timeline.show(film);
     if (film) {
-      film.ready.then(() => film === this.films.now && this.timeline.show(film) && this.marks.show());
+      film.ready.then(() => film === this.films.now && this.#showLength(film));
       if (from) film.seek(from);
       this.transport.begin();
       this.zoom.apply();
@@ -91,7 +88,6 @@ class Loupe {
     this.transport.close();
     this.timeline.close();
     this.films.close();
-    current = null;
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------
@@ -122,6 +118,13 @@ class Loupe {
         speed, sound, zoom, sync, control('shift+n', 'Note here'), decideButtons(app, 'loupe')),
       this.marks.element,
       this.strip);
+  }
+
+  /** Its length is known for certain only when it is loaded. */
+  #showLength(film) {
+    this.timeline.show(film);
+    this.marks.show();
+    this.#showState();
   }
 
   #follow() {
@@ -203,19 +206,23 @@ export function openLoupe(app, [key]) {
   if (!key) return;
   app.setFocus(key);
   const loupe = new Loupe(app, key);
-  current = loupe;
-  app.push({ name: 'loupe', element: loupe.element, close: () => loupe.close() });
+  app.push({
+    name: 'loupe', element: loupe.element, view: loupe, targets: () => [loupe.key],
+    close: () => loupe.close(), cover: () => loupe.transport.pause(),
+  });
 }
+
+const here = (run) => (app) => run(app.mode.view);
 
 /** @type {import('./keys.js').Entry[]} */
 export const entries = [
   { keys: ['Enter'], does: 'Open the clip in the loupe', group: 'View', modes: ['grid', 'matrix', 'compare'], run: (app) => openLoupe(app, [app.focus]) },
-  { keys: ['ArrowLeft'], does: 'Previous clip', group: 'Go', modes: MODES, run: () => current?.go(-1) },
-  { keys: ['ArrowRight'], does: 'Next clip', group: 'Go', modes: MODES, run: () => current?.go(1) },
-  { keys: ['ArrowUp'], does: 'Previous prompt', group: 'Go', modes: MODES, run: () => current?.goPrompt(-1) },
-  { keys: ['ArrowDown'], does: 'Next prompt', group: 'Go', modes: MODES, run: () => current?.goPrompt(1) },
-  ...transportEntries(MODES, () => current?.transport ?? null),
-  { keys: ['z'], does: 'Fit or 100 %', group: 'View', modes: MODES, run: () => current?.zoom.toggle() },
-  { keys: ['y'], does: 'Start the next take at the same frame', group: 'Play', modes: MODES, run: () => current?.toggleSync() },
-  { keys: ['shift+n'], does: 'Note at this frame', group: 'Decide', modes: MODES, run: () => current?.marks.write() },
+  { keys: ['ArrowLeft'], does: 'Previous clip', group: 'Go', modes: MODES, run: here((it) => it.go(-1)) },
+  { keys: ['ArrowRight'], does: 'Next clip', group: 'Go', modes: MODES, run: here((it) => it.go(1)) },
+  { keys: ['ArrowUp'], does: 'Previous prompt', group: 'Go', modes: MODES, run: here((it) => it.goPrompt(-1)) },
+  { keys: ['ArrowDown'], does: 'Next prompt', group: 'Go', modes: MODES, run: here((it) => it.goPrompt(1)) },
+  ...transportEntries(MODES),
+  { keys: ['z'], does: 'Fit or 100 %', group: 'View', modes: MODES, run: here((it) => it.zoom.toggle()) },
+  { keys: ['y'], does: 'Start the next take at the same frame', group: 'Play', modes: MODES, run: here((it) => it.toggleSync()) },
+  { keys: ['shift+n'], does: 'Note at this frame', group: 'Decide', modes: MODES, run: here((it) => it.marks.write()) },
 ];

@@ -9,9 +9,6 @@ import { Line } from './line.js';
 import { still, verdict, verdictWords, viewBar } from './parts.js';
 import { STATES, plural } from './words.js';
 
-/** The matrix that is open. @type {Matrix|null} */
-let current = null;
-
 class Matrix {
   /** @type {import('./axes.js').Cell[][]} */
   cells = [];
@@ -19,8 +16,8 @@ class Matrix {
 
   constructor(app) {
     this.app = app;
-    this.line = new Line(app);
     this.#build();
+    this.line = new Line(app, (name) => this.#showPlaying(name));
     this.#findAxes();
     this.draw = framewise(() => this.#draw());
     this.off = [app.store.on(({ whole }) => (whole && this.#findAxes(), this.draw())), app.onFocus(() => this.#follow())];
@@ -29,6 +26,12 @@ class Matrix {
   }
 
   // --- what the keys do -------------------------------------------------------------------------------------------
+
+  /** Which clip the keys that decide mean: the one that the cell shows. */
+  targets() {
+    const { clips } = this.#cell();
+    return clips.filter(({ key }) => key === this.app.focus).map(({ key }) => key);
+  }
 
   /** Go to another cell. */
   move(down, right) {
@@ -64,7 +67,6 @@ class Matrix {
   close() {
     for (const off of this.off) off();
     this.line.stop();
-    current = null;
   }
 
   // --- axes -------------------------------------------------------------------------------------------------------
@@ -163,12 +165,19 @@ class Matrix {
 
   #head(role, value, cells) {
     return el('div', { role, class: 'axis-head' }, el('span', { text: value || '(none)' }),
-      button('▶', () => this.#play(value, cells()), { title: 'Play this line in sync', 'aria-label': `Play ${value} in sync` }));
+      button('▶', () => this.#play(`${role} ${value}`, cells()), { data: { line: `${role} ${value}` }, title: 'Play this line in sync', 'aria-label': `Play ${value} in sync` }));
   }
 
   #play(name, cells) {
     const flat = this.cells.flat();
     this.line.toggle(name, cells.map((cell) => ({ clip: cell.clips[0], node: this.nodes[flat.indexOf(cell)] })));
+  }
+
+  #showPlaying(name) {
+    for (const each of this.grid.querySelectorAll('[data-line]')) {
+      setAttr(each, 'aria-pressed', String(each.dataset.line === name));
+      setText(each, each.dataset.line === name ? '❚❚' : '▶');
+    }
   }
 
   #cellNode(row, column) {
@@ -234,13 +243,15 @@ export function openMatrix(app) {
     return void app.say('A matrix needs two axes with more than one value each: this batch has none');
   }
   const matrix = new Matrix(app);
-  current = matrix;
-  app.push({ name: 'matrix', element: matrix.element, close: () => matrix.close() });
+  app.push({
+    name: 'matrix', element: matrix.element, view: matrix, targets: () => matrix.targets(), stays: true,
+    close: () => matrix.close(), cover: () => matrix.line.stop(),
+  });
   matrix.move(0, 0);
 }
 
 const MODES = ['matrix'];
-const here = (run) => () => current && run(current);
+const here = (run) => (app) => run(app.mode.view);
 
 /** @type {import('./keys.js').Entry[]} */
 export const entries = [

@@ -5,6 +5,9 @@ import { tooltip } from './keys.js';
 
 /** @typedef {import('./store.js').Clip} Clip */
 
+/** Decisions whose button has a word, not only a sign. */
+const WORDED = new Set(['p', 'x']);
+
 /** The line at the top of a view: the way back, its title, and what else it needs. */
 export function viewBar(app, title, ...more) {
   const back = button('‹ Back', () => app.pop(), { class: 'back', title: 'Back to the same card (Esc)' });
@@ -19,7 +22,7 @@ export function entryButton(app, entry, text = entry.icon ?? entry.does) {
 /** The buttons of the decisions that a view allows, as the key table has them. */
 export function decideButtons(app, mode) {
   const rows = app.keys.of(mode).filter((entry) => entry.group === 'Decide' && entry.icon);
-  return el('div', { class: 'decide', role: 'group', 'aria-label': 'Decide' }, ...rows.map((entry) => entryButton(app, entry)));
+  return el('div', { class: 'decide', role: 'group', 'aria-label': 'Decide' }, ...rows.map((entry) => entryButton(app, entry, WORDED.has(entry.keys[0]) ? `${entry.icon} ${entry.does}` : entry.icon)));
 }
 
 /** What was decided, in signs: `✓ ★★★`. @param {Clip} clip */

@@ -7,9 +7,6 @@ import { refreshThumb, thumb, viewBar } from './parts.js';
 import { Transport, transportEntries } from './transport.js';
 import { duration, plural } from './words.js';
 
-/** The string-out that is open. @type {Selects|null} */
-let current = null;
-
 class Selects {
   index = 0;
 
@@ -67,7 +64,6 @@ class Selects {
     this.off();
     this.transport.close();
     this.films.close();
-    current = null;
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------
@@ -136,12 +132,11 @@ class Selects {
 export function openSelects(app) {
   if (!picksInOrder(app.store.clips.values()).length) return void app.say('Nothing is picked yet: P picks the clip in focus');
   const selects = new Selects(app);
-  current = selects;
-  app.push({ name: 'selects', element: selects.element, close: () => selects.close() });
+  app.push({ name: 'selects', element: selects.element, view: selects, close: () => selects.close() });
 }
 
 const MODES = ['selects'];
-const here = (run) => () => current && run(current);
+const here = (run) => (app) => run(app.mode.view);
 
 /** @type {import('./keys.js').Entry[]} */
 export const entries = [
@@ -150,5 +145,5 @@ export const entries = [
   { keys: ['ArrowRight'], does: 'Next pick', group: 'Go', modes: MODES, run: here((it) => it.show(it.index + 1)) },
   { keys: ['['], does: 'Move it one earlier', group: 'Decide', modes: MODES, run: here((it) => it.move(-1)) },
   { keys: [']'], does: 'Move it one later', group: 'Decide', modes: MODES, run: here((it) => it.move(1)) },
-  ...transportEntries(MODES, () => current?.transport ?? null),
+  ...transportEntries(MODES),
 ];

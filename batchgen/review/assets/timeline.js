@@ -55,11 +55,11 @@ export class Timeline {
     this.canvas.width = width * devicePixelRatio;
     this.canvas.height = height * devicePixelRatio;
     if (!this.#film || !width) return;
-    const style = getComputedStyle(this.element);
+    const style = getComputedStyle(this.canvas); // a custom property is not resolved here; a property that takes a colour is
     pen.scale(devicePixelRatio, devicePixelRatio);
-    this.#drawWaveform(pen, width, height, style.getPropertyValue('--wave'));
-    this.#drawTicks(pen, width, height, style.getPropertyValue('--tick'));
-    this.#drawCuts(pen, width, height, style.getPropertyValue('--warn'));
+    this.#drawWaveform(pen, width, height, style.color);
+    this.#drawTicks(pen, width, height, style.outlineColor);
+    this.#drawCuts(pen, width, height, style.textDecorationColor);
     this.#placeMarks();
   }
 

@@ -118,10 +118,9 @@ const next = (speeds, rate) => speeds[Math.min(speeds.indexOf(rate) + 1, speeds.
 /**
  * The rows of the key table that drive the transport of the view that is open.
  * @param {string[]} modes
- * @param {() => Transport|null} transport
  */
-export function transportEntries(modes, transport) {
-  const row = (keys, does, run) => ({ keys, does, group: 'Play', modes, run: () => transport() && run(transport()) });
+export function transportEntries(modes) {
+  const row = (keys, does, run) => ({ keys, does, group: 'Play', modes, run: (app) => run(app.mode.view.transport) });
   return [
     row(['Space'], 'Play or stop', (it) => it.toggle()),
     row(['j'], 'Play backwards, faster each time', (it) => it.backwards()),
