@@ -12,7 +12,7 @@ const LEFT_ALONE_MS = 1000;
 
 /** Which films are too far from the first: their indexes. @param {number[]} times in seconds @param {number} fps */
 export function offBy(times, fps) {
-  return times.flatMap((time, index) => (Math.abs(time - times[0]) * fps > MAY_BE_OFF ? [index] : []));
+  return times.flatMap((time, index) => (Math.abs(time - times[0]) * fps > MAY_BE_OFF + 0.01 ? [index] : []));
 }
 
 export class Clock {

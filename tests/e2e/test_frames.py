@@ -1,0 +1,40 @@
+"""The frame that is labelled is the frame that is shown: a film whose pictures spell their numbers says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from films import READ, numbered
+from playwright.sync_api import Browser
+from review_batch import TAKES
+from view_pages import app, reviewing, until
+
+#: Press keys in the loupe, one after the other, and read picture and label once each is done.
+_STEPS = (
+    "async keys => { const read = "
+    + READ
+    + """;
+  const { app } = await import('/assets/app.js');
+  const { films } = app.mode.view;
+  const found = [];
+  for (const key of keys) {
+    document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+    await films.now.settled();
+    const label = document.querySelector('output.frame').textContent;
+    found.push([read(films.now.video), Number(/frame (\\d+) of/.exec(label)[1])]);
+  }
+  return found;
+}"""
+)
+
+
+def test_each_frame_of_a_film_is_reached_forward_and_back(browser: Browser, tmp_path: Path) -> None:
+    with reviewing(
+        browser, tmp_path, TAKES, films={"dawn_1": numbered(100), "dawn_2": b"", "dawn_3": b"", "dawn_4": b""}
+    ) as page:
+        page.keyboard.press("Enter")
+        page.keyboard.press("k")
+        page.keyboard.press("Home")
+        until(page, lambda: app(page, "app.mode.view.films.seeking"), wanted=False)
+        found = page.evaluate(_STEPS, ["."] * 99 + [","] * 99)
+    assert found == [[number, number] for number in [*range(1, 100), *range(98, -1, -1)]]
