@@ -42,6 +42,7 @@ class Selection:
     planned: frozenset[int] | None = None  #: ledger rows of a saved plan, the only ones to submit; None: every row
     resubmit_unconfirmed: bool = False  #: submit unconfirmed clips again that the whole history does not have
     resubmit_lost: bool = False  #: submit lost clips again
+    skipped: frozenset[str] = frozenset()  #: keys of takes that are not to be made, since another one was picked
     submit: bool = True  #: False: only collect what is paid for
 
     def takes(self, row: int, *names: str) -> bool:

@@ -12,6 +12,7 @@ from batchgen.clip import Clip, State
 from batchgen.events import Blocked, Downloaded, Event, Failed, Lost
 from batchgen.planning import time_needed
 from batchgen.planning.inputs import latency_of
+from batchgen.runner.steering import PAUSED
 from batchgen.views.progress import FailureCause, Frame, RunningRow
 from batchgen.views.text import plural
 from batchgen.wording import cause
@@ -136,6 +137,8 @@ def note_of(tools: RunContext) -> str:
     if tools.shutdown.requested:
         paid = counts[State.GENERATING] + counts[State.DOWNLOADING]
         return f"stopping ({tools.shutdown.why}): waiting for {plural(paid, 'paid clip')}"
+    if tools.paused:
+        return PAUSED
     if tools.outage:
         return tools.outage
     if tools.waits:

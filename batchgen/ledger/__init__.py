@@ -3,17 +3,28 @@
 To read in this order: `base` is what a run may ask, and what it is promised; `sqlite` keeps the promises in a file.
 Under it, `judge` decides which moves may be made, `commits` makes many of them durable at once, and `schema` has the
 tables. `names` says which clip owns which file name, `last_run` how the last run ended, `wishes` what was queued next
-to a run; `sync` brings what is wanted into the tables. `reader` answers the questions of views, also while a run
-writes. `journal` is the second copy of all events, `spill` the last resort for a request id, `lock` keeps a second
-run out, `filesystem` knows which disks can be trusted, `integrity` checks a file before it is opened, `evidence` asks
-what lies around it whether it is the last one, and `recovery` builds a new one from what is left of a damaged one.
+to a run, `skips` which takes are not to be made; `sync` brings what is wanted into the tables. `reader` answers the
+questions of views, also while a run writes. `journal` is the second copy of all events, `spill` the last resort for a
+request id, `lock` keeps a second run out, `filesystem` knows which disks can be trusted, `integrity` checks a file
+before it is opened, `evidence` asks what lies around it whether it is the last one, and `recovery` builds a new one
+from what is left of a damaged one.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from batchgen.ledger.base import FencedError, Home, Ledger, NoRoomError, Observer, Totals, about, replacing
+from batchgen.ledger.base import (
+    FencedError,
+    Home,
+    Ledger,
+    NoRoomError,
+    Observer,
+    SkippedError,
+    Totals,
+    about,
+    replacing,
+)
 from batchgen.ledger.reader import FILE, SANDBOX_ORIGIN, Reader
 
 __all__ = [
@@ -25,6 +36,7 @@ __all__ = [
     "NoRoomError",
     "Observer",
     "Reader",
+    "SkippedError",
     "SqliteLedger",
     "Totals",
     "about",

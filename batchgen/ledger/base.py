@@ -25,6 +25,10 @@ class FencedError(BatchgenError):
     """The clip is no longer what the caller holds: another one has moved it. Nothing was written."""
 
 
+class SkippedError(FencedError):
+    """The user picked another take of its prompt: it is not to be made. Nothing was written."""
+
+
 class NoRoomError(BatchgenError):
     """A cap, or the in-flight ceiling, leaves no room for one more request. Nothing was written.
 
@@ -77,8 +81,8 @@ class Ledger(Protocol):
         An intent that nobody carries is in doubt (`unconfirmed`) on disk before this returns.
 
         Returns:
-            None when there is nothing to carry: the clip is settled, or unwanted and never sent, or another
-            carrier is between its intent and its answer.
+            None when there is nothing to carry: the clip is settled, or unwanted and never sent, or not to be made
+            since another take was picked, or another carrier is between its intent and its answer.
         """
         ...
 
@@ -98,6 +102,7 @@ class Ledger(Protocol):
         Raises:
             IllegalEventError: the clip's state has no such arrow; nothing was written.
             FencedError: the clip is no longer what the caller holds. A request id that comes too late is kept.
+            SkippedError: it is not to be made; only for `SubmitStarted` of what is to be sent.
             NoRoomError: a cap or the ceiling leaves no room; only for `SubmitStarted`.
             LedgerWriteError: it could not be written; a request id was kept in the spill file.
         """
@@ -139,7 +144,7 @@ class Ledger(Protocol):
         ...
 
     async def to_submit(self) -> list[tuple[int, str, str]]:
-        """Give the wanted clips to submit as (row, prompt id, name), in the order of submission."""
+        """Give the wanted clips to submit as (row, prompt id, name), in the order of submission; no skipped ones."""
         ...
 
     async def in_flight(self) -> int:

@@ -29,7 +29,7 @@ from typing import Any
 from batchgen.clip import Clip
 from batchgen.events import Event
 from batchgen.files import durable
-from batchgen.ledger import schema
+from batchgen.ledger import schema, skips
 
 log = logging.getLogger("batchgen.ledger")
 
@@ -40,7 +40,7 @@ SYNC_BYTES = 256 * 1024
 #: So much of the end is read to find the last mark; more than is ever written between two (bytes).
 TAIL = 4 * SYNC_BYTES
 #: Facts that a rebuilt ledger needs; the others are made again by the next run.
-FACTS = ("manifest", "origin", "account", "name", "cap")
+FACTS = ("manifest", "origin", "account", "name", "cap", skips.FACT)
 _CHUNK = 1000
 _JSON = json.JSONEncoder(separators=(",", ":"))
 

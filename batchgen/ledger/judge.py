@@ -1,7 +1,7 @@
 """Which moves may be made: decided inside the transaction that writes them, by what the tables say.
 
-Two rules. The fence: a clip is moved only by a caller who holds it as it is stored. The caps: a request is
-reserved only if it fits, by sums over what is stored.
+Three rules. The fence: a clip is moved only by a caller who holds it as it is stored. The skips: a take that is not to
+be made is not sent. The caps: a request is reserved only if it fits, by sums over what is stored.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from batchgen.billing.budget import NO_CAPS, Budget, BudgetChange, Cap, Caps, Se
 from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
 from batchgen.events import Event, SubmitStarted
-from batchgen.ledger import schema
-from batchgen.ledger.base import FencedError, NoRoomError
+from batchgen.ledger import schema, skips
+from batchgen.ledger.base import FencedError, NoRoomError, SkippedError
 
 #: What a move is fenced by: the state, and which request it is about.
 Standing: TypeAlias = tuple[str, int, str | None]
@@ -43,6 +43,11 @@ class Move(NamedTuple):
     def reserves(self) -> bool:
         """True for an intent: what it reserves counts from the moment that it is asked for."""
         return isinstance(self.event, SubmitStarted)
+
+    @property
+    def sends(self) -> bool:
+        """True for an intent that a request follows."""
+        return self.reserves and self.set_aside is not None
 
     @property
     def written(self) -> schema.Write:
@@ -84,11 +89,14 @@ class Judge:
         if self._sums is None:
             self._sums = self._read()
         stored = _stored(db, (move.before.row for move in moves))
+        skipped = skips.among(db, (move.before.key for move in moves if move.sends))
         limited = self.ceiling is not None and any(move.reserves for move in moves)
         flying = db.execute(IN_FLIGHT).fetchone()[0] if limited else 0
         verdicts: list[BatchgenError | None] = []
         for move in moves:
             verdict = self._verdict(move, stored, self._sums, flying)
+            if verdict is None and move.sends and move.before.key in skipped:
+                verdict = SkippedError(f"{move.before.wanted.name} is not made: another take of its prompt was picked")
             if verdict is None:
                 stored[move.after.row] = standing(move.after)
                 flying += (move.after.state in _FLYING) - (move.before.state in _FLYING)

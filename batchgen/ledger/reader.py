@@ -10,7 +10,7 @@ from typing import NamedTuple
 from batchgen.billing.budget import NO_CAPS, Budget, Caps, Sums, day_of, next_day
 from batchgen.clip import FREE, Clip, ClipSummary, State
 from batchgen.errors import LedgerError
-from batchgen.ledger import evidence, integrity, schema
+from batchgen.ledger import evidence, integrity, schema, skips
 from batchgen.ledger.base import Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
@@ -139,11 +139,13 @@ class Reader:
         """Give the row of every clip by its key."""
         return dict(self._db.execute("SELECT key, id FROM clip"))
 
-    def changed_since(self, event: int) -> tuple[int, list[int]]:
-        """Give the number of the latest event, and the rows of the clips that had one after the given."""
-        latest = self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
-        rows = self._db.execute("SELECT DISTINCT clip FROM event WHERE seq > ? AND seq <= ?", (event, latest))
-        return latest, [row for (row,) in rows]
+    def skipped(self) -> dict[str, str]:
+        """Give the prompt id of each pending clip that is not to be made, by key: another take was picked."""
+        return dict(self._db.execute(skips.SELECT))
+
+    def skips_after(self, prompt_id: str, *, skip: bool) -> tuple[str, list[str]]:
+        """Give the fact `skips.FACT` as a wish would make it (see `skips.after`)."""
+        return skips.after(self._db, prompt_id, skip=skip)
 
     def states(self) -> dict[str, State]:
         """Give the state of every clip by its key."""

@@ -21,7 +21,7 @@ from batchgen.billing.budget import NOTHING_SET_ASIDE, BudgetChange, Caps, SetAs
 from batchgen.clip import SUBMISSION_ORDER, Clip, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerLostError
 from batchgen.events import AnswerLost, Event, Retried, Submitted
-from batchgen.ledger import evidence, filesystem, integrity, schema, sync
+from batchgen.ledger import evidence, filesystem, integrity, schema, skips, sync
 from batchgen.ledger.base import Home, Observer
 from batchgen.ledger.commits import Commits
 from batchgen.ledger.journal import FILE as LOG
@@ -208,8 +208,11 @@ class SqliteLedger(Reader):
             self.live_totals.counts[state] -= 1
             self.live_totals.unwanted += 1
         self.live_totals.counts[State.PENDING] += len(fresh)
+        if (skipped := self.meta(skips.FACT)) is not None:  # it may be what was written with this wish
+            self._log.fact(skips.FACT, skipped)
         known = self.rows()
-        return fresh, [*rows, *(known[take.key] for take in fresh)]
+        keys_now = [*(take.key for take in fresh), *(key for key in wish.again if key in known)]
+        return fresh, [*rows, *(known[key] for key in keys_now)]
 
     def _add_takes(self, wish: QueuedWish, fact: str | None) -> tuple[list[Wanted], list[State]]:
         with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
@@ -265,7 +268,9 @@ class SqliteLedger(Reader):
         if clip.state is State.SUBMITTING and row not in self._answering:
             await self.record(clip, AnswerLost(CUT_OFF))
             return None
-        idle = clip.state.settled or clip.state is State.SUBMITTING or (clip.unwanted and clip.state is State.PENDING)
+        idle = clip.state.settled or clip.state is State.SUBMITTING
+        if clip.state is State.PENDING:
+            idle = clip.unwanted or bool(skips.among(self._db, [clip.key]))
         return None if idle else clip
 
     async def read(self, row: int) -> Clip:
@@ -286,7 +291,10 @@ class SqliteLedger(Reader):
 
     async def to_submit(self) -> list[tuple[int, str, str]]:
         """Give the wanted clips to submit as (row, prompt id, name), in the order of submission."""
-        query = f"SELECT id, prompt_id, name FROM clip WHERE state='pending' AND wanted=1 ORDER BY {SUBMISSION_ORDER}"  # noqa: S608
+        query = (
+            "SELECT id, prompt_id, name FROM clip WHERE state='pending' AND wanted=1 "  # noqa: S608
+            f"AND key NOT IN {skips.KEYS} ORDER BY {SUBMISSION_ORDER}"
+        )
         return self._db.execute(query).fetchall()
 
     async def in_flight(self) -> int:
@@ -312,7 +320,7 @@ class SqliteLedger(Reader):
     async def count_by_price_class(self) -> list[tuple[int, int]]:
         """Group the clips to submit by what their price depends on: (row of one of them, how many)."""
         query = (
-            "SELECT min(id), count(*) FROM clip WHERE state='pending' AND wanted=1 "
+            f"SELECT min(id), count(*) FROM clip WHERE state='pending' AND wanted=1 AND key NOT IN {skips.KEYS} "  # noqa: S608
             "GROUP BY model, json_extract(params, '$.size'), json_extract(params, '$.duration')"
         )
         return self._db.execute(query).fetchall()

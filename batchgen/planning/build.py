@@ -161,8 +161,9 @@ def _count(counted: _Counts, known: ClipSummary | None, estimate: int | None = N
 
 def _count_others(counts: dict[Action, _Counts], found: Sorted, pricer: cost.Pricer) -> None:
     """Count what this run does not submit, and what it may submit again."""
-    for left in found.later:
-        _count(counts.setdefault(Action.LATER, _Counts()), found.known.get(left.key), 0)
+    for action, left_out in ((Action.LATER, found.later), (Action.SKIPPED, found.skipped)):
+        for left in left_out:
+            _count(counts.setdefault(action, _Counts()), found.known.get(left.key), 0)
     for clip in found.resubmit:
         _, quoted, _ = pricer.price(clip.model, clip.params)
         _count(counts.setdefault(Action.RESUBMIT, _Counts()), None, quoted.each)
@@ -205,5 +206,6 @@ def _others(found: Sorted) -> Iterator[PlannedClip]:
     for action in Action:
         for clip in found.stand.get(action, ()):
             yield PlannedClip(clip.name, action, clip.model, "", None, None, clip.spent, clip.reason)
-    for left in found.later:
-        yield PlannedClip(left.name, Action.LATER, left.model, "", None, None, 0)
+    for action, left_out in ((Action.LATER, found.later), (Action.SKIPPED, found.skipped)):
+        for left in left_out:
+            yield PlannedClip(left.name, action, left.model, "", None, None, 0)

@@ -27,6 +27,7 @@ class Sorted:
 
     submit: list[tuple[Wanted, Action]] = field(default_factory=list)  #: in the order of the run
     later: list[Wanted] = field(default_factory=list)
+    skipped: list[Wanted] = field(default_factory=list)
     #: What is not submitted, clips that are no longer wanted too.
     stand: dict[Action, list[ClipSummary]] = field(default_factory=dict)
     resubmit: list[ClipSummary] = field(default_factory=list)  #: the unconfirmed and lost ones to submit again
@@ -76,6 +77,9 @@ def _choose(
 ) -> None:
     """Put what is to be made into the order of the run, and leave out what the options leave out."""
     for clip, action in sorted(to_make, key=lambda entry: submission_order(entry[0])):
+        if clip.key in selection.skipped:
+            found.skipped.append(clip)
+            continue
         if not matches(selection.only, clip.prompt_id, clip.name) or len(found.submit) == selection.limit:
             found.later.append(clip)
             continue

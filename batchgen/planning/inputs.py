@@ -59,13 +59,15 @@ class LedgerSnapshot:
     run_times: Mapping[str, Sequence[float]] = field(default_factory=dict)
     plan: str = ""  #: sha256 of the saved plan that the last run was restricted to
     account: str = ""  #: fingerprint of the API key that it was started with
+    skipped: frozenset[str] = frozenset()  #: keys of takes that are not to be made, since another one was picked
 
 
 def snapshot(ledger: Reader) -> LedgerSnapshot:
     """Read from a ledger all that a plan needs."""
     times = ledger.run_times(RUN_TIMES)
     plan, account = ledger.meta(PLAN) or "", ledger.meta("account") or ""
-    return LedgerSnapshot(list(ledger.known()), ledger.budget(), ledger.charges(MEMORY), times, plan, account)
+    known, skipped = list(ledger.known()), frozenset(ledger.skipped())
+    return LedgerSnapshot(known, ledger.budget(), ledger.charges(MEMORY), times, plan, account, skipped)
 
 
 def snapshot_in(folder: Path) -> LedgerSnapshot:
@@ -147,7 +149,7 @@ def plan_of(
         seen.known,
         quote=book.quote,
         conditions=conditions,
-        selection=_selection(settings),
+        selection=_selection(settings, seen.skipped),
         each_clip=each_clip,
     )
 
@@ -157,8 +159,9 @@ def wanted_in(manifest: Manifest, seen: LedgerSnapshot) -> list[Wanted]:
     return with_known_ids(manifest.wanted, {clip.key: clip.prompt_id for clip in seen.known})
 
 
-def _selection(settings: Settings) -> Selection:
+def _selection(settings: Settings, skipped: frozenset[str]) -> Selection:
     return Selection(
+        skipped=skipped,
         limit=settings.limit,
         only=settings.only,
         resubmit_unconfirmed=settings.resubmit_unconfirmed,

@@ -20,6 +20,7 @@ class Action(StrEnum):
     REROLL = "reroll"  #: a further take that the user asked for
     AGAIN = "again"  #: refused, failed or put back before; tried again
     LATER = "later"  #: new, but not of this run (`--only`, `--limit`)
+    SKIPPED = "skipped"  #: new, but not to be made: another take of its prompt was picked
     RESUBMIT = "resubmit"  #: unconfirmed or lost, submitted again because the user asked for it
     IN_FLIGHT = "in_flight"
     UNCONFIRMED = "unconfirmed"

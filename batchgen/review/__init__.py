@@ -1,7 +1,8 @@
 """The page to watch, compare and choose: a local server over a batch, the choices of people, posters and checks.
 
 Reading order: `choice` and `picks` (what was chosen, durable at each answer), `lists` (the same for commands),
-`state` (what the page shows, from the ledger), `batches` (which ones there are), `api` (what the page asks), `media`
+`questions` (to a ledger), `overview` and `state` (what the page shows), `live` (pause, stop, and takes that are not
+made), `batches` (which ones there are), `api` (what the page asks), `media`
 (films, by handle), `guard` (who may ask) and `server`. The folder of assets is the page itself: HTML, CSS and ES
 modules; nothing is built.
 """

@@ -4,12 +4,15 @@ GET  /api/batches                  the batches that this server shows
 GET  /api/b/NAME/state?since=REV   what changed since (see `state`)
 GET  /api/b/NAME/clips/KEY         the panel of one clip
 POST /api/b/NAME/choose            {"clip", "set", "base", "cid"} → the change; 409 when another was quicker
+POST /api/b/NAME/control           {"do": "pause" | "resume" | "stop"} → how the run is to stand; 409 without one
+POST /api/b/NAME/skip              {"prompt_id", "skip"} → which pending takes are not made, or are after all
 GET  /b/NAME/files/PATH?v=V        a film of the batch folder
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from functools import partial
 from typing import Final
@@ -17,7 +20,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from batchgen.errors import UsageError
-from batchgen.review import media
+from batchgen.review import live, media
 from batchgen.review.batches import Batches
 from batchgen.review.choice import to_json
 from batchgen.review.picks import StaleError
@@ -45,17 +48,23 @@ class PageApi:
             web.get("/api/b/{batch}/state", self._state),
             web.get("/api/b/{batch}/clips/{key}", self._panel),
             web.post("/api/b/{batch}/choose", self._choose),
+            web.post("/api/b/{batch}/control", self._control),
+            web.post("/api/b/{batch}/skip", self._skip),
             web.get("/b/{batch}/files/{path:.+}", self._file),
         ]
 
     async def _list(self, _request: web.Request) -> web.Response:
-        return web.json_response({"batches": await asyncio.to_thread(self._batches.names)})
+        return web.json_response({"batches": await asyncio.to_thread(self._batches.summaries)}, dumps=_dumps)
 
     async def _state(self, request: web.Request) -> web.Response:
         batch = await self._of(request)
-        found = await asyncio.to_thread(batch.since, Revision.parse(request.query.get("since", "")))
-        response = web.json_response(found, dumps=_dumps)
-        if len(found["clips"]) > _MANY:
+        body, many = await asyncio.to_thread(_written, batch, Revision.parse(request.query.get("since", "")))
+        tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+        headers = {hdrs.ETAG: tag, hdrs.CACHE_CONTROL: "no-cache"}
+        if tag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
+            return web.Response(status=304, headers=headers)
+        response = web.Response(body=body, content_type="application/json", charset="utf-8", headers=headers)
+        if many:
             response.enable_compression()
         return response
 
@@ -67,11 +76,14 @@ class PageApi:
         return web.json_response(found, dumps=_dumps)
 
     async def _choose(self, request: web.Request) -> web.Response:
-        picks = (await self._of(request)).picks
+        batch = await self._of(request)
+        picks = batch.picks
         body = await _object(request)
         clip, changes, base = str(body.get("clip", "")), body.get("set"), body.get("base")
         if not clip or not isinstance(changes, dict) or isinstance(base, bool) or not isinstance(base, int | None):
             raise UsageError('a choice is {"clip": KEY, "set": {…}, "base": REV, "cid": TEXT}')
+        if not await asyncio.to_thread(batch.has, clip):
+            raise UsageError(f"this batch has no clip {clip[:80]!r}")
         change = partial(picks.change, clip, changes, base=base, cid=str(body.get("cid", ""))[:80])
         try:
             made = await asyncio.to_thread(change)
@@ -81,6 +93,20 @@ class PageApi:
                                       "rev": stale.changes[-1].rev}, status=409)  # fmt: skip
         return web.json_response({"rev": made.rev if made else picks.rev, "choice": picks[clip].as_json()})
 
+    async def _control(self, request: web.Request) -> web.Response:
+        folder, body = (await self._of(request)).folder, await _object(request)
+        stands = await asyncio.to_thread(live.control, folder, str(body.get("do", "")))
+        return web.json_response({"control": stands})
+
+    async def _skip(self, request: web.Request) -> web.Response:
+        batch, body = await self._of(request), await _object(request)
+        prompt_id, skip = body.get("prompt_id"), body.get("skip")
+        if not isinstance(prompt_id, str) or not isinstance(skip, bool):
+            raise UsageError('what is not to be made is {"prompt_id": TEXT, "skip": true}')
+        keys = await asyncio.to_thread(partial(live.skip, batch.folder, prompt_id, skip=skip))
+        saved = await asyncio.to_thread(batch.price_of, keys)
+        return web.json_response({"prompt_id": prompt_id, "clips": len(keys), "saved_usd": saved})
+
     async def _file(self, request: web.Request) -> web.StreamResponse:
         return await media.send(request, (await self._of(request)).folder, request.match_info["path"])
 
@@ -89,6 +115,12 @@ class PageApi:
             return await asyncio.to_thread(self._batches.get, request.match_info["batch"])
         except KeyError:
             raise web.HTTPNotFound from None
+
+
+def _written(batch: BatchState, seen: Revision) -> tuple[bytes, bool]:
+    """Write a state as JSON, in the thread that has made it; and say whether there is much of it."""
+    found = batch.since(seen)
+    return _dumps(found).encode(errors="replace"), len(found["clips"]) > _MANY
 
 
 async def _object(request: web.Request) -> Json:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from batchgen.errors import BatchgenError
 from batchgen.ledger.reader import FILE
@@ -37,6 +38,16 @@ class Batches:
     def names(self) -> list[str]:
         """Name the batches that there are now."""
         return list(self._found())
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """Give a line for each batch; one that can't be read has an `error` instead of its counts."""
+        return [self._summary(name) for name in self.names()]
+
+    def _summary(self, name: str) -> dict[str, Any]:
+        try:
+            return self.get(name).summary()
+        except (BatchgenError, KeyError, OSError, sqlite3.Error) as error:
+            return {"name": name, "error": str(error)}
 
     def get(self, name: str) -> BatchState:
         """Give one.

@@ -6,7 +6,9 @@ It has no key, and never spends.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,6 +22,9 @@ from batchgen.errors import BatchgenError, LedgerError, UsageError
 from batchgen.review.api import PageApi
 from batchgen.review.batches import Batches
 from batchgen.review.guard import COOKIE, add_headers, guard, is_loopback, names_of
+from batchgen.review.live import NoRunError
+
+log = logging.getLogger("batchgen.review")
 
 _TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 #: Bytes of a body that is read: a choice is small, and so is a cart.
@@ -105,14 +110,19 @@ async def _errors(request: web.Request, handler: Any) -> web.StreamResponse:  # 
     try:
         answer: web.StreamResponse = await handler(request)
         return answer
-    except LedgerError as error:
-        return _error(503, str(error))
+    except (LedgerError, sqlite3.Error) as error:
+        return _error(503, str(error) if isinstance(error, LedgerError) else f"the ledger can't be read: {error}")
+    except NoRunError as error:
+        return _error(409, str(error))
     except UsageError as error:
         return _error(400, str(error))
     except (BatchgenError, OSError) as error:
         return _error(500, str(error))
     except web.HTTPException as error:
         return _error(error.status, error.reason)
+    except Exception:
+        log.exception("the page's server failed at %s %s", request.method, request.path)
+        return _error(500, "a fault of batchgen: the terminal of `batchgen review` says more")
 
 
 def _error(status: int, message: str) -> web.Response:

@@ -1,33 +1,42 @@
 """What the page shows of a batch, as JSON: from the ledger and the picks, whole or what changed since. No HTTP here.
 
-A revision is "EVENT.PICK": the number of the ledger's latest event, and that of the latest change of a choice. Nothing
-here holds a link or a key: the page has the file's own name under the batch folder, with its sha256 as version.
+A revision is "EVENT.PICK.SHAPE": the number of the ledger's latest event, that of the latest change of a choice, and
+what no event says (`PageReader.fingerprint`). Nothing here holds a link or a key: the page has the file's own name
+under the batch folder, with its sha256 as version.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from batchgen.billing.prices import MEMORY, ChargeHistory
 from batchgen.clip import Clip, Request, State
-from batchgen.ledger import SANDBOX_ORIGIN, Reader
+from batchgen.ledger import SANDBOX_ORIGIN
+from batchgen.ledger.last_run import LAST_RUN
+from batchgen.ledger.last_run import read as read_last_run
 from batchgen.ledger.lock import holder
-from batchgen.money import exact_usd
-from batchgen.review.choice import Choice
+from batchgen.ledger.wishes import CONTROL
+from batchgen.providers.models import estimate
+from batchgen.review.choice import UNDECIDED, Choice
+from batchgen.review.overview import Live, RunProgress, amount, cell_of, overview, skipped_counts
 from batchgen.review.picks import Decision, Picks
-from batchgen.views.text import bare_urls
+from batchgen.review.questions import PageReader
+from batchgen.views.text import bare_urls, stamp_utc
 
 Json = dict[str, Any]
 #: Changes of a clip that its panel shows, the latest last.
 _HISTORY: Final = 40
-_NEXT_AXIS: Final = re.compile(r", (?=\w+=)")
 #: Parameters that have fields of their own in a card.
 _SHOWN: Final = frozenset({"prompt", "seed", "size", "duration"})
+#: What is charged is learned again after so many seconds.
+_PRICES_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,95 +45,156 @@ class Revision:
 
     event: int = 0
     pick: int = 0
+    shape: str = ""
 
     def __str__(self) -> str:
         """Write it as `parse` reads it."""
-        return f"{self.event}.{self.pick}"
+        return f"{self.event}.{self.pick}.{self.shape}"
 
     @classmethod
     def parse(cls, text: str) -> Revision:
         """Read one; anything else is the beginning."""
-        event, _, pick = text.partition(".")
-        return cls(int(event), int(pick)) if event.isdecimal() and pick.isdecimal() else cls()
+        parts = [*text.split("."), "", ""][:3]
+        numbers = all(part.isascii() and part.isdecimal() and len(part) < 16 for part in parts[:2])
+        return cls(int(parts[0]), int(parts[1]), parts[2]) if numbers else cls()
 
 
 class BatchState:
-    """One batch, as the page sees it.
+    """One batch, as the page sees it; for any thread.
 
     Args:
         name: by which the page asks for it.
         folder: the batch folder, with a ledger in it.
         picks: its choices.
         checks: gives what a file's check found, by sha256; empty while it is not known.
+        media: posters and checks can be made on this machine.
     """
 
-    def __init__(self, name: str, folder: Path, picks: Picks, checks: Callable[[str], Json] = lambda _: {}) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        picks: Picks,
+        checks: Callable[[str], Json] = lambda _: {},
+        *,
+        media: bool = False,
+    ) -> None:
         self.name = name
         self.folder = folder
         self.picks = picks
         self._checks = checks
+        self._media = media
+        self._mutex = threading.Lock()
+        self._seen = Revision()  # how far the ledger was read for what follows
+        self._seconds: dict[int, float] = {}  # of film, by row
+        self._pace = RunProgress()
+        self._prices = _Prices()
+
+    @property
+    def live(self) -> bool:
+        """True while a run holds the batch."""
+        return holder(self.folder) is not None
 
     def since(self, seen: Revision) -> Json:
-        """Give what changed since a revision; from the beginning: everything.
+        """Give what changed since a revision; from the beginning, or after a change that no event says: everything.
 
         Raises:
             LedgerError: the ledger is gone or damaged.
+            UsageError: the log of the choices can't be read.
         """
-        with closing(Reader(self.folder)) as ledger:
-            latest, rows = ledger.changed_since(seen.event)
-            choices, changes = self.picks.all(), self.picks.since(seen.pick)
-            keys = {change.clip for change in changes}
-            found = ledger.clips() if not seen.event else _clips(ledger, rows, keys)
-            clips = [self._clip(clip, choices.get(clip.key)) for clip in found if _shown(clip)]
+        with self._mutex, closing(PageReader(self.folder)) as ledger:
+            now = Revision(ledger.last_event(), self.picks.rev, ledger.fingerprint())
+            self._follow(ledger, now)
+            whole = seen.shape != now.shape or seen.event > now.event or seen.pick > now.pick
+            choices = self.picks.all()
+            if whole:
+                found = list(ledger.clips())
+            else:
+                changes = self.picks.since(seen.pick)
+                rows = ledger.rows_of({change.clip for change in changes})
+                found = ledger.clips_of([*ledger.changed_since(seen.event), *rows])
             return {
-                "rev": str(Revision(latest, seen.pick + len(changes))),
-                "whole": not seen.event,
-                "batch": self._batch(ledger),
-                "clips": clips,
+                "rev": str(now),
+                "whole": whole,
+                "batch": self._overview(ledger),
+                "clips": [self._clip(clip, choices.get(clip.key)) for clip in found if _shown(clip)],
             }
 
+    def summary(self) -> Json:
+        """Give the batch's line in the list of all. Raises LedgerError and UsageError as `since`."""
+        with closing(PageReader(self.folder)) as ledger:
+            done = [key for key, _ in ledger.prompts_of(State.DONE)]
+            choices, sandbox = self.picks.all(), ledger.meta("origin") == SANDBOX_ORIGIN
+        undecided = sum(not choices.get(key, UNDECIDED).decided for key in done)
+        return {
+            "name": self.name, "sandbox": sandbox, "live": self.live, "done": len(done), "undecided": undecided,
+        }  # fmt: skip
+
     def panel(self, key: str) -> Json | None:
-        """Give what only the panel of a clip shows: all parameters, times, requests' sum, the history of its choice."""
-        with closing(Reader(self.folder)) as ledger:
-            row = ledger.rows().get(key)
-            if row is None:
-                return None
-            clip = ledger.clip(row)
-        params = clip.wanted.values
+        """Give what only the panel of a clip shows: all parameters, its request, file and check, what was decided."""
+        with closing(PageReader(self.folder)) as ledger:
+            clip = ledger.clip_of_key(key)
+        if clip is None:
+            return None
         return {
             "key": key,
-            "params": {name: value for name, value in params.items() if name not in _SHOWN},
+            "params": {name: value for name, value in clip.wanted.values.items() if name not in _SHOWN},
             "request": _request(clip.request),
             "attempts": clip.attempts,
             "sha256": clip.sha256,
             "bytes": clip.bytes,
-            "history": [_change(change) for change in self.picks.history(key)[-_HISTORY:]],
+            "check": self._checks(clip.sha256) if clip.sha256 else {},
+            "history": [_decision(change) for change in self.picks.history(key)[-_HISTORY:]],
         }
+
+    def price_of(self, keys: Iterable[str]) -> str | None:
+        """Add up what pending clips are likely to cost, in USD; None: nothing is known of one of them."""
+        with self._mutex, closing(PageReader(self.folder)) as ledger:
+            self._prices.learn(ledger)
+            prices = [self._prices.of(clip) for clip in ledger.clips_of(ledger.rows_of(keys))]
+        known = [price for price in prices if price is not None]
+        return amount(sum(known)) if len(known) == len(prices) else None
+
+    def has(self, key: str) -> bool:
+        """Return whether the ledger has a clip. Raises LedgerError."""
+        with closing(PageReader(self.folder)) as ledger:
+            return bool(ledger.rows_of([key]))
 
     # --- inside ---------------------------------------------------------------------------------------------
 
-    def _batch(self, ledger: Reader) -> Json:
-        totals, money, caps = ledger.totals(), ledger.budget(), ledger.caps()
-        return {
-            "name": self.name,
-            "sandbox": ledger.meta("origin") == SANDBOX_ORIGIN,
-            "live": holder(self.folder) is not None,
-            "counts": {str(state): count for state, count in totals.counts.items()},
-            "unwanted": totals.unwanted,
-            "spent_usd": exact_usd(money.spent),
-            "reserved_usd": exact_usd(money.reserved),
-            "max_usd": None if caps.usd is None else exact_usd(caps.usd),
-        }
+    def _follow(self, ledger: PageReader, now: Revision) -> None:
+        """Read on in the events: how long films are, and how many clips have ended since the run began."""
+        run = read_last_run(ledger.meta(LAST_RUN))
+        began = run.began if run else None
+        if now.event < self._seen.event or began != self._pace.began:
+            self._seen = Revision()
+            self._seconds.clear()
+            self._pace.begin(began)
+        for ended in ledger.ended_since(self._seen.event):
+            self._pace.take(ended.at)
+            if ended.seconds is not None:
+                self._seconds[ended.row] = ended.seconds
+        self._seen = now
+        self._prices.learn(ledger)
+
+    def _overview(self, ledger: PageReader) -> Json:
+        live = self.live
+        skipped = skipped_counts(ledger.skipped())
+        known = Live(live, ledger.meta(CONTROL) if live else None, skipped)
+        arg = self.name.removesuffix(".sandbox")
+        return overview(ledger, self.name, arg, self._pace, known, now=time.time(), media=self._media)
 
     def _clip(self, clip: Clip, choice: Choice | None) -> Json:
         wanted, request, params = clip.wanted, clip.request, clip.wanted.values
+        done = clip.state is State.DONE
+        cost = request.cost if request else None
         return {
             "key": clip.key,
             "name": wanted.name,
             "prompt_id": wanted.prompt_id,
             "take": wanted.take,
             "order": wanted.order,
-            "cell": _cell(wanted.label),
+            "cell": cell_of(wanted.label),
             "model": wanted.model,
             "prompt": str(params.get("prompt") or ""),
             "seed": params.get("seed"),
@@ -132,16 +202,58 @@ class BatchState:
             "duration": params.get("duration"),
             "wanted": not clip.unwanted,
             "state": str(clip.state),
-            "reason": bare_urls(clip.reason),
-            "flags": clip.flags.split() if clip.state is State.DONE else [],
-            "file": clip.file if clip.state is State.DONE else None,
+            "reason": bare_urls(clip.reason) if clip.reason else "",
+            "flags": clip.flags.split() if done else [],
+            "file": clip.file if done else None,
             "v": (clip.sha256 or "")[:12],
-            "cost_usd": None if request is None or request.cost is None else exact_usd(request.cost),
-            "at": request.submitted_at if request else None,
+            "cost_usd": amount(cost),
+            "price_usd": amount(request.reserved) if request and request.reserved else self._price(clip),
+            "at": _stamp(request.submitted_at if request else None),
+            "queue_s": request.queue_s if request else None,
             "run_s": request.run_s if request else None,
+            "request_id": clip.request_id,
+            "parent": wanted.reroll_of,
+            "got": self._got(clip) if done else None,
             "choice": choice.as_json() if choice else None,
             "check": self._checks(clip.sha256) if clip.sha256 else {},
         }
+
+    def _price(self, clip: Clip) -> str | None:
+        return amount(self._prices.of(clip)) if clip.state is State.PENDING else None
+
+    def _got(self, clip: Clip) -> Json:
+        """Give what the file is: as asked, unless a flag says otherwise; its rate is known from its check."""
+        asked, differs = str(clip.wanted.values.get("size") or ""), clip.flags.split()
+        width, _, height = asked.partition("*")
+        known = "size" not in differs and width.isdecimal() and height.isdecimal()
+        found = self._checks(clip.sha256).get("got", {}) if clip.sha256 else {}
+        return {
+            "width": int(width) if known else None,
+            "height": int(height) if known else None,
+            "duration_s": self._seconds.get(clip.row),
+            "fps": None,
+        } | found
+
+
+class _Prices:
+    """What a clip that is not submitted is likely to cost: by what was charged, else as its last run estimated it."""
+
+    def __init__(self) -> None:
+        self._history = ChargeHistory()
+        self._estimates: dict[str, int] = {}
+        self._learned = -_PRICES_S
+
+    def learn(self, ledger: PageReader) -> None:
+        """Read from the ledger, now and then."""
+        if time.monotonic() - self._learned >= _PRICES_S:
+            self._learned = time.monotonic()
+            self._history, self._estimates = ChargeHistory.of(ledger.charges(MEMORY)), ledger.estimates()
+
+    def of(self, clip: Clip) -> int | None:
+        """Give the likely price, in micro-dollars; None: unknown."""
+        price_class, wanted = clip.wanted.price_class, clip.wanted
+        table = estimate(wanted.model, wanted.values)
+        return self._history.quote(price_class, manifest=self._estimates.get(price_class), table=table).each
 
 
 def _shown(clip: Clip) -> bool:
@@ -149,29 +261,32 @@ def _shown(clip: Clip) -> bool:
     return not clip.unwanted or clip.request is not None
 
 
-def _clips(ledger: Reader, rows: Iterable[int], keys: set[str]) -> list[Clip]:
-    known = ledger.rows() if keys else {}
-    return [ledger.clip(row) for row in sorted({*rows, *(known[key] for key in keys if key in known)})]
-
-
-def _cell(label: str) -> Mapping[str, str]:
-    """Read a matrix cell back from its words: `city=Tokyo, time=dawn`."""
-    return dict(part.partition("=")[::2] for part in _NEXT_AXIS.split(label) if "=" in part)
-
-
 def _request(request: Request | None) -> Json | None:
     if request is None:
         return None
     return {
         "id": request.request_id,
-        "submitted_at": request.submitted_at,
-        "completed_at": request.completed_at,
+        "submitted_at": _stamp(request.submitted_at),
+        "completed_at": _stamp(request.completed_at),
         "queue_s": request.queue_s,
         "run_s": request.run_s,
         "outcome": request.outcome,
-        "sent": json.loads(request.sent) if request.sent else None,
+        "sent": _without_links(json.loads(request.sent)) if request.sent else None,
     }
 
 
-def _change(change: Decision) -> Json:
+def _without_links(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Cut the secret off every link in what was sent."""
+    if isinstance(value, dict):
+        return {name: _without_links(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_links(each) for each in value]
+    return bare_urls(value) if isinstance(value, str) else value
+
+
+def _decision(change: Decision) -> Json:
     return {"rev": change.rev, "at": change.at, "by": change.by, "set": change.set, "was": change.was}
+
+
+def _stamp(at: float | None) -> str | None:
+    return None if at is None else stamp_utc(at)

@@ -15,7 +15,7 @@ from batchgen.clip import Clip, submission_order
 from batchgen.errors import Exit
 from batchgen.ratelimit.base import Call, Permit
 from batchgen.runner.context import RunContext
-from batchgen.runner.gates import AgeGate, BudgetGate, Candidate, Gate, ShutdownGate, no_price
+from batchgen.runner.gates import AgeGate, BudgetGate, Candidate, Gate, PauseGate, ShutdownGate, no_price
 from batchgen.runner.trouble_gates import AccountGate, AlikeRefusals, ServiceGate
 
 
@@ -47,7 +47,8 @@ class Admission:
         self.alike = AlikeRefusals(context)
         self.service = ServiceGate(context)
         self._gates: tuple[Gate, ...] = (
-            ShutdownGate(context), self.budget, self.account, self.service, *gates, AgeGate(context)
+            ShutdownGate(context), PauseGate(context), self.budget, self.account, self.service, *gates,
+            AgeGate(context),
         )  # fmt: skip
         self._slots = asyncio.Semaphore(context.submit_concurrency)
         self._one_at_a_time = asyncio.Lock()

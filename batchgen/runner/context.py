@@ -122,6 +122,7 @@ class RunContext:
     in_flight: dict[int, str] = field(default_factory=dict)
     settling: bool = False  #: the history is being read for clips in doubt, whose reservations it may free
     recovery_check: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
+    paused: bool = False  #: the user wants nothing to be submitted for now; what is in flight is collected
     waits: str = ""  #: what submissions wait for, in words; "" when they don't
     outage: str = ""  #: of what kind, since when and how long it is waited for, in words; "" while there is none
     aside: dict[int, None] = field(default_factory=dict)  #: rows refused for no fault of their own: last in this run

@@ -125,11 +125,11 @@ class Dispatcher:
 
     async def _wished(self) -> list[int]:
         """Give the queued clips that this run's options take in; the others stay pending for the next run."""
-        if self._wishes is None or self._tools.shutdown.requested:
+        if self._wishes is None:
             return []
         try:
             asked = set(await self._wishes())
-            pending = await self._tools.ledger.to_submit() if asked else []
+            pending = await self._tools.ledger.to_submit() if asked and not self._tools.shutdown.requested else []
             return [row for row, *names in pending if row in asked and self._takes(row, names)]
         except (LedgerError, LedgerWriteError) as error:
             self._tools.disk_trouble(error)

@@ -1,4 +1,4 @@
-"""The gates of a submission, in order: shutdown, budget, age of what is in flight; and what opens each again.
+"""The gates of a submission, in order: shutdown, pause, budget, age of what is in flight; and what opens each again.
 
 A gate says why it is closed for a candidate at a time, at once and without an await; and it waits for a change. Where
 no change can come in this run, waiting stops the run.
@@ -71,6 +71,21 @@ class ShutdownGate:
     async def wait(self, candidate: Candidate) -> None:  # noqa: ARG002 - the same for all
         """Give up: it does not open again."""
         raise SubmissionStoppedError
+
+
+class PauseGate:
+    """Closed for all while the user has submissions paused."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+
+    def closed_for(self, candidate: Candidate, at: float) -> str | None:  # noqa: ARG002 - the same for all
+        """Say so."""
+        return "submissions are paused" if self._context.paused else None
+
+    async def wait(self, candidate: Candidate) -> None:  # noqa: ARG002 - the same for all
+        """Wait for news: they are resumed, or the run ends."""
+        await self._context.news.wait()
 
 
 class BudgetGate:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import time
 from collections import Counter
@@ -28,6 +29,7 @@ from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt
 from batchgen.ledger import SqliteLedger
 from batchgen.ledger.last_run import LAST_RUN, LastRun
+from batchgen.ledger.wishes import Control
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
 from batchgen.planning import Plan
@@ -36,6 +38,7 @@ from batchgen.providers.base import Provider
 from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.redact import Secret
+from batchgen.runner import steering
 from batchgen.runner.alerts import ASK_S, balance
 from batchgen.runner.assembly import CLIPS, Assembly, Forecast, assemble, reconciler_of
 from batchgen.runner.connect import Access
@@ -163,6 +166,7 @@ class Session:
             self.share_pace(submits=not self.settings.collect_only)
             assembly = await self._assembled(provider, downloads)
             self.tools = assembly.context
+            await steering.begin(self.ledger, steered=not self.settings.collect_only)
             await alongside(assembly.dispatcher.run(), companion and partial(companion, self))
 
     async def reconcile(self) -> list[tuple[Doubt, State]]:
@@ -263,12 +267,20 @@ class Session:
         )
 
     async def _wished(self) -> list[int]:
-        """Carry out what `retry` and `reroll` queued next to this run; give the rows that are pending by it."""
+        """Carry out what other commands and the page queued next to this run; give the rows that are pending by it."""
         rows: list[int] = []
+        if self.shutdown.requested:  # what is queued now is for the next run
+            await steering.say(self.ledger, Control.STOPPING)
+            return rows
         for fact, wish in self.ledger.wishes():
             fresh, queued = await self.ledger.fulfil(wish, fact)
             rows += queued
-            log.info("queued by another command: %s", ", ".join(clip.name for clip in fresh) or f"{len(queued)} again")
+            if wish.control is not None and self.tools is not None:
+                grace = math.inf if self.settings.drain else self.settings.grace
+                await steering.obey(self.tools, wish.control, grace_s=grace)
+            elif fresh or queued:
+                names = ", ".join(clip.name for clip in fresh) or f"{len(queued)} again"
+                log.info("queued by another command: %s", names)
         return rows
 
     def _selection(self) -> Selection:
@@ -296,7 +308,8 @@ class Session:
             self.ledger.remember(LAST_RUN, run.text())
 
     def _ended(self, run: LastRun, outcome: Outcome) -> LastRun:
-        left_out = 0 if self.shutdown.requested else self.ledger.live_totals.counts[State.PENDING]
+        pending = self.ledger.live_totals.counts[State.PENDING] - len(self.ledger.skipped())
+        left_out = 0 if self.shutdown.requested else pending
         return replace(
             run,
             ended=self.ledger.now(),
@@ -325,14 +338,19 @@ class Session:
         return sum(counts[state] for state in State if not state.settled and state not in apart)
 
     def _asked(self) -> Mapping[State, int]:
-        """Count the clips that the run was asked for by state: all wanted ones, or those of --only and --plan."""
+        """Count the clips that the run was asked for by state: all wanted ones, or those of --only and --plan.
+
+        What is not to be made since another take was picked is not of them.
+        """
+        skipped = self.ledger.skipped()
         if self.settings.only is None and self.settings.planned is None:
-            return self.ledger.live_totals.counts
+            counts = self.ledger.live_totals.counts
+            return {**counts, State.PENDING: counts[State.PENDING] - len(skipped)}
         chosen = self._selection()
         return Counter(
             clip.state
             for clip in self.ledger.clips(wanted=True)
-            if chosen.takes(clip.row, clip.wanted.prompt_id, clip.wanted.name)
+            if clip.key not in skipped and chosen.takes(clip.row, clip.wanted.prompt_id, clip.wanted.name)
         )
 
     def _exit_code(self) -> Exit:

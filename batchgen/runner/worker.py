@@ -6,7 +6,7 @@ import logging
 
 from batchgen.clip import Clip, State
 from batchgen.errors import AccountError, DiskFullError, LedgerError, LedgerWriteError
-from batchgen.ledger import FencedError
+from batchgen.ledger import FencedError, SkippedError
 from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.collect import Collector
 from batchgen.runner.context import InFlightSlot, RunContext
@@ -47,6 +47,8 @@ class ClipWorker:
                     clip = await self._fetcher.download(clip)
         except SubmissionStoppedError:
             return  # it stays pending for the next run
+        except SkippedError as error:
+            log.info("%s", error)
         except FencedError as error:
             log.warning("%s", error)  # another worker has it
         except AccountError as error:

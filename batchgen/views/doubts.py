@@ -29,6 +29,7 @@ class ClipProblem:
     forgotten: bool = False  #: of a failure: the user stopped looking for it; it may have been charged
     fetchable: bool = False  #: lost, and its file may still be behind its known link
     look: HistoryCheck | None = None  #: unconfirmed or lost: what the last check of the history saw
+    key: str = ""  #: of the clip
 
 
 IN_DOUBT = (State.UNCONFIRMED, State.LOST)

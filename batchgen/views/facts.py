@@ -19,6 +19,7 @@ from batchgen.history.report import LOOKS, HistoryCheck, read
 from batchgen.ledger.last_run import KILLED, LAST_RUN, LastRun
 from batchgen.ledger.last_run import read as read_last_run
 from batchgen.ledger.reader import SANDBOX_ORIGIN, Reader
+from batchgen.ledger.wishes import CONTROL
 from batchgen.retention import FILE_S, Paid
 from batchgen.views.doubts import ClipProblem
 
@@ -43,6 +44,8 @@ class Facts:
     paid: Sequence[Paid] = ()  #: what was paid for, or may have been, and is not downloaded
     looks_per_s: float = math.inf  #: calls a second that the last run could make
     live: bool = False  #: a run is in progress
+    control: str | None = None  #: how a live run stands that can be steered: running, paused, stopping
+    skipped: int = 0  #: pending clips that are not to be made: another take was picked
     unpriced: int = 0  #: clips that were charged, or may be, an unknown amount, with nothing reserved
     #: By model, how many requests failed and were charged all the same, and how much.
     failures_charged: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -97,6 +100,8 @@ def facts_of(
         paid=paid,
         looks_per_s=float(ledger.meta("looks_per_s") or "inf"),
         live=live,
+        control=ledger.meta(CONTROL) if live else None,
+        skipped=len(ledger.skipped()),
         unpriced=money.unpriced,
         failures_charged=ledger.charged_failures(),
         drifts=[(row[0], Quote(row[1], PriceSource.LEARNED, row[2], PriceSource(row[3]), row[4])) for row in drifts],
@@ -146,6 +151,7 @@ def _problem(clip: Clip, look: HistoryCheck | None) -> ClipProblem:
         forgotten=clip.state is State.FAILED and clip.forgotten,
         fetchable=_fetchable(clip, time.time()),
         look=look if look and clip.request and look.sent_at == clip.request.intent_at else None,
+        key=clip.key,
     )
 
 

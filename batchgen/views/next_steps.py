@@ -50,7 +50,7 @@ def run_helps(facts: Facts) -> bool:
     """True when a run as the last one would submit or collect something."""
     if any(facts.counts.get(state) for state in _UNDER_WAY) or any(problem.fetchable for problem in facts.problems):
         return True
-    last, pending = facts.last_run, facts.counts.get(State.PENDING, 0)
+    last, pending = facts.last_run, facts.counts.get(State.PENDING, 0) - facts.skipped
     return pending > (last.left_out if last else 0) and not (last and last.needs_edit)
 
 

@@ -17,6 +17,7 @@ _MEANING = {
     Action.REROLL: "extra takes, as you asked",
     Action.AGAIN: "refused, failed or queued again before; will be tried again",
     Action.LATER: "not in this run: left out by --only or --limit",
+    Action.SKIPPED: "not made: you picked another take of their prompt; the review page undoes it",
     Action.RESUBMIT: "unconfirmed or lost; resubmitted if the account history does not list them",
     Action.IN_FLIGHT: "paid for, in progress; a run downloads them",
     Action.DONE: "kept as they are",
@@ -30,6 +31,7 @@ _WORDS = {Action.REROLL: "re-rolled", Action.IN_FLIGHT: "in flight", Action.UNWA
 _SIGNS = {
     Action.CHANGED: "~",
     Action.LATER: "·",
+    Action.SKIPPED: "·",
     Action.IN_FLIGHT: "▸",
     Action.DONE: "=",
     Action.FAILED: "✗",
@@ -115,7 +117,7 @@ def _text(step: Step, plan: Plan, now: float, tz: tzinfo | None) -> str:
 
 def _money(step: Step) -> str:
     """Say what the clips of a step cost: known, estimated and unknown amounts apart."""
-    if not step.count or step.action is Action.LATER:
+    if not step.count or step.action in {Action.LATER, Action.SKIPPED}:
         return ""
     parts = []
     if step.action.submits or step.action is Action.RESUBMIT:

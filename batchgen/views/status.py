@@ -10,6 +10,7 @@ from batchgen import wording
 from batchgen.billing.prices import Quote, drift_text
 from batchgen.clip import State
 from batchgen.ledger.last_run import KILLED
+from batchgen.ledger.wishes import Control
 from batchgen.money import micro_of, usd
 from batchgen.views.doubts import IN_DOUBT, ClipProblem, attention, attention_lines, epoch
 from batchgen.views.facts import Facts
@@ -70,6 +71,8 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "live": facts.live,
         "state": {str(state): facts.counts.get(state, 0) for state in State},
         "unwanted": facts.unwanted,
+        "skipped": facts.skipped,
+        "control": facts.control,
         "spent_usd": dollars(facts.spent),
         "reserved_usd": dollars(facts.reserved),
         "cap_usd": dollars(facts.caps.usd),
@@ -115,13 +118,17 @@ def cause(reason: str) -> str:
 
 
 def _failures(facts: Facts) -> list[dict[str, Any]]:
+    return [_failure(group, facts) for group in failures_by_cause(facts)]
+
+
+def failures_by_cause(facts: Facts) -> list[list[ClipProblem]]:
+    """Group what failed and was blocked by state and cause, the largest group first."""
     ended = [problem for problem in facts.problems if problem.state in _FAILURES]
     groups: dict[tuple[State, bool, bool, str], list[ClipProblem]] = {}
     for problem in ended:
         kind = (problem.state, problem.transient, problem.forgotten)
         groups.setdefault((*kind, cause(problem.reason)), []).append(problem)
-    by_size = sorted(groups.values(), key=len, reverse=True)
-    return [_failure(group, facts) for group in by_size]
+    return sorted(groups.values(), key=len, reverse=True)
 
 
 def _failure(group: Sequence[ClipProblem], facts: Facts) -> dict[str, Any]:
@@ -190,6 +197,10 @@ def _standing(obj: Mapping[str, Any], width: int) -> list[str]:
         lines.append(f"Stopped: {one_line(obj['stopped'])}")
     if run and run["left_out"] and obj["state"][State.PENDING]:
         lines.append(f"{plural(run['left_out'], 'clip')} left out of the last run, as its options said.")
+    if obj["skipped"]:
+        lines.append(f"{plural(obj['skipped'], 'take')} not made: you picked another of their prompt.")
+    if obj["control"] == Control.PAUSED:
+        lines.append("Submissions are paused from the review page; what is in flight is collected.")
     if obj["live"] and run is None:
         lines.append("A run is in progress.")
     return [line for text in lines for line in wrap(text, width)]

@@ -28,7 +28,8 @@ UPDATE clip SET state = 'done', n = 1, attempts = 1, file = name || '.mp4', byte
   sha256 = printf('%064x', id) WHERE id > 1 AND id <= :done;
 INSERT INTO request SELECT c.id, r.n, r.grade, r.intent_at + c.id / 10.0, r.held, 'job-old-' || c.id,
   r.submitted_at + c.id / 10.0, r.completed_at + c.id / 10.0, r.cost, r.url || c.id, r.file_size, r.queue_s, r.run_s,
-  r.outcome, r.sent, r.estimate, r.looks FROM clip c, request r WHERE r.clip = 1 AND c.id > 1 AND c.id <= :done;
+  r.outcome, r.sent, r.estimate, r.looks, r.other_links, r.clock_off FROM clip c, request r
+  WHERE r.clip = 1 AND c.id > 1 AND c.id <= :done;
 INSERT INTO event(clip, at, name, state, detail) SELECT c.id, e.at + c.id / 10.0, e.name, e.state,
   replace(e.detail, 'job-old-1', 'job-old-' || c.id) FROM clip c, event e
   WHERE e.clip = 1 AND c.id > 1 AND c.id <= :done;

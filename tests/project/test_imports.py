@@ -98,9 +98,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "proxy": "errors",
         "redact": "",
         "retention": "clip",
-        "review": (
-            "clip errors files.durable ledger money selection views"
-        ),
+        "review": ("billing.prices clip errors files.durable ledger money providers.models selection views"),
         "selection": "",
         "retry": "",
         "runner": (
