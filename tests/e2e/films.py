@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cache
 from io import BytesIO
 from itertools import pairwise
@@ -10,12 +11,14 @@ import av
 from av.video.stream import VideoStream
 from PIL import Image, ImageDraw
 
+#: Frames a second of Wan 2.5.
+WAN = Fraction(24)
 #: Bars, and their width and height in pixels: large enough that no codec blurs them.
 BARS, WIDE, TALL = 8, 16, 72
 
 
 @cache
-def numbered(frames: int = 100, fps: int = 24, *, mark: int = 0) -> bytes:
+def numbered(frames: int = 100, fps: Fraction = WAN, *, mark: int = 0) -> bytes:
     """Make a film whose frames spell their numbers; `mark` makes another film of the same pictures.
 
     Args:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
-from films import READ, numbered
+import pytest
+from films import READ, WAN, numbered
 from playwright.sync_api import Browser
 from review_batch import TAKES
 from view_pages import app, reviewing, until
@@ -28,10 +30,14 @@ _STEPS = (
 )
 
 
-def test_each_frame_of_a_film_is_reached_forward_and_back(browser: Browser, tmp_path: Path) -> None:
-    with reviewing(
-        browser, tmp_path, TAKES, films={"dawn_1": numbered(100), "dawn_2": b"", "dawn_3": b"", "dawn_4": b""}
-    ) as page:
+NTSC = Fraction(30000, 1001)
+
+
+@pytest.mark.parametrize("fps", [WAN, pytest.param(NTSC, marks=pytest.mark.slow)], ids=str)
+def test_each_frame_of_a_film_is_reached_forward_and_back(browser: Browser, tmp_path: Path, fps: Fraction) -> None:
+    films = {"dawn_1": numbered(100, fps), "dawn_2": b"", "dawn_3": b"", "dawn_4": b""}
+    with reviewing(browser, tmp_path, TAKES, films=films) as page:
+        app(page, f"app.store.get(app.focus).got = {{fps: '{fps}', duration_s: {100 / fps:f}}}")
         page.keyboard.press("Enter")
         page.keyboard.press("k")
         page.keyboard.press("Home")
