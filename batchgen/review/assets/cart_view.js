@@ -12,7 +12,7 @@ const price = (usd) => (usd === null || usd === undefined ? 'price unknown' : mo
 /** Open the cart. @param {any} app */
 export function openCart(app) {
   const { cart } = app;
-  const body = el('div', { class: 'cart' });
+  const body = el('div', { class: 'follow-up' });
   let answer = null;
   const refresh = async () => {
     draw();
@@ -88,7 +88,7 @@ function written(app, { manifest, plan, command, clips, usd, expected_s: expecte
     ...(expected ? [['Takes about', duration(expected)]] : [])];
   return [
     el('p', {}, el('strong', { text: 'The follow-up is written. Nothing is submitted yet.' })),
-    el('dl', { class: 'facts' }, ...facts.filter(([, text]) => text).flatMap(([term, text]) => [el('dt', { text: term }), el('dd', { text })])),
+    el('dl', { class: 'written-facts' }, ...facts.filter(([, text]) => text).flatMap(([term, text]) => [el('dt', { text: term }), el('dd', { text })])),
     el('p', { text: 'Run it in a terminal:' }),
     el('p', { class: 'command' }, el('code', { text: command }), copyButton(app, 'the command', () => command)),
   ];
