@@ -6,6 +6,8 @@ GET  /api/b/NAME/clips/KEY         the panel of one clip
 POST /api/b/NAME/choose            {"clip", "set", "base", "cid"} → the change; 409 when another was quicker
 POST /api/b/NAME/control           {"do": "pause" | "resume" | "stop"} → how the run is to stand; 409 without one
 POST /api/b/NAME/skip              {"prompt_id", "skip"} → which pending takes are not made, or are after all
+GET  /api/b/NAME/cost              what the picks have cost
+POST /api/b/NAME/follow-up         {"lines", "name", "write"} → the cart priced, or written as a manifest with its plan
 GET  /b/NAME/files/PATH?v=V        a film of the batch folder
 """
 
@@ -20,9 +22,10 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from batchgen.errors import UsageError
-from batchgen.review import live, media
+from batchgen.review import followup_files, live, media
 from batchgen.review.batches import Batches
 from batchgen.review.choice import to_json
+from batchgen.review.followup import cart_lines
 from batchgen.review.picks import StaleError
 from batchgen.review.state import BatchState, Json, Revision
 
@@ -50,6 +53,8 @@ class PageApi:
             web.post("/api/b/{batch}/choose", self._choose),
             web.post("/api/b/{batch}/control", self._control),
             web.post("/api/b/{batch}/skip", self._skip),
+            web.get("/api/b/{batch}/cost", self._cost),
+            web.post("/api/b/{batch}/follow-up", self._follow_up),
             web.get("/b/{batch}/files/{path:.+}", self._file),
         ]
 
@@ -106,6 +111,17 @@ class PageApi:
         keys = await asyncio.to_thread(partial(live.skip, batch.folder, prompt_id, skip=skip))
         saved = await asyncio.to_thread(batch.price_of, keys)
         return web.json_response({"prompt_id": prompt_id, "clips": len(keys), "saved_usd": saved})
+
+    async def _cost(self, request: web.Request) -> web.Response:
+        return web.json_response(await asyncio.to_thread((await self._of(request)).cost), dumps=_dumps)
+
+    async def _follow_up(self, request: web.Request) -> web.Response:
+        batch, body = await self._of(request), await _object(request)
+        name, write = body.get("name") or "", body.get("write", False)
+        if not isinstance(name, str) or not isinstance(write, bool):
+            raise UsageError('a follow-up is {"lines": […], "name": TEXT, "write": true}')
+        make = partial(followup_files.follow_up, batch.folder, cart_lines(body.get("lines")), name=name, write=write)
+        return web.json_response(await asyncio.to_thread(make), dumps=_dumps)
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         return await media.send(request, (await self._of(request)).folder, request.match_info["path"])

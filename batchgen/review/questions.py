@@ -77,6 +77,10 @@ class PageReader(Reader):
         query = "SELECT coalesce(sum(r.cost), 0) FROM request r JOIN clip c ON c.id = r.clip WHERE c.key=?"
         return sum(self._db.execute(query, (key,)).fetchone()[0] for key in keys)
 
+    def models(self) -> list[str]:
+        """Name the models of its clips."""
+        return [model for (model,) in self._db.execute("SELECT DISTINCT model FROM clip ORDER BY model")]
+
     def estimates(self) -> dict[str, int]:
         """Give by price class what the latest request was likely to cost, by the prices of its run's manifest."""
         query = "SELECT grade, estimate, max(intent_at) FROM request WHERE estimate IS NOT NULL GROUP BY grade"

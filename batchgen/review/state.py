@@ -25,6 +25,7 @@ from batchgen.ledger.lock import holder
 from batchgen.ledger.wishes import CONTROL
 from batchgen.providers.models import estimate
 from batchgen.review.choice import UNDECIDED, Choice
+from batchgen.review.cost import cost_of_picks
 from batchgen.review.overview import Live, RunProgress, amount, cell_of, overview, skipped_counts
 from batchgen.review.picks import Decision, Picks
 from batchgen.review.questions import PageReader
@@ -154,6 +155,11 @@ class BatchState:
             prices = [self._prices.of(clip) for clip in ledger.clips_of(ledger.rows_of(keys))]
         known = [price for price in prices if price is not None]
         return amount(sum(known)) if len(known) == len(prices) else None
+
+    def cost(self) -> Json:
+        """Give what the picks have cost (see `cost`). Raises LedgerError and UsageError as `since`."""
+        with closing(PageReader(self.folder)) as ledger:
+            return cost_of_picks(ledger.known(), self.picks.all())
 
     def has(self, key: str) -> bool:
         """Return whether the ledger has a clip. Raises LedgerError."""

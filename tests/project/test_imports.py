@@ -98,7 +98,10 @@ KNOWS: dict[str, frozenset[str]] = {
         "proxy": "errors",
         "redact": "",
         "retention": "clip",
-        "review": ("billing.prices clip errors files.durable ledger money providers.models selection views"),
+        "review": (
+            "billing.budget billing.prices clip errors files.durable ledger locate manifest money planning.inputs "
+            "planning.saved_files providers.models selection settings views"
+        ),
         "selection": "",
         "retry": "",
         "runner": (
