@@ -1,5 +1,6 @@
 /** The page: its parts, and what they share: focus, selection, filter, settings, the view that is open. */
 import { Api } from './api.js';
+import { Cart } from './cart.js';
 import { Choices } from './choices.js';
 import { entries } from './commands.js';
 import { ask, say } from './dialogs.js';
@@ -9,12 +10,14 @@ import { Grid } from './grid.js';
 import { Header } from './header.js';
 import { Keys } from './keys.js';
 import { Live } from './live.js';
+import { openLoupe } from './loupe.js';
 import { Mouse } from './mouse.js';
 import { Panel } from './panel.js';
 import { Player } from './player.js';
 import { Rail } from './rail.js';
 import { Store } from './store.js';
 import { Toolbar } from './toolbar.js';
+import { beginOnPhone } from './touch.js';
 import { VIEWS } from './views.js';
 
 const SETTINGS = 'batchgen.settings';
@@ -27,7 +30,7 @@ class App {
     this.store = new Store();
     this.choices = new Choices(this);
     this.player = new Player(this.api);
-    this.cart = [];
+    this.cart = new Cart(this);
     this.focus = null;
     /** @type {Set<string>} */
     this.selection = new Set();
@@ -55,8 +58,10 @@ class App {
     this.live = new Live(this);
     this.configure({});
     this.store.on((change) => this.#changed(change));
+    this.cart.on(() => this.header.refresh());
     addEventListener('hashchange', () => this.setFilter(parseHash(location.hash)));
     await this.live.begin();
+    beginOnPhone(this, openLoupe);
   }
 
   // --- what is shown -----------------------------------------------------------------------------------------
@@ -148,15 +153,16 @@ class App {
     if (this.focus || this.list().length) this.setFocus(next ?? this.#firstUndecided(), { scroll: true });
   }
 
-  /** What a choice will be about: the selected clips, else the focused one. */
+  /** What a choice will be about: what the open view says, else the selected clips, else the focused one. */
   targets() {
+    if (this.mode.targets) return this.mode.targets();
     const selected = this.list().filter((key) => this.selection.has(key));
     return selected.length ? selected : this.focus ? [this.focus] : [];
   }
 
   /** Give what goes on to the next clip after a choice; null when it should stay. */
   afterChoice(keys) {
-    if (!this.settings.advance || keys.length !== 1 || keys[0] !== this.focus) return null;
+    if (!this.settings.advance || this.mode.stays || keys.length !== 1 || keys[0] !== this.focus) return null;
     const list = this.list();
     const next = list[list.indexOf(this.focus) + 1];
     return () => next && this.arranged.has(next) && this.setFocus(next, { scroll: true });
@@ -219,8 +225,14 @@ class App {
     return this.#views.at(-1);
   }
 
-  /** Open a view over the page. @param {{name: string, element: HTMLElement, keys?: any[], close?: () => void}} mode */
+  /**
+   * Open a view over the page.
+   * @param {{name: string, element: HTMLElement, view?: any, keys?: any[], close?: () => void, cover?: () => void,
+   *   targets?: () => string[], stays?: boolean}} mode cover: is called when another view comes over it; targets: what
+   *   its decisions are about; stays: a decision does not go on to the next clip
+   */
   push(mode) {
+    this.mode.cover?.();
     this.#views.push({ keys: [], close: () => {}, ...mode });
     $('views').append(mode.element);
     $('page').inert = true;
@@ -245,13 +257,6 @@ class App {
   back() {
     if (this.#views.length > 1) this.pop();
     else this.clearSelection();
-  }
-
-  /** Add a line to the follow-up. */
-  addToCart(line) {
-    this.cart.push(line);
-    this.header.refresh();
-    this.say(`Added to the follow-up: ${this.cart.length}`);
   }
 
   /** Clips that were seen are not new any more. */

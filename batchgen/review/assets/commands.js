@@ -4,7 +4,7 @@ import { button, el } from './dom.js';
 import { help } from './help.js';
 import { LABELS, REASONS, micro, money, plural } from './words.js';
 
-const VIEWING = ['grid', 'loupe', 'compare'];
+const VIEWING = ['grid', 'loupe', 'compare', 'matrix'];
 const MOVE = 'Move';
 const DECIDE = 'Decide';
 const PAGE = 'Page';

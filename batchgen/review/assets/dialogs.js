@@ -70,9 +70,14 @@ export async function askText({ title, value, hint, lines = 1 }) {
   return (await answered) === 'yes' ? field.value : null;
 }
 
-/** Show an element in a dialog with a button that closes it. */
-export function show(title, content, classes = '') {
+/**
+ * Show an element in a dialog, with a button that closes it.
+ * @param {string} title @param {HTMLElement} content @param {string} [classes]
+ * @param {HTMLElement[]} [buttons] others, in the same line; the one that closes then leads to nothing, and says so
+ */
+export function show(title, content, classes = '', buttons = []) {
   const dialog = el('dialog', { class: classes, 'aria-label': title }, el('h2', { text: title }), content);
-  dialog.append(el('div', { class: 'answers' }, button('Close', () => dialog.close(''), { class: 'main', autofocus: true })));
+  const close = button(buttons.length ? 'Cancel' : 'Close', () => dialog.close(''), buttons.length ? {} : { class: 'main', autofocus: true });
+  dialog.append(el('div', { class: 'answers' }, close, ...buttons));
   return { dialog, closed: open(dialog) };
 }

@@ -4,9 +4,9 @@
  * A key is written as `p`, `Enter`, `ArrowLeft`, `Space`, `?`, `ctrl+z`, `ctrl+shift+z`, `shift+c`. Ctrl is Cmd on a Mac.
  * Shift is written for letters and named keys only: `?` is `?` wherever a keyboard has it.
  *
- * @typedef {{keys: string[], does: string, group: string, modes: string[], icon?: string,
+ * @typedef {{keys: string[], does: string, group: string, modes: string[], icon?: string, name?: string,
  *   run: (app: any, event?: KeyboardEvent) => void}} Entry
- * `icon`: the sign of its button; `modes`: names of views, such as `grid`, `loupe`, `compare`.
+ * `icon`: the sign of its button; `name`: by which another part asks for it; `modes`: names of views, such as `grid`, `loupe`, `compare`.
  */
 
 /** Name a pressed key as the table writes it. */

@@ -3,14 +3,17 @@
  * laid over those of the server until it has answered.
  */
 
-/** A clip that nobody has decided about. */
+/** @typedef {{pick: number, stars: number, label: string, tags: readonly string[], note: string,
+ *   marks: readonly {frame: number, text: string}[], reason: string, order: number|null}} Choice */
+
+/** A clip that nobody has decided about. @type {Choice} */
 export const UNDECIDED = Object.freeze({
   pick: 0, stars: 0, label: '', tags: Object.freeze([]), note: '', marks: Object.freeze([]), reason: '', order: null,
 });
 
 /** @typedef {{key: string, name: string, prompt_id: string, take: number, order: number, cell: Object<string, string>,
  *   prompt: string, seed: number|null, size: string, state: string, file: string|null, v: string, cost_usd: any,
- *   choice: typeof UNDECIDED, check: any, flags: string[], [more: string]: any}} Clip */
+ *   choice: Choice, check: any, flags: string[], [more: string]: any}} Clip */
 
 export class Store {
   constructor() {
