@@ -31,6 +31,7 @@ from batchgen.review.overview import Live, RunProgress, amount, cell_of, overvie
 from batchgen.review.picks import Decision, Picks
 from batchgen.review.posters import Film
 from batchgen.review.questions import PageReader
+from batchgen.review.sidecars import write_choices
 from batchgen.views.text import bare_urls, stamp_utc
 
 Json = dict[str, Any]
@@ -83,6 +84,7 @@ class BatchState:
         self._seconds: dict[int, float] = {}  # of film, by row
         self._pace = RunProgress()
         self._prices = _Prices()
+        self._noted = 0  # the latest change of a choice that the sidecars have
 
     @property
     def live(self) -> bool:
@@ -164,6 +166,18 @@ class BatchState:
         if clip is None or clip.state is not State.DONE or not clip.sha256 or not clip.file:
             return None
         return Film(clip.sha256.lower(), self.folder / "clips" / clip.file)
+
+    def save(self) -> None:
+        """Write the snapshot of the choices, and what has changed of them into the sidecars.
+
+        Raises:
+            OSError, LedgerError, UsageError: one of the files can't be read or written; the log has every choice.
+        """
+        self.picks.write_snapshot()
+        rev, choices = self.picks.rev, self.picks.all()
+        changed = {change.clip for change in self.picks.since(self._noted)}
+        write_choices(self.folder, {key: choices[key] for key in changed if key in choices})
+        self._noted = rev
 
     def has(self, key: str) -> bool:
         """Return whether the ledger has a clip. Raises LedgerError."""

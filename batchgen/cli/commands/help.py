@@ -21,7 +21,7 @@ from batchgen.errors import UsageError
 
 #: In the order in which a newcomer needs them.
 TOPICS = (
-    "manifest", "options", "money", "stopped", "unconfirmed", "recover", "pace", "json", "export", "deliver",
+    "manifest", "options", "money", "review", "deliver", "stopped", "unconfirmed", "recover", "pace", "json", "export",
     "environment", "sandbox", "guarantees", "python", "benchmarks",
 )  # fmt: skip
 #: The topic, or the command, that has what people look for by these words.
@@ -42,6 +42,7 @@ _ALSO = {
     "python": "api",
     "benchmarks": "speed",
     "plan": "dry-run",
+    "review": "browser choose page phone pick reject select",
     "reroll": "undo",
     "status": "progress",
 }
