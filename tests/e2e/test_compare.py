@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from films import READ, numbered
 from playwright.sync_api import Browser, Page
-from review_batch import TAKES
+from film_batch import TAKES
 from view_pages import app, choices, focused, reviewing, until
 
 

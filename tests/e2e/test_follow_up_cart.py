@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route
-from review_batch import TAKES
+from film_batch import TAKES
 from view_pages import app, reviewing, until
 
 _PRICES = {"takes": 312_500, "edit": 312_500, "final": 937_500}

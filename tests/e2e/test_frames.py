@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from films import READ, WAN, numbered
 from playwright.sync_api import Browser
-from review_batch import TAKES
+from film_batch import TAKES
 from view_pages import app, reviewing, until
 
 #: Press keys in the loupe, one after the other, and read picture and label once each is done.

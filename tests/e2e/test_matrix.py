@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
-from review_batch import MATRIX
+from film_batch import MATRIX
 from view_pages import app, choices, focused, reviewing, until
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
-from review_batch import TAKES, make, served
+from film_batch import TAKES, make, served
 from view_pages import opened
 
 

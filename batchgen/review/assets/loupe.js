@@ -216,7 +216,7 @@ const here = (run) => (app) => run(app.mode.view);
 
 /** @type {import('./keys.js').Entry[]} */
 export const entries = [
-  { keys: ['Enter'], does: 'Open the clip in the loupe', group: 'View', modes: ['grid', 'matrix', 'compare'], run: (app) => openLoupe(app, [app.focus]) },
+  { keys: ['Enter'], does: 'Open the clip in the loupe', group: 'View', icon: '⤢', modes: ['grid', 'matrix', 'compare'], run: (app) => openLoupe(app, [app.focus]) },
   { keys: ['ArrowLeft'], does: 'Previous clip', group: 'Go', modes: MODES, run: here((it) => it.go(-1)) },
   { keys: ['ArrowRight'], does: 'Next clip', group: 'Go', modes: MODES, run: here((it) => it.go(1)) },
   { keys: ['ArrowUp'], does: 'Previous prompt', group: 'Go', modes: MODES, run: here((it) => it.goPrompt(-1)) },

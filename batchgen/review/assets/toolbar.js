@@ -30,7 +30,7 @@ export class Toolbar {
     const gap = el('span', { class: 'gap' });
     $('toolbar').append(byKey('['), this.#search, this.#summary, gap, ...views, size, byKey('shift+a'), byKey('a'), byKey('ctrl+z'), byKey('ctrl+shift+z'), byKey('i'));
     $('decide').append(...['p', 'x', 'u', 'n', 'i'].map(byKey));
-    $('decide').prepend(...app.keys.entries.filter((entry) => entry.keys.includes('Enter')).map((entry) => this.button(entry)));
+    $('decide').prepend(...app.keys.of('grid').filter((entry) => entry.keys.includes('Enter')).map((entry) => this.button(entry)));
   }
 
   /** A button that does what an entry of the key table does. */
