@@ -76,8 +76,9 @@ class Served:
 
     def close(self) -> None:
         """End it, as Ctrl-C does."""
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join()
 
 
 @pytest.fixture

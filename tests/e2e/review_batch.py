@@ -106,7 +106,9 @@ def _events(ledger: SqliteLedger, folder: Path, wanted: Wanted, number: int, end
     if end == "unconfirmed":
         return [started, AnswerLost("the connection was closed before an answer came")]
     accepted = Submitted(f"00000000-0000-4000-8000-{number:012d}", ledger.now())
-    return [started, accepted] if end == "generating" else [started, accepted, *finished(ledger, folder, wanted, number)]
+    return (
+        [started, accepted] if end == "generating" else [started, accepted, *finished(ledger, folder, wanted, number)]
+    )
 
 
 def finished(ledger: SqliteLedger, folder: Path, wanted: Wanted, number: int) -> list[Event]:
@@ -115,5 +117,7 @@ def finished(ledger: SqliteLedger, folder: Path, wanted: Wanted, number: int) ->
     body = packaged(int(width), int(height), 5).read_bytes() + (b"\0\0\0\x0cfree" + number.to_bytes(4, "big"))
     name = f"{wanted.name}.mp4"
     (folder / "clips" / name).write_bytes(body)
-    made = Generated(f"https://cdn.segmind.com/out/{number}.mp4", ledger.now(), COST, len(body), 4.0, 200.0, poll_count=3)
+    made = Generated(
+        f"https://cdn.segmind.com/out/{number}.mp4", ledger.now(), COST, len(body), 4.0, 200.0, poll_count=3
+    )
     return [made, Downloaded(name, len(body), hashlib.sha256(body).hexdigest())]
