@@ -10,7 +10,7 @@ import asyncio
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -38,29 +38,26 @@ def opened(folder: Path, name: str) -> Iterator[int]:
     parts = name.split("/")
     if parts[0] not in _FOLDERS or len(parts) < 2 or any(part in {"", ".", ".."} or "\0" in part for part in parts):
         raise FileNotFoundError(name)
-    handle = -1
     try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for part in parts[:-1]:
-            handle = _step(handle, part, os.O_DIRECTORY)
-        handle = _step(handle, parts[-1], os.O_NONBLOCK)
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise FileNotFoundError(name)
-    except OSError:
-        if handle >= 0:
-            os.close(handle)
+        with ExitStack() as steps:
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            for part in parts[:-1]:
+                handle = _step(steps, handle, part, os.O_DIRECTORY)
+            handle = _step(steps, handle, parts[-1], os.O_NONBLOCK)
+    except (OSError, ValueError):  # a name that the system can't have, too
         raise FileNotFoundError(name) from None
     try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise FileNotFoundError(name)
         yield handle
     finally:
         os.close(handle)
 
 
-def _step(folder: int, name: str, flags: int) -> int:
-    try:
-        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
-    finally:
-        os.close(folder)
+def _step(steps: ExitStack, folder: int, name: str, flags: int) -> int:
+    """Open what is in a folder, which is closed with the steps."""
+    steps.callback(os.close, folder)
+    return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
 
 
 async def send(request: web.Request, folder: Path, name: str) -> web.StreamResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import sys
 import webbrowser
@@ -73,6 +74,7 @@ def _warn_of_cut(batches: Batches, name: str) -> None:
 async def _serve(batches: Batches, host: str, port: int, *, as_json: bool, opens: bool) -> Exit:
     from batchgen.review.server import ReviewServer
 
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what is no HTTP is its sender's trouble
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[Exit] = loop.create_future()
     for signum, code in _EXITS.items():

@@ -36,7 +36,7 @@ class App {
     this.selection = new Set();
     this.filter = parseHash(location.hash);
     this.arranged = { keys: [], groups: [], counts: new Map(), has: () => false };
-    this.settings = { size: 240, letters: true, advance: true, autoplay: !still, ...stored(), rail: wide.matches, info: wide.matches };
+    this.settings = { size: 190, letters: true, advance: true, autoplay: !still, ...stored(), rail: wide.matches, info: wide.matches };
     this.say = say;
     this.ask = ask;
   }
@@ -82,6 +82,11 @@ class App {
     if (this.focus) this.grid.scrollTo(this.focus);
   }
 
+  /** Show clips only if the filter does. */
+  unpin(keys) {
+    for (const key of keys) this.#pins.delete(key);
+  }
+
   /** Bring clips into view that the filter may hide, and go to the first. */
   reveal(keys) {
     const hidden = keys.filter((key) => !this.arranged.has(key));
@@ -92,19 +97,17 @@ class App {
 
   #changed({ keys, whole, own }) {
     const before = this.list();
-    // What another tab did must not take the clip away that the reader is at.
-    if (!own && this.focus) this.#pinIfHidden();
+    const here = this.arranged.has(this.focus);
     this.#arrange(keys);
+    // What another tab did must not take the clip away that the reader is at.
+    if (!own && here && !this.arranged.has(this.focus) && this.store.get(this.focus)) {
+      this.#pins.add(this.focus);
+      this.#arrange(keys);
+    }
     this.#keepFocus(before);
     if (whole && !this.focus) this.setFocus(this.#firstUndecided(), { scroll: true });
     this.header.refresh();
-    this.toolbar.refresh();
-    this.rail.refresh();
     this.panel.refresh(keys);
-  }
-
-  #pinIfHidden() {
-    if (this.arranged.has(this.focus)) this.#pins.add(this.focus);
   }
 
   #arrange(keys = new Set()) {
@@ -115,6 +118,8 @@ class App {
     if (!same || !keys.size) this.grid.arrange();
     this.grid.refresh(keys);
     this.toolbar.showEmpty();
+    this.toolbar.refresh();
+    this.rail.refresh();
   }
 
   #firstUndecided() {

@@ -2,11 +2,11 @@
 import { el, setAttr, setText } from './dom.js';
 import { STATES, aspect, flagWords, flagsOf, micro, money, plural } from './words.js';
 
-/** What is said of a clip on one line. */
-export function caption(clip) {
-  if (clip.state !== 'done') return clip.reason && clip.state !== 'pending' ? clip.reason : STATES[clip.state] ?? clip.state;
-  const cost = clip.cost_usd === null ? '' : money(micro(clip.cost_usd));
-  return [clip.name, clip.seed === null ? '' : `seed ${clip.seed}`, cost].filter(Boolean).join(' · ');
+/** A clip on one line: its name and seed; where it has no film, why. In a group of its prompt the name is its end. */
+export function caption(clip, grouped) {
+  const name = grouped && clip.name.startsWith(clip.prompt_id) ? `…${clip.name.slice(clip.prompt_id.length)}` : clip.name;
+  const more = clip.state === 'done' ? (clip.seed === null ? '' : `seed ${clip.seed}`) : clip.state === 'pending' ? '' : clip.reason;
+  return [name, more].filter(Boolean).join(' · ');
 }
 
 /** A clip in words, for those who hear the page. */
@@ -43,8 +43,8 @@ export class Card {
     this.strip = null;
   }
 
-  /** Show a clip. @param {any} clip @param {{focus: boolean, selected: boolean, index: number, count: number, column: number}} place */
-  show(clip, { focus, selected, index, count, column }) {
+  /** Show a clip. @param {any} clip @param {{focus: boolean, selected: boolean, grouped: boolean, index: number, count: number, column: number}} place */
+  show(clip, { focus, selected, grouped, index, count, column }) {
     const { node } = this;
     this.key = node.dataset.key = this.img.dataset.key = clip.key;
     node.dataset.pick = clip.choice.pick;
@@ -59,8 +59,10 @@ export class Card {
     setAttr(node, 'aria-setsize', count);
     setAttr(node, 'aria-colindex', column + 1);
     setText(this.marks, signs(clip));
-    setText(this.caption, caption(clip));
-    this.caption.title = caption(clip);
+    setText(this.caption, caption(clip, grouped));
+    this.caption.title = caption(clip, false);
+    node.dataset.word = clip.state === 'done' ? '' : STATES[clip.state] ?? clip.state;
+    this.caption.dataset.cost = clip.cost_usd === null ? '' : money(micro(clip.cost_usd));
   }
 
   /** Put the film over the poster; it shows as soon as it has a frame. */

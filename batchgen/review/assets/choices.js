@@ -53,15 +53,17 @@ export class Choices {
    * Set fields of the choice about clips; the same value again changes nothing.
    * @param {string[]} keys
    * @param {object} set such as {pick: 1}
-   * @param {{advance?: boolean}} [how] advance: go to the next clip, if auto-advance is on
+   * @param {{advance?: boolean, shown?: () => void}} [how] advance: go to the next clip, if auto-advance is on;
+   *   shown: is called when the page shows it, long before it is written
    * @returns {Promise<boolean>} true when it is on the server's disk; false when it was called off
    */
-  async set(keys, set, { advance = false } = {}) {
+  async set(keys, set, { advance = false, shown } = {}) {
     if (keys.length > ASK_ABOVE) {
       const yes = `Change ${keys.length} clips`;
       if (!(await this.#app.ask({ title: `Change ${plural(keys.length, 'clip')} at once?`, lines: ['Ctrl-Z undoes it.'], yes }))) return false;
     }
     const step = keys.map((key) => this.#change(key, set)).filter((change) => change !== null);
+    this.#app.unpin(keys);
     const move = advance ? this.#app.afterChoice(keys) : null;
     if (step.length) {
       this.#steps = [...this.#steps.slice(1 - STEPS), step];
@@ -69,6 +71,7 @@ export class Choices {
     }
     const sent = this.#send(step);
     move?.();
+    shown?.();
     await sent;
     return true;
   }
@@ -124,6 +127,7 @@ export class Choices {
   #show() {
     if (this.#queue.length) localStorage.setItem(this.#storage, JSON.stringify(this.#queue));
     else localStorage.removeItem(this.#storage);
+    document.body.dataset.waiting = this.#queue.length;
     const waiting = new Map();
     for (const { key, set } of this.#queue) waiting.set(key, { ...waiting.get(key), ...set });
     this.#app.store.overlay(waiting);

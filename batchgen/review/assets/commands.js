@@ -62,11 +62,14 @@ export async function skip(app, prompt_id, skipped) {
 }
 
 /** Reject, then let the digits say why; any other key goes on without a reason. */
-async function reject(app) {
+function reject(app) {
   const keys = app.targets();
-  const names = keys.length === 1 ? app.store.get(keys[0])?.name : plural(keys.length, 'clip');
-  const done = app.choices.set(keys, { pick: -1 }, { advance: true });
-  const chooser = el('div', { class: 'reasons', role: 'group', 'aria-label': `Why was ${names} rejected?` }, el('span', { text: `Why ${names}?` }));
+  if (keys.length) app.choices.set(keys, { pick: -1 }, { advance: true, shown: () => askWhy(app, keys) });
+}
+
+function askWhy(app, keys) {
+  const names = keys.length === 1 ? app.store.get(keys[0])?.name : `these ${keys.length} clips`;
+  const chooser = el('div', { class: 'reasons', role: 'group', 'aria-label': `The reason for rejecting ${names}` }, el('span', { text: `${names}: why?` }));
   const give = (reason) => {
     app.keys.endChooser();
     app.choices.set(keys, { reason });
@@ -75,7 +78,6 @@ async function reject(app) {
   document.body.append(chooser);
   const rows = REASONS.map((reason, index) => ({ keys: [String(index + 1)], run: () => give(reason) }));
   app.keys.choose(rows, () => chooser.remove());
-  if (!(await done)) app.keys.endChooser();
 }
 
 async function note(app) {
@@ -127,7 +129,7 @@ export const entries = [
   jump(['Space'], 'Play or stop the film of this card', (app) => app.grid.playback.toggle()),
   jump(['ctrl+a'], 'Select all that are shown', (app) => app.selectAll()),
   page(['/'], 'Search', (app) => app.toolbar.search()),
-  page(['i'], 'Facts of the clip', (app) => app.toggle('info'), { icon: 'ⓘ' }),
+  page(['i'], 'Facts of the clip', (app) => app.toggle('info'), { icon: 'i' }),
   page(['['], 'Queue and filters', (app) => app.toggle('rail'), { icon: '☰' }),
   page(['shift+a'], 'Autoplay on or off', (app) => app.toggle('autoplay', 'Autoplay'), { icon: '▶' }),
   page(['?'], 'All keys', help, { modes: ['*'], icon: '?' }),

@@ -44,7 +44,7 @@ export function button(text, run, props = {}) {
 
 /** A button that copies a text; says so through `app.say`. */
 export function copyButton(app, what, text) {
-  return button('⧉', () => copyText(app, what, text()), { class: 'copy', title: `Copy ${what}`, 'aria-label': `Copy ${what}` });
+  return button('', () => copyText(app, what, text()), { class: 'copy', title: `Copy ${what}`, 'aria-label': `Copy ${what}` });
 }
 
 /** Copy to the clipboard, also where the page has no secure origin (`--host`), and say what was copied. */

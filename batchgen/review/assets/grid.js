@@ -18,7 +18,7 @@ export class Grid {
   #app;
   #node;
   #space;
-  #layout = layOut([], { width: 0, size: 240, aspectOf: () => 1, headOf: () => 0 });
+  #layout = layOut([], { width: 0, size: 190, aspectOf: () => 1, headOf: () => 0 });
   /** @type {Map<string, any>} */
   #sections = new Map();
   /** @type {Map<string, HTMLElement>} first key of a row → its element */
@@ -260,7 +260,7 @@ export class Grid {
     if (!clip) return;
     card.show(clip, {
       focus: key === this.#app.focus, selected: this.#app.selection.has(key),
-      index: card.place, count: this.#app.arranged.keys.length, column: card.column,
+      grouped: Boolean(this.#app.arranged.groups[0]?.id), index: card.place, count: this.#app.arranged.keys.length, column: card.column,
     });
     if (clip.file && !card.img.hasAttribute('src')) this.posters.showKnown(card.img, clip);
   }

@@ -2,18 +2,18 @@
 
 export const GAP = 12;
 const PAD = 16;
-const HEAD = 40;
+const HEAD = 44;
 const CAPTION = 26;
 const NARROWEST = 132;
 
 /** @typedef {{top: number, height: number, keys: string[], width: number, first: number, section: number}} Row */
 /** @typedef {{id: string, top: number, height: number, head: number, from: number, to: number, keys: string[]}} Section */
 
-/** The box of a picture with some aspect: what 16:9 would have in area, and no narrower than its words need. */
-function box(aspect, size, widest) {
-  const width = Math.min(widest, Math.max(NARROWEST, Math.round(size * Math.min(1, Math.sqrt(aspect / (16 / 9))))));
-  return [width, Math.round(width / aspect)];
-}
+/** How much wider than asked for cells may be, so that a row ends where the page does. */
+const STRETCH = 1.25;
+
+/** The width of a picture with some aspect: with the area that 16:9 would have, and no narrower than its words need. */
+const widthOf = (aspect, size, widest) => Math.min(widest, Math.max(NARROWEST, size * Math.min(1, Math.sqrt(aspect / (16 / 9)))));
 
 /**
  * Lay groups of clips out below each other.
@@ -31,10 +31,11 @@ export function layOut(groups, { width, size, aspectOf, headOf }) {
   let first = 0;
   for (const group of groups) {
     const head = group.id ? HEAD + headOf(group) : 0;
-    const boxes = [...new Set(group.keys.map(aspectOf))].map((aspect) => box(aspect, size, inner));
-    const cell = Math.max(...boxes.map(([wide]) => wide));
-    const high = Math.max(...boxes.map(([, tall]) => tall)) + CAPTION;
-    const columns = Math.max(1, Math.floor((inner + GAP) / (cell + GAP)));
+    const aspects = [...new Set(group.keys.map(aspectOf))];
+    const least = Math.max(...aspects.map((aspect) => widthOf(aspect, size, inner)));
+    const columns = Math.max(1, Math.floor((inner + GAP) / (least + GAP)));
+    const cell = Math.floor(Math.min(least * STRETCH, (inner + GAP) / columns - GAP));
+    const high = Math.round(Math.max(...aspects.map((aspect) => widthOf(aspect, cell, cell) / aspect))) + CAPTION;
     const section = { id: group.id, top, head, from: rows.length, to: 0, height: 0, keys: group.keys };
     top += head;
     for (let start = 0; start < group.keys.length; start += columns) {

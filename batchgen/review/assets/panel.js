@@ -74,13 +74,13 @@ export class Panel {
     const { choice } = clip;
     const made = (key, text, on) => {
       const entry = this.#app.keys.entries.find((each) => each.keys.includes(key));
-      return button(text, () => entry.run(this.#app), { title: tooltip(entry), 'aria-label': entry.does, 'aria-pressed': String(on), data: { part: key } });
+      return button(text, () => entry.run(this.#app), { title: tooltip(entry), 'aria-label': entry.does, 'aria-pressed': on === null ? null : String(on), data: { part: key } });
     };
     const row = (name, ...buttons) => el('div', { class: name }, ...buttons);
     return row('decisions',
-      row('picks', made('p', '✓ Pick', choice.pick === 1), made('x', '✗ Reject', choice.pick === -1), made('u', 'Clear', choice.pick === 0)),
-      row('stars', ...[1, 2, 3, 4, 5].map((stars) => made(String(stars), choice.stars >= stars ? '★' : '☆', choice.stars === stars)), made('0', '0', choice.stars === 0)),
-      row('labels', ...LABELS.map((label, index) => made(String(6 + index), '●', choice.label === label)), made('`', '–', !choice.label)));
+      row('picks', made('p', '✓ Pick', choice.pick === 1), made('x', '✗ Reject', choice.pick === -1), made('u', 'Clear', null)),
+      row('stars', ...[1, 2, 3, 4, 5].map((stars) => made(String(stars), choice.stars >= stars ? '★' : '☆', choice.stars === stars)), made('0', '0', null)),
+      row('labels', ...LABELS.map((label, index) => made(String(6 + index), '●', choice.label === label)), made('`', '–', null)));
   }
 
   /** The prompt as it was sent; words that other prompts of its family have not are marked. */
