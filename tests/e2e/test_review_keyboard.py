@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Served
+from browsing import Served
 from playwright.sync_api import Page, expect
 
 from batchgen.review.picks import Picks

@@ -55,9 +55,9 @@ export function toHash(filter, batch) {
 /** Make a test of a search: words that must be there, `-word` that must not, `seed:7`, `tag:hero`, `"two words"`. */
 export function searchTest(text) {
   const tests = [];
-  for (const [, minus, raw] of text.matchAll(/(-?)((?:\w+:)?"[^"]*"?|\S+)/g)) {
-    const word = raw.replaceAll('"', '').toLowerCase();
-    if (!word || word === '-') continue;
+  for (const [, minus, field = '', quoted, plain] of text.matchAll(/(?<!\S)(-?)(?:(\w+:)?"([^"]*)"(?!\S)|(\S+))/g)) {
+    const word = (plain ?? field + quoted).toLowerCase();
+    if (!word || word === '-') continue; // a minus whose word is not typed yet
     const test = wordTest(word);
     tests.push(minus ? (clip) => !test(clip) : test);
   }

@@ -17,11 +17,20 @@ export class Toolbar {
     this.#app = app;
     let typed = 0;
     this.#search = el('input', { type: 'search', placeholder: 'Search: words, -word, seed:, tag:', 'aria-label': 'Search', value: app.filter.search });
+    const apply = () => {
+      clearTimeout(typed);
+      if (app.filter.search !== this.#search.value) app.setFilter({ search: this.#search.value });
+    };
     this.#search.addEventListener('input', () => {
       clearTimeout(typed);
-      typed = setTimeout(() => app.setFilter({ search: this.#search.value }), TYPED_MS);
+      typed = setTimeout(apply, TYPED_MS);
     });
-    this.#search.addEventListener('keydown', (event) => ['Escape', 'Enter'].includes(event.key) && app.setFocus(app.focus) === this.#search.blur());
+    this.#search.addEventListener('keydown', (event) => {
+      if (!['Escape', 'Enter'].includes(event.key)) return;
+      apply();
+      this.#search.blur();
+      app.setFocus(app.focus);
+    });
     const size = el('input', { type: 'range', min: 160, max: 480, step: 10, value: app.settings.size, 'aria-label': 'Size of the cards' });
     size.addEventListener('input', () => app.configure({ size: Number(size.value) }));
     this.#summary = el('span', { class: 'summary', role: 'status' });
