@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from batchgen import failpoints
-from batchgen.clip import Clip, State
+from batchgen.clip import REPLACED_FOLDER, Clip, State
 from batchgen.events import Moved
 from batchgen.files import durable, mp4, sidecar
 from batchgen.ledger import SqliteLedger
-from batchgen.ledger.names import REPLACED_FOLDER, other_name, plain_name, replaced_name
+from batchgen.ledger.wanted import other_name, plain_name, replaced_name
 
 log = logging.getLogger("batchgen.files")
 

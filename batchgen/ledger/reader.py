@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from batchgen.billing.budget import NO_CAPS, Budget, Caps, Sums, day_of, next_day
-from batchgen.clip import FREE, Clip, ClipSummary, State
+from batchgen.clip import FREE, REPLACED_FOLDER, Clip, ClipSummary, State, Wanted
 from batchgen.errors import LedgerError
-from batchgen.ledger import evidence, integrity, schema
-from batchgen.ledger.base import Totals
+from batchgen.ledger import integrity, schema
+from batchgen.ledger.base import LAST_RUN, LastRun, Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
-from batchgen.ledger.names import REPLACED_FOLDER
-from batchgen.ledger.wishes import QueuedWish, waiting
+from batchgen.ledger.wanted import WISH, QueuedWish
 
 __all__ = ["FILE", "SANDBOX_ORIGIN", "Reader", "Totals"]
 
@@ -167,7 +168,7 @@ class Reader:
             wanted: the keys of the manifest's clips, which an older ledger may lack. A request of another key is no
                 business of this batch: its file was put here by hand.
         """
-        seen = evidence.LastSeen.of(self.folder, self.meta(evidence.BATCH_ID))  # first: a run may be writing both
+        seen = integrity.LastSeen.of(self.folder, self.meta(integrity.BATCH_ID))  # first: a run may be writing both
         newest = self.last_event()
         if seen and seen.events > newest:
             where = "" if seen.folder == self.folder.resolve() else f" in {seen.folder}"
@@ -175,7 +176,7 @@ class Reader:
         known, keys = self.request_ids(), {*wanted, *self.rows()}
         files = self._db.execute("SELECT file FROM clip WHERE state = 'done' AND file IS NOT NULL")
         done = {str(Path(file).with_suffix(".json")) for (file,) in files}
-        for traced in (*evidence.sidecars(self.folder, but=done), *evidence.events(self.folder)):
+        for traced in (*integrity.sidecars(self.folder, but=done), *integrity.events(self.folder)):
             if traced.key in keys and traced.request_id not in known:
                 return f"does not know the request {traced.request_id}, which a file next to it has"
         return ""
@@ -219,7 +220,22 @@ class Reader:
 
     def wishes(self) -> list[tuple[str, QueuedWish]]:
         """Give what other processes queued for a live run, with the names of the facts, the oldest first."""
-        return list(waiting(self._db))
+        query = "SELECT k, v FROM meta WHERE k > ? AND k < ? ORDER BY k"  # ';' follows ':'
+        queued = []
+        for fact, detail in self._db.execute(query, (f"{WISH}:", f"{WISH};")):
+            wish = QueuedWish()  # an unreadable one asks for nothing
+            with suppress(ValueError, TypeError, KeyError):
+                said = json.loads(detail)
+                wish = QueuedWish(said["retry"], [Wanted(**take) for take in said["takes"]], said["instead_of"])
+            queued.append((fact, wish))
+        return queued
+
+    def last_run(self) -> LastRun | None:
+        """Give how the last run began and ended; None where it is not known, as in a ledger of an earlier release."""
+        if text := self.meta(LAST_RUN):
+            with suppress(ValueError, TypeError):
+                return LastRun(**json.loads(text))
+        return None
 
     def last_event_at(self) -> float | None:
         """Give when something last happened to a clip, epoch seconds; None: nothing ever did."""

@@ -15,11 +15,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TypeAlias
 
-from batchgen.clip import FREE, REPLACED, Clip, Request, State, Wanted
+from batchgen.clip import FREE, REPLACED, REPLACED_FOLDER, Clip, Request, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
 from batchgen.events import EVENTS, FILE_NAMES, Event
 from batchgen.files import durable
-from batchgen.ledger.names import REPLACED_FOLDER
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
 SCHEMA = 4
@@ -86,6 +85,11 @@ SELECT_KNOWN = (
     "SELECT clip, max(coalesce(submitted_at, intent_at)) AS at, sum(cost) AS spent, sum(held) AS held, "
     f"sum(cost IS NULL AND held = 0 AND outcome NOT IN ({_FREE})) AS uncharged "
     "FROM request GROUP BY clip) r ON r.clip = c.id ORDER BY c.id"
+)
+#: The values of `INSERT_CLIP`.
+WANTED_VALUES = attrgetter(
+    *("key", "prompt_id", "take", "model", "params", "name", "order", "priority"),
+    *("audio_file", "audio_sha256", "label", "reroll_of"),
 )
 INSERT_CLIP = f"INSERT INTO clip({_WANTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 #: Every clip as `sync` compares it with the manifest, and whether another take replaces it.
@@ -322,16 +326,8 @@ def state_of(text: object) -> State:
         raise LedgerError(f"the ledger is damaged: it has a clip in the state {text!r}. {REMEDY}") from error
 
 
-def wanted_row(wanted: Wanted, name: str) -> tuple[object, ...]:
-    """Make the values of `INSERT_CLIP`."""
-    return (
-        wanted.key, wanted.prompt_id, wanted.take, wanted.model, wanted.params, name, wanted.order, wanted.priority,
-        wanted.audio_file, wanted.audio_sha256, wanted.label, wanted.reroll_of,
-    )  # fmt: skip
-
-
-def _storable(value: object) -> object:
-    """Make a value of the service fit a column: half an emoji, or a number that is too large."""
+def storable(value: object) -> object:
+    """Give a value of the service as it is stored: half an emoji is a question mark, too large a number is none."""
     if isinstance(value, str) and not value.isascii():
         return value.encode("utf-8", "replace").decode()
     return None if isinstance(value, int) and abs(value) >= 2**63 else value
@@ -339,11 +335,6 @@ def _storable(value: object) -> object:
 
 def _micro(seconds: float | None) -> int | None:
     return round(seconds * 1e6) if seconds is not None and abs(seconds) < 2**43 else None
-
-
-def storable_id(request_id: str | None) -> str | None:
-    """Give a request id as it is stored: one that no text column holds is stored with question marks."""
-    return request_id if request_id is None or request_id.isascii() else str(_storable(request_id))
 
 
 def write(db: sqlite3.Connection, writes: Iterable[Write]) -> int:
@@ -358,10 +349,10 @@ def write(db: sqlite3.Connection, writes: Iterable[Write]) -> int:
         n = clip.request.n if clip.request else 0
         counters = (n, clip.attempts, clip.failures, clip.refusals)
         file = (clip.file, clip.bytes, clip.sha256, clip.flags, clip.row)
-        clips[clip.row] = [clip.state, *counters, _storable(clip.reason), *file]
+        clips[clip.row] = [clip.state, *counters, storable(clip.reason), *file]
         if clip.request is not None:
             values = zip(_TIMED, _VALUES(clip.request), strict=True)  # for every event: the quickest way counts
-            stored = (None if v is None else _micro(v) if timed else _storable(v) for timed, v in values)
+            stored = (None if v is None else _micro(v) if timed else storable(v) for timed, v in values)
             requests[clip.row, n] = [clip.row, price_class, *stored]
         events.append([clip.row, _micro(at), type(event).__name__, clip.state, json.dumps(detail(event))])
     db.execute(UPDATE_CLIPS, (json.dumps(list(clips.values())),))
