@@ -83,8 +83,8 @@ def refuse_gone(folder: Path) -> None:
         )
 
 
-def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Mark:
-    """Compare a ledger with what is known of it; return the last mark of its journal.
+def check(folder: Path, *, live: bool = False, deep: bool = False) -> bool:
+    """Compare a ledger with what is known of it; return whether it is as its last writer closed it.
 
     Args:
         folder: the batch folder.
@@ -96,7 +96,7 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Ma
     """
     path = folder / FILE
     last, mark = journal.tail(folder / journal.FILE)  # before the ledger: a run that is at work writes there first
-    size = _size(path)
+    size, closed = _size(path), untouched(folder, mark)
     if not size and not _size(path.with_name(f"{FILE}-wal")):
         if _has_run(folder, last):
             what = "is gone" if size is None else "is empty"
@@ -104,13 +104,13 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Ma
                 f"{path} {what}, but this batch has run before, and the record of what was paid for was in it. "
                 f"{schema.REMEDY}"
             )
-        return mark
+        return closed
     with closing(schema.connect(path, writable=False)) as db:
         try:
             if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 if _has_run(folder, last):
                     raise schema.damaged(path, "its tables are gone")
-                return mark  # the first run of this batch was ended before it made them
+                return closed  # the first run of this batch was ended before it made them
             schema.check_version(db, path)
             newest = db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
             if newest < last:
@@ -118,12 +118,12 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Ma
                     f"{path} is older than its log: {last - newest} events are missing, as in a restored "
                     f"copy or after a lost WAL file; it was not changed. {schema.REMEDY}"
                 )
-            fault = "" if live or (untouched(folder, mark) and not deep) else fault_in(db)
+            fault = "" if live or (closed and not deep) else fault_in(db)
         except (sqlite3.Error, ValueError) as error:
             raise schema.damaged(path, error) from error
     if fault:
         raise schema.damaged(path, fault)
-    return mark
+    return closed
 
 
 def _has_run(folder: Path, last: int) -> bool:

@@ -65,6 +65,8 @@ _FIELDS = {
     kind: tuple((field.name, FILE_NAMES.get(field.name, field.name)) for field in fields(kind)) for kind in EVENTS
 }
 _NOTHING = (None, "")
+#: Reads a file's first page: what is no database, or a damaged one, says so.
+_ANY = "SELECT count(*) FROM sqlite_master"
 _REQUEST = [field.name for field in fields(Request)]
 _COLUMNS = [FILE_NAMES.get(name, name) for name in _REQUEST]
 _VALUES = attrgetter(*_REQUEST)
@@ -179,14 +181,11 @@ def connect(path: Path, *, writable: bool, journal: str = "WAL") -> sqlite3.Conn
         LedgerWriteError: it may not be written.
     """
     try:
-        db = _to_write(path, journal) if writable else _to_read(path)
-        with closed_on_error(db):
-            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return _to_write(path, journal) if writable else _to_read(path)
     except (sqlite3.Error, ValueError) as error:  # a damaged schema's own text is no UTF-8
         if _kind(error).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")):
             raise unwritable(path, error) from error
         raise damaged(path, error) from error
-    return db
 
 
 @contextmanager
@@ -212,6 +211,7 @@ def _to_write(path: Path, journal: str) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous=FULL" if journal == "WAL" else "PRAGMA synchronous=EXTRA")
         db.execute("PRAGMA fullfsync=1")  # matters on macOS only
         db.execute("PRAGMA journal_size_limit=16777216")
+        db.execute(_ANY).fetchone()
     return db
 
 
@@ -221,12 +221,13 @@ def _to_read(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=5)
     with closed_on_error(db):
         try:
-            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            db.execute(_ANY).fetchone()
         except sqlite3.OperationalError as error:
             if _kind(error) != "SQLITE_READONLY_ROLLBACK":
                 raise
             with closing(sqlite3.connect(f"file:{quoted}?mode=rw", uri=True, timeout=5)) as other:
-                other.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                other.execute(_ANY).fetchone()
+            db.execute(_ANY).fetchone()
     return db
 
 
@@ -261,7 +262,7 @@ def damaged(path: Path, fault: object) -> LedgerError:
 def prepare(db: sqlite3.Connection, path: Path) -> None:
     """Create the tables of a new ledger, or bring an older one up to date."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0 and not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if version == 0 and not db.execute(_ANY).fetchone()[0]:
         db.executescript(f"BEGIN;{TABLES}PRAGMA user_version={SCHEMA};COMMIT;")
         return
     check_version(db, path)

@@ -54,8 +54,7 @@ class SqliteLedger(Reader):
         opened.callback(self._lock.release)
         try:
             journal = filesystem.journal(folder)
-            mark = integrity.check(folder)
-            clean = integrity.untouched(folder, mark)
+            closed = integrity.check(folder)
             # Questions go through a connection of their own: on this one they would see, and wait for, half a commit.
             self._out = schema.connect(folder / FILE, writable=True, journal=journal)
             opened.callback(self._out.close)
@@ -70,7 +69,7 @@ class SqliteLedger(Reader):
                 self._spill = Spill(folder / SPILL)
             opened.callback(self._spill.close)
             self._log = Journal(folder / LOG)
-            if not clean:
+            if not closed:
                 self._log.catch_up(self._db)
             self._newest = self._db.execute("SELECT max(id) FROM clip").fetchone()[0] or 0
             self.live_totals = self.totals()

@@ -143,7 +143,8 @@ class Expander:
         return found
 
     def _cells(self, matrix: MatrixShape, path: Sequence[str | int]) -> list[Cell]:
-        size = math.prod(map(len, matrix.axes.values())) if matrix.axes else 0
+        axes = matrix.model_extra or {}
+        size = math.prod(map(len, axes.values())) if axes else 0
         if size > MAX_CLIPS:
             self._too_many(self.document.place(path))
         if size * (len(matrix.exclude) + len(matrix.include)) > _MAX_COMPARED:
@@ -152,7 +153,7 @@ class Expander:
             raise TooManyError
         for number, pattern in enumerate(matrix.exclude):
             for name, value in pattern.items():
-                if not any(same(value, known) for known in matrix.axes.get(name, ())):
+                if not any(same(value, known) for known in axes.get(name, ())):
                     place = self.document.place((*path, "exclude", number, name))
                     self.faults.error(
                         place, f"exclude: no cell has {name}: {value!r}", "write a name and value of the matrix"

@@ -100,7 +100,7 @@ def seeds_of(prompt: str, takes: object = None, seed: object = None, seeds: obje
     count = None if takes is None else whole_number(takes)
     if takes is not None and (count is None or not 1 <= count <= MAX_TAKES):
         raise TakesError("takes", f"takes can't be {takes!r}", f"write a whole number, 1…{MAX_TAKES}")
-    given = _listed(seeds)
+    given = None if seeds is None else _listed(seeds)
     if given is not None:
         _agree(count, seed, len(given))
     else:
@@ -131,9 +131,7 @@ def _derived(prompt: str, given: Sequence[int]) -> list[int]:
     return final
 
 
-def _listed(seeds: object) -> list[int] | None:
-    if seeds is None:
-        return None
+def _listed(seeds: object) -> list[int]:
     values = re.split(r"[\s,;]+", seeds.strip(" []")) if isinstance(seeds, str) else seeds
     if not isinstance(values, Sequence) or not 1 <= len(values) <= MAX_TAKES:
         raise TakesError("seeds", "seeds is not a list of seeds", f"write seeds: [1, 2, 3], at most {MAX_TAKES}")

@@ -90,7 +90,12 @@ class Parameters:
             found = self._known(known, values) if known else _unknown(values)
             if extra:
                 _add_extra(found, extra, known.parameters if known else ())
-            _check_json(found)
+            for name, value in found.sent.items():
+                try:
+                    canonical({name: value}).encode()
+                except (ValueError, TypeError, RecursionError):
+                    what = f"{name} can't be sent as JSON"
+                    found.problems.append(ParameterProblem(name, what, "write a finite number or a text"))
             if all(problem.warning for problem in found.problems):
                 found.asked_text, found.sent_text = KeyFrame(found.asked), KeyFrame(found.sent)
             self._seen[same] = found
@@ -217,13 +222,3 @@ def _add_extra(settings: ParameterSet, extra: Mapping[str, Any], known: tuple[st
                 ParameterProblem("extra", what, "the service may refuse or ignore it", warning=True)
             )
         settings.sent[name] = settings.asked[name] = value
-
-
-def _check_json(settings: ParameterSet) -> None:
-    for name, value in settings.sent.items():
-        try:
-            canonical({name: value}).encode()
-        except (ValueError, TypeError, RecursionError):
-            settings.problems.append(
-                ParameterProblem(name, f"{name} can't be sent as JSON", "write a finite number or a text")
-            )

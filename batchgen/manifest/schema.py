@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, TypeAlias
 from urllib.parse import urlsplit
@@ -138,18 +138,13 @@ class MatrixShape(BaseModel):
     exclude: Cells = Field(default=[], description="Cells to leave out: those that have all of these values.")
     include: Cells = Field(default=[], description="Values to add to the cells they fit, else cells of their own.")
 
-    @property
-    def axes(self) -> Mapping[str, Sequence[Any]]:
-        """The values by the names of their axes."""
-        return self.model_extra or {}
-
     def cells(self) -> list[Cell]:
         """Return all cells; a matrix with neither axes nor include is one empty cell.
 
         An entry of `include` is added to every cell whose original values it does not change; one that fits none is a
         cell of its own. A later entry may overwrite what an earlier one added, and never extends a cell that one added.
         """
-        axes = self.axes
+        axes = self.model_extra or {}
         if not axes and not self.include:
             return [{}]
         product = (dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())) if axes else ()
