@@ -1,6 +1,6 @@
 """The files of clips go to the names that the ledger gives them: what an edit replaced, and what came back.
 
-The ledger names clips first (`ledger.names`): a finished clip whose `file` is not that of its name is the record of a
+The ledger names clips first (`ledger.wanted`): a finished clip whose `file` is not that of its name is the record of a
 move that is due. Then its sidecar is written under the new name, the file is moved, the old sidecar is removed, both
 folders are synced, and `Moved` is recorded. Killed anywhere in between, the next run finds it due and goes on. A file
 is moved only if it is the clip's own, and only to a name that no file has: nothing is overwritten, nothing deleted.

@@ -65,7 +65,7 @@ _ODD = (
 def exists(folder: Path) -> bool:
     """Return whether the folder has a ledger, or what is left of one. Raises LedgerError if it can't be read."""
     try:
-        return any((folder / name).exists() for name in (FILE, journal.FILE, journal.SPILL)) or any_request(folder)
+        return (folder / FILE).exists() or (folder / journal.FILE).exists() or remains(folder)
     except OSError as error:
         raise LedgerError(f"{folder}: can't be opened ({error.strerror})") from error
 
@@ -98,7 +98,7 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> bool:
     last, mark = journal.tail(folder / journal.FILE)  # before the ledger: a run that is at work writes there first
     size, closed = _size(path), untouched(folder, mark)
     if not size and not _size(path.with_name(f"{FILE}-wal")):
-        if _has_run(folder, last):
+        if last or remains(folder):
             what = "is gone" if size is None else "is empty"
             raise LedgerError(
                 f"{path} {what}, but this batch has run before, and the record of what was paid for was in it. "
@@ -108,7 +108,7 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> bool:
     with closing(schema.connect(path, writable=False)) as db:
         try:
             if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                if _has_run(folder, last):
+                if last or remains(folder):
                     raise schema.damaged(path, "its tables are gone")
                 return closed  # the first run of this batch was ended before it made them
             schema.check_version(db, path)
@@ -124,11 +124,6 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> bool:
     if fault:
         raise schema.damaged(path, fault)
     return closed
-
-
-def _has_run(folder: Path, last: int) -> bool:
-    """Return whether anything is left of a ledger that is not there; `last` is the last event of its log."""
-    return last > 0 or _size(folder / journal.SPILL) is not None or any_request(folder)
 
 
 def untouched(folder: Path, mark: journal.Mark) -> bool:
@@ -257,9 +252,9 @@ def events(folder: Path) -> list[Traced]:
     return list(found.values())
 
 
-def any_request(folder: Path) -> bool:
-    """Return whether a file next to a ledger, or in its place, names a request."""
-    return next(sidecars(folder), None) is not None or bool(events(folder))
+def remains(folder: Path) -> bool:
+    """Return whether a file next to a ledger, or in its place, has the requests of a batch that has run."""
+    return (folder / journal.SPILL).exists() or next(sidecars(folder), None) is not None or bool(events(folder))
 
 
 def _objects(path: Path, *, whole: bool = False) -> Iterator[dict[str, Any]]:

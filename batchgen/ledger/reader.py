@@ -35,12 +35,21 @@ class Spending(NamedTuple):
 
 
 class Reader:
-    """Questions to a ledger that some run may be writing; changes nothing."""
+    """Questions to a ledger that some run may be writing; changes nothing.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: the batch folder.
+        checked: the ledger was compared with what is known of it already (`integrity.check`).
+
+    Raises:
+        LedgerError: there is none, or it can't be used.
+    """
+
+    def __init__(self, folder: Path, *, checked: bool = False) -> None:
         self.folder = folder
         self.path = folder / FILE
-        integrity.check(folder, live=holder(folder) is not None)
+        if not checked:
+            integrity.check(folder, live=holder(folder) is not None)
         if not self.path.exists():
             integrity.refuse_gone(folder)
             raise LedgerError(f"{folder} has no ledger yet")

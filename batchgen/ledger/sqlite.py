@@ -63,7 +63,7 @@ class SqliteLedger(Reader):
                 schema.prepare(self._out, folder / FILE)
                 failpoints.reach("tables.after")
                 self._fence = Fence(folder / FILE, self._out)
-            super().__init__(folder)
+            super().__init__(folder, checked=True)
             opened.callback(super().close)
             with schema.plain_errors(folder):
                 self._spill = Spill(folder / SPILL)

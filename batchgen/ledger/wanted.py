@@ -1,7 +1,7 @@
 """Which clips a batch wants, and under which file names: the manifest's, further takes, and what was queued.
 
 What the manifest asks for now has the plain name. A clip that gave its name up is called `replaced/NAME~hash`: that is
-also where its file goes, under `clips/` (`batchgen.files.clip_files` moves it). The hash is the end of the clip's key,
+also where its file goes, under `clips/` (`batchgen.files.renames` moves it). The hash is the end of the clip's key,
 so that a name depends on nothing but the clip, and many replaced clips of one name live next to each other.
 """
 
