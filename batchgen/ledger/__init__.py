@@ -5,8 +5,8 @@ Under it, `commits` judges moves and makes many of them durable at once, and `sc
 which clips the batch wants, and which of them owns which file name. `reader` answers the questions of views, also while
 a run writes. `journal` is the second copy of all events, with the last resort for a request id; `lock` keeps a second
 run out, `filesystem` knows which disks can be trusted, `integrity` checks a file before it is opened, and whether it is
-the last one of its batch. `agreement` compares all copies for the doctor command, and `recovery` builds a new ledger from what is
-left of a damaged one.
+the last one of its batch. `agreement` compares all copies for the doctor command, and `recovery` builds a new ledger
+from what is left of a damaged one.
 """
 
 from __future__ import annotations
