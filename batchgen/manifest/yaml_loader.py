@@ -58,11 +58,7 @@ class Document:
         """Return the position of this path's value, or of its key; that of the nearest parent if it was not written."""
         node, found = self.root, self.root
         for step in path:
-            pair: tuple[yaml.Node, yaml.Node] | None = None
-            if isinstance(node, yaml.MappingNode):
-                pair = next((pair for pair in node.value if pair[0].value == step), None)
-            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-                pair = node.value[step], node.value[step]
+            pair = _step(node, step)
             if pair is None:
                 break
             found, node = pair[0] if key else pair[1], pair[1]
@@ -75,6 +71,14 @@ class Document:
         if self._odd:  # YAML counts lines that no editor does
             return position(self.file, self.text, node.start_mark.index)
         return Position(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _step(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        return next((pair for pair in node.value if pair[0].value == step), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step], node.value[step]
+    return None
 
 
 def load_yaml(file: str, text: str, faults: FaultList) -> Document:
