@@ -254,7 +254,12 @@ def events(folder: Path) -> list[Traced]:
 
 def remains(folder: Path) -> bool:
     """Return whether a file next to a ledger, or in its place, has the requests of a batch that has run."""
-    return (folder / journal.SPILL).exists() or next(sidecars(folder), None) is not None or bool(events(folder))
+    return (folder / journal.SPILL).exists() or any_request(folder)
+
+
+def any_request(folder: Path) -> bool:
+    """Return whether a file next to a ledger, or in its place, names a request."""
+    return next(sidecars(folder), None) is not None or bool(events(folder))
 
 
 def _objects(path: Path, *, whole: bool = False) -> Iterator[dict[str, Any]]:
