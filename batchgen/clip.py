@@ -37,6 +37,8 @@ class State(StrEnum):
 
 
 TRANSIENT, FINAL = "transient", "final"  #: why a clip failed, among its flags
+#: The folder under `clips/` for the files of clips that others have replaced.
+REPLACED_FOLDER = "replaced"
 REPLACED = "replaced"  #: among the flags of a failed or blocked clip: another take has its place
 _SETTLED = frozenset({State.DONE, State.FAILED, State.BLOCKED, State.LOST, State.UNCONFIRMED})
 

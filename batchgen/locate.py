@@ -60,18 +60,16 @@ def batch_folder(manifest: Path, *, sandbox: bool = False) -> Path:
     Raises:
         UsageError: there is a batch next to the link, and one next to its manifest.
     """
-    by_name = _folder_of(manifest, sandbox=sandbox)
+    ending = ".sandbox" if sandbox else ""
+    by_name = manifest.with_name(manifest.stem + ending)
     if not manifest.is_symlink():
         return by_name
-    real = _folder_of(manifest.resolve(), sandbox=sandbox)
+    target = manifest.resolve()
+    real = target.with_name(target.stem + ending)
     begun = [folder for folder in (real, by_name) if (folder / LEDGER).exists()]
     if len(begun) > 1 and not real.samefile(by_name):
         raise UsageError(f"{manifest} has two batches: {real} and {by_name.absolute()}", tip="choose one with --dir")
     return begun[0] if begun else real
-
-
-def _folder_of(manifest: Path, *, sandbox: bool) -> Path:
-    return manifest.with_name(manifest.stem + (".sandbox" if sandbox else ""))
 
 
 def find_key(manifest_folder: Path) -> Secret | None:

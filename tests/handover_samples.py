@@ -10,8 +10,8 @@ from pathlib import Path
 from mp4 import video
 
 from batchgen.clip import Clip, State, Wanted
+from batchgen.handover.chosen import Select, named
 from batchgen.handover.film import Film
-from batchgen.handover.selects import Select, named
 from batchgen.review.choice import Choice
 
 FILM = Film(frames=120, rate=Fraction(24), width=1280, height=720, channels=2, sample_rate=48_000)

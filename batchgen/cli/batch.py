@@ -25,7 +25,7 @@ def ledger_folder(manifest: str, folder: Path | None, *, sandbox: bool) -> Path:
     Raises:
         UsageError: there is no ledger where it should be.
     """
-    from batchgen.ledger.evidence import LastSeen
+    from batchgen.ledger.integrity import LastSeen
     from batchgen.ledger.reader import Reader
     from batchgen.locate import find_manifest
 

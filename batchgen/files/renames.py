@@ -1,6 +1,6 @@
 """The files of clips go to the names that the ledger gives them: what an edit replaced, and what came back.
 
-The ledger names clips first (`ledger.names`): a finished clip whose `file` is not that of its name is the record of a
+The ledger names clips first (`ledger.wanted`): a finished clip whose `file` is not that of its name is the record of a
 move that is due. Then its sidecar is written under the new name, the file is moved, the old sidecar is removed, both
 folders are synced, and `Moved` is recorded. Killed anywhere in between, the next run finds it due and goes on. A file
 is moved only if it is the clip's own, and only to a name that no file has: nothing is overwritten, nothing deleted.
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from batchgen import failpoints
-from batchgen.clip import Clip, State
+from batchgen.clip import REPLACED_FOLDER, Clip, State
 from batchgen.events import Moved
 from batchgen.files import durable, mp4, sidecar
 from batchgen.ledger import SqliteLedger
-from batchgen.ledger.names import REPLACED_FOLDER, other_name, plain_name, replaced_name
+from batchgen.ledger.wanted import other_name, plain_name, replaced_name
 
 log = logging.getLogger("batchgen.files")
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from batchgen.clip import Clip, Request
+from batchgen.clip import Clip
 from batchgen.files.durable import own
 from batchgen.files.mp4 import Fetched
 from batchgen.money import exact_usd
@@ -44,6 +44,9 @@ def describe(clip: Clip, fetched: Fetched | None, *, at: float) -> dict[str, Any
     params: dict[str, Any] = json.loads((request and request.sent) or clip.wanted.params)
     facts = fetched or Fetched(bytes=clip.bytes or 0, sha256=clip.sha256 or "", flags=clip.flags)
     cost = request.cost if request else None
+    completed = None  # by the service's own metrics
+    if request and request.submitted_at is not None and request.run_s is not None:
+        completed = request.submitted_at + (request.queue_s or 0.0) + request.run_s
     return {
         "schema_version": SCHEMA_VERSION,
         "key": clip.key,
@@ -61,7 +64,7 @@ def describe(clip: Clip, fetched: Fetched | None, *, at: float) -> dict[str, Any
         "request_id": request.request_id if request else None,
         "cost_usd": None if cost is None else exact_usd(cost),
         "submitted_at": _iso(request.submitted_at if request else None),
-        "completed_at": _iso(_completed(request)),
+        "completed_at": _iso(completed),
         "queue_s": request.queue_s if request else None,
         "run_s": request.run_s if request else None,
         "downloaded_at": _iso(at),
@@ -108,12 +111,6 @@ def read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) else None
-
-
-def _completed(request: Request | None) -> float | None:
-    if request is None or request.submitted_at is None or request.run_s is None:
-        return None
-    return request.submitted_at + (request.queue_s or 0.0) + request.run_s
 
 
 def _iso(at: float | None) -> str | None:

@@ -6,7 +6,7 @@ link to the wrong take. The warning stands in the file itself. Short, because th
 
 from __future__ import annotations
 
-from batchgen.handover.selects import Select
+from batchgen.handover.chosen import Select
 
 WARNING = (
     "* WARNING: THESE CLIPS HAVE NO TIMECODE AND NO REEL. EACH BEGINS AT 00:00:00:00.",

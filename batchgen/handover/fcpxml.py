@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import Final
 from urllib.parse import quote
 
+from batchgen.handover.chosen import Select, for_xml
 from batchgen.handover.film import Film
-from batchgen.handover.selects import Select, for_xml
 
 VERSION: Final = "1.10"
 #: Sizes and rates that Final Cut has a name for; other formats have width, height and frame duration alone.

@@ -19,7 +19,7 @@ from typing import Final
 from batchgen.errors import OutputError, UsageError
 from batchgen.files.findings import KeptFindings
 from batchgen.handover import edl, fcpxml, film, lists, otio, sheet, xmeml, xmp
-from batchgen.handover.selects import Select
+from batchgen.handover.chosen import Select
 
 _PIECE: Final = 1 << 20
 #: Writers of the files for editors, by name.

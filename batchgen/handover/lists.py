@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from batchgen.handover.selects import Select
+from batchgen.handover.chosen import Select
 
 #: What Resolve's "Import Metadata from CSV" knows comes first; it finds a clip by `Filename`.
 COLUMNS: Final = (

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from batchgen.handover.chosen import Select
 from batchgen.handover.film import Film
-from batchgen.handover.selects import Select
 
 
 def written(selects: list[Select], title: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from batchgen.files import media_checks
 from batchgen.files.findings import KeptFindings
-from batchgen.handover.selects import Select
+from batchgen.handover.chosen import Select
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw

@@ -9,8 +9,8 @@ import xml.etree.ElementTree as ET
 from fractions import Fraction
 from urllib.parse import quote
 
+from batchgen.handover.chosen import Select, for_xml
 from batchgen.handover.film import Film
-from batchgen.handover.selects import Select, for_xml
 
 
 def written(selects: list[Select], title: str) -> str:

@@ -10,7 +10,7 @@ import struct
 import xml.etree.ElementTree as ET
 from typing import Final
 
-from batchgen.handover.selects import Select, for_xml
+from batchgen.handover.chosen import Select, for_xml
 
 #: Of XMP in an MP4 file.
 UUID: Final = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from batchgen.errors import BatchgenError
 from batchgen.ledger import FILE, SANDBOX_ORIGIN, Reader
-from batchgen.ledger.evidence import BATCH_ID
+from batchgen.ledger.integrity import BATCH_ID
 
 log = logging.getLogger("batchgen.history.other_batches")
 

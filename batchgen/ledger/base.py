@@ -50,6 +50,24 @@ class Home:
     account: str
 
 
+#: The fact that says how the last run began and ended, so that the next morning knows the night.
+LAST_RUN = "last_run"
+#: Why a run ended that wrote down no end.
+KILLED = "did not end (killed or power cut)"
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The last run of a batch. Times are epoch seconds."""
+
+    began: float
+    ended: float | None = None  #: None: it is at work, or was killed
+    exit_code: int | None = None
+    reason: str | None = None  #: why it ended early; None when it did not
+    needs_edit: bool = False  #: the same run again would end at once for the same reason: a cap has to be raised first
+    left_out: int = 0  #: clips that were left to a later run because --only, --limit or --plan said so
+
+
 @dataclass(slots=True)
 class Totals:
     """Counts of wanted clips by state, and of clips that are no longer wanted."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 import re
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -122,19 +123,17 @@ def _macos(text: str) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
-def _table() -> str:
-    try:
-        if _MOUNTINFO.exists():
-            return _MOUNTINFO.read_text(encoding="utf-8", errors="replace")
-        done = subprocess.run(["/sbin/mount"], capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout
-
-
 def of(folder: Path, mounts: str | None = None) -> Drive | None:
     """Say what is special of the drive that a folder is on, or will be; by this machine's mount table, or another."""
-    return decide(PurePosixPath(folder.resolve()), _table() if mounts is None else mounts)
+    if mounts is None:
+        mounts = ""
+        with suppress(OSError, subprocess.SubprocessError):
+            if _MOUNTINFO.exists():
+                mounts = _MOUNTINFO.read_text(encoding="utf-8", errors="replace")
+            else:
+                done = subprocess.run(["/sbin/mount"], capture_output=True, text=True, timeout=5, check=False)
+                mounts = done.stdout
+    return decide(PurePosixPath(folder.resolve()), mounts)
 
 
 def journal(folder: Path, mounts: str | None = None) -> str:

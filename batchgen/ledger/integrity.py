@@ -1,4 +1,4 @@
-"""Is this file the ledger as it was left, and does it agree with its journal? Nothing here changes a byte of it.
+"""Is this file the ledger as it was left, and the last one of its batch? Nothing here changes a byte of it.
 
 How much is checked depends on what is known. A ledger whose size and time are those that its journal's closing mark
 has is taken as it is. One that was not closed (kill -9, power cut), was touched since, or has no log, is walked by
@@ -6,22 +6,39 @@ SQLite's `integrity_check`, a large one (three seconds for 100,000 clips) by its
 extra check of the keys; and its values are checked. It is always compared with its journal, which costs one read
 of the journal's end: a copy brought back, a WAL that is damaged or gone, and an emptied
 file are all sound to SQLite, and would have paid clips paid for again.
+
+A ledger that a user or a backup program brought back may be sound, and older than what happened. What lies next to it
+proves that, sidecars and the events file, by a request id that the ledger does not know; and so does this machine's
+own memory, by a number of events that the ledger has not reached. All of it may be torn or wrong: what makes no sense
+is left out.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import stat
+import time
+import uuid
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from batchgen.clip import REPLACED_FOLDER, Wanted
 from batchgen.errors import LedgerError
-from batchgen.ledger import evidence, journal, schema
+from batchgen.events import Downloaded, Event, Generated, Submitted
+from batchgen.files import durable
+from batchgen.ledger import journal, schema
+from batchgen.money import to_micro
 
 FILE = "ledger.db"
-SPILL = "ledger.spill"
+#: The fact with a ledger's own id, made when a run first opens it. A rebuilt ledger is given another one.
+BATCH_ID = "batch_id"
+_DIGITS = 20
 #: Up to this size the whole check costs half a second at most (bytes).
 SMALL = 32 * 1024 * 1024
 _TYPES = {
@@ -48,7 +65,7 @@ _ODD = (
 def exists(folder: Path) -> bool:
     """Return whether the folder has a ledger, or what is left of one. Raises LedgerError if it can't be read."""
     try:
-        return any((folder / name).exists() for name in (FILE, journal.FILE, SPILL)) or evidence.any_request(folder)
+        return (folder / FILE).exists() or (folder / journal.FILE).exists() or remains(folder)
     except OSError as error:
         raise LedgerError(f"{folder}: can't be opened ({error.strerror})") from error
 
@@ -59,15 +76,15 @@ def refuse_gone(folder: Path) -> None:
     Raises:
         LedgerError: what was there is gone, or can't be read.
     """
-    if not exists(folder) and (seen := evidence.LastSeen.of(folder, None)):
+    if not exists(folder) and (seen := LastSeen.of(folder, None)):
         raise LedgerError(
             f"{folder} is gone, and a batch has run there before ({seen}); nothing was submitted. If you moved the "
             "folder, move it back; otherwise `batchgen recover` with this manifest builds a new ledger"
         )
 
 
-def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Mark:
-    """Compare a ledger with what is known of it; return the last mark of its journal.
+def check(folder: Path, *, live: bool = False, deep: bool = False) -> bool:
+    """Compare a ledger with what is known of it; return whether it is as its last writer closed it.
 
     Args:
         folder: the batch folder.
@@ -79,21 +96,21 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Ma
     """
     path = folder / FILE
     last, mark = journal.tail(folder / journal.FILE)  # before the ledger: a run that is at work writes there first
-    size = _size(path)
+    size, closed = _size(path), untouched(folder, mark)
     if not size and not _size(path.with_name(f"{FILE}-wal")):
-        if _has_run(folder, last):
+        if last or remains(folder):
             what = "is gone" if size is None else "is empty"
             raise LedgerError(
                 f"{path} {what}, but this batch has run before, and the record of what was paid for was in it. "
                 f"{schema.REMEDY}"
             )
-        return mark
+        return closed
     with closing(schema.connect(path, writable=False)) as db:
         try:
             if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                if _has_run(folder, last):
+                if last or remains(folder):
                     raise schema.damaged(path, "its tables are gone")
-                return mark  # the first run of this batch was ended before it made them
+                return closed  # the first run of this batch was ended before it made them
             schema.check_version(db, path)
             newest = db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
             if newest < last:
@@ -101,17 +118,12 @@ def check(folder: Path, *, live: bool = False, deep: bool = False) -> journal.Ma
                     f"{path} is older than its log: {last - newest} events are missing, as in a restored "
                     f"copy or after a lost WAL file; it was not changed. {schema.REMEDY}"
                 )
-            fault = "" if live or (untouched(folder, mark) and not deep) else fault_in(db)
+            fault = "" if live or (closed and not deep) else fault_in(db)
         except (sqlite3.Error, ValueError) as error:
             raise schema.damaged(path, error) from error
     if fault:
         raise schema.damaged(path, fault)
-    return mark
-
-
-def _has_run(folder: Path, last: int) -> bool:
-    """Return whether anything is left of a ledger that is not there; `last` is the last event of its log."""
-    return last > 0 or _size(folder / SPILL) is not None or evidence.any_request(folder)
+    return closed
 
 
 def untouched(folder: Path, mark: journal.Mark) -> bool:
@@ -168,61 +180,172 @@ def _size(path: Path) -> int | None:
     return found.st_size
 
 
-# --- do the files agree? ------------------------------------------------------------------------------------
+# --- what lies next to a ledger and knows of paid requests -----------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """How far ledger, journal and spill file of a batch agree."""
+class Traced:
+    """A request that a source knows by its id, and what else it knows of it."""
 
-    events: int  #: of the ledger
-    missing: int  #: of these, not in the journal; the next run adds them
-    other: int  #: otherwise in the journal
-    damaged: int  #: lines of the journal that can't be read
-    spilled: int  #: request ids that only the spill file has; the next run takes them up
+    key: str
+    request_id: str
+    at: float
+    url: str | None = None
+    cost: int | None = None
+    file: Downloaded | None = None
+    wanted: Wanted | None = None  #: as its sidecar describes the clip; the manifest knows better
 
-
-def compare(folder: Path) -> Agreement:
-    """Compare ledger, journal and spill file; for `doctor`. The ledger has to be sound.
-
-    SQLite keeps no checksums: a letter of an id that has changed is sound to it. The lines of the journal have them.
-
-    Raises:
-        LedgerError, OSError: one of them can't be read.
-    """
-    damaged, other = 0, 0
-    seen: set[int] = set()
-    with closing(schema.connect(folder / FILE, writable=False)) as db:
-        params = dict(db.execute("SELECT key, params FROM clip WHERE n > 0"))
-        stored = "SELECT c.key, e.name, e.detail FROM event e JOIN clip c ON c.id = e.clip WHERE e.seq = ?"
-        for values in journal.lines(folder / journal.FILE) if (folder / journal.FILE).is_file() else ():
-            match values:
-                case None:
-                    damaged += 1
-                case ["e", int(seq), key, _, name, detail]:
-                    row = db.execute(stored, (seq,)).fetchone()
-                    other += seq not in seen and (row is None or row[:2] != (key, name) or _differs(row[2], detail))
-                    seen.add(seq)
-                case ["c", {"key": key, "params": sent}]:
-                    other += params.get(key, sent) != sent
-                case _:
-                    pass
-        events = db.execute("SELECT count(*) FROM event").fetchone()[0]
-        known = {found for (found,) in db.execute("SELECT request_id FROM request")}
-    return Agreement(events, events - len(seen), other, damaged, len(_spilled(folder / SPILL) - known))
+    def events(self) -> Iterator[Event]:
+        """Give the events that it proves."""
+        yield Submitted(self.request_id, self.at)
+        if self.url or self.file:  # a sidecar has no link, and proves more
+            yield Generated(self.url or "", self.at, self.cost)
+            if self.file:
+                yield self.file
 
 
-def _differs(text: str, detail: object) -> bool:
-    try:
-        return bool(json.loads(text) != detail)
-    except ValueError:
-        return True
+def sidecars(folder: Path, but: Collection[str] = ()) -> Iterator[Traced]:
+    """Give the requests that sidecars name, but for sidecars of these names (paths under `clips/`)."""
+    clips = folder / "clips"
+    for path in sorted([*clips.glob("*.json"), *(clips / REPLACED_FOLDER).glob("*.json")]):
+        if path.relative_to(clips).as_posix() in but:
+            continue
+        for record in _objects(path, whole=True):
+            key, request_id = record.get("key"), record.get("request_id")
+            at, video = _epoch(record.get("submitted_at")), path.with_suffix(".mp4")
+            if not isinstance(key, str) or not isinstance(request_id, str) or at is None:
+                continue
+            size, sha256 = record.get("bytes"), record.get("sha256")
+            file = None
+            if isinstance(size, int) and isinstance(sha256, str) and video.is_file() and video.stat().st_size == size:
+                file = Downloaded(video.relative_to(clips).as_posix(), size, sha256)
+            url = record.get("url") if isinstance(record.get("url"), str) else None
+            yield Traced(key, request_id, at, url, to_micro(record.get("cost_usd")), file, _described(record))
 
 
-def _spilled(path: Path) -> set[str]:
-    found = set()
+def _described(record: dict[str, Any]) -> Wanted | None:
+    """Read from a sidecar which clip it is about; the link of an uploaded sound is none of its parameters."""
+    params, take, sound = record.get("params"), record.get("take"), record.get("audio_sha256")
+    texts = [record.get(name) for name in ("id", "model", "name", "label")]
+    if not isinstance(params, dict) or not isinstance(take, int) or None in texts:
+        return None
+    own = {name: value for name, value in params.items() if name != "audio" or not sound}
+    texts.append(json.dumps(own, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+    prompt_id, model, name, label, text = (str(each).encode("utf-8", "replace").decode() for each in texts)
+    return Wanted(
+        record["key"], prompt_id, take, model, text, name, label=label, audio_sha256=str(sound) if sound else None
+    )
+
+
+def events(folder: Path) -> list[Traced]:
+    """Give the requests that the events file names; it is written a second late, and its links lost their queries."""
+    found: dict[str, Traced] = {}
+    for record in _objects(folder / "events.jsonl"):
+        key, request_id = record.get("key"), record.get("request_id")
+        at = _epoch(record.get("at") or record.get("t"))
+        if not isinstance(key, str) or not isinstance(request_id, str) or at is None:
+            continue
+        known = found.get(request_id) or Traced(key, request_id, at)
+        if record.get("event") == "Generated" and isinstance(record.get("url"), str):
+            known = Traced(key, request_id, known.at, record["url"], to_micro(record.get("cost_usd")))
+        found[request_id] = known
+    return list(found.values())
+
+
+def remains(folder: Path) -> bool:
+    """Return whether a file next to a ledger, or in its place, has the requests of a batch that has run."""
+    return (folder / journal.SPILL).exists() or any_request(folder)
+
+
+def any_request(folder: Path) -> bool:
+    """Return whether a file next to a ledger, or in its place, names a request."""
+    return next(sidecars(folder), None) is not None or bool(events(folder))
+
+
+def _objects(path: Path, *, whole: bool = False) -> Iterator[dict[str, Any]]:
+    """Give the JSON objects of a file, one a line or one in all; what can't be read is left out."""
     with suppress(OSError):
-        for text in path.read_bytes().rstrip(b"\0").splitlines():
-            with suppress(ValueError, KeyError, TypeError):
-                found.add(str(json.loads(text)["request_id"]))
-    return found
+        data = path.read_bytes() if path.is_file() else b""
+        for text in [data] if whole else data.splitlines():
+            with suppress(ValueError):
+                record = json.loads(text)
+                if isinstance(record, dict):
+                    yield record
+
+
+def _epoch(text: object) -> float | None:
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return None
+
+
+# --- this machine's memory ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LastSeen:
+    """What this machine last saw of a batch: where it was, how many events its ledger had, and when (epoch seconds)."""
+
+    batch_id: str
+    folder: Path
+    events: int
+    at: float
+
+    @staticmethod
+    def of(folder: Path, batch_id: str | None) -> LastSeen | None:
+        """Find a batch by its ledger's id; one without an id, or without a ledger, by its folder. None: never seen."""
+        places = [_memory() / batch_id] if batch_id else sorted(_memory().glob("*"))
+        found = [seen for path in places if (seen := _seen(path))]
+        if not batch_id:
+            found = [seen for seen in found if seen.folder == folder.resolve() and seen.events]
+        return max(found, key=lambda seen: seen.at, default=None)
+
+    def __str__(self) -> str:
+        """Say when and how far it was seen."""
+        return f"{self.events:,} events, last on {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(self.at))}"
+
+
+class Memory:
+    """Keeps the number of a batch's last event in the user's state folder, where no backup of the batch reaches.
+
+    Plain writes without a sync: they outlive a killed process, and after a power cut the number is lower at worst.
+    Where the folder can't be written, nothing is kept.
+    """
+
+    def __init__(self, folder: Path, batch_id: str, events: int) -> None:
+        self._path = _memory() / batch_id
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({"folder": str(folder.resolve())}).encode()
+            handle = durable.open_private(self._path, os.O_WRONLY | os.O_TRUNC)
+            os.pwrite(handle, text, _DIGITS)
+            os.close(handle)
+            self.write(events)
+
+    def write(self, events: int) -> None:
+        """Keep the number of the last event that is on disk."""
+        with suppress(OSError):
+            handle = os.open(self._path, os.O_WRONLY)
+            os.pwrite(handle, b"%0*d" % (_DIGITS, events), 0)
+            os.close(handle)
+
+
+def new_id() -> str:
+    """Make an id for a ledger."""
+    return uuid.uuid4().hex
+
+
+def _memory() -> Path:
+    from platformdirs import user_state_path
+
+    return user_state_path("batchgen") / "batches"
+
+
+def _seen(path: Path) -> LastSeen | None:
+    try:
+        data = path.read_bytes()
+        rest: Mapping[str, str] = json.loads(data[_DIGITS:])
+        return LastSeen(path.name, Path(rest["folder"]), int(data[:_DIGITS]), path.stat().st_mtime)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,6 +1,7 @@
-"""The copy of the ledger: an append-only log of its events, from which `batchgen recover` builds a new one.
+"""What is written next to the ledger: the log, from which `batchgen recover` builds a new one, and the spill file.
 
-One JSON array a line, its first value the CRC-32 of the rest, so that a torn or damaged line is known:
+The log is an append-only copy of the events. One JSON array a line, its first value the CRC-32 of the rest, so that a
+torn or damaged line is known:
 
     ["crc","e",seq,key,at,"Submitted",{…}]   an event, under the number that it has in the ledger
     ["crc","c",{…}]                          a clip as it was wanted, before its first event of a run
@@ -14,6 +15,7 @@ the ledger proves that the ledger is not the last one (a copy brought back, a lo
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -21,11 +23,13 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from batchgen import failpoints
 from batchgen.clip import Clip
 from batchgen.events import Event
 from batchgen.files import durable
@@ -34,6 +38,8 @@ from batchgen.ledger import schema, skips
 log = logging.getLogger("batchgen.ledger")
 
 FILE = "ledger.log"
+SPILL = "ledger.spill"
+SPILL_SIZE = 64 * 1024
 #: A power cut may cost this much of the log, which the ledger still has.
 SYNC_S = 5.0
 SYNC_BYTES = 256 * 1024
@@ -133,16 +139,15 @@ class Journal:
         # Clips that something happened to since, and those that only the ledger wants.
         which = "WHERE c.id IN (SELECT clip FROM event WHERE seq > ?) OR c.reroll_of IS NOT NULL"
         clips = db.execute(schema.SELECT_CLIP + which, (since,))
-        texts = (line("c", schema.described(schema.clip_of(row).wanted)) for row in clips)
         rows = db.execute(
             "SELECT e.seq, c.key, e.at, e.name, e.detail FROM event e JOIN clip c ON c.id = e.clip "
             "WHERE e.seq > ? ORDER BY e.seq",
             (since,),
         )
         facts = db.execute(f"SELECT k, v FROM meta WHERE k IN ({','.join('?' * len(FACTS))})", FACTS)  # noqa: S608
-        self._append(line("f", *fact) for fact in facts)
-        self._append(texts)
-        self._append(line("e", seq, key, at, name, json.loads(detail)) for seq, key, at, name, detail in rows)
+        self.append(("f", *fact) for fact in facts)
+        self.append(("c", schema.described(schema.clip_of(row).wanted)) for row in clips)
+        self.append(("e", seq, key, at, name, json.loads(detail)) for seq, key, at, name, detail in rows)
         self._seq = newest
         self._sync()
 
@@ -150,25 +155,28 @@ class Journal:
         """Write events that were just committed; the last of them has the number `last`."""
         if self._fd is None:
             return
-        texts = []
+        records: list[tuple[object, ...]] = []
         for seq, (clip, event, at, _) in enumerate(writes, last - len(writes) + 1):
             if clip.row not in self._described and type(event).__name__ == "SubmitStarted":
                 self._described.add(clip.row)
-                texts.append(line("c", schema.described(clip.wanted)))
-            texts.append(line("e", seq, clip.key, at, type(event).__name__, schema.detail(event)))
-        self._append(texts)
+                records.append(("c", schema.described(clip.wanted)))
+            records.append(("e", seq, clip.key, at, type(event).__name__, schema.detail(event)))
+        self.append(records)
         self._seq = last
         if self._unsynced >= SYNC_BYTES or time.monotonic() - self._synced_at >= SYNC_S:
             self._sync()
 
-    def fact(self, name: str, value: str) -> None:
-        """Write a fact of the batch, if it is one that is kept."""
-        if name in FACTS:
-            self._append([line("f", name, value)])
-
-    def wanted(self, clips: Iterable[dict[str, object]]) -> None:
-        """Write clips that are wanted by the ledger alone (re-rolls), before anything happened to them."""
-        self._append(line("c", clip) for clip in clips)
+    def append(self, records: Iterable[tuple[object, ...]]) -> None:
+        """Write lines by their values: events, clips, facts; they are synced later."""
+        records = iter(records)
+        while self._fd is not None and (text := b"".join(line(*values) for values in islice(records, _CHUNK))):
+            try:
+                while text:  # a disk that fills takes a part first, and says why at the next call
+                    done = os.write(self._fd, text)
+                    self._unsynced += done
+                    text = text[done:]
+            except OSError as error:
+                self._give_up(error)
 
     def close(self, ledger: Path | None) -> None:
         """Sync it, mark it with the closed ledger's size and time (None: it is not this run's any more), and let go."""
@@ -183,17 +191,6 @@ class Journal:
             os.close(self._fd)
             self._fd = None
 
-    def _append(self, texts: Iterable[bytes]) -> None:
-        texts = iter(texts)
-        while self._fd is not None and (text := b"".join(islice(texts, _CHUNK))):
-            try:
-                while text:  # a disk that fills takes a part first, and says why at the next call
-                    done = os.write(self._fd, text)
-                    self._unsynced += done
-                    text = text[done:]
-            except OSError as error:
-                self._give_up(error)
-
     def _sync(self, size: int = 0, mtime_ns: int = 0) -> None:
         if self._fd is None:
             return
@@ -205,7 +202,7 @@ class Journal:
             self._give_up(error)
             return
         self.mark = Mark(self._seq, size, mtime_ns)
-        self._append([line("m", self._seq, size, mtime_ns)])
+        self.append([("m", self._seq, size, mtime_ns)])
         self._unsynced, self._synced_at = 0, time.monotonic()
 
     def _give_up(self, error: OSError) -> None:
@@ -213,3 +210,59 @@ class Journal:
             os.close(self._fd)
             self._fd = None
         log.warning("%s can't be written (%s); the run goes on without this copy", self.path, error.strerror)
+
+
+class Spill:
+    """The last resort for a request id: a file that was given its blocks on disk before the run began.
+
+    When the ledger can't be written (a full disk), the id of a request that was just paid for must still survive. A
+    few kilobytes are allocated and synced beforehand, so that writing into them needs no new block.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open it, giving it its blocks if it has none yet; raises OSError when even that fails."""
+        self.path = path
+        self._file = durable.open_private(path, os.O_RDWR)
+        if os.fstat(self._file).st_size < SPILL_SIZE:
+            os.pwrite(self._file, b"\0" * SPILL_SIZE, 0)
+            os.fsync(self._file)
+        durable.sync(path.parent)
+        kept = self._text()
+        if kept and not kept.endswith(b"\n"):  # a power cut tore the last line: the next one starts below it
+            os.pwrite(self._file, b"\n", len(kept))
+        self._end = len(self._text())
+
+    def add(self, key: str, request_id: str, at: float) -> None:
+        """Keep one id, on disk when this returns. Raises OSError: also when the file has no name any more."""
+        if not os.fstat(self._file).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "it was deleted", self.path)
+        entry = json.dumps({"key": key, "request_id": request_id, "at": at}).encode() + b"\n"
+        failpoints.reach("spill.before")  # its blocks are there: no full disk keeps it from them
+        os.pwrite(self._file, entry, self._end)
+        os.fsync(self._file)
+        self._end += len(entry)
+        failpoints.reach("spill.after")
+
+    def entries(self) -> list[tuple[str, str, float]]:
+        """All kept ids as (key, request id, time); a torn last line is left out."""
+        found = []
+        for text in self._text().splitlines():
+            with suppress(ValueError, KeyError, TypeError):
+                entry = json.loads(text)
+                found.append((str(entry["key"]), str(entry["request_id"]), float(entry["at"])))
+        return found
+
+    def clear(self) -> None:
+        """Forget all, once the ledger has them."""
+        if self._end:
+            failpoints.reach("spill.clear")
+            os.pwrite(self._file, b"\0" * SPILL_SIZE, 0)
+            os.fsync(self._file)
+            self._end = 0
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def _text(self) -> bytes:
+        return os.pread(self._file, 1 << 20, 0).rstrip(b"\0")

@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from batchgen import failpoints
@@ -35,7 +35,7 @@ class Lock:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._handles: list[int] = []
+        self._handles = ExitStack()  # of what is locked
         try:
             durable.make(folder)
             self._take(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), some_drives_cannot=True)
@@ -44,11 +44,11 @@ class Lock:
             with open(folder / _OWNER, "w", opener=durable.own) as file:
                 file.write(self._owner)
         except BlockingIOError:
-            self._close()
+            self._handles.close()
             who = holder(folder) or "another process"
             raise LockedError(f"another run holds this batch: {who}. Wait for it, or stop it ({folder})") from None
         except OSError as error:
-            self._close()
+            self._handles.close()
             raise LedgerWriteError(f"{folder}: can't be written ({error.strerror})") from error
 
     def release(self) -> None:
@@ -57,19 +57,15 @@ class Lock:
         with suppress(OSError):  # it may be another run's by now, where the folder was replaced
             if path.read_text() == self._owner:
                 path.unlink()
-        self._close()
+        self._handles.close()
 
     def _take(self, handle: int, *, some_drives_cannot: bool = False) -> None:
-        self._handles.append(handle)
+        self._handles.callback(os.close, handle)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if not some_drives_cannot or error.errno == errno.EWOULDBLOCK:
                 raise
-
-    def _close(self) -> None:
-        while self._handles:
-            os.close(self._handles.pop())
 
 
 class Fence:

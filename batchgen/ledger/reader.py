@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from batchgen.billing.budget import NO_CAPS, Budget, Caps, Sums, day_of, next_day
-from batchgen.clip import FREE, Clip, ClipSummary, State
+from batchgen.clip import FREE, REPLACED_FOLDER, Clip, ClipSummary, State
 from batchgen.errors import LedgerError
-from batchgen.ledger import evidence, integrity, schema, skips
-from batchgen.ledger.base import Totals
+from batchgen.ledger import integrity, schema, skips
+from batchgen.ledger.base import LAST_RUN, LastRun, Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
-from batchgen.ledger.names import REPLACED_FOLDER
 from batchgen.ledger.wishes import QueuedWish, waiting
 
 __all__ = ["FILE", "SANDBOX_ORIGIN", "Reader", "Totals"]
@@ -34,12 +35,21 @@ class Spending(NamedTuple):
 
 
 class Reader:
-    """Questions to a ledger that some run may be writing; changes nothing."""
+    """Questions to a ledger that some run may be writing; changes nothing.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: the batch folder.
+        checked: the ledger was compared with what is known of it already (`integrity.check`).
+
+    Raises:
+        LedgerError: there is none, or it can't be used.
+    """
+
+    def __init__(self, folder: Path, *, checked: bool = False) -> None:
         self.folder = folder
         self.path = folder / FILE
-        integrity.check(folder, live=holder(folder) is not None)
+        if not checked:
+            integrity.check(folder, live=holder(folder) is not None)
         if not self.path.exists():
             integrity.refuse_gone(folder)
             raise LedgerError(f"{folder} has no ledger yet")
@@ -175,7 +185,7 @@ class Reader:
             wanted: the keys of the manifest's clips, which an older ledger may lack. A request of another key is no
                 business of this batch: its file was put here by hand.
         """
-        seen = evidence.LastSeen.of(self.folder, self.meta(evidence.BATCH_ID))  # first: a run may be writing both
+        seen = integrity.LastSeen.of(self.folder, self.meta(integrity.BATCH_ID))  # first: a run may be writing both
         newest = self.last_event()
         if seen and seen.events > newest:
             where = "" if seen.folder == self.folder.resolve() else f" in {seen.folder}"
@@ -183,7 +193,7 @@ class Reader:
         known, keys = self.request_ids(), {*wanted, *self.rows()}
         files = self._db.execute("SELECT file FROM clip WHERE state = 'done' AND file IS NOT NULL")
         done = {str(Path(file).with_suffix(".json")) for (file,) in files}
-        for traced in (*evidence.sidecars(self.folder, but=done), *evidence.events(self.folder)):
+        for traced in (*integrity.sidecars(self.folder, but=done), *integrity.events(self.folder)):
             if traced.key in keys and traced.request_id not in known:
                 return f"does not know the request {traced.request_id}, which a file next to it has"
         return ""
@@ -228,6 +238,13 @@ class Reader:
     def wishes(self) -> list[tuple[str, QueuedWish]]:
         """Give what other processes queued for a live run, with the names of the facts, the oldest first."""
         return list(waiting(self._db))
+
+    def last_run(self) -> LastRun | None:
+        """Give how the last run began and ended; None where it is not known, as in a ledger of an earlier release."""
+        if text := self.meta(LAST_RUN):
+            with suppress(ValueError, TypeError):
+                return LastRun(**json.loads(text))
+        return None
 
     def last_event_at(self) -> float | None:
         """Give when something last happened to a clip, epoch seconds; None: nothing ever did."""

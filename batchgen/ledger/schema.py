@@ -15,11 +15,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TypeAlias
 
-from batchgen.clip import FREE, REPLACED, Clip, Request, State, Wanted
+from batchgen.clip import FREE, REPLACED, REPLACED_FOLDER, Clip, Request, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
 from batchgen.events import EVENTS, FILE_NAMES, Event
 from batchgen.files import durable
-from batchgen.ledger.names import REPLACED_FOLDER
 
 #: Raised with every change of the tables; `MIGRATIONS` leads from each older one to the next.
 SCHEMA = 4
@@ -66,6 +65,8 @@ _FIELDS = {
     kind: tuple((field.name, FILE_NAMES.get(field.name, field.name)) for field in fields(kind)) for kind in EVENTS
 }
 _NOTHING = (None, "")
+#: Reads a file's first page: what is no database, or a damaged one, says so.
+_ANY = "SELECT count(*) FROM sqlite_master"
 _REQUEST = [field.name for field in fields(Request)]
 _COLUMNS = [FILE_NAMES.get(name, name) for name in _REQUEST]
 _VALUES = attrgetter(*_REQUEST)
@@ -86,6 +87,11 @@ SELECT_KNOWN = (
     "SELECT clip, max(coalesce(submitted_at, intent_at)) AS at, sum(cost) AS spent, sum(held) AS held, "
     f"sum(cost IS NULL AND held = 0 AND outcome NOT IN ({_FREE})) AS uncharged "
     "FROM request GROUP BY clip) r ON r.clip = c.id ORDER BY c.id"
+)
+#: The values of `INSERT_CLIP`.
+WANTED_VALUES = attrgetter(
+    *("key", "prompt_id", "take", "model", "params", "name", "order", "priority"),
+    *("audio_file", "audio_sha256", "label", "reroll_of"),
 )
 INSERT_CLIP = f"INSERT INTO clip({_WANTED}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 #: Every clip as `sync` compares it with the manifest, and whether another take replaces it.
@@ -175,14 +181,11 @@ def connect(path: Path, *, writable: bool, journal: str = "WAL") -> sqlite3.Conn
         LedgerWriteError: it may not be written.
     """
     try:
-        db = _to_write(path, journal) if writable else _to_read(path)
-        with closed_on_error(db):
-            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return _to_write(path, journal) if writable else _to_read(path)
     except (sqlite3.Error, ValueError) as error:  # a damaged schema's own text is no UTF-8
         if _kind(error).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")):
             raise unwritable(path, error) from error
         raise damaged(path, error) from error
-    return db
 
 
 @contextmanager
@@ -208,6 +211,7 @@ def _to_write(path: Path, journal: str) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous=FULL" if journal == "WAL" else "PRAGMA synchronous=EXTRA")
         db.execute("PRAGMA fullfsync=1")  # matters on macOS only
         db.execute("PRAGMA journal_size_limit=16777216")
+        db.execute(_ANY).fetchone()
     return db
 
 
@@ -217,12 +221,13 @@ def _to_read(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=5)
     with closed_on_error(db):
         try:
-            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            db.execute(_ANY).fetchone()
         except sqlite3.OperationalError as error:
             if _kind(error) != "SQLITE_READONLY_ROLLBACK":
                 raise
             with closing(sqlite3.connect(f"file:{quoted}?mode=rw", uri=True, timeout=5)) as other:
-                other.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                other.execute(_ANY).fetchone()
+            db.execute(_ANY).fetchone()
     return db
 
 
@@ -257,7 +262,7 @@ def damaged(path: Path, fault: object) -> LedgerError:
 def prepare(db: sqlite3.Connection, path: Path) -> None:
     """Create the tables of a new ledger, or bring an older one up to date."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0 and not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if version == 0 and not db.execute(_ANY).fetchone()[0]:
         db.executescript(f"BEGIN;{TABLES}PRAGMA user_version={SCHEMA};COMMIT;")
         return
     check_version(db, path)
@@ -322,16 +327,8 @@ def state_of(text: object) -> State:
         raise LedgerError(f"the ledger is damaged: it has a clip in the state {text!r}. {REMEDY}") from error
 
 
-def wanted_row(wanted: Wanted, name: str) -> tuple[object, ...]:
-    """Make the values of `INSERT_CLIP`."""
-    return (
-        wanted.key, wanted.prompt_id, wanted.take, wanted.model, wanted.params, name, wanted.order, wanted.priority,
-        wanted.audio_file, wanted.audio_sha256, wanted.label, wanted.reroll_of,
-    )  # fmt: skip
-
-
-def _storable(value: object) -> object:
-    """Make a value of the service fit a column: half an emoji, or a number that is too large."""
+def storable(value: object) -> object:
+    """Give a value of the service as it is stored: half an emoji is a question mark, too large a number is none."""
     if isinstance(value, str) and not value.isascii():
         return value.encode("utf-8", "replace").decode()
     return None if isinstance(value, int) and abs(value) >= 2**63 else value
@@ -339,11 +336,6 @@ def _storable(value: object) -> object:
 
 def _micro(seconds: float | None) -> int | None:
     return round(seconds * 1e6) if seconds is not None and abs(seconds) < 2**43 else None
-
-
-def storable_id(request_id: str | None) -> str | None:
-    """Give a request id as it is stored: one that no text column holds is stored with question marks."""
-    return request_id if request_id is None or request_id.isascii() else str(_storable(request_id))
 
 
 def write(db: sqlite3.Connection, writes: Iterable[Write]) -> int:
@@ -358,10 +350,10 @@ def write(db: sqlite3.Connection, writes: Iterable[Write]) -> int:
         n = clip.request.n if clip.request else 0
         counters = (n, clip.attempts, clip.failures, clip.refusals)
         file = (clip.file, clip.bytes, clip.sha256, clip.flags, clip.row)
-        clips[clip.row] = [clip.state, *counters, _storable(clip.reason), *file]
+        clips[clip.row] = [clip.state, *counters, storable(clip.reason), *file]
         if clip.request is not None:
             values = zip(_TIMED, _VALUES(clip.request), strict=True)  # for every event: the quickest way counts
-            stored = (None if v is None else _micro(v) if timed else _storable(v) for timed, v in values)
+            stored = (None if v is None else _micro(v) if timed else storable(v) for timed, v in values)
             requests[clip.row, n] = [clip.row, price_class, *stored]
         events.append([clip.row, _micro(at), type(event).__name__, clip.state, json.dumps(detail(event))])
     db.execute(UPDATE_CLIPS, (json.dumps(list(clips.values())),))

@@ -1,7 +1,7 @@
 """The ledger in a SQLite file: every clip, request, event and cent, durable when `record` returns.
 
-One process writes it, under a lock. Moves are judged in the transaction that writes them (`judge`), and many clips
-share one commit (`commits`).
+One process writes it, under a lock. Moves are judged in the transaction that writes them, and many clips share one
+commit (`commits`).
 """
 
 from __future__ import annotations
@@ -13,23 +13,21 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from batchgen import failpoints
-from batchgen.billing.budget import NOTHING_SET_ASIDE, BudgetChange, Caps, SetAside
+from batchgen.billing.budget import NOTHING_SET_ASIDE, Caps, SetAside
 from batchgen.clip import SUBMISSION_ORDER, Clip, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerLostError
-from batchgen.events import AnswerLost, Event, Retried, Submitted
-from batchgen.ledger import evidence, filesystem, integrity, schema, skips, sync
+from batchgen.events import AnswerLost, Event, Retried, SubmitStarted, Submitted
+from batchgen.ledger import filesystem, integrity, schema, skips
 from batchgen.ledger.base import Home, Observer
-from batchgen.ledger.commits import Commits
+from batchgen.ledger.commits import IN_FLIGHT, Commits, Move, move_of
+from batchgen.ledger.journal import FACTS, SPILL, Journal, Spill
 from batchgen.ledger.journal import FILE as LOG
-from batchgen.ledger.journal import Journal
-from batchgen.ledger.judge import IN_FLIGHT, Judge, Move, move_of
 from batchgen.ledger.lock import Fence, Lock
-from batchgen.ledger.reader import FILE, Reader, sums_of
-from batchgen.ledger.spill import Spill
+from batchgen.ledger.reader import FILE, Reader
+from batchgen.ledger.wanted import add_takes, bring_up_to_date, take_out
 from batchgen.ledger.wishes import QueuedWish
 from batchgen.states import advance
 
@@ -57,8 +55,7 @@ class SqliteLedger(Reader):
         opened.callback(self._lock.release)
         try:
             journal = filesystem.journal(folder)
-            mark = integrity.check(folder)
-            clean = integrity.untouched(folder, mark)
+            closed = integrity.check(folder)
             # Questions go through a connection of their own: on this one they would see, and wait for, half a commit.
             self._out = schema.connect(folder / FILE, writable=True, journal=journal)
             opened.callback(self._out.close)
@@ -67,13 +64,13 @@ class SqliteLedger(Reader):
                 schema.prepare(self._out, folder / FILE)
                 failpoints.reach("tables.after")
                 self._fence = Fence(folder / FILE, self._out)
-            super().__init__(folder)
+            super().__init__(folder, checked=True)
             opened.callback(super().close)
             with schema.plain_errors(folder):
-                self._spill = Spill(folder / integrity.SPILL)
+                self._spill = Spill(folder / SPILL)
             opened.callback(self._spill.close)
             self._log = Journal(folder / LOG)
-            if not clean:
+            if not closed:
                 self._log.catch_up(self._db)
             self._newest = self._db.execute("SELECT max(id) FROM clip").fetchone()[0] or 0
             self.live_totals = self.totals()
@@ -87,21 +84,18 @@ class SqliteLedger(Reader):
         self.observers: list[Observer] = []
         self._ids_kept = False
         self._answering: set[int] = set()  # rows whose intent this process wrote, and whose answer it awaits
-        self._judge = Judge(partial(sums_of, self._out))
-        self._commits = Commits(
-            self.path, self._out, self._fence, self._log, self._judge, ended=self._ended, written=self._notify
-        )
+        self._commits = Commits(self.path, self._out, self._fence, self._log, ended=self._ended, written=self._notify)
 
     def set_limits(self, caps: Caps, in_flight: int | None = None) -> None:
         """Say what the batch may spend, and how many requests may be in flight (None: any number), from now on."""
-        self.money.caps = self._judge.caps = caps
-        self._judge.ceiling = in_flight
+        self.money.caps = self._commits.caps = caps
+        self._commits.ceiling = in_flight
 
     def keep_memory(self) -> None:
         """Keep the number of each event in the user's state folder, under the ledger's own id."""
-        batch_id = self.meta(evidence.BATCH_ID) or evidence.new_id()
-        self.remember(evidence.BATCH_ID, batch_id)
-        self._commits.memory = evidence.Memory(self.folder, batch_id, self.last_event())
+        batch_id = self.meta(integrity.BATCH_ID) or integrity.new_id()
+        self.remember(integrity.BATCH_ID, batch_id)
+        self._commits.memory = integrity.Memory(self.folder, batch_id, self.last_event())
 
     async def settle(self) -> None:
         """Wait until all that was recorded is on disk, or could not be written."""
@@ -111,11 +105,9 @@ class SqliteLedger(Reader):
         """Let go of the batch; after `settle`, nothing is left to write."""
         self._commits.thread.shutdown(wait=True)
         with suppress(sqlite3.Error):
-            wishes = (
-                f"{schema.SELECT_CLIP} WHERE c.reroll_of IS NOT NULL AND c.n = 0 AND c.id > ?"  # re-rolls, not begun
-            )
-            rows = self._db.execute(wishes, (self._newest,)).fetchall()
-            self._log.wanted(schema.described(schema.clip_of(row).wanted) for row in rows)
+            not_begun = f"{schema.SELECT_CLIP} WHERE c.reroll_of IS NOT NULL AND c.n = 0 AND c.id > ?"  # re-rolls
+            rows = self._db.execute(not_begun, (self._newest,)).fetchall()
+            self._log.append(("c", schema.described(schema.clip_of(row).wanted)) for row in rows)
         super().close()
         self._out.close()
         self._spill.close()
@@ -166,17 +158,16 @@ class SqliteLedger(Reader):
             db.executemany("DELETE FROM meta WHERE k=?", ((key,) for key, value in facts.items() if value is None))
             kept = [(key, value) for key, value in facts.items() if value is not None]
             db.executemany("INSERT OR REPLACE INTO meta VALUES (?,?)", kept)
-        for key, value in kept:
-            self._log.fact(key, value)
+        self._log.append(("f", key, value) for key, value in kept if key in FACTS)
 
     def sync(self, wanted: Iterable[Wanted]) -> int:
         """Bring the stored clips in line with what the manifest wants; return the number of new clips.
 
         Clips that are no longer wanted are flagged; only those that were never sent are deleted. Names go to those who
-        ask for them now (`names.assign`); this is also the record of the moves of files that are to follow.
+        ask for them now (`wanted.assign`); this is also the record of the moves of files that are to follow.
         """
         with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
-            count = sync.bring_up_to_date(db, wanted)
+            count = bring_up_to_date(db, wanted)
         self.live_totals = self.totals()
         return count
 
@@ -216,17 +207,17 @@ class SqliteLedger(Reader):
 
     def _add_takes(self, wish: QueuedWish, fact: str | None) -> tuple[list[Wanted], list[State]]:
         with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
-            return sync.add_takes(db, wish, fact)
+            return add_takes(db, wish, fact)
 
     def undo_rerolls(self, keys: Iterable[str]) -> list[Clip]:
         """Take out further takes that were never sent, and want again what they replaced; return those taken out."""
         asked, never_sent = {*keys}, (clip for clip in self.clips(State.PENDING) if clip.request is None)
         gone = [clip for clip in never_sent if clip.key in asked and clip.wanted.reroll_of is not None]
         with schema.plain_errors(self.path), self._fence.transaction(self._out) as db:
-            sync.take_out(db, gone)
+            take_out(db, gone)
         self.live_totals = self.totals()
         # The log has them as wanted: said again without their root, they are no wish for `recover` either.
-        self._log.wanted(schema.described(replace(clip.wanted, reroll_of=None)) for clip in gone)
+        self._log.append(("c", schema.described(replace(clip.wanted, reroll_of=None))) for clip in gone)
         return gone
 
     def recover(self) -> int:
@@ -333,16 +324,18 @@ class SqliteLedger(Reader):
         if self._commits.broken:
             self._keep_id(move)
             raise self._commits.broken
-        if move.reserves:  # the next one who reads the mirror must see it, whether it is on disk yet or not
-            self._book(move.changes)
+        if isinstance(event, SubmitStarted):  # the mirror shows what is reserved, whether it is on disk yet or not
+            for change in move.changes:
+                self.money.book(change)
         await self._commits.add(move)
         return move.after
 
     def _ended(self, move: Move, error: BaseException | None) -> None:
         """Bring the mirrors in line with what became of a move."""
+        reserves = isinstance(move.event, SubmitStarted)  # what it reserves counted as soon as it was asked for
         if error is not None:
-            if move.reserves:
-                self._book(change.reversed for change in move.changes)
+            for change in move.changes if reserves else ():
+                self.money.book(change.reversed)
             self._keep_id(move)
             if isinstance(error, LedgerLostError) and not error.there:
                 self._keep_ids()
@@ -351,15 +344,12 @@ class SqliteLedger(Reader):
         if not after.unwanted:
             self.live_totals.counts[before.state] -= 1
             self.live_totals.counts[after.state] += 1
-        if move.reserves:
+        if reserves:
             self._answering.add(after.row)
         else:
             self._answering.discard(after.row)
-            self._book(move.changes)
-
-    def _book(self, changes: Iterable[BudgetChange]) -> None:
-        for change in changes:
-            self.money.book(change)
+            for change in move.changes:
+                self.money.book(change)
 
     def _keep_id(self, move: Move) -> None:
         """Keep a request id that was not written: it may be all that is known of something paid for."""

@@ -1,10 +1,10 @@
 """The manifest: YAML text → wanted clips, with all faults at once; nothing is spent.
 
-Reading order: `model` (what comes out), `loader` (the way from file to manifest), `errors` (faults and positions),
-`files`, `yaml_loader` and `yaml_causes` (file → plain values, and why it is none), `schema` and `schema_check` (what
-may be written, and what was), then the parts of a prompt: `tables` (prompt files), `matrix`, `templates`, `audio`,
-`parameters`, `seeds`, `keys`. `expand` puts them together, `safe_names` and `naming` give ids and file names. `rerolls`
-makes further takes of clips in a ledger; `scaffold` helps to write a manifest.
+Reading order: `model` (what comes out), `loader` (the way from file to manifest), `faults` (with their positions, and
+files as texts), `yaml_loader` and `yaml_causes` (text → plain values, and why it is none), `schema` and `schema_check`
+(what may be written, and what was). Then `expand` puts the parts of a prompt together: cells of the matrix, rows
+(`tables`), filled texts (`templates`), checked `parameters` and `audio`, seeds and `keys`; `naming` gives ids and file
+names. `rerolls` makes further takes of clips in a ledger; `scaffold` helps to write a manifest.
 """
 
 from __future__ import annotations

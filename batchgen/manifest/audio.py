@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from batchgen.manifest.files import read_bounded
+from batchgen.manifest.faults import read_bounded
 from batchgen.providers.models.wan_2_5_t2v import AUDIO_BYTES, AUDIO_SECONDS
 from batchgen.proxy import is_loopback
 

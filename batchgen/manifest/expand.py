@@ -7,25 +7,33 @@ and checking parameters, are done once for each distinct text and set of paramet
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchgen.manifest.audio import Audio
-from batchgen.manifest.errors import FaultList, Position, shown
-from batchgen.manifest.files import read_text, scan_secrets
-from batchgen.manifest.keys import key_of_text
-from batchgen.manifest.matrix import Cell, Matrix, same
-from batchgen.manifest.parameters import ParameterProblem, Parameters, ParameterSet, text_problems
-from batchgen.manifest.safe_names import clean_id, prompt_words, slug
-from batchgen.manifest.schema import ManifestShape, MatrixShape
-from batchgen.manifest.seeds import TakesError, seeds_of
+from batchgen.manifest.faults import FaultList, Position, TextError, read_text, scan_secrets, shown
+from batchgen.manifest.keys import TakesError, key_of_text, seeds_of
+from batchgen.manifest.naming import clean_id, prompt_words, slug
+from batchgen.manifest.parameters import (
+    ParameterProblem,
+    Parameters,
+    ParameterSet,
+    Prompt,
+    Take,
+    is_template,
+    text_problems,
+)
+from batchgen.manifest.schema import Cell, ManifestShape, MatrixShape, same
 from batchgen.manifest.tables import MAX_BYTES, ROW_WORDS, Row, read_rows
-from batchgen.manifest.templates import Templates, TextError, is_template
 from batchgen.manifest.yaml_loader import Document
 from batchgen.providers.models import find, whole_number
+
+if TYPE_CHECKING:
+    from batchgen.manifest.templates import Templates
 
 MAX_CLIPS = 1_000_000
 #: Faulty prompts after which the expansion stops: more of them can only repeat the same mistake.
@@ -39,62 +47,26 @@ _NOT_PARAMETERS = frozenset({"vars", "matrix", "file"})
 
 
 class Layer(NamedTuple):
-    """Values that were written together, and where each of them stands."""
+    """Values that were written together."""
 
     values: Mapping[str, Any]
-    where: Callable[[str], Position]
-
-
-class Take(NamedTuple):
-    """One clip of a prompt."""
-
-    number: int
-    seed: int
-    key: str
-    params: str
-
-
-@dataclass(slots=True)
-class Prompt:
-    """One prompt with its cell and row filled in; ids and names come later, when all are known."""
-
-    place: Position
-    text: str
-    words: str  #: what its id is made of where none is given
-    model: str
-    settings: ParameterSet
-    takes: list[Take]
-    given_id: str  #: "" if it has to be made of the prompt
-    cell_id: str
-    label: str
-    priority: int
-    values: Mapping[str, Any]
-
-    @property
-    def audio(self) -> Audio | None:
-        """The local audio to upload, if it has any."""
-        return self.settings.audio
+    path: tuple[str | int, ...] = ()  #: of the mapping that they are in
+    place: Position | None = None  #: of all of them, where none has a place of its own: a text, a row
 
 
 class TooManyError(Exception):
     """The expansion passed its cap; the fault is noted."""
 
 
-@dataclass(slots=True)
-class PromptSource:
+class PromptSource(NamedTuple):
     """An entry of the manifest in one cell of its matrix: what its rows have in common."""
 
     layers: tuple[Layer, ...]
-    cell: Cell
     values: dict[str, Any]
     variables: dict[str, Any]
     place: Position
-    cell_id: str = field(init=False)
-    label: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.cell_id = "-".join(filter(None, (slug(str(value)) for value in self.cell.values())))
-        self.label = ", ".join(f"{name}={value}" for name, value in self.cell.items())
+    cell_id: str
+    label: str
 
 
 class Expander:
@@ -105,7 +77,6 @@ class Expander:
         self.document = document
         self.folder = folder
         self.faults = faults
-        self.templates = Templates()
         self.params = Parameters(folder)
         self.files: dict[str, str] = {}
         self._seen: dict[str, Position] = {}
@@ -128,47 +99,61 @@ class Expander:
             else:
                 for source in sources:
                     yield from self._prompt(source, None)
+        for audio in self.params.audio.values():
+            if isinstance(audio, Audio):
+                self.files[self._relative(audio.path)] = audio.sha256
 
-    def note_audio(self) -> None:
-        """Add the audio files that were named to `files`."""
-        for audio in self.params.audio_files:
-            self.files[self._relative(audio.path)] = audio.sha256
+    @cached_property
+    def templates(self) -> Templates:
+        """Fills texts in; Jinja2 is imported when the first text needs it."""
+        from batchgen.manifest.templates import Templates
+
+        return Templates()
+
+    def fill(self, text: str, values: Mapping[str, Any]) -> str:
+        """Return a text with its variables filled in.
+
+        Raises:
+            TextError: it can't be.
+        """
+        return self.templates.fill(text, values)
 
     # --- what rows have in common ------------------------------------------------------------------
 
     def _sources(self, index: int, entry: Mapping[str, Any], *, at_text: bool) -> list[PromptSource]:
         path: tuple[str | int, ...] = ("prompts", index)
+        place = self.document.place(path)
         own = entry.get("matrix") is not None
-        matrix_path = (*path, "matrix") if own else ("matrix",)
+        matrix_path: tuple[str | int, ...] = (*path, "matrix") if own else ("matrix",)
         shape = getattr(self.shape.prompts[index], "matrix", None) if own else self.shape.matrix
         model = entry.get("model") or self.shape.model
         names = _parameters(model)
         values = {name: value for name, value in entry.items() if name not in _NOT_PARAMETERS}
-        where = (lambda _: self.document.place(path)) if at_text else self._where(*path)
-        defaults = Layer(self.shape.defaults, self._where("defaults"))
+        written = Layer(values, place=place) if at_text else Layer(values, path)
+        defaults = Layer(self.shape.defaults, ("defaults",))
         found = []
         for cell in self._cells(shape or MatrixShape(), matrix_path):
-            in_cell = Layer({n: v for n, v in cell.items() if n in names}, self._where(*matrix_path))
-            layers = (defaults, in_cell, Layer(values, where))
+            in_cell = Layer({n: v for n, v in cell.items() if n in names}, matrix_path)
+            layers = (defaults, in_cell, written)
             merged = {name: value for layer in layers for name, value in layer.values.items()}
             variables = {**self.shape.vars, **cell, **(entry.get("vars") or {})}
-            found.append(PromptSource(layers, cell, {**merged, "model": model}, variables, self.document.place(path)))
+            cell_id = "-".join(filter(None, (slug(str(value)) for value in cell.values())))
+            label = ", ".join(f"{name}={value}" for name, value in cell.items())
+            found.append(PromptSource(layers, {**merged, "model": model}, variables, place, cell_id, label))
         return found
 
-    def _where(self, *path: str | int) -> Callable[[str], Position]:
-        return lambda name: self.document.place((*path, name))
-
-    def _cells(self, shape: MatrixShape, path: Sequence[str | int]) -> list[Cell]:
-        matrix = Matrix(shape.model_extra or {}, shape.exclude, shape.include)
-        if matrix.size > MAX_CLIPS:
+    def _cells(self, matrix: MatrixShape, path: Sequence[str | int]) -> list[Cell]:
+        axes = matrix.model_extra or {}
+        size = math.prod(map(len, axes.values())) if axes else 0
+        if size > MAX_CLIPS:
             self._too_many(self.document.place(path))
-        if matrix.size * (len(matrix.exclude) + len(matrix.include)) > _MAX_COMPARED:
-            what = f"{matrix.size:,} cells are too many for this many lines of exclude and include"
+        if size * (len(matrix.exclude) + len(matrix.include)) > _MAX_COMPARED:
+            what = f"{size:,} cells are too many for this many lines of exclude and include"
             self.faults.error(self.document.place(path), what, "write the cells that you want into a CSV file")
             raise TooManyError
         for number, pattern in enumerate(matrix.exclude):
             for name, value in pattern.items():
-                if not any(same(value, known) for known in matrix.axes.get(name, ())):
+                if not any(same(value, known) for known in axes.get(name, ())):
                     place = self.document.place((*path, "exclude", number, name))
                     self.faults.error(
                         place, f"exclude: no cell has {name}: {value!r}", "write a name and value of the matrix"
@@ -206,7 +191,9 @@ class Expander:
     # --- one prompt --------------------------------------------------------------------------------
 
     def _prompt(self, source: PromptSource, row: Row | None) -> Iterator[Prompt]:
-        layers, values, variables = self._merge(source, row)
+        layers, values, variables = source.layers, source.values, source.variables
+        if row:
+            layers, values, variables = self._merge(source, row)
         place = row.place if row else source.place
 
         def note(problem: ParameterProblem) -> None:
@@ -222,18 +209,19 @@ class Expander:
             return
         text, model, settings, seeds, priority = prompt
         takes = self._takes(model, text, settings, seeds, place)
-        given = self._given_id(filled, note)
-        if takes and given is not None:
+        given = clean_id(str(filled["id"])) if "id" in filled else ""
+        if "id" in filled and not given:
+            what = f"the id {str(filled['id'])[:40]!r} has no character that a file name can have"
+            note(ParameterProblem("id", what, "use letters"))
+        elif takes:
             templated = is_template(values.get("id"))
             cell_id = "" if templated else source.cell_id
             # The rows of a table differ in nothing but their variables.
             words = prompt_words(text if row else str(values["prompt"]))
             yield Prompt(place, text, words, model, settings, takes, given, cell_id, source.label, priority, variables)
 
-    def _merge(self, source: PromptSource, row: Row | None) -> tuple[tuple[Layer, ...], dict[str, Any], dict[str, Any]]:
+    def _merge(self, source: PromptSource, row: Row) -> tuple[tuple[Layer, ...], dict[str, Any], dict[str, Any]]:
         """Merge a row's cells into the values of its entry; columns that are no parameters are variables."""
-        if row is None:
-            return source.layers, source.values, source.variables
         names = _parameters(source.values["model"])
         # For an unknown model, whatever the manifest itself uses as a parameter is one.
         own = {
@@ -241,7 +229,7 @@ class Expander:
         }
         free = {name: value for name, value in row.values.items() if name not in own}
         inner = own.pop("vars", None)
-        layers = (*source.layers, Layer(own, lambda _: row.place))
+        layers = (*source.layers, Layer(own, place=row.place))
         more = inner if isinstance(inner, dict) else {}
         if inner is not None and not isinstance(inner, dict):
             free["vars"] = inner
@@ -250,7 +238,9 @@ class Expander:
     def _note(self, problem: ParameterProblem, layers: Sequence[Layer], place: Position) -> None:
         """Note a problem where the parameter was written, in the layer that won."""
         layer = next((layer for layer in reversed(layers) if problem.name in layer.values), None)
-        at = layer.where(problem.name) if layer else place
+        at = place
+        if layer:
+            at = layer.place or self.document.place((*layer.path, problem.name))
         add = self.faults.warn if problem.warning else self.faults.error
         add(at, problem.what, problem.fix)
 
@@ -269,7 +259,7 @@ class Expander:
                     filled[name] = value
                 continue
             try:
-                filled[name] = self.templates.fill(value, variables)
+                filled[name] = self.fill(value, variables)
             except TextError as error:
                 note(ParameterProblem(name, f"{name}: {error.what}", error.fix))
                 whole = False
@@ -286,9 +276,13 @@ class Expander:
             note(ParameterProblem("prompt", "prompt is missing", "write prompt:, or a prompt column"))
             return None
         rest = {name: value for name, value in values.items() if name not in _WORDS}
-        settings = self.params.settings(model, rest, self._extra(values, layers, note))
+        extra = self._extra(layers, note) if "extra" in values else {}
+        settings = self.params.settings(model, rest, extra)
         problems = [*settings.problems, *text_problems(find(model), "prompt", text)]
-        priority = _priority(values.get("priority", 0), problems)
+        priority = whole_number(values.get("priority", 0))
+        if priority is None:
+            what = f"priority can't be {shown(values['priority'])}"
+            problems.append(ParameterProblem("priority", what, "write a whole number"))
         seeds: list[int] = []
         if isinstance(text, str) and all(p.warning or p.name != "prompt" for p in problems):
             try:
@@ -297,13 +291,9 @@ class Expander:
                 problems.append(ParameterProblem(error.field, error.what, error.fix))
         for problem in problems:
             note(problem)
-        return (text, model, settings, seeds, priority) if all(p.warning for p in problems) else None
+        return (text, model, settings, seeds, priority or 0) if all(p.warning for p in problems) else None
 
-    def _extra(
-        self, values: Mapping[str, Any], layers: Sequence[Layer], note: Callable[[ParameterProblem], None]
-    ) -> dict[str, Any]:
-        if "extra" not in values:
-            return {}
+    def _extra(self, layers: Sequence[Layer], note: Callable[[ParameterProblem], None]) -> dict[str, Any]:
         merged: dict[str, Any] = {}
         for layer in layers:
             extra = layer.values.get("extra")
@@ -320,27 +310,15 @@ class Expander:
         if self._clips > MAX_CLIPS:
             self._too_many(place)
         takes = []
-        asked, sent = settings.frames()
         for number, seed in enumerate(seeds, 1):
-            key = key_of_text(model, asked.text(text, seed))
+            key = key_of_text(model, settings.asked_text.text(text, seed))
             other = self._seen.setdefault(key, place)
             if other is not place:
                 what = f"this is the same clip as {other}"
                 self.faults.warn(place, what, "it is made once; change the prompt or the seed for another")
                 continue
-            takes.append(Take(number, seed, key, sent.text(text, seed)))
+            takes.append(Take(number, seed, key, settings.sent_text.text(text, seed)))
         return takes
-
-    def _given_id(self, values: Mapping[str, Any], note: Callable[[ParameterProblem], None]) -> str | None:
-        """Return the id that was given, cleaned; "" if none was; None if nothing is left of it."""
-        if "id" not in values:
-            return ""
-        given = clean_id(str(values["id"]))
-        if not given:
-            what = f"the id {str(values['id'])[:40]!r} has no character that a file name can have"
-            note(ParameterProblem("id", what, "use letters"))
-            return None
-        return given
 
     def _too_many(self, place: Position) -> None:
         self.faults.error(place, f"this makes over {MAX_CLIPS:,} clips", "split it into several manifests")
@@ -350,10 +328,3 @@ class Expander:
 def _parameters(model: str) -> frozenset[str]:
     known = find(model)
     return frozenset(known.parameters) if known else _COMMON
-
-
-def _priority(value: object, problems: list[ParameterProblem]) -> int:
-    number = whole_number(value)
-    if number is None:
-        problems.append(ParameterProblem("priority", f"priority can't be {shown(value)}", "write a whole number"))
-    return number or 0

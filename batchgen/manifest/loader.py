@@ -6,17 +6,15 @@ import difflib
 import gc
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 
 from batchgen.clip import Wanted
-from batchgen.manifest.errors import FaultList
 from batchgen.manifest.expand import Expander, TooManyError
-from batchgen.manifest.files import read_text, scan_secrets
+from batchgen.manifest.faults import FaultList, read_text, scan_secrets
 from batchgen.manifest.model import BudgetLimits, Limits, Manifest, Window
-from batchgen.manifest.naming import wanted_clips
-from batchgen.manifest.safe_names import safe_name
+from batchgen.manifest.naming import safe_name, wanted_clips
 from batchgen.manifest.schema import ManifestShape
 from batchgen.manifest.schema_check import check_shape
 from batchgen.manifest.yaml_loader import Document, load_yaml
@@ -32,33 +30,29 @@ def load_manifest(path: Path) -> Manifest:
     """
     if path.is_symlink():  # a link is the manifest that it leads to: one batch, with its files next to it
         path = path.resolve()
-    faults = FaultList()
+    faults, wanted = FaultList(), list[Wanted]()
     with _without_gc():
         raw, document, shape = opened(path, faults)
+        _warn(shape, document, faults)
         expander = Expander(shape, document, path.absolute().parent, faults)
-        wanted = _expand(expander, shape, document, faults)
+        with suppress(TooManyError):  # noted as a fault
+            prompts = list(expander.prompts())
+            template, place = shape.output.name, document.place(("output", "name"))
+            wanted = wanted_clips(prompts, template, place, expander.fill, faults)
         faults.raise_if_any()
-    return _manifest(path, raw, shape, expander.files, wanted, faults)
-
-
-def opened(path: Path, faults: FaultList) -> tuple[bytes, Document, ManifestShape]:
-    """Read a manifest's file, its YAML and its structure; nothing is expanded.
-
-    Raises:
-        ManifestError: one of these can't be read at all; other faults are noted.
-    """
-    found = read_text(path, str(path), faults)
-    faults.raise_if_any()
-    text, raw = found or ("", b"")
-    scan_secrets(str(path), text, faults)
-    document = load_yaml(str(path), text, faults)
-    if document.broken:
-        faults.raise_if_any()
-    shape = check_shape(document, faults)
-    if shape is None:
-        faults.raise_if_any()
-        raise AssertionError("a shape is only missing with a fault")
-    return raw, document, shape
+    return Manifest(
+        path=path.absolute(),
+        name=shape.name or safe_name(path.stem),
+        sha256=hashlib.sha256(raw).hexdigest(),
+        files=expander.files,
+        wanted=wanted,
+        limits=Limits(**dict(shape.limits)),
+        budget=BudgetLimits(**dict(shape.budget)),
+        prices=Prices({model: _price(price) for model, price in shape.prices.items()}),
+        window=Window(**dict(shape.window)) if shape.window else None,
+        notify=tuple(shape.notify),
+        warnings=list(faults.warnings),
+    )
 
 
 @contextmanager
@@ -73,18 +67,28 @@ def _without_gc() -> Iterator[None]:
             gc.enable()
 
 
-def _expand(expander: Expander, shape: ManifestShape, document: Document, faults: FaultList) -> list[Wanted]:
-    _warn_of_models(shape, document, faults)
-    _warn_of_ignored(shape, document, faults)
-    try:
-        prompts = list(expander.prompts())
-    except TooManyError:
-        return []
-    expander.note_audio()
-    return wanted_clips(prompts, shape.output.name, document.place(("output", "name")), expander.templates, faults)
+def opened(path: Path, faults: FaultList) -> tuple[bytes, Document, ManifestShape]:
+    """Read a manifest's file, its YAML and its structure; nothing is expanded.
+
+    Raises:
+        ManifestError: one of these can't be read at all; other faults are noted.
+    """
+    found = read_text(path, str(path), faults)
+    faults.raise_if_any()
+    text, raw = found or ("", b"")
+    scan_secrets(str(path), text, faults)
+    document = load_yaml(str(path), text, faults)
+    if document.root is None:
+        faults.raise_if_any()
+    shape = check_shape(document, faults)
+    if shape is None:
+        faults.raise_if_any()
+        raise AssertionError("a shape is only missing with a fault")
+    return raw, document, shape
 
 
-def _warn_of_models(shape: ManifestShape, document: Document, faults: FaultList) -> None:
+def _warn(shape: ManifestShape, document: Document, faults: FaultList) -> None:
+    """Warn of models that are not known here, and of words that are ignored."""
     models: dict[str, tuple[str | int, ...]] = {shape.model: ("model",)}
     for index, entry in enumerate(shape.prompts):
         if not isinstance(entry, str) and entry.model:
@@ -95,30 +99,9 @@ def _warn_of_models(shape: ManifestShape, document: Document, faults: FaultList)
             near = difflib.get_close_matches(model, known_names(), n=1)
             price = "" if model in shape.prices else f"add its price, as in prices: {{{model}: 0.80}}"
             faults.warn(document.place(path), what, f"did you mean {near[0]}?" if near else price)
-
-
-def _warn_of_ignored(shape: ManifestShape, document: Document, faults: FaultList) -> None:
     for word in ("window", "notify"):
         if getattr(shape, word):
             faults.warn(document.place((word,)), f"{word} is checked, but this release ignores it", "")
-
-
-def _manifest(
-    path: Path, raw: bytes, shape: ManifestShape, files: dict[str, str], wanted: list[Wanted], faults: FaultList
-) -> Manifest:
-    return Manifest(
-        path=path.absolute(),
-        name=shape.name or safe_name(path.stem),
-        sha256=hashlib.sha256(raw).hexdigest(),
-        files=files,
-        wanted=wanted,
-        limits=Limits(**dict(shape.limits)),
-        budget=BudgetLimits(**dict(shape.budget)),
-        prices=Prices({model: _price(price) for model, price in shape.prices.items()}),
-        window=Window(**dict(shape.window)) if shape.window else None,
-        notify=tuple(shape.notify),
-        warnings=faults.warnings,
-    )
 
 
 def _price(usd: Decimal | dict[str, Decimal]) -> Price:

@@ -1,27 +1,44 @@
-"""Prompts → wanted clips: an id for each prompt, a file name for each clip."""
+"""Prompts → wanted clips: an id for each prompt, a file name for each clip, safe everywhere. Pure."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from batchgen.clip import Wanted
-from batchgen.manifest.errors import FaultList, Position
-from batchgen.manifest.expand import Prompt, Take
+from batchgen.manifest.faults import FaultList, Position, TextError
 from batchgen.manifest.keys import canonical
-from batchgen.manifest.safe_names import hash6, prompt_words, safe_name, slug
-from batchgen.manifest.schema import DEFAULT_NAME
-from batchgen.manifest.templates import Templates, TextError
+from batchgen.manifest.parameters import Prompt, Take
 
+DEFAULT_NAME = "{{ id }}_{{ take }}"
+MAX_BYTES = 200
+_FORBIDDEN = frozenset('/\\:*?"<>|')
+#: Categories of control and format characters (right-to-left marks, joiners, tags), lone surrogates, line ends.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: A clip of such a name would have its sidecar where the note of another clip's `.part` is.
+_NOTE = ".mp4.part"
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_ .-]{0,150}[A-Za-z0-9_-]")
+#: Jinja2's expressions, statements and comments.
+_EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+#: Words of English that say least of what a film shows.
+_SHORT = frozenset(
+    ("a", "an", "the", "and", "or", "of", "in", "on", "at", "to", "by", "for", "with", "from", "into", "is", "are")
+)
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?= *(?:\.|\Z))", re.IGNORECASE)
 _ENCODING = sys.getfilesystemencoding()
 _LOCALE = "set LC_ALL=C.UTF-8, or give the prompt an id in plain letters"
+#: Fills the variables of a text in, or raises TextError (`Templates.fill`).
+Fill: TypeAlias = Callable[[str, Mapping[str, Any]], str]
 
 
 def wanted_clips(
-    prompts: Sequence[Prompt], template: str, place: Position, templates: Templates, faults: FaultList
+    prompts: Sequence[Prompt], template: str, place: Position, fill: Fill, faults: FaultList
 ) -> list[Wanted]:
     """Return every clip under its id and name, in order; ids and names that collide are noted.
 
@@ -29,14 +46,14 @@ def wanted_clips(
         prompts: all of them, since whether an id is the only one depends on the others.
         template: of the file name.
         place: of the template.
-        templates: fills it in.
+        fill: fills it in.
         faults: where collisions go.
     """
     before = len(faults.errors)
     ids = _ids(prompts, faults)
     if len(faults.errors) > before:
         return []  # names are made of ids: they would only collide again
-    name_of = _plain_name if template == DEFAULT_NAME else _filler(template, place, templates, faults)
+    name_of = _plain_name if template == DEFAULT_NAME else _filler(template, place, fill, faults)
     wanted: list[Wanted] = []
     taken: dict[str, tuple[Position, str]] = {}
     for prompt, prompt_id in zip(prompts, ids, strict=True):
@@ -48,7 +65,23 @@ def wanted_clips(
                 faults.error(prompt.place, what, "add {{ take }} or {{ id }} to output: name:")
             if not writable(name):
                 faults.error(prompt.place, f"this machine can't write the file name {name} ({_ENCODING})", _LOCALE)
-            wanted.append(_wanted(prompt, prompt_id, take, name, len(wanted)))
+            audio = prompt.settings.audio
+            wanted.append(
+                Wanted(
+                    key=take.key,
+                    prompt_id=prompt_id,
+                    take=take.number,
+                    model=prompt.model,
+                    params=take.params,
+                    name=name,
+                    order=len(wanted),
+                    priority=prompt.priority,
+                    audio_file=str(audio.path) if audio else None,
+                    audio_sha256=audio.sha256 if audio else None,
+                    label=prompt.label,
+                    derived_id=not prompt.given_id,
+                )
+            )
     return wanted
 
 
@@ -65,35 +98,18 @@ def names_of(
     prompts: Sequence[Prompt],
     template: str,
     place: Position,
-    templates: Templates,
+    fill: Fill,
     faults: FaultList,
     more: Mapping[str, Sequence[Take]],
 ) -> dict[str, str]:
     """Return the names of further takes by their keys; `more` has them by the key of a take that the prompts have."""
-    name_of = _filler(template, place, templates, faults)
+    name_of = _filler(template, place, fill, faults)
     return {
         further.key: safe_name(name_of(prompt, prompt_id, further))
         for prompt, prompt_id in zip(prompts, _ids(prompts, faults), strict=True)
         for take in prompt.takes
         for further in more.get(take.key, ())
     }
-
-
-def _wanted(prompt: Prompt, prompt_id: str, take: Take, name: str, order: int) -> Wanted:
-    return Wanted(
-        key=take.key,
-        prompt_id=prompt_id,
-        take=take.number,
-        model=prompt.model,
-        params=take.params,
-        name=name,
-        order=order,
-        priority=prompt.priority,
-        audio_file=str(prompt.audio.path) if prompt.audio else None,
-        audio_sha256=prompt.audio.sha256 if prompt.audio else None,
-        label=prompt.label,
-        derived_id=not prompt.given_id,
-    )
 
 
 # --- ids ------------------------------------------------------------------------------------------------
@@ -112,7 +128,11 @@ def _ids(prompts: Sequence[Prompt], faults: FaultList) -> list[str]:
             longer(prompt, prompt_id) if count[prompt_id.casefold()] > 1 and not prompt.given_id else prompt_id
             for prompt, prompt_id in zip(prompts, ids, strict=True)
         ]
-    _note_duplicates(prompts, ids, faults)
+    first: dict[str, Position] = {}
+    for prompt, prompt_id in zip(prompts, ids, strict=True):
+        other = first.setdefault(prompt_id.casefold(), prompt.place)
+        if other is not prompt.place:
+            faults.error(prompt.place, f"the id {prompt_id} is also that of {other}", "give one of them another id")
     return ids
 
 
@@ -137,14 +157,6 @@ def _with_params_hash(prompt: Prompt, prompt_id: str) -> str:
     return f"{prompt_id}-{hash6(canonical(asked))}"
 
 
-def _note_duplicates(prompts: Sequence[Prompt], ids: Sequence[str], faults: FaultList) -> None:
-    first: dict[str, Position] = {}
-    for prompt, prompt_id in zip(prompts, ids, strict=True):
-        other = first.setdefault(prompt_id.casefold(), prompt.place)
-        if other is not prompt.place:
-            faults.error(prompt.place, f"the id {prompt_id} is also that of {other}", "give one of them another id")
-
-
 # --- names ----------------------------------------------------------------------------------------------
 
 
@@ -153,18 +165,16 @@ def _plain_name(_prompt: Prompt, prompt_id: str, take: Take) -> str:
     return f"{prompt_id}_{take.number}"
 
 
-def _filler(
-    template: str, place: Position, templates: Templates, faults: FaultList
-) -> Callable[[Prompt, str, Take], str]:
-    def fill(prompt: Prompt, prompt_id: str, take: Take) -> str:
+def _filler(template: str, place: Position, fill: Fill, faults: FaultList) -> Callable[[Prompt, str, Take], str]:
+    def name_of(prompt: Prompt, prompt_id: str, take: Take) -> str:
         try:
-            return templates.fill(template, {**prompt.values, **dict(_facts(prompt, prompt_id, take))})
+            return fill(template, {**prompt.values, **dict(_facts(prompt, prompt_id, take))})
         except TextError as error:
             faults.error(place, f"output name: {error.what}", error.fix)
             # A unique name, so that one bad template is not reported as thousands of collisions.
             return take.key
 
-    return fill
+    return name_of
 
 
 def _facts(prompt: Prompt, prompt_id: str, take: Take) -> Iterator[tuple[str, Any]]:
@@ -176,3 +186,70 @@ def _facts(prompt: Prompt, prompt_id: str, take: Take) -> Iterator[tuple[str, An
     yield "duration", params.get("duration", "")
     yield "model", prompt.model
     yield "key", take.key.partition("-")[2][:8]
+
+
+# --- safe texts -----------------------------------------------------------------------------------------
+
+
+def safe_name(text: str) -> str:
+    """Return the text as one file or folder name that is legal on Linux, macOS and Windows, never empty.
+
+    No separators, control or unseen characters, no dot first, no dot or space last, no device name, Unicode NFC,
+    at most 200 bytes of UTF-8: what is longer is cut and ends in a hash of the whole.
+    """
+    name = text if _PLAIN.fullmatch(text) else _cleaned(text)
+    if _RESERVED.match(name):
+        name = f"_{name}"
+    if name.casefold().endswith(_NOTE):
+        name += "_"
+    encoded = name.encode()
+    if len(encoded) <= MAX_BYTES:
+        return name
+    tail = "~" + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
+    return encoded[: MAX_BYTES - len(tail)].decode(errors="ignore").rstrip(". ") + tail
+
+
+def slug(text: str, limit: int = 40) -> str:
+    """Return the text's first words as part of an id: letters, digits, `.`, `_`, `-`; "" if it has none."""
+    return _joined(_words(text, limit), limit)
+
+
+def prompt_words(template: str, limit: int = 40) -> str:
+    """Return what a prompt's template says, as the first part of an id: its variables and short words left out.
+
+    "A courier on a {{ brand }} bike crosses {{ city }}" is "courier-bike-crosses". "" where nothing is left.
+    """
+    words = _words(_EXPRESSION.sub(" ", template), 2 * limit)
+    return _joined([word for word in words if word not in _SHORT], limit) or _joined(words, limit)
+
+
+def _words(text: str, limit: int) -> list[str]:
+    return re.findall(r"[^\W_]+", unicodedata.normalize("NFC", text[: 4 * limit]).lower())
+
+
+def _joined(words: list[str], limit: int) -> str:
+    kept = ""
+    for word in words:
+        longer = f"{kept}-{word}" if kept else word[:limit]
+        if len(longer) > limit:
+            break
+        kept = longer
+    return kept
+
+
+def clean_id(text: str) -> str:
+    """Return an id that was given with only letters, digits, `.`, `_`, `-` and spaces; "" if nothing is left."""
+    plain = unicodedata.normalize("NFC", text.strip())
+    return re.sub(r"[^\w. -]+", "-", plain).strip("- .")
+
+
+def hash6(text: str) -> str:
+    """Return six hex digits for a text: they differ where its first words are those of another."""
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def _cleaned(text: str) -> str:
+    known = unicodedata.normalize("NFC", text)
+    plain = "".join("_" if char in _FORBIDDEN or unicodedata.category(char) in _UNSEEN else char for char in known)
+    # A name that is nothing but dots would be a folder's own name, or its parent's.
+    return plain.lstrip(". ").rstrip(". ") or "_"

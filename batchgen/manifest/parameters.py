@@ -1,4 +1,4 @@
-"""One clip's parameters → what is sent, and what its key is made of. Each distinct set is checked once."""
+"""One clip's text and parameters → what is sent, and what its key is made of. Each distinct set is checked once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from batchgen.manifest.audio import Audio, AudioError, check_url, inspect, is_url
-from batchgen.manifest.errors import did_you_mean, shown
+from batchgen.manifest.faults import Position, did_you_mean, shown
 from batchgen.manifest.keys import KeyFrame, canonical
 from batchgen.providers.models import Model, find
 
@@ -42,13 +42,35 @@ class ParameterSet:
     asked: dict[str, Any] = field(default_factory=dict)  #: built-in defaults left out; local audio by content
     audio: Audio | None = None
     problems: list[ParameterProblem] = field(default_factory=list)
-    _frames: tuple[KeyFrame, KeyFrame] | None = None
+    #: The canonical texts of `asked` and `sent`, without prompt and seed; only a set without errors has them.
+    asked_text: KeyFrame = field(init=False)
+    sent_text: KeyFrame = field(init=False)
 
-    def frames(self) -> tuple[KeyFrame, KeyFrame]:
-        """Give the canonical texts of `asked` and `sent`, without prompt and seed; only for a set without errors."""
-        if self._frames is None:
-            self._frames = KeyFrame(self.asked), KeyFrame(self.sent)
-        return self._frames
+
+class Take(NamedTuple):
+    """One clip of a prompt."""
+
+    number: int
+    seed: int
+    key: str
+    params: str
+
+
+@dataclass(slots=True)
+class Prompt:
+    """One prompt with its cell and row filled in; ids and names come later, when all are known."""
+
+    place: Position
+    text: str
+    words: str  #: what its id is made of where none is given
+    model: str
+    settings: ParameterSet
+    takes: list[Take]
+    given_id: str  #: "" if it has to be made of the prompt
+    cell_id: str
+    label: str
+    priority: int
+    values: Mapping[str, Any]
 
 
 class Parameters:
@@ -57,12 +79,7 @@ class Parameters:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._seen: dict[str, ParameterSet] = {}
-        self._audio: dict[str, Audio | AudioError] = {}
-
-    @property
-    def audio_files(self) -> list[Audio]:
-        """Every audio file that a prompt names and that may be uploaded."""
-        return [audio for audio in self._audio.values() if isinstance(audio, Audio)]
+        self.audio: dict[str, Audio | AudioError] = {}  #: every file that a prompt names, and what it is
 
     def settings(self, model: str, values: Mapping[str, Any], extra: Mapping[str, Any]) -> ParameterSet:
         """Return the checked set of these parameters (without prompt and seed), with all of its problems."""
@@ -71,8 +88,16 @@ class Parameters:
         if found is None:
             known = find(model)
             found = self._known(known, values) if known else _unknown(values)
-            _add_extra(found, extra, known.parameters if known else ())
-            _check_json(found)
+            if extra:
+                _add_extra(found, extra, known.parameters if known else ())
+            for name, value in found.sent.items():
+                try:
+                    canonical({name: value}).encode()
+                except (ValueError, TypeError, RecursionError):
+                    what = f"{name} can't be sent as JSON"
+                    found.problems.append(ParameterProblem(name, what, "write a finite number or a text"))
+            if all(problem.warning for problem in found.problems):
+                found.asked_text, found.sent_text = KeyFrame(found.asked), KeyFrame(found.sent)
             self._seen[same] = found
         return found
 
@@ -102,12 +127,12 @@ class Parameters:
             settings.problems.append(ParameterProblem("audio", error.what, error.fix))
 
     def _file(self, text: str) -> Audio:
-        if text not in self._audio:
+        if text not in self.audio:
             try:
-                self._audio[text] = inspect((self._folder / text).absolute())
+                self.audio[text] = inspect((self._folder / text).absolute())
             except AudioError as error:
-                self._audio[text] = error
-        found = self._audio[text]
+                self.audio[text] = error
+        found = self.audio[text]
         if isinstance(found, AudioError):
             raise AudioError(found.what, found.fix)
         return found
@@ -129,6 +154,11 @@ def text_problems(model: Model | None, name: str, text: object) -> list[Paramete
         except UnicodeEncodeError:
             return [ParameterProblem(name, f"{name} contains half of a character", "type the text again")]
     return _too_long(model, {name: text}) if model else []
+
+
+def is_template(text: object) -> bool:
+    """Say whether a value is a text with something to fill in."""
+    return isinstance(text, str) and ("{{" in text or "{%" in text)
 
 
 def visible(text: str) -> bool:
@@ -192,13 +222,3 @@ def _add_extra(settings: ParameterSet, extra: Mapping[str, Any], known: tuple[st
                 ParameterProblem("extra", what, "the service may refuse or ignore it", warning=True)
             )
         settings.sent[name] = settings.asked[name] = value
-
-
-def _check_json(settings: ParameterSet) -> None:
-    for name, value in settings.sent.items():
-        try:
-            canonical({name: value}).encode()
-        except (ValueError, TypeError, RecursionError):
-            settings.problems.append(
-                ParameterProblem(name, f"{name} can't be sent as JSON", "write a finite number or a text")
-            )

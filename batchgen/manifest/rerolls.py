@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.clip import Wanted
-from batchgen.manifest.errors import FaultList
-from batchgen.manifest.expand import Expander, Take, TooManyError
-from batchgen.manifest.keys import canonical, key_of
+from batchgen.manifest.expand import Expander, TooManyError
+from batchgen.manifest.faults import FaultList
+from batchgen.manifest.keys import SEEDS, canonical, derive_seed, key_of
 from batchgen.manifest.loader import opened
-from batchgen.manifest.naming import names_of
-from batchgen.manifest.safe_names import safe_name
-from batchgen.manifest.schema import DEFAULT_NAME
-from batchgen.manifest.seeds import SEEDS, derive_seed
+from batchgen.manifest.naming import DEFAULT_NAME, names_of, safe_name
+from batchgen.manifest.parameters import Take
 from batchgen.providers.models import find
 
 
@@ -64,9 +62,7 @@ def named(path: Path, takes: Iterable[Wanted]) -> list[Wanted]:
         prompts = list(expander.prompts())
     except TooManyError:  # noted as a fault
         prompts = []
-    names = names_of(
-        prompts, shape.output.name, document.place(("output", "name")), expander.templates, faults, by_root
-    )
+    names = names_of(prompts, shape.output.name, document.place(("output", "name")), expander.fill, faults, by_root)
     faults.raise_if_any()
     return [replace(row, name=names.get(row.key, row.name)) for row in rows]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, TypeAlias
 from urllib.parse import urlsplit
@@ -22,13 +24,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from batchgen.manifest.errors import shown
-from batchgen.manifest.safe_names import safe_name
+from batchgen.manifest.faults import shown
+from batchgen.manifest.naming import DEFAULT_NAME, safe_name
 from batchgen.providers.models import whole_number
 from batchgen.proxy import is_loopback
 
 DEFAULT_MODEL = "wan-2.5-t2v"
-DEFAULT_NAME = "{{ id }}_{{ take }}"
 
 
 def fault(what: str, fix: str) -> PydanticCustomError:
@@ -122,14 +123,51 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Cell: TypeAlias = dict[str, Any]
+
+
 class MatrixShape(BaseModel):
-    """Axes by name; each is a list of values. `exclude` comes first, `include` after."""
+    """Axes by name, the first the slowest; each is a list of values. `exclude` comes first, `include` after.
+
+    The meaning is that of GitHub Actions.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, Annotated[list[Any], Field(min_length=1)]]
 
     exclude: Cells = Field(default=[], description="Cells to leave out: those that have all of these values.")
     include: Cells = Field(default=[], description="Values to add to the cells they fit, else cells of their own.")
+
+    def cells(self) -> list[Cell]:
+        """Return all cells; a matrix with neither axes nor include is one empty cell.
+
+        An entry of `include` is added to every cell whose original values it does not change; one that fits none is a
+        cell of its own. A later entry may overwrite what an earlier one added, and never extends a cell that one added.
+        """
+        axes = self.model_extra or {}
+        if not axes and not self.include:
+            return [{}]
+        product = (dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())) if axes else ()
+        cells = [cell for cell in product if not any(_matches(cell, drop) for drop in self.exclude)]
+        added: list[Cell] = []
+        for entry in self.include:
+            original = {name: value for name, value in entry.items() if name in axes}
+            hosts = [cell for cell in cells if _matches(cell, original)]
+            for cell in hosts:
+                cell.update(entry)
+            if not hosts:
+                added.append(dict(entry))
+        return cells + added
+
+
+def _matches(cell: Cell, pattern: Mapping[str, Any]) -> bool:
+    """Say whether every pair of the pattern is in the cell."""
+    return all(name in cell and same(cell[name], value) for name, value in pattern.items())
+
+
+def same(left: object, right: object) -> bool:
+    """Say whether two values are equal and of one kind, so that `true` is not 1."""
+    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
 class EntryShape(BaseModel):

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from batchgen.manifest.errors import QUOTE, FaultList, did_you_mean, shown
+from batchgen.manifest.faults import QUOTE, FaultList, did_you_mean, shown
 from batchgen.manifest.schema import (
     DEFAULT_MODEL,
     DEFAULT_WORDS,
@@ -43,8 +43,7 @@ def check_shape(document: Document, faults: FaultList) -> ManifestShape | None:
         what = "the manifest is empty" if document.data is None else "the manifest is not a mapping (name: value)"
         faults.error(document.place(()), what, "begin with prompts: and a list, or run batchgen init")
         return None
-    _check_defaults(document, faults)
-    _check_caps(document, faults)
+    _check_words(document, faults)
     # A key without a value (`limits:`) counts as not written.
     written = {word: value for word, value in document.data.items() if value is not None}
     try:
@@ -57,18 +56,18 @@ def check_shape(document: Document, faults: FaultList) -> ManifestShape | None:
     return _sound_parts(document, written, [detail["loc"] for detail in details])
 
 
-def _check_defaults(document: Document, faults: FaultList) -> None:
-    """Note keys under defaults that are no parameters, but would pass as such for an unknown model."""
-    defaults = document.data.get("defaults")
+def _check_words(document: Document, faults: FaultList) -> None:
+    """Note what the shape would let pass.
+
+    Keys under defaults that are no parameters would pass as such for an unknown model. A limit that is named without
+    a value would be none: its writer believes in a limit that nobody set.
+    """
+    data = document.data
+    defaults = data.get("defaults")
     for word in sorted(ENTRY_WORDS - DEFAULT_WORDS) if isinstance(defaults, dict) else ():
         if word in defaults:
             at = document.place(("defaults", word))
             faults.error(at, f"{word} is not allowed under defaults", "write it at the top level, or in a prompt")
-
-
-def _check_caps(document: Document, faults: FaultList) -> None:
-    """Note every limit that is named without a value: its writer believes in a limit that nobody set."""
-    data = document.data
     if "budget" in data and data["budget"] is None:
         fix = "write max_usd: 20 under it, or remove the line"
         faults.error(document.place(("budget",), key=True), "budget has no value, so nothing would be limited", fix)

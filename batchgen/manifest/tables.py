@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from batchgen.manifest.errors import LINE_END, FaultList, Position, redact
-from batchgen.manifest.files import is_key_name
+from batchgen.manifest.faults import LINE_END, FaultList, Position, is_key_name, redact
 from batchgen.manifest.parameters import visible
 
 MAX_BYTES = 256_000_000

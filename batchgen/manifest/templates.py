@@ -19,7 +19,8 @@ from jinja2.filters import do_round
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from batchgen.manifest.errors import shown
+from batchgen.manifest.faults import TextError, shown
+from batchgen.manifest.parameters import is_template
 
 MAX_OUTPUT = 20_000
 MAX_WORK = 500_000
@@ -54,20 +55,6 @@ _ODD = (
     *(SyntaxError, MemoryError, RecursionError),
 )
 _CONSTANTS = ("true", "false", "none", "True", "False", "None")
-
-
-class TextError(Exception):
-    """A text can't be filled in: `what`, and how to `fix` it."""
-
-    def __init__(self, what: str, fix: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.fix = fix
-
-
-def is_template(text: object) -> bool:
-    """Say whether a value is a text with something to fill in."""
-    return isinstance(text, str) and ("{{" in text or "{%" in text)
 
 
 class Templates:
@@ -119,13 +106,6 @@ class Templates:
             inner = [*value, *value.values()] if isinstance(value, dict) else value
             known = self._sizes[id(value)] = (value, 1 + sum(map(self._size, inner)))
         return known[1]
-
-    def names(self, text: str) -> frozenset[str]:
-        """Return the variables that a text uses; none if it can't be parsed."""
-        try:
-            return frozenset(meta.find_undeclared_variables(self._environment.parse(text)))
-        except (TemplateError, *_ODD):
-            return frozenset()
 
     def _compile(self, text: str) -> _Compiled:
         found = self._compiled.get(text)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from batchgen.manifest.errors import QUOTE, position
+from batchgen.manifest.faults import QUOTE, position
 
 #: What YAML makes of a text that begins with one of these.
 _FIRST = {

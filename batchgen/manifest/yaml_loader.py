@@ -13,8 +13,7 @@ from typing import Any, cast
 
 import yaml
 
-from batchgen.manifest.errors import LINE_END, QUOTE, FaultList, Position, position
-from batchgen.manifest.files import is_key_name
+from batchgen.manifest.faults import LINE_END, QUOTE, FaultList, Position, is_key_name, position
 
 #: Aliases may repeat this many values; a "billion laughs" file would repeat 1e9.
 _MAX_REPEATED = 100_000
@@ -43,28 +42,21 @@ _CUT = re.compile(r"[ \t]+#(.?)")
 
 
 class Document:
-    """A YAML file as plain values (`data`), with the position of each (`place`)."""
+    """A YAML file as plain values (`data`), with the position of each (`place`).
+
+    `root` is None when the text could not be parsed, or held nothing.
+    """
 
     def __init__(self, file: str, text: str, root: yaml.Node | None) -> None:
         self.file = file
         self.text = text
         self.data: Any = None
-        self._root = root
+        self.root = root
         self._odd = bool(re.search("[\x85\u2028\u2029]", text))
-
-    @property
-    def broken(self) -> bool:
-        """True when the text could not be parsed, or held nothing."""
-        return self._root is None
-
-    def read(self, faults: FaultList) -> None:
-        """Build `data` from the node tree, noting what would surprise a reader of the file."""
-        if self._root is not None:
-            self.data = _Builder(self, faults).build(self._root, ())
 
     def place(self, path: Sequence[str | int], *, key: bool = False) -> Position:
         """Return the position of this path's value, or of its key; that of the nearest parent if it was not written."""
-        node, found = self._root, self._root
+        node, found = self.root, self.root
         for step in path:
             pair = _step(node, step)
             if pair is None:
@@ -93,7 +85,8 @@ def load_yaml(file: str, text: str, faults: FaultList) -> Document:
     """Parse a manifest's text; its errors are noted in `faults`, and `data` is None then."""
     root, text = _compose(file, text, faults)
     document = Document(file, text, root)
-    document.read(faults)
+    if root is not None:
+        document.data = _Builder(document, faults).build(root, ())
     return document
 
 

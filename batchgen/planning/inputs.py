@@ -20,7 +20,7 @@ from batchgen.clip import ClipSummary, State, Wanted
 from batchgen.errors import BatchgenError, UsageError
 from batchgen.history import other_batches
 from batchgen.ledger import SANDBOX_ORIGIN, Reader, integrity
-from batchgen.ledger.names import with_known_ids
+from batchgen.ledger.wanted import with_known_ids
 from batchgen.locate import find_key
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from batchgen.clip import Clip, State
 from batchgen.ledger import Reader
-from batchgen.ledger.evidence import BATCH_ID
+from batchgen.ledger.integrity import BATCH_ID
 
 #: Events that end a clip for a run, and the one that says how long a film is.
 _ENDS: Final = ("Downloaded", "Failed", "Blocked", "Lost", "AnswerLost")

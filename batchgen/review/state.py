@@ -19,8 +19,6 @@ from typing import Any, Final
 from batchgen.billing.prices import MEMORY, ChargeHistory
 from batchgen.clip import Clip, Request, State
 from batchgen.ledger import SANDBOX_ORIGIN
-from batchgen.ledger.last_run import LAST_RUN
-from batchgen.ledger.last_run import read as read_last_run
 from batchgen.ledger.lock import holder
 from batchgen.ledger.wishes import CONTROL
 from batchgen.providers.models import estimate
@@ -188,7 +186,7 @@ class BatchState:
 
     def _follow(self, ledger: PageReader, now: Revision) -> None:
         """Read on in the events: how long films are, and how many clips have ended since the run began."""
-        run = read_last_run(ledger.meta(LAST_RUN))
+        run = ledger.last_run()
         began = run.began if run else None
         if now.event < self._seen.event or began != self._pace.began:
             self._seen = Revision()

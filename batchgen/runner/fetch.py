@@ -22,7 +22,7 @@ from batchgen.events import Downloaded, Lost
 from batchgen.files import mp4, sidecar
 from batchgen.files.mp4 import Expect, Fetched
 from batchgen.ledger import Ledger
-from batchgen.ledger.names import other_name
+from batchgen.ledger.wanted import other_name
 from batchgen.providers.base import Completed, Provider
 from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.context import Downloads, RunContext

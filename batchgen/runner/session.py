@@ -7,6 +7,7 @@ service, and `assembly` joins the parts of a run.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import math
 import os
@@ -14,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +29,7 @@ from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt
 from batchgen.ledger import SqliteLedger
-from batchgen.ledger.last_run import LAST_RUN, LastRun
+from batchgen.ledger.base import LAST_RUN, LastRun
 from batchgen.ledger.wishes import Control
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
@@ -305,7 +306,7 @@ class Session:
 
     def _remember_run(self, run: LastRun | None) -> None:
         if run is not None:
-            self.ledger.remember(LAST_RUN, run.text())
+            self.ledger.remember(LAST_RUN, json.dumps(asdict(run)))
 
     def _ended(self, run: LastRun, outcome: Outcome) -> LastRun:
         pending = self.ledger.live_totals.counts[State.PENDING] - len(self.ledger.skipped())

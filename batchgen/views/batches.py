@@ -7,7 +7,7 @@ from datetime import tzinfo
 from typing import Any
 
 from batchgen.clip import State
-from batchgen.ledger.last_run import KILLED
+from batchgen.ledger.base import KILLED
 from batchgen.money import micro_of, usd
 from batchgen.views.doubts import epoch
 from batchgen.views.next_steps import needs_attention

@@ -16,8 +16,7 @@ from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
 from batchgen.files.verify import kept_aside
 from batchgen.history.report import LOOKS, HistoryCheck, read
-from batchgen.ledger.last_run import KILLED, LAST_RUN, LastRun
-from batchgen.ledger.last_run import read as read_last_run
+from batchgen.ledger.base import KILLED, LastRun
 from batchgen.ledger.reader import SANDBOX_ORIGIN, Reader
 from batchgen.ledger.wishes import CONTROL
 from batchgen.retention import FILE_S, Paid
@@ -75,7 +74,7 @@ def facts_of(
 ) -> Facts:  # fmt: skip
     """Collect what the ledger knows of a batch; `stopped` None: why its last run ended early, if it did."""
     totals, money = ledger.totals(), ledger.spending(time.time())
-    last = read_last_run(ledger.meta(LAST_RUN))
+    last = ledger.last_run()
     if stopped is None and last is not None and not live:
         stopped = last.reason if last.ended is not None else KILLED
     drifts = json.loads(ledger.meta(DRIFTS) or "[]")

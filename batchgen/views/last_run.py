@@ -7,7 +7,7 @@ from datetime import tzinfo
 from typing import Any
 
 from batchgen.errors import Exit
-from batchgen.ledger.last_run import KILLED, LastRun
+from batchgen.ledger.base import KILLED, LastRun
 from batchgen.views.doubts import epoch
 from batchgen.views.text import clock, stamp_utc
 from batchgen.wording import duration

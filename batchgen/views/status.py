@@ -9,7 +9,7 @@ from typing import Any
 from batchgen import wording
 from batchgen.billing.prices import Quote, drift_text
 from batchgen.clip import State
-from batchgen.ledger.last_run import KILLED
+from batchgen.ledger.base import KILLED
 from batchgen.ledger.wishes import Control
 from batchgen.money import micro_of, usd
 from batchgen.views.doubts import IN_DOUBT, ClipProblem, attention, attention_lines, epoch

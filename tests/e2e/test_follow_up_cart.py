@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
 from film_batch import TAKES
+from playwright.sync_api import Browser, Page, Route
 from view_pages import app, reviewing, until
 
 _PRICES = {"takes": 312_500, "edit": 312_500, "final": 937_500}

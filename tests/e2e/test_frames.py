@@ -6,9 +6,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from film_batch import TAKES
 from films import READ, WAN, numbered
 from playwright.sync_api import Browser
-from film_batch import TAKES
 from view_pages import app, reviewing, until
 
 #: Press keys in the loupe, one after the other, and read picture and label once each is done.

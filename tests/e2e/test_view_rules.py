@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
 from film_batch import TAKES, make, served
+from playwright.sync_api import Browser, Page
 from view_pages import opened
 
 

@@ -138,8 +138,8 @@ CONTROLS = {
         "lost",
     ),
     "no sync of a new folder's name": ("load", {"        sync(each.parent)\n": "files/durable.py"}, "lost"),
-    "no sync of the spill file's name": ("load", {"        durable.sync(path.parent)\n": "ledger/spill.py"}, "lost"),
-    "no sync of the spill file": ("load", {"self._end)\n        os.fsync(self._file)\n": "ledger/spill.py"}, "lost"),
+    "no sync of the spill file's name": ("load", {"        durable.sync(path.parent)\n": "ledger/journal.py"}, "lost"),
+    "no sync of the spill file": ("load", {"self._end)\n        os.fsync(self._file)\n": "ledger/journal.py"}, "lost"),
 }
 #: The one control of the fast tier.
 QUICK = "no sync of the folder after the rename"

@@ -13,7 +13,7 @@ from bad_replies import Gate, drop, first, says
 from command import KEY, STATES, Desk
 from scripted_service import FakeApi
 
-from batchgen.manifest.seeds import derive_seed
+from batchgen.manifest.keys import derive_seed
 
 pytestmark = pytest.mark.real_time
 

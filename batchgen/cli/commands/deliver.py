@@ -18,8 +18,8 @@ from batchgen.selection import matches
 
 if TYPE_CHECKING:
     from batchgen.clip import Clip
+    from batchgen.handover.chosen import Select
     from batchgen.handover.folder import Delivered
-    from batchgen.handover.selects import Select
     from batchgen.review.choice import Choice
 
 _PROGRAMS = ("resolve", "premiere", "final-cut", "folder")
@@ -75,9 +75,9 @@ def deliver(
     says which file to open in which program.
     """
     from batchgen.files.findings import KeptFindings
+    from batchgen.handover.chosen import TEMPLATE, named
     from batchgen.handover.folder import Order, with_films
     from batchgen.handover.folder import deliver as write
-    from batchgen.handover.selects import TEMPLATE, named
 
     if sum((picks, everything, stars is not None, only is not None)) > 1:
         raise click.UsageError("pass one of --picks, --all, --stars and --only")
@@ -95,7 +95,7 @@ def deliver(
 
 def _chosen(where: Path, *, everything: bool, stars: int | None, only: str | None) -> tuple[list[Select], str]:
     """Give the clips that are meant, and the batch's name."""
-    from batchgen.handover.selects import choose
+    from batchgen.handover.chosen import choose
     from batchgen.ledger.reader import Reader
     from batchgen.review.picks import Picks
 

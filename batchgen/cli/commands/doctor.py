@@ -135,7 +135,7 @@ def _ledger(folder: Path | None) -> Iterator[Finding]:
 
 def _agreement(folder: Path) -> Iterator[Finding]:
     """Compare journal and spill file with the ledger."""
-    from batchgen.ledger.integrity import compare
+    from batchgen.ledger.agreement import compare
     from batchgen.views.text import plural
 
     try:

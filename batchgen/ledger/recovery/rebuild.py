@@ -14,18 +14,19 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchgen.clip import State, Wanted
 from batchgen.errors import LedgerError, LedgerWriteError, UsageError
 from batchgen.files import durable
-from batchgen.ledger import evidence, integrity, journal, names, schema
+from batchgen.ledger import integrity, journal, schema
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import Lock
 from batchgen.ledger.reader import Reader
 from batchgen.ledger.recovery import replay, sources
 from batchgen.ledger.sqlite import SqliteLedger
+from batchgen.ledger.wanted import Holder, assign
 
 #: A fact of a rebuilt ledger: `{"since": …, "until": …}`, the time in which something may have been accepted that it
 #: does not know of (epoch seconds).
@@ -60,7 +61,7 @@ def fault_of(folder: Path, wanted: Iterable[Wanted] = ()) -> str:
         LedgerError: it is a newer batchgen's, which is no damage.
     """
     if not integrity.exists(folder):
-        if seen := evidence.LastSeen.of(folder, None):
+        if seen := integrity.LastSeen.of(folder, None):
             return f"{folder} is gone, and a batch has run there before ({seen})"
         raise UsageError(f"{folder} has no ledger, and nothing to rebuild one from")
     if _version(folder / FILE) > schema.SCHEMA:
@@ -92,13 +93,13 @@ def recover(folder: Path, wanted: Iterable[Wanted]) -> Recovered:
     try:
         fault = fault_of(folder, asked)
         left = sources.gather(folder)
-        until = _last_written(folder, left.facts.pop(evidence.BATCH_ID, None))
+        until = _last_written(folder, left.facts.pop(integrity.BATCH_ID, None))
         rebuilt = replay.rebuild(left, asked)
         times = [entry.at for entry in left.recorded.values()] or [until]
         until = max(until, *times, *(traced.at for traced in left.traced))
         since = min(times) if left.log_lines and not left.bad_lines else min(until - _MONTH, *times)
         blind = json.dumps({"since": since, "until": until})
-        facts = {**left.facts, evidence.BATCH_ID: evidence.new_id(), BLIND: blind}
+        facts = {**left.facts, integrity.BATCH_ID: integrity.new_id(), BLIND: blind}
         try:
             _write(folder / _NEW, rebuilt, facts, {clip.key: clip.name for clip in asked})
             aside = _swap(folder)
@@ -126,7 +127,7 @@ def _last_written(folder: Path, batch_id: str | None) -> float:
     """When anything was last written here: what was accepted later than that is another batch's."""
     times = [path.stat().st_mtime for path in folder.glob("ledger.*") if path.is_file()]
     times += [path.stat().st_mtime for path in (folder / "events.jsonl",) if path.is_file()]
-    times += [seen.at for name in {batch_id, None} if (seen := evidence.LastSeen.of(folder, name))]
+    times += [seen.at for name in {batch_id, None} if (seen := integrity.LastSeen.of(folder, name))]
     return max(times, default=time.time())
 
 
@@ -140,8 +141,10 @@ def _write(place: Path, rebuilt: replay.Rebuilt, facts: dict[str, str], asked: d
         schema.prepare(db, place / FILE)
         db.execute("BEGIN")
         wanted = [clip.wanted for clip in rebuilt.clips.values()]
-        named = names.assign(asked, (names.Holder(each.key, each.name, each.reroll_of in asked) for each in wanted))
-        db.executemany(schema.INSERT_CLIP, (schema.wanted_row(each, named[each.key]) for each in wanted))
+        named = assign(asked, (Holder(each.key, each.name, each.reroll_of in asked) for each in wanted))
+        db.executemany(
+            schema.INSERT_CLIP, (schema.WANTED_VALUES(replace(each, name=named[each.key])) for each in wanted)
+        )
         writes = [(clip, event, at, clip.wanted.price_class) for _, clip, event, at in rebuilt.steps]
         for first in range(0, len(writes), _CHUNK):
             schema.write(db, writes[first : first + _CHUNK])

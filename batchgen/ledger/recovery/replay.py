@@ -27,7 +27,7 @@ from batchgen.events import (
     Retried,
     SubmitStarted,
 )
-from batchgen.ledger.evidence import Traced
+from batchgen.ledger.integrity import Traced
 from batchgen.states import NEXT, advance
 
 HOLE = "what happened here was lost with the ledger"

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.events import Downloaded
-from batchgen.ledger import evidence, journal
-from batchgen.ledger.evidence import Traced
-from batchgen.ledger.integrity import FILE
+from batchgen.ledger import integrity, journal
+from batchgen.ledger.integrity import FILE, Traced
 from batchgen.ledger.recovery.replay import Recorded, Sources, event_of, wanted_of
 
 _PARTS = ("", "-wal", "-journal")
@@ -33,8 +32,8 @@ def gather(folder: Path) -> Sources:
             if (folder / f"{FILE}{part}").is_file():
                 shutil.copyfile(folder / f"{FILE}{part}", Path(name) / f"{FILE}{part}")
         _from_ledger(Path(name) / FILE, sources)
-    sources.traced += evidence.events(folder)
-    for traced in evidence.sidecars(folder):
+    sources.traced += integrity.events(folder)
+    for traced in integrity.sidecars(folder):
         sources.traced.append(traced)
         if traced.wanted:
             sources.described[traced.key] = traced.wanted
@@ -87,7 +86,7 @@ def _from_ledger(path: Path, sources: Sources) -> None:
             _take_event(row, keys, sources)
         sources.traced += [traced for row in _rows(db, "request") if (traced := _trace(row, keys, done))]
         for row in _rows(db, "meta"):
-            if row.get("k") in (*journal.FACTS, evidence.BATCH_ID):
+            if row.get("k") in (*journal.FACTS, integrity.BATCH_ID):
                 sources.facts.setdefault(str(row["k"]), str(row["v"]))
 
 

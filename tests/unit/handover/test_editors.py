@@ -13,8 +13,8 @@ import pytest
 from handover_samples import sample
 
 from batchgen.handover import edl, fcpxml, otio, xmeml
+from batchgen.handover.chosen import Select
 from batchgen.handover.film import Film
-from batchgen.handover.selects import Select
 from batchgen.review.choice import Choice
 
 #: Children in the order of Apple's DTD 1.10; what is not named here may not be there.

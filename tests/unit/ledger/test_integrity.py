@@ -17,7 +17,7 @@ from clip_histories import HOME, clips, lead
 
 from batchgen.clip import State
 from batchgen.errors import BatchgenError, Exit
-from batchgen.ledger import FILE, Reader, SqliteLedger, integrity, journal
+from batchgen.ledger import FILE, Reader, SqliteLedger, agreement, integrity, journal
 from batchgen.views.facts import facts_of
 from batchgen.views.status import status_object, status_text
 
@@ -203,19 +203,19 @@ def test_another_users_ledger_is_told(file: int, place: int, seen: str) -> None:
 
 def test_a_letter_that_sqlite_does_not_miss_is_seen_by_the_log(folder: Path) -> None:
     """A request id that was changed would be asked for, and not be found: a paid clip lost."""
-    assert integrity.compare(folder) == integrity.Agreement(integrity.compare(folder).events, 0, 0, 0, 0)
+    assert agreement.compare(folder) == agreement.Agreement(agreement.compare(folder).events, 0, 0, 0, 0)
     data = (folder / FILE).read_bytes()
     detail = b'{"request_id": "00000000-0000-4000-8000-000000000002"'
     assert data.count(detail) == 1
     (folder / FILE).write_bytes(data.replace(detail, detail.replace(b"0002", b"0009")))
-    assert integrity.compare(folder).other == 1
+    assert agreement.compare(folder).other == 1
     with (folder / "ledger.spill").open("r+b") as file:
         file.write(b'{"key": "k", "request_id": "only-here", "at": 1.0}\n')
-    assert integrity.compare(folder).spilled == 1
+    assert agreement.compare(folder).spilled == 1
     log_file = folder / journal.FILE
     log_file.write_bytes(b"".join(log_file.read_bytes().splitlines(keepends=True)[:-6]) + b"torn")
-    assert integrity.compare(folder).missing > 0
-    assert integrity.compare(folder).damaged == 1
+    assert agreement.compare(folder).missing > 0
+    assert agreement.compare(folder).damaged == 1
 
 
 @pytest.mark.parametrize("small", [0, integrity.SMALL], ids=["a large ledger", "a small one"])

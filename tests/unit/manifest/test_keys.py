@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.manifest.keys import KeyFrame, canonical, key_of, key_of_text
-from batchgen.manifest.seeds import TakesError, derive_seed, seeds_of
+from batchgen.manifest.keys import KeyFrame, TakesError, canonical, derive_seed, key_of, key_of_text, seeds_of
 
 
 def test_golden_keys_are_the_same_in_every_release() -> None:

@@ -13,7 +13,7 @@ from batchgen.clip import State
 from batchgen.errors import ManifestError, UsageError
 from batchgen.files import sidecar
 from batchgen.manifest import load, naming
-from batchgen.manifest.safe_names import safe_name
+from batchgen.manifest.naming import safe_name
 from batchgen.runner.connect import Access
 from batchgen.runner.opening import open_ledger
 from batchgen.settings import Settings

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from batchgen.manifest import load
 from batchgen.manifest.audio import AudioError, check_url, inspect
-from batchgen.manifest.matrix import Matrix
-from batchgen.manifest.safe_names import MAX_BYTES, clean_id, safe_name, slug
-from batchgen.manifest.templates import Templates, TextError
+from batchgen.manifest.faults import TextError
+from batchgen.manifest.naming import MAX_BYTES, clean_id, safe_name, slug
+from batchgen.manifest.schema import MatrixShape
+from batchgen.manifest.templates import Templates
 from batchgen.providers.models import Prices, estimate, find
 
 # --- matrix ---------------------------------------------------------------------------------------------
@@ -22,21 +23,29 @@ from batchgen.providers.models import Prices, estimate, find
 
 def test_the_product_is_in_the_order_written_the_first_key_slowest() -> None:
     """The order of the folder in the morning."""
-    cells = Matrix({"a": [1, 2], "b": ["x", "y"]}).cells()
+    cells = MatrixShape(a=[1, 2], b=["x", "y"]).cells()
     assert [tuple(cell.values()) for cell in cells] == [(1, "x"), (1, "y"), (2, "x"), (2, "y")]
-    assert Matrix({}).cells() == [{}]
+    assert MatrixShape().cells() == [{}]
+
+
+def test_an_axis_may_have_any_name() -> None:
+    """Also one that our own code has a use for."""
+    named = {"axes": [1], "cells": ["a", "b"], "copy": [True]}
+    made = MatrixShape.model_validate(named).cells()
+    assert made == [{"axes": 1, "cells": "a", "copy": True}, {"axes": 1, "cells": "b", "copy": True}]
 
 
 def test_exclude_comes_first_and_matches_in_part() -> None:
     """As GitHub Actions does; an excluded cell can be included again."""
-    matrix = Matrix({"a": [1, 2], "b": ["x", "y"]}, exclude=[{"a": 1}], include=[{"a": 1, "b": "x"}])
+    matrix = MatrixShape(a=[1, 2], b=["x", "y"], exclude=[{"a": 1}], include=[{"a": 1, "b": "x"}])
     assert matrix.cells() == [{"a": 2, "b": "x"}, {"a": 2, "b": "y"}, {"a": 1, "b": "x"}]
 
 
 def test_include_has_the_meaning_of_github_actions() -> None:
     """The example of GitHub's own documentation, cell by cell."""
-    matrix = Matrix(
-        {"fruit": ["apple", "pear"], "animal": ["cat", "dog"]},
+    matrix = MatrixShape(
+        fruit=["apple", "pear"],
+        animal=["cat", "dog"],
         include=[
             {"color": "green"},
             {"color": "pink", "animal": "cat"},

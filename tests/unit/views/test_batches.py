@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from test_status import CLEAN, FACTS, NOW, ZONE
 
-from batchgen.ledger.last_run import LastRun
+from batchgen.ledger.base import LastRun
 from batchgen.views.batches import batches_text
 from batchgen.views.status import status_object
 from batchgen.views.text import columns

@@ -12,7 +12,7 @@ import pytest
 
 from batchgen.billing.budget import Caps
 from batchgen.clip import State
-from batchgen.ledger.last_run import KILLED, LastRun
+from batchgen.ledger.base import KILLED, LastRun
 from batchgen.retention import Paid
 from batchgen.views.doubts import ClipProblem
 from batchgen.views.facts import Facts

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.clip import Wanted
-from batchgen.ledger.names import Holder, assign, plain_name, with_known_ids
+from batchgen.ledger.wanted import Holder, assign, plain_name, with_known_ids
 from batchgen.testing import wanted
 
 #: What the manifest asks for, what the ledger has, and the names that must come of it.

@@ -1,20 +1,22 @@
-"""Which clip of a batch has which file name. Pure.
+"""Which clips a batch wants, and under which file names: the manifest's, and the further takes that were asked for.
 
 What the manifest asks for now has the plain name. A clip that gave its name up is called `replaced/NAME~hash`: that is
-also where its file goes, under `clips/` (`batchgen.files.renames` moves it). The hash is the end of the clip's key, so
-that a name depends on nothing but the clip, and many replaced clips of one name live next to each other.
+also where its file goes, under `clips/` (`batchgen.files.renames` moves it). The hash is the end of the clip's key,
+so that a name depends on nothing but the clip, and many replaced clips of one name live next to each other.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from batchgen.clip import Wanted
+from batchgen.clip import REPLACED, REPLACED_FOLDER, Clip, State, Wanted
+from batchgen.ledger import schema
+from batchgen.ledger.wishes import QueuedWish
 
-#: The folder under `clips/` for the files of clips that others have replaced.
-REPLACED_FOLDER = "replaced"
+# --- names: pure ---------------------------------------------------------------------------------------
 
 
 class Holder(NamedTuple):
@@ -112,3 +114,67 @@ def free_name(clip: Wanted, taken: set[str]) -> str:
     name = clip.name if clip.name.casefold() not in taken else other_name(clip.name, clip.key)
     taken.add(name.casefold())
     return name
+
+
+# --- what is wanted: each a part of one transaction of `SqliteLedger` ------------------------------------------
+
+
+def bring_up_to_date(db: sqlite3.Connection, wanted: Iterable[Wanted]) -> int:
+    """Store what the manifest wants now; return the number of new clips (see `SqliteLedger.sync`)."""
+    known = db.execute(schema.SELECT_WISHES).fetchall()
+    ids = {key: prompt_id for key, _, _, _, _, prompt_id, *_ in known}
+    fresh = {clip.key: clip for clip in with_known_ids(wanted, ids)}
+    asked = {key: clip.name for key, clip in fresh.items()}
+    # In memory, and only what differs is written: a manifest of 100,000 clips that is as it was writes nothing.
+    changes = []
+    for key, row, _, reroll_of, *before, replaced in known:
+        clip = fresh.pop(key, None)
+        # Re-rolls are wanted for as long as their root is.
+        wish = int(not replaced and (clip is not None or reroll_of in asked))
+        after = [wish, *before[1:]]
+        if clip:  # what an edit of the manifest may change of a clip that stays the same
+            after[1:] = clip.prompt_id, clip.take, clip.order, clip.priority, clip.audio_file, clip.label
+        if after != before:
+            changes.append((*after, row))
+    db.executemany(schema.UPDATE_WISHES, changes)
+    db.execute("DELETE FROM clip WHERE wanted = 0 AND state = 'pending' AND n = 0")
+    named = asked if asked == {key: name for key, _, name, *_ in known} else _renamed(db, asked)
+    db.executemany(
+        schema.INSERT_CLIP,
+        (
+            schema.WANTED_VALUES(clip if clip.name == named[key] else replace(clip, name=named[key]))
+            for key, clip in fresh.items()
+        ),
+    )
+    return len(fresh)
+
+
+def add_takes(db: sqlite3.Connection, wish: QueuedWish, fact: str | None) -> tuple[list[Wanted], list[State]]:
+    """Add further takes, and take out what they replace; gives both, the latter by its states (see `fulfil`)."""
+    known = {key for (key,) in db.execute("SELECT key FROM clip")}
+    taken = {name.casefold() for (name,) in db.execute("SELECT name FROM clip")}
+    fresh = [replace(take, name=free_name(take, taken)) for take in wish.takes if take.key not in known]
+    db.executemany(schema.INSERT_CLIP, map(schema.WANTED_VALUES, fresh))
+    db.executemany(schema.MARK_REPLACED, ((key,) for key in wish.instead_of))
+    replaced = [State(state) for (state,) in db.execute(schema.UNWANT_REPLACED)]
+    if fact is not None:
+        db.execute("DELETE FROM meta WHERE k=?", (fact,))
+    return fresh, replaced
+
+
+def take_out(db: sqlite3.Connection, takes: Iterable[Clip]) -> None:
+    """Delete further takes that were never sent, and want again what they replaced."""
+    takes = list(takes)
+    db.executemany("DELETE FROM clip WHERE id=?", ((clip.row,) for clip in takes))
+    for root in {clip.wanted.reroll_of for clip in takes}:
+        db.execute(schema.WANT_REPLACED, {"root": root, "replaced": REPLACED})
+
+
+def _renamed(db: sqlite3.Connection, asked: Mapping[str, str]) -> dict[str, str]:
+    """Give the clips of the tables the names that they have now; return those of the clips asked for, too, by key."""
+    held = db.execute("SELECT key, name, wanted, id FROM clip ORDER BY id").fetchall()
+    named = assign(asked, (Holder(key, name, bool(wanted)) for key, name, wanted, _ in held))
+    changed = [(named[key], row) for key, name, _, row in held if named[key] != name]
+    db.executemany(schema.UNNAME, ((row,) for _, row in changed))
+    db.executemany(schema.RENAME, changed)
+    return named

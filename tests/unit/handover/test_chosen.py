@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batchgen.clip import Clip, State, Wanted
 from batchgen.errors import UsageError
-from batchgen.handover.selects import Select, choose, named
+from batchgen.handover.chosen import Select, choose, named
 from batchgen.review.choice import Choice
 
 
