@@ -126,12 +126,10 @@ def next_poll(age: float, times: RunTimes, *, polls: float = MOST_POLLS, older: 
     """
     if not times.count and older >= SCOUTS:
         return max(UNKNOWN_S, (1.0 + UNKNOWN_STEP) * age)
-    if not times.count and not older:
-        for early in (times.expected * part for part in COLD_POLLS):
-            if early > age:
-                return max(early, age + MIN_STEP_S)
+    if not times.count and not older and age < times.expected * COLD_POLLS[-1]:
+        return max(age + MIN_STEP_S, next(early for part in COLD_POLLS if (early := times.expected * part) > age))
     scout = times.count < SCOUTS and older < SCOUTS
-    ages = times.schedule(MOST_POLLS if scout else polls).ages if times.count or times.expected > 0 else ()
+    ages = times.schedule(MOST_POLLS if scout else polls).ages if times.typical > 0 else ()
     later = bisect_right(ages, age + MIN_STEP_S)
     return ages[later] if later < len(ages) else age + max(MIN_STEP_S, min(TAIL_CAP_S, TAIL * age))
 
@@ -151,20 +149,17 @@ class PollBudget:
 
     Attributes:
         polls: so many a clip.
+        ends: when requests ended lately, by the clock of `update`; whoever sees an end appends it.
+        updated_at: when it was last updated; it is time to again after `UPDATE_S`.
     """
 
     def __init__(self) -> None:
-        self.polls = START_POLLS
-        self._planned_for = START_POLLS
-        self._updated_at = 0.0
-        self._ends: deque[float] = deque()
-
-    def ended(self, now: float) -> None:
-        """Count a request that has ended."""
-        self._ends.append(now)
+        self.polls = self._planned_for = START_POLLS
+        self.ends: deque[float] = deque()
+        self.updated_at = 0.0
 
     def update(self, now: float, times: RunTimes, waiting: int, spare_per_s: float, most_per_s: float) -> bool:
-        """Update it, if it is time to; return whether what was planned before is no longer right.
+        """Update it; return whether what was planned before is no longer right.
 
         Args:
             now: in seconds, by a clock that never jumps.
@@ -173,21 +168,18 @@ class PollBudget:
             spare_per_s: calls a second that submissions and results left in the last minute.
             most_per_s: calls a second that the rate allows.
         """
-        passed = now - self._updated_at
-        if passed < UPDATE_S:
-            return False
-        while self._ends and self._ends[0] < now - ENDS_S:
-            self._ends.popleft()
+        while self.ends and self.ends[0] < now - ENDS_S:
+            self.ends.popleft()
+        typical = max(times.typical, 1e-3)
         # As seen lately or by Little's law: long jobs end in waves, and what is spare between two can't be kept.
-        ends = max(len(self._ends) / ENDS_S, waiting / max(times.typical + times.schedule(self.polls).lag, 1e-3))
-        soon = min(1.0, SOON_S / max(times.typical, 1e-3))
-        spare = (
-            spare_per_s if soon == 1.0 else soon * spare_per_s + (1.0 - soon) * min(spare_per_s, most_per_s - 2 * ends)
-        )
-        target = affordable_polls(spare, ends)
-        follows = times.typical * (DOWN if target < self.polls else UP)
-        self.polls += min(1.0, passed / max(UPDATE_S, follows)) * (target - self.polls)
-        self._updated_at = now
+        ends = max(len(self.ends) / ENDS_S, waiting / (typical + times.schedule(self.polls).lag))
+        if typical > SOON_S:
+            kept = SOON_S / typical
+            spare_per_s = min(spare_per_s, kept * spare_per_s + (1.0 - kept) * (most_per_s - 2 * ends))
+        target = affordable_polls(spare_per_s, ends)
+        follows = typical * (DOWN if target < self.polls else UP)
+        self.polls += min(1.0, (now - self.updated_at) / max(UPDATE_S, follows)) * (target - self.polls)
+        self.updated_at = now
         if self._planned_for / REPLAN < self.polls < self._planned_for * REPLAN:
             return False
         self._planned_for = self.polls

@@ -73,9 +73,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning.warnings": "billing.budget billing.prices money planning.model",
         "polling": "",
         "polling.distribution": "",
-        "polling.poller": "errors polling.schedule polling.wait providers.base ratelimit.base retry",
+        "polling.poller": "errors polling.schedule providers.base ratelimit.base retry",
         "polling.schedule": "polling.distribution",
-        "polling.wait": "errors polling.schedule providers.base",
         "providers": "",
         "providers.base": "",
         "providers.models": "money",
@@ -102,7 +101,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "retry": "",
         "runner": (
             "billing.budget breaker clip errors events failpoints files.mp4 files.sidecar history.matching "
-            "history.reconcile history.report ledger money polling.poller polling.schedule polling.wait providers.base "
+            "history.reconcile history.report ledger money polling.poller polling.schedule providers.base "
             "providers.paced ratelimit.base ratelimit.concurrency retention retry selection states wording"
         ),
         "sandbox": "errors money",

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from night_service import NightService, Weather
 from run_times import frontier, known
 
-from batchgen.polling.poller import Poller
+from batchgen.polling.poller import Poller, Wait
 from batchgen.polling.schedule import Schedule
-from batchgen.polling.wait import Wait
 
 #: Age → the age of the next look.
 Rule = Callable[[float], float]

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_times import SHAPES, Spent, fewest_looks, fewest_within, fixed_interval, frontier, known, spent
 
-from batchgen.polling.distribution import ENOUGH, Distribution, estimate
+from batchgen.polling.distribution import ENOUGH, HALF_LIFE, Distribution, estimate
 from batchgen.polling.schedule import (
     COLD_POLLS,
     FEWEST_POLLS,
@@ -214,8 +214,10 @@ def test_two_queues_are_not_smeared_into_one() -> None:
 
 
 def test_the_newest_clips_say_the_most() -> None:
-    """A queue that has gone is soon forgotten."""
-    assert 0.05 < ended_by(estimate([100.0] * 120 + [200.0] * 120, 150.0), 120.0) < 0.25
+    """A queue that has gone is soon forgotten: what came 120 clips before counts by four half-lives less."""
+    old = 0.5 ** (120 / HALF_LIFE)
+    found = estimate([100.0] * 120 + [200.0] * 120, 150.0)
+    assert ended_by(found, 120.0) == pytest.approx(old / (1.0 + old), rel=0.05)
 
 
 @given(st.lists(SECONDS, min_size=ENOUGH, max_size=40), st.floats(1.1, MOST_POLLS), st.floats(0.0, 1e3))
