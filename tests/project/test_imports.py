@@ -81,19 +81,12 @@ KNOWS: dict[str, frozenset[str]] = {
         "providers.paced": "providers.base ratelimit.base",
         "providers.segmind": "batchgen errors money network_words providers.base proxy redact retry",
         "ratelimit": "",
-        "ratelimit.adaptive_rate": "",
+        "ratelimit.adaptive_rate": "ratelimit.base",
         "ratelimit.base": "errors",
         "ratelimit.concurrency": "",
-        "ratelimit.limiter": (
-            "breaker errors ratelimit.adaptive_rate ratelimit.base ratelimit.metronome ratelimit.queue retry"
-        ),
-        "ratelimit.memory": "ratelimit.shared_window settings",
-        "ratelimit.metronome": "ratelimit.adaptive_rate ratelimit.base",
-        "ratelimit.queue": "ratelimit.base ratelimit.metronome",
-        "ratelimit.setup": (
-            "ratelimit.concurrency ratelimit.limiter ratelimit.memory ratelimit.shared_window settings"
-        ),
-        "ratelimit.shared_window": "",
+        "ratelimit.limiter": "breaker errors ratelimit.adaptive_rate ratelimit.base retry",
+        "ratelimit.memory": "settings",
+        "ratelimit.setup": "ratelimit.concurrency ratelimit.limiter ratelimit.memory settings",
         "proxy": "errors",
         "redact": "",
         "retention": "clip",

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import RateLimited, Unreachable
+from batchgen.ratelimit.adaptive_rate import CallRecord
 from batchgen.ratelimit.base import Call, SubmissionStoppedError
 from batchgen.ratelimit.limiter import LocalPacer, LocalPermit
-from batchgen.ratelimit.metronome import CallRecord
 from batchgen.testing import VirtualTimeLoop
 
 
@@ -38,12 +38,12 @@ async def running(pacer: LocalPacer) -> AsyncIterator[LocalPacer]:
 
 def stray(pacer: LocalPacer, call: Call = Call.POLL) -> LocalPermit:
     """A permit of long ago, whose answer comes only now."""
-    return LocalPermit(CallRecord(0.0, 0, call, recent=False), pacer.report)
+    return LocalPermit(CallRecord(0.0, 0, call, recent=False), pacer)
 
 
 def limited(permit: LocalPermit, retry_after: float | None) -> None:
     """Its call was one too many."""
-    permit.report(permit.record, RateLimited("429", retry_after=retry_after))
+    permit.pacer.report(permit.record, RateLimited("429", retry_after=retry_after))
 
 
 def unreachable(pacer: LocalPacer) -> None:
@@ -551,7 +551,7 @@ async def test_a_grant_costs_the_same_however_many_calls_the_minute_holds(monkey
             raise AssertionError("walked over the minute")
 
     pacer = LocalPacer(60_000, start=(6000.0, 6000.0))
-    monkeypatch.setattr(pacer._metronome, "_recent", Minute())
+    monkeypatch.setattr(pacer._minute, "calls", Minute())
     async with running(pacer):
         await asking(pacer, [], Call.SUBMIT, now() + 60)
         assert pacer.snapshot().rpm == 6000

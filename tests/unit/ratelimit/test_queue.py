@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchgen.ratelimit.base import Call
-from batchgen.ratelimit.queue import FairQueue
+from batchgen.ratelimit.limiter import FairQueue
 
 
 def order(line: FairQueue) -> list[Call]:
