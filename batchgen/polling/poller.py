@@ -177,7 +177,9 @@ class Poller:
                         # A probe that waits behind all that is due would show too late whether there is room for more.
                         record_from = -math.inf if wait.probe else wait.submitted_at
                         heapq.heappush(self._due, (record_from, next(self._numbers), wait))
-                        polls.create_task(self._turn(self._kind_of_call(wait)))
+                        hurries = self._wall() - wait.submitted_at >= HURRY_PART * self._record_s
+                        call = Call.COLLECT if wait.completed else Call.HURRY if hurries else Call.POLL
+                        polls.create_task(self._turn(call))
                 left = min(UPDATE_S, self._heap[0][0] - loop.time()) if self._heap else None
                 with suppress(TimeoutError):
                     async with asyncio.timeout(left):
@@ -223,12 +225,6 @@ class Poller:
                 self.reschedule()
 
     # --- a poll ---------------------------------------------------------------------------------------------
-
-    def _kind_of_call(self, wait: Wait) -> Call:
-        """Name the call to ask for: before submissions, if this one has completed or its record soon ends."""
-        if wait.completed is not None:
-            return Call.COLLECT
-        return Call.HURRY if self._wall() - wait.submitted_at >= HURRY_PART * self._record_s else Call.POLL
 
     async def _turn(self, call: Call) -> None:
         """Poll one of those that are due: not the one that waits longest, but the one whose record ends first."""

@@ -24,7 +24,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from statistics import median_high
 
 from batchgen.polling.distribution import ENOUGH, Distribution, estimate
@@ -34,6 +34,8 @@ MEMORY = 240
 #: Polls a clip that are planned, at least and at most. Fewer would let calls go unused while paid clips wait: where
 #: calls are short, polls wait for their turns anyhow, and hardly one in thirty is too early then.
 FEWEST_POLLS, MOST_POLLS = 1.25, 6.0
+#: So many of the latest say how long the queue is now; by what part of the typical run time it must change to count.
+LATELY, MOVED = 5, 0.1
 #: What the square of a lag adds to it, both in polls.
 SLOW = 0.15
 #: How near a schedule comes to so many polls, as a part of them.
@@ -72,8 +74,9 @@ class RunTimes:
     """What is known of the run times of one price class, in seconds from submission to end."""
 
     expected: float
-    _latest: deque[float] = field(default_factory=lambda: deque(maxlen=MEMORY))
+    _latest: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=MEMORY))  #: and the queue in it
     _runs: deque[float] = field(default_factory=lambda: deque(maxlen=MEMORY))  #: without the queue
+    _queue_s: float = 0.0  #: the longest queue of the last few
     _fresh: int = 0  #: learned since the schedules were last worked out
     _schedules: dict[int, Schedule] = field(default_factory=dict)
     _prices: dict[int, float] = field(default_factory=dict)  #: of lag, as last found for so many polls
@@ -81,12 +84,14 @@ class RunTimes:
 
     def learn(self, seconds: float, run_s: float | None = None) -> None:
         """Remember how long one took, `run_s` of it after the queue; the oldest of more than `MEMORY` is forgotten."""
-        self._latest.append(max(seconds, 1e-3))
+        self._latest.append((max(seconds, 1e-3), 0.0 if run_s is None else max(0.0, seconds - run_s)))
         if run_s is not None:
             self._runs.append(run_s)
         self._fresh += 1
-        if self._fresh * 8 >= self.count:  # the first ones change much, the hundredth little
-            self._fresh, self._known = 0, None
+        queue_s = max(queue for _, queue in islice(reversed(self._latest), LATELY))
+        moved = abs(queue_s - self._queue_s) > MOVED * self.typical
+        if moved or self._fresh * 8 >= self.count:  # the first ones change much, the hundredth little
+            self._fresh, self._known, self._queue_s = 0, None, queue_s
             self._schedules.clear()
 
     @property
@@ -97,7 +102,7 @@ class RunTimes:
     @property
     def typical(self) -> float:
         """The median of what was seen, or what is expected before anything was."""
-        return median_high(self._latest) if self._latest else self.expected
+        return median_high(self._as_of_now()) if self._latest else self.expected
 
     @property
     def quickest(self) -> float:
@@ -105,11 +110,15 @@ class RunTimes:
         runs = sorted(self._runs)
         return runs[len(runs) // 20] if len(runs) >= ENOUGH else 0.0
 
+    def _as_of_now(self) -> list[float]:
+        """Give the run times as they would be with no longer queue than the last few met: one that has gone is gone."""
+        return [total - max(0.0, queue - self._queue_s) for total, queue in self._latest]
+
     def schedule(self, polls: float) -> Schedule:
         """Give the best schedule of about so many polls a clip; worked out once for alike numbers."""
         step = round(4 * math.log2(min(max(polls, FEWEST_POLLS), MOST_POLLS)))
         if step not in self._schedules:
-            self._known = self._known or estimate(self._latest, self.expected)
+            self._known = self._known or estimate(self._as_of_now(), self.expected)
             found = schedule_for(self._known, 2 ** (step / 4), self._prices.get(step, 0.0))
             self._schedules[step], self._prices[step] = found, found.lag_price
         return self._schedules[step]
