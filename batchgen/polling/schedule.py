@@ -74,6 +74,7 @@ class RunTimes:
     """What is known of the run times of one price class, in seconds from submission to end."""
 
     expected: float
+    typical: float = field(init=False)  #: the median of what was seen, or what is expected before anything was
     _latest: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=MEMORY))  #: and the queue in it
     _runs: deque[float] = field(default_factory=lambda: deque(maxlen=MEMORY))  #: without the queue
     _queue_s: float = 0.0  #: the longest queue of the last few
@@ -82,9 +83,13 @@ class RunTimes:
     _prices: dict[int, float] = field(default_factory=dict)  #: of lag, as last found for so many polls
     _known: Distribution | None = None
 
+    def __post_init__(self) -> None:
+        """Begin with what is expected."""
+        self.typical = self.expected
+
     def learn(self, seconds: float, run_s: float | None = None) -> None:
         """Remember how long one took, `run_s` of it after the queue; the oldest of more than `MEMORY` is forgotten."""
-        self._latest.append((max(seconds, 1e-3), 0.0 if run_s is None else max(0.0, seconds - run_s)))
+        self._latest.append((seconds, 0.0 if run_s is None else max(0.0, seconds - run_s)))
         if run_s is not None:
             self._runs.append(run_s)
         self._fresh += 1
@@ -93,16 +98,12 @@ class RunTimes:
         if moved or self._fresh * 8 >= self.count:  # the first ones change much, the hundredth little
             self._fresh, self._known, self._queue_s = 0, None, queue_s
             self._schedules.clear()
+        self.typical = median_high(self._as_of_now())
 
     @property
     def count(self) -> int:
         """How many run times are remembered."""
         return len(self._latest)
-
-    @property
-    def typical(self) -> float:
-        """The median of what was seen, or what is expected before anything was."""
-        return median_high(self._as_of_now()) if self._latest else self.expected
 
     @property
     def quickest(self) -> float:
@@ -112,7 +113,7 @@ class RunTimes:
 
     def _as_of_now(self) -> list[float]:
         """Give the run times as they would be with no longer queue than the last few met: one that has gone is gone."""
-        return [total - max(0.0, queue - self._queue_s) for total, queue in self._latest]
+        return [max(1e-3, total - max(0.0, queue - self._queue_s)) for total, queue in self._latest]
 
     def schedule(self, polls: float) -> Schedule:
         """Give the best schedule of about so many polls a clip; worked out once for alike numbers."""

@@ -399,3 +399,15 @@ def test_a_queue_that_comes_is_in_the_forecast_at_once_and_an_unknown_one_never(
     assert times.typical == 213.0
     times.learn(813.0, 213.0)
     assert times.typical == 813.0
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 4000.0), st.floats(0.0, 4000.0) | st.none()), min_size=1, max_size=40))
+def test_whatever_a_service_reports_of_queue_and_run_there_is_a_schedule(
+    seen: list[tuple[float, float | None]],
+) -> None:
+    """A run of no time behind a queue that has gone, or one that is longer than the whole."""
+    times = RunTimes(213.0)
+    for seconds, run_s in seen:
+        times.learn(seconds, run_s)
+        assert times.typical > 0
+    assert next_poll(0.0, times) >= MIN_STEP_S * 0.999
