@@ -1,4 +1,4 @@
-"""Shapes that run times may have, and what a schedule of looks costs when the truth is known."""
+"""Shapes that run times may have, and what a schedule of polls costs when the truth is known."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ LATE = 0.05
 
 @dataclass(frozen=True)
 class Spent:
-    """What a schedule comes to: looks a clip, mean lag and its 95th percentile in seconds."""
+    """What a schedule comes to: polls a clip, mean lag and its 95th percentile in seconds."""
 
-    looks: float
+    polls: float
     lag: float
     p95: float
 
 
 def spent(ages: Sequence[float], ends: list[float]) -> Spent:
-    """Hold a schedule against jobs that end at these ages; beyond its last look it goes on by its last steps."""
+    """Hold a schedule against jobs that end at these ages; beyond its last poll it goes on by its last steps."""
     ages = [*ages, *(ages[-1] * 1.08**n for n in range(1, 60))]
     seen = [bisect_left(ages, end) for end in ends]
     lags = sorted(ages[n] - end for n, end in zip(seen, ends, strict=True))
@@ -66,8 +66,8 @@ def frontier(truth: Distribution) -> list[Schedule]:
     return sorted((best_polls(truth, 10 ** (x / 4), slow=0.0) for x in range(-24, 2)), key=lambda each: each.lag)
 
 
-def fewest_looks(best: Sequence[Schedule], lag: float) -> float:
-    """The fewest looks a clip at a mean lag: between two of the best schedules, as a coin would choose them."""
+def fewest_polls(best: Sequence[Schedule], lag: float) -> float:
+    """The fewest polls a clip at a mean lag: between two of the best schedules, as a coin would choose them."""
     for nosy, patient in pairwise(best):
         if nosy.lag <= lag <= patient.lag and patient.lag > nosy.lag:
             part = (lag - nosy.lag) / (patient.lag - nosy.lag)
@@ -76,9 +76,9 @@ def fewest_looks(best: Sequence[Schedule], lag: float) -> float:
 
 
 def fewest_within(truth: Distribution, bound: float, late: float = LATE) -> float:
-    """The fewest looks a clip by which at most this part lags by more than a bound: a quantile of the lag.
+    """The fewest polls a clip by which at most this part lags by more than a bound: a quantile of the lag.
 
-    Looks + price × part that is late is minimised exactly; between the two schedules round the part that is
+    Polls + price × part that is late is minimised exactly; between the two schedules round the part that is
     allowed, a coin chooses, so that no schedule that keeps the bound takes fewer.
     """
     low, high = 1e-3, 1e6
@@ -93,18 +93,18 @@ def fewest_within(truth: Distribution, bound: float, late: float = LATE) -> floa
 
 
 def _within(truth: Distribution, bound: float, price: float) -> tuple[float, float]:
-    """Looks a clip, and the part that is late, of the schedule that minimises looks + price × that part."""
+    """Polls a clip, and the part that is late, of the schedule that minimises polls + price × that part."""
     n, ended = len(truth.ages) - 1, truth.ended
     centres = [*map(_mean, pairwise(truth.weighed), pairwise(ended), truth.ages[1:])]
     overdue = [0.0, *(ended[bisect_left(centres, age - bound)] for age in truth.ages[1:])]
-    cost, looks, late, far = [0.0] * (n + 1), [0.0] * (n + 1), [0.0] * (n + 1), n
+    cost, polls, late, far = [0.0] * (n + 1), [0.0] * (n + 1), [0.0] * (n + 1), n
     for j in range(n - 1, -1, -1):
         whole = [cost[k] + price * max(0.0, overdue[k] - ended[j]) for k in range(j + 1, far + 1)]
         far = j + 1 + whole.index(min(whole))
         cost[j] = min(whole) + 1.0 - ended[j]
-        looks[j] = looks[far] + 1.0 - ended[j]
+        polls[j] = polls[far] + 1.0 - ended[j]
         late[j] = late[far] + max(0.0, overdue[far] - ended[j])
-    return looks[0], late[0]
+    return polls[0], late[0]
 
 
 def _mean(weighed: tuple[float, float], ended: tuple[float, float], age: float) -> float:
@@ -114,12 +114,12 @@ def _mean(weighed: tuple[float, float], ended: tuple[float, float], age: float) 
 
 
 def fixed_interval(ends: list[float], p95: float) -> float:
-    """Looks a clip of the widest fixed interval whose lag has this 95th percentile."""
+    """Polls a clip of the widest fixed interval whose lag has this 95th percentile."""
     low, high = 0.1, 3.0 * p95 + 1.0
     for _ in range(14):
         step = (low + high) / 2
         low, high = (low, step) if _every(step, ends).p95 > p95 else (step, high)
-    return _every(low, ends).looks
+    return _every(low, ends).polls
 
 
 def _every(step: float, ends: list[float]) -> Spent:

@@ -24,7 +24,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from statistics import median_high
 
 from batchgen.polling.distribution import ENOUGH, Distribution, estimate
@@ -34,6 +34,8 @@ MEMORY = 240
 #: Polls a clip that are planned, at least and at most. Fewer would let calls go unused while paid clips wait: where
 #: calls are short, polls wait for their turns anyhow, and hardly one in thirty is too early then.
 FEWEST_POLLS, MOST_POLLS = 1.25, 6.0
+#: So many of the latest say how long the queue is now; by what part of the typical run time it must change to count.
+LATELY, MOVED = 5, 0.1
 #: What the square of a lag adds to it, both in polls.
 SLOW = 0.15
 #: How near a schedule comes to so many polls, as a part of them.
@@ -72,22 +74,31 @@ class RunTimes:
     """What is known of the run times of one price class, in seconds from submission to end."""
 
     expected: float
-    _latest: deque[float] = field(default_factory=lambda: deque(maxlen=MEMORY))
+    typical: float = field(init=False)  #: the median of what was seen, or what is expected before anything was
+    _latest: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=MEMORY))  #: and the queue in it
     _runs: deque[float] = field(default_factory=lambda: deque(maxlen=MEMORY))  #: without the queue
+    _queue_s: float = 0.0  #: the longest queue of the last few
     _fresh: int = 0  #: learned since the schedules were last worked out
     _schedules: dict[int, Schedule] = field(default_factory=dict)
     _prices: dict[int, float] = field(default_factory=dict)  #: of lag, as last found for so many polls
     _known: Distribution | None = None
 
+    def __post_init__(self) -> None:
+        """Begin with what is expected."""
+        self.typical = self.expected
+
     def learn(self, seconds: float, run_s: float | None = None) -> None:
         """Remember how long one took, `run_s` of it after the queue; the oldest of more than `MEMORY` is forgotten."""
-        self._latest.append(max(seconds, 1e-3))
+        self._latest.append((seconds, 0.0 if run_s is None else max(0.0, seconds - run_s)))
         if run_s is not None:
             self._runs.append(run_s)
         self._fresh += 1
-        if self._fresh * 8 >= self.count:  # the first ones change much, the hundredth little
-            self._fresh, self._known = 0, None
+        queue_s = max(queue for _, queue in islice(reversed(self._latest), LATELY))
+        moved = abs(queue_s - self._queue_s) > MOVED * self.typical
+        if moved or self._fresh * 8 >= self.count:  # the first ones change much, the hundredth little
+            self._fresh, self._known, self._queue_s = 0, None, queue_s
             self._schedules.clear()
+        self.typical = median_high(self._as_of_now())
 
     @property
     def count(self) -> int:
@@ -95,21 +106,20 @@ class RunTimes:
         return len(self._latest)
 
     @property
-    def typical(self) -> float:
-        """The median of what was seen, or what is expected before anything was."""
-        return median_high(self._latest) if self._latest else self.expected
-
-    @property
     def quickest(self) -> float:
         """How soon one ends after it was begun, but for the quickest twentieth; 0 before enough was seen."""
         runs = sorted(self._runs)
         return runs[len(runs) // 20] if len(runs) >= ENOUGH else 0.0
 
+    def _as_of_now(self) -> list[float]:
+        """Give the run times as they would be with no longer queue than the last few met: one that has gone is gone."""
+        return [max(1e-3, total - max(0.0, queue - self._queue_s)) for total, queue in self._latest]
+
     def schedule(self, polls: float) -> Schedule:
         """Give the best schedule of about so many polls a clip; worked out once for alike numbers."""
         step = round(4 * math.log2(min(max(polls, FEWEST_POLLS), MOST_POLLS)))
         if step not in self._schedules:
-            self._known = self._known or estimate(self._latest, self.expected)
+            self._known = self._known or estimate(self._as_of_now(), self.expected)
             found = schedule_for(self._known, 2 ** (step / 4), self._prices.get(step, 0.0))
             self._schedules[step], self._prices[step] = found, found.lag_price
         return self._schedules[step]
@@ -126,12 +136,10 @@ def next_poll(age: float, times: RunTimes, *, polls: float = MOST_POLLS, older: 
     """
     if not times.count and older >= SCOUTS:
         return max(UNKNOWN_S, (1.0 + UNKNOWN_STEP) * age)
-    if not times.count and not older:
-        for early in (times.expected * part for part in COLD_POLLS):
-            if early > age:
-                return max(early, age + MIN_STEP_S)
+    if not times.count and not older and age < times.expected * COLD_POLLS[-1]:
+        return max(age + MIN_STEP_S, next(early for part in COLD_POLLS if (early := times.expected * part) > age))
     scout = times.count < SCOUTS and older < SCOUTS
-    ages = times.schedule(MOST_POLLS if scout else polls).ages if times.count or times.expected > 0 else ()
+    ages = times.schedule(MOST_POLLS if scout else polls).ages if times.typical > 0 else ()
     later = bisect_right(ages, age + MIN_STEP_S)
     return ages[later] if later < len(ages) else age + max(MIN_STEP_S, min(TAIL_CAP_S, TAIL * age))
 
@@ -151,20 +159,17 @@ class PollBudget:
 
     Attributes:
         polls: so many a clip.
+        ends: when requests ended lately, by the clock of `update`; whoever sees an end appends it.
+        updated_at: when it was last updated; it is time to again after `UPDATE_S`.
     """
 
     def __init__(self) -> None:
-        self.polls = START_POLLS
-        self._planned_for = START_POLLS
-        self._updated_at = 0.0
-        self._ends: deque[float] = deque()
-
-    def ended(self, now: float) -> None:
-        """Count a request that has ended."""
-        self._ends.append(now)
+        self.polls = self._planned_for = START_POLLS
+        self.ends: deque[float] = deque()
+        self.updated_at = 0.0
 
     def update(self, now: float, times: RunTimes, waiting: int, spare_per_s: float, most_per_s: float) -> bool:
-        """Update it, if it is time to; return whether what was planned before is no longer right.
+        """Update it; return whether what was planned before is no longer right.
 
         Args:
             now: in seconds, by a clock that never jumps.
@@ -173,21 +178,18 @@ class PollBudget:
             spare_per_s: calls a second that submissions and results left in the last minute.
             most_per_s: calls a second that the rate allows.
         """
-        passed = now - self._updated_at
-        if passed < UPDATE_S:
-            return False
-        while self._ends and self._ends[0] < now - ENDS_S:
-            self._ends.popleft()
+        while self.ends and self.ends[0] < now - ENDS_S:
+            self.ends.popleft()
+        typical = max(times.typical, 1e-3)
         # As seen lately or by Little's law: long jobs end in waves, and what is spare between two can't be kept.
-        ends = max(len(self._ends) / ENDS_S, waiting / max(times.typical + times.schedule(self.polls).lag, 1e-3))
-        soon = min(1.0, SOON_S / max(times.typical, 1e-3))
-        spare = (
-            spare_per_s if soon == 1.0 else soon * spare_per_s + (1.0 - soon) * min(spare_per_s, most_per_s - 2 * ends)
-        )
-        target = affordable_polls(spare, ends)
-        follows = times.typical * (DOWN if target < self.polls else UP)
-        self.polls += min(1.0, passed / max(UPDATE_S, follows)) * (target - self.polls)
-        self._updated_at = now
+        ends = max(len(self.ends) / ENDS_S, waiting / (typical + times.schedule(self.polls).lag))
+        if typical > SOON_S:
+            kept = SOON_S / typical
+            spare_per_s = min(spare_per_s, kept * spare_per_s + (1.0 - kept) * (most_per_s - 2 * ends))
+        target = affordable_polls(spare_per_s, ends)
+        follows = typical * (DOWN if target < self.polls else UP)
+        self.polls += min(1.0, (now - self.updated_at) / max(UPDATE_S, follows)) * (target - self.polls)
+        self.updated_at = now
         if self._planned_for / REPLAN < self.polls < self._planned_for * REPLAN:
             return False
         self._planned_for = self.polls

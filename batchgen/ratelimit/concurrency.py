@@ -54,37 +54,12 @@ class QueueReport:
 
     queue_s: float
     run_s: float
-    base_s: float  #: the part of the queue that is not ours
-    newest_s: float  #: the queue of the newest request alone
+    others: bool  #: there is a queue that is not ours
+    room: bool  #: hardly any queue is ours, by the newest; others' queue varies, so there the median counts
+    short: bool  #: the newest one did not queue for a good part of the time
+    full: bool  #: a good part of the time is a queue of ours
     at_work: float  #: how many of those in flight were, by Little's law, not in a queue
-    few: bool  #: too few requests to say that the service is full
-
-    @property
-    def alone_s(self) -> float:
-        """What a request takes while nothing queues because of us."""
-        return self.run_s + self.base_s
-
-    @property
-    def others(self) -> bool:
-        """True when there is a queue that is not ours."""
-        return self.base_s > ROOM_S
-
-    @property
-    def room(self) -> bool:
-        """True when hardly any queue is ours, by the newest; others' queue varies, so there the median counts."""
-        own = (self.queue_s if self.others else self.newest_s) - self.base_s
-        return own <= max(ROOM_S, ROOM * self.alone_s)
-
-    @property
-    def full(self) -> bool:
-        """True when a good part of the time is a queue of ours."""
-        own = min(self.queue_s, self.newest_s) - self.base_s
-        return not self.few and self.run_s > 0 and own > FULL * self.alone_s
-
-    @property
-    def fitting(self) -> float:
-        """How many in flight would just not be full, by Little's law, were the queue above the base ours."""
-        return self.at_work * (1.0 + FULL) * self.alone_s / max(self.run_s, 1e-3)
+    fitting: float  #: how many in flight would just not be full, by Little's law, were the queue above the base ours
 
 
 class QueueTracker:
@@ -115,14 +90,21 @@ class QueueTracker:
         self._queues.append((queue_s, taken))
         if run_s:
             self._runs.append(total - queue_s)
-        return self._report(queue_s, taken)
-
-    def _report(self, newest_s: float, taken: int) -> QueueReport:
         usual, run = median_low(queue for queue, _ in self._queues), median_low(self._runs or (0.0,))
         self.base_s = min(self.base_s, usual)
+        others, alone_s = self.base_s > ROOM_S, run + self.base_s  # what one takes while nothing queues because of us
+        enough = run > 0 and len(self._queues) >= min(FEW, taken)
         at_work = median_low(n * run / max(run + queue, 1e-3) for queue, n in self._queues)
-        few = len(self._queues) < min(FEW, taken)
-        return QueueReport(usual, run, self.base_s, newest_s, at_work, few)
+        return QueueReport(
+            queue_s=usual,
+            run_s=run,
+            others=others,
+            room=(usual if others else queue_s) - self.base_s <= max(ROOM_S, ROOM * alone_s),
+            short=queue_s <= FULL * alone_s,
+            full=enough and min(usual, queue_s) - self.base_s > FULL * alone_s,
+            at_work=at_work,
+            fitting=at_work * (1.0 + FULL) * alone_s / max(run, 1e-3),
+        )
 
     def forget_queues(self) -> None:
         """Judge what comes from now on by itself: it is met by another number in flight."""
@@ -266,7 +248,7 @@ class ConcurrencyLimit:
 
     def _find_room(self, report: QueueReport, taken: int, *, reported: bool) -> None:
         """Widen by one, since probes find more; by a factor where others' load hides it from them."""
-        if not reported and not self._queued and report.newest_s <= FULL * report.alone_s:
+        if not reported and not self._queued and report.short:
             self._widen(self.limit + 1.0)
         if report.room:
             self._room = self._room or taken >= self.limit

@@ -9,8 +9,7 @@ from dataclasses import replace
 
 from batchgen.ratelimit.concurrency import START, ConcurrencyLimit
 from batchgen.ratelimit.limiter import LocalPacer
-from batchgen.ratelimit.memory import AccountMemory, Start, ago, start_of
-from batchgen.ratelimit.shared_window import SharedWindow
+from batchgen.ratelimit.memory import AccountMemory, SharedWindow, Start, ago, start_of
 from batchgen.settings import Settings
 
 #: The part of the rate that a command takes which only asks, while a run is at work.
@@ -24,8 +23,10 @@ class PaceSetup:
         self, settings: Settings, window: SharedWindow | None = None, lessons: AccountMemory | None = None
     ) -> None:
         self._settings = settings
-        self._window = window or SharedWindow.none()
+        self._window = window or SharedWindow()
         self._memory = lessons or AccountMemory(None)
+        #: Who else is at work with the account, in words.
+        self.others = self._window.others
         if settings.rpm_given:
             self._memory.forget_rate()
         #: A line each: what this run starts with by memory, and how to override it; later, what refusals changed.
@@ -42,33 +43,28 @@ class PaceSetup:
         return cls(settings, SharedWindow.open(origin, account, who), AccountMemory.of(origin, account))
 
     @property
-    def others(self) -> list[str]:
-        """Who else is at work with the account, in words."""
-        return self._window.others
-
-    @property
     def start(self) -> Start:
         """Where a run starts, as its plan shows it."""
         return start_of(self._settings, self._memory.known, time.time())
 
     def pacer(self, dice: Callable[[], float] = random.random) -> LocalPacer:
         """Make the pacer: it starts where the last run stood, if that is below what is configured."""
-        settings, known = self._settings, self._memory.known
-        if note := self.start.rpm_note:
+        settings, known, start = self._settings, self._memory.known, self.start
+        if start.rpm_note:
             more = f"the rate rises as it is used; --rpm {settings.rpm:g} starts at the full rate"
-            self.notes.append(f"starting {note}; {more}")
-        self._rpm = self.start.rpm
+            self.notes.append(f"starting {start.rpm_note}; {more}")
+        self._rpm = start.rpm
         return LocalPacer(
             settings.rpm,
             count_polls=settings.count_polls,
             before=self._window.before,
             counted=self._window.called,
-            start=(known.rpm, known.knee) if known.rpm else None,
+            start=(known.rpm, known.known_limit) if known.rpm else None,
             learned=self._learned_rate,
             dice=dice,
         )
 
-    def _learned_rate(self, rpm: float, knee: float, bore: float) -> None:
+    def _learned_rate(self, rpm: float, known_limit: float, proven: float) -> None:
         """Keep it, and note when it fell and when it is whole again, not the steps between."""
         asked = self._settings.rpm
         if rpm < self._rpm:
@@ -77,7 +73,7 @@ class PaceSetup:
         elif self._rpm < asked <= rpm:
             self.notes.append(f"the rate is back at {asked:g} calls a minute, as configured")
         self._rpm = rpm
-        self._memory.rate(rpm, knee, bore, ceiling=asked)
+        self._memory.rate(rpm, known_limit, proven, ceiling=asked)
 
     def places(self, longest_s: float) -> ConcurrencyLimit:
         """Make the concurrency limit, starting with as many clips as the last run learned.
@@ -85,23 +81,21 @@ class PaceSetup:
         `longest_s` is how long the slowest of the clips is likely to run. Never so many at first that the last of
         them, were the service down to `START` at a time tonight, would end past the deadline: a record dies soon after.
         """
-        settings = self._settings
+        settings, known = self._settings, self._memory.known
         safe = START * settings.deadline / max(longest_s, 1.0)
-        known = self._memory.known
-        start = int(min(known.places, safe, settings.in_flight))
-        full = bool(self.start.in_flight_note)
-        if start <= START:
-            return ConcurrencyLimit(settings.in_flight, full=full, safe_s=settings.deadline / 2, learned=self._learned)
-        self.notes.append(
-            f"starting with up to {start} clips in flight, as many as the service could take "
-            f"{ago(time.time() - known.places_at)}; the number follows the service's queue, up to --in-flight N"
-        )
+        start = max(START, int(min(known.places, safe, settings.in_flight)))
+        if start > START:
+            self.notes.append(
+                f"starting with up to {start} clips in flight, as many as the service could take "
+                f"{ago(time.time() - known.places_at)}; the number follows the service's queue, up to --in-flight N"
+            )
         return ConcurrencyLimit(
-            settings.in_flight, start=start, full=full, safe_s=settings.deadline / 2, learned=self._learned
+            settings.in_flight,
+            start=start,
+            full=bool(self.start.in_flight_note),
+            safe_s=settings.deadline / 2,
+            learned=lambda limit, full: self._memory.places(limit, settings.in_flight, full=full),
         )
-
-    def _learned(self, bound: float, full: bool) -> None:
-        self._memory.places(bound, self._settings.in_flight, full=full)
 
     def step_back(self) -> None:
         """Take a small part of the rate: a command that only asks must not slow down a run at work.

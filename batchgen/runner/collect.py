@@ -7,16 +7,15 @@ from dataclasses import replace
 
 from batchgen.clip import Clip
 from batchgen.events import Ending, Generated
+from batchgen.polling.poller import YOUNG_S, Ended, Overdue
 from batchgen.polling.schedule import RunTimes
-from batchgen.polling.wait import Ended, Overdue
 from batchgen.providers.base import Completed, Gone, HistoryRow, Refused, Running, charge_of_failure
 from batchgen.runner.context import InFlightSlot, RunContext
 from batchgen.runner.cross_check import CrossCheck
 from batchgen.runner.history_lookup import HistoryLookup
 from batchgen.runner.outcomes import NoAnswer, filled, generated, lost, refused
 
-#: A new request may not be known everywhere at once: 404s this young are no end (seconds).
-YOUNG_S = 60.0
+#: How long to wait before a request that is younger than `YOUNG_S` and not known yet is asked for again (seconds).
 YOUNG_PAUSE_S = 5.0
 #: A FAILED counts once it was said twice, so far apart (seconds): some services have said it of a job that went on.
 FAILED_AGAIN_S = 30.0
@@ -42,9 +41,10 @@ class Collector:
             raise RuntimeError(clip)
         times = self._context.run_times(clip.wanted.price_class)
         submitted_at = request.submitted_at or request.intent_at
-        pause, failed = 0.0, False
+        pause, failed, polls, queued_s = 0.0, False, 0, 0.0
         while True:
-            ended = await self._context.poller.wait(request.request_id, submitted_at, times, pause_s=pause)
+            wait = await self._context.poller.wait(request.request_id, submitted_at, times, pause_s=pause)
+            ended, polls, queued_s = wait.ended, polls + wait.polls, wait.queued_s or queued_s
             if isinstance(ended, Refused) and not failed:
                 pause, failed = min(FAILED_AGAIN_S, times.typical / 4), True
                 continue
@@ -52,12 +52,10 @@ class Collector:
             if event is not None:
                 break
             pause = ONLY_HISTORY_S if self._age(clip) >= YOUNG_S else YOUNG_PAUSE_S
-        queued_s = self._context.poller.queued_s(request.request_id)
         if isinstance(event, Generated) and isinstance(ended, Completed) and ended.url:
             self._learn(event, submitted_at, times, slot, queued_s)
         elif isinstance(ended, Overdue):  # its slot is free, and what made it late may be a queue
             self._context.places.learn(None, self._age(clip), slot.taken, seen_s=queued_s, generation=slot.generation)
-        polls = self._context.poller.poll_count(request.request_id)
         if submitted_at >= self._context.started_at:
             event = replace(event, poll_count=polls)
         clip = await self._context.ledger.record(clip, event)

@@ -173,9 +173,10 @@ class AgeGate:
 
     def closed_for(self, candidate: Candidate, at: float) -> str | None:  # noqa: ARG002 - the same for all, now
         """Say so: one stuck job is no queue, many are."""
-        record_s = self._context.provider.capabilities.record_s
-        old, waiting = self._context.poller.older_than(NEAR_THE_END * record_s)
-        return "records of clips in flight are about to expire" if old > STUCK and old * 4 >= waiting else None
+        record_s, submitted = self._context.provider.capabilities.record_s, self._context.poller.submitted()
+        old_before = self._context.ledger.now() - NEAR_THE_END * record_s
+        old = sum(submitted_at < old_before for submitted_at in submitted)
+        return "records of clips in flight are about to expire" if old > STUCK and old * 4 >= len(submitted) else None
 
     async def wait(self, candidate: Candidate) -> None:  # noqa: ARG002 - the same for all
         """Wait for news, or for some seconds."""

@@ -26,7 +26,7 @@ from batchgen.history.reconcile import Doubt
 from batchgen.history.report import LOOKS
 from batchgen.ledger import Ledger, replacing
 from batchgen.money import usd
-from batchgen.polling.wait import Ended, Overdue
+from batchgen.polling.poller import Ended, Overdue
 from batchgen.providers.base import Cause, Completed, Gone, HistoryRow, Refused, Running
 from batchgen.retry import FREE_RETRIES, MAX_ATTEMPTS, SUBMIT_TRIES
 from batchgen.states import advance

@@ -37,7 +37,7 @@ def learned_of(ledger: Reader, now: float) -> Learned:
         ],
         (known.rpm, now - known.rpm_at) if known.rpm else None,
         (known.places, now - known.places_at) if known.places else None,
-        borne=known.borne,
+        borne=known.proven,
     )
 
 

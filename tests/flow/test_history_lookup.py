@@ -16,7 +16,7 @@ from batchgen.breaker import HISTORY
 from batchgen.clip import State
 from batchgen.errors import RateLimited
 from batchgen.events import Lost
-from batchgen.polling.wait import Overdue
+from batchgen.polling.poller import Overdue
 from batchgen.providers.base import Completed, Gone, HistoryRow
 from batchgen.ratelimit.base import Call
 from batchgen.runner.context import RunContext

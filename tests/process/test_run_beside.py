@@ -12,7 +12,7 @@ from scripted_service import FakeApi
 
 import batchgen
 from batchgen.errors import UsageError
-from batchgen.ratelimit.shared_window import SharedWindow
+from batchgen.ratelimit.memory import SharedWindow
 from batchgen.redact import Secret, account_of
 
 pytestmark = pytest.mark.real_time

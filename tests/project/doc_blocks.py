@@ -151,14 +151,14 @@ def nights() -> str:
 def _shape(name: str, of: dict[str, float]) -> tuple[str, ...]:
     early = f"{of['of_optimal_20']:.2f} / {of['of_optimal_60']:.2f}"
     judged = (f"{of['of_optimal']:.2f}", early, f"{of['of_fixed']:.2f}", f"{of['least_of_fixed']:.2f}")
-    return (name, f"{of['looks']:.2f}", f"{of['lag']:.0f} / {of['p95']:.0f}", *judged)
+    return (name, f"{of['polls']:.2f}", f"{of['lag']:.0f} / {of['p95']:.0f}", *judged)
 
 
 def _night(name: str, by: dict[str, dict[str, Any]], policies: Iterable[str]) -> tuple[str, ...]:
     ours = by["ours"]
     lags = " / ".join(f"{lag:.0f}" for lag in ours["lags"])
     over = [f"{by[policy]['over']:.2f}" for policy in policies]
-    return (name, *over, f"{ours['looks']:.2f}", lags, str(ours["limited"]), str(ours["expired"]))
+    return (name, *over, f"{ours['polls']:.2f}", lags, str(ours["limited"]), str(ours["expired"]))
 
 
 def torture() -> str:

@@ -76,28 +76,20 @@ KNOWS: dict[str, frozenset[str]] = {
         "planning.warnings": "billing.budget billing.prices money planning.model",
         "polling": "",
         "polling.distribution": "",
-        "polling.poller": "errors polling.schedule polling.wait providers.base ratelimit.base retry",
+        "polling.poller": "errors polling.schedule providers.base ratelimit.base retry",
         "polling.schedule": "polling.distribution",
-        "polling.wait": "errors polling.schedule providers.base",
         "providers": "",
         "providers.base": "",
         "providers.models": "money",
         "providers.paced": "providers.base ratelimit.base",
         "providers.segmind": "batchgen errors money network_words providers.base proxy redact retry",
         "ratelimit": "",
-        "ratelimit.adaptive_rate": "",
+        "ratelimit.adaptive_rate": "ratelimit.base",
         "ratelimit.base": "errors",
         "ratelimit.concurrency": "",
-        "ratelimit.limiter": (
-            "breaker errors ratelimit.adaptive_rate ratelimit.base ratelimit.metronome ratelimit.queue retry"
-        ),
-        "ratelimit.memory": "ratelimit.shared_window settings",
-        "ratelimit.metronome": "ratelimit.adaptive_rate ratelimit.base",
-        "ratelimit.queue": "ratelimit.base ratelimit.metronome",
-        "ratelimit.setup": (
-            "ratelimit.concurrency ratelimit.limiter ratelimit.memory ratelimit.shared_window settings"
-        ),
-        "ratelimit.shared_window": "",
+        "ratelimit.limiter": "breaker errors ratelimit.adaptive_rate ratelimit.base retry",
+        "ratelimit.memory": "settings",
+        "ratelimit.setup": "ratelimit.concurrency ratelimit.limiter ratelimit.memory settings",
         "proxy": "errors",
         "redact": "",
         "retention": "clip",
@@ -110,7 +102,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "retry": "",
         "runner": (
             "billing.budget breaker clip errors events failpoints files.mp4 files.sidecar history.matching "
-            "history.reconcile history.report ledger money polling.poller polling.schedule polling.wait providers.base "
+            "history.reconcile history.report ledger money polling.poller polling.schedule providers.base "
             "providers.paced ratelimit.base ratelimit.concurrency retention retry selection states wording"
         ),
         "sandbox": "errors money",

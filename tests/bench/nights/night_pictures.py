@@ -37,8 +37,8 @@ def nights_picture(nights: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str
     return _svg(height + 8, parts)
 
 
-def looks_picture() -> str:
-    """Draw a distribution of run times, and where looks are put for it at two, four and six looks a clip."""
+def polls_picture() -> str:
+    """Draw a distribution of run times, and where polls are put for it at two, four and six polls a clip."""
     times, curve = RunTimes(213.0), NormalDist(math.log(213.0), 0.25)
     for n in range(240):
         times.learn(math.exp(curve.inv_cdf((n + 0.5) / 240)))
@@ -46,15 +46,15 @@ def looks_picture() -> str:
     top = max(_density(curve, age) for age in ages)
     points = " ".join(f"{_age_x(age):.1f},{150 - 110 * _density(curve, age) / top:.1f}" for age in ages)
     parts = [
-        _text(EDGE, 18, "Run times (log-normal, median 213 s), and when each clip is looked at", weight="bold"),
+        _text(EDGE, 18, "Run times (log-normal, median 213 s), and when each clip is polled", weight="bold"),
         f'<polyline points="{points}" fill="none" stroke="{INK}" stroke-width="2"/>',
         _line(EDGE, 150, WIDTH - 20, 150, INK),
     ]
     for i, calls in enumerate((2.0, 4.0, 6.0)):
         y = 178 + 26 * i
-        looks = times.schedule(calls)
-        parts.append(_text(EDGE - 12, y + 4, f"{looks.polls:.1f} looks, mean lag {looks.lag:.0f} s", anchor="end"))
-        parts += [_dot(_age_x(age), y, OURS, 4) for age in looks.ages if 90 <= age <= 450]
+        polls = times.schedule(calls)
+        parts.append(_text(EDGE - 12, y + 4, f"{polls.polls:.1f} polls, mean lag {polls.lag:.0f} s", anchor="end"))
+        parts += [_dot(_age_x(age), y, OURS, 4) for age in polls.ages if 90 <= age <= 450]
     parts += [_text(_age_x(age), 258, f"{age} s", anchor="middle") for age in range(100, 451, 50)]
     return _svg(268, parts)
 

@@ -31,7 +31,7 @@ from batchgen.testing import EPOCH, VirtualTimeLoop
 
 #: The published mean of the model, whatever the night brings.
 EXPECTED_S = 213.0
-#: A policy's name → the rule that it looks by; None: the product's own, or the oracle.
+#: A policy's name → the rule that it polls by; None: the product's own, or the oracle.
 POLICIES = ("ours", "oracle", "optimal", "every 1 s", "every 5 s", "doubling")
 
 
@@ -44,7 +44,7 @@ class Night:
     makespan: float
     bound: float
     calls: float  #: all calls a clip
-    looks: float  #: status calls a clip
+    polls: float  #: status calls a clip
     lags: tuple[float, float, float]  #: p50, p95, p99
     mean_lag: float
     limited: int
@@ -137,7 +137,7 @@ def _inform(poller: Poller, policy: str, service: NightService) -> None:
 
 
 def rule_of(policy: str, weather: Weather) -> Rule:
-    """Give the rule that a policy looks by."""
+    """Give the rule that a policy polls by."""
     if policy == "optimal":
         return optimal(weather)
     return doubling() if policy == "doubling" else every(float(policy.split()[1]))
@@ -159,7 +159,7 @@ def _summed(service: NightService, policy: str, clips: int, makespan: float, too
         makespan=makespan,
         bound=least_makespan(weather, clips, HEADROOM),
         calls=(len(service.calls) + service.limited) / clips,
-        looks=service.status_calls.total() / clips,
+        polls=service.status_calls.total() / clips,
         lags=(_share(lags, 0.5), _share(lags, 0.95), _share(lags, 0.99)),
         mean_lag=sum(lags) / len(lags),
         limited=service.limited,

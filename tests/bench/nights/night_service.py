@@ -117,7 +117,7 @@ def least_makespan(weather: Weather, clips: int, used: float) -> float:
 
     By the slots: the same run times are drawn, submissions come as early as the rate lets them, in flight without
     bound, and what completes is known at once; what others take of the slots is work, too. By the rate: each clip
-    takes three calls (submission, one look, result; where looks don't count, one), and the rate is used up to the
+    takes three calls (submission, one poll, result; where polls don't count, one), and the rate is used up to the
     part `used`. An outage is counted as lost (what is in flight runs on in it, so that this is no strict bound).
     """
     limit = used * (weather.hidden_rpm or weather.rpm) / 60.0

@@ -16,13 +16,13 @@ from statistics import fmean
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parents[1])]
 
-from night_pictures import looks_picture, nights_picture  # noqa: E402
+from night_pictures import nights_picture, polls_picture  # noqa: E402
 from night_run import POLICIES, Night, simulate, simulate_second  # noqa: E402
 from night_service import Weather, log_normal  # noqa: E402
 from run_times import (  # noqa: E402
     SHAPES,
     Spent,
-    fewest_looks,
+    fewest_polls,
     fewest_within,
     fixed_interval,
     frontier,
@@ -39,7 +39,7 @@ NIGHTS: dict[str, tuple[Weather, int]] = {
     "120 RPM, 80 slots": (Weather(rpm=120, slots=80), 2000),
     "1,000 RPM, 100 slots": (Weather(rpm=1000, slots=100), 2000),
     "5 RPM (free plan)": (Weather(rpm=5), 300),
-    "50 RPM, looks don't count": (Weather(count_polls=False), 1000),
+    "50 RPM, status checks don't count": (Weather(count_polls=False), 1000),
     "run times drift by half": (Weather(drift=0.5), 2000),
     "busy hours": (Weather(diurnal=0.6), 2000),
     "others' bursts": (Weather(bursts=((900, 25, 1200), (4000, 30, 900), (8000, 20, 1800))), 2000),
@@ -76,21 +76,21 @@ def main(names: list[str]) -> None:
         print(json.dumps(kept["shapes"], indent=1))
     RESULTS.write_text(json.dumps(rounded(kept), indent=1) + "\n")
     (HERE / "nights.svg").write_text(nights_picture(kept["nights"]))
-    (HERE / "looks.svg").write_text(looks_picture())
+    (HERE / "polls.svg").write_text(polls_picture())
 
 
 def in_short(night: Night) -> str:
     """Say a night in a line."""
     p50, p95, p99 = night.lags
     return (
-        f"{night.over:.3f} of the bound, {night.calls:5.2f} calls and {night.looks:5.2f} looks a clip, "
+        f"{night.over:.3f} of the bound, {night.calls:5.2f} calls and {night.polls:5.2f} polls a clip, "
         f"lag {p50:.0f}/{p95:.0f}/{p99:.0f} s, {night.limited} × 429, {night.expired} expired, "
         f"{night.paid_twice} paid twice, simulated in {night.took_s:.0f} s"
     )
 
 
 def judged(shape: str) -> dict[str, float]:
-    """Hold what was learned of a shape, at four looks a clip, against knowing it and against fixed intervals.
+    """Hold what was learned of a shape, at four polls a clip, against knowing it and against fixed intervals.
 
     `of_optimal` is at the same mean lag, after all that is remembered; `of_optimal_20` and `_60` after so many clips.
     `of_fixed` is at the same 95th percentile of lag, and `least_of_fixed` what the best schedule for just that takes.
@@ -104,18 +104,18 @@ def judged(shape: str) -> dict[str, float]:
     fixed = [fixed_interval(ends, each.p95) for each in ours]
     early = {
         f"of_optimal_{clips}": fmean(
-            each.looks / fewest_looks(best, each.lag)
+            each.polls / fewest_polls(best, each.lag)
             for each in (_learned(shape, clips, seed, ends) for seed in range(4))
         )
         for clips in (20, 60)
     }
     return {
-        "looks": fmean(each.looks for each in ours),
+        "polls": fmean(each.polls for each in ours),
         "lag": fmean(each.lag for each in ours),
         "p95": fmean(each.p95 for each in ours),
-        "of_optimal": fmean(each.looks / fewest_looks(best, each.lag) for each in ours),
+        "of_optimal": fmean(each.polls / fewest_polls(best, each.lag) for each in ours),
         **early,
-        "of_fixed": fmean(each.looks / those for each, those in zip(ours, fixed, strict=True)),
+        "of_fixed": fmean(each.polls / those for each, those in zip(ours, fixed, strict=True)),
         "least_of_fixed": fmean(
             fewest_within(truth, each.p95) / those for each, those in zip(ours, fixed, strict=True)
         ),

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from batchgen.errors import AccountError
-from batchgen.polling.poller import POLLS_AT_ONCE, RESULT_TRIES, Poller
+from batchgen.polling.poller import POLLS_AT_ONCE, RESULT_TRIES, Ended, Overdue, Poller, Probes, Wait
 from batchgen.polling.schedule import SCOUTS, UNKNOWN_S, RunTimes
-from batchgen.polling.wait import Ended, Overdue, Probes
 from batchgen.providers.base import Cause, Completed, Gone, Refused, Running
 from batchgen.ratelimit.base import Call
 from batchgen.ratelimit.limiter import LocalPacer
@@ -37,6 +36,10 @@ class World:
 
     async def wait(self, job: FakeJob) -> Ended:
         """Wait for its end."""
+        return (await self.watched(job)).ended
+
+    async def watched(self, job: FakeJob) -> Wait:
+        """Wait for its end; gives also what was seen on the way."""
         return await self.poller.wait(job.request_id, job.at, self.times)
 
 
@@ -84,10 +87,8 @@ async def test_every_poll_is_counted_whatever_came_of_it() -> None:
     """Each is a call of a scarce rate: also the one that met a fault; the result is none of them."""
     async with world(FakeProvider(get=first("server", "ok", "server"))) as at:
         one, other = await at.job(), await at.job(seed=2)
-        await asyncio.gather(at.wait(one), at.wait(other))
-        for job in (one, other):
-            assert at.poller.poll_count(job.request_id) == at.provider.status_calls[job.request_id] > 1
-            assert at.poller.poll_count(job.request_id) == 0
+        for wait in await asyncio.gather(at.watched(one), at.watched(other)):
+            assert wait.polls == at.provider.status_calls[wait.request_id] > 1
 
 
 async def test_hundreds_wait_at_once_within_the_rate() -> None:
@@ -98,7 +99,7 @@ async def test_hundreds_wait_at_once_within_the_rate() -> None:
             group.create_task(at.wait(job))
         await asyncio.sleep(100)
         assert len([call for call in at.provider.calls if call > now() - 60]) <= 600
-    assert at.poller.older_than(-1.0) == (0, 0)
+    assert not at.poller.submitted()
 
 
 @pytest.mark.parametrize("fate", ["transient", "final", "blocked"])
@@ -141,9 +142,9 @@ async def test_a_stuck_job_ends_at_the_deadline_by_the_wall() -> None:
     """A sleeping laptop's time counts: the service's hour ran on."""
     async with world(FakeProvider(fate=always("stuck")), deadline_s=600.0) as at:
         job = await at.job()
-        ended = await at.poller.wait(job.request_id, EPOCH - 500.0, at.times)
+        wait = await at.poller.wait(job.request_id, EPOCH - 500.0, at.times)
         assert now() == pytest.approx(100.0, abs=5.0)
-    assert isinstance(ended, Overdue)
+    assert isinstance(wait.ended, Overdue)
 
 
 async def test_a_state_that_goes_backwards_does_not_confuse() -> None:
@@ -209,18 +210,18 @@ async def test_account_trouble_reaches_who_waits() -> None:
             await at.wait(await at.job())
 
 
-async def test_how_many_in_flight_are_old_is_known() -> None:
+async def test_when_the_requests_in_flight_were_submitted_is_known() -> None:
     """No more is submitted than can be collected in time."""
     async with world(FakeProvider(fate=first("stuck")), deadline_s=500.0) as at, asyncio.TaskGroup() as group:
-        assert at.poller.older_than(0.0) == (0, 0)
-        group.create_task(at.wait(await at.job(seed=1)))
+        assert not at.poller.submitted()
+        one = await at.job(seed=1)
+        group.create_task(at.wait(one))
         await asyncio.sleep(20)
-        group.create_task(at.wait(await at.job(seed=2)))
+        other = await at.job(seed=2)
+        group.create_task(at.wait(other))
         await asyncio.sleep(1)
-        assert at.poller.older_than(10.0) == (1, 2)
-        assert at.poller.older_than(0.5) == (2, 2)
-        assert at.poller.older_than(100.0) == (0, 2)
-    assert at.poller.older_than(0.0) == (0, 0)
+        assert at.poller.submitted() == [one.at, other.at]
+    assert not at.poller.submitted()
 
 
 async def test_what_nobody_waits_for_is_no_longer_polled() -> None:
@@ -233,7 +234,7 @@ async def test_what_nobody_waits_for_is_no_longer_polled() -> None:
         calls = len(at.provider.calls)
         await asyncio.sleep(500)
         assert len(at.provider.calls) == calls
-        assert at.poller.older_than(0.0) == (0, 0)
+        assert not at.poller.submitted()
 
 
 async def test_a_pause_puts_the_first_poll_off() -> None:
@@ -396,17 +397,14 @@ async def test_a_probe_does_not_wait_behind_all_that_is_due() -> None:
     assert newest.request_id in asked[:6]
 
 
-async def test_what_was_seen_to_queue_is_told_once() -> None:
+async def test_how_long_it_was_seen_to_queue_is_known() -> None:
     """A service that tells no queue time in the end may have said it on the way."""
     async with world(FakeProvider(slots=1)) as here:
         jobs = [await here.job() for _ in range(3)]
         async with asyncio.TaskGroup() as group:
-            for job in jobs:
-                group.create_task(here.wait(job))
-        first, _, third = (here.poller.queued_s(job.request_id) for job in jobs)
-        assert first == 0.0
-        assert 0.0 < third <= jobs[2].starts - jobs[2].at
-        assert here.poller.queued_s(jobs[2].request_id) == 0.0
+            first, _, third = [group.create_task(here.watched(job)) for job in jobs]
+        assert first.result().queued_s == 0.0
+        assert 0.0 < third.result().queued_s <= jobs[2].starts - jobs[2].at
 
 
 async def test_what_queues_is_known_from_its_last_poll() -> None:
@@ -519,10 +517,10 @@ async def test_faults_without_end_past_the_deadline_end_the_wait() -> None:
     """Others wait for its place; the history is asked then."""
     async with world(FakeProvider(get=always("server"), keeps_s=1e9)) as at:
         [job] = await _aged(at, [LATE_S])
-        ended = await at.wait(job)
+        wait = await at.watched(job)
         assert now() < 120.0
-    assert isinstance(ended, Overdue)
-    assert at.poller.poll_count(job.request_id) == RESULT_TRIES
+    assert isinstance(wait.ended, Overdue)
+    assert wait.polls == RESULT_TRIES
 
 
 async def test_refusals_for_being_too_quick_end_no_wait_before_the_record_does() -> None:

@@ -13,12 +13,13 @@ from statistics import fmean
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from run_times import SHAPES, Spent, fewest_looks, fewest_within, fixed_interval, frontier, known, spent
+from run_times import SHAPES, Spent, fewest_polls, fewest_within, fixed_interval, frontier, known, spent
 
-from batchgen.polling.distribution import ENOUGH, Distribution, estimate
+from batchgen.polling.distribution import ENOUGH, HALF_LIFE, Distribution, estimate
 from batchgen.polling.schedule import (
     COLD_POLLS,
     FEWEST_POLLS,
+    LATELY,
     MEMORY,
     MIN_STEP_S,
     MOST_POLLS,
@@ -138,7 +139,7 @@ class Truth:
             dice = random.Random(seed)
             times = learned([SHAPES[self.shape](dice) for _ in range(clips)])
             ours.append(spent(times.schedule(calls).ages, self.ends))
-        return [(each, each.looks / fewest_looks(self.best, each.lag)) for each in ours]
+        return [(each, each.polls / fewest_polls(self.best, each.lag)) for each in ours]
 
 
 #: The shapes of the fast tier.
@@ -174,9 +175,9 @@ def test_half_the_polls_of_a_fixed_interval_do_where_there_is_something_to_know(
     for ours, _ in truth.judged(MEMORY, 4.0, seeds=2):
         fixed = fixed_interval(truth.ends, ours.p95)
         least = fewest_within(truth.known, ours.p95)
-        assert least / fixed >= 0.65 or ours.looks / fixed <= 0.6
-        assert least / fixed >= 0.35 or ours.looks / fixed <= 0.5
-        assert ours.looks <= 1.55 * least
+        assert least / fixed >= 0.65 or ours.polls / fixed <= 0.6
+        assert least / fixed >= 0.35 or ours.polls / fixed <= 0.5
+        assert ours.polls <= 1.55 * least
 
 
 def test_of_memoryless_run_times_nothing_can_be_saved() -> None:
@@ -186,7 +187,7 @@ def test_of_memoryless_run_times_nothing_can_be_saved() -> None:
     ours = spent(learned([SHAPES["memoryless"](dice) for _ in range(MEMORY)]).schedule(4.0).ages, ends)
     fixed = fixed_interval(ends, ours.p95)
     assert fewest_within(known(ends), ours.p95) >= 0.93 * fixed
-    assert ours.looks <= 1.1 * fixed
+    assert ours.polls <= 1.1 * fixed
 
 
 @pytest.mark.parametrize("calls", [1.5, 2.0, 4.0])
@@ -198,7 +199,7 @@ def test_run_times_that_grow_by_half_are_followed(calls: float) -> None:
         times = learned([dice.lognormvariate(math.log(213 * (1 + n / 480)), 0.15) for n in range(240)])
         ends = sorted(dice.lognormvariate(math.log(319.5), 0.15) for _ in range(4_000))
         ours = spent(times.schedule(calls).ages, ends)
-        ratios.append(ours.looks / fewest_looks(frontier(known(ends)), ours.lag))
+        ratios.append(ours.polls / fewest_polls(frontier(known(ends)), ours.lag))
     assert fmean(ratios) <= 1.15
 
 
@@ -214,8 +215,10 @@ def test_two_queues_are_not_smeared_into_one() -> None:
 
 
 def test_the_newest_clips_say_the_most() -> None:
-    """A queue that has gone is soon forgotten."""
-    assert 0.05 < ended_by(estimate([100.0] * 120 + [200.0] * 120, 150.0), 120.0) < 0.25
+    """A queue that has gone is soon forgotten: what came 120 clips before counts by four half-lives less."""
+    old = 0.5 ** (120 / HALF_LIFE)
+    found = estimate([100.0] * 120 + [200.0] * 120, 150.0)
+    assert ended_by(found, 120.0) == pytest.approx(old / (1.0 + old), rel=0.05)
 
 
 @given(st.lists(SECONDS, min_size=ENOUGH, max_size=40), st.floats(1.1, MOST_POLLS), st.floats(0.0, 1e3))
@@ -251,7 +254,7 @@ def test_where_less_than_a_poll_and_a_half_is_left_no_more_is_taken(shape: str, 
     dice = random.Random(3)
     times = learned([SHAPES[shape](dice) for _ in range(MEMORY)])
     ages = times.schedule(affordable_polls(share * 0.2, 0.2)).ages
-    assert spent(ages, [SHAPES[shape](dice) for _ in range(2_000)]).looks <= 1.5
+    assert spent(ages, [SHAPES[shape](dice) for _ in range(2_000)]).polls <= 1.5
 
 
 @given(st.floats(0, 20), st.floats(0.001, 20))
@@ -365,3 +368,46 @@ def test_the_quickest_run_is_of_the_remembered(runs: list[float]) -> None:
         times.learn(500.0, seconds)
     last = sorted(runs[-MEMORY:])
     assert times.quickest == last[len(last) // 20]
+
+
+def test_a_queue_that_has_gone_is_in_no_forecast() -> None:
+    """Others took most slots for a while: what ends without a queue now must not wait for polls that fit a long one."""
+    times = RunTimes(213.0)
+    for n in range(60):
+        times.learn(210.0 + n % 7, 210.0 + n % 7)
+    for n in range(60):
+        times.learn(810.0 + n % 7, 210.0 + n % 7)
+    assert next_poll(0.0, times, polls=FEWEST_POLLS) > 700.0
+    for _ in range(LATELY):
+        times.learn(213.0, 213.0)
+    assert 213.0 <= times.typical <= 217.0
+    assert next_poll(0.0, times, polls=FEWEST_POLLS) < 230.0
+    assert times.schedule(FEWEST_POLLS).lag < 20.0
+
+
+def test_a_queue_that_comes_is_in_the_forecast_at_once_and_an_unknown_one_never() -> None:
+    """It is judged by the latest few alone, and by what the service reports of it."""
+    times = RunTimes(213.0)
+    for _ in range(MEMORY):
+        times.learn(300.0)
+    assert times.typical == 300.0
+    times = learned([])
+    for _ in range(40):
+        times.learn(813.0, 213.0)
+    for queue in (0.0,) * LATELY:
+        times.learn(213.0 + queue, 213.0)
+    assert times.typical == 213.0
+    times.learn(813.0, 213.0)
+    assert times.typical == 813.0
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 4000.0), st.floats(0.0, 4000.0) | st.none()), min_size=1, max_size=40))
+def test_whatever_a_service_reports_of_queue_and_run_there_is_a_schedule(
+    seen: list[tuple[float, float | None]],
+) -> None:
+    """A run of no time behind a queue that has gone, or one that is longer than the whole."""
+    times = RunTimes(213.0)
+    for seconds, run_s in seen:
+        times.learn(seconds, run_s)
+        assert times.typical > 0
+    assert next_poll(0.0, times) >= MIN_STEP_S * 0.999

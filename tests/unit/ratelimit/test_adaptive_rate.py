@@ -1,4 +1,4 @@
-"""The rate that an account bears: halved by a refusal, soon near what held, slowly beyond it."""
+"""The rate that an account allows: halved by a refusal, soon near what held, slowly beyond it."""
 
 from __future__ import annotations
 
@@ -69,22 +69,22 @@ def test_the_way_back_is_one_step_to_what_the_refused_minute_let_through() -> No
     assert rate.rpm == 80
 
 
-def test_an_hour_of_refusals_does_not_move_the_knee_and_the_way_back_doubles() -> None:
+def test_an_hour_of_refusals_does_not_move_the_limit_and_the_way_back_doubles() -> None:
     """A minute of which nothing was let through is no limit that a pace could keep."""
     rate, at = AdaptiveRate(50), 0.0
     rate.refused(at, 47)
     for at in range(60, 3600, 60):
         rate.refused(float(at), 0)
-    assert (rate.rpm, rate.knee) == (1, 46.5)
+    assert (rate.rpm, rate.known_limit) == (1, 46.5)
     seen = [rate.rpm for n in range(1, 9) if rate.grow(at + n * BACK_S, math.ceil(HEADROOM * rate.rpm))]
-    assert seen == [2, 4, 8, 16, 32, 46.5]
+    assert seen == [2, 4, 8, 16, 32, 46.5, 46.5]  # the last time since a whole minute has proved it
 
 
-def test_a_knee_of_long_ago_is_none_when_the_rate_was_above_it() -> None:
+def test_a_limit_of_long_ago_is_none_when_the_rate_was_above_it() -> None:
     """An idle hour, and the first call after it is refused."""
     rate = AdaptiveRate(50, start=(40.0, 4.0))
     rate.refused(0.0, 0)
-    assert rate.knee == pytest.approx(0.93 * 40)
+    assert rate.known_limit == pytest.approx(0.93 * 40)
 
 
 @pytest.mark.parametrize("rpm", [1.0, 1.56, 2.0, 4.0])
@@ -120,7 +120,7 @@ def test_the_way_back_never_leads_to_what_was_refused() -> None:
     assert rate.rpm == 93
 
 
-def test_beyond_the_knee_it_grows_by_small_steps_that_widen_and_never_past_the_ceiling() -> None:
+def test_beyond_the_known_limit_it_grows_by_small_steps_that_widen_and_never_past_the_ceiling() -> None:
     """From half of it within half an hour, if nothing is refused."""
     rate = AdaptiveRate(100)
     rate.refused(0.0, 50)
@@ -148,7 +148,7 @@ def test_a_limit_that_is_gone_is_found_to_be_gone() -> None:
     assert rate.rpm == 120
 
 
-def test_a_minute_that_held_much_more_than_the_knee_shows_that_it_was_none() -> None:
+def test_a_minute_that_held_much_more_than_the_known_limit_shows_that_it_was_none() -> None:
     """A 429 out of the blue, with hardly a call made, says nothing of where the limit lies."""
     rate = AdaptiveRate(120)
     rate.refused(0.0, 3)
@@ -171,7 +171,7 @@ def test_a_run_starts_where_the_last_one_stood_and_grows_from_there() -> None:
 def test_what_was_learned_is_never_more_than_what_is_configured() -> None:
     """The manifest's limit stays the ceiling."""
     rate = AdaptiveRate(50, start=(60.0, 62.0))
-    assert (rate.rpm, rate.knee, rate.in_a_minute) == (50, 0, 48)
+    assert (rate.rpm, rate.known_limit, rate.in_a_minute) == (50, 0, 48)
     assert AdaptiveRate(50, start=(0.0, math.inf)).rpm == SLOWEST_RPM
 
 

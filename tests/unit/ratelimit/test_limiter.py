@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import RateLimited, Unreachable
+from batchgen.ratelimit.adaptive_rate import CallRecord
 from batchgen.ratelimit.base import Call, SubmissionStoppedError
 from batchgen.ratelimit.limiter import LocalPacer, LocalPermit
-from batchgen.ratelimit.metronome import CallRecord
 from batchgen.testing import VirtualTimeLoop
 
 
@@ -38,12 +38,12 @@ async def running(pacer: LocalPacer) -> AsyncIterator[LocalPacer]:
 
 def stray(pacer: LocalPacer, call: Call = Call.POLL) -> LocalPermit:
     """A permit of long ago, whose answer comes only now."""
-    return LocalPermit(CallRecord(0.0, 0, call, recent=False), pacer.report)
+    return LocalPermit(CallRecord(0.0, 0, call, recent=False), pacer)
 
 
 def limited(permit: LocalPermit, retry_after: float | None) -> None:
     """Its call was one too many."""
-    permit.report(permit.record, RateLimited("429", retry_after=retry_after))
+    permit.pacer.report(permit.record, RateLimited("429", retry_after=retry_after))
 
 
 def unreachable(pacer: LocalPacer) -> None:
@@ -291,7 +291,7 @@ async def test_a_storm_of_429s_does_not_hold_the_night_down(storm_s: float) -> N
 
 
 async def test_a_call_let_through_before_the_storm_tells_nothing_of_the_storm() -> None:
-    """A refusal that took a minute to come looks back beyond the one before it."""
+    """A refusal that took a minute to come counts back beyond the one before it."""
     async with running(LocalPacer(60, dice=lambda: 0.0)) as pacer:
         await asking(pacer, [], Call.SUBMIT, now() + 60)
         limited(await pacer.acquire(Call.SUBMIT), 0.0)
@@ -341,9 +341,9 @@ async def test_looks_that_do_not_count_take_no_turn_after_a_pause() -> None:
     """They waited for its end, not for the rate."""
     async with running(LocalPacer(6, count_polls=False, dice=lambda: 0.0)) as pacer:
         limited(await pacer.acquire(Call.SUBMIT), 30.0)
-        looks = [asyncio.ensure_future(pacer.acquire(Call.POLL)) for _ in range(100)]
+        polls = [asyncio.ensure_future(pacer.acquire(Call.POLL)) for _ in range(100)]
         await asyncio.sleep(31)
-        assert all(look.done() for look in looks)
+        assert all(poll.done() for poll in polls)
         await pacer.acquire(Call.SUBMIT)
         assert now() < 60.0
 
@@ -369,11 +369,11 @@ async def test_looks_that_do_not_count_send_one_to_see_in_an_outage() -> None:
         crowd = [asyncio.ensure_future(pacer.acquire(Call.POLL)) for _ in range(100)]
         for gone in (1, 2):
             await asyncio.sleep(5)
-            assert sum(look.done() for look in crowd) == gone
+            assert sum(poll.done() for poll in crowd) == gone
             unreachable(pacer)
         reached(pacer)
         await asyncio.sleep(1)
-        assert all(look.done() for look in crowd)
+        assert all(poll.done() for poll in crowd)
 
 
 async def test_a_refused_look_that_does_not_count_lets_all_wait_and_halves_nothing(
@@ -382,8 +382,8 @@ async def test_a_refused_look_that_does_not_count_lets_all_wait_and_halves_nothi
     """One is an accident, and so is one an hour; a burst is one."""
     async with running(LocalPacer(50, count_polls=False, dice=lambda: 1.0)) as pacer:
         for _ in range(5):
-            for look in [await pacer.acquire(Call.POLL) for _ in range(8)]:
-                limited(look, 7.0)
+            for poll in [await pacer.acquire(Call.POLL) for _ in range(8)]:
+                limited(poll, 7.0)
             start = now()
             await pacer.acquire(Call.SUBMIT)
             assert now() - start >= 7.0
@@ -393,13 +393,13 @@ async def test_a_refused_look_that_does_not_count_lets_all_wait_and_halves_nothi
 
 
 async def test_looks_that_are_refused_again_and_again_count_after_all(caplog: pytest.LogCaptureFixture) -> None:
-    """It is said once; submissions are not slowed down to nothing for what looks do."""
+    """It is said once; submissions are not slowed down to nothing for what polls do."""
     times: list[float] = []
     refused: list[float] = []
     submits: list[float] = []
     pacer = LocalPacer(50, count_polls=False, dice=lambda: 0.5)
 
-    async def look() -> None:
+    async def poll() -> None:
         while True:
             permit = await pacer.acquire(Call.POLL)
             await asyncio.sleep(0.1)
@@ -411,7 +411,7 @@ async def test_looks_that_are_refused_again_and_again_count_after_all(caplog: py
             await asyncio.sleep(5)
 
     async with running(pacer), asyncio.TaskGroup() as group:
-        tasks = [group.create_task(look()) for _ in range(32)]
+        tasks = [group.create_task(poll()) for _ in range(32)]
         tasks.append(group.create_task(asking(pacer, submits, Call.SUBMIT, 1e9)))
         await asyncio.sleep(2 * 3600.0)
         for task in tasks:
@@ -551,7 +551,7 @@ async def test_a_grant_costs_the_same_however_many_calls_the_minute_holds(monkey
             raise AssertionError("walked over the minute")
 
     pacer = LocalPacer(60_000, start=(6000.0, 6000.0))
-    monkeypatch.setattr(pacer._metronome, "_recent", Minute())
+    monkeypatch.setattr(pacer._minute, "calls", Minute())
     async with running(pacer):
         await asking(pacer, [], Call.SUBMIT, now() + 60)
         assert pacer.snapshot().rpm == 6000
@@ -630,7 +630,7 @@ def run(main: Awaitable[None]) -> None:
 
 
 async def test_calls_that_do_not_count_steer_nothing() -> None:
-    """A flood of free looks is no reason to wait for a minute, nor a proof that the rate is used."""
+    """A flood of free polls is no reason to wait for a minute, nor a proof that the rate is used."""
     async with running(LocalPacer(60, count_polls=False)) as pacer:
         for _ in range(300):
             await pacer.acquire(Call.POLL)

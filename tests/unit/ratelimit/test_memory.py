@@ -62,13 +62,14 @@ def test_it_is_forgotten_after_some_days(tmp_path: Path) -> None:
 def test_a_file_of_an_older_release_says_nothing_of_what_held(tmp_path: Path) -> None:
     """What it does say is taken."""
     lessons(tmp_path).rate(32.0, 60.0, 32.0, ceiling=120.0)
-    assert lessons(tmp_path).known.borne
+    assert lessons(tmp_path).known.proven
     (file,) = tmp_path.glob("*.learned")
     old = json.loads(file.read_text())
-    del old["bore"]
+    del old["proven_rpm"]
+    old["knee"] = old.pop("known_limit")
     file.write_text(json.dumps(old))
     assert lessons(tmp_path).known == Remembered(32.0, 60.0, 1_000_000.0)
-    assert not lessons(tmp_path).known.borne
+    assert not lessons(tmp_path).known.proven
 
 
 async def test_a_rate_is_said_to_hold_once_a_whole_minute_of_it_did(tmp_path: Path) -> None:
@@ -77,15 +78,15 @@ async def test_a_rate_is_said_to_hold_once_a_whole_minute_of_it_did(tmp_path: Pa
     async with running(of.pacer()) as pacer:
         await asking(pacer, [], Call.SUBMIT, now() + 60)
         limited(await pacer.acquire(Call.SUBMIT), None)
-        assert not lessons(tmp_path).known.borne
+        assert not lessons(tmp_path).known.proven
         await asking(pacer, [], Call.SUBMIT, now() + 70)
         assert lessons(tmp_path).known.rpm == pytest.approx(111.6)
-        assert not lessons(tmp_path).known.borne
+        assert not lessons(tmp_path).known.proven
         await asking(pacer, [], Call.SUBMIT, now() + 60)
         assert lessons(tmp_path).known.rpm == pytest.approx(111.6)
-        assert lessons(tmp_path).known.borne
+        assert lessons(tmp_path).known.proven
         limited(await pacer.acquire(Call.SUBMIT), None)
-        assert not lessons(tmp_path).known.borne
+        assert not lessons(tmp_path).known.proven
 
 
 def test_a_rate_that_came_up_to_what_is_configured_is_forgotten(tmp_path: Path) -> None:
@@ -117,15 +118,17 @@ def test_a_bound_is_not_written_for_each_clip(tmp_path: Path) -> None:
     assert json.loads(file.read_text())["places"] == 100
 
 
-@pytest.mark.parametrize("junk", [b"", b"{", b"[]", b"{}", b"\xff" * 99, b'{"rpm": 1e999, "knee": NaN}', b"[" * 9999])
+@pytest.mark.parametrize(
+    "junk", [b"", b"{", b"[]", b"{}", b"\xff" * 99, b'{"rpm": 1e999, "known_limit": NaN}', b"[" * 9999]
+)
 def test_a_file_of_nonsense_is_no_reason_not_to_run(tmp_path: Path, junk: bytes) -> None:
     """It is a note; it is written anew."""
     lessons(tmp_path).places(24.0, 32)
     (file,) = tmp_path.glob("*.learned")
     file.write_bytes(junk)
     assert lessons(tmp_path).known == Remembered()
-    for bad in ({"rpm": -1}, {"rpm": "x"}, {"places": float("inf")}, {"knee": None}):
-        file.write_text(json.dumps({"rpm": 1, "knee": 1, "rpm_at": 1e6, "places": 1, "places_at": 1e6, **bad}))
+    for bad in ({"rpm": -1}, {"rpm": "x"}, {"places": float("inf")}, {"known_limit": None}):
+        file.write_text(json.dumps({"rpm": 1, "known_limit": 1, "rpm_at": 1e6, "places": 1, "places_at": 1e6, **bad}))
         assert lessons(tmp_path).known == Remembered()
     lessons(tmp_path).rate(32.0, 60.0, ceiling=120.0)
     assert lessons(tmp_path).known.rpm == 32
@@ -209,9 +212,9 @@ def test_a_bound_beyond_which_clips_queue_is_told_from_one_that_was_never_met(tm
     [
         ({}, Remembered(60.0, 70.0, -9 * 3600.0), 60, 32,
          ("at 60 of 120 calls a minute, to which it was slowed after refusals 9 h ago", "")),
-        ({}, Remembered(60.0, 70.0, -9 * 3600.0, bore=60.0), 60, 32,
+        ({}, Remembered(60.0, 70.0, -9 * 3600.0, proven_rpm=60.0), 60, 32,
          ("at 60 of 120 calls a minute, which the account accepted 9 h ago", "")),
-        ({}, Remembered(64.0, 70.0, -9 * 3600.0, bore=60.0), 64, 32,
+        ({}, Remembered(64.0, 70.0, -9 * 3600.0, proven_rpm=60.0), 64, 32,
          ("at 64 of 120 calls a minute, to which it was slowed after refusals 9 h ago", "")),
         ({"rpm_given": True}, Remembered(60.0, 70.0, 0.0), 120, 32, ("", "")),
         ({"rpm": 50.0}, Remembered(60.0, 70.0, 0.0), 50, 32, ("", "")),
@@ -223,7 +226,7 @@ def test_a_bound_beyond_which_clips_queue_is_told_from_one_that_was_never_met(tm
         ({"in_flight": 8}, Remembered(places=10.0, full=1.0), 120, 8, ("", "")),
     ],
 )  # fmt: skip
-def test_a_start_is_as_configured_or_as_the_account_bore(
+def test_a_start_is_as_configured_or_as_the_account_allowed(
     settings: dict[str, Any], known: Remembered, rpm: float, in_flight: int, notes: tuple[str, str]
 ) -> None:
     """What a plan reckons with, and says."""

@@ -20,9 +20,9 @@ from batchgen.errors import (
 )
 from batchgen.providers.base import HistoryPage
 from batchgen.providers.paced import PacedProvider, read_whole, whole_history
+from batchgen.ratelimit.adaptive_rate import CallRecord
 from batchgen.ratelimit.base import TRIES, Call, insist
 from batchgen.ratelimit.limiter import LocalPacer
-from batchgen.ratelimit.metronome import CallRecord
 from batchgen.testing import FakeProvider, first
 
 REFUSED = RateLimited("429", status=429, retry_after=90.0)

@@ -1,9 +1,9 @@
-"""Who is next: by age and urgency, and no crowd of looks holds a submission back."""
+"""Who is next: by age and urgency, and no crowd of polls holds a submission back."""
 
 from __future__ import annotations
 
 from batchgen.ratelimit.base import Call
-from batchgen.ratelimit.queue import FairQueue
+from batchgen.ratelimit.limiter import FairQueue
 
 
 def order(line: FairQueue) -> list[Call]:
@@ -38,7 +38,7 @@ async def test_every_other_turn_is_a_submission_s_while_older_looks_wait() -> No
 
 
 async def test_a_submission_s_turn_does_not_pass_what_is_about_to_expire() -> None:
-    """Nor a look that hurries."""
+    """Nor a poll that hurries."""
     line = FairQueue()
     line.join(Call.SUBMIT, 100.0)
     line.join(Call.POLL, 90.0)
@@ -48,7 +48,7 @@ async def test_a_submission_s_turn_does_not_pass_what_is_about_to_expire() -> No
 
 
 async def test_who_has_gone_is_passed_over_and_who_is_taken_out_is_gone() -> None:
-    """Stopped submissions, cancelled looks."""
+    """Stopped submissions, cancelled polls."""
     line = FairQueue()
     line.join(Call.POLL, 0.0).cancel()
     line.join(Call.SUBMIT, 0.0)

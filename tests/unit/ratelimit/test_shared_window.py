@@ -14,7 +14,7 @@ from test_limiter import asking, most_in_a_minute, now, run, running
 
 from batchgen.ratelimit.base import Call
 from batchgen.ratelimit.limiter import LocalPacer
-from batchgen.ratelimit.shared_window import SharedWindow
+from batchgen.ratelimit.memory import SharedWindow
 
 ORIGIN, ACCOUNT = "https://api.example", "a1"
 
