@@ -143,7 +143,8 @@ def _whole(evidence: Evidence) -> Promise:
             promise.findings.append(f"{name} is not what the service made for request {kept.request_id}")
         elif kept.sha256 != sha256:
             promise.findings.append(f"{name} has another sha256 than the ledger says")
-    promise.findings += [f"left over: {name}" for name in evidence.leftovers]
+    hopeless = {f"{kept.name}.mp4.bad" for kept in evidence.kept if kept.request_id in broken}  # the best copy there is
+    promise.findings += [f"left over: {name}" for name in evidence.leftovers if name not in hopeless]
     return promise
 
 
