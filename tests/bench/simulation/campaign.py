@@ -7,6 +7,7 @@ command that repeats it, and the campaign ends with exit 1.
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import logging
@@ -94,6 +95,8 @@ def play_one(seed: int, clips: int, deaths: int, mood: str = "", accident: str =
     """Play a night in a process of many."""
     import night
 
+    gc.freeze()  # what the modules are made of need not be searched again and again
+    gc.set_threshold(50_000, 50, 1_000)
     logging.getLogger("batchgen").addHandler(logging.NullHandler())
     logging.getLogger("batchgen").propagate = False
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:

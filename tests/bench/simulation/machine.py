@@ -80,8 +80,8 @@ class Machine:
         deaths: how it died so far.
         crashes: what no command may do.
         late: commands that did not end in their time.
-        shared: second runs that were let in.
-        refused: second runs that were not.
+        seconds: how many runs were begun next to another one.
+        shared: those that were let in.
         disk_full: from when until when no write succeeds (virtual seconds).
         observers: of every ledger that a run opens.
     """
@@ -91,8 +91,8 @@ class Machine:
     deaths: Counter[str] = field(default_factory=Counter)
     crashes: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
+    seconds: int = 0
     shared: list[str] = field(default_factory=list)
-    refused: int = 0
     disk_full: tuple[float, float] = (0.0, 0.0)
     observers: list[Callable[[Clip, Event], None]] = field(default_factory=list)
     runs: int = 0
@@ -152,17 +152,24 @@ class Machine:
         accident(self.files)
         self._disk.trust(self.root)
 
-    def second_run(self, settings: Mapping[str, Any]) -> None:
-        """Begin another run next to the one at work, in a moment: it has to be refused."""
+    def second_run(self, settings: Mapping[str, Any], *, takes_over: bool) -> None:
+        """Begin another run next to the one at work, in a moment: it has to be refused.
+
+        Args:
+            settings: of that run.
+            takes_over: the folder was replaced, so that it may be let in, if the ledger in it is the last one: then the
+                other one has lost its own, and must submit nothing more.
+        """
 
         def begin() -> None:
             if self._dead or not self._tasks:
                 return
+            self.seconds += 1
             session = self._opened("second run", settings)
             if not isinstance(session, Session):
-                self.refused += 1
                 return
-            self.shared.append(f"run {self.runs}: a second run was let in")
+            if not takes_over:
+                self.shared.append(f"run {self.runs}: a second run was let in")
             self._tasks.add(self._loop.create_task(self._second(session)))
 
         self._loop.call_soon(begin)

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,8 @@ class Night:
         self._forgotten = False  # the state folder knows nothing
         self._blind = False  # the account's history is the only witness of what was paid for
         self._dear = False  # the price has risen
+        # A take that was re-rolled is in no manifest: where the ledger's files are lost, nobody may know of it.
+        self._rerolls = not accident and self.dice.random() < 0.3
         self._healed_s = 0.0
 
     async def play(self) -> Result:
@@ -177,7 +179,7 @@ class Night:
         name = self._accident or dice.choice(list(ACCIDENTS))
         accident = ACCIDENTS[name]
         running = dice.random() < 0.5 if accident.while_running is None else accident.while_running
-        if accident.needs_backup and not files.has_backup:
+        if (accident.needs_backup and not files.has_backup) or (accident.damages and self._rerolls):
             return []
         strike = partial(self._strike, name, accident)
         if running:
@@ -193,7 +195,7 @@ class Night:
         self._seen.learns = self._seen.learns and not accident.damages
         self.machine.suffer(accident.strikes)
         if accident.second_run:
-            self.machine.second_run(self._settings())
+            self.machine.second_run(self._settings(), takes_over=accident.needs_backup)
 
     def _a_rise(self) -> list[Planned]:
         """Let the price rise once, in some nights."""
@@ -211,7 +213,7 @@ class Night:
         """Retry failed clips, or ask for another take, before the run or next to it."""
         if self.dice.random() > 0.15 or self._damaged or not self.machine.files.has_ledger:
             return []
-        name, ask = self.dice.choice((("retry", retakes.retry), ("reroll", retakes.reroll)))
+        name, ask = ("reroll", retakes.reroll) if self._rerolls else ("retry", retakes.retry)
         self._accidents[name] += 1
         if self.dice.random() < 0.5:
             return [Planned(self._a_moment(), lambda _where: self._loop.call_soon(ask, self.machine.batch, self.dice))]
@@ -284,8 +286,7 @@ class Night:
         """
         await self.service.restart(healed=True)
         self._write(self.clips)
-        takes = sum(self._accidents[name] for name in ("reroll",))
-        self._cap = (self.clips + takes) * self.service.price * _PLENTY
+        self._cap = (self.clips + self._accidents["reroll"]) * self.service.price * _PLENTY
         began, code = self._loop.time(), None
         if self._accidents:
             await self._healed("verify", 0)
@@ -337,6 +338,7 @@ class Night:
     def _judged(self, final: int | None) -> list[Promise]:
         code = -1 if final is None else final
         found = gather(self.machine.batch, self.service.folder, self.service.books(), code)
+        found = replace(found, ledger_lost=not self._seen.learns)
         return [*verdict(found), *self._seen.promises()]
 
 

@@ -14,12 +14,13 @@ from typing import Any, Final
 
 import mp4
 
+from batchgen.money import micro_of
 from batchgen.sandbox import clips as packaged
 from batchgen.sandbox import protocol, service, worker
 from batchgen.sandbox.faults import Faults
 from batchgen.sandbox.protocol import Order
 from batchgen.sandbox.server import Sandbox
-from batchgen.torture.evidence import booked
+from batchgen.torture.evidence import clip_of
 from batchgen.torture.judge import Booked
 from batchgen.torture.plan import MOODS as TORTURE_MOODS
 
@@ -138,4 +139,8 @@ class SimulatedService:
 
     def jobs(self) -> list[Booked]:
         """Give what it accepted, and took."""
-        return [booked(job) for job in self.books()["jobs"]]
+        assert self._sandbox is not None
+        return [
+            Booked(line.request_id, clip_of(line.params), micro_of(line.charged), frozenset(line.fates))
+            for line in self._sandbox.books
+        ]
