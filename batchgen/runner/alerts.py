@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from batchgen.errors import CallError, Exit
@@ -116,20 +117,21 @@ class OutageAlert:
 
 
 async def warn_of_low_credits(context: RunContext) -> None:
-    """Warn when the credits won't cover what is pending; no answer is no warning."""
-    need, unpriced = await _need(context)
+    """Warn when the credits won't cover what is pending, as far as the caps let it; no answer is no warning."""
+    need = unpriced = 0
+    for row, count in await context.ledger.count_by_price_class():
+        likely = context.estimate((await context.ledger.read(row)).wanted)
+        need += count * (likely or 0)
+        unpriced += count if likely is None else 0
+    budget = context.ledger.money
+    if budget.caps.usd is not None:
+        need = min(need, max(0, budget.caps.usd - budget.spent - budget.reserved))
     if not need and not unpriced:
         return
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(ASK_S):
-            credits_left = await context.provider.balance()
-    except TimeoutError:
-        return
-    except CallError as error:
-        _unknown(error)
-        return
-    if text := shortage(credits_left, need, unpriced=unpriced):
-        log.warning("%s", text)
+            if text := shortage(await balance(context.provider), need, unpriced=unpriced):
+                log.warning("%s", text)
 
 
 async def balance(provider: Provider) -> int | None:
@@ -137,12 +139,8 @@ async def balance(provider: Provider) -> int | None:
     try:
         return await provider.balance()
     except CallError as error:
-        _unknown(error)
+        log.info("the account's credits are not known: %s", error)
         return None
-
-
-def _unknown(error: CallError) -> None:
-    log.info("the account's credits are not known: %s", error)
 
 
 def shortage(credits_left: int | None, need: int | None, *, unpriced: int = 0) -> str:
@@ -158,16 +156,3 @@ def shortage(credits_left: int | None, need: int | None, *, unpriced: int = 0) -
     more = f", plus {unpriced:,} of unknown price" if unpriced else ""
     likely = "" if not need else f"; the clips to submit will cost about {usd(need)}{more}"
     return f"the account has {usd(credits_left)} in credits{likely}: top it up, or the run stops when they are spent"
-
-
-async def _need(context: RunContext) -> tuple[int, int]:
-    """What all pending clips are likely to cost, as far as the caps let them, and how many have no known price."""
-    need = unpriced = 0
-    for row, count in await context.ledger.count_by_price_class():
-        likely = context.estimate((await context.ledger.read(row)).wanted)
-        need += count * (likely or 0)
-        unpriced += count if likely is None else 0
-    wall = context.ledger.money
-    if wall.caps.usd is not None:
-        need = min(need, max(0, wall.caps.usd - wall.spent - wall.reserved))
-    return need, unpriced

@@ -20,10 +20,9 @@ from batchgen.providers.base import HistoryAccess
 from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
 from batchgen.runner.admission import Admission, Admitted
-from batchgen.runner.context import RunContext
+from batchgen.runner.context import Candidate, Gate, RunContext
 from batchgen.runner.cross_check import CrossCheck
-from batchgen.runner.gates import Candidate, Gate
-from batchgen.runner.recovery_check import RecoveryCheckError
+from batchgen.runner.recovery_check import RecoveryCheck, RecoveryCheckError
 
 log = logging.getLogger("batchgen.runner.submit")
 
@@ -47,14 +46,17 @@ class Submitter:
 
     async def submit(self, clip: Clip) -> Clip:
         """Send one paid request; on return the clip is past `submitting`, and what became of it is on disk."""
-        clip = await self._cross_check.before_another(clip)
+        if clip.request is not None:
+            clip = await self._cross_check.before_another(clip)
         if clip.state is not State.PENDING:
             return clip
-        if (seen := await self._seen_elsewhere(clip)) is not None:
-            return await self._doubted(clip, seen)
+        if (check := self._context.recovery_check) and (seen := await self._seen_elsewhere(clip, check)) is not None:
+            return await self._doubted(clip, check, seen)
         with self.admission.candidate(clip) as candidate:
+            params = dict(clip.wanted.values)
             try:
-                params = await self._params(clip)
+                if clip.wanted.audio_file and clip.wanted.audio_sha256:
+                    params["audio"] = await self._uploaded(Path(clip.wanted.audio_file), clip.wanted.audio_sha256)
             except ClipError as error:  # the audio was refused: the clip's own fault, and nothing was sent
                 intent = SubmitStarted(at=self._context.ledger.now())
                 clip = await self._context.ledger.record(clip, intent, set_aside=None)
@@ -78,12 +80,10 @@ class Submitter:
         else:
             self._context.not_in_flight(clip)
 
-    async def _seen_elsewhere(self, clip: Clip) -> float | None:
+    async def _seen_elsewhere(self, clip: Clip, check: RecoveryCheck) -> float | None:
         """Ask whether a request of a time that the ledger lost may be this clip's; stops the run if nobody can say."""
-        if self._context.recovery_check is None:
-            return None
         try:
-            return await self._context.recovery_check.seen(clip)
+            return await check.seen(clip)
         except RecoveryCheckError as error:
             self._context.shutdown.request(
                 f"recovered: {error}. A rebuilt ledger submits nothing before this check succeeds; run again later, "
@@ -92,13 +92,12 @@ class Submitter:
             )
             raise SubmissionStoppedError from error
 
-    async def _doubted(self, clip: Clip, seen: float) -> Clip:
+    async def _doubted(self, clip: Clip, check: RecoveryCheck, seen: float) -> Clip:
         """Put a clip in doubt instead of submitting it: the history has what may be its request."""
         price = self._context.price(clip.wanted) or 0
         clip = await self._context.ledger.record(clip, SubmitStarted(seen, price), set_aside=None)
         clip = await self._context.ledger.record(clip, AnswerLost("a request in the history may be its own"))
-        if self._context.recovery_check:
-            await self._context.recovery_check.recorded(clip)
+        await check.recorded(clip)
         return clip
 
     # --- the request ----------------------------------------------------------------------------------------
@@ -188,16 +187,8 @@ class Submitter:
         counts = not self.admission.service.refused(clip.row, str(error), error.retry_after)
         return AnswerLost(str(error), self._context.clock_off(), error=True, counts=counts)
 
-    # --- what is sent ---------------------------------------------------------------------------------------
-
-    async def _params(self, clip: Clip) -> dict[str, Any]:
-        """Give the parameters as sent; local audio is uploaded once per content."""
-        params = dict(clip.wanted.values)
-        if clip.wanted.audio_file and clip.wanted.audio_sha256:
-            params["audio"] = await self._uploaded(Path(clip.wanted.audio_file), clip.wanted.audio_sha256)
-        return params
-
     async def _uploaded(self, path: Path, sha256: str) -> str:
+        """Upload a local file, once per content; gives its link. Raises ClipError when it is refused for good."""
         breaker, refusals = CircuitBreaker(UPLOAD, self._context.dice), 0
         loop = asyncio.get_running_loop()
         async with self._upload_lock:

@@ -24,8 +24,7 @@ from batchgen.errors import (
 )
 from batchgen.events import Retried
 from batchgen.ratelimit.base import SubmissionStoppedError
-from batchgen.runner.context import RunContext
-from batchgen.runner.gates import Candidate, Rank
+from batchgen.runner.context import Candidate, Rank, RunContext
 from batchgen.wording import cause, duration
 
 log = logging.getLogger("batchgen.runner.trouble_gates")
