@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from batchgen.errors import CallError, Exit
@@ -30,13 +31,13 @@ SILENT_S = 30.0
 NEEDS_USER_S = 60.0
 
 
+@dataclass(slots=True)
 class ExpiryAlert:
     """Watches what is in flight; `RunContext.alarm` is the last warning, or empty."""
 
-    def __init__(self, context: RunContext) -> None:
-        self._context = context
-        self._warned_at = 0.0
-        self._worst = (0, 0)
+    _context: RunContext
+    _warned_at: float = 0.0
+    _worst: tuple[int, int] = (0, 0)
 
     def check(self) -> None:
         """Warn, if there is something new to warn of."""
@@ -70,22 +71,23 @@ class OutageAlert:
     `RunContext.outage` is the line that stands now, or empty.
     """
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, service: ServiceGate) -> None:
         self._context = context
+        self._service = service
         self._host = context.provider.origin.rpartition("//")[2]
         self._since: float | None = None  #: by the loop's clock
         self._next_at = -math.inf
 
-    def check(self, service: ServiceGate) -> None:
-        """Look for an outage of the API as a whole, or of submissions alone (`service`)."""
+    def check(self) -> None:
+        """Look for an outage of the API as a whole, or of submissions alone (`ServiceGate`)."""
         context, pace = self._context, self._context.pacer.snapshot()
         give_up_s = context.give_up_s
         if pace.outage is not None and pace.outage.needs_user:
             give_up_s = min(give_up_s, NEEDS_USER_S)
         silent_s = pace.silent_s if pace.silent_s >= SILENT_S else 0.0
         away_s, trouble = max(pace.outage_s, silent_s), pace.outage or pace.silence
-        if (lasted_s := max(away_s, service.lasted_s)) or self._since is not None:
-            self._report(str(trouble if away_s else service.why), lasted_s, give_up_s)
+        if (lasted_s := max(away_s, self._service.lasted_s)) or self._since is not None:
+            self._report(str(trouble if away_s else self._service.why), lasted_s, give_up_s)
         why = ""
         if pace.outage is not None and pace.outage.needs_user and away_s >= give_up_s:
             why = f"network: {pace.outage}, then run again"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from batchgen.breaker import HISTORY, CircuitBreaker
 from batchgen.clip import Clip
@@ -108,15 +109,15 @@ class HistoryLookup:
         return asyncio.get_running_loop().time()
 
 
+@dataclass(frozen=True, slots=True)
 class CrossCheck:
     """Asks for one run. Clips whose POSTs met an error at the same time share one reading of the history."""
 
-    def __init__(self, context: RunContext, lookup: HistoryLookup) -> None:
-        self._context = context
-        self._lookup = lookup
-        self._turn = asyncio.Lock()
-        self._asked: dict[int, Clip] = {}
-        self._said: dict[int, Doubt] = {}
+    _context: RunContext
+    _lookup: HistoryLookup
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _asked: dict[int, Clip] = field(default_factory=dict)
+    _said: dict[int, Doubt] = field(default_factory=dict)
 
     # --- after the service's own error ----------------------------------------------------------------------
 

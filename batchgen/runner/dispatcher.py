@@ -14,6 +14,7 @@ from batchgen.clip import Clip, State
 from batchgen.errors import AccountError, DiskFullError, LedgerError, LedgerWriteError
 from batchgen.ledger import FencedError
 from batchgen.ratelimit.base import SubmissionStoppedError
+from batchgen.runner.admission import Admission
 from batchgen.runner.alerts import ExpiryAlert, OutageAlert, warn_of_low_credits
 from batchgen.runner.collect import Collector
 from batchgen.runner.context import InFlightSlot, RunContext
@@ -59,10 +60,12 @@ class Dispatcher:
         self._work = work or WorkList()
         self._check_credits = check_credits
         self._wishes = wishes if selection.submit else None
-        self._worker = ClipWorker(context)
+        hosts = FileHosts(context)
+        self._admission = Admission(context, hosts)
+        self._worker = ClipWorker(context, self._admission, hosts)
         self._doubts = DoubtSettler(context, selection, self._carry)
         self._expiry = ExpiryAlert(context)
-        self._outages = OutageAlert(context)
+        self._outages = OutageAlert(context, self._admission.service)
         self._carried: dict[int, asyncio.Event] = {}  # rows that are carried now; set at the end
         self._chosen: dict[int, None] = {}  # rows to submit, in order
         self._started: set[int] = set()  # rows that this run submits
@@ -108,7 +111,7 @@ class Dispatcher:
             watch = min(WATCH_S, self._context.give_up_s)
             timeout = max(0.05, watch if left is None else min(left, watch))
             await asyncio.wait({work, requested}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            self._outages.check(self._worker.submitter.admission.service)
+            self._outages.check()
             self._expiry.check()
 
     # --- the clips ------------------------------------------------------------------------------------------
@@ -195,7 +198,7 @@ class Dispatcher:
         async with self._checking:
             if not self._checked:
                 self._checked = True
-                refused = await self._worker.submitter.admission.refuses(self._chosen)
+                refused = await self._admission.refuses(self._chosen)
                 if self._chosen and self._check_credits and not refused:
                     await warn_of_low_credits(self._context)
         within = row in self._started or len(self._started) != self._selection.limit
@@ -218,11 +221,11 @@ class Dispatcher:
 class ClipWorker:
     """Sees clips through their life, one task each: submit → collect → download."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, admission: Admission, hosts: FileHosts) -> None:
         self._context = context
-        hosts, lookup = FileHosts(context), HistoryLookup(context)
+        lookup = HistoryLookup(context)
         cross_check = CrossCheck(context, lookup)
-        self.submitter = Submitter(context, cross_check, hosts)
+        self._submitter = Submitter(context, admission, cross_check)
         self._collector = Collector(context, lookup, cross_check)
         self._fetcher = Fetcher(context, lookup, hosts)
 
@@ -233,7 +236,7 @@ class ClipWorker:
                 if clip.state is State.PENDING:
                     if clip.unwanted or clip.row in self._context.aside:
                         return
-                    clip = await self.submitter.submit(clip)
+                    clip = await self._submitter.submit(clip)
                 elif clip.state is State.GENERATING:
                     self._context.in_flight[clip.row] = clip.wanted.price_class
                     clip = await self._collector.collect(clip, slot)

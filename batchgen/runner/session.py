@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from batchgen.billing.prices import MEMORY, PriceBook
 from batchgen.clip import State
 from batchgen.download import Downloader
 from batchgen.errors import BatchgenError, Exit, LedgerWriteError, UsageError
@@ -31,7 +32,7 @@ from batchgen.ledger.last_run import LAST_RUN, LastRun
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
 from batchgen.planning import Plan
-from batchgen.planning.inputs import PLAN, kinds, plan_of, snapshot, whole_estimate
+from batchgen.planning.inputs import PLAN, RUN_TIMES, kinds, plan_of, snapshot, whole_estimate
 from batchgen.providers.base import Provider
 from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.setup import PaceSetup
@@ -84,7 +85,8 @@ class Session:
         self.shutdown = Shutdown()
         self.tools: RunContext | None = None
         self._access = access
-        self._forecast = Forecast.of(ledger, settings, manifest.prices)
+        prices = PriceBook(manifest.prices, ledger.charges(MEMORY))
+        self._forecast = Forecast(ledger.money, settings, prices, ledger.run_times(RUN_TIMES))
         counted = kinds(manifest)
         self.estimate = whole_estimate(counted, manifest.prices)
         self._kinds = [(model, params) for model, params, _ in counted]  #: one clip of each kind
