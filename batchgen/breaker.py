@@ -41,7 +41,7 @@ SERVICE = Backoff(least=1.0)
 SILENCE = Backoff(least=1.0)
 #: Such a GET was answered, and the one POST that went first was not.
 TRIAL = Backoff(base_s=30.0, cap_s=600.0, least=1.0)
-#: The request history refuses its calls (`runner.history_lookup`); a row is kept for long, so a wait costs little.
+#: The request history refuses its calls (`runner.cross_check`); a row is kept for long, so a wait costs little.
 HISTORY = Backoff(base_s=2.0, cap_s=600.0)
 #: A file, or a new link for it, can't be had now (`runner.fetch`); each file has its own.
 DOWNLOAD = Backoff()

@@ -118,6 +118,11 @@ class Request:
         return self.intent_at + (self.clock_off or 0.0)
 
     @property
+    def requested_at(self) -> float:
+        """When it was submitted, by our own clock; the time of its intent where no answer came."""
+        return self.submitted_at or self.intent_at
+
+    @property
     def free(self) -> bool:
         """True when it is surely not charged."""
         return self.outcome in FREE

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from batchgen.billing.budget import Budget, Caps, Sums
 from batchgen.clip import Clip, State, Wanted
@@ -36,7 +37,7 @@ from batchgen.testing import (
 
 #: No night lasts longer; a run that does hangs.
 NIGHT_S = 24 * 3600.0
-Beside = Callable[[RunContext], Awaitable[None]]
+Beside = Callable[[RunContext], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True)

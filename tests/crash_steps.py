@@ -18,7 +18,7 @@ from bad_replies import accepted_but, drop
 from command import Desk, Ended
 from scripted_service import Answer, Call, FakeApi
 
-from batchgen.download.writer import BLOCK
+from batchgen.download.body import BLOCK
 
 PROMPTS = ("a cat", "a dog", "an owl")
 LONG = BLOCK + 40 * 2**10  #: more than one block

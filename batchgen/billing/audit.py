@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from batchgen.billing.bill import Kind, kind_of, submitted_at
+from batchgen.billing.bill import Kind, kind_of
 from batchgen.clip import Clip
 from batchgen.providers.base import HistoryRow, Refused
 
@@ -61,7 +61,7 @@ class Audit:
 
 def period(requests: Iterable[Clip]) -> tuple[float, float] | None:
     """Give the time in which the history may date these requests (epoch seconds); None: there are none."""
-    times = [submitted_at(clip.request) for clip in requests if clip.request]
+    times = [clip.request.requested_at for clip in requests if clip.request]
     return (min(times) - CLOCK_SLACK_S, max(times) + CLOCK_SLACK_S) if times else None
 
 
@@ -95,7 +95,7 @@ def _hold_one(audit: Audit, clip: Clip, row: HistoryRow | None, *, whole: bool) 
     kind = kind_of(clip.request)
     ours = 0 if kind in (Kind.FREE, Kind.REFUSED) else clip.request.cost
     theirs = row.charged if row else None
-    item = Item(clip.request_id or "", clip.wanted.name, submitted_at(clip.request), ours, theirs)
+    item = Item(clip.request_id or "", clip.wanted.name, clip.request.requested_at, ours, theirs)
     if row is None:
         if ours and whole:
             audit.missing.append(item)

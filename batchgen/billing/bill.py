@@ -127,18 +127,13 @@ def make_bill(requests: Iterable[Clip], by: By, tz: tzinfo | None = None) -> Bil
         request = clip.request
         if request is None:
             continue
-        at = submitted_at(request)
+        at = request.requested_at
         times = [min(at, *times), max(at, *times)] if times else [at, at]
         for line in (total, lines.setdefault(_name(clip, by, at, tz), BillLine())):
             line.add(clip, request)
     if by in (By.DAY, By.TAKE):
         lines = dict(sorted(lines.items(), key=lambda entry: (len(entry[0]), entry[0])))
     return Bill(by, total, lines, *times[:2])
-
-
-def submitted_at(request: Request) -> float:
-    """When a request was made, as far as is known (epoch seconds)."""
-    return request.submitted_at or request.intent_at
 
 
 def _name(clip: Clip, by: By, at: float, tz: tzinfo | None) -> str:

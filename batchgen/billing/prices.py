@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from batchgen.clip import Clip, Wanted
@@ -29,6 +30,8 @@ ENOUGH = 3
 MEMORY = 50
 #: A charge this far from the listed price is reported (percent).
 DRIFT_PERCENT = 10
+
+NO_CHARGES: Mapping[str, Iterable[int]] = MappingProxyType({})
 
 
 class PriceSource(StrEnum):
@@ -61,30 +64,17 @@ class Quote:
         return round(apart * 100 / self.listed) if self.listed else 100
 
 
-@dataclass(slots=True)
-class ChargeHistory:
-    """The latest charges of each price class."""
+def quote_of(charges: Sequence[int], *, manifest: int | None, table: int | None) -> Quote:
+    """Estimate one clip of a price class by its latest charges; the median is the lower one of two middle charges.
 
-    _latest: dict[str, deque[int]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, seen: Mapping[str, Iterable[int]]) -> ChargeHistory:
-        """Begin with what a ledger has, per price class, the oldest first."""
-        return cls({price_class: deque(charges, MEMORY) for price_class, charges in seen.items()})
-
-    def learn(self, price_class: str, charge: int) -> None:
-        """Remember one charge; a free one says nothing of what the next may cost."""
-        if charge > 0:
-            self._latest.setdefault(price_class, deque(maxlen=MEMORY)).append(charge)
-
-    def quote(self, price_class: str, *, manifest: int | None, table: int | None) -> Quote:
-        """Estimate one clip of this class; the median is the lower one of two middle charges."""
-        listed, listed_by = (table, PriceSource.TABLE) if manifest is None else (manifest, PriceSource.MANIFEST)
-        listed_by = PriceSource.UNKNOWN if listed is None else listed_by
-        charges = sorted(self._latest.get(price_class, ()))
-        if len(charges) >= ENOUGH:
-            return Quote(charges[(len(charges) - 1) // 2], PriceSource.LEARNED, listed, listed_by, len(charges))
+    `manifest` and `table` are the prices that these have for it; the manifest's counts first.
+    """
+    listed, listed_by = (table, PriceSource.TABLE) if manifest is None else (manifest, PriceSource.MANIFEST)
+    listed_by = PriceSource.UNKNOWN if listed is None else listed_by
+    if len(charges) < ENOUGH:
         return Quote(listed, listed_by, listed, listed_by, len(charges))
+    median = sorted(charges)[(len(charges) - 1) // 2]
+    return Quote(median, PriceSource.LEARNED, listed, listed_by, len(charges))
 
 
 def drift_text(price_class: str, quote: Quote) -> str:
@@ -101,19 +91,19 @@ class PriceBook:
 
     Args:
         prices: the manifest's.
-        charges: what was charged before.
+        charges: what was charged before, by price class, the oldest first.
     """
 
-    def __init__(self, prices: Prices, charges: ChargeHistory) -> None:
+    def __init__(self, prices: Prices, charges: Mapping[str, Iterable[int]] = NO_CHARGES) -> None:
         self._prices = prices
-        self._charges = charges
+        self._charges = {price_class: deque(latest, MEMORY) for price_class, latest in charges.items()}
         self._reported: set[str] = set()
         self._listed: dict[str, tuple[int | None, int | None]] = {}
 
     def quote(self, model: str, params: Mapping[str, Any]) -> Quote:
         """Estimate one clip with these parameters."""
         manifest, table = self.listed(model, params)
-        return self._charges.quote(price_class_of(model, params), manifest=manifest, table=table)
+        return quote_of(self._charges.get(price_class_of(model, params), ()), manifest=manifest, table=table)
 
     def listed(self, model: str, params: Mapping[str, Any]) -> tuple[int | None, int | None]:
         """Give the manifest's price and that of the model's table; looked up once for each price class."""
@@ -133,12 +123,12 @@ class PriceBook:
 
     def learn(self, clip: Clip, event: Event) -> None:
         """Learn from a charge that is on disk; report once for each class when it is not the listed price."""
-        if not isinstance(event, Generated | Lost) or event.cost is None:
-            return
+        if not isinstance(event, Generated | Lost) or not event.cost:
+            return  # a free one says nothing of what the next may cost
         if isinstance(event, Generated) and clip.request and clip.request.completed_at != event.at:
             return  # a link that was asked for again comes with the same charge
         price_class = clip.wanted.price_class
-        self._charges.learn(price_class, event.cost)
+        self._charges.setdefault(price_class, deque(maxlen=MEMORY)).append(event.cost)
         text = drift_text(price_class, self.quote(clip.wanted.model, clip.wanted.values))
         if text and price_class not in self._reported:
             self._reported.add(price_class)

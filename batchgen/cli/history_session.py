@@ -22,7 +22,7 @@ from batchgen.providers.paced import PacedProvider, whole_history
 from batchgen.ratelimit.limiter import LocalPacer
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.redact import Secret, account_of
-from batchgen.runner.connect import Access
+from batchgen.runner.opening import Access
 from batchgen.settings import Settings, merge, read_config
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from batchgen.billing.prices import MEMORY, ChargeHistory, PriceBook
+from batchgen.billing.prices import MEMORY, PriceBook
 from batchgen.cli import output
 from batchgen.clip import Clip, Wanted
 from batchgen.errors import LockedError, UsageError
@@ -85,7 +85,7 @@ def under_names(ledger: Reader, arg: str, takes: list[Wanted]) -> tuple[list[Wan
         takes, prices = rerolls.named(path, takes) if takes else [], load(path).prices
     except UsageError:
         prices = Prices()
-    return takes, PriceBook(prices, ChargeHistory.of(ledger.charges(MEMORY)))
+    return takes, PriceBook(prices, ledger.charges(MEMORY))
 
 
 def _manifest_of(ledger: Reader, arg: str) -> Path:

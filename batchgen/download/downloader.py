@@ -8,24 +8,25 @@ No key, no cookie and no referrer ever goes to a file's host.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import random
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, closing
 from functools import partial
+from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import Self, TypeAlias
 
 import aiohttp
 from yarl import URL
 
 from batchgen import retry
 from batchgen.download import addresses
-from batchgen.download.limits import WINDOW_S, Slots, TooSlowError, bounded, plain_body
+from batchgen.download.body import WINDOW_S, BlockWriter, TooSlowError, bounded, in_thread, plain_body
 from batchgen.download.part import Finish, Part
-from batchgen.download.writer import BlockWriter, ended
 from batchgen.errors import AddressRefused, BrokenFile, DeadLink, TransferFailed
 from batchgen.files.durable import Folders
 from batchgen.files.mp4 import BrokenVideo, Expect, Fetched
@@ -34,7 +35,6 @@ from batchgen.proxy import SystemProxy
 
 __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
 
-_T = TypeVar("_T")
 _Source: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
 #: A try that brought so many bytes more than any before it was a step forward.
@@ -63,6 +63,46 @@ class _Trouble(Exception):  # noqa: N818 (a turn of the loop, never seen outside
     def __init__(self, reason: str, hint: float | None = None) -> None:
         super().__init__(reason)
         self.hint = hint
+
+
+class Slots:
+    """A bound on how many are at work at once; the one with the smallest number has the next turn."""
+
+    def __init__(self, slots: int) -> None:
+        self._free = slots
+        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._numbers = count()
+
+    def __repr__(self) -> str:
+        """Say how many wait, for logs and tests."""
+        return f"<Slots: {self._free} free, {len(self._waiting)} waiting>"
+
+    @asynccontextmanager
+    async def turn(self, urgency: float) -> AsyncIterator[None]:
+        """Wait for a slot and hold it; of equal urgency, who came first goes first."""
+        if self._free > 0:
+            self._free -= 1
+        else:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, (urgency, next(self._numbers), turn))
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._give_back()  # it was handed over in the very moment
+                raise
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        while self._waiting:
+            turn = heapq.heappop(self._waiting)[2]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
 
 class Downloader:
@@ -152,14 +192,10 @@ class Downloader:
             DiskFullError: the disk is full or can't be written; stop the run, nothing is lost.
         """
         link = addresses.parse(url)
-        part = Part(target, str(link.with_query(None).with_fragment(None)), self._folders)
-        try:
+        with closing(Part(target, str(link.with_query(None).with_fragment(None)), self._folders)) as part:
             if part.noted:
-                await _thread(part.adopt)
-            commit = partial(part.commit, expect=expect, finish=finish)
-            return await self._persist(part, partial(self._bring, link, part), commit, expect.made_at)
-        finally:
-            part.close()
+                await in_thread(part.adopt)
+            return await self._persist(part, partial(self._bring, link, part), expect, finish)
 
     async def keep(
         self, source: _Source, target: Path, expect: Expect = _ANYTHING, finish: Finish | None = None
@@ -168,29 +204,22 @@ class Downloader:
 
         It can't be resumed: each try opens the source again, whose own errors pass. Else as `fetch`.
         """
-        part = Part(target, "", self._folders)
-        try:
-            commit = partial(part.commit, expect=expect, finish=finish)
-            return await self._persist(part, partial(self._take, source, part), commit, expect.made_at)
-        finally:
-            part.close()
+        with closing(Part(target, "", self._folders)) as part:
+            return await self._persist(part, partial(self._take, source, part), expect, finish)
 
     async def _persist(
-        self,
-        part: Part,
-        bring: Callable[[], Awaitable[bytes]],
-        commit: Callable[..., Fetched],
-        made_at: float,
+        self, part: Part, bring: Callable[[], Awaitable[bytes]], expect: Expect, finish: Finish | None
     ) -> Fetched:
         """Try until the file is there, or there is no sense in it; of those that wait, the oldest file goes first."""
         failures = broken = 0
         best = part.size
         while True:
             try:
-                async with self._slots.turn(made_at):
-                    return await _thread(partial(commit, await bring(), short=broken >= ROUNDS))
+                async with self._slots.turn(expect.made_at):
+                    tail = await bring()
+                    return await in_thread(partial(part.commit, tail, expect, finish, short=broken >= ROUNDS))
             except BrokenVideo as error:
-                await _thread(part.set_aside)
+                await in_thread(part.set_aside)
                 broken += 1
                 if broken > (1 if error.foreign else ROUNDS):
                     raise BrokenFile(f"{part.name} is not a complete video: {error}") from error
@@ -223,7 +252,7 @@ class Downloader:
             if answer.status == 416:
                 return b""
             if part.total is not None and part.total - part.size >= ROOMY:
-                await _thread(partial(part.room, min(part.total, self._max_bytes)))
+                await in_thread(partial(part.room, min(part.total, self._max_bytes)))
             pieces: AsyncIterator[bytes] = answer.content.iter_any()
             if not part.size:
                 pieces, encoded = await plain_body(pieces, answer.headers.get("Content-Encoding", ""))
@@ -367,11 +396,3 @@ def _words(error: BaseException, link: URL) -> str:
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
         return "cut short"
     return explain(error, link).text
-
-
-# --- threads ------------------------------------------------------------------------------------------
-
-
-async def _thread(call: Callable[[], _T]) -> _T:
-    """Run `call` in a thread; when cancelled, wait for its end, so that no file work goes on behind our back."""
-    return await ended(asyncio.get_running_loop().run_in_executor(None, call))

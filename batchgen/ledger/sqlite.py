@@ -200,7 +200,7 @@ class SqliteLedger(Reader):
             self.live_totals.unwanted += 1
         self.live_totals.counts[State.PENDING] += len(fresh)
         if (skipped := self.meta(skips.FACT)) is not None:  # it may be what was written with this wish
-            self._log.fact(skips.FACT, skipped)
+            self._log.append([("f", skips.FACT, skipped)])
         known = self.rows()
         keys_now = [*(take.key for take in fresh), *(key for key in wish.again if key in known)]
         return fresh, [*rows, *(known[key] for key in keys_now)]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.billing.budget import Budget, day_of
-from batchgen.billing.prices import ENOUGH, MEMORY, ChargeHistory, PriceBook
+from batchgen.billing.prices import ENOUGH, MEMORY, PriceBook
 from batchgen.clip import ClipSummary, State, Wanted
 from batchgen.errors import BatchgenError, UsageError
 from batchgen.history import other_batches
@@ -125,7 +125,7 @@ def plan_of(
     `start` is the pace to assume; None: as configured.
     """
     start = start or Start(settings.rpm, settings.in_flight)
-    book = PriceBook(manifest.prices, ChargeHistory.of(seen.charges))
+    book = PriceBook(manifest.prices, seen.charges)
     latency_s, latency_note = _latency(manifest, settings, seen)
     pace = AssumedPace(
         rpm=start.rpm or None,

@@ -1,20 +1,18 @@
 """A provider whose calls ask the pacer first: a decorator for all calls that need nothing else in between.
 
-`submit` and `status` pass through. Who makes them takes the permit, since something lies between it and the call: the
-intent to pay, which must be on disk, or the choice of the clip that is polled.
+`submit` and `status` are the provider's own. Who makes them takes the permit, since something lies between it and the
+call: the intent to pay, which must be on disk, or the choice of the clip that is polled.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from batchgen.providers.base import (
-    Accepted,
     HistoryPage,
     HistoryReader,
     HistoryRow,
@@ -39,6 +37,7 @@ class PacedProvider:
         self.name = provider.name
         self.origin = provider.origin
         self.capabilities = provider.capabilities
+        self.submit, self.status = provider.submit, provider.status  # whoever makes these calls holds a permit
 
     def __repr__(self) -> str:
         """Say whose calls, for logs."""
@@ -48,14 +47,6 @@ class PacedProvider:
     def clock_off_s(self) -> float | None:
         """How far the service's clock is ahead of ours."""
         return self._provider.clock_off_s
-
-    async def submit(self, model: str, params: Mapping[str, Any], key: str) -> Accepted:
-        """Pass through: the caller holds a permit."""
-        return await self._provider.submit(model, params, key)
-
-    async def status(self, request_id: str) -> Outcome:
-        """Pass through: the caller holds a permit."""
-        return await self._provider.status(request_id)
 
     async def result(self, request_id: str) -> Outcome:
         """Fetch the link, within a permit to collect."""

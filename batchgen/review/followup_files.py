@@ -17,12 +17,12 @@ from typing import Any, Final
 
 from batchgen import manifest as manifests
 from batchgen.billing.budget import day_of
-from batchgen.billing.prices import MEMORY, ChargeHistory, PriceBook
+from batchgen.billing.prices import MEMORY, PriceBook
 from batchgen.errors import ManifestError, OutputError, UsageError
 from batchgen.ledger import SANDBOX_ORIGIN
 from batchgen.locate import batch_folder
 from batchgen.manifest import Manifest
-from batchgen.manifest.safe_names import safe_name
+from batchgen.manifest.naming import safe_name
 from batchgen.money import exact_usd
 from batchgen.planning.inputs import LedgerSnapshot, plan_of
 from batchgen.planning.saved_files import write_plan
@@ -57,7 +57,7 @@ def follow_up(folder: Path, lines: Sequence[CartLine], *, name: str = "", write:
         clips = {clip.key: clip.wanted for clip in ledger.clips_of(ledger.rows_of(line.clip for line in lines))}
         models = ledger.models()
     manifest = _manifest(source)
-    prices = PriceBook(manifest.prices, ChargeHistory.of(charges))
+    prices = PriceBook(manifest.prices, charges)
     entries, faults = followed_up(lines, clips, lambda: secrets.randbelow(_SEEDS))
     usd = {id(entry.line): _price(prices, entry) for entry in entries}
     shown = [{**_as_json(line), "usd": amount(usd.get(id(line)))} for line in lines]

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from batchgen.billing.prices import MEMORY, ChargeHistory
+from batchgen.billing.prices import MEMORY, quote_of
 from batchgen.clip import Clip, Request, State
 from batchgen.ledger import SANDBOX_ORIGIN
 from batchgen.ledger.lock import holder
@@ -260,7 +260,7 @@ class _Prices:
     """What a clip that is not submitted is likely to cost: by what was charged, else as its last run estimated it."""
 
     def __init__(self) -> None:
-        self._history = ChargeHistory()
+        self._charges: Mapping[str, Sequence[int]] = {}
         self._estimates: dict[str, int] = {}
         self._learned = -_PRICES_S
 
@@ -268,13 +268,14 @@ class _Prices:
         """Read from the ledger, now and then."""
         if time.monotonic() - self._learned >= _PRICES_S:
             self._learned = time.monotonic()
-            self._history, self._estimates = ChargeHistory.of(ledger.charges(MEMORY)), ledger.estimates()
+            self._charges, self._estimates = ledger.charges(MEMORY), ledger.estimates()
 
     def of(self, clip: Clip) -> int | None:
         """Give the likely price, in micro-dollars; None: unknown."""
         price_class, wanted = clip.wanted.price_class, clip.wanted
         table = estimate(wanted.model, wanted.values)
-        return self._history.quote(price_class, manifest=self._estimates.get(price_class), table=table).each
+        charges = self._charges.get(price_class, ())
+        return quote_of(charges, manifest=self._estimates.get(price_class), table=table).each
 
 
 def _shown(clip: Clip) -> bool:

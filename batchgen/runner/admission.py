@@ -7,16 +7,24 @@ the gates are asked again after each wait, the last time with no await before th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 
-from batchgen.clip import Clip, submission_order
+from batchgen.billing.budget import NOTHING_SET_ASIDE, TRIALS, UNKNOWN, Cap, SetAside, day_of, next_day
+from batchgen.clip import Clip, Wanted, submission_order
 from batchgen.errors import Exit
-from batchgen.ratelimit.base import Call, Permit
-from batchgen.runner.context import RunContext
-from batchgen.runner.gates import AgeGate, BudgetGate, Candidate, Gate, PauseGate, ShutdownGate, no_price
+from batchgen.money import usd
+from batchgen.ratelimit.base import Call, Permit, SubmissionStoppedError
+from batchgen.runner.context import Candidate, Gate, RunContext
 from batchgen.runner.trouble_gates import AccountGate, AlikeRefusals, ServiceGate
+
+#: No submission while what is in flight is older than this part of the time that its record lives.
+NEAR_THE_END = 0.75
+#: So many old requests may simply be stuck; more of them mean that the queue is too long.
+STUCK = 2
+#: How often the ages of what is in flight are checked (seconds).
+AGES_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +119,131 @@ class Admission:
 
     def _closed(self, candidate: Candidate, at: float) -> Gate | None:
         return next((gate for gate in self._gates if gate.closed_for(candidate, at) is not None), None)
+
+
+# --- the gates of a run without trouble, in order -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownGate:
+    """Closed for all once the run is to end."""
+
+    _context: RunContext
+
+    def closed_for(self, candidate: Candidate, at: float) -> str | None:  # noqa: ARG002 - the same for all
+        """Say why the run ends."""
+        return self._context.shutdown.why if self._context.shutdown.requested else None
+
+    async def wait(self, candidate: Candidate) -> None:  # noqa: ARG002 - the same for all
+        """Give up: it does not open again."""
+        raise SubmissionStoppedError
+
+
+@dataclass(frozen=True, slots=True)
+class PauseGate:
+    """Closed for all while the user has submissions paused."""
+
+    _context: RunContext
+
+    def closed_for(self, candidate: Candidate, at: float) -> str | None:  # noqa: ARG002 - the same for all
+        """Say so."""
+        return "submissions are paused" if self._context.paused else None
+
+    async def wait(self, candidate: Candidate) -> None:  # noqa: ARG002 - the same for all
+        """Wait for news: they are resumed, or the run ends."""
+        await self._context.news.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetGate:
+    """Open while a candidate fits under the caps. What may be wanted earlier is set aside for it.
+
+    A cheap clip must not eat the cap while a dearer one before it waits for room, or for another try: so the
+    worst prices of all that come before, and have no reservation yet, count as if they were reserved.
+    """
+
+    _context: RunContext
+    _candidates: Mapping[int, Candidate]
+
+    def closed_for(self, candidate: Candidate, at: float) -> str | None:
+        """Say which cap it does not fit under."""
+        cap = self._cap(candidate, at)
+        return None if cap is None else f"budget: {self._explained(candidate, cap, at)}"
+
+    async def wait(self, candidate: Candidate) -> None:
+        """Wait for what is in flight, which may cost less than was reserved for it."""
+        now = self._context.ledger.now()
+        why = self.closed_for(candidate, now)
+        if why and not (self._context.in_flight or self._context.settling) and self._is_first(candidate):
+            tomorrow = self._cap(candidate, now) is Cap.DAY  # which needs no edit, only another day
+            self._context.shutdown.request(why, Exit.STOPPED, needs_edit=not tomorrow)
+            raise SubmissionStoppedError
+        if why:
+            await self._context.news.wait()
+
+    def _cap(self, candidate: Candidate, at: float) -> Cap | None:
+        budget, price, day = self._context.ledger.money, self._context.price(candidate.wanted), day_of(at)
+        if (cap := budget.barrier(price, day, self.set_aside(candidate))) is not None:
+            return cap
+        if not budget.tight(candidate.price_class, price, day):
+            return None
+        trials = sum(price_class == candidate.price_class for price_class in self._context.in_flight.values())
+        return Cap.TRIAL if trials >= TRIALS else None
+
+    def _is_first(self, candidate: Candidate) -> bool:
+        return all(candidate.rank <= other.rank for other in self._candidates.values())
+
+    def set_aside(self, candidate: Candidate) -> SetAside:
+        """Give what must stay free for the candidates that come before this one."""
+        before = [other for other in self._candidates.values() if other.rank < candidate.rank and not other.reserved]
+        if not before:
+            return NOTHING_SET_ASIDE
+        price = {
+            other.price_class: self._context.price(other.wanted)
+            for other in {each.price_class: each for each in before}.values()
+        }
+        return SetAside(sum(price[other.price_class] or UNKNOWN for other in before), len(before))
+
+    def _explained(self, candidate: Candidate, cap: Cap, now: float) -> str:
+        budget, caps = self._context.ledger.money, self._context.ledger.money.caps
+        price = usd(self._context.price(candidate.wanted))
+        if cap is Cap.PRICE:
+            return no_price(candidate.wanted)
+        if cap is Cap.TRIAL:
+            return f"a first charge of {candidate.price_class} is to confirm {price} before more are submitted"
+        if cap is Cap.CLIPS:
+            used = f"{budget.clips:,} of {caps.clips:,} clips were submitted, the most allowed"
+            return f"{used}; to continue, raise max_clips"
+        if cap is Cap.TOTAL:
+            used = f"{usd(budget.spent)} spent and {usd(budget.reserved)} reserved of {usd(caps.usd)}"
+            return f"{used}; the next clip may cost {price}; to continue, raise max_usd"
+        today = budget.on(day_of(now))
+        used = f"{usd(today.spent)} spent and {usd(today.reserved)} reserved of {usd(caps.usd_per_day)} for today"
+        again = next_day(now)
+        return f"{used}; the next clip may cost {price}; run again after midnight ({again:%Y-%m-%d %H:%M %Z})"
+
+
+def no_price(wanted: Wanted) -> str:
+    """Say that a clip's price is unknown under a cap, and what to do."""
+    return (
+        f"the price of {wanted.model} is not known, and there is a budget: "
+        "write it under prices: in the manifest, or pass --allow-unknown-price"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AgeGate:
+    """Closed while what is in flight comes near the end of its record: no more is submitted than can be collected."""
+
+    _context: RunContext
+
+    def closed_for(self, candidate: Candidate, at: float) -> str | None:  # noqa: ARG002 - the same for all, now
+        """Say so: one stuck job is no queue, many are."""
+        record_s, submitted = self._context.provider.capabilities.record_s, self._context.poller.submitted()
+        old_before = self._context.ledger.now() - NEAR_THE_END * record_s
+        old = sum(submitted_at < old_before for submitted_at in submitted)
+        return "records of clips in flight are about to expire" if old > STUCK and old * 4 >= len(submitted) else None
+
+    async def wait(self, candidate: Candidate) -> None:  # noqa: ARG002 - the same for all
+        """Wait for news, or for some seconds."""
+        await self._context.news.wait(AGES_EVERY_S)

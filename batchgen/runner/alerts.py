@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from batchgen.errors import CallError, Exit
@@ -29,13 +31,13 @@ SILENT_S = 30.0
 NEEDS_USER_S = 60.0
 
 
+@dataclass(slots=True)
 class ExpiryAlert:
     """Watches what is in flight; `RunContext.alarm` is the last warning, or empty."""
 
-    def __init__(self, context: RunContext) -> None:
-        self._context = context
-        self._warned_at = 0.0
-        self._worst = (0, 0)
+    _context: RunContext
+    _warned_at: float = 0.0
+    _worst: tuple[int, int] = (0, 0)
 
     def check(self) -> None:
         """Warn, if there is something new to warn of."""
@@ -69,22 +71,23 @@ class OutageAlert:
     `RunContext.outage` is the line that stands now, or empty.
     """
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, service: ServiceGate) -> None:
         self._context = context
+        self._service = service
         self._host = context.provider.origin.rpartition("//")[2]
         self._since: float | None = None  #: by the loop's clock
         self._next_at = -math.inf
 
-    def check(self, service: ServiceGate) -> None:
-        """Look for an outage of the API as a whole, or of submissions alone (`service`)."""
+    def check(self) -> None:
+        """Look for an outage of the API as a whole, or of submissions alone (`ServiceGate`)."""
         context, pace = self._context, self._context.pacer.snapshot()
         give_up_s = context.give_up_s
         if pace.outage is not None and pace.outage.needs_user:
             give_up_s = min(give_up_s, NEEDS_USER_S)
         silent_s = pace.silent_s if pace.silent_s >= SILENT_S else 0.0
         away_s, trouble = max(pace.outage_s, silent_s), pace.outage or pace.silence
-        if (lasted_s := max(away_s, service.lasted_s)) or self._since is not None:
-            self._report(str(trouble if away_s else service.why), lasted_s, give_up_s)
+        if (lasted_s := max(away_s, self._service.lasted_s)) or self._since is not None:
+            self._report(str(trouble if away_s else self._service.why), lasted_s, give_up_s)
         why = ""
         if pace.outage is not None and pace.outage.needs_user and away_s >= give_up_s:
             why = f"network: {pace.outage}, then run again"
@@ -116,20 +119,21 @@ class OutageAlert:
 
 
 async def warn_of_low_credits(context: RunContext) -> None:
-    """Warn when the credits won't cover what is pending; no answer is no warning."""
-    need, unpriced = await _need(context)
+    """Warn when the credits won't cover what is pending, as far as the caps let it; no answer is no warning."""
+    need = unpriced = 0
+    for row, count in await context.ledger.count_by_price_class():
+        likely = context.estimate((await context.ledger.read(row)).wanted)
+        need += count * (likely or 0)
+        unpriced += count if likely is None else 0
+    budget = context.ledger.money
+    if budget.caps.usd is not None:
+        need = min(need, max(0, budget.caps.usd - budget.spent - budget.reserved))
     if not need and not unpriced:
         return
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(ASK_S):
-            credits_left = await context.provider.balance()
-    except TimeoutError:
-        return
-    except CallError as error:
-        _unknown(error)
-        return
-    if text := shortage(credits_left, need, unpriced=unpriced):
-        log.warning("%s", text)
+            if text := shortage(await balance(context.provider), need, unpriced=unpriced):
+                log.warning("%s", text)
 
 
 async def balance(provider: Provider) -> int | None:
@@ -137,12 +141,8 @@ async def balance(provider: Provider) -> int | None:
     try:
         return await provider.balance()
     except CallError as error:
-        _unknown(error)
+        log.info("the account's credits are not known: %s", error)
         return None
-
-
-def _unknown(error: CallError) -> None:
-    log.info("the account's credits are not known: %s", error)
 
 
 def shortage(credits_left: int | None, need: int | None, *, unpriced: int = 0) -> str:
@@ -158,16 +158,3 @@ def shortage(credits_left: int | None, need: int | None, *, unpriced: int = 0) -
     more = f", plus {unpriced:,} of unknown price" if unpriced else ""
     likely = "" if not need else f"; the clips to submit will cost about {usd(need)}{more}"
     return f"the account has {usd(credits_left)} in credits{likely}: top it up, or the run stops when they are spent"
-
-
-async def _need(context: RunContext) -> tuple[int, int]:
-    """What all pending clips are likely to cost, as far as the caps let them, and how many have no known price."""
-    need = unpriced = 0
-    for row, count in await context.ledger.count_by_price_class():
-        likely = context.estimate((await context.ledger.read(row)).wanted)
-        need += count * (likely or 0)
-        unpriced += count if likely is None else 0
-    wall = context.ledger.money
-    if wall.caps.usd is not None:
-        need = min(need, max(0, wall.caps.usd - wall.spent - wall.reserved))
-    return need, unpriced

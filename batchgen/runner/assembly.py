@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.billing.budget import Budget
-from batchgen.billing.prices import MEMORY, ChargeHistory, PriceBook
+from batchgen.billing.prices import PriceBook
 from batchgen.clip import Wanted
 from batchgen.history.reconcile import Reconciler
-from batchgen.ledger import Ledger, SqliteLedger
+from batchgen.ledger import Ledger
 from batchgen.ledger.recovery.rebuild import BLIND
-from batchgen.planning.inputs import RUN_TIMES, latency_of
+from batchgen.planning.inputs import latency_of
 from batchgen.polling.poller import Poller
 from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Provider
@@ -25,10 +25,9 @@ from batchgen.providers.models import Prices
 from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
 from batchgen.ratelimit.setup import PaceSetup
-from batchgen.runner.context import Downloads, RunContext, boot_clock
+from batchgen.runner.context import Downloads, RunContext, Shutdown, boot_clock
 from batchgen.runner.dispatcher import Dispatcher, Wishes
 from batchgen.runner.recovery_check import POSSIBLE, RecoveryCheck
-from batchgen.runner.shutdown import Shutdown
 from batchgen.selection import Selection
 from batchgen.settings import Settings
 
@@ -54,17 +53,11 @@ class Forecast:
         prices: PriceBook | None = None,
         run_times: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
-        self.prices = prices or PriceBook(Prices(), ChargeHistory.of({}))
+        self.prices = prices or PriceBook(Prices())
         self._money = money
         self._settings = settings
         self._learned = run_times or {}
         self._times: dict[str, RunTimes] = {}
-
-    @classmethod
-    def of(cls, ledger: SqliteLedger, settings: Settings, prices: Prices) -> Forecast:
-        """Expect what a ledger has learned, and the prices of the manifest."""
-        book = PriceBook(prices, ChargeHistory.of(ledger.charges(MEMORY)))
-        return cls(ledger.money, settings, book, ledger.run_times(RUN_TIMES))
 
     def price(self, wanted: Wanted) -> int | None:
         """Give the worst price of a clip, the one to reserve, in micro-dollars; None: unknown."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from batchgen.clip import Clip
 from batchgen.events import Ending, Generated
@@ -11,8 +11,7 @@ from batchgen.polling.poller import YOUNG_S, Ended, Overdue
 from batchgen.polling.schedule import RunTimes
 from batchgen.providers.base import Completed, Gone, HistoryRow, Refused, Running, charge_of_failure
 from batchgen.runner.context import InFlightSlot, RunContext
-from batchgen.runner.cross_check import CrossCheck
-from batchgen.runner.history_lookup import HistoryLookup
+from batchgen.runner.cross_check import CrossCheck, HistoryLookup
 from batchgen.runner.outcomes import NoAnswer, filled, generated, lost, refused
 
 #: How long to wait before a request that is younger than `YOUNG_S` and not known yet is asked for again (seconds).
@@ -23,13 +22,13 @@ FAILED_AGAIN_S = 30.0
 ONLY_HISTORY_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
 class Collector:
     """Waits for requests to end and says what their end means."""
 
-    def __init__(self, context: RunContext, lookup: HistoryLookup, cross_check: CrossCheck) -> None:
-        self._context = context
-        self._lookup = lookup
-        self._cross_check = cross_check
+    _context: RunContext
+    _lookup: HistoryLookup
+    _cross_check: CrossCheck
 
     async def collect(self, clip: Clip, slot: InFlightSlot) -> Clip:
         """Wait for the end of the request; cost and link are on disk when this returns.
@@ -40,7 +39,7 @@ class Collector:
         if request is None or request.request_id is None:  # the table forbids it
             raise RuntimeError(clip)
         times = self._context.run_times(clip.wanted.price_class)
-        submitted_at = request.submitted_at or request.intent_at
+        submitted_at = request.requested_at
         pause, failed, polls, queued_s = 0.0, False, 0, 0.0
         while True:
             wait = await self._context.poller.wait(request.request_id, submitted_at, times, pause_s=pause)
@@ -51,11 +50,13 @@ class Collector:
             event = await self._event_of(clip, ended, slot)
             if event is not None:
                 break
-            pause = ONLY_HISTORY_S if self._age(clip) >= YOUNG_S else YOUNG_PAUSE_S
+            pause = ONLY_HISTORY_S if self._context.age_s(clip) >= YOUNG_S else YOUNG_PAUSE_S
         if isinstance(event, Generated) and isinstance(ended, Completed) and ended.url:
             self._learn(event, submitted_at, times, slot, queued_s)
         elif isinstance(ended, Overdue):  # its slot is free, and what made it late may be a queue
-            self._context.places.learn(None, self._age(clip), slot.taken, seen_s=queued_s, generation=slot.generation)
+            self._context.places.learn(
+                None, self._context.age_s(clip), slot.taken, seen_s=queued_s, generation=slot.generation
+            )
         if submitted_at >= self._context.started_at:
             event = replace(event, poll_count=polls)
         clip = await self._context.ledger.record(clip, event)
@@ -85,13 +86,8 @@ class Collector:
 
     def _may_run(self, clip: Clip, row: HistoryRow | None) -> bool:
         """A 404 is no end while the history says that it runs, nor while it is too young to be known everywhere."""
-        age = self._age(clip)
+        age = self._context.age_s(clip)
         return age < YOUNG_S if row is None else isinstance(row.outcome, Running) and age < self._context.deadline_s
-
-    def _age(self, clip: Clip) -> float:
-        request = clip.request
-        at = (request.submitted_at or request.intent_at) if request else 0.0
-        return self._context.ledger.now() - at
 
     async def _in_history(self, clip: Clip, ended: Ended, slot: InFlightSlot) -> HistoryRow | NoAnswer | None:
         """Look the request up by its id in the account's history, patiently where nobody else knows.
@@ -99,7 +95,7 @@ class Collector:
         An answer that is the video must be fetched before its record ends, and a young request is asked for again.
         """
         linked = isinstance(ended, Completed) and ended.url
-        young = isinstance(ended, Gone) and self._age(clip) < YOUNG_S
+        young = isinstance(ended, Gone) and self._context.age_s(clip) < YOUNG_S
         return await self._lookup.row(clip, patient=not linked and not young, waits=slot.release)
 
     def _learn(

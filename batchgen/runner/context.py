@@ -1,4 +1,4 @@
-"""What the steps of a clip's life share: the tools of a run, and news of each other's progress."""
+"""What the steps of a clip's life share: the tools of a run, how it is stopped, and news of each other's progress."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from batchgen.clip import Clip, Wanted
 from batchgen.errors import AccountError, DiskFullError, Exit, LedgerError, LedgerLostError, LedgerWriteError
@@ -24,12 +24,17 @@ from batchgen.providers.base import Provider, Source
 from batchgen.ratelimit.base import Pacer
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
 from batchgen.runner.recovery_check import RecoveryCheck
-from batchgen.runner.shutdown import Shutdown
 
 log = logging.getLogger("batchgen.run")
 
 #: A Date header has whole seconds, and its answer was on the way: less than this is no fault of a clock (seconds).
 CLOCK_OFF_S = 60.0
+
+
+#: Of several reasons to stop, the exit code of the first of these counts.
+_GRAVEST_FIRST = (Exit.INTERRUPTED, Exit.TERMINATED, Exit.STOPPED)
+#: As `submission_order` gives it.
+Rank: TypeAlias = tuple[int, int, int, int]
 
 
 class Downloads(Protocol):
@@ -72,6 +77,51 @@ class Notifier:
                 await self._event.wait()
 
 
+@dataclass
+class Shutdown:
+    """How a run ends before its work does: why, with which exit code, and how long it still collects.
+
+    Pulled once or more; each pull can only shorten what is left. Submissions are closed by the first.
+
+    `grace_s` counts from the pull; infinite means: collect all that is in flight (drain).
+    """
+
+    why: str = ""
+    exit: Exit | None = None
+    needs_edit: bool = False  #: the same run would end at once again: a cap has to be raised, or a price written
+    now: bool = False  #: leave at once, even with answers outstanding
+    _until: float = field(default=math.inf, init=False, repr=False)
+    _changed: asyncio.Future[None] | None = field(default=None, init=False, repr=False)
+
+    @property
+    def requested(self) -> bool:
+        """True once nothing more may be submitted."""
+        return self.exit is not None
+
+    def request(
+        self, why: str, exit_code: Exit, *, grace_s: float = math.inf, now: bool = False, needs_edit: bool = False
+    ) -> None:
+        """Stop submitting, and stop collecting `grace_s` seconds from now."""
+        if self.exit is None or _GRAVEST_FIRST.index(exit_code) < _GRAVEST_FIRST.index(self.exit):
+            self.why, self.exit, self.needs_edit = why, exit_code, needs_edit
+        self.now = self.now or now
+        self._until = min(self._until, asyncio.get_running_loop().time() + grace_s)
+        if self._changed and not self._changed.done():
+            self._changed.set_result(None)
+
+    def left_s(self) -> float | None:
+        """Seconds that may still be spent on collecting; None while there is no end to it."""
+        if math.isinf(self._until):
+            return None
+        return max(0.0, self._until - asyncio.get_running_loop().time())
+
+    def next_request(self) -> asyncio.Future[None]:
+        """Give a future that is done at the next pull."""
+        if self._changed is None or self._changed.done():
+            self._changed = asyncio.get_running_loop().create_future()
+        return self._changed
+
+
 @dataclass(slots=True)
 class InFlightSlot:
     """One clip's hold on a slot in flight; given back once."""
@@ -90,6 +140,37 @@ class InFlightSlot:
         if self.held:
             self.held = False
             self.places.release()
+
+
+@dataclass(slots=True)
+class Candidate:
+    """One clip that is to be submitted."""
+
+    row: int
+    rank: Rank
+    wanted: Wanted
+    price_class: str
+    reserved: bool = False  #: its own reservation stands for it
+
+
+class Gate(Protocol):
+    """One reason not to submit now.
+
+    It says at once and without an await why it is closed for a candidate at a time, and it waits for a change. Where no
+    change can come in this run, waiting stops the run.
+    """
+
+    def closed_for(self, candidate: Candidate, at: float) -> str | None:
+        """Say why a candidate may not go at that time (epoch seconds); None: it may."""
+        ...
+
+    async def wait(self, candidate: Candidate) -> None:
+        """Wait until it may be open.
+
+        Raises:
+            SubmissionStoppedError: it never will in this run, which stops for it; or the run stops anyway.
+        """
+        ...
 
 
 @dataclass
@@ -131,6 +212,10 @@ class RunContext:
         """Give how far the service's clock is ahead of ours, where that matters; else None."""
         off = self.provider.clock_off_s
         return None if off is None or abs(off) < CLOCK_OFF_S else round(off)
+
+    def age_s(self, clip: Clip) -> float:
+        """Give how long ago a clip's last request was submitted, in seconds."""
+        return self.ledger.now() - (clip.request.requested_at if clip.request else 0.0)
 
     def not_in_flight(self, clip: Clip) -> None:
         """Take note that a clip's reservation has become a cost, or will not become one in this run."""

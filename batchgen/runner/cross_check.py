@@ -1,4 +1,4 @@
-"""What the record and the request history say before another POST follows an answer that said no: they are free to ask.
+"""The request history, asked for one clip by its id, and before another POST follows an answer that said no.
 
 Two answers are not believed alone. The service's own error (500) to a POST says that nothing was accepted; FAILED says
 that the job is over and free. Services have accepted, and charged, after both. So the history is asked: what it shows
@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from batchgen.breaker import HISTORY, CircuitBreaker
 from batchgen.clip import Clip
 from batchgen.errors import TryAgain, UnknownError
 from batchgen.events import Ending, Failed, FailedForNow, Lost, Reopened
@@ -17,22 +20,104 @@ from batchgen.history.reconcile import Doubt
 from batchgen.money import usd
 from batchgen.providers.base import Completed, HistoryAccess, HistoryRow, Outcome, Refused, Running, charge_of_failure
 from batchgen.ratelimit.base import Call, SubmissionStoppedError
+from batchgen.retry import delay
 from batchgen.runner.context import RunContext
-from batchgen.runner.history_lookup import HistoryLookup
-from batchgen.runner.outcomes import NoAnswer, events_for, generated, refused
+from batchgen.runner.doubts import events_for
+from batchgen.runner.outcomes import NoAnswer, generated, refused
 
 log = logging.getLogger("batchgen.runner.cross_check")
 
+#: How often the history is asked for one request before answers that say nothing count.
+HISTORY_TRIES = 4
 
+
+class HistoryLookup:
+    """The history, for all clips of a run: what is no answer is waited out while that can help.
+
+    It keeps its rows long after the record's hour, so that a wait costs nothing but a slot in flight. But a call that
+    it refuses slows the whole run down: so while it refuses, one asks for all, further and further apart.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._turn = asyncio.Lock()
+        self._breaker = CircuitBreaker(HISTORY, context.dice)
+        self._silence = NoAnswer("")
+
+    async def row(
+        self, clip: Clip, *, patient: bool, waits: Callable[[], None] = lambda: None
+    ) -> HistoryRow | NoAnswer | None:
+        """Look a clip's request up; None: the history answered, and has no such row.
+
+        Args:
+            clip: has a request id.
+            patient: refusals as too many, and calls that never left this machine, are waited out as long as the run
+                waits for the API at all; False: they are the answer, as there is another way to the file.
+            waits: called before every wait.
+        """
+        until = self._now() + self._context.give_up_s
+        bad = 0
+        while True:
+            if self._refuses:
+                if not patient:
+                    return self._silence
+                waits()
+            try:
+                return await self._asked(clip, until)
+            except UnknownError as error:
+                bad += 1
+                log.warning("%s: the request history gave no answer: %s", clip.wanted.name, error)
+                if bad >= HISTORY_TRIES:
+                    return NoAnswer(str(error))
+            except TryAgain:
+                continue
+            waits()
+            await self._context.pause(delay(bad, dice=self._context.dice(), base=2.0))
+
+    @property
+    def _refuses(self) -> bool:
+        """True until it is time to ask again."""
+        return self._now() < self._breaker.until
+
+    async def _asked(self, clip: Clip, until: float) -> HistoryRow | NoAnswer | None:
+        """Ask once, when it is time to; for one who has waited too long the last refusal is the answer."""
+        if self._breaker.closed:
+            return await self._ask(clip)
+        async with self._turn:
+            while self._refuses:
+                if (left := min(self._breaker.until, until) - self._now()) <= 0:
+                    return self._silence
+                await self._context.pause(left)
+            return await self._ask(clip)
+
+    async def _ask(self, clip: Clip) -> HistoryRow | None:
+        try:
+            row = await self._context.provider.lookup(clip.request_id or "")
+        except TryAgain as error:
+            self._refused(error)
+            raise
+        self._breaker.succeeded()
+        return row
+
+    def _refused(self, error: TryAgain) -> None:
+        self._silence = NoAnswer(str(error))
+        if self._breaker.closed:
+            log.warning("the request history gives no answer: %s; it is asked again at growing intervals", error)
+        self._breaker.failed(self._now())
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+@dataclass(frozen=True, slots=True)
 class CrossCheck:
     """Asks for one run. Clips whose POSTs met an error at the same time share one reading of the history."""
 
-    def __init__(self, context: RunContext, lookup: HistoryLookup) -> None:
-        self._context = context
-        self._lookup = lookup
-        self._turn = asyncio.Lock()
-        self._asked: dict[int, Clip] = {}
-        self._said: dict[int, Doubt] = {}
+    _context: RunContext
+    _lookup: HistoryLookup
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _asked: dict[int, Clip] = field(default_factory=dict)
+    _said: dict[int, Doubt] = field(default_factory=dict)
 
     # --- after the service's own error ----------------------------------------------------------------------
 
@@ -68,7 +153,8 @@ class CrossCheck:
 
     async def after_failed(self, clip: Clip, ended: Refused) -> Ending | None:
         """Say what a FAILED means that the record has said twice; None: the history says that it runs, ask again."""
-        can, cost, row = self._context.provider.capabilities, None, None
+        context = self._context
+        can, cost, row = context.provider.capabilities, None, None
         if can.history is HistoryAccess.NONE:
             cost = 0 if can.failures_free else None
         elif not isinstance(row := await self._row(clip), NoAnswer):
@@ -76,12 +162,12 @@ class CrossCheck:
                 return None
             cost = charge_of_failure(row, can)
             if row is not None and isinstance(row.outcome, Completed):
-                return _completed(row.outcome, ended, self._context.ledger.now())
-            if row is not None and isinstance(row.outcome, Running) and self._in_time(clip):
+                return _completed(row.outcome, ended, context.ledger.now())
+            if row is not None and isinstance(row.outcome, Running) and context.age_s(clip) < context.deadline_s:
                 return None
         event = refused(clip, ended, cost)
         model = clip.wanted.model
-        if isinstance(event, FailedForNow) and (charged := await self._context.ledger.failures_charged(model)):
+        if isinstance(event, FailedForNow) and (charged := await context.ledger.failures_charged(model)):
             why = f"{ended.reason}; not tried again: failures of {model} are charged: {usd(charged)} so far"
             return Failed(why, transient=True, cost=cost)
         return event
@@ -96,15 +182,7 @@ class CrossCheck:
 
     def _lags(self, clip: Clip) -> float:
         """Give for how long the history may still lack a request, in seconds."""
-        return self._context.reconciler.answered_s - self._age(clip)
-
-    def _in_time(self, clip: Clip) -> bool:
-        return self._age(clip) < self._context.deadline_s
-
-    def _age(self, clip: Clip) -> float:
-        request = clip.request
-        at = (request.submitted_at or request.intent_at) if request else 0.0
-        return self._context.ledger.now() - at
+        return self._context.reconciler.answered_s - self._context.age_s(clip)
 
     # --- before a retry -------------------------------------------------------------------------------------
 

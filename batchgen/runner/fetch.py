@@ -26,8 +26,8 @@ from batchgen.ledger.wanted import other_name
 from batchgen.providers.base import Completed, Provider
 from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.context import Downloads, RunContext
+from batchgen.runner.cross_check import HistoryLookup
 from batchgen.runner.file_hosts import FileHosts
-from batchgen.runner.history_lookup import HistoryLookup
 from batchgen.runner.outcomes import NoAnswer, again, generated, links_of
 
 log = logging.getLogger("batchgen.runner.fetch")
@@ -55,13 +55,13 @@ class _Job:
     over: bool = False  #: the service keeps the file no longer, by what it says of itself
 
 
+@dataclass(frozen=True, slots=True)
 class Fetcher:
     """Fetches files, for as long as the service keeps them; a bad download is never a reason to pay again."""
 
-    def __init__(self, context: RunContext, lookup: HistoryLookup, hosts: FileHosts) -> None:
-        self._context = context
-        self._lookup = lookup
-        self._hosts = hosts
+    _context: RunContext
+    _lookup: HistoryLookup
+    _hosts: FileHosts
 
     async def download(self, clip: Clip) -> Clip:
         """Fetch the file: on return it is there, or lost since the service keeps it no longer.
@@ -70,13 +70,16 @@ class Fetcher:
             SubmissionStoppedError: it can't be had now; the clip stays as it is for the next run.
         """
         context = self._context
-        target, *others = _names(context.clips_dir, clip)
+        name, other = clip.wanted.name, other_name(clip.wanted.name, clip.key)  # taken where a stranger's file has it
+        names = (name, other, *(f"{other}-{n}" for n in range(2, 10)))
+        target, *others = (context.clips_dir / f"{each}.mp4" for each in names)
         made_at = _made_at(clip)
         # An earlier run may have been killed in its download.
         if made_at < context.started_at and (kept := await asyncio.to_thread(_kept, context, clip, target)) is not None:
             return await context.ledger.record(clip, kept)
         links = links_of(clip) or [""]
-        job = _Job(clip, target, others, links, CircuitBreaker(DOWNLOAD, context.dice), self._now(), len(links))
+        patience, now = CircuitBreaker(DOWNLOAD, context.dice), asyncio.get_running_loop().time()
+        job = _Job(clip, target, others, links, patience, now, untried=len(links))
         job.over = context.ledger.now() >= made_at + context.provider.capabilities.file_s
         try:
             while True:
@@ -127,7 +130,7 @@ class Fetcher:
 
     async def _wait(self, job: _Job, error: DownloadError) -> None:
         """Wait before another try: as long as its host says, or further and further apart where it fares well."""
-        host, now = host_of(job.links[0]), self._now()
+        host, now = host_of(job.links[0]), asyncio.get_running_loop().time()
         if self._hosts.in_trouble(host):
             job.patience.succeeded()
             return
@@ -142,7 +145,7 @@ class Fetcher:
 
     def _is_due(self, job: _Job, error: DownloadError) -> bool:
         """Return whether to ask for the links again: less often where a server in trouble says nothing of them."""
-        now = self._now()
+        now = asyncio.get_running_loop().time()
         if now - job.renewed_at < RENEW_EVERY_S and (isinstance(error, TransferFailed) or job.renewals >= RENEWALS):
             return False
         job.renewals, job.renewed_at = job.renewals + 1, now
@@ -165,9 +168,6 @@ class Fetcher:
             if row and isinstance(row.outcome, Completed) and row.outcome.url:
                 return row.outcome
         return completed
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
 
 
 class Tools(Protocol):
@@ -231,12 +231,6 @@ def host_of(link: str) -> str:
         return ""
 
 
-def _names(clips_dir: Path, clip: Clip) -> list[Path]:
-    """Give the file of a clip's name, and those to take where a stranger's file has that."""
-    own, other = clip.wanted.name, other_name(clip.wanted.name, clip.key)
-    return [clips_dir / f"{name}.mp4" for name in (own, other, *(f"{other}-{n}" for n in range(2, 10)))]
-
-
 def _kept(tools: Tools, clip: Clip, target: Path) -> Downloaded | None:
     """Find the file that a run gave its name and was killed before it could say so."""
     if not os.path.exists(target):  # noqa: PTH110 - quick, for every clip
@@ -254,7 +248,7 @@ def _kept(tools: Tools, clip: Clip, target: Path) -> Downloaded | None:
 def _made_at(clip: Clip) -> float:
     """Give when the file was made, or at the earliest: the service deletes files in this order."""
     request = clip.request
-    return (request.completed_at or request.submitted_at or request.intent_at) if request else 0.0
+    return (request.completed_at or request.requested_at) if request else 0.0
 
 
 def _expect(clip: Clip) -> Expect:

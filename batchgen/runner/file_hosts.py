@@ -18,8 +18,7 @@ from datetime import datetime
 from batchgen.breaker import DOWNLOAD, CircuitBreaker
 from batchgen.errors import DownloadError, Exit, NameTaken, PathTrouble
 from batchgen.ratelimit.base import SubmissionStoppedError
-from batchgen.runner.context import RunContext
-from batchgen.runner.gates import Candidate
+from batchgen.runner.context import Candidate, RunContext
 
 log = logging.getLogger("batchgen.runner.file_hosts")
 
@@ -38,12 +37,12 @@ class _Host:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class FileHosts:
     """All file hosts of a run; implements `Gate`: closed while one of them is in trouble."""
 
-    def __init__(self, context: RunContext) -> None:
-        self._context = context
-        self._hosts: dict[str, _Host] = {}
+    _context: RunContext
+    _hosts: dict[str, _Host] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Say what the trouble is, for logs and tests."""

@@ -1,14 +1,16 @@
-"""Opening a batch for a run: its ledger is locked, and made to hold what the manifest and the settings say.
+"""Opening a batch for a run: the way to its service, and its ledger, locked and brought up to date with the manifest.
 
+The only module that knows a concrete provider: another service is another package under `providers/`, and a line here.
 The facts written here are for commands that read no manifest (`status`, `report`) and for the next run.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +20,86 @@ from batchgen.clip import State
 from batchgen.errors import LedgerError, LedgerWriteError, UsageError
 from batchgen.files import durable
 from batchgen.history import other_batches
-from batchgen.ledger import Home, SqliteLedger, integrity, schema
+from batchgen.ledger import SANDBOX_ORIGIN, Home, SqliteLedger, integrity, schema
 from batchgen.locate import batch_folder
 from batchgen.manifest import Manifest
 from batchgen.manifest.naming import writable
-from batchgen.planning.inputs import PLAN
+from batchgen.money import decimal_usd
+from batchgen.providers.segmind.client import Segmind
+from batchgen.providers.segmind.http import address
+from batchgen.proxy import SystemProxy, is_loopback
 from batchgen.ratelimit.adaptive_rate import polls_per_s
+from batchgen.redact import Secret, account_of
 from batchgen.runner.assembly import CLIPS
-from batchgen.runner.connect import Access
+from batchgen.sandbox.faults import Faults
 from batchgen.settings import Settings
 
+log = logging.getLogger("batchgen.runner.opening")
+
+SANDBOX_KEY = "sandbox"
 #: States whose clip may be, or become, a file.
 _COLLECTED = (State.SUBMITTING, State.GENERATING, State.DOWNLOADING, State.UNCONFIRMED, State.LOST)
 #: What a run needs at least: ledger, log and lock, the event loop, and a connection and a `.part` for a clip or two.
 FILES = 20
+
+
+class Access:
+    """The way to the service of one batch; connecting is a step of its own (`connected`).
+
+    Args:
+        settings: the addresses, or that it is the sandbox and how the sandbox behaves.
+        key: of the API; None only with the sandbox.
+        folder: the batch folder; a sandbox keeps its jobs in it.
+
+    Raises:
+        ProxyError: the proxy that the environment names can't be used.
+        UsageError: no key, an address that cannot be used, or an unknown fault of the sandbox.
+    """
+
+    def __init__(self, settings: Settings, key: Secret | None, folder: Path) -> None:
+        if key is None and not settings.sandbox:
+            tip = "set SEGMIND_API_KEY (or write it to .env next to the manifest); --sandbox needs none"
+            raise UsageError("no API key", tip=tip)
+        self._settings = settings
+        self._key = key or Secret(SANDBOX_KEY)
+        self._folder = folder
+        self._faults = Faults.parse(settings.sandbox_faults) if settings.sandbox else None
+        self.account = account_of(self._key)  #: a fingerprint of the key
+        self.proxy = SystemProxy()
+        self.origin = SANDBOX_ORIGIN if settings.sandbox else self._provider(settings.base_url).origin
+        #: The service is on this machine, so that no money is at stake.
+        self.loopback = settings.sandbox or is_loopback(address(self.origin, "the API").host or "")
+        if not self.loopback:
+            self.proxy = SystemProxy.read()
+
+    def __repr__(self) -> str:
+        """Say where it leads, for logs; the key is not in it."""
+        return f"<Access to {self.origin}>"
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Segmind]:
+        """Give the provider, ready for calls until the block is left; a sandbox runs as long."""
+        if not self._settings.sandbox:
+            async with self._provider(self._settings.base_url) as provider:
+                yield provider
+            return
+        from batchgen.sandbox.server import Sandbox  # a server of its own is no part of a paid run
+
+        sandbox = Sandbox(
+            self._folder / "service",
+            latency_s=self._settings.sandbox_latency,
+            faults=self._faults,
+            credits=decimal_usd(self._settings.sandbox_credits),
+        )
+        async with sandbox as base_url, self._provider(base_url) as provider:
+            log.info("the sandbox answers at %s; nothing is paid for", base_url)
+            yield provider
+
+    def _provider(self, base_url: str) -> Segmind:
+        history_url, upload_url = self._settings.history_url, self._settings.upload_url
+        if self._settings.sandbox:
+            history_url = upload_url = None
+        return Segmind(self._key, base_url=base_url, history_url=history_url, upload_url=upload_url, proxy=self.proxy)
 
 
 def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Access) -> SqliteLedger:
@@ -47,8 +115,10 @@ def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Ac
         _refuse_second(manifest.path, folder, settings)
     ledger = SqliteLedger(folder)
     try:
-        home = Home(_manifest_path(ledger, manifest.path), access.origin, access.account)
-        ledger.bind(home, moved=settings.moved)
+        known = ledger.meta("manifest")  # kept as it is written while it leads to the same file
+        same = known and (folder / known).resolve() == manifest.path.resolve()
+        path = known if known and same else os.path.relpath(manifest.path, folder)
+        ledger.bind(Home(path, access.origin, access.account), moved=settings.moved)
         _refuse_older(ledger, manifest)
         if not settings.sandbox:
             ledger.keep_memory()
@@ -116,20 +186,6 @@ def _refuse_without_files() -> None:
     finally:
         for handle in handles:
             os.close(handle)
-
-
-def _manifest_path(ledger: SqliteLedger, path: Path) -> str:
-    """Give the manifest's path as the ledger has it, if that leads to the same file; else from the batch folder."""
-    known = ledger.meta("manifest")
-    if known and (ledger.folder / known).resolve() == path.resolve():
-        return known
-    return os.path.relpath(path, ledger.folder)
-
-
-def remember_plan(ledger: SqliteLedger, settings: Settings) -> None:
-    """Note which saved plan the run is held to: its progress is its own, what another run does is not."""
-    if not settings.collect_only and (ledger.meta(PLAN) or "") != settings.plan_sha256:
-        ledger.remember(PLAN, settings.plan_sha256)
 
 
 def remember_drifts(ledger: SqliteLedger, prices: PriceBook, kinds: Iterable[tuple[str, Mapping[str, Any]]]) -> None:

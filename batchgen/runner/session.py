@@ -1,6 +1,6 @@
 """One batch, held open by this process, and what can be done with it: plan, run, reconcile, verify.
 
-The command line and the Python API both go through `Session`. `opening` locks the batch, `connect` makes the way to the
+The command line and the Python API both go through `Session`. `opening` locks the batch and makes the way to its
 service, and `assembly` joins the parts of a run.
 """
 
@@ -13,13 +13,14 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from batchgen.billing.prices import MEMORY, PriceBook
 from batchgen.clip import State
 from batchgen.download import Downloader
 from batchgen.errors import BatchgenError, Exit, LedgerWriteError, UsageError
@@ -34,26 +35,24 @@ from batchgen.ledger.wishes import Control
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
 from batchgen.planning import Plan
-from batchgen.planning.inputs import kinds, plan_of, snapshot, whole_estimate
+from batchgen.planning.inputs import PLAN, RUN_TIMES, kinds, plan_of, snapshot, whole_estimate
 from batchgen.providers.base import Provider
 from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.redact import Secret
 from batchgen.runner import steering
 from batchgen.runner.alerts import ASK_S, balance
-from batchgen.runner.assembly import CLIPS, Assembly, Forecast, assemble, reconciler_of
-from batchgen.runner.connect import Access
-from batchgen.runner.context import Downloads, RunContext
+from batchgen.runner.assembly import CLIPS, Forecast, assemble, reconciler_of
+from batchgen.runner.context import RunContext, Shutdown
+from batchgen.runner.doubts import DOUBTFUL, settle_by_history
 from batchgen.runner.fetch import Once
-from batchgen.runner.opening import open_ledger, remember_drifts, remember_plan
-from batchgen.runner.outcomes import settle_by_history
-from batchgen.runner.shutdown import Shutdown
+from batchgen.runner.opening import Access, open_ledger, remember_drifts
 from batchgen.selection import Selection
 from batchgen.settings import Settings
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-Companion = Callable[["Session"], Awaitable[None]]
+Companion = Callable[["Session"], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +89,12 @@ class Session:
         self.shutdown = Shutdown()
         self.tools: RunContext | None = None
         self._access = access
-        self._forecast = Forecast.of(ledger, settings, manifest.prices)
-        self._kinds = kinds(manifest)
-        self.estimate = whole_estimate(self._kinds, manifest.prices)
+        prices = PriceBook(manifest.prices, ledger.charges(MEMORY))
+        self._forecast = Forecast(ledger.money, settings, prices, ledger.run_times(RUN_TIMES))
+        counted = kinds(manifest)
+        self.estimate = whole_estimate(counted, manifest.prices)
+        self._kinds = [(model, params) for model, params, _ in counted]  #: one clip of each kind
+        self._selection = self._selected()
         self._started_at = time.monotonic()
         self._sharing = False
         self._last_intent = ledger.last_intent()
@@ -111,7 +113,7 @@ class Session:
         try:
             session = cls(manifest, folder, settings, access, ledger)
             ledger.observers.append(session._forecast.prices.learn)
-            session._remember_drifts()
+            remember_drifts(ledger, session._forecast.prices, session._kinds)
         except BaseException:
             ledger.close()
             raise
@@ -144,7 +146,8 @@ class Session:
         """
         self.ledger.recover()
         put_in_place(self.ledger, self.folder / CLIPS)
-        remember_plan(self.ledger, self.settings)
+        if not self.settings.collect_only and (self.ledger.meta(PLAN) or "") != self.settings.plan_sha256:
+            self.ledger.remember(PLAN, self.settings.plan_sha256)  # its progress is its own, what others do is not
         record = None if self.settings.collect_only else LastRun(self.ledger.now())
         self._remember_run(record)
         try:
@@ -153,8 +156,8 @@ class Session:
             with suppress(LedgerWriteError):  # the disk may be what ended the run
                 self._remember_run(record and ended_by(error, record, self.ledger.now()))
             raise
-        self._remember_drifts()
-        outcome = Outcome(self._exit_code(), self._stopped(), self.elapsed_s)
+        remember_drifts(self.ledger, self._forecast.prices, self._kinds)
+        outcome = self._outcome()
         self._remember_run(record and self._ended(record, outcome))
         return outcome
 
@@ -165,7 +168,24 @@ class Session:
             Downloader(slots=slots, loopback=loopback, proxy=self._access.proxy) as downloads,
         ):
             self.share_pace(submits=not self.settings.collect_only)
-            assembly = await self._assembled(provider, downloads)
+            # From then on the account's history may know of requests of this batch that its ledger does not.
+            since = max(self._last_intent, self.ledger.now() - provider.capabilities.file_s)
+            assembly = await assemble(
+                self.ledger,
+                provider,
+                downloads,
+                self.settings,
+                clips_dir=self.folder / CLIPS,
+                selection=self._selection,
+                forecast=self._forecast,
+                price_classes=[price_class_of(model, params) for model, params in self._kinds],
+                pace=self.pace,
+                shutdown=self.shutdown,
+                elsewhere=self._other_request_ids,
+                check_credits=not self._credits_known,
+                wishes=None if self.settings.collect_only else self._wished,
+                since=None if self.settings.sandbox or self.settings.trust_recovery else since,
+            )
             self.tools = assembly.context
             await steering.begin(self.ledger, steered=not self.settings.collect_only)
             await alongside(assembly.dispatcher.run(), companion and partial(companion, self))
@@ -173,8 +193,7 @@ class Session:
     async def reconcile(self) -> list[tuple[Doubt, State]]:
         """Compare clips in doubt with the account's history; gives what was found, and the state that each has now."""
         self.ledger.recover()
-        states = (State.UNCONFIRMED, State.LOST, State.FAILED, State.BLOCKED)
-        doubtful = [clip for clip in self.ledger.clips(*states) if clip.in_doubt]
+        doubtful = [clip for clip in self.ledger.clips(*DOUBTFUL) if clip.in_doubt]
         if not doubtful:
             return []
         async with self._access.connected() as provider:
@@ -247,26 +266,6 @@ class Session:
 
     # --- inside -----------------------------------------------------------------------------------------------
 
-    async def _assembled(self, provider: Provider, downloads: Downloads) -> Assembly:
-        # From then on the account's history may know of requests of this batch that its ledger does not.
-        since = max(self._last_intent, self.ledger.now() - provider.capabilities.file_s)
-        return await assemble(
-            self.ledger,
-            provider,
-            downloads,
-            self.settings,
-            clips_dir=self.folder / CLIPS,
-            selection=self._selection(),
-            forecast=self._forecast,
-            price_classes=[price_class_of(model, params) for model, params, _ in self._kinds],
-            pace=self.pace,
-            shutdown=self.shutdown,
-            elsewhere=self._other_request_ids,
-            check_credits=not self._credits_known,
-            wishes=None if self.settings.collect_only else self._wished,
-            since=None if self.settings.sandbox or self.settings.trust_recovery else since,
-        )
-
     async def _wished(self) -> list[int]:
         """Carry out what other commands and the page queued next to this run; give the rows that are pending by it."""
         rows: list[int] = []
@@ -284,7 +283,7 @@ class Session:
                 log.info("queued by another command: %s", names)
         return rows
 
-    def _selection(self) -> Selection:
+    def _selected(self) -> Selection:
         settings, planned = self.settings, None
         if settings.planned is not None:
             rows = self.ledger.rows()
@@ -300,9 +299,6 @@ class Session:
 
     def _other_request_ids(self) -> set[str]:
         return other_batches.request_ids(self.folder, {self.folder.parent, self.manifest.path.parent})
-
-    def _remember_drifts(self) -> None:
-        remember_drifts(self.ledger, self._forecast.prices, [(model, params) for model, params, _ in self._kinds])
 
     def _remember_run(self, run: LastRun | None) -> None:
         if run is not None:
@@ -320,10 +316,18 @@ class Session:
             left_out=left_out,
         )
 
-    def _stopped(self) -> str | None:
+    def _outcome(self) -> Outcome:
+        """Say how the run ended; what its options left out was not for it to bring to an end."""
+        settings, counts = self.settings, self._asked()
+        apart = {State.PENDING} if settings.limit is not None or settings.collect_only else set()
         if self.shutdown.exit is not None:
-            return self.shutdown.why
-        return self._not_collected() if self._left() else None
+            return Outcome(self.shutdown.exit, self.shutdown.why, self.elapsed_s)
+        if any(counts[state] for state in State if not state.settled and state not in apart):
+            return Outcome(Exit.STOPPED, self._not_collected(), self.elapsed_s)
+        code = Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK
+        if counts[State.UNCONFIRMED] or counts[State.LOST]:
+            code = Exit.NEEDS_DECISION
+        return Outcome(code, None, self.elapsed_s)
 
     def _not_collected(self) -> str:
         files = list(self.tools.left.values()) if self.tools else []
@@ -331,12 +335,6 @@ class Session:
             return "not every clip was collected"
         counted = "1 file" if len(files) == 1 else f"{len(files):,} files"
         return f"{counted} could not be downloaded yet ({files[0]}): run again to try again, which is free"
-
-    def _left(self) -> int:
-        """Count what this run should have brought to an end; what its options left out is not of it."""
-        settings, counts = self.settings, self._asked()
-        apart = {State.PENDING} if settings.limit is not None or settings.collect_only else set()
-        return sum(counts[state] for state in State if not state.settled and state not in apart)
 
     def _asked(self) -> Mapping[State, int]:
         """Count the clips that the run was asked for by state: all wanted ones, or those of --only and --plan.
@@ -347,22 +345,11 @@ class Session:
         if self.settings.only is None and self.settings.planned is None:
             counts = self.ledger.live_totals.counts
             return {**counts, State.PENDING: counts[State.PENDING] - len(skipped)}
-        chosen = self._selection()
         return Counter(
             clip.state
             for clip in self.ledger.clips(wanted=True)
-            if clip.key not in skipped and chosen.takes(clip.row, clip.wanted.prompt_id, clip.wanted.name)
+            if clip.key not in skipped and self._selection.takes(clip.row, clip.wanted.prompt_id, clip.wanted.name)
         )
-
-    def _exit_code(self) -> Exit:
-        counts = self._asked()
-        if self.shutdown.exit is not None:
-            return self.shutdown.exit
-        if self._left():
-            return Exit.STOPPED
-        if counts[State.UNCONFIRMED] or counts[State.LOST]:
-            return Exit.NEEDS_DECISION
-        return Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK
 
 
 def ended_by(error: BaseException, run: LastRun, now: float) -> LastRun:
@@ -374,18 +361,13 @@ def ended_by(error: BaseException, run: LastRun, now: float) -> LastRun:
     return replace(run, ended=now, exit_code=int(Exit.INTERRUPTED), reason="interrupted")
 
 
-async def alongside(work: Awaitable[_T], companion: Callable[[], Awaitable[None]] | None) -> _T:
+async def alongside(work: Awaitable[_T], companion: Callable[[], Coroutine[Any, Any, None]] | None) -> _T:
     """Do the work, and run a companion, if there is one, for as long as the work takes."""
     if companion is None:
         return await work
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(_until_cancelled(companion))
+        task = group.create_task(companion())
         try:
             return await work
         finally:
             task.cancel()
-
-
-async def _until_cancelled(companion: Callable[[], Awaitable[None]]) -> None:
-    with suppress(asyncio.CancelledError):
-        await companion()

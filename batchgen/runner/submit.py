@@ -7,6 +7,7 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,9 @@ from batchgen.providers.base import HistoryAccess
 from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.retry import SUBMIT_TRIES, delay
 from batchgen.runner.admission import Admission, Admitted
-from batchgen.runner.context import RunContext
+from batchgen.runner.context import Candidate, RunContext
 from batchgen.runner.cross_check import CrossCheck
-from batchgen.runner.gates import Candidate, Gate
-from batchgen.runner.recovery_check import RecoveryCheckError
+from batchgen.runner.recovery_check import RecoveryCheck, RecoveryCheckError
 
 log = logging.getLogger("batchgen.runner.submit")
 
@@ -35,33 +35,36 @@ MIRROR_S = 1.0
 STALE_S = 10.0
 
 
+@dataclass(frozen=True, slots=True)
 class Submitter:
     """Sends paid requests, never one that may have been accepted already."""
 
-    def __init__(self, context: RunContext, cross_check: CrossCheck, *gates: Gate) -> None:
-        self._context = context
-        self._cross_check = cross_check
-        self.admission = Admission(context, *gates)
-        self._uploads: dict[str, str] = {}
-        self._upload_lock = asyncio.Lock()
+    _context: RunContext
+    _admission: Admission
+    _cross_check: CrossCheck
+    _uploads: dict[str, str] = field(default_factory=dict)  #: links by content
+    _upload_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def submit(self, clip: Clip) -> Clip:
         """Send one paid request; on return the clip is past `submitting`, and what became of it is on disk."""
-        clip = await self._cross_check.before_another(clip)
+        if clip.request is not None:
+            clip = await self._cross_check.before_another(clip)
         if clip.state is not State.PENDING:
             return clip
-        if (seen := await self._seen_elsewhere(clip)) is not None:
-            return await self._doubted(clip, seen)
-        with self.admission.candidate(clip) as candidate:
+        if (check := self._context.recovery_check) and (seen := await self._seen_elsewhere(clip, check)) is not None:
+            return await self._doubted(clip, check, seen)
+        with self._admission.candidate(clip) as candidate:
+            params = dict(clip.wanted.values)
             try:
-                params = await self._params(clip)
+                if clip.wanted.audio_file and clip.wanted.audio_sha256:
+                    params["audio"] = await self._uploaded(Path(clip.wanted.audio_file), clip.wanted.audio_sha256)
             except ClipError as error:  # the audio was refused: the clip's own fault, and nothing was sent
                 intent = SubmitStarted(at=self._context.ledger.now())
                 clip = await self._context.ledger.record(clip, intent, set_aside=None)
                 return await self._context.ledger.record(clip, Failed(str(error)))
             clip, event = await self._sent(clip, candidate, params)
             if not isinstance(event, Submitted):
-                clip = await self.admission.alike.recorded(clip)
+                clip = await self._admission.alike.recorded(clip)
             if isinstance(event, SubmitDeferred):
                 self._context.not_in_flight(clip)
             elif isinstance(event, AnswerLost) and event.error:
@@ -74,16 +77,14 @@ class Submitter:
     def _answered(self, clip: Clip) -> None:
         """Take note of what became of a request that was answered with an error, now that the history was asked."""
         if clip.state in (State.GENERATING, State.DOWNLOADING):
-            self.admission.service.accepted()
+            self._admission.service.accepted()
         else:
             self._context.not_in_flight(clip)
 
-    async def _seen_elsewhere(self, clip: Clip) -> float | None:
+    async def _seen_elsewhere(self, clip: Clip, check: RecoveryCheck) -> float | None:
         """Ask whether a request of a time that the ledger lost may be this clip's; stops the run if nobody can say."""
-        if self._context.recovery_check is None:
-            return None
         try:
-            return await self._context.recovery_check.seen(clip)
+            return await check.seen(clip)
         except RecoveryCheckError as error:
             self._context.shutdown.request(
                 f"recovered: {error}. A rebuilt ledger submits nothing before this check succeeds; run again later, "
@@ -92,13 +93,12 @@ class Submitter:
             )
             raise SubmissionStoppedError from error
 
-    async def _doubted(self, clip: Clip, seen: float) -> Clip:
+    async def _doubted(self, clip: Clip, check: RecoveryCheck, seen: float) -> Clip:
         """Put a clip in doubt instead of submitting it: the history has what may be its request."""
         price = self._context.price(clip.wanted) or 0
         clip = await self._context.ledger.record(clip, SubmitStarted(seen, price), set_aside=None)
         clip = await self._context.ledger.record(clip, AnswerLost("a request in the history may be its own"))
-        if self._context.recovery_check:
-            await self._context.recovery_check.recorded(clip)
+        await check.recorded(clip)
         return clip
 
     # --- the request ----------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class Submitter:
     async def _sent(self, clip: Clip, candidate: Candidate, params: Mapping[str, Any]) -> tuple[Clip, Event]:
         """Wait for admission and send; from the check of the gates to the intent nothing else is awaited."""
         while True:
-            async with self.admission.admit(candidate) as admitted:
+            async with self._admission.admit(candidate) as admitted:
                 try:
                     return await self._send(clip, candidate, params, admitted)
                 except NoRoomError:  # another machine took the room after the mirror was read
@@ -127,7 +127,7 @@ class Submitter:
         try:
             estimate, clock_off = context.estimate(clip.wanted), context.clock_off()
             intent = SubmitStarted(admitted.at, admitted.price, sent, estimate, clock_off)
-            clip = await context.ledger.record(clip, intent, set_aside=self.admission.budget.set_aside(candidate))
+            clip = await context.ledger.record(clip, intent, set_aside=self._admission.budget.set_aside(candidate))
             written = context.boot_clock()
             failpoints.reach("post.before")
             event = await self._post(clip, candidate, params, admitted, written, alone=alone)
@@ -156,21 +156,21 @@ class Submitter:
             async with admitted.permit:
                 accepted = await self._context.provider.submit(clip.wanted.model, params, key_of(clip))
         except ClipError as error:
-            if (trouble := self.admission.alike.trouble(clip.row, error)) is None:
+            if (trouble := self._admission.alike.trouble(clip.row, error)) is None:
                 return Blocked(str(error)) if error.blocked else Failed(str(error))
-            self.admission.account.refused(candidate, trouble, alone=alone)
+            self._admission.account.refused(candidate, trouble, alone=alone)
             return SubmitDeferred(str(trouble))
         except TryAgain as error:
             return self._not_now(clip, error)
         except AccountError as error:
-            self.admission.account.refused(candidate, error, alone=alone)
+            self._admission.account.refused(candidate, error, alone=alone)
             return SubmitDeferred(str(error))
         except UnsureError as error:
-            self.admission.service.unsure(str(error), error.retry_after)
+            self._admission.service.unsure(str(error), error.retry_after)
             return AnswerLost(str(error), self._context.clock_off())
-        self.admission.service.accepted()
-        self.admission.alike.accepted(admitted.at)
-        self.admission.account.accepted(candidate)
+        self._admission.service.accepted()
+        self._admission.alike.accepted(admitted.at)
+        self._admission.account.accepted(candidate)
         return Submitted(accepted.request_id, admitted.at)
 
     def _not_now(self, clip: Clip, error: TryAgain) -> Event:
@@ -178,26 +178,18 @@ class Submitter:
         if isinstance(error, RateLimited):
             self._context.places.refused()
         if isinstance(error, Unreachable):
-            self.admission.service.unreachable(str(error))
+            self._admission.service.unreachable(str(error))
         if not isinstance(error, ServerError):
             return SubmitDeferred(str(error))
         if self._context.provider.capabilities.history is not HistoryAccess.WITH_INPUTS:
             why = f"{error}; the service has no request history that could show whether it was accepted"
-            self.admission.service.unsure(why, error.retry_after)
+            self._admission.service.unsure(why, error.retry_after)
             return AnswerLost(why, self._context.clock_off())
-        counts = not self.admission.service.refused(clip.row, str(error), error.retry_after)
+        counts = not self._admission.service.refused(clip.row, str(error), error.retry_after)
         return AnswerLost(str(error), self._context.clock_off(), error=True, counts=counts)
 
-    # --- what is sent ---------------------------------------------------------------------------------------
-
-    async def _params(self, clip: Clip) -> dict[str, Any]:
-        """Give the parameters as sent; local audio is uploaded once per content."""
-        params = dict(clip.wanted.values)
-        if clip.wanted.audio_file and clip.wanted.audio_sha256:
-            params["audio"] = await self._uploaded(Path(clip.wanted.audio_file), clip.wanted.audio_sha256)
-        return params
-
     async def _uploaded(self, path: Path, sha256: str) -> str:
+        """Upload a local file, once per content; gives its link. Raises ClipError when it is refused for good."""
         breaker, refusals = CircuitBreaker(UPLOAD, self._context.dice), 0
         loop = asyncio.get_running_loop()
         async with self._upload_lock:

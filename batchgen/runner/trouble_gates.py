@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from batchgen.breaker import ACCOUNT, ALIKE, SERVICE, SILENCE, TRIAL, CircuitBreaker
 from batchgen.clip import Clip, State
@@ -24,8 +24,7 @@ from batchgen.errors import (
 )
 from batchgen.events import Retried
 from batchgen.ratelimit.base import SubmissionStoppedError
-from batchgen.runner.context import RunContext
-from batchgen.runner.gates import Candidate, Rank
+from batchgen.runner.context import Candidate, Rank, RunContext
 from batchgen.wording import cause, duration
 
 log = logging.getLogger("batchgen.runner.trouble_gates")
@@ -155,6 +154,7 @@ class _Refusal:
     clip: Clip | None = None
 
 
+@dataclass(slots=True)
 class AlikeRefusals:
     """Refusals in the same words of different clips, with none accepted: of these clips, none is to blame.
 
@@ -162,10 +162,9 @@ class AlikeRefusals:
     after its first refusal was accepted is to blame itself.
     """
 
-    def __init__(self, context: RunContext) -> None:
-        self._context = context
-        self._refusals: dict[int, _Refusal] = {}
-        self._accepted_at = -math.inf  #: when the latest of all that were accepted was sent
+    _context: RunContext
+    _refusals: dict[int, _Refusal] = field(default_factory=dict)
+    _accepted_at: float = -math.inf  #: when the latest of all that were accepted was sent
 
     def accepted(self, sent_at: float) -> None:
         """A submission that was sent at this time (epoch seconds) was accepted."""

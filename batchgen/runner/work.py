@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 #: Carries the clip of a row to its end. Its second argument is called once the clip has its slot, or needs none.
@@ -30,12 +31,12 @@ class Work(Protocol):
         ...
 
 
+@dataclass(slots=True)
 class WorkList:
     """The rows of one process, handed out in the order of `offer`: the next one when the one before has its slot."""
 
-    def __init__(self) -> None:
-        self._rows: deque[int] = deque()
-        self._stopped = False
+    _rows: deque[int] = field(default_factory=deque)
+    _stopped: bool = False
 
     async def offer(self, rows: Iterable[int]) -> None:
         """Add rows at the end."""

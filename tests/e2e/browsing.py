@@ -13,7 +13,7 @@ from batchgen.review.batches import Batches
 from batchgen.review.server import ReviewServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
 CHROMIUM = Path("/usr/bin/chromium")
 #: Notes what the policy of the page forbade, from the first script on.
@@ -69,7 +69,12 @@ def opened(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
         page.set_default_timeout(15_000)
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+
+        def dismiss(dialog: Dialog) -> None:
+            wrong.append(f"dialog: {dialog.message}")
+            dialog.dismiss()
+
+        page.on("dialog", dismiss)
         page.goto(url)
         page.locator(".card.focused").wait_for()
         yield page

@@ -32,7 +32,7 @@ def numbered(frames: int = 100, fps: Fraction = WAN, *, mark: int = 0) -> bytes:
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = BARS * WIDE, TALL + 8, "yuv420p"
         for number in range(frames):
-            container.mux(stream.encode(av.VideoFrame.from_image(_picture(number, mark))))
+            container.mux(stream.encode(av.VideoFrame.from_image(_picture(number, mark))))  # type: ignore[no-untyped-call]
         container.mux(stream.encode(None))
     return target.getvalue()
 

@@ -25,7 +25,7 @@ class Prices:
         self.left = "12.50"
 
     def __call__(self, route: Route) -> None:
-        body = route.request.post_data_json
+        body: dict[str, Any] = route.request.post_data_json or {}
         self.asked.append(body)
         micro = [line["count"] * _PRICES[line["kind"]] for line in body["lines"]]
         lines = [line | {"usd": str(each / 1e6)} for line, each in zip(body["lines"], micro, strict=True)]

@@ -33,7 +33,12 @@ def order(page: Page) -> list[str]:
 
 def test_they_play_one_after_the_other_and_stop_at_the_end(picks: Page) -> None:
     seen: list[str] = []
-    until(picks, lambda: seen.append(focused(picks)) or seen[-1], "dawn_4", seconds=40)
+
+    def last_seen() -> str:
+        seen.append(focused(picks))
+        return seen[-1]
+
+    until(picks, last_seen, "dawn_4", seconds=40)
     assert list(dict.fromkeys(seen)) == [f"dawn_{take}" for take in (1, 2, 3, 4)]
     until(picks, lambda: app(picks, "app.mode.view.transport.playing"), wanted=False)
 

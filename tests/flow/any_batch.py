@@ -19,7 +19,7 @@ from batchgen.history.reconcile import Reconciler
 from batchgen.ledger import FILE, Reader, SqliteLedger
 from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.limiter import LocalPacer
-from batchgen.runner.outcomes import events_for
+from batchgen.runner.doubts import events_for
 from batchgen.testing import EPOCH, VirtualTimeLoop, identity, wanted
 
 

@@ -13,7 +13,7 @@ from batch import Batch, Limits, check
 
 from batchgen.clip import State
 from batchgen.events import SubmitDeferred
-from batchgen.runner.gates import NEAR_THE_END
+from batchgen.runner.admission import NEAR_THE_END
 from batchgen.runner.submit import STALE_S
 from batchgen.selection import Selection
 from batchgen.testing import COST, FakeDownloads, FakeProvider, first, wanted

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from batch import Batch, Kill, Limits, check
@@ -21,7 +22,7 @@ from batchgen.testing import COST, FakeDownloads, FakeProvider, always, first, w
 
 def request(
     after_s: float, *, grace_s: float = float("inf"), now: bool = False
-) -> Callable[[RunContext], Awaitable[None]]:
+) -> Callable[[RunContext], Coroutine[Any, Any, None]]:
     """Press Ctrl-C after some seconds."""
 
     async def wait_and_pull(tools: RunContext) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from batch import Batch, Limits, check
@@ -20,10 +21,11 @@ from batchgen.runner import steering
 from batchgen.runner.context import RunContext
 from batchgen.testing import FakeProvider, wanted
 
+Steps = Callable[[RunContext], Coroutine[Any, Any, None]]
 SLOW = Limits(in_flight=1, expect_s=60.0)
 
 
-def steered(*steps: tuple[float, Control], grace_s: float = math.inf) -> Callable[[RunContext], Awaitable[None]]:
+def steered(*steps: tuple[float, Control], grace_s: float = math.inf) -> Steps:
     """Ask for each step so many seconds after the one before."""
 
     async def beside(tools: RunContext) -> None:

@@ -30,7 +30,9 @@ class Served:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         self.url: str = json.loads(line)["url"] if line else ""
-        self.address, _, self.token = self.url.removeprefix("http://").partition("/#")
+        address, _, token = self.url.removeprefix("http://").partition("/#")
+        self.address: str = address
+        self.token: str = token
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         connection = http.client.HTTPConnection(self.address, timeout=20)

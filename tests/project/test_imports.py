@@ -24,13 +24,11 @@ KNOWS: dict[str, frozenset[str]] = {
         "clip": "money",
         "download": "download.downloader",
         "download.addresses": "errors",
+        "download.body": "download.part errors failpoints files.mp4",
         "download.downloader": (
-            "download.addresses download.limits download.part download.writer errors files.durable files.mp4 "
-            "network_words proxy retry"
+            "download.addresses download.body download.part errors files.durable files.mp4 network_words proxy retry"
         ),
-        "download.limits": "files.mp4",
         "download.part": "errors failpoints files.durable files.mp4",
-        "download.writer": "download.part errors failpoints",
         "errors": "",
         "events": "",
         "failpoints": "errors",
@@ -119,7 +117,7 @@ KNOWS: dict[str, frozenset[str]] = {
     }.items()
 }
 #: The modules of `runner` that join parts.
-JOINING = frozenset({"runner.assembly", "runner.connect", "runner.opening", "runner.session"})
+JOINING = frozenset({"runner.assembly", "runner.opening", "runner.session"})
 #: These join the parts; everything else knows only what stands above.
 JOINERS = frozenset({"batchgen", "__main__", "api", "cli", *JOINING})
 HEAVY = ("aiohttp", "aiofiles", "pydantic", "yaml", "jinja2", "av", "PIL", "pyarrow", "rich.console")
@@ -167,7 +165,7 @@ def test_one_module_knows_a_concrete_provider() -> None:
         for module, others in imports().items()
         if any(part_of(other) == "providers.segmind" for other in others)
     }
-    assert knowing - {"providers.segmind"} == {"runner.connect"}
+    assert knowing - {"providers.segmind"} == {"runner.opening"}
 
 
 def test_the_program_never_imports_what_is_shipped_for_tests() -> None:
@@ -181,7 +179,7 @@ def test_the_program_never_imports_what_is_shipped_for_tests() -> None:
 
 def test_the_core_does_not_name_the_service() -> None:
     """What is true of one service only must not creep into what is true of all; the key's variable is its name."""
-    free = {"providers", "providers.segmind", "sandbox", "runner.connect", "settings", "locate", "cli"}
+    free = {"providers", "providers.segmind", "sandbox", "runner.opening", "settings", "locate", "cli"}
     naming = [
         path
         for path in trees()

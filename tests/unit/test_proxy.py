@@ -10,7 +10,7 @@ from yarl import URL
 from batchgen.errors import ProxyError
 from batchgen.proxy import SystemProxy
 from batchgen.redact import Secret
-from batchgen.runner.connect import Access
+from batchgen.runner.opening import Access
 from batchgen.settings import Settings
 
 API = URL("https://api.segmind.com/v2/x")

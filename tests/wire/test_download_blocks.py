@@ -19,8 +19,8 @@ from mp4 import video
 
 from batchgen.download import Downloader
 from batchgen.download import part as part_module
+from batchgen.download.body import BLOCK, BlockWriter
 from batchgen.download.part import Part, PartWriter
-from batchgen.download.writer import BLOCK, BlockWriter
 from batchgen.errors import DiskFullError
 from batchgen.files.durable import Folders
 from batchgen.files.mp4 import Expect

@@ -159,7 +159,7 @@ def _agreement(folder: Path) -> Iterator[Finding]:
 async def _account(place: Path, base_url: str | None) -> list[Finding]:
     """Check the key, the balance and the clocks."""
     from batchgen.locate import find_key
-    from batchgen.runner.connect import Access
+    from batchgen.runner.opening import Access
     from batchgen.settings import Settings
 
     try:

@@ -1,8 +1,8 @@
 """Segmind: submit, status, result, request history, upload, balance.
 
-All URLs are built from the configured addresses and the request id, never taken from an answer. The wire
-is in `segmind_http`, the meaning of refusals in `segmind_errors`, of bodies in `segmind_jobs` and
-`segmind_wire`. The `X-Initiator` header of the vendor's SDK is optional and is not sent.
+All URLs are built from the configured addresses and the request id, never taken from an answer. The wire is in `http`,
+the meaning of refusals in `errors`, of bodies in `jobs` and `parse`. The `X-Initiator` header of the vendor's SDK is
+optional and is not sent.
 """
 
 from __future__ import annotations

@@ -146,16 +146,11 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     Reads `Retry-After` (seconds or an HTTP date) and `x-rate-limit-reset-at-utc` (ISO or epoch). A date is
     compared with the server's own `Date`, so that a wrong clock on this machine does no harm.
     """
-    clock = server_time(headers) or now
+    clock = retry.http_date(headers.get("date", "")) or now
     wait = retry.retry_after(headers.get("retry-after"), clock)
     if wait is None and (at := epoch(headers.get("x-rate-limit-reset-at-utc"))) is not None:
         wait = at - clock
     return None if wait is None else min(max(wait, 1.0), _LONGEST_WAIT_S)
-
-
-def server_time(headers: Mapping[str, str]) -> float | None:
-    """The server's clock by its `Date` header, in epoch seconds; None if it sent none."""
-    return retry.http_date(headers.get("date", ""))
 
 
 def _not_acceptable(words: str, text: str) -> CallError:

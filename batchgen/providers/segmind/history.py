@@ -16,9 +16,9 @@ from typing import Any, Final, TypeAlias
 from batchgen.errors import UnknownError
 from batchgen.money import to_micro
 from batchgen.providers.base import Completed, HistoryPage, HistoryRow
-from batchgen.providers.segmind.errors import server_time
 from batchgen.providers.segmind.jobs import judge
 from batchgen.providers.segmind.parse import Answer, Say, decode, epoch, file_bytes, mapping, usable_id
+from batchgen.retry import http_date
 
 log = logging.getLogger("batchgen.history")
 
@@ -154,7 +154,7 @@ class _Reading:
         raw = [] if beyond else _raw_rows(answer)
         read = [row for row in (read_row(each, answer.say) for each in raw) if row]
         self.pages += 1
-        self.server_time = server_time(answer.headers)
+        self.server_time = http_date(answer.headers.get("date", ""))
         self.readable = self.readable and len(read) == len(raw)
         self.total = max(self.total, total_in(answer.data()))
         known = sum(row.request_id in self.rows for row in read)

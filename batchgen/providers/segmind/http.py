@@ -21,12 +21,11 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from batchgen import proxy as proxies
 from batchgen.errors import ServerError, UsageError
 from batchgen.network_words import explain
-from batchgen.providers.segmind.errors import server_time
 from batchgen.providers.segmind.parse import Answer, is_video, plain
-from batchgen.proxy import SystemProxy
+from batchgen.proxy import SystemProxy, is_loopback
+from batchgen.retry import http_date
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -218,7 +217,7 @@ class Http:
             whole = False
         if not whole:
             response.close()
-        if (at := server_time(response.headers)) is not None:
+        if (at := http_date(response.headers.get("Date", ""))) is not None:
             self.server_time, self.clock_off_s = at, at - time.time()
         video, too_long = is_video(response.content_type.lower(), bytes(body[:16])), len(body) > BODY_MAX
         kept = b"" if too_long or video else bytes(body)
@@ -252,11 +251,6 @@ def address(text: str, what: str) -> URL:
         raise UsageError(f"the address of {what} is not an http or https URL")
     if url.user is not None or url.password is not None or url.query_string or url.fragment:
         raise UsageError(f"the address of {what} must not have a user name, password, query or fragment")
-    if url.scheme == "http" and not is_loopback(url):
+    if url.scheme == "http" and not is_loopback(host):
         raise UsageError(f"the address of {what} must be https, except on this machine: {origin}")
     return url.with_port(None) if url.is_default_port() else url
-
-
-def is_loopback(url: URL) -> bool:
-    """True for this machine itself."""
-    return proxies.is_loopback(url.host or "")

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from batchgen.billing.prices import ChargeHistory, PriceBook, PriceSource
+from batchgen.billing.prices import PriceBook, PriceSource
 from batchgen.clip import Clip, Wanted
 from batchgen.events import Event, Generated, Lost, SubmitStarted, Submitted
 from batchgen.providers.models import Prices
@@ -29,21 +29,21 @@ def charged(tariff: PriceBook, *costs: int | None) -> None:
 
 def test_the_table_of_the_model_is_the_first_word() -> None:
     """Every size and length of the known model has a price, with its source."""
-    quote = PriceBook(Prices(), ChargeHistory()).quote("wan-2.5-t2v", {"size": "1920*1080", "duration": 10})
+    quote = PriceBook(Prices()).quote("wan-2.5-t2v", {"size": "1920*1080", "duration": 10})
     assert (quote.each, quote.source) == (1_875_000, PriceSource.TABLE)
-    assert PriceBook(Prices(), ChargeHistory()).estimate(WANTED) == 625_000
-    assert PriceBook(Prices(), ChargeHistory()).estimate(replace(WANTED, model="unheard-of")) is None
+    assert PriceBook(Prices()).estimate(WANTED) == 625_000
+    assert PriceBook(Prices()).estimate(replace(WANTED, model="unheard-of")) is None
 
 
 def test_the_manifest_overrides_the_table() -> None:
     """One price for all of a model, or one for each cell."""
-    assert PriceBook(Prices({"wan-2.5-t2v": 700_000}), ChargeHistory()).estimate(WANTED) == 700_000
-    assert PriceBook(Prices({"wan-2.5-t2v": {"1280*720/5": 620_000}}), ChargeHistory()).estimate(WANTED) == 620_000
+    assert PriceBook(Prices({"wan-2.5-t2v": 700_000})).estimate(WANTED) == 700_000
+    assert PriceBook(Prices({"wan-2.5-t2v": {"1280*720/5": 620_000}})).estimate(WANTED) == 620_000
 
 
 def test_what_is_charged_is_learned_while_the_run_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     """The fourth clip is estimated at what three were charged, and a person is told so once."""
-    tariff = PriceBook(Prices(), ChargeHistory())
+    tariff = PriceBook(Prices())
     with caplog.at_level(logging.WARNING):
         charged(tariff, *[800_000] * 9)
     assert tariff.estimate(WANTED) == 800_000
@@ -53,20 +53,35 @@ def test_what_is_charged_is_learned_while_the_run_goes_on(caplog: pytest.LogCapt
 
 def test_a_charge_as_told_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
     """A warning every night is none."""
-    charged(PriceBook(Prices(), ChargeHistory()), *[625_000] * 9)
+    charged(PriceBook(Prices()), *[625_000] * 9)
     assert not caplog.records
+
+
+def test_a_free_clip_says_nothing_of_the_price() -> None:
+    """A promotion's three clips for nothing would else make the night an estimate of $0."""
+    tariff = PriceBook(Prices())
+    charged(tariff, 0, 0, 0, 0)
+    assert tariff.quote("wan-2.5-t2v", PARAMS).source is PriceSource.TABLE
+
+
+def test_a_new_price_is_learned_within_a_few_dozen_clips() -> None:
+    """What was charged a thousand clips ago says little of tonight."""
+    tariff = PriceBook(Prices(), {WANTED.price_class: [625_000] * 1000})
+    assert tariff.quote("wan-2.5-t2v", PARAMS).charges == 50
+    charged(tariff, *[800_000] * 26)
+    assert tariff.estimate(WANTED) == 800_000
 
 
 def test_an_unknown_charge_teaches_nothing() -> None:
     """None is not 0."""
-    tariff = PriceBook(Prices(), ChargeHistory())
+    tariff = PriceBook(Prices())
     charged(tariff, None, None, None)
     assert tariff.quote("wan-2.5-t2v", PARAMS).source is PriceSource.TABLE
 
 
 def test_a_renewed_link_is_no_second_charge() -> None:
     """One clip with three links was charged once."""
-    tariff = PriceBook(Prices(), ChargeHistory())
+    tariff = PriceBook(Prices())
     charged(tariff, 800_000)
     clip: Clip = Clip(1, WANTED)
     again: list[Event] = [Generated("https://f.example/b", at, 800_000) for at in (9.0, 10.0, 11.0)]
@@ -78,7 +93,7 @@ def test_a_renewed_link_is_no_second_charge() -> None:
 
 def test_a_lost_clip_that_was_charged_teaches_its_price() -> None:
     """It was paid for all the same."""
-    tariff = PriceBook(Prices(), ChargeHistory())
+    tariff = PriceBook(Prices())
     for row in range(3):
         clip = advance(advance(Clip(row, WANTED), SubmitStarted(1.0)), Submitted("r", 1.0))
         tariff.learn(advance(clip, Lost("gone", cost=800_000)), Lost("gone", cost=800_000))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.billing.prices import ChargeHistory, PriceSource, Quote, drift_text
+from batchgen.billing.prices import PriceSource, Quote, drift_text, quote_of
 
 GRADE = "wan-2.5-t2v 1280*720 5"
 TABLE = 625_000
@@ -14,10 +14,7 @@ TABLE = 625_000
 
 def after(*charges: int, manifest: int | None = None, table: int | None = TABLE) -> Quote:
     """The quote after these charges."""
-    seen = ChargeHistory()
-    for charge in charges:
-        seen.learn(GRADE, charge)
-    return seen.quote(GRADE, manifest=manifest, table=table)
+    return quote_of(charges, manifest=manifest, table=table)
 
 
 def test_the_manifest_beats_the_table_and_nothing_told_is_unknown() -> None:
@@ -41,20 +38,6 @@ def test_one_odd_charge_does_not_move_the_estimate() -> None:
     """A median, not a mean: and always an amount that was really charged."""
     assert after(625_000, 9_000_000, 625_000).each == 625_000
     assert after(600_000, 600_000, 700_000, 700_000).each == 600_000
-
-
-def test_a_new_price_is_learned_within_a_few_dozen_clips() -> None:
-    """What was charged a thousand clips ago says little of tonight."""
-    assert after(*[625_000] * 1000, *[800_000] * 26).each == 800_000
-    assert (
-        ChargeHistory.of({GRADE: [625_000] * 1000 + [800_000] * 26}).quote(GRADE, manifest=None, table=None).charges
-        == 50
-    )
-
-
-def test_a_free_clip_says_nothing_of_the_price() -> None:
-    """A promotion's three clips for nothing would else make the night an estimate of $0."""
-    assert after(0, 0, 0, 0).source is PriceSource.TABLE
 
 
 @pytest.mark.parametrize(

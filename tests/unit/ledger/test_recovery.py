@@ -20,7 +20,7 @@ from batchgen.clip import Clip, State
 from batchgen.errors import LedgerError, LockedError, UsageError
 from batchgen.events import Downloaded, FailedForNow, Submitted
 from batchgen.ledger import FILE, Reader, SqliteLedger, journal
-from batchgen.ledger.evidence import Traced
+from batchgen.ledger.integrity import Traced
 from batchgen.ledger.recovery.rebuild import BLIND, recover
 from batchgen.ledger.recovery.replay import Recorded, Sources, rebuild
 

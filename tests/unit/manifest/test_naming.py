@@ -14,8 +14,7 @@ from batchgen.errors import ManifestError, UsageError
 from batchgen.files import sidecar
 from batchgen.manifest import load, naming
 from batchgen.manifest.naming import safe_name
-from batchgen.runner.connect import Access
-from batchgen.runner.opening import open_ledger
+from batchgen.runner.opening import Access, open_ledger
 from batchgen.settings import Settings
 
 PIECES = [

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from batchgen.errors import Exit
-from batchgen.runner.shutdown import Shutdown
+from batchgen.runner.context import Shutdown
 
 
 async def test_an_untouched_brake_leaves_all_the_time() -> None:

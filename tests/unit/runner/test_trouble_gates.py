@@ -8,8 +8,7 @@ from typing import cast
 
 import pytest
 
-from batchgen.runner.context import RunContext
-from batchgen.runner.gates import Candidate
+from batchgen.runner.context import Candidate, RunContext
 from batchgen.runner.trouble_gates import NEVER_STOP, REFUSED_CLIPS, UNSURE_FEW, UNSURE_MOST, ServiceGate
 from batchgen.testing import wanted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from batchgen.download.limits import Slots
+from batchgen.download.downloader import Slots
 
 
 async def test_the_most_urgent_who_waits_is_next() -> None:
