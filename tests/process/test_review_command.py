@@ -31,6 +31,8 @@ class Served:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         self.url: str = json.loads(line)["url"] if line else ""
+        self.address: str
+        self.token: str
         self.address, _, self.token = self.url.removeprefix("http://").partition("/#")
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
