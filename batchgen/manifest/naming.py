@@ -130,9 +130,9 @@ def _ids(prompts: Sequence[Prompt], faults: FaultList) -> list[str]:
         ]
     first: dict[str, Position] = {}
     for prompt, prompt_id in zip(prompts, ids, strict=True):
-        other = first.setdefault(prompt_id.casefold(), prompt.place)
-        if other is not prompt.place:
+        if other := first.get(prompt_id.casefold()):
             faults.error(prompt.place, f"the id {prompt_id} is also that of {other}", "give one of them another id")
+        first.setdefault(prompt_id.casefold(), prompt.place)
     return ids
 
 
