@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchgen.clip import Clip
-from batchgen.providers.base import HistoryRow
+from batchgen.providers.base import HistoryRow, Refused
 
 #: A row may be dated this much before our own clock says that the POST left (seconds).
 CLOCK_SKEW_S = 300.0
@@ -90,13 +90,16 @@ def match(doubts: Iterable[Clip], rows: Iterable[HistoryRow], taken: Iterable[st
 
     Returns:
         What was found. Clips that sent the same are distinguished by the time of their rows. Where, within the
-        bounds of time, there are more clips than rows or more rows than clips, none of them is given one.
+        bounds of time, there are more clips than rows or more rows than clips, none of them is given one. Rows of
+        requests that FAILED stand back: what is to be collected is behind the others, which made the very same film.
     """
     spoken_for = set(taken)
     free = [row for row in rows if row.request_id not in spoken_for and row.params is not None]
     result = Matching()
     for clips, fitting in _groups(list(doubts), free):
         clips.sort(key=left_at)
+        if len(fitting) > len(clips):
+            fitting = [row for row in fitting if not isinstance(row.outcome, Refused)] or fitting
         fitting.sort(key=lambda row: row.at or 0.0)
         pairs = list(zip(clips, fitting, strict=False))
         if len(clips) == len(fitting) and all(_in_time(clip, row) for clip, row in pairs):

@@ -145,7 +145,12 @@ class Reconciler:
     def settle_s(self, clip: Clip) -> float:
         """Give how old the clip's request must be before its absence counts, in seconds."""
         answered = clip.request is not None and clip.request.outcome in ("error", "unproven")
-        return min(ANSWERED_S, self._settle_s) if answered else self._settle_s
+        return self.answered_s if answered else self._settle_s
+
+    @property
+    def answered_s(self) -> float:
+        """Give how old a request must be before its absence counts that the service has answered, in seconds."""
+        return min(ANSWERED_S, self._settle_s)
 
     async def _window(self, model: str, clips: list[Clip], now: float, settle_s: float) -> _Window:
         """Read the history round the clips' submissions."""

@@ -15,7 +15,7 @@ from batchgen.errors import TryAgain, UnknownError
 from batchgen.events import Ending, Failed, FailedForNow, Lost, Reopened
 from batchgen.history.reconcile import Doubt
 from batchgen.money import usd
-from batchgen.providers.base import Completed, HistoryAccess, Outcome, Refused, Running, charge_of_failure
+from batchgen.providers.base import Completed, HistoryAccess, HistoryRow, Outcome, Refused, Running, charge_of_failure
 from batchgen.ratelimit.base import Call, SubmissionStoppedError
 from batchgen.runner.context import RunContext
 from batchgen.runner.history_lookup import HistoryLookup
@@ -71,7 +71,9 @@ class CrossCheck:
         can, cost, row = self._context.provider.capabilities, None, None
         if can.history is HistoryAccess.NONE:
             cost = 0 if can.failures_free else None
-        elif not isinstance(row := await self._lookup.row(clip, patient=True), NoAnswer):
+        elif not isinstance(row := await self._row(clip), NoAnswer):
+            if row is None and self._lags(clip) > 0:  # the run is ending: the next one asks again
+                return None
             cost = charge_of_failure(row, can)
             if row is not None and isinstance(row.outcome, Completed):
                 return _completed(row.outcome, ended, self._context.ledger.now())
@@ -84,10 +86,25 @@ class CrossCheck:
             return Failed(why, transient=True, cost=cost)
         return event
 
+    async def _row(self, clip: Clip) -> HistoryRow | NoAnswer | None:
+        """Look a request up that the service answers FAILED for; its absence counts once the history can't lag."""
+        row = await self._lookup.row(clip, patient=True)
+        if row is None and (left := self._lags(clip)) > 0:
+            await self._context.pause(left)
+            row = await self._lookup.row(clip, patient=True)
+        return row
+
+    def _lags(self, clip: Clip) -> float:
+        """Give for how long the history may still lack a request, in seconds."""
+        return self._context.reconciler.answered_s - self._age(clip)
+
     def _in_time(self, clip: Clip) -> bool:
+        return self._age(clip) < self._context.deadline_s
+
+    def _age(self, clip: Clip) -> float:
         request = clip.request
         at = (request.submitted_at or request.intent_at) if request else 0.0
-        return self._context.ledger.now() - at < self._context.deadline_s
+        return self._context.ledger.now() - at
 
     # --- before a retry -------------------------------------------------------------------------------------
 
@@ -105,7 +122,7 @@ class CrossCheck:
             return clip
         if self._context.provider.capabilities.history is HistoryAccess.NONE:
             return clip
-        record, answer = await self._record(last.request_id), await self._lookup.row(clip, patient=True)
+        record, answer = await self._record(last.request_id), await self._row(clip)
         if isinstance(answer, NoAnswer):
             log.warning("%s is not sent again: the history gives no answer: %s", clip.wanted.name, answer.why)
             raise SubmissionStoppedError

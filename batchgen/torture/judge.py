@@ -50,6 +50,7 @@ class Evidence:
         spent: the ledger's bill.
         leftovers: names of what is neither a clip nor its sidecar.
         final_exit: of the last run.
+        ledger_lost: a ledger was lost on the way: a request that FAILED may be in no file any more.
     """
 
     booked: Sequence[Booked]
@@ -59,6 +60,7 @@ class Evidence:
     spent: int
     leftovers: Sequence[str]
     final_exit: int
+    ledger_lost: bool = False
 
 
 @dataclass(slots=True)
@@ -95,7 +97,7 @@ def _paid_once(evidence: Evidence) -> Promise:
     for job in evidence.booked:
         if job.clip not in clips:
             promise.findings.append(f"request {job.request_id} was accepted, and is no clip's: {job.clip[:200]}")
-        elif job.charged:
+        elif job.charged and not _may_be_forgotten(evidence, job):
             paid[job.clip].append(job.request_id)
     promise.checked = len(paid)
     promise.findings += [
@@ -111,7 +113,7 @@ def _none_lost(evidence: Evidence) -> Promise:
     clips = {kept.clip: kept for kept in evidence.kept}
     for job in evidence.booked:
         kept = clips.get(job.clip)
-        if kept is None or not job.charged:
+        if kept is None or not job.charged or _may_be_forgotten(evidence, job):
             continue
         promise.checked += 1
         if job.fates & CHARGED and kept.state == "failed":
@@ -143,7 +145,8 @@ def _whole(evidence: Evidence) -> Promise:
             promise.findings.append(f"{name} is not what the service made for request {kept.request_id}")
         elif kept.sha256 != sha256:
             promise.findings.append(f"{name} has another sha256 than the ledger says")
-    promise.findings += [f"left over: {name}" for name in evidence.leftovers]
+    hopeless = {f"{kept.name}.mp4.bad" for kept in evidence.kept if kept.request_id in broken}  # the best copy there is
+    promise.findings += [f"left over: {name}" for name in evidence.leftovers if name not in hopeless]
     return promise
 
 
@@ -153,14 +156,17 @@ def _known(evidence: Evidence) -> Promise:
     doubtful = {kept.clip for kept in evidence.kept if kept.state in {"unconfirmed", "submitting"}}
     for job in evidence.booked:
         promise.checked += 1
-        if job.request_id not in known and job.clip not in doubtful:
+        if job.request_id not in known and job.clip not in doubtful and not _may_be_forgotten(evidence, job):
             promise.findings.append(f"request {job.request_id} is nowhere in the ledger: {job.clip[:200]}")
     return promise
 
 
 def _bill(evidence: Evidence) -> Promise:
     promise = Promise("the bill is honest", "the ledger's sum against the service's", checked=1)
-    charged = sum(job.charged for job in evidence.booked)
+    known = {request_id for kept in evidence.kept for request_id in kept.request_ids}
+    charged = sum(
+        job.charged for job in evidence.booked if job.request_id in known or not _may_be_forgotten(evidence, job)
+    )
     if charged != evidence.spent:
         promise.findings.append(f"the ledger says {evidence.spent} micro-dollars, the service took {charged}")
     return promise
@@ -175,6 +181,11 @@ def _ended(evidence: Evidence) -> Promise:
     if evidence.final_exit != right and not promise.findings:
         promise.findings.append(f"the last run ended with exit {evidence.final_exit}, not {right}")
     return promise
+
+
+def _may_be_forgotten(evidence: Evidence, job: Booked) -> bool:
+    """Return whether a request that made no film may be in no file any more, with a ledger that was lost."""
+    return evidence.ledger_lost and (not job.charged or bool(job.fates & CHARGED))
 
 
 def observed(name: str, how: str, checked: int, findings: Iterable[str]) -> Promise:

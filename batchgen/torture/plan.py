@@ -14,7 +14,7 @@ MOODS: Final[Mapping[str, str]] = {
     "lost answers": "lost=0.15,gateway504=0.1,cutjson=0.1,hang=0.03",
     "storm": "rate429=0.15,rate429_after=0.05,rate429_reset=0.03",
     "sick": "http500=0.15,http502=0.08,poll_trouble=0.3,history_down=0.3",
-    "bad jobs": "failed=0.1,failed_bad=0.02,blocked=0.03,no_output=0.02,odd_state=0.2,vanish=0.15,broken_file=0.05",
+    "bad jobs": "failed=0.1,failed_bad=0.02,blocked=0.03,no_output=0.02,odd_state=0.2,vanish=0.15",
     "bad files": (
         "expired_link=0.3,truncated=0.3,garbage=0.1,slow=0.1,stall=0.03,no_length=0.1,no_range=0.1,"
         "etag_changes=0.1,redirect=0.1"
@@ -23,6 +23,12 @@ MOODS: Final[Mapping[str, str]] = {
         "lost=0.05,gateway504=0.03,cutjson=0.03,rate429=0.05,http500=0.05,http502=0.03,poll_trouble=0.1,"
         "history_down=0.1,failed=0.05,vanish=0.1,expired_link=0.1,truncated=0.15,no_range=0.05,redirect=0.05"
     ),
+    "host in trouble": "forbidden=0.5,private=0.1,mislabelled=0.1",
+    "odd files": "odd_link=0.3,stray_bytes=0.3,mislabelled=0.3,forbidden=0.1",
+    "contradictions": "accepted500=0.15,early_failed=0.1,contradicts=0.15,failed=0.05",
+    "charged failures": "failed_charged=0.1,failed=0.1",
+    "maintenance": "maintenance=0.3",
+    "all refused": "overdue=0.7,filtered=0.5,redirected=0.5",
 }
 #: Rounds that the service's mood lasts.
 MOOD_ROUNDS: Final = 4

@@ -114,6 +114,16 @@ def test_a_failed_that_is_no_end_is_collected_and_not_sent_again(ram: Path, fate
     check(batch, life)
 
 
+def test_a_failed_that_is_no_end_is_not_sent_again_while_the_history_may_lag(ram: Path) -> None:
+    """A row that is not there yet is no proof that the failure was free: three films were paid for one."""
+    provider = FakeProvider(fate=always("too soon"), history_lag_s=20.0, run_s=50.0)
+    batch = Batch(ram, 4, provider=provider, limits=Limits(expect_s=5.0))
+    life = batch.live()
+    assert batch.states() == [State.DONE] * 4
+    assert len(provider.posts) == 4
+    check(batch, life)
+
+
 def test_a_failed_that_is_said_once_is_no_end_where_nobody_else_can_be_asked(ram: Path) -> None:
     """A service without a history, and with free failures: the record alone is asked, and asked twice."""
     known = replace(NO_HISTORY, failures_free=True)

@@ -33,6 +33,8 @@ BLIND = "blind"
 #: Where the log is not whole, the history is searched for so long (seconds).
 _MONTH = 31 * 86400.0
 _CHUNK = 500
+#: Files that SQLite makes for those who only read; what a writer leaves in a WAL is in the log, or in the memory.
+_OF_READERS = ("-shm", "-wal")
 _NEW = "ledger.new"
 
 
@@ -124,7 +126,8 @@ def _version(path: Path) -> int:
 
 def _last_written(folder: Path, batch_id: str | None) -> float:
     """When anything was last written here: what was accepted later than that is another batch's."""
-    times = [path.stat().st_mtime for path in folder.glob("ledger.*") if path.is_file()]
+    written = (path for path in folder.glob("ledger.*") if path.is_file() and not path.name.endswith(_OF_READERS))
+    times = [path.stat().st_mtime for path in written]
     times += [path.stat().st_mtime for path in (folder / "events.jsonl",) if path.is_file()]
     times += [seen.at for name in {batch_id, None} if (seen := evidence.LastSeen.of(folder, name))]
     return max(times, default=time.time())

@@ -25,6 +25,7 @@ from batchgen.events import (
     Lost,
     Released,
     Retried,
+    Submitted,
     SubmitStarted,
 )
 from batchgen.ledger.evidence import Traced
@@ -70,8 +71,9 @@ class Rebuilt:
     last: dict[str, float] = field(default_factory=dict)  #: when something last happened to a clip
 
     def request_ids(self) -> set[str]:
-        """Give every request id that the steps name."""
-        return {found for _, clip, _, _ in self.steps if (found := clip.request_id)}
+        """Give every request id that the new ledger has: of each request the last one that a step gives it."""
+        found = {(clip.key, clip.request.n): clip.request_id for _, clip, _, _ in self.steps if clip.request}
+        return {each for each in found.values() if each}
 
 
 def event_of(name: object, detail: object) -> Event | None:
@@ -160,13 +162,18 @@ def _bridge(clip: Clip, event: Event, at: float) -> list[Event] | None:
     seen = {clip.state}
     while ahead:
         now, steps = ahead.popleft()
-        if type(event) in NEXT[now.state] and _can(now, event):
+        if type(event) in NEXT[now.state] and _can(now, event) and not _forgets(now, event):
             return steps
         for step in _lost_steps(at):
             if (state := NEXT[now.state].get(type(step))) and state not in seen and _can(now, step):
                 seen.add(state)
                 ahead.append((advance(now, step), [*steps, step]))
     return None
+
+
+def _forgets(clip: Clip, event: Event) -> bool:
+    """Return whether the event would put another id in the place of a known one: that was another request."""
+    return isinstance(event, Submitted) and clip.request_id not in {None, event.request_id}
 
 
 def _can(clip: Clip, event: Event) -> bool:

@@ -7,6 +7,7 @@ command that repeats it, and the campaign ends with exit 1.
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import logging
@@ -33,7 +34,7 @@ def main() -> int:
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of a set is part of a night's course
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})
     seeds = [options.night] if options.night is not None else range(options.seed, options.seed + options.nights)
-    one = partial(play_one, clips=options.clips, deaths=options.deaths, mood=options.mood)
+    one = partial(play_one, clips=options.clips, deaths=options.deaths, mood=options.mood, accident=options.accident)
     began, totals = perf_counter(), Totals()
     for done, result in enumerate(_results(one, seeds, options.jobs), 1):
         totals.add(result)
@@ -41,7 +42,8 @@ def main() -> int:
             print(f"night {result['seed']}: {finding}")
         if result["findings"]:
             print(f"  again: python {Path(sys.argv[0])} --night {result['seed']} --clips {options.clips} "
-                  f"--deaths {options.deaths}{options.mood and f' --mood {options.mood!r}'}")  # fmt: skip
+                  f"--deaths {options.deaths}{options.mood and f' --mood {options.mood!r}'}"
+                  f"{options.accident and f' --accident {options.accident!r}'}")  # fmt: skip
         elif options.night is not None or done % 100 == 0:
             print(f"{done} nights, {totals.counts['clips']:,} clips, {perf_counter() - began:.0f} s", flush=True)
     facts = totals.facts(perf_counter() - began, options)
@@ -60,6 +62,7 @@ class Totals:
         self.faults: Counter[str] = Counter()
         self.checks: dict[str, list[int]] = {}  #: by promise: checks, findings
         self.broken: list[int] = []
+        self.healed_s = 0.0  #: the longest
         self.courses = hashlib.sha256()
 
     def add(self, result: dict[str, Any]) -> None:
@@ -67,6 +70,7 @@ class Totals:
         self.counts.update({"nights": 1, "clips": result["clips"], "runs": result["runs"]})
         self.counts["virtual_hours"] += round(result["virtual_s"] / 3600)
         self.courses.update(result["course"].encode())
+        self.healed_s = max(self.healed_s, result["healed_s"])
         self.deaths.update(result["deaths"])
         self.faults.update(result["faults"])
         for name, checked, findings in result["promises"]:
@@ -80,23 +84,25 @@ class Totals:
         """Say it all, for people and for the record."""
         return {
             "seed": options.seed, **self.counts, "deaths": sum(self.deaths.values()), "elapsed_s": round(elapsed_s),
-            "courses": self.courses.hexdigest()[:16],
+            "healed_within_s": round(self.healed_s), "courses": self.courses.hexdigest()[:16],
             "deaths_at": dict(self.deaths.most_common()), "faults": dict(self.faults.most_common()),
             "promises": {name: {"checked": sums[0], "broken": sums[1]} for name, sums in self.checks.items()},
             "broken_nights": self.broken,
         }  # fmt: skip
 
 
-def play_one(seed: int, clips: int, deaths: int, mood: str = "") -> dict[str, Any]:
+def play_one(seed: int, clips: int, deaths: int, mood: str = "", accident: str = "") -> dict[str, Any]:
     """Play a night in a process of many."""
     import night
 
+    gc.freeze()  # what the modules are made of need not be searched again and again
+    gc.set_threshold(50_000, 50, 1_000)
     logging.getLogger("batchgen").addHandler(logging.NullHandler())
     logging.getLogger("batchgen").propagate = False
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        result = night.play(seed, Path(folder) / "night", clips=clips, deaths=deaths, mood=mood)
+        result = night.play(seed, Path(folder) / "night", clips=clips, deaths=deaths, mood=mood, accident=accident)
     return {
-        "seed": seed, "clips": clips, "runs": result.runs, "virtual_s": result.virtual_s, "course": result.course,
+        "seed": seed, "clips": clips, "runs": result.runs, "virtual_s": result.virtual_s, "course": result.course, "healed_s": result.healed_s,
         "deaths": dict(result.deaths), "faults": dict(result.faults), "findings": result.findings,
         "promises": [(promise.name, promise.checked, len(promise.findings)) for promise in result.promises],
     }  # fmt: skip
@@ -118,6 +124,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the first night")
     parser.add_argument("--night", type=int, help="the seed of one night to play again")
     parser.add_argument("--mood", default="", help="the service's only one: a name, or doses as `--fault` takes them")
+    parser.add_argument("--accident", default="", help="the only one that happens, in every round: a name")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="nights at once")
     parser.add_argument("--record", action="store_true", help=f"write the totals to {RECORD.name}, for the docs")
     return parser.parse_args()

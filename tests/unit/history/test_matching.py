@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from batchgen.clip import Clip
 from batchgen.history.matching import CLOCK_SKEW_S, LATEST_S, agrees
 from batchgen.history.matching import match as matched
-from batchgen.providers.base import Completed, HistoryRow
+from batchgen.providers.base import Completed, HistoryRow, Refused, Running
 from batchgen.testing import wanted
 
 
@@ -63,6 +63,17 @@ def test_each_finds_its_own() -> None:
     rows = [row(clip, f"r{clip.row}") for clip in reversed(clips)]
     found = match(clips, rows, [])
     assert {n: found[n].request_id for n in found} == {n: f"r{n}" for n in range(1, 6)}
+
+
+def test_a_failed_request_does_not_hide_the_film_that_was_made_after_it() -> None:
+    """A new ledger knows neither; there is one film to collect, and it is the very one that is wanted."""
+    clip = doubt(0)
+    failed = replace(row(clip, "r1"), outcome=Refused("internal error"))
+    for outcome in (Completed("https://host/r2.mp4", 100), Running("PROCESSING")):
+        film = replace(row(clip, "r2"), outcome=outcome)
+        assert match([clip], [failed, film], [])[clip.row] is film
+    assert match([clip], [failed, replace(failed, request_id="r3")], []) == {}
+    assert match([clip], [film, replace(film, request_id="r4")], []) == {}
 
 
 def test_a_row_of_another_clip_is_never_taken() -> None:

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from batchgen.clip import Clip, State
 from batchgen.errors import LedgerError, LockedError, UsageError
-from batchgen.events import FailedForNow, Submitted
+from batchgen.events import Downloaded, FailedForNow, Submitted
 from batchgen.ledger import FILE, Reader, SqliteLedger, journal
+from batchgen.ledger.evidence import Traced
 from batchgen.ledger.recovery.rebuild import BLIND, recover
 from batchgen.ledger.recovery.replay import Recorded, Sources, rebuild
 
@@ -289,6 +290,18 @@ def test_a_second_request_is_kept_though_the_end_of_the_first_is_lost() -> None:
     assert rebuilt.clips[key].request_id == accepted(10).request_id
     assert rebuilt.clips[key].attempts == 2
     assert rebuilt.holes == {key}
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["the first has no end", "both are known to the end"])
+def test_two_requests_that_only_files_know_of_are_two_requests(ends: bool) -> None:
+    """The second id in the place of the first was refused as an older ledger, by each run, and again after `recover`."""
+    clip = clips()[0]
+    done = Downloaded(f"{clip.name}.mp4", 5, "0" * 64) if ends else None
+    traced = [Traced(clip.key, "r1", AT), Traced(clip.key, "r2", AT + 60.0, "https://host/r2.mp4", 100, done)]
+    rebuilt = rebuild(Sources(traced=traced), [clip])
+    assert rebuilt.request_ids() == {"r1", "r2"}
+    assert rebuilt.clips[clip.key].request_id == "r2"
+    assert rebuilt.clips[clip.key].state is (State.DONE if ends else State.DOWNLOADING)
 
 
 def test_a_clip_whose_description_is_lost_is_still_collected() -> None:
