@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from batchgen.ledger import FILE
 from batchgen.torture.judge import SETTLED
+from batchgen.torture.plan import LEDGER_ROLLED_BACK, LOCK_DELETED
 
 #: What the sandbox takes for 832*480, 5 seconds: micro-dollars.
 _EACH = 312_500
@@ -21,6 +24,7 @@ class Batch:
         self.clips = self.folder / "clips"
         self.wanted = 0
         self._manifest = folder / "night.yaml"
+        self._backup = folder / "backup"
 
     @property
     def price(self) -> int:
@@ -34,14 +38,33 @@ class Batch:
         turn %= self.wanted
         self._manifest.write_text(_HEAD + "".join(prompts[turn + 1 :] + prompts[:turn] if turn else prompts), "utf-8")
 
+    def keep(self) -> None:
+        """Make a backup of the ledger, unless there is one; no run is at work."""
+        if not self._backup.exists() and (self.folder / FILE).exists():
+            self._backup.mkdir()
+            for path in self.folder.glob(f"{FILE}*"):
+                shutil.copy2(path, self._backup)
+
+    def damage(self, how: str) -> bool:
+        """Do to the ledger's files what people do; False where there is nothing to do it to."""
+        if not (self.folder / FILE).exists() or (how == LEDGER_ROLLED_BACK and not self._backup.exists()):
+            return False
+        for path in self.folder.glob(".lock*" if how == LOCK_DELETED else f"{FILE}*"):
+            path.unlink()
+        if how == LEDGER_ROLLED_BACK:
+            for path in self._backup.iterdir():
+                path.replace(self.folder / path.name)
+            self._backup.rmdir()
+        return True
+
     def files(self) -> list[Path]:
         """List the videos that have their final names."""
         return list(self.clips.glob("*.mp4"))
 
     def settled(self) -> bool:
         """Return whether nothing is left to do, or to decide, by anyone."""
-        if not (self.folder / "ledger.db").exists():
+        if not (self.folder / FILE).exists():
             return False
-        with closing(sqlite3.connect(f"file:{self.folder / 'ledger.db'}?mode=ro", uri=True)) as db:
+        with closing(sqlite3.connect(f"file:{self.folder / FILE}?mode=ro", uri=True)) as db:
             states = {state for (state,) in db.execute("SELECT state FROM clip")}
         return states <= SETTLED

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from batchgen.errors import Exit
 from batchgen.failpoints import STEPS
 from batchgen.torture.judge import Promise, observed
 from batchgen.torture.process import Ended
@@ -28,7 +29,8 @@ class Counters:
         self.sound: set[tuple[str, int]] = set()
         self._ended: Counter[int] = Counter()
         self._covered: set[tuple[str, str]] = set()
-        self._findings: dict[str, list[str]] = {name: [] for name in ("wall", "half", "bugs", "two", "key")}
+        self._findings: dict[str, list[str]] = {name: [] for name in ("wall", "half", "bugs", "two", "key", "lost")}
+        self.ledgers_lost = 0
         self._walls = self._twos = self._folders = 0
 
     def struck(self, log: Path, *, killed: bool, by_step: bool) -> None:
@@ -71,6 +73,16 @@ class Counters:
         if both:
             self._findings["two"].append(f"round {n}: two runs were at work at once, see said/{n:04d}*.txt")
 
+    def damaged(self, n: int, *, must: bool, accepted: int, refused: Ended, recovered: Ended | None) -> None:
+        """Note how a run fared whose ledger was deleted or rolled back; `must`: it had to be refused."""
+        self.ledgers_lost += 1
+        if refused.code == Exit.USAGE and accepted:
+            self._findings["lost"].append(f"round {n}: {accepted} were accepted, and then the run was refused")
+        if must and refused.code != Exit.USAGE:
+            self._findings["lost"].append(f"round {n}: exit {refused.code} without a ledger, see said/{n:04d}-damaged.txt")
+        if recovered and recovered.code:
+            self._findings["lost"].append(f"round {n}: exit {recovered.code} of recover, see said/{n:04d}-recover.txt")
+
     def promises(self, *, keys: list[str], files: int) -> list[Promise]:
         """Give the promises that were watched on the way."""
         return [
@@ -82,6 +94,8 @@ class Counters:
                      files, keys + self._findings["key"]),
             observed("two runs can't share a batch", "second commands during a run: one of both is refused", self._twos,
                      self._findings["two"]),
+            observed("a ledger that is not the last one is refused", "ledgers deleted or rolled back: nothing is accepted",
+                     self.ledgers_lost, self._findings["lost"]),
             observed("no fault of batchgen's own", "every process: no traceback, no unknown exit code",
                      self._ended.total(), self._findings["bugs"]),
         ]  # fmt: skip

@@ -7,11 +7,12 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from batchgen.errors import UsageError
+from batchgen.errors import Exit, UsageError
 from batchgen.failpoints import LOG, STEPS, VARIABLE
 from batchgen.torture import evidence, plan
 from batchgen.torture.batch import Batch
@@ -109,6 +110,8 @@ class Torture:
         self._batch.write(act.wanted, turn=act.n if act.edit else 0)
         self._tally.faults["manifest edited"] += act.edit
         cap = self._cap = max(self._cap, round(self._batch.price * act.cap))
+        self._net().wire = Wire()
+        await self._damage(act, cap)
         log = self._folder / "struck"
         env = {VARIABLE: act.failpoint, LOG: str(log)} if act.failpoint else {}
         word = _WORD if act.word else []
@@ -128,6 +131,27 @@ class Torture:
         self._tally.struck(log, killed=ended.code == -9, by_step=bool(act.failpoint))
         self._note(f"{act.n:04d}", args, ended)
         await self._inspect(act.n, cap, ended)
+
+    async def _damage(self, act: Round, cap: int) -> None:
+        """Let something happen to the ledger's files; then do as a person does: run, and `recover` if it is refused."""
+        if not act.damage or not self._batch.damage(act.damage):
+            self._batch.keep()
+            return
+        self._tally.faults[act.damage] += 1
+        if act.damage == plan.LOCK_DELETED:
+            return
+        before = len((await self._service.books())["jobs"])
+        args = self._run(cap, "--limit", "1")
+        ended = await self._command.call(*args)
+        self._note(f"{act.n:04d}-damaged", args, ended)
+        accepted = len((await self._service.books())["jobs"]) - before
+        recovered = None
+        if ended.code == Exit.USAGE:
+            args = ["recover", "night.yaml", "--yes", "--json"]
+            recovered = await self._command.call(*args)
+            self._note(f"{act.n:04d}-recover", args, recovered)
+        must = act.damage == plan.LEDGER_DELETED and before > 0
+        self._tally.damaged(act.n, must=must, accepted=accepted, refused=ended, recovered=recovered)
 
     async def _service_dies(self, act: Round) -> None:
         await asyncio.sleep(act.kill_s / 3)
@@ -189,6 +213,7 @@ class Torture:
         paths = evidence.files_with(self._tally.secret.encode(), self._folder)
         seen += [f"the key is in {path}" for path in paths]
         found = evidence.gather(self._batch.folder, self._service.folder, books, final.code)
+        found = replace(found, ledger_lost=self._tally.ledgers_lost > 0)
         promises = verdict(found) + self._tally.promises(keys=seen, files=len(list(self._folder.rglob("*"))))
         report = {
             "schema_version": 1,

@@ -35,6 +35,9 @@ MOOD_ROUNDS: Final = 4
 #: What may happen to a connection on its way, and in which direction the bytes are counted.
 CUTS: Final = ("dropped", "cut up", "cut down", "stalled up", "stalled down")
 _SECOND_RUN: Final = 6
+#: What people and backups do to a ledger between two runs.
+LOCK_DELETED, LEDGER_DELETED, LEDGER_ROLLED_BACK = "lock file deleted", "ledger deleted", "older ledger brought back"
+_DAMAGES: Final = (LOCK_DELETED, LEDGER_DELETED, LEDGER_ROLLED_BACK)
 #: Where a kill leaves the most to be found out.
 _OFTEN: Final = ("commit.before", "commit.after", "post.before", "post.after", "rename.before", "rename.after")
 #: Besides what the plan strikes at: the spill file is only written when a commit has failed.
@@ -71,6 +74,7 @@ class Round:
         service_dies: the service is killed in its middle, and started again.
         limit: clips that this run may submit.
         cap: the budget, as a share of what all that is wanted costs.
+        damage: what happened to the ledger's files since the last round; empty: nothing.
     """
 
     n: int
@@ -88,6 +92,7 @@ class Round:
     service_dies: bool
     limit: int
     cap: float
+    damage: str
 
 
 def rounds(seed: int, steps: Mapping[str, str], *, clips: int, kills: int) -> Iterator[Round]:
@@ -127,6 +132,7 @@ def rounds(seed: int, steps: Mapping[str, str], *, clips: int, kills: int) -> It
             service_dies=dice.random() < 0.05,
             limit=max(2, round(2 * pace)),
             cap=dice.choice((0.7, 1.0, 1.3, 2.0)),
+            damage=dice.choice(_DAMAGES) if n > _SECOND_RUN and dice.random() < 0.1 else "",
         )
 
 

@@ -9,6 +9,7 @@ import ast
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,35 @@ def torture() -> str:
     return f"{summary}\n\n{_wide(('promise', 'how it is checked', 'checks', 'result'), rows)}"
 
 
+def simulation() -> str:
+    """Show what the last campaign of simulated nights came to, promise by promise, and what happened in it."""
+    found = json.loads((BENCH / "simulation.json").read_text(encoding="utf-8"))
+    rows = [
+        (name, f"{of['checked']:,}", f"**{of['broken']:,}**" if of["broken"] else "0")
+        for name, of in found["promises"].items()
+    ]
+    took = f"{found['elapsed_s'] / 60:.0f} minutes" if found["elapsed_s"] >= 120 else f"{found['elapsed_s']} seconds"
+    summary = (
+        f"The last campaign ({found['at']}, from seed {found['seed']}): {found['nights']:,} nights, "
+        f"{found['clips']:,} clips, {found['runs']:,} runs in {found['virtual_hours']:,} simulated hours, "
+        f"{found['deaths']:,} kills and power cuts, {sum(found['faults'].values()):,} other faults of "
+        f"{len(found['faults'])} kinds; {took} on {found['cores']} processor cores with Python {found['python']}. "
+        f"Once all was well, the slowest night needed {found['healed_within_s'] / 60:.0f} simulated minutes until every "
+        "clip had come to its end."
+    )
+    return f"{summary}\n\n{_wide(('promise', 'checks', 'broken'), rows)}\n\n{_happened(found)}"
+
+
+def _happened(found: dict[str, Any]) -> str:
+    """List what happened to the nights, the kinds together that are one word here."""
+    deaths: Counter[str] = Counter()
+    for name, count in found["deaths_at"].items():
+        deaths[name.partition(" at ")[0]] += count
+    happened = Counter(found["faults"]) + deaths
+    names = [f"{name} {count:,}" for name, count in sorted(happened.items())]
+    return f"What happened, and how often: {', '.join(names)}."
+
+
 def figures() -> str:
     """Show what the figures of raw speed and size came to, from the results that are kept."""
     found = json.loads((BENCH / "figures.json").read_text(encoding="utf-8"))
@@ -216,6 +246,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "conformance": conformance,
     "nights": nights,
     "torture": torture,
+    "simulation": simulation,
     "figures": figures,
     "downloads": downloads,
 }

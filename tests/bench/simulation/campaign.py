@@ -12,8 +12,10 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -34,7 +36,10 @@ def main() -> int:
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of a set is part of a night's course
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})
     seeds = [options.night] if options.night is not None else range(options.seed, options.seed + options.nights)
-    one = partial(play_one, clips=options.clips, deaths=options.deaths, mood=options.mood, accident=options.accident)
+    one = partial(
+        play_one, clips=options.clips, deaths=options.deaths, mood=options.mood, accident=options.accident,
+        again=options.again,
+    )  # fmt: skip
     began, totals = perf_counter(), Totals()
     for done, result in enumerate(_results(one, seeds, options.jobs), 1):
         totals.add(result)
@@ -62,6 +67,7 @@ class Totals:
         self.faults: Counter[str] = Counter()
         self.checks: dict[str, list[int]] = {}  #: by promise: checks, findings
         self.broken: list[int] = []
+        self.findings: list[str] = []
         self.healed_s = 0.0  #: the longest
         self.courses = hashlib.sha256()
 
@@ -79,31 +85,41 @@ class Totals:
             sums[1] += findings
         if result["findings"]:
             self.broken.append(result["seed"])
+            self.findings += [f"night {result['seed']}: {finding}" for finding in result["findings"]]
 
     def facts(self, elapsed_s: float, options: argparse.Namespace) -> dict[str, Any]:
         """Say it all, for people and for the record."""
         return {
+            "at": time.strftime("%Y-%m-%d", time.gmtime()), "python": platform.python_version(),
+            "cores": len(os.sched_getaffinity(0)), "processes": options.jobs,
             "seed": options.seed, **self.counts, "deaths": sum(self.deaths.values()), "elapsed_s": round(elapsed_s),
             "healed_within_s": round(self.healed_s), "courses": self.courses.hexdigest()[:16],
             "deaths_at": dict(self.deaths.most_common()), "faults": dict(self.faults.most_common()),
             "promises": {name: {"checked": sums[0], "broken": sums[1]} for name, sums in self.checks.items()},
-            "broken_nights": self.broken,
+            "broken_nights": self.broken, "findings": self.findings,
         }  # fmt: skip
 
 
-def play_one(seed: int, clips: int, deaths: int, mood: str = "", accident: str = "") -> dict[str, Any]:
-    """Play a night in a process of many."""
+def play_one(
+    seed: int, clips: int, deaths: int, mood: str = "", accident: str = "", *, again: bool = False
+) -> dict[str, Any]:
+    """Play a night in a process of many; `again`: a second time, to see that it takes the same course."""
     import night
 
     gc.freeze()  # what the modules are made of need not be searched again and again
     gc.set_threshold(50_000, 50, 1_000)
     logging.getLogger("batchgen").addHandler(logging.NullHandler())
     logging.getLogger("batchgen").propagate = False
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        result = night.play(seed, Path(folder) / "night", clips=clips, deaths=deaths, mood=mood, accident=accident)
+    results = []
+    for _ in range(2 if again else 1):
+        with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+            path = Path(folder) / "night"
+            results.append(night.play(seed, path, clips=clips, deaths=deaths, mood=mood, accident=accident))
+    result = results[0]
+    findings = result.findings + ["it took another course the second time"] * (results[-1].course != result.course)
     return {
         "seed": seed, "clips": clips, "runs": result.runs, "virtual_s": result.virtual_s, "course": result.course, "healed_s": result.healed_s,
-        "deaths": dict(result.deaths), "faults": dict(result.faults), "findings": result.findings,
+        "deaths": dict(result.deaths), "faults": dict(result.faults), "findings": findings,
         "promises": [(promise.name, promise.checked, len(promise.findings)) for promise in result.promises],
     }  # fmt: skip
 
@@ -125,6 +141,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--night", type=int, help="the seed of one night to play again")
     parser.add_argument("--mood", default="", help="the service's only one: a name, or doses as `--fault` takes them")
     parser.add_argument("--accident", default="", help="the only one that happens, in every round: a name")
+    parser.add_argument("--again", action="store_true", help="play each night twice: both must take the same course")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="nights at once")
     parser.add_argument("--record", action="store_true", help=f"write the totals to {RECORD.name}, for the docs")
     return parser.parse_args()

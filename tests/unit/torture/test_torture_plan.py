@@ -9,7 +9,7 @@ import pytest
 from batchgen.failpoints import STEPS, Wish
 from batchgen.sandbox import Faults
 from batchgen.torture.counters import combinations
-from batchgen.torture.plan import CUTS, MOODS, Round, rounds
+from batchgen.torture.plan import CUTS, LEDGER_DELETED, LEDGER_ROLLED_BACK, LOCK_DELETED, MOODS, Round, rounds
 
 
 def first(count: int, seed: int = 1) -> list[Round]:
@@ -35,10 +35,11 @@ def test_every_fault_strikes_at_every_step() -> None:
 
 def test_all_moods_cuts_and_companions_come_up() -> None:
     """Every sort of mischief is in it, and from outside the process too."""
-    acts = first(200)
+    acts = first(400)
     assert {act.mood for act in acts} == set(MOODS)
     assert {cut for act in acts for cut in act.wire.cuts} == set(CUTS)
     assert {act.second for act in acts} == {"", "run", "reconcile", "status"}
+    assert {act.damage for act in acts} == {"", LOCK_DELETED, LEDGER_DELETED, LEDGER_ROLLED_BACK}
     for trait in ("edit", "word", "service_dies", "gentle", "reconcile_first", "skew_s"):
         assert any(getattr(act, trait) for act in acts), trait
     assert any(not act.failpoint for act in acts)
