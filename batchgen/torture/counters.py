@@ -79,7 +79,9 @@ class Counters:
         if refused.code == Exit.USAGE and accepted:
             self._findings["lost"].append(f"round {n}: {accepted} were accepted, and then the run was refused")
         if must and refused.code != Exit.USAGE:
-            self._findings["lost"].append(f"round {n}: exit {refused.code} without a ledger, see said/{n:04d}-damaged.txt")
+            self._findings["lost"].append(
+                f"round {n}: exit {refused.code} without a ledger, see said/{n:04d}-damaged.txt"
+            )
         if recovered and recovered.code:
             self._findings["lost"].append(f"round {n}: exit {recovered.code} of recover, see said/{n:04d}-recover.txt")
 

@@ -51,8 +51,17 @@ def test_nights_of_kills_power_cuts_and_every_fault_keep_all_promises() -> None:
 @pytest.mark.parametrize("accident", ACCIDENTS)
 def test_nothing_is_paid_twice_or_lost_whatever_happens_to_the_files(accident: str) -> None:
     """Deleted, moved, rolled back, between runs and during one; a run next to one at work."""
-    totals = campaign("--nights", "4", "--clips", "20", "--seed", "1", "--accident", accident)
-    assert sum(count for name, count in totals["faults"].items() if name.startswith(accident)) >= 4
+    totals = campaign("--nights", "5", "--clips", "20", "--seed", "1", "--accident", accident)
+    assert sum(count for name, count in totals["faults"].items() if name.startswith(accident)) >= 5
+
+
+@pytest.mark.slow
+@pytest.mark.real_time
+def test_no_older_ledger_is_used_while_the_history_gives_no_answer() -> None:
+    """Else a run asks the history for what the ledger lacks, and is saved by that."""
+    accident = "older ledger files brought back"
+    totals = campaign("--nights", "4", "--clips", "20", "--accident", accident, "--mood", "history_down=1.0")
+    assert totals["promises"]["a ledger that is not the last one is refused"]["checked"]
 
 
 @pytest.mark.slow

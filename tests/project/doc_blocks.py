@@ -192,8 +192,8 @@ def simulation() -> str:
         f"{found['clips']:,} clips, {found['runs']:,} runs in {found['virtual_hours']:,} simulated hours, "
         f"{found['deaths']:,} kills and power cuts, {sum(found['faults'].values()):,} other faults of "
         f"{len(found['faults'])} kinds; {took} on {found['cores']} processor cores with Python {found['python']}. "
-        f"Once all was well, the slowest night needed {found['healed_within_s'] / 60:.0f} simulated minutes until every "
-        "clip had come to its end."
+        f"Once all was well, the slowest night needed {found['healed_within_s'] / 60:.0f} simulated minutes until "
+        "every clip had come to its end."
     )
     return f"{summary}\n\n{_wide(('promise', 'checks', 'broken'), rows)}\n\n{_happened(found)}"
 

@@ -25,8 +25,8 @@ from batchgen.events import (
     Lost,
     Released,
     Retried,
-    Submitted,
     SubmitStarted,
+    Submitted,
 )
 from batchgen.ledger.evidence import Traced
 from batchgen.states import NEXT, advance

@@ -143,7 +143,7 @@ class Machine:
         code = int(Exit.OK)
         try:
             recover(self.batch, load(self.root / "night.yaml").wanted)
-        except Exception as error:  # noqa: BLE001 - is looked at
+        except Exception as error:
             code = self._code(error, "recover")
         return self._over(code)
 
@@ -205,7 +205,7 @@ class Machine:
         """Open the batch; or give the exit code of why not."""
         try:
             session = Session.open(load(self.root / "night.yaml"), self.batch, merge(settings, None), Secret(_KEY))
-        except Exception as error:  # noqa: BLE001 - is looked at
+        except Exception as error:
             return self._code(error, command)
         session.ledger.observers += self.observers
         return session

@@ -12,7 +12,6 @@ import asyncio
 import os
 import random
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing

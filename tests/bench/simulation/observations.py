@@ -75,7 +75,7 @@ class Observations:
         checks = [
             ("the budget is a hard limit", "after each run", self._checked, self._over),
             ("no half file at any time", "after each run", self._checked, self._halves),
-            ("a ledger that is not the last one is refused", "each refused run, and `recover`", self._refusals, self._paid),
+            ("a ledger that is not the last one is refused", "each refused run", self._refusals, self._paid),
             ("two runs can't share a batch", "each second run", machine.seconds, machine.shared),
             ("no fault of batchgen's own", "each run", self._checked, machine.crashes),
             ("everything ends in time", "each run, and all clips once all is well", self._checked, machine.late),
