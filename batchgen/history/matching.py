@@ -96,10 +96,10 @@ def match(doubts: Iterable[Clip], rows: Iterable[HistoryRow], taken: Iterable[st
     spoken_for = set(taken)
     free = [row for row in rows if row.request_id not in spoken_for and row.params is not None]
     result = Matching()
-    for clips, fitting in _groups(list(doubts), free):
+    for clips, near in _groups(list(doubts), free):
         clips.sort(key=left_at)
-        if len(fitting) > len(clips):
-            fitting = [row for row in fitting if not isinstance(row.outcome, Refused)] or fitting
+        alive = [row for row in near if not isinstance(row.outcome, Refused)]
+        fitting = alive if alive and len(near) > len(clips) else near
         fitting.sort(key=lambda row: row.at or 0.0)
         pairs = list(zip(clips, fitting, strict=False))
         if len(clips) == len(fitting) and all(_in_time(clip, row) for clip, row in pairs):

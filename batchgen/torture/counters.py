@@ -96,7 +96,7 @@ class Counters:
                      files, keys + self._findings["key"]),
             observed("two runs can't share a batch", "second commands during a run: one of both is refused", self._twos,
                      self._findings["two"]),
-            observed("a ledger that is not the last one is refused", "ledgers deleted or rolled back: nothing is accepted",
+            observed("a ledger that is not the last one is refused", "ledgers deleted or rolled back",
                      self.ledgers_lost, self._findings["lost"]),
             observed("no fault of batchgen's own", "every process: no traceback, no unknown exit code",
                      self._ended.total(), self._findings["bugs"]),

@@ -42,8 +42,8 @@ def torture(
     """Stress test (kills, faults, disk errors) of all promises on this machine. Free, takes minutes.
 
     Runs the real command against the sandbox, kills it at random and at every instrumented step, fails its disk, cuts
-    its network, loses answers, skews the clock, deletes its ledger or brings an older one back. The service goes through
-    moods: storms of 429s, bad jobs and files, a file host in trouble, contradicting answers, charged failures,
+    its network, loses answers, skews the clock, deletes its ledger or brings an older one back. The service goes
+    through moods: storms of 429s, bad jobs and files, a file host in trouble, contradicting answers, charged failures,
     maintenance, refusals of all clips. At the end it resumes undisturbed, and the sandbox's books are compared with
     ledger and folder.
 

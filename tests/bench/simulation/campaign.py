@@ -116,10 +116,13 @@ def play_one(
             path = Path(folder) / "night"
             results.append(night.play(seed, path, clips=clips, deaths=deaths, mood=mood, accident=accident))
     result = results[0]
-    findings = result.findings + ["it took another course the second time"] * (results[-1].course != result.course)
+    findings = [*result.findings]
+    if results[-1].course != result.course:
+        findings.append("it took another course the second time")
     return {
-        "seed": seed, "clips": clips, "runs": result.runs, "virtual_s": result.virtual_s, "course": result.course, "healed_s": result.healed_s,
-        "deaths": dict(result.deaths), "faults": dict(result.faults), "findings": findings,
+        "seed": seed, "clips": clips, "runs": result.runs, "virtual_s": result.virtual_s, "course": result.course,
+        "healed_s": result.healed_s, "deaths": dict(result.deaths), "faults": dict(result.faults),
+        "findings": findings,
         "promises": [(promise.name, promise.checked, len(promise.findings)) for promise in result.promises],
     }  # fmt: skip
 

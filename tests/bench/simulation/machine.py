@@ -128,12 +128,12 @@ class Machine:
         """Run `run`, `reconcile` or `verify` until it ends (its exit code) or dies (None)."""
         self._begin(planned)
         session = self._opened(command, settings)
-        code = session
-        if isinstance(session, Session):
-            code = None if self._dead else await self._watched(self._command(session, command), command, within_s)
-            code = await self._with_all_others(code)
-            with suppress(*((BatchgenError, OSError, sqlite3.Error) if self._dead else ())):
-                session.close()
+        if isinstance(session, int):
+            return self._over(session)
+        code = None if self._dead else await self._watched(self._command(session, command), command, within_s)
+        code = await self._with_all_others(code)
+        with suppress(*((BatchgenError, OSError, sqlite3.Error) if self._dead else ())):
+            session.close()
         return self._over(code)
 
     def recover(self, planned: Sequence[Planned]) -> int | None:

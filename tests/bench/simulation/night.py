@@ -215,9 +215,12 @@ class Night:
         name, ask = ("reroll", retakes.reroll) if self._rerolls else ("retry", retakes.retry)
         self._accidents[name] += 1
         if self.dice.random() < 0.5:
-            return [Planned(self._a_moment(), lambda _where: self._loop.call_soon(ask, self.machine.batch, self.dice))]
+            return [Planned(self._a_moment(), partial(self._ask, ask))]
         await retakes.alone(ask, self.machine.batch, self.dice)
         return []
+
+    def _ask(self, ask: retakes.Ask, _where: str) -> None:
+        self._loop.call_soon(ask, self.machine.batch, self.dice)
 
     def _write(self, wanted: int) -> None:
         """Write the manifest: it grows, and its order may change."""

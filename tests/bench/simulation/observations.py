@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,8 +89,8 @@ class Observations:
         for job in jobs:
             reserved = self._reserved.get(job.clip, ())
             surplus += max(0, job.charged - min((amount for _, amount in reserved), default=job.charged))
-            known_at = self._charged_at.get(job.charged)
-            for at, amount in reserved if self.learns and known_at is not None else ():
+            known_at = self._charged_at.get(job.charged, math.inf)
+            for at, amount in reserved if self.learns else ():
                 if amount < job.charged and at > known_at:
                     self._over.append(f"{job.clip[:60]}: {amount} reserved, {job.charged} was known to be charged")
         return surplus

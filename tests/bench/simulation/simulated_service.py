@@ -25,7 +25,7 @@ from batchgen.torture.judge import Booked
 from batchgen.torture.plan import MOODS as TORTURE_MOODS
 
 #: Moods of the service, by name: doses of the sandbox's faults; those of `batchgen torture`, and longer ones.
-MOODS: Final[Mapping[str, str]] = TORTURE_MOODS | {
+MOODS: Final[Mapping[str, str]] = dict(TORTURE_MOODS) | {
     "broken files": "broken_file=0.1",
     "host away": "forbidden=1.0",
     "maintenance all night": "maintenance=0.9",

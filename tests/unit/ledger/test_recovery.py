@@ -294,7 +294,7 @@ def test_a_second_request_is_kept_though_the_end_of_the_first_is_lost() -> None:
 
 @pytest.mark.parametrize("ends", [False, True], ids=["the first has no end", "both are known to the end"])
 def test_two_requests_that_only_files_know_of_are_two_requests(ends: bool) -> None:
-    """The second id in the place of the first was refused as an older ledger, by each run, and again after `recover`."""
+    """The second id in the place of the first was refused as an older ledger by each run, also after `recover`."""
     clip = clips()[0]
     done = Downloaded(f"{clip.name}.mp4", 5, "0" * 64) if ends else None
     traced = [Traced(clip.key, "r1", AT), Traced(clip.key, "r2", AT + 60.0, "https://host/r2.mp4", 100, done)]
