@@ -33,7 +33,7 @@ def campaign(*options: str) -> dict[str, Any]:
 
 @pytest.mark.real_time
 def test_a_night_of_kills_and_faults_keeps_all_promises_and_takes_the_same_course_again() -> None:
-    totals = campaign("--night", "7", "--clips", "12", "--mood", "all at once", "--again")
+    totals = campaign("--night", "7", "--clips", "8", "--mood", "all at once", "--again")
     assert totals["deaths"] == 3
     watched = {name for name, promise in totals["promises"].items() if promise["checked"]}
     assert {"never pays twice", "never loses a paid clip", "everything ends in time"} <= watched

@@ -28,7 +28,7 @@ from batchgen.clip import Clip
 from batchgen.errors import BatchgenError, Exit
 from batchgen.events import Event
 from batchgen.ledger.recovery.rebuild import recover
-from batchgen.manifest import load
+from batchgen.manifest import Manifest, load
 from batchgen.redact import Secret
 from batchgen.runner.session import Session
 from batchgen.settings import merge
@@ -107,6 +107,8 @@ class Machine:
         failpoints.reach = self._reach  # type: ignore[misc] # Final for the product
         self.files = Files(self.root)
         self._course = hashlib.sha256()
+        self._wal = self.batch / "ledger.db-wal"
+        self._manifest: tuple[str, Manifest] | None = None
         self._planned: Sequence[Planned] = ()
         self._dead = False
         self._tasks: set[asyncio.Task[int]] = set()
@@ -142,7 +144,7 @@ class Machine:
         self._disk.date(self.root, self._ended_at)
         code = int(Exit.OK)
         try:
-            recover(self.batch, load(self.root / "night.yaml").wanted)
+            recover(self.batch, self._loaded().wanted)
         except Exception as error:
             code = self._code(error, "recover")
         return self._over(code)
@@ -204,11 +206,19 @@ class Machine:
     def _opened(self, command: str, settings: Mapping[str, Any]) -> Session | int:
         """Open the batch; or give the exit code of why not."""
         try:
-            session = Session.open(load(self.root / "night.yaml"), self.batch, merge(settings, None), Secret(_KEY))
+            session = Session.open(self._loaded(), self.batch, merge(settings, None), Secret(_KEY))
         except Exception as error:
             return self._code(error, command)
         session.ledger.observers += self.observers
         return session
+
+    def _loaded(self) -> Manifest:
+        """Read the manifest, or give what was read when it has not changed since: to expand it takes a while."""
+        path = self.root / "night.yaml"
+        text = path.read_text("utf-8")
+        if self._manifest is None or self._manifest[0] != text:
+            self._manifest = text, load(path)
+        return self._manifest[1]
 
     async def _command(self, session: Session, command: str) -> int:
         events = EventsFile(self.batch / "events.jsonl", str)
@@ -274,7 +284,7 @@ class Machine:
             self._course.update(f"{step} {self._loop.time():.6f}\n".encode())
         if self._dead:
             return
-        wal = self.batch / "ledger.db-wal"
+        wal = self._wal
         if step == "commit.before":
             self._disk.committing[wal] = wal.stat().st_size if wal.exists() else 0
         for each in self._due(step):

@@ -25,7 +25,7 @@ time.time_ns = lambda: round(time.time() * 1e9)
 time.monotonic = lambda: _CLOCK[0]()
 time.clock_gettime = lambda _clock: _CLOCK[0]()
 
-from batchgen.testing.virtual_time import VirtualTimeLoop  # noqa: E402
+from batchgen.testing.virtual_time import TURN_S, VirtualTimeLoop  # noqa: E402
 
 #: From one end of a connection to the other (virtual seconds).
 WIRE_S: Final = 0.01
@@ -253,6 +253,16 @@ class WorldLoop(VirtualTimeLoop):
         super().__init__()
         self.network = Network()
         self._ports: dict[int, int] = {}  #: by file number of a socket: where it is connected to
+        selector = vars(self)["_selector"]
+        idle: Callable[[float | None], list[Any]] = selector.select
+
+        def select(timeout: float | None = None) -> list[Any]:
+            if timeout is None:
+                return idle(None)
+            self._now += TURN_S + timeout
+            return []  # everything goes through memory, so the system need not be asked
+
+        selector.select = select
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         """Connect, or be refused."""
