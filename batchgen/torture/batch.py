@@ -11,6 +11,8 @@ from batchgen.ledger import FILE
 from batchgen.torture.judge import SETTLED
 from batchgen.torture.plan import LEDGER_ROLLED_BACK, LOCK_DELETED
 
+#: The ledger's file, spelled as a stranger would read it: the torture knows nothing of the product's inside.
+FILE = "ledger.db"
 #: What the sandbox takes for 832*480, 5 seconds: micro-dollars.
 _EACH = 312_500
 _HEAD = "defaults: {size: 832*480, duration: 5}\nprompts:\n"
