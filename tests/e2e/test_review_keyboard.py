@@ -152,6 +152,6 @@ def test_the_help_lists_every_key_and_each_row_does_it(
     press(page, "?")
     rows = page.locator("dialog .entry")
     assert rows.count() == page.evaluate("import('/assets/app.js').then((page) => page.app.keys.entries.length)")
-    rows.filter(has_text="Pick").first.click()
+    page.locator("dialog button.entry", has_text="Pick").first.click()
     expect(page.locator('.card[data-pick="1"]')).to_have_count(1)
     assert json.dumps(rail(page, "Picks")) == '"1"'
