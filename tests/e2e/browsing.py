@@ -15,7 +15,8 @@ from batchgen.review.server import ReviewServer
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = Path("/usr/bin/chromium")
+_BROWSERS = [Path("/usr/bin/chromium"), Path("/usr/bin/google-chrome")]
+CHROMIUM = next((path for path in _BROWSERS if path.exists()), _BROWSERS[0])
 #: Notes what the policy of the page forbade, from the first script on.
 _WATCH = """
 window.forbidden = [];
