@@ -86,6 +86,21 @@ def write(path: Path, data: Mapping[str, Any]) -> None:
             os.fchmod(file.fileno(), 0o600)
 
 
+def add(path: Path, facts: Mapping[str, Any], *, of: str | None) -> bool:
+    """Add facts to the sidecar of a film that a run may be working on; return whether it was changed.
+
+    It appears under its name whole. What is no sidecar of the film with the sha256 `of` is left alone, and so is a
+    link. Raises OSError.
+    """
+    data = None if path.is_symlink() else read(path)
+    if data is None or data.get("sha256") != of or data.items() >= facts.items():
+        return False
+    part = path.with_name(f".{path.name}.part")
+    write(part, {**data, **facts})
+    part.replace(path)
+    return True
+
+
 def read(path: Path) -> dict[str, Any] | None:
     """Read a sidecar; None when there is none, or a torn one."""
     try:

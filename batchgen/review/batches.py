@@ -63,17 +63,18 @@ class Batches:
             return self._open[name]
 
     def save(self) -> None:
-        """Write the snapshots of all choices that changed; one that can't be written is for the next time."""
-        for picks in self._all_picks():
-            with suppress(OSError, BatchgenError):
-                picks.write_snapshot()
+        """Write snapshots and sidecars of the choices that changed; what can't be written is for the next time."""
+        for state in self._all_open():
+            with suppress(OSError, BatchgenError, sqlite3.Error):
+                state.save()
 
     def close(self) -> None:
-        """Write the snapshots, and let go of all logs."""
-        for picks in self._all_picks():
+        """Do the same once more, and let go of all logs."""
+        self.save()
+        for state in self._all_open():
             with suppress(OSError, BatchgenError):
-                picks.close()
+                state.picks.close()
 
-    def _all_picks(self) -> list[Picks]:
+    def _all_open(self) -> list[BatchState]:
         with self._mutex:
-            return [state.picks for state in self._open.values()]
+            return list(self._open.values())

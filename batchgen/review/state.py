@@ -29,6 +29,7 @@ from batchgen.review.cost import cost_of_picks
 from batchgen.review.overview import Live, RunProgress, amount, cell_of, overview, skipped_counts
 from batchgen.review.picks import Decision, Picks
 from batchgen.review.questions import PageReader
+from batchgen.review.sidecars import write_choices
 from batchgen.views.text import bare_urls, stamp_utc
 
 Json = dict[str, Any]
@@ -90,6 +91,7 @@ class BatchState:
         self._seconds: dict[int, float] = {}  # of film, by row
         self._pace = RunProgress()
         self._prices = _Prices()
+        self._noted = 0  # the latest change of a choice that the sidecars have
 
     @property
     def live(self) -> bool:
@@ -160,6 +162,18 @@ class BatchState:
         """Give what the picks have cost (see `cost`). Raises LedgerError and UsageError as `since`."""
         with closing(PageReader(self.folder)) as ledger:
             return cost_of_picks(ledger.known(), self.picks.all())
+
+    def save(self) -> None:
+        """Write the snapshot of the choices, and what has changed of them into the sidecars.
+
+        Raises:
+            OSError, LedgerError, UsageError: one of the files can't be read or written; the log has every choice.
+        """
+        self.picks.write_snapshot()
+        rev, choices = self.picks.rev, self.picks.all()
+        changed = {change.clip for change in self.picks.since(self._noted)}
+        write_choices(self.folder, {key: choices[key] for key in changed if key in choices})
+        self._noted = rev
 
     def has(self, key: str) -> bool:
         """Return whether the ledger has a clip. Raises LedgerError."""

@@ -32,6 +32,7 @@ COLUMNS: Mapping[str, Kind] = {
     "intent_at": "time", "submitted_at": "time", "completed_at": "time", "queue_s": "seconds", "run_s": "seconds",
     "estimated_usd": "usd", "charged_usd": "usd", "reserved_usd": "usd",
     "file": "text", "bytes": "whole", "sha256": "text", "flags": "text", "reason": "text",
+    "pick": "whole", "stars": "whole", "label": "text", "tags": "text", "note": "text", "reject_reason": "text",
 }  # fmt: skip
 URL_COLUMN: Mapping[str, Kind] = {"url": "text"}
 #: What a spreadsheet takes for the start of a formula, in ASCII and full width; and the sign that we put before it.
@@ -44,16 +45,20 @@ def columns(*, urls: bool = False) -> Mapping[str, Kind]:
     return {**COLUMNS, **URL_COLUMN} if urls else COLUMNS
 
 
-def rows(requests: Iterable[tuple[Clip, bool]], *, urls: bool = False) -> Iterator[list[Value]]:
+def rows(
+    requests: Iterable[tuple[Clip, bool]], choices: Mapping[str, Mapping[str, Any]] = {}, *, urls: bool = False
+) -> Iterator[list[Value]]:
     """Give a row for each request, one at a time: its values in the order of `columns`.
 
     Args:
         requests: each as its clip with it as `request`, and whether it is the clip's last.
+        choices: what was chosen about a clip, by its key; one that is missing is undecided.
         urls: add the link.
     """
     for clip, last in requests:
         if clip.request is not None:
             row = [*_of_clip(clip), *_of_request(clip.request, last=last), *_of_file(clip, last=last)]
+            row += _of_choice(choices.get(clip.key, {}))
             yield [*row, clip.request.url] if urls else row
 
 
@@ -81,6 +86,11 @@ def _of_file(clip: Clip, *, last: bool) -> Iterator[Value]:
         return
     yield f"clips/{clip.file}" if clip.file else None
     yield from (clip.bytes, clip.sha256, clip.flags, bare_urls(clip.reason))
+
+
+def _of_choice(choice: Mapping[str, Any]) -> Iterator[Value]:
+    yield from (choice.get("pick", 0), choice.get("stars", 0), choice.get("label", ""))
+    yield from (", ".join(choice.get("tags", ())), choice.get("note", ""), choice.get("reason", ""))
 
 
 def _is_number(value: object) -> bool:

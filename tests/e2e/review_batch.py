@@ -54,7 +54,7 @@ NIGHT = (
         for city in ("Tokyo", "Lisbon") for time in ("dawn", "night")
     ),
     Prompt("tower", "A keeper climbs the stairs of a lighthouse.", size="480*832"),
-    Prompt("trouble", "A street singer looks up.", ("done", "blocked", "unconfirmed", "generating", "pending", "pending")),
+    Prompt("trouble", "A singer looks up.", ("done", "blocked", "unconfirmed", "generating", "pending", "pending")),
 )  # fmt: skip
 
 

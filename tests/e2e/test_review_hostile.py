@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from conftest import Served
+from browsing import Served
 from playwright.sync_api import Page, expect
 from review_batch import Prompt
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from browsing import Served
 from command import Desk
-from conftest import Served
 from playwright.sync_api import Page, Route, expect
 
 pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
@@ -52,9 +52,8 @@ def test_different_fields_of_two_tabs_are_both_kept(
     second.locator('body[data-waiting="0"]').wait_for()
     card = first.locator('.card[data-pick="1"]')
     expect(card).to_have_attribute("aria-label", "courier-tokyo-dawn_1, picked, 4 stars")
-    expect(second.locator('.card[data-pick="1"]')).to_have_attribute(
-        "aria-label", "courier-tokyo-dawn_1, picked, 4 stars"
-    )
+    other = second.locator('.card[data-pick="1"]')
+    expect(other).to_have_attribute("aria-label", "courier-tokyo-dawn_1, picked, 4 stars")
 
 
 def test_what_another_tab_decides_does_not_take_the_clip_away(

@@ -99,8 +99,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "redact": "",
         "retention": "clip",
         "review": (
-            "billing.budget billing.prices clip errors files.durable ledger locate manifest money planning.inputs "
-            "planning.saved_files providers.models selection settings views"
+            "billing.budget billing.prices clip errors files.durable files.sidecar ledger locate manifest money "
+            "planning.inputs planning.saved_files providers.models selection settings views"
         ),
         "selection": "",
         "retry": "",

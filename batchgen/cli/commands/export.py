@@ -61,6 +61,7 @@ def export(
     Works during a run. In CSV, a text that a spreadsheet would take for a formula gets an apostrophe before it.
     """
     from batchgen.ledger.reader import Reader
+    from batchgen.review.picks import choices_of
     from batchgen.views import export as table
     from batchgen.views.text import plural
 
@@ -71,7 +72,8 @@ def export(
         for line in check_only(only, (clip.wanted for clip in reader.clips())) if only is not None else ():
             click.echo(line, err=True)
         chosen = (row for row in reader.requests() if matches(only, row[0].wanted.prompt_id, row[0].wanted.name))
-        counter = _Counter(table.rows(chosen, urls=urls))
+        choices = {key: choice.as_json() for key, choice in choices_of(reader.folder).items()}
+        counter = _Counter(table.rows(chosen, choices, urls=urls))
         if out is None:
             output.put_bytes(table.WRITERS[kind](table.columns(urls=urls), counter))
             return

@@ -21,8 +21,8 @@ from batchgen.errors import UsageError
 
 #: In the order in which a newcomer needs them.
 TOPICS = (
-    "manifest", "options", "money", "stopped", "unconfirmed", "recover", "pace", "json", "export", "environment",
-    "sandbox", "guarantees", "python", "benchmarks",
+    "manifest", "options", "money", "review", "stopped", "unconfirmed", "recover", "pace", "json", "export",
+    "environment", "sandbox", "guarantees", "python", "benchmarks",
 )  # fmt: skip
 #: The topic, or the command, that has what people look for by these words.
 _ALSO = {
@@ -41,6 +41,7 @@ _ALSO = {
     "python": "api",
     "benchmarks": "speed",
     "plan": "dry-run",
+    "review": "browser choose page phone pick reject select",
     "reroll": "undo",
     "status": "progress",
 }

@@ -37,6 +37,7 @@ def picks(manifest: str, wish: tuple[str, str] | None, folder: Path | None, *, s
     from batchgen.ledger import Reader
     from batchgen.review.lists import chosen, listed
     from batchgen.review.picks import Picks
+    from batchgen.review.sidecars import write_choices
     from batchgen.views.text import plural
 
     where = ledger_folder(manifest, folder, sandbox=sandbox)
@@ -49,6 +50,7 @@ def picks(manifest: str, wish: tuple[str, str] | None, folder: Path | None, *, s
             glob, word = wish
             changes = _changes(word)
             changed = sum(store.change(clip.key, changes) is not None for clip in chosen(clips, glob))
+            write_choices(where, store.all())
         rows = listed(clips, store.all())
     finally:
         store.close()
@@ -56,7 +58,8 @@ def picks(manifest: str, wish: tuple[str, str] | None, folder: Path | None, *, s
 
     def text() -> str:
         lines = [_line(row) for row in rows if row["pick"] or row["stars"] or row["note"] or row["tags"]]
-        counts = [sum(row["pick"] == value for row in rows) for value in (1, -1, 0)]
+        made = [row for row in rows if row["pick"] or row["state"] == "done"]
+        counts = [sum(row["pick"] == value for row in made) for value in (1, -1, 0)]
         head = f"{counts[0]} picked, {counts[1]} rejected, {counts[2]} undecided"
         return "\n".join([*([f"{plural(changed, 'clip')} changed."] if wish else []), *lines, head])
 

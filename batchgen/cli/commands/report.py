@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,8 @@ def made_by(reader: Reader, by: str) -> Bill:
 
 def _morning(reader: Reader, arg: str, options: tuple[str, ...], *, as_json: bool) -> None:
     from batchgen.ledger.lock import holder
+    from batchgen.review.cost import cost_of_picks
+    from batchgen.review.picks import choices_of
     from batchgen.views.bill import bill_object, summary_lines
     from batchgen.views.facts import facts_of
     from batchgen.views.status import status_object, status_text
@@ -115,6 +118,7 @@ def _morning(reader: Reader, arg: str, options: tuple[str, ...], *, as_json: boo
     facts = facts_of(reader, arg, live=live, caps=reader.caps(), options=options)
     status = status_object(facts, now=time.time())
     made = made_by(reader, "model")
+    picks = cost_of_picks(reader.known(), choices_of(reader.folder))
     money = bill_object(made, name=facts.name, sandbox=facts.sandbox, cap=facts.caps.usd)
 
     def text() -> str:
@@ -122,6 +126,15 @@ def _morning(reader: Reader, arg: str, options: tuple[str, ...], *, as_json: boo
         if made.total.requests:
             lines = [*summary_lines(made.total, output.width() - 2), facts.command("report", "--bill")]
             parts.append("\n".join(["The bill", *(f"  {line}" for line in lines)]))
+        if picks["picks"] or picks["rejects"]:
+            parts.append("\n".join(["Picks", f"  {_picks_line(picks)}", f"  {facts.command('picks')}"]))
         return "\n\n".join(parts)
 
-    output.answer({**status, "bill": money["total"]}, text, as_json=as_json)
+    output.answer({**status, "bill": money["total"], "picks": picks}, text, as_json=as_json)
+
+
+def _picks_line(picks: Mapping[str, Any]) -> str:
+    """Say what was chosen, and what a pick has cost: rejects and failures that were charged are part of it."""
+    undecided = picks["clips"] - picks["picks"] - picks["rejects"]
+    counts = f"{picks['picks']} picked, {picks['rejects']} rejected, {max(0, undecided)} undecided"
+    return counts if picks["per_pick_usd"] is None else f"{counts}; ${picks['per_pick_usd']} a pick"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 import webbrowser
@@ -60,9 +61,14 @@ def review(
     try:
         code = asyncio.run(_serve(batches, host, port, as_json=as_json, opens=not (no_open or as_json)))
     except OSError as fault:
-        what = f"the page can't be served at {host}{f' port {port}' if port else ''}: {fault.strerror or fault}"
+        what = f"the page can't be served at {host}{f' port {port}' if port else ''}: {_why(fault)}"
         raise UsageError(what, tip="choose another --port, or an address of this machine as --host") from None
     sys.exit(code)
+
+
+def _why(fault: OSError) -> str:
+    """Say what the system said, without what asyncio puts around it."""
+    return os.strerror(fault.errno) if fault.errno and fault.errno > 0 else fault.strerror or str(fault)
 
 
 def _warn_of_cut(batches: Batches, name: str) -> None:

@@ -23,7 +23,7 @@ export class Header {
     const stop = button('■ Stop', () => this.#control('stop', STOP), { class: 'control' });
     const cart = button('', () => app.keys.entries.find((entry) => entry.name === 'cart')?.run(app), { class: 'cart' });
     const help = button('?', () => app.keys.entries.find((entry) => entry.keys.includes('?')).run(app), { title: 'All keys (?)', 'aria-label': 'All keys' });
-    $('header').append(name, batches, facts, decided, words, live, pause, resume, stop, cart, help);
+    $('header').replaceChildren(name, batches, facts, decided, words, live, pause, resume, stop, cart, help);
     this.#parts = { name, batches, facts, decided, words, live, pause, resume, stop, cart };
   }
 

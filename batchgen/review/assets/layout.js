@@ -34,7 +34,7 @@ export function layOut(groups, { width, size, aspectOf, headOf }) {
     const aspects = [...new Set(group.keys.map(aspectOf))];
     const least = Math.max(...aspects.map((aspect) => widthOf(aspect, size, inner)));
     const columns = Math.max(1, Math.floor((inner + GAP) / (least + GAP)));
-    const cell = Math.floor(Math.min(least * STRETCH, (inner + GAP) / columns - GAP));
+    const cell = Math.floor(Math.min(least * (columns > 1 ? STRETCH : 2), (inner + GAP) / columns - GAP));
     const high = Math.round(Math.max(...aspects.map((aspect) => widthOf(aspect, cell, cell) / aspect))) + CAPTION;
     const section = { id: group.id, top, head, from: rows.length, to: 0, height: 0, keys: group.keys };
     top += head;

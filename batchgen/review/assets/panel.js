@@ -102,10 +102,10 @@ export class Panel {
     const { request, params, sha256, bytes, attempts } = this.#more ?? {};
     const list = el('dl');
     const siblings = this.#app.store.siblings(clip.key);
-    const fact = (name, value, differs = false) => {
+    const fact = (name, value, differs = false, shown = String(value)) => {
       if (value === null || value === undefined || value === '') return;
       const text = String(value);
-      list.append(el('dt', { text: name }), el('dd', { text, class: differs ? 'differs' : '' }, copyButton(this.#app, name.toLowerCase(), () => text)));
+      list.append(el('dt', { text: name }), el('dd', { text: shown, class: differs ? 'differs' : '' }, copyButton(this.#app, name.toLowerCase(), () => text)));
     };
     const differs = (field) => siblings.some((each) => each[field] !== clip[field]);
     if (clip.state !== 'done') fact('State', STATES[clip.state]);
@@ -113,21 +113,21 @@ export class Panel {
     fact('Seed', clip.seed, differs('seed'));
     for (const [axis, value] of Object.entries(clip.cell ?? {})) fact(axis, value);
     fact('Size asked', sizeWords(clip.size), differs('size'));
-    if (clip.got) fact('Size got', `${clip.got.width} × ${clip.got.height}, ${clip.got.fps} fps, ${duration(clip.got.duration_s)}`);
-    fact('Duration', clip.duration && duration(clip.duration), differs('duration'));
+    fact('Size got', gotWords(clip.got));
+    fact('Duration', timeWords(clip.duration), differs('duration'));
     fact('Model', clip.model, differs('model'));
     fact('Cost', clip.cost_usd === null ? null : money(micro(clip.cost_usd)));
     if (clip.cost_usd === null && clip.price_usd) fact('Expected cost', money(micro(clip.price_usd)));
     fact('Submitted', moment(clip.at));
-    fact('In the queue', clip.queue_s && duration(clip.queue_s));
-    fact('Run time', clip.run_s && duration(clip.run_s));
+    fact('In the queue', timeWords(clip.queue_s));
+    fact('Run time', timeWords(clip.run_s));
     fact('Loudness', clip.check?.lufs === undefined ? null : `${clip.check.lufs} LUFS`);
     fact('Follows up', clip.parent && (this.#app.store.get(clip.parent)?.name ?? clip.parent));
     fact('Request', clip.request_id ?? request?.id);
     for (const [name, value] of Object.entries(params ?? {})) fact(name, typeof value === 'object' ? JSON.stringify(value) : value);
     fact('File', clip.file);
     fact('Bytes', bytes?.toLocaleString('en'));
-    fact('sha256', sha256);
+    fact('sha256', sha256, false, `${sha256?.slice(0, 20)}…`);
     fact('Attempts', attempts > 1 ? attempts : null);
     return list;
   }
@@ -157,4 +157,13 @@ export class Panel {
     const lines = changes.map((change) => el('li', { text: `${moment(change.at)} ${change.by} ${inWords(change.set)}` }));
     return [el('h3', { text: 'Decisions' }), el('ol', { class: 'history' }, ...lines)];
   }
+}
+
+const timeWords = (seconds) => (seconds === null || seconds === undefined ? null : duration(seconds));
+
+/** What the file has: size, frames a second, length, as far as they are known. */
+function gotWords(got) {
+  if (!got) return null;
+  const parts = [`${got.width} × ${got.height}`, got.fps ? `${got.fps} fps` : '', timeWords(got.duration_s)];
+  return parts.filter(Boolean).join(', ');
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,70 @@ def test_any_changes_by_two_processes_read_the_same_again(
                 assert getattr(found[key], name) == values[name]
     for picks in both:
         picks.close()
+
+
+# --- the log under other hands ------------------------------------------------------------------------------
+
+
+def test_a_log_that_an_editor_has_replaced_keeps_what_comes_after(picks: Picks, tmp_path: Path) -> None:
+    """Editors write a new file under the old name; a choice in the old one would be lost."""
+    picks.change("v1:a", {"pick": 1})
+    picks.change("v1:b", {"pick": 1})
+    edited = tmp_path / "edited"
+    edited.write_bytes(picks.path.read_bytes().splitlines(keepends=True)[1])
+    edited.replace(picks.path)
+    assert picks.all() == {"v1:b": Choice(pick=1)}
+    picks.change("v1:c", {"stars": 2})
+    assert again(tmp_path) == {"v1:b": Choice(pick=1), "v1:c": Choice(stars=2)}
+    assert picks.rev == 2
+
+
+def test_a_log_that_is_cut_while_it_is_open_is_read_again(picks: Picks, tmp_path: Path) -> None:
+    """What is appended then stands on a line of its own."""
+    picks.change("v1:a", {"pick": 1})
+    size = picks.path.stat().st_size
+    picks.change("v1:b", {"pick": 1})
+    os.truncate(picks.path, size)
+    picks.change("v1:c", {"pick": -1})
+    assert again(tmp_path) == picks.all() == {"v1:a": Choice(pick=1), "v1:c": Choice(pick=-1)}
+
+
+def test_a_log_that_was_cut_is_made_whole_from_the_snapshot(tmp_path: Path) -> None:
+    """As by a copy that ran out of disk."""
+    picks = Picks(tmp_path)
+    picks.change("v1:a", {"pick": 1})
+    picks.change("v1:b", {"stars": 3})
+    picks.close()
+    (tmp_path / LOG).write_bytes(b"")
+    assert again(tmp_path) == {"v1:a": Choice(pick=1), "v1:b": Choice(stars=3)}
+
+
+def test_threads_that_ask_while_others_choose_read_each_line_once(picks: Picks) -> None:
+    """The page's server answers in several threads; a line that is read twice would make a revision of its own."""
+    with ThreadPoolExecutor(4) as pool:
+        other = Picks(picks.path.parent, "other")
+        asked = [pool.submit(lambda: picks.rev) for _ in range(50)]
+        made = [pool.submit(other.change, f"v1:{n}", {"stars": n % 5 + 1}) for n in range(50)]
+        more = [pool.submit(picks.change, f"v1:x{n}", {"pick": 1}) for n in range(50)]
+        for each in (*asked, *made, *more):
+            each.result()
+    assert (picks.rev, other.rev, len(picks.all())) == (100, 100, 100)
+    other.close()
+
+
+def test_a_disk_that_is_full_leaves_no_half_line(picks: Picks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The choice is refused, and the next one is read."""
+    real = os.write
+
+    def full(handle: int, data: bytes) -> int:
+        if len(data) < 60:
+            raise OSError(28, "No space left on device")
+        return real(handle, data[:30])
+
+    picks.change("v1:a", {"pick": 1})
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            picks.change("v1:b", {"pick": 1})
+    picks.change("v1:c", {"pick": 1})
+    assert again(tmp_path) == {"v1:a": Choice(pick=1), "v1:c": Choice(pick=1)}
