@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from film_batch import TAKES
 from films import READ, numbered
 from playwright.sync_api import Browser, Page
-from film_batch import TAKES
 from view_pages import app, choices, focused, reviewing, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
 
 
 @pytest.fixture

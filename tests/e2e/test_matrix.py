@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
 from film_batch import MATRIX
+from playwright.sync_api import Browser, Page
 from view_pages import app, choices, focused, reviewing, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from film_batch import TAKES
 from films import numbered
 from playwright.sync_api import Browser, Page
-from film_batch import TAKES
 from view_pages import app, choices, focused, reviewing, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
 
 
 @pytest.fixture
@@ -33,7 +35,12 @@ def order(page: Page) -> list[str]:
 
 def test_they_play_one_after_the_other_and_stop_at_the_end(picks: Page) -> None:
     seen: list[str] = []
-    until(picks, lambda: seen.append(focused(picks)) or seen[-1], "dawn_4", seconds=40)
+
+    def now() -> str:
+        seen.append(focused(picks))
+        return seen[-1]
+
+    until(picks, now, "dawn_4", seconds=40)
     assert list(dict.fromkeys(seen)) == [f"dawn_{take}" for take in (1, 2, 3, 4)]
     until(picks, lambda: app(picks, "app.mode.view.transport.playing"), wanted=False)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from playwright.sync_api import Browser, Page
 from film_batch import make, served
+from playwright.sync_api import Browser, Page
 
 #: What a browser says when a poster is not made yet: the page then takes the first frame of the film.
 _NOT_MADE = "404 (Not Found)"
