@@ -15,7 +15,8 @@ from batchgen.review.server import ReviewServer
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Page
 
-CHROMIUM = Path("/usr/bin/chromium")
+_BROWSERS = [Path("/usr/bin/chromium"), Path("/usr/bin/google-chrome")]
+CHROMIUM = next((path for path in _BROWSERS if path.exists()), _BROWSERS[0])
 #: Notes what the policy of the page forbade, from the first script on.
 _WATCH = """
 window.forbidden = [];
@@ -68,12 +69,12 @@ def opened(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
         page = tab.new_page()
         page.set_default_timeout(15_000)
         wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
 
         def dismiss(dialog: Dialog) -> None:
             wrong.append(f"dialog: {dialog.message}")
             dialog.dismiss()
 
+        page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", dismiss)
         page.goto(url)
         page.locator(".card.focused").wait_for()

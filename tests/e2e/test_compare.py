@@ -11,6 +11,8 @@ from films import READ, numbered
 from playwright.sync_api import Browser, Page
 from view_pages import app, choices, focused, reviewing, until
 
+pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
+
 
 @pytest.fixture
 def grid(browser: Browser, tmp_path: Path) -> Iterator[Page]:

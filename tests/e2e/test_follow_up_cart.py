@@ -12,9 +12,17 @@ from film_batch import TAKES
 from playwright.sync_api import Browser, Page, Route
 from view_pages import app, reviewing, until
 
+pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
+
 _PRICES = {"takes": 312_500, "edit": 312_500, "final": 937_500}
-_WRITTEN = {"manifest": "jobs/night-2.yaml", "plan": "jobs/night-2.plan.json", "command": "batchgen run night-2 --plan jobs/night-2.plan.json",
-            "clips": 2, "usd": "0.625", "expected_s": 420}  # fmt: skip
+_WRITTEN = {
+    "manifest": "jobs/night-2.yaml",
+    "plan": "jobs/night-2.plan.json",
+    "command": "batchgen run night-2 --plan jobs/night-2.plan.json",
+    "clips": 2,
+    "usd": "0.625",
+    "expected_s": 420,
+}
 
 
 class Prices:
@@ -25,7 +33,7 @@ class Prices:
         self.left = "12.50"
 
     def __call__(self, route: Route) -> None:
-        body: dict[str, Any] = route.request.post_data_json or {}
+        body: dict[str, Any] = json.loads(route.request.post_data or "")
         self.asked.append(body)
         micro = [line["count"] * _PRICES[line["kind"]] for line in body["lines"]]
         lines = [line | {"usd": str(each / 1e6)} for line, each in zip(body["lines"], micro, strict=True)]
@@ -146,8 +154,15 @@ def test_cost_per_pick_by_prompt_cell_and_model_and_rejects_by_reason(grid: Page
     row = {"picks": 2, "rejects": 1, "clips": 4, "spent_usd": "1.25", "per_pick_usd": "0.625"}
     cells = [row | {"axis": "city", "value": "Tokyo"}, row | {"axis": "city", "value": "Oslo", "per_pick_usd": None}]
     models = [row | {"name": "wan-2.5-t2v"}, row | {"name": "other"}]
-    cost = {"picks": 2, "spent_usd": "1.25", "per_pick_usd": "0.625", "by_prompt": [row | {"name": "dawn"}], "by_cell": cells, "by_model": models,
-            "rejects_by_reason": [{"reason": "hands", "clips": 1, "spent_usd": "0.3125"}]}  # fmt: skip
+    cost = {
+        "picks": 2,
+        "spent_usd": "1.25",
+        "per_pick_usd": "0.625",
+        "by_prompt": [row | {"name": "dawn"}],
+        "by_cell": cells,
+        "by_model": models,
+        "rejects_by_reason": [{"reason": "hands", "clips": 1, "spent_usd": "0.3125"}],
+    }
     grid.route(
         "**/cost", lambda route: route.fulfill(status=200, content_type="application/json", body=json.dumps(cost))
     )

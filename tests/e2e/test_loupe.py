@@ -10,6 +10,8 @@ from film_batch import TAKES
 from playwright.sync_api import Browser, Page
 from view_pages import app, choices, focused, reviewing, until
 
+pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
+
 
 @pytest.fixture
 def loupe(browser: Browser, tmp_path: Path) -> Iterator[Page]:

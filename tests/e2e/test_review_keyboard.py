@@ -152,6 +152,25 @@ def test_the_help_lists_every_key_and_each_row_does_it(
     press(page, "?")
     rows = page.locator("dialog .entry")
     assert rows.count() == page.evaluate("import('/assets/app.js').then((page) => page.app.keys.entries.length)")
-    rows.filter(has_text="Pick").first.click()
+    page.locator("dialog button.entry", has_text="Pick").first.click()
     expect(page.locator('.card[data-pick="1"]')).to_have_count(1)
     assert json.dumps(rail(page, "Picks")) == '"1"'
+
+
+def test_what_failed_and_what_is_unconfirmed_come_with_the_next_step(
+    serve: Callable[..., Served], open_page: Callable[..., Page]
+) -> None:
+    """The queue says the cause, what it cost, and the command; the command can be copied."""
+    page = open_page(serve().url, permissions=["clipboard-read", "clipboard-write"])
+    page.locator("#rail .queue button", has_text="Failed").click()
+    cause = page.locator("#notice .cause")
+    expect(cause).to_contain_text("1 clip, nothing paid: the prompt was blocked by content moderation")
+    command = str(cause.locator("code").text_content())
+    assert command.startswith("batchgen ")
+    cause.get_by_role("button", name="Copy the command").click()
+    expect(page.locator(".toast")).to_contain_text("Copied the command")
+    assert page.evaluate("navigator.clipboard.readText()") == command
+    page.locator("#rail .queue button", has_text="Unconfirmed").click()
+    expect(cause).to_contain_text("trouble_3: submitted")
+    expect(cause).to_contain_text("$0.63 reserved")
+    expect(cause.locator("code")).to_contain_text("batchgen reconcile")

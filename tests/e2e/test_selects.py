@@ -11,6 +11,8 @@ from films import numbered
 from playwright.sync_api import Browser, Page
 from view_pages import app, choices, focused, reviewing, until
 
+pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
+
 
 @pytest.fixture
 def picks(browser: Browser, tmp_path: Path) -> Iterator[Page]:
@@ -34,11 +36,11 @@ def order(page: Page) -> list[str]:
 def test_they_play_one_after_the_other_and_stop_at_the_end(picks: Page) -> None:
     seen: list[str] = []
 
-    def last_seen() -> str:
+    def now() -> str:
         seen.append(focused(picks))
         return seen[-1]
 
-    until(picks, last_seen, "dawn_4", seconds=40)
+    until(picks, now, "dawn_4", seconds=40)
     assert list(dict.fromkeys(seen)) == [f"dawn_{take}" for take in (1, 2, 3, 4)]
     until(picks, lambda: app(picks, "app.mode.view.transport.playing"), wanted=False)
 

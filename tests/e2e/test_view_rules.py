@@ -1,4 +1,4 @@
-"""The rules of the views that need no page: frames, axes, differences, tournament, order, swipes, sums. In a browser."""
+"""The rules of the views, in a browser: frames, axes, differences, tournament, order, swipes, sums."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from film_batch import TAKES, make, served
 from playwright.sync_api import Browser, Page
 from view_pages import opened
+
+pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,8 @@ def rule(page: Page, module: str, script: str) -> Any:
 
 
 CLIPS = """const clip = (name, city, time, take, more = {}) => ({
-  key: name, name, prompt_id: `p-${city}`, take, order: 0, cell: {city, time}, model: 'wan', size: '832*480', prompt: `In ${city} at ${time}`,
+  key: name, name, prompt_id: `p-${city}`, take, order: 0, cell: {city, time}, model: 'wan', size: '832*480',
+  prompt: `In ${city} at ${time}`,
   seed: take, state: 'done', file: `${name}.mp4`, flags: [], check: {}, cost_usd: '0.25', ...more,
   choice: {pick: 0, stars: 0, order: null, ...more.choice} });"""
 
@@ -98,7 +101,8 @@ def test_tiles_are_laid_out_so_that_films_are_largest(
 
 
 def test_only_fields_that_differ_are_listed(page: Page) -> None:
-    script = "return it.differing([clip('a', 'Tokyo', 'dawn', 1), clip('b', 'Tokyo', 'dusk', 2)], OPTIONS).map(({label, values}) => [label, values])"
+    script = """const clips = [clip('a', 'Tokyo', 'dawn', 1), clip('b', 'Tokyo', 'dusk', 2)];
+      return it.differing(clips, OPTIONS).map(({label, values}) => [label, values]);"""
     found = with_clips(page, "differing", script.replace("OPTIONS", "{}"))
     assert found == [
         ["Prompt", ["In Tokyo at dawn", "In Tokyo at dusk"]],
@@ -135,30 +139,38 @@ def test_shuffling_keeps_every_clip(page: Page) -> None:
 
 def test_cells_have_their_takes_with_the_best_on_top(page: Page) -> None:
     script = """const clips = [clip('a', 'Tokyo', 'dawn', 1), clip('b', 'Tokyo', 'dawn', 2, {choice: {stars: 3}}),
-        clip('c', 'Tokyo', 'dawn', 3, {choice: {pick: 1}}), clip('d', 'Tokyo', 'dawn', 4, {choice: {pick: -1}}), clip('e', 'Oslo', 'dusk', 1)];
+        clip('c', 'Tokyo', 'dawn', 3, {choice: {pick: 1}}), clip('d', 'Tokyo', 'dawn', 4, {choice: {pick: -1}}),
+        clip('e', 'Oslo', 'dusk', 1)];
       const [city, time] = it.axesOf([], clips);
-      return it.table(clips, time, city, {}).map(line => line.map(cell => cell.clips.map(({name}) => name).join('')));"""
+      const lines = it.table(clips, time, city, {});
+      return lines.map(line => line.map(cell => cell.clips.map(({name}) => name).join('')));"""
     assert with_clips(page, "axes", script) == [["cbad", ""], ["", "e"]]
 
 
 def test_a_third_axis_chooses_which_clips_the_table_has(page: Page) -> None:
-    script = """const clips = ['wan', 'seed'].flatMap(model => ['Tokyo', 'Oslo'].flatMap(city => ['dawn', 'dusk'].map(time => clip(`${model}${city}${time}`, city, time, 1, {model}))));
+    script = """const one = (model, city, time) => clip(`${model}${city}${time}`, city, time, 1, {model});
+      const times = (model, city) => ['dawn', 'dusk'].map(time => one(model, city, time));
+      const clips = ['wan', 'seed'].flatMap(model => ['Tokyo', 'Oslo'].flatMap(city => times(model, city)));
       const axes = it.axesOf([], clips);
-      return [axes.map(({name}) => name), it.table(clips, axes[0], axes[1], {model: 'seed'}).flat().map(({clips}) => clips.map(({name}) => name).join())];"""
+      const cells = it.table(clips, axes[0], axes[1], {model: 'seed'}).flat();
+      return [axes.map(({name}) => name), cells.map(({clips}) => clips.map(({name}) => name).join())];"""
     names, cells = with_clips(page, "axes", script)
     assert names == ["city", "time", "model"]
     assert cells == ["seedTokyodawn", "seedTokyodusk", "seedOslodawn", "seedOslodusk"]
 
 
 def test_a_batch_without_a_matrix_has_prompts_by_takes(page: Page) -> None:
-    script = """const clips = [1, 2].flatMap(take => ['a', 'b'].map(id => clip(id + take, '', '', take, {cell: {}, prompt_id: id})));
+    script = """const one = (id, take) => clip(id + take, '', '', take, {cell: {}, prompt_id: id});
+      const clips = [1, 2].flatMap(take => ['a', 'b'].map(id => one(id, take)));
       return it.axesOf([], clips).map(({name, values}) => [name, values]);"""
     assert with_clips(page, "axes", script) == [["prompt", ["a", "b"]], ["take", ["1", "2"]]]
 
 
 def test_a_cell_without_a_film_says_why(page: Page) -> None:
-    script = """return [undefined, clip('a', '', '', 1), clip('b', '', '', 1, {file: null, state: 'pending', reason: ''}), clip('c', '', '', 1, {file: null, state: 'failed', reason: 'refused'})]
-      .map(each => it.missing(each, {pending: 'not made yet'}));"""
+    script = """const without = (state, reason) => clip('b', '', '', 1, {file: null, state, reason});
+      const words = {pending: 'not made yet'};
+      const all = [undefined, clip('a', '', '', 1), without('pending', ''), without('failed', 'refused')];
+      return all.map(each => it.missing(each, words));"""
     assert with_clips(page, "axes", script) == ["not in the manifest", "", "not made yet", "refused"]
 
 
@@ -166,14 +178,16 @@ def test_a_cell_without_a_film_says_why(page: Page) -> None:
 
 
 def test_a_move_between_numbered_picks_changes_one_of_them(page: Page) -> None:
-    script = """const clips = [1000, 2000, 3000].map((order, index) => clip(`c${index}`, '', '', index, {choice: {pick: 1, order}}));
+    script = """const pick = (order, index) => clip(`c${index}`, '', '', index, {choice: {pick: 1, order}});
+      const clips = [1000, 2000, 3000].map(pick);
       return [...it.renumbered(it.moved(clips, 2, 1), 1)];"""
     assert with_clips(page, "order", script) == [["c2", 1500]]
 
 
 @pytest.mark.parametrize("orders", ["[null, null, null]", "[1, 2, 3]"])
 def test_where_there_is_no_room_all_are_numbered(page: Page, orders: str) -> None:
-    script = f"""const clips = {orders}.map((order, index) => clip(`c${{index}}`, '', '', index, {{choice: {{pick: 1, order}}}}));
+    script = f"""const pick = (order, index) => clip(`c${{index}}`, '', '', index, {{choice: {{pick: 1, order}}}});
+      const clips = {orders}.map(pick);
       const wanted = it.moved(clips, 2, 1); const numbers = it.renumbered(wanted, 1);
       for (const each of wanted) each.choice.order = numbers.get(each.key) ?? each.choice.order;
       return it.picksInOrder(clips).map(({{key}}) => key);"""
@@ -181,8 +195,10 @@ def test_where_there_is_no_room_all_are_numbered(page: Page, orders: str) -> Non
 
 
 def test_picks_without_a_number_come_last_and_what_has_no_film_not_at_all(page: Page) -> None:
-    script = """return it.picksInOrder([clip('a', '', '', 1, {choice: {pick: 1}}), clip('b', '', '', 1, {choice: {pick: 1, order: 5}}),
-        clip('c', '', '', 1), clip('d', '', '', 1, {file: null, choice: {pick: 1}}), clip('e', '', '', 1, {choice: {pick: 1}})]).map(({key}) => key);"""
+    script = """const pick = (name, order, more = {}) => clip(name, '', '', 1, {choice: {pick: 1, order}, ...more});
+      const none = {file: null};
+      const clips = [pick('a', null), pick('b', 5), clip('c', '', '', 1), pick('d', null, none), pick('e', null)];
+      return it.picksInOrder(clips).map(({key}) => key);"""
     assert with_clips(page, "order", script) == ["b", "a", "e"]
 
 

@@ -42,7 +42,7 @@ def main() -> None:
         (folder / "night.yaml").write_text(MANIFEST, encoding="utf-8")
         command = [sys.executable, "-m", "batchgen"]
         subprocess.run([*command, "run", "night.yaml", "--sandbox", "--yes", "--json"], cwd=folder, check=True,
-                       stdout=subprocess.DEVNULL)  # fmt: skip
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
         review = [*command, "review", "night.yaml", "--sandbox", "--json"]
         with subprocess.Popen(review, cwd=folder, stdout=subprocess.PIPE) as server, sync_playwright() as driver:
             assert server.stdout

@@ -34,6 +34,7 @@ function open(dialog) {
   const before = document.activeElement;
   document.body.append(dialog);
   dialog.showModal();
+  dialog.scrollTop = 0;
   return new Promise((done) => dialog.addEventListener('close', () => {
     dialog.remove();
     if (before instanceof HTMLElement) before.focus({ preventScroll: true });

@@ -30,35 +30,44 @@ export function editPrompt(app, clip) {
 /** Ask for a size, and say what that means and costs. @param {any} app @param {any[]} clips */
 export async function chooseFinal(app, clips) {
   if (!clips.length) return;
-  const lines = (size, takes) => clips.map((clip) => ({ kind: 'final', clip: clip.key, size, count: takes }));
-  let sizes;
-  try {
-    ({ sizes } = await app.cart.price([{ kind: 'takes', clip: clips[0].key, count: 1 }]));
-  } catch (error) {
-    return void app.say(`No sizes: ${error.message}`);
-  }
-  const others = sizes.filter((size) => size !== clips[0].size);
-  if (!others.length) return void app.say('This model has no other size');
-  const choice = el('select', { name: 'size' }, ...others.map((size) => el('option', { value: size, text: sizeWords(size) })));
-  choice.value = others[others.length - 1];
+  const choice = el('select', { name: 'size', disabled: true });
   const takes = count();
-  const costs = el('div', { class: 'draft-sum', role: 'status' });
-  const add = () => {
-    for (const line of lines(choice.value, takes.valueAsNumber || 1)) app.cart.add(line);
+  const costs = el('div', { class: 'draft-sum', role: 'status' }, el('p', { text: 'Asking for sizes and prices …' }));
+  const lines = () => clips.map((clip) => ({ kind: 'final', clip: clip.key, size: choice.value, count: takes.valueAsNumber || 1 }));
+  const name = clips.length === 1 ? clips[0].name : plural(clips.length, 'clip');
+  const add = button('Add to the cart', () => {
+    for (const line of lines()) app.cart.add(line);
     dialog.close();
-    app.say(`${plural(clips.length, 'clip')} at ${sizeWords(choice.value)} in the cart`);
-  };
+    app.say(`In the cart: ${name} at ${sizeWords(choice.value)}`);
+  }, { class: 'main', disabled: true });
   const body = el('div', { class: 'final' },
     el('p', { class: 'warning', text: 'Another size is another film: the seed does not carry over. You get new takes of the same words.' }),
     el('p', { class: 'fields' }, el('label', {}, 'Size ', choice), el('label', {}, 'Takes of each ', takes)),
     costs,
     el('p', { class: 'quiet', text: `Or keep ${sizeWords(clips[0].size)} and enlarge the picks in your editor, or make the next batch at the larger size from the start.` }));
-  const title = `Final size: ${clips.length === 1 ? clips[0].name : plural(clips.length, 'clip')}`;
-  const { dialog } = show(title, body, '', [button('Add to the cart', add, { class: 'main' })]);
-  const refresh = () => showCosts(app, costs, lines(choice.value, takes.valueAsNumber || 1));
+  const { dialog } = show(`Final size: ${name}`, body, '', [add]);
+  const refresh = () => showCosts(app, costs, lines());
   choice.addEventListener('change', refresh);
   takes.addEventListener('input', refresh);
+  if (!(await offerSizes(app, clips[0], choice, costs))) return;
+  choice.disabled = add.disabled = false;
   refresh();
+}
+
+/** Fill in the sizes that the model has, the smallest first; the largest is chosen. @returns {Promise<boolean>} false when there is no other */
+async function offerSizes(app, clip, choice, costs) {
+  let sizes;
+  try {
+    ({ sizes } = await app.cart.price([{ kind: 'takes', clip: clip.key, count: 1 }]));
+  } catch (error) {
+    costs.replaceChildren(el('p', { class: 'fault', text: `No sizes: ${error.message}` }));
+    return false;
+  }
+  const others = sizes.filter((size) => size !== clip.size);
+  if (!others.length) costs.replaceChildren(el('p', { text: 'This model has no other size.' }));
+  choice.append(...others.map((size) => el('option', { value: size, text: sizeWords(size) })));
+  choice.value = others.at(-1) ?? '';
+  return others.length > 0;
 }
 
 /** Drafts and finals together, against all at the final size from the start: what drafting really saves. */

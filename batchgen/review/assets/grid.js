@@ -35,7 +35,7 @@ export class Grid {
     this.#node = node;
     this.#space = el('div', { class: 'space', role: 'presentation' });
     node.append(this.#space);
-    this.posters = new Posters(app);
+    this.posters = new Posters(app, () => this.playback.settle());
     this.playback = new Playback(app, this);
     node.addEventListener('scroll', () => this.#render(), { passive: true });
     new ResizeObserver(() => this.arrange()).observe(node);

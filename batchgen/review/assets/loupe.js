@@ -217,10 +217,10 @@ const here = (run) => (app) => run(app.mode.view);
 /** @type {import('./keys.js').Entry[]} */
 export const entries = [
   { keys: ['Enter'], does: 'Open the clip in the loupe', group: 'View', icon: '⤢', modes: ['grid', 'matrix', 'compare'], run: (app) => openLoupe(app, [app.focus]) },
-  { keys: ['ArrowLeft'], does: 'Previous clip', group: 'Go', modes: MODES, run: here((it) => it.go(-1)) },
-  { keys: ['ArrowRight'], does: 'Next clip', group: 'Go', modes: MODES, run: here((it) => it.go(1)) },
-  { keys: ['ArrowUp'], does: 'Previous prompt', group: 'Go', modes: MODES, run: here((it) => it.goPrompt(-1)) },
-  { keys: ['ArrowDown'], does: 'Next prompt', group: 'Go', modes: MODES, run: here((it) => it.goPrompt(1)) },
+  { keys: ['ArrowLeft'], does: 'Previous clip', group: 'Move', modes: MODES, run: here((it) => it.go(-1)) },
+  { keys: ['ArrowRight'], does: 'Next clip', group: 'Move', modes: MODES, run: here((it) => it.go(1)) },
+  { keys: ['ArrowUp'], does: 'Previous prompt', group: 'Move', modes: MODES, run: here((it) => it.goPrompt(-1)) },
+  { keys: ['ArrowDown'], does: 'Next prompt', group: 'Move', modes: MODES, run: here((it) => it.goPrompt(1)) },
   ...transportEntries(MODES),
   { keys: ['z'], does: 'Fit or 100 %', group: 'View', modes: MODES, run: here((it) => it.zoom.toggle()) },
   { keys: ['y'], does: 'Start the next take at the same frame', group: 'Play', modes: MODES, run: here((it) => it.toggleSync()) },

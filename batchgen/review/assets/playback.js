@@ -58,7 +58,7 @@ export class Playback {
     const focused = seen.find((card) => card.key === this.#app.focus);
     const asked = seen.find((card) => card.key === this.#asked.key && this.#asked.play);
     const first = [asked, autoplay ? this.#hovered : null, autoplay ? focused : null];
-    const order = [...new Set([...first, ...(autoplay ? seen : [])])].filter((card) => card && seen.includes(card));
+    const order = [...new Set([...first, ...(autoplay && !this.#grid.posters.busy ? seen : [])])].filter((card) => card && seen.includes(card));
     return order.filter((card) => card.key !== this.#asked.key || this.#asked.play);
   }
 

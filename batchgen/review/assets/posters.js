@@ -20,9 +20,17 @@ export class Posters {
   /** @type {{img: HTMLImageElement, clip: any}[]} */
   #queue = [];
   #grabbing = 0;
+  #idle;
 
-  constructor(app) {
+  /** @param {any} app @param {() => void} idle is called when all pictures that were asked for are there */
+  constructor(app, idle) {
     this.#app = app;
+    this.#idle = idle;
+  }
+
+  /** True while first frames are taken: they need the decoders more than films do. */
+  get busy() {
+    return this.#grabbing > 0;
   }
 
   /** Show what is known at once. @returns {boolean} false when it must be loaded */
@@ -68,13 +76,17 @@ export class Posters {
   }
 
   #grab(img, clip) {
-    this.#queue.push({ img, clip });
+    if (!this.#queue.some((each) => each.img === img)) this.#queue.push({ img, clip });
     this.#next();
   }
 
   #next() {
     if (this.#grabbing >= GRABBERS || !this.#queue.length) return;
     const { img, clip } = this.#queue.shift();
+    if (this.showKnown(img, clip)) {
+      this.#next();
+      return;
+    }
     this.#grabbing += 1;
     firstFrame(this.#app.api.fileUrl(clip))
       .then((url) => {
@@ -85,6 +97,7 @@ export class Posters {
       .finally(() => {
         this.#grabbing -= 1;
         this.#next();
+        if (!this.#grabbing) this.#idle();
       });
   }
 }

@@ -141,8 +141,8 @@ const here = (run) => (app) => run(app.mode.view);
 /** @type {import('./keys.js').Entry[]} */
 export const entries = [
   { keys: ['o'], does: 'Play the picks in order', group: 'View', icon: '▷', modes: ['grid', 'matrix', 'loupe'], run: openSelects },
-  { keys: ['ArrowLeft'], does: 'Previous pick', group: 'Go', modes: MODES, run: here((it) => it.show(it.index - 1)) },
-  { keys: ['ArrowRight'], does: 'Next pick', group: 'Go', modes: MODES, run: here((it) => it.show(it.index + 1)) },
+  { keys: ['ArrowLeft'], does: 'Previous pick', group: 'Move', modes: MODES, run: here((it) => it.show(it.index - 1)) },
+  { keys: ['ArrowRight'], does: 'Next pick', group: 'Move', modes: MODES, run: here((it) => it.show(it.index + 1)) },
   { keys: ['['], does: 'Move it one earlier', group: 'Decide', modes: MODES, run: here((it) => it.move(-1)) },
   { keys: [']'], does: 'Move it one later', group: 'Decide', modes: MODES, run: here((it) => it.move(1)) },
   ...transportEntries(MODES),
