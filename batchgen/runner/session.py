@@ -167,7 +167,10 @@ class Session:
             assembly = await self._assembled(provider, downloads)
             self.tools = assembly.context
             await steering.begin(self.ledger, steered=not self.settings.collect_only)
-            await alongside(assembly.dispatcher.run(), companion and partial(companion, self))
+            try:
+                await alongside(assembly.dispatcher.run(), companion and partial(companion, self))
+            finally:
+                await steering.say(self.ledger, None)
 
     async def reconcile(self) -> list[tuple[Doubt, State]]:
         """Compare clips in doubt with the account's history; gives what was found, and the state that each has now."""

@@ -7,8 +7,9 @@ ends with the run.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
-from batchgen.errors import Exit
+from batchgen.errors import Exit, LedgerError, LedgerWriteError
 from batchgen.ledger import SqliteLedger
 from batchgen.ledger.wishes import CONTROL, Control
 from batchgen.runner.context import RunContext
@@ -22,9 +23,10 @@ async def begin(ledger: SqliteLedger, *, steered: bool) -> None:
     await ledger.set_facts({**stale, CONTROL: Control.RUNNING if steered else None})
 
 
-async def say(ledger: SqliteLedger, control: Control) -> None:
-    """Write down how the run stands, if that has changed."""
-    await ledger.set_facts({CONTROL: control})
+async def say(ledger: SqliteLedger, control: Control | None) -> None:
+    """Write down how the run stands, if that has changed; None: it has ended. It never fails."""
+    with suppress(LedgerError, LedgerWriteError):
+        await ledger.set_facts({CONTROL: control})
 
 
 async def obey(tools: RunContext, control: Control, *, grace_s: float) -> None:

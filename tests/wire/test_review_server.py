@@ -269,13 +269,16 @@ async def test_a_film_comes_whole_or_in_parts(folder: Path) -> None:
         "../ledger.db", "clips/../ledger.db", "clips/%2e%2e/ledger.db", "clips/..%2fledger.db", "%2e%2e%2fledger.db",
         "ledger.db", "selects.log", "clips/.%00.mp4",
         "clips/link.mp4", "clips/linked/shot0_1.mp4", "clips//shot0_1.mp4",
-        "/etc/passwd", "clips/secret.txt", "clips/pipe.mp4", "clips", "clips/%ff.mp4", "clips/" + "a" * 300 + ".mp4",
+        "/etc/passwd", "other/shot.mp4",
+        "clips/secret.txt", "clips/pipe.mp4", "clips", "clips/%ff.mp4", "clips/" + "a" * 300 + ".mp4",
         "..%5cledger.db", "clips/./../../night/ledger.db",
     ],
 )  # fmt: skip
 async def test_nothing_but_films_of_the_folder_is_served(folder: Path, path: str) -> None:
     """By no name, raw or encoded, and through no link."""
     (folder / "clips" / "secret.txt").write_text("secret")
+    (folder / "other").mkdir()
+    (folder / "other" / "shot.mp4").write_bytes(b"SQLite")
     (folder / "clips" / "link.mp4").symlink_to(folder / FILE)
     (folder / "clips" / "linked").symlink_to(folder / "clips")
     os.mkfifo(folder / "clips" / "pipe.mp4")

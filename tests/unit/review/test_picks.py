@@ -255,8 +255,8 @@ def test_threads_that_ask_while_others_choose_read_each_line_once(picks: Picks) 
         asked = [pool.submit(lambda: picks.rev) for _ in range(50)]
         made = [pool.submit(other.change, f"v1:{n}", {"stars": n % 5 + 1}) for n in range(50)]
         more = [pool.submit(picks.change, f"v1:x{n}", {"pick": 1}) for n in range(50)]
-        for each in (*asked, *made, *more):
-            each.result()
+        assert all(each.result() >= 0 for each in asked)
+        assert all(each.result() for each in (*made, *more))
     assert (picks.rev, other.rev, len(picks.all())) == (100, 100, 100)
     other.close()
 
