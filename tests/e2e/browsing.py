@@ -13,7 +13,7 @@ from batchgen.review.batches import Batches
 from batchgen.review.server import ReviewServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
 _BROWSERS = [Path("/usr/bin/chromium"), Path("/usr/bin/google-chrome")]
 CHROMIUM = next((path for path in _BROWSERS if path.exists()), _BROWSERS[0])
@@ -69,8 +69,13 @@ def opened(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
         page = tab.new_page()
         page.set_default_timeout(15_000)
         wrong: list[str] = []
+
+        def dismiss(dialog: Dialog) -> None:
+            wrong.append(f"dialog: {dialog.message}")
+            dialog.dismiss()
+
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", dismiss)
         page.goto(url)
         page.locator(".card.focused").wait_for()
         yield page

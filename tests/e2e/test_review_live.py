@@ -117,6 +117,31 @@ def test_clips_of_a_live_run_come_into_their_place(tmp_path: Path, open_page: Ca
         served.close()
 
 
+def test_a_live_run_is_paused_and_resumed_from_the_header(tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    """A pause asks first, shows that it holds, and ends by one click."""
+    desk = Desk(tmp_path, "")
+    manifest = desk.folder / "night.yaml"
+    text = "model: wan-2.5-t2v\ndefaults: {size: 832*480, duration: 5, takes: %d}\nprompts: [a cat, a dog]\n"
+    manifest.write_text(text % 1)
+    desk.call(*RUN).expect(0)
+    manifest.write_text(text % 4)
+    served = Served(desk.folder / "night.sandbox")
+    try:
+        page = open_page(served.url)
+        with desk.start(*RUN, "--in-flight", "1") as running:
+            live = page.locator("#header .live")
+            expect(live).to_have_attribute("data-live", "true")
+            page.get_by_role("button", name="Pause").click()
+            page.locator("dialog").get_by_role("button", name="Pause").click()
+            expect(live).to_have_text("paused")
+            page.get_by_role("button", name="Resume").click()
+            expect(page.locator("#header .facts")).to_contain_text("8 of 8 done", timeout=40_000)
+            assert running.wait(30) == 0
+        expect(live).to_have_text("no run")
+    finally:
+        served.close()
+
+
 def test_a_pick_offers_to_stop_the_further_takes(serve: Callable[..., Served], open_page: Callable[..., Page]) -> None:
     """A choice can save the money of takes that are not made yet, and can be taken back."""
     page = open_page(serve().url)

@@ -140,8 +140,14 @@ export class Panel {
     note.addEventListener('change', () => save({ note: note.value.trim() }));
     const tags = el('input', { 'aria-label': 'Tags', placeholder: 'Tags, with commas (G)', value: clip.choice.tags.join(', '), data: { part: 'tags' } });
     tags.addEventListener('change', () => save({ tags: tagsOf(tags.value) }));
-    for (const field of [note, tags]) field.addEventListener('keydown', (event) => event.key === 'Escape' && this.#app.setFocus(this.#app.focus, field.blur()));
+    for (const field of [note, tags]) field.addEventListener('keydown', (event) => event.key === 'Escape' && this.#leave(field));
     return el('div', { class: 'written' }, note, tags);
+  }
+
+  /** Save what is written, and give the keys back to the grid. */
+  #leave(field) {
+    field.blur();
+    this.#app.setFocus(this.#app.focus);
   }
 
   #skipped(clip) {
