@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browsing import CHROMIUM, Served, opened
+from firefox import FIREFOX
 from review_batch import NIGHT, Prompt, write
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ except ImportError:
 else:
     if not CHROMIUM.exists():
         collect_ignore_glob = ["test_*"]
+    elif not FIREFOX.exists():
+        collect_ignore_glob = ["test_firefox_*"]
 
 
 @pytest.fixture(scope="package")

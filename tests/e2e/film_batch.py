@@ -1,16 +1,13 @@
-"""A finished batch with small films, made at once, and the page's server over it."""
+"""A finished batch from a manifest, with films whose frames are numbered, made at once."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import os
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from films import numbered
 
@@ -19,8 +16,6 @@ from batchgen.events import Downloaded, Failed, Generated, SubmitStarted, Submit
 from batchgen.ledger import Home, SqliteLedger
 from batchgen.manifest import load
 from batchgen.redact import Secret, account_of
-from batchgen.review.batches import Batches
-from batchgen.review.server import ReviewServer
 
 #: Three cities by two times, but for one cell, with two takes each: ten clips.
 MATRIX = """
@@ -91,27 +86,3 @@ async def _live(ledger: SqliteLedger, clip: Clip, film: bytes, clips: Path) -> N
     url = f"https://files.example/{clip.key}.mp4"
     clip = await ledger.record(clip, Generated(url, now + 60.0, _COST, len(film), 1.0, 59.0))
     await ledger.record(clip, Downloaded(name, len(film), hashlib.sha256(film).hexdigest()))
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve a batch folder from a thread of its own; gives the address to open."""
-    ready = threading.Event()
-    found: list[Any] = []
-
-    async def serve() -> None:
-        ended = asyncio.Event()
-        async with ReviewServer(Batches(lambda: {folder.name: folder})).serving() as url:
-            found.extend([url, asyncio.get_running_loop(), ended])
-            ready.set()
-            await ended.wait()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert ready.wait(20), "the server did not start"
-        yield found[0]
-    finally:
-        if len(found) == 3:
-            found[1].call_soon_threadsafe(found[2].set)
-        thread.join(20)

@@ -57,3 +57,27 @@ READ = """video => {
   for (let bar = 0; bar < 8; bar += 1) number |= (pen.getImageData(bar * 16 + 8, 36, 1, 1).data[0] > 127) << bar;
   return number;
 }"""
+#: Press keys in the loupe, one after the other, and read picture and label once each is done. A seek ends a moment
+#: before its frame is painted; a wrong frame would stay.
+STEPS = (
+    "async keys => { const read = "
+    + READ
+    + """;
+  const { app } = await import('/assets/app.js');
+  const { films } = app.mode.view;
+  const painted = async wanted => {
+    for (let frames = 0; frames < 60 && read(films.now.video) !== wanted; frames += 1) {
+      await new Promise(requestAnimationFrame);
+    }
+    return read(films.now.video);
+  };
+  const found = [];
+  for (const key of keys) {
+    document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+    await films.now.settled();
+    const label = Number(/frame (\\d+) of/.exec(document.querySelector('output.frame').textContent)[1]);
+    found.push([await painted(label), label]);
+  }
+  return found;
+}"""
+)

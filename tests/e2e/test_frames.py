@@ -7,37 +7,11 @@ from pathlib import Path
 
 import pytest
 from film_batch import TAKES
-from films import READ, WAN, numbered
+from films import STEPS, WAN, numbered
 from playwright.sync_api import Browser
 from view_pages import app, reviewing, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
-
-#: Press keys in the loupe, one after the other, and read picture and label once each is done. A seek ends a moment
-#: before its frame is painted; a wrong frame would stay.
-STEPS = (
-    "async keys => { const read = "
-    + READ
-    + """;
-  const { app } = await import('/assets/app.js');
-  const { films } = app.mode.view;
-  const painted = async wanted => {
-    for (let frames = 0; frames < 60 && read(films.now.video) !== wanted; frames += 1) {
-      await new Promise(requestAnimationFrame);
-    }
-    return read(films.now.video);
-  };
-  const found = [];
-  for (const key of keys) {
-    document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
-    await films.now.settled();
-    const label = Number(/frame (\\d+) of/.exec(document.querySelector('output.frame').textContent)[1]);
-    found.push([await painted(label), label]);
-  }
-  return found;
-}"""
-)
-
 
 NTSC = Fraction(30000, 1001)
 

@@ -160,3 +160,12 @@ def test_a_clip_that_was_not_made_says_why(browser: Browser, tmp_path: Path) -> 
         assert "the prompt was refused" in (page.text_content(".no-film") or "")
         page.keyboard.press("ArrowRight")
         until(page, lambda: film(page, "it.playing && it.clip.name"), "dawn_2")
+
+
+def test_a_row_of_the_help_runs_what_it_says_in_the_open_view(loupe: Page) -> None:
+    loupe.keyboard.press("?")
+    words = {row.inner_text() for row in loupe.locator("button.entry span").all()}
+    assert {"Pick", "One frame back", "Note at this frame"} <= words
+    assert not {"Swap rows and columns", "Keep the left", "Select all that are shown"} & words
+    loupe.locator("button.entry", has_text="First frame").click()
+    until(loupe, lambda: film(loupe, "[it.frame, it.playing]"), [0, False])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
-from film_batch import TAKES, make, served
+from browsing import Served, opened
+from film_batch import TAKES, make
 from playwright.sync_api import Browser, Page
-from view_pages import opened
 
 pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
 
@@ -17,7 +18,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
 def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """One page for all rules: none of them changes it."""
     films = dict.fromkeys(("dawn_1", "dawn_2", "dawn_3", "dawn_4"), b"")
-    with served(make(tmp_path_factory.mktemp("rules"), TAKES, films)) as address, opened(browser, address) as page:
+    with (
+        closing(Served(make(tmp_path_factory.mktemp("rules"), TAKES, films))) as server,
+        opened(browser, server.url) as page,
+    ):
         yield page
 
 

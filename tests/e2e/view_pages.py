@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from film_batch import make, served
+from browsing import Served, opened
+from film_batch import make
 from playwright.sync_api import Browser, Page
-
-#: What a browser says when a poster is not made yet: the page then takes the first frame of the film.
-_NOT_MADE = "404 (Not Found)"
 
 
 @contextmanager
 def reviewing(browser: Browser, folder: Path, manifest: str, **more: Any) -> Iterator[Page]:
-    """Open the page over a new batch; fails when the page had an error, or broke its own content policy.
+    """Open the page over a new batch; fails when a script had an error, or the page broke its own content policy.
 
     Args:
         browser: as the fixture gives it.
@@ -26,26 +24,8 @@ def reviewing(browser: Browser, folder: Path, manifest: str, **more: Any) -> Ite
         more: `films` as `make` takes them; anything else as a browser context does.
     """
     batch = make(folder, manifest, more.pop("films", None))
-    with served(batch) as address, opened(browser, address, **more) as page:
+    with closing(Served(batch)) as server, opened(browser, server.url, **more) as page:
         yield page
-
-
-@contextmanager
-def opened(browser: Browser, address: str, **context: Any) -> Iterator[Page]:
-    """Open the page at an address."""
-    made = browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | context))
-    page, wrong = made.new_page(), list[str]()
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on(
-        "console", lambda said: wrong.append(said.text) if said.type == "error" and _NOT_MADE not in said.text else None
-    )
-    try:
-        page.goto(address)
-        page.wait_for_selector(".card, .view")
-        yield page
-        assert wrong == []
-    finally:
-        made.close()
 
 
 def app(page: Page, script: str) -> Any:
