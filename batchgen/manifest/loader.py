@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
 import hashlib
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from batchgen.manifest.schema import ManifestShape
 from batchgen.manifest.schema_check import check_shape
 from batchgen.manifest.yaml_loader import Document, load_yaml
 from batchgen.money import micro_of
-from batchgen.providers.models import Price, Prices, find, known_names
+from batchgen.providers.models import Price, Prices
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -74,27 +73,14 @@ def _without_gc() -> Iterator[None]:
 
 
 def _expand(expander: Expander, shape: ManifestShape, document: Document, faults: FaultList) -> list[Wanted]:
-    _warn_of_models(shape, document, faults)
     _warn_of_ignored(shape, document, faults)
     try:
         prompts = list(expander.prompts())
     except TooManyError:
         return []
     expander.note_audio()
-    return wanted_clips(prompts, shape.output.name, document.place(("output", "name")), expander.templates, faults)
-
-
-def _warn_of_models(shape: ManifestShape, document: Document, faults: FaultList) -> None:
-    models: dict[str, tuple[str | int, ...]] = {shape.model: ("model",)}
-    for index, entry in enumerate(shape.prompts):
-        if not isinstance(entry, str) and entry.model:
-            models.setdefault(entry.model, ("prompts", index, "model"))
-    for model, path in models.items():
-        if find(model) is None:
-            what = f"the model {model} is not known here: its parameters are not checked"
-            near = difflib.get_close_matches(model, known_names(), n=1)
-            price = "" if model in shape.prices else f"add its price, as in prices: {{{model}: 0.80}}"
-            faults.warn(document.place(path), what, f"did you mean {near[0]}?" if near else price)
+    at = document.place(("output", "name"))
+    return wanted_clips(prompts, shape.output.name, at, expander.templates, faults, expander.refused)
 
 
 def _warn_of_ignored(shape: ManifestShape, document: Document, faults: FaultList) -> None:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from batchgen.clip import Wanted
 from batchgen.manifest.errors import FaultList, Position
 from batchgen.manifest.expand import Prompt, Take
 from batchgen.manifest.keys import canonical
-from batchgen.manifest.safe_names import hash6, prompt_words, safe_name, slug
+from batchgen.manifest.safe_names import hash6, in_cell, prompt_words, safe_name, slug
 from batchgen.manifest.schema import DEFAULT_NAME
-from batchgen.manifest.templates import Templates, TextError
+from batchgen.manifest.templates import Templates, TextError, UnknownVariableError
 
 _ENCODING = sys.getfilesystemencoding()
 _LOCALE = "set LC_ALL=C.UTF-8, or give the prompt an id in plain letters"
 
 
 def wanted_clips(
-    prompts: Sequence[Prompt], template: str, place: Position, templates: Templates, faults: FaultList
+    prompts: Sequence[Prompt],
+    template: str,
+    place: Position,
+    templates: Templates,
+    faults: FaultList,
+    refused: Sequence[tuple[str, Position]] = (),
 ) -> list[Wanted]:
     """Return every clip under its id and name, in order; ids and names that collide are noted.
 
@@ -31,19 +36,21 @@ def wanted_clips(
         place: of the template.
         templates: fills it in.
         faults: where collisions go.
+        refused: the given ids of prompts that have faults of their own, and where these are.
     """
     before = len(faults.errors)
-    ids = _ids(prompts, faults)
-    if len(faults.errors) > before:
-        return []  # names are made of ids: they would only collide again
+    ids = _ids(prompts, faults, refused)
+    clash = len(faults.errors) > before  # names are made of ids: they would only collide again
     name_of = _plain_name if template == DEFAULT_NAME else _filler(template, place, templates, faults)
+    if not prompts:
+        _check_syntax(template, place, templates, faults)
     wanted: list[Wanted] = []
     taken: dict[str, tuple[Position, str]] = {}
     for prompt, prompt_id in zip(prompts, ids, strict=True):
         for take in prompt.takes:
             name = safe_name(name_of(prompt, prompt_id, take))
             other = taken.setdefault(name.casefold(), (prompt.place, take.key))
-            if other[1] != take.key:
+            if other[1] != take.key and not clash:
                 what = f"the file name {name} is also that of {other[0]}"
                 faults.error(prompt.place, what, "add {{ take }} or {{ id }} to output: name:")
             if not writable(name):
@@ -99,7 +106,7 @@ def _wanted(prompt: Prompt, prompt_id: str, take: Take, name: str, order: int) -
 # --- ids ------------------------------------------------------------------------------------------------
 
 
-def _ids(prompts: Sequence[Prompt], faults: FaultList) -> list[str]:
+def _ids(prompts: Sequence[Prompt], faults: FaultList, refused: Sequence[tuple[str, Position]] = ()) -> list[str]:
     """Return the prompts' ids: the given one, else the words of its template; then its cell of the matrix.
 
     Where several are the same, all of them get the words of their texts in place of the template's, and if need be a
@@ -112,12 +119,15 @@ def _ids(prompts: Sequence[Prompt], faults: FaultList) -> list[str]:
             longer(prompt, prompt_id) if count[prompt_id.casefold()] > 1 and not prompt.given_id else prompt_id
             for prompt, prompt_id in zip(prompts, ids, strict=True)
         ]
-    _note_duplicates(prompts, ids, faults)
+    _note_duplicates(((prompt_id, prompt.place) for prompt, prompt_id in zip(prompts, ids, strict=True)), faults)
+    if refused:
+        given = [(_given(prompt), prompt.place) for prompt in prompts if prompt.given_id]
+        _note_duplicates(sorted([*given, *refused], key=lambda each: each[1]), faults)
     return ids
 
 
 def _given(prompt: Prompt) -> str:
-    return f"{prompt.given_id}-{prompt.cell_id}" if prompt.cell_id else prompt.given_id
+    return in_cell(prompt.given_id, prompt.cell_id)
 
 
 def _derived(prompt: Prompt, words: str) -> str:
@@ -137,12 +147,12 @@ def _with_params_hash(prompt: Prompt, prompt_id: str) -> str:
     return f"{prompt_id}-{hash6(canonical(asked))}"
 
 
-def _note_duplicates(prompts: Sequence[Prompt], ids: Sequence[str], faults: FaultList) -> None:
+def _note_duplicates(named: Iterable[tuple[str, Position]], faults: FaultList) -> None:
     first: dict[str, Position] = {}
-    for prompt, prompt_id in zip(prompts, ids, strict=True):
-        other = first.setdefault(prompt_id.casefold(), prompt.place)
-        if other is not prompt.place:
-            faults.error(prompt.place, f"the id {prompt_id} is also that of {other}", "give one of them another id")
+    for prompt_id, place in named:
+        other = first.setdefault(prompt_id.casefold(), place)
+        if other is not place:
+            faults.error(place, f"the id {prompt_id} is also that of {other}", "give one of them another id")
 
 
 # --- names ----------------------------------------------------------------------------------------------
@@ -160,11 +170,22 @@ def _filler(
         try:
             return templates.fill(template, {**prompt.values, **dict(_facts(prompt, prompt_id, take))})
         except TextError as error:
-            faults.error(place, f"output name: {error.what}", error.fix)
+            if templates.strict or not isinstance(error, UnknownVariableError):
+                faults.error(place, f"output name: {error.what}", error.fix)
             # A unique name, so that one bad template is not reported as thousands of collisions.
             return take.key
 
     return fill
+
+
+def _check_syntax(template: str, place: Position, templates: Templates, faults: FaultList) -> None:
+    """Note what is wrong with a template whatever its variables are."""
+    try:
+        templates.fill(template, {})
+    except UnknownVariableError:
+        pass
+    except TextError as error:
+        faults.error(place, f"output name: {error.what}", error.fix)
 
 
 def _facts(prompt: Prompt, prompt_id: str, take: Take) -> Iterator[tuple[str, Any]]:

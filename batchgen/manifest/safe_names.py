@@ -45,6 +45,11 @@ def slug(text: str, limit: int = 40) -> str:
     return _joined(_words(text, limit), limit)
 
 
+def in_cell(given_id: str, cell_id: str) -> str:
+    """Return the id of a prompt in a cell of its matrix."""
+    return f"{given_id}-{cell_id}" if cell_id else given_id
+
+
 def prompt_words(template: str, limit: int = 40) -> str:
     """Return what a prompt's template says, as the first part of an id: its variables and short words left out.
 

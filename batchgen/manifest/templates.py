@@ -14,7 +14,7 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
-from jinja2.exceptions import SecurityError
+from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.filters import do_round
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -65,15 +65,24 @@ class TextError(Exception):
         self.fix = fix
 
 
+class UnknownVariableError(TextError):
+    """A text uses a variable that has no value."""
+
+
 def is_template(text: object) -> bool:
     """Say whether a value is a text with something to fill in."""
     return isinstance(text, str) and ("{{" in text or "{%" in text)
 
 
 class Templates:
-    """Fills in texts; every distinct text is parsed and checked once."""
+    """Fills in texts; every distinct text is parsed and checked once.
 
-    def __init__(self) -> None:
+    Attributes:
+        strict: an unknown variable is a fault; False where some of the variables could not be read.
+    """
+
+    def __init__(self, *, strict: bool = True) -> None:
+        self.strict = strict
         self._environment = _Environment()
         self._compiled: dict[str, _Compiled | TextError] = {}
         self._sizes: dict[int, tuple[object, int]] = {}
@@ -100,7 +109,8 @@ class Templates:
             return _bounded(compiled.template, values)
         except TemplateError as error:
             message = (error.message or str(error)).strip()
-            raise TextError(f"{shown(text)}: {message}", _known(values)) from error
+            kind = UnknownVariableError if isinstance(error, UndefinedError) else TextError
+            raise kind(f"{shown(text)}: {message}", _known(values)) from error
         except RecursionError as error:
             raise TextError(f"{shown(text)}: too deep", "write it more simply") from error
         except _ODD as error:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import yaml
 
-from batchgen.manifest.errors import LINE_END, QUOTE, FaultList, Position, position
+from batchgen.manifest.errors import FIX_FIRST, LINE_END, QUOTE, FaultList, Position, position
 from batchgen.manifest.files import is_key_name
 
 #: Aliases may repeat this many values; a "billion laughs" file would repeat 1e9.
@@ -49,6 +49,8 @@ class Document:
         self.file = file
         self.text = text
         self.data: Any = None
+        #: False: some of them could not be read, so that a variable that is not known may be no fault.
+        self.variables_known = True
         self._root = root
         self._odd = bool(re.search("[\x85\u2028\u2029]", text))
 
@@ -71,6 +73,14 @@ class Document:
                 break
             found, node = pair[0] if key else pair[1], pair[1]
         return self.at(found)
+
+    def rename(self, path: Sequence[str | int], key: str, meant: str) -> None:
+        """Let `place` find the value of a misspelt key under the key that it means."""
+        node = self._root
+        for step in path:
+            node = (_step(node, step) or (None, None))[1]
+        if pair := _step(node, key):
+            pair[0].value = meant
 
     def at(self, node: yaml.Node | None) -> Position:
         """Return the position of a node."""
@@ -123,7 +133,7 @@ def _compose(file: str, text: str, faults: FaultList) -> tuple[yaml.Node | None,
             from batchgen.manifest.yaml_causes import explain
 
             what, fix, line, column = explain(error, text)
-            faults.error(Position(file, line, column), what, f"{fix} (fix this first, there may be more)")
+            faults.error(Position(file, line, column), what, f"{fix}{FIX_FIRST}")
     return None, text
 
 
