@@ -13,8 +13,8 @@ from batchgen.cli import output
 from batchgen.clip import Clip, Wanted
 from batchgen.errors import LockedError, UsageError
 from batchgen.events import Retried
-from batchgen.ledger import Reader, SqliteLedger
-from batchgen.ledger.wanted import QueuedWish, queue
+from batchgen.ledger import Reader, SqliteLedger, wishes
+from batchgen.ledger.wishes import QueuedWish
 from batchgen.locate import find_manifest
 from batchgen.manifest import Prices, load, rerolls
 from batchgen.money import micro_of, usd
@@ -44,7 +44,7 @@ def open_batch(folder: Path) -> Iterator[SqliteLedger | Reader]:
 def carry_out(ledger: SqliteLedger | Reader, wish: QueuedWish) -> list[Wanted]:
     """Do what the user asked for, or queue it for the run that holds the batch; give the new takes."""
     if not isinstance(ledger, SqliteLedger):
-        queue(ledger.path, wish)
+        wishes.add(ledger.path, wish)
         return list(wish.takes)
     keys = {*wish.retry}
 

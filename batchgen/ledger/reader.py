@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batchgen.billing.budget import NO_CAPS, Budget, Caps, Sums, day_of, next_day
-from batchgen.clip import FREE, REPLACED_FOLDER, Clip, ClipSummary, State, Wanted
+from batchgen.clip import FREE, REPLACED_FOLDER, Clip, ClipSummary, State
 from batchgen.errors import LedgerError
 from batchgen.ledger import integrity, schema
 from batchgen.ledger.base import LAST_RUN, LastRun, Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
-from batchgen.ledger.wanted import WISH, QueuedWish
+from batchgen.ledger.wishes import QueuedWish, waiting
 
 __all__ = ["FILE", "SANDBOX_ORIGIN", "Reader", "Totals"]
 
@@ -229,15 +229,7 @@ class Reader:
 
     def wishes(self) -> list[tuple[str, QueuedWish]]:
         """Give what other processes queued for a live run, with the names of the facts, the oldest first."""
-        query = "SELECT k, v FROM meta WHERE k > ? AND k < ? ORDER BY k"  # ';' follows ':'
-        queued = []
-        for fact, detail in self._db.execute(query, (f"{WISH}:", f"{WISH};")):
-            wish = QueuedWish()  # an unreadable one asks for nothing
-            with suppress(ValueError, TypeError, KeyError):
-                said = json.loads(detail)
-                wish = QueuedWish(said["retry"], [Wanted(**take) for take in said["takes"]], said["instead_of"])
-            queued.append((fact, wish))
-        return queued
+        return list(waiting(self._db))
 
     def last_run(self) -> LastRun | None:
         """Give how the last run began and ended; None where it is not known, as in a ledger of an earlier release."""

@@ -27,7 +27,8 @@ from batchgen.ledger.journal import FACTS, SPILL, Journal, Spill
 from batchgen.ledger.journal import FILE as LOG
 from batchgen.ledger.lock import Fence, Lock
 from batchgen.ledger.reader import FILE, Reader
-from batchgen.ledger.wanted import QueuedWish, add_takes, bring_up_to_date, take_out
+from batchgen.ledger.wanted import add_takes, bring_up_to_date, take_out
+from batchgen.ledger.wishes import QueuedWish
 from batchgen.states import advance
 
 log = logging.getLogger("batchgen.ledger")

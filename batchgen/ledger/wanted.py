@@ -1,4 +1,4 @@
-"""Which clips a batch wants, and under which file names: the manifest's, further takes, and what was queued.
+"""Which clips a batch wants, and under which file names: the manifest's, and the further takes that were asked for.
 
 What the manifest asks for now has the plain name. A clip that gave its name up is called `replaced/NAME~hash`: that is
 also where its file goes, under `clips/` (`batchgen.files.renames` moves it). The hash is the end of the clip's key,
@@ -7,31 +7,14 @@ so that a name depends on nothing but the clip, and many replaced clips of one n
 
 from __future__ import annotations
 
-import json
-import os
 import sqlite3
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from batchgen.clip import REPLACED, REPLACED_FOLDER, Clip, State, Wanted
-from batchgen.ledger import filesystem, schema
-
-#: What the names of the facts begin with that queue a wish.
-WISH = "wish"
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedWish:
-    """What a user asked for; carrying it out twice is harmless."""
-
-    retry: Sequence[str] = ()  #: keys of failed and blocked clips to be queued again
-    takes: Sequence[Wanted] = ()  #: further takes
-    instead_of: Sequence[str] = ()  #: keys of failed and blocked clips that the takes replace
-
+from batchgen.ledger import schema
+from batchgen.ledger.wishes import QueuedWish
 
 # --- names: pure ---------------------------------------------------------------------------------------
 
@@ -195,22 +178,3 @@ def _renamed(db: sqlite3.Connection, asked: Mapping[str, str]) -> dict[str, str]
     db.executemany(schema.UNNAME, ((row,) for _, row in changed))
     db.executemany(schema.RENAME, changed)
     return named
-
-
-# --- next to a live run ----------------------------------------------------------------------------------
-
-
-def queue(path: Path, wish: QueuedWish) -> None:
-    """Queue a wish in the ledger file of a batch that another process holds; on disk when this returns.
-
-    Raises:
-        LedgerError, LedgerWriteError: it can't be read or written.
-    """
-    takes = [schema.described(take) for take in wish.takes]
-    detail = json.dumps({"retry": list(wish.retry), "takes": takes, "instead_of": list(wish.instead_of)})
-    name = f"{WISH}:{time.time_ns()}-{os.getpid()}"
-    with (
-        closing(schema.connect(path, writable=True, journal=filesystem.journal(path.parent))) as db,
-        schema.plain_errors(path),
-    ):
-        db.execute("INSERT INTO meta VALUES (?,?)", (name, detail))

@@ -65,7 +65,7 @@ def _reroll(
 ) -> None:
     from batchgen.cli import retakes
     from batchgen.ledger import SqliteLedger
-    from batchgen.ledger.wanted import QueuedWish
+    from batchgen.ledger.wishes import QueuedWish
     from batchgen.planning.retakes import named, one_of_each_prompt, rerolls
     from batchgen.views.text import plural
 

@@ -71,7 +71,7 @@ def _retried(ledger: Reader, arg: str, again: Retake, only: str | None, *, new_s
     from batchgen.cli import retakes
     from batchgen.clip import State
     from batchgen.ledger import SqliteLedger
-    from batchgen.ledger.wanted import QueuedWish
+    from batchgen.ledger.wishes import QueuedWish
     from batchgen.planning.retakes import rerolls, why_not
     from batchgen.selection import matches
 

@@ -18,7 +18,7 @@ from batchgen.clip import State
 from batchgen.events import Blocked, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.ledger import FILE, Reader, SqliteLedger
 from batchgen.ledger.recovery.rebuild import recover
-from batchgen.ledger.wanted import QueuedWish, queue
+from batchgen.ledger.wishes import QueuedWish, add
 from batchgen.manifest.rerolls import further
 
 MANIFEST = """
@@ -123,8 +123,8 @@ def test_a_wish_is_carried_out_once_and_counts_are_exact(batch: Path) -> None:
     async def carried_out(ledger: SqliteLedger) -> None:
         (clip,) = ledger.clips(State.BLOCKED)
         take = further(clip.wanted, clip.key, 4, ())
-        queue(ledger.path, QueuedWish([], [take], [clip.key]))
-        queue(ledger.path, QueuedWish([clip.key]))
+        add(ledger.path, QueuedWish([], [take], [clip.key]))
+        add(ledger.path, QueuedWish([clip.key]))
         ((first, wish), (second, retry)) = ledger.wishes()
         fresh, rows = await ledger.fulfil(wish, first)
         assert ([each.name for each in fresh], rows) == (["dog_4"], [7])
