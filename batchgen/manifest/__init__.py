@@ -2,9 +2,10 @@
 
 Reading order: `model` (what comes out), `loader` (the way from file to manifest), `errors` (faults and positions),
 `files`, `yaml_loader` and `yaml_causes` (file → plain values, and why it is none), `schema` and `schema_check` (what
-may be written, and what was), `repair` (so that the rest can be checked), then the parts of a prompt: `tables` (prompt files), `matrix`, `templates`, `audio`,
-`parameters`, `seeds`, `keys`. `expand` puts them together, `safe_names` and `naming` give ids and file names. `rerolls`
-makes further takes of clips in a ledger; `scaffold` helps to write a manifest.
+may be written, and what was), `repair` (so that the rest can be checked), then the parts of a prompt: `tables` (prompt
+files), `matrix`, `templates`, `audio`, `parameters`, `seeds`, `keys`. `expand` puts them together, `safe_names` and
+`naming` give ids and file names. `rerolls` makes further takes of clips in a ledger; `scaffold` helps to write a
+manifest.
 """
 
 from __future__ import annotations

@@ -128,6 +128,12 @@ class CostEstimate:
     groups: Sequence[Group] = ()  #: the biggest first
     quotes: Mapping[str, Quote] = field(default_factory=dict)  #: by price class
     source: str = ""  #: where the listed prices come from, in words
+    more: int = 0  #: what they may cost above that, by what others were charged on average
+
+    @property
+    def high(self) -> int | None:
+        """The total if the prices are those that others paid on average; None where that is not more."""
+        return (self.total or 0) + self.more if self.more else None
 
     @property
     def total(self) -> int | None:

@@ -6,7 +6,7 @@ from datetime import tzinfo
 from typing import Any
 
 from batchgen.billing.prices import PriceSource, Quote
-from batchgen.money import exact, places_for, usd
+from batchgen.money import usd
 from batchgen.planning import Action, Change, Group, Plan, PlannedClip, Step
 from batchgen.views.plan_steps import clip_lines, step_lines
 from batchgen.views.text import (
@@ -47,6 +47,7 @@ def plan_object(plan: Plan) -> dict[str, Any]:
         "changes": [_change(change) for change in plan.changes],
         "groups": [_group(group) for group in plan.cost.groups],
         "estimated_usd": dollars(plan.cost.total),
+        "estimated_usd_high": dollars(plan.cost.high),
         "unpriced": plan.cost.unpriced,
         "price_source": plan.cost.source,
         "prices": [_price(price_class, quote) for price_class, quote in plan.cost.quotes.items()],
@@ -165,8 +166,7 @@ def _table(plan: Plan, width: int, ellipsis: str) -> list[str]:
     if not plan.cost.groups:
         return []
     shown = plan.cost.groups[:_GROUPS_SHOWN]
-    places = places_for(group.each or 0 for group in shown)
-    rows = [("Clips", "Size", "Length", "Model", "Unit", "Total"), *(_row(group, places) for group in shown)]
+    rows = [("Clips", "Size", "Length", "Model", "Unit", "Total"), *map(_row, shown)]
     widths = [max(columns(row[i]) for row in rows) for i in range(6)]
     widths[3] = max(8, min(widths[3], width - 12 - sum(widths) + widths[3]))
     lines = ["To generate (estimated)", *(_aligned(row, widths, ellipsis) for row in rows)]
@@ -175,14 +175,14 @@ def _table(plan: Plan, width: int, ellipsis: str) -> list[str]:
     return [fit(line, width, ellipsis) for line in lines]
 
 
-def _row(group: Group, places: int) -> tuple[str, ...]:
+def _row(group: Group) -> tuple[str, ...]:
     length = "-" if group.duration is None else f"{group.duration:g} s"
     return (
         f"{group.count:,}",
         one_line(group.size) or "-",
         length,
         one_line(group.model),
-        usd(group.each, places),
+        usd(group.each),
         usd(group.total),
     )
 
@@ -214,7 +214,8 @@ def _cost(plan: Plan) -> str:
     again = plan.step(Action.RESUBMIT)
     if again.count:
         more += f"; up to {usd(again.estimate)} to resubmit {plural(again.count, 'clip')}"
-    return usd(plan.cost.total) + more
+    high = "" if plan.cost.high is None else f", could be {usd(plan.cost.high)} at what others paid on average"
+    return usd(plan.cost.total) + high + more
 
 
 def _sources(plan: Plan) -> list[str]:
@@ -222,7 +223,7 @@ def _sources(plan: Plan) -> list[str]:
     if not plan.keys.submit:
         return []
     sources = [
-        f"{one_line(price_class)}: {exact(quote.each)}, learned from {plural(quote.charges, 'charge')}"
+        f"{one_line(price_class)}: {usd(quote.each)}, learned from {plural(quote.charges, 'charge')}"
         for price_class, quote in plan.cost.quotes.items()
         if quote.source is PriceSource.LEARNED
     ]

@@ -48,7 +48,7 @@ def test_what_is_charged_is_learned_while_the_run_goes_on(caplog: pytest.LogCapt
         charged(tariff, *[800_000] * 9)
     assert tariff.estimate(WANTED) == 800_000
     told = "prices: wan-2.5-t2v 1280*720 5 is charged $0.80 a clip (median of the last 3), 28 % more than the table's"
-    assert [r.getMessage() for r in caplog.records] == [f"{told} $0.625; estimates follow what is charged"]
+    assert [r.getMessage() for r in caplog.records] == [f"{told} $0.63; estimates follow what is charged"]
 
 
 def test_a_charge_as_told_is_no_news(caplog: pytest.LogCaptureFixture) -> None:

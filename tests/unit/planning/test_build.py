@@ -374,4 +374,4 @@ def test_a_learned_price_far_from_what_was_told_is_warned_of() -> None:
 
     plan = make_plan([clip(0)], [], quote=learned, conditions=Conditions())
     assert plan.cost.total == 800_000
-    assert any("28 % more than the table's $0.625" in text for text in plan.warnings)
+    assert any("28 % more than the table's $0.63" in text for text in plan.warnings)
