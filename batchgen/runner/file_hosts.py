@@ -2,8 +2,9 @@
 
 One clip's bad link is its own trouble. Where several clips fail and no file has come from the host since, it is the
 host's (403 for all, a captive portal, TLS, pages and garbage in place of films). So it is where nothing else is being
-made and the same few clips have failed again and again: a small batch has no third clip to prove it by. Then one file at a time goes to see,
-further and further apart, the others wait for what it meets, and nothing more is submitted that could not be fetched.
+made and the same few clips have failed again and again: a small batch has no third clip to prove it by. Then one file
+at a time goes to see, further and further apart, the others wait for what it meets, and nothing more is submitted that
+could not be fetched.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from batchgen.files.renames import put_in_place
 from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt
-from batchgen.ledger import SqliteLedger
+from batchgen.ledger import SqliteLedger, evidence
 from batchgen.ledger.last_run import LAST_RUN, LastRun
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
@@ -92,6 +92,7 @@ class Session:
         self._started_at = time.monotonic()
         self._sharing = False
         self._last_intent = ledger.last_intent()
+        self._traces = not self._last_intent and evidence.traces(ledger.folder)
         self._credits_known = False
 
     @classmethod
@@ -260,6 +261,7 @@ class Session:
             check_credits=not self._credits_known,
             wishes=None if self.settings.collect_only else self._wished,
             since=None if self.settings.sandbox or self.settings.trust_recovery else since,
+            traces=self._traces,
         )
 
     async def _wished(self) -> list[int]:
