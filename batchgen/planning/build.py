@@ -91,6 +91,9 @@ def make_plan(
         pace=conditions.pace,
         seconds=conditions.pace.seconds_for(len(found.submit) + len(found.stand.get(Action.IN_FLIGHT, ()))),
         disk=DiskEstimate(needed=cost.disk(groups), free=conditions.free_bytes),
+        moves=conditions.moves,
+        queued=conditions.queued,
+        live=conditions.live,
         collect_until=_collect_until(found, conditions.record_s),
         clips=[*priced.clips, *_others(found)] if each_clip else (),
     )

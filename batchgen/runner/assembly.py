@@ -125,8 +125,7 @@ async def assemble(
         poller, shutdown: a class with another schedule of status checks; what is pulled to stop the run.
         elsewhere: gives the request ids of other batches; called in a thread.
         check_credits, wishes: for `Dispatcher`.
-        since: from when on the history is searched before the first submission; None: only for a rebuilt ledger.
-        traces: the ledger is empty, and its folder is not: that search has to be answered.
+        since, traces: for `RecoveryCheck`; without them only a rebuilt ledger is compared with the history.
         dice, boot_clock: random numbers in [0, 1) for jitter; seconds that go on while the machine sleeps.
     """
     pace, forecast = pace or PaceSetup(settings), forecast or Forecast(ledger.money, settings)
@@ -142,8 +141,7 @@ async def assemble(
         shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice, boot_clock=boot_clock,
         recovery_check=await _recovery_check(ledger, paced, settings, elsewhere, since, traces=traces),
     )  # fmt: skip
-    selection = selection or Selection()
-    return Assembly(context, Dispatcher(context, selection, check_credits=check_credits, wishes=wishes))
+    return Assembly(context, Dispatcher(context, selection or Selection(), check_credits=check_credits, wishes=wishes))
 
 
 def reconciler_of(ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds = set) -> Reconciler:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Any
 
 from batchgen.billing.prices import PriceSource, Quote
+from batchgen.ledger.names import REPLACED_FOLDER
 from batchgen.money import usd
 from batchgen.planning import Action, Change, Group, Plan, PlannedClip, Step
 from batchgen.views.plan_steps import clip_lines, step_lines
@@ -17,6 +19,7 @@ from batchgen.views.text import (
     fit,
     one_line,
     plural,
+    queued_text,
     size,
     stamp_utc,
     under,
@@ -69,6 +72,8 @@ def plan_object(plan: Plan) -> dict[str, Any]:
         "stopped_by": str(plan.budget.barrier) if plan.budget.barrier else None,
         "collect_before": None if plan.collect_until is None else stamp_utc(plan.collect_until),
         "warnings": list(plan.warnings),
+        "queued": {"retries": plan.queued[0], "rerolls": plan.queued[1]},
+        "moves": [{"clip": before, "to": after} for before, after in plan.moves],
     }
     return obj | ({"clips": [_clip(clip) for clip in plan.clips]} if plan.clips else {})
 
@@ -92,6 +97,7 @@ def plan_text(
         clip_lines(plan, width, ascii=ascii),
         _table(plan, width, ellipsis),
         _estimates(plan, width),
+        [line for text in _also(plan) for line in _hanging(text, width)],
         [line for text in plan.warnings for line in _hanging(f"Warning: {one_line(text)}", width)],
     ]
     text = "\n\n".join("\n".join(lines) for lines in parts if lines)
@@ -160,6 +166,18 @@ def _clip(clip: PlannedClip) -> dict[str, Any]:
 
 
 # --- for people -----------------------------------------------------------------------------------------
+
+
+def _also(plan: Plan) -> Iterator[str]:
+    """Say what a run does besides, and what waits for one."""
+    if queued := queued_text(*plan.queued, live=plan.live):
+        yield f"{queued}, and {'is' if sum(plan.queued) == 1 else 'are'} not in this plan."
+    aside = sum(after.startswith(f"{REPLACED_FOLDER}/") for _, after in plan.moves)
+    renamed = len(plan.moves) - aside
+    moves = [f"{aside:,} to clips/{REPLACED_FOLDER}/"] if aside else []
+    moves += [f"{renamed:,} to {'its new name' if renamed == 1 else 'their new names'}"] if renamed else []
+    if moves:
+        yield f"A run first moves finished files: {' and '.join(moves)}. Nothing is deleted."
 
 
 def _table(plan: Plan, width: int, ellipsis: str) -> list[str]:
