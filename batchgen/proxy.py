@@ -53,7 +53,7 @@ class SystemProxy:
         return {"proxy": self._address, "proxy_headers": self._headers} if self._carries(url) else {}
 
     def named(self, url: URL) -> str:
-        """Name the proxy on the way to a URL, with the setting that it comes from and without its password; "": none."""
+        """Name the proxy on the way to a URL and the setting that it comes from, without its password; "": none."""
         address = self._address
         if address is None or not self._carries(url):
             return ""

@@ -254,7 +254,19 @@ def events(folder: Path) -> list[Traced]:
 
 def remains(folder: Path) -> bool:
     """Return whether a file next to a ledger, or in its place, has the requests of a batch that has run."""
-    return (folder / journal.SPILL).exists() or next(sidecars(folder), None) is not None or bool(events(folder))
+    return (folder / journal.SPILL).exists() or any_request(folder)
+
+
+def any_request(folder: Path) -> bool:
+    """Return whether a file next to a ledger, or in its place, names a request."""
+    return next(sidecars(folder), None) is not None or bool(events(folder))
+
+
+def traces(folder: Path) -> bool:
+    """Return whether a folder shows that something was paid for in it: a film, a part of one, or a request."""
+    clips = folder / "clips"
+    films = (path for place in (clips, clips / REPLACED_FOLDER) for path in place.glob("*.mp4*"))
+    return next(films, None) is not None or any_request(folder)
 
 
 def _objects(path: Path, *, whole: bool = False) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,15 @@ class QueuedWish:
     retry: Sequence[str] = ()  #: keys of failed and blocked clips to be queued again
     takes: Sequence[Wanted] = ()  #: further takes
     instead_of: Sequence[str] = ()  #: keys of failed and blocked clips that the takes replace
+
+
+def count(wishes: Iterable[QueuedWish]) -> tuple[int, int]:
+    """Count what is queued: retries (with another seed, too), and re-rolls."""
+    retries = rerolls = 0
+    for wish in wishes:
+        retries += len(wish.retry) + len(wish.instead_of)
+        rerolls += len(wish.takes) - len(wish.instead_of)
+    return retries, max(rerolls, 0)
 
 
 def add(path: Path, wish: QueuedWish) -> None:

@@ -27,7 +27,7 @@ from batchgen.files.renames import put_in_place
 from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt
-from batchgen.ledger import SqliteLedger
+from batchgen.ledger import SqliteLedger, integrity
 from batchgen.ledger.base import LAST_RUN, LastRun
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
@@ -93,6 +93,7 @@ class Session:
         self._started_at = time.monotonic()
         self._sharing = False
         self._last_intent = ledger.last_intent()
+        self._traces = not self._last_intent and integrity.traces(ledger.folder)
         self._credits_known = False
 
     @classmethod
@@ -261,6 +262,7 @@ class Session:
             check_credits=not self._credits_known,
             wishes=None if self.settings.collect_only else self._wished,
             since=None if self.settings.sandbox or self.settings.trust_recovery else since,
+            traces=self._traces,
         )
 
     async def _wished(self) -> list[int]:

@@ -29,6 +29,7 @@ from batchgen.views.text import (
     one_line,
     pack,
     plural,
+    queued_text,
     stamp_utc,
     wrap,
 )
@@ -70,6 +71,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "live": facts.live,
         "state": {str(state): facts.counts.get(state, 0) for state in State},
         "unwanted": facts.unwanted,
+        "queued": {"retries": facts.queued[0], "rerolls": facts.queued[1]},
         "spent_usd": dollars(facts.spent),
         "reserved_usd": dollars(facts.reserved),
         "cap_usd": dollars(facts.caps.usd),
@@ -192,6 +194,8 @@ def _standing(obj: Mapping[str, Any], width: int) -> list[str]:
         lines.append(f"{plural(run['left_out'], 'clip')} left out of the last run, as its options said.")
     if obj["live"] and run is None:
         lines.append("A run is in progress.")
+    if queued := queued_text(**obj["queued"], live=obj["live"]):
+        lines.append(f"{queued}.")
     return [line for text in lines for line in wrap(text, width)]
 
 
