@@ -355,11 +355,11 @@ class Expander:
         takes = []
         for number, seed in enumerate(seeds, 1):
             key = key_of_text(model, settings.asked_text.text(text, seed))
-            other = self._seen.setdefault(key, place)
-            if other is not place:
+            if other := self._seen.get(key):
                 what = f"this is the same clip as {other}"
                 self.faults.warn(place, what, "it is made once; change the prompt or the seed for another")
                 continue
+            self._seen[key] = place
             takes.append(Take(number, seed, key, settings.sent_text.text(text, seed)))
         return takes
 

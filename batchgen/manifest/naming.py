@@ -171,9 +171,9 @@ def _with_params_hash(prompt: Prompt, prompt_id: str) -> str:
 def _note_duplicates(named: Iterable[tuple[str, Position]], faults: FaultList) -> None:
     first: dict[str, Position] = {}
     for prompt_id, place in named:
-        other = first.setdefault(prompt_id.casefold(), place)
-        if other is not place:
+        if other := first.get(prompt_id.casefold()):
             faults.error(place, f"the id {prompt_id} is also that of {other}", "give one of them another id")
+        first.setdefault(prompt_id.casefold(), place)
 
 
 # --- names ----------------------------------------------------------------------------------------------
