@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchgen.errors import ManifestError
 from batchgen.manifest import load
 from batchgen.manifest.audio import AudioError, check_url, inspect
 from batchgen.manifest.faults import TextError
@@ -26,6 +27,23 @@ def test_the_product_is_in_the_order_written_the_first_key_slowest() -> None:
     cells = MatrixShape(a=[1, 2], b=["x", "y"]).cells()
     assert [tuple(cell.values()) for cell in cells] == [(1, "x"), (1, "y"), (2, "x"), (2, "y")]
     assert MatrixShape().cells() == [{}]
+
+
+def test_cells_that_make_the_same_clip_make_it_once(tmp_path: Path) -> None:
+    """All cells of a prompt stand in the same line: their clips are told apart by what they are."""
+    path = tmp_path / "same.yaml"
+    path.write_text("matrix: {word: [a, b]}\nprompts: [rain]\n")
+    manifest = load(path)
+    assert len(manifest.wanted) == 1
+    assert [fault.what for fault in manifest.warnings] == [f"this is the same clip as {path}:2:11"]
+
+
+def test_cells_cannot_share_a_given_id(tmp_path: Path) -> None:
+    """A file name for each clip: an id that leaves the cell out is a fault where cells differ."""
+    path = tmp_path / "ids.yaml"
+    path.write_text("matrix: {word: [a, b]}\nprompts: [{id: \"{{ 'x' }}\", prompt: \"rain {{ word }}\"}]\n")
+    with pytest.raises(ManifestError, match="the id x is also that of"):
+        load(path)
 
 
 def test_an_axis_may_have_any_name() -> None:
