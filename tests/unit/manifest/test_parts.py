@@ -41,7 +41,7 @@ def test_cells_that_make_the_same_clip_make_it_once(tmp_path: Path) -> None:
 def test_cells_cannot_share_a_given_id(tmp_path: Path) -> None:
     """A file name for each clip: an id that leaves the cell out is a fault where cells differ."""
     path = tmp_path / "ids.yaml"
-    path.write_text("matrix: {word: [a, b]}\nprompts: [{id: \"{{ 'x' }}\", prompt: \"rain {{ word }}\"}]\n")
+    path.write_text('matrix: {word: [a, b]}\nprompts: [{id: "{{ \'x\' }}", prompt: "rain {{ word }}"}]\n')
     with pytest.raises(ManifestError, match="the id x is also that of"):
         load(path)
 
