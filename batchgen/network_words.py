@@ -10,6 +10,7 @@ import os
 import socket
 import ssl
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
@@ -44,16 +45,39 @@ class Explained:
     needs_user: bool = False
 
 
-def explain(error: BaseException, url: URL, *, connected: bool = False) -> Explained:
-    """Say what a connection error means. `connected` is True when the request may have been sent."""
-    host = f"{url.host}:{url.explicit_port}" if url.explicit_port else f"{url.host}"
+def explain(error: BaseException, url: URL, *, connected: bool = False, proxy: str = "") -> Explained:
+    """Say what a connection error means.
+
+    Args:
+        error: what aiohttp or the system raised.
+        url: what was asked for.
+        connected: True when the request may have been sent.
+        proxy: the proxy on the way, named for people (`SystemProxy.named`); "" for none.
+    """
+    host = _named(url.host, url.explicit_port)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _refused_by_proxy(error.status, host, proxy or "the proxy")
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        cause = _system(error.os_error, _named(error.host, error.port))
+        return Explained(f"{proxy or 'the proxy'} for {host} can't be used: {cause.text}", cause.needs_user)
+    explained = _direct(error, host, connected=connected)
+    return Explained(explained.text + (f" (by way of {proxy})" if proxy else ""), explained.needs_user)
+
+
+def _named(host: str | None, port: int | None) -> str:
+    return f"{host}:{port}" if port else f"{host}"
+
+
+def _refused_by_proxy(status: int, host: str, proxy: str) -> Explained:
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return Explained(f"{proxy} wants another user name and password than it was given (HTTP {status})", True)
+    return Explained(f"{proxy} refuses to connect to {host} (HTTP {status})", needs_user=400 <= status < 500)
+
+
+def _direct(error: BaseException, host: str, *, connected: bool) -> Explained:
+    """Say what happened between us and the host."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return Explained(f"{host}: its certificate {_certificate(error.certificate_error)}", needs_user=True)
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        barred = 400 <= error.status < 500
-        return Explained(f"{host}: the proxy refuses to connect to it (HTTP {error.status})", needs_user=barred)
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return Explained(f"the proxy for {host} can't be reached ({error.host}:{error.port})")
     if isinstance(error, TimeoutError):
         return Explained(f"{host} does not answer" if connected else f"{host} can't be reached: it does not answer")
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class SystemProxy:
     """The way out: straight (no address), or through one proxy."""
 
-    def __init__(self, address: URL | None = None) -> None:
+    def __init__(self, address: URL | None = None, variable: str = "") -> None:
+        self._variable = variable
         self._headers: dict[str, str] = {}
         if address is not None and (address.user is not None or address.password is not None):
             secret = base64.b64encode(f"{address.user or ''}:{address.password or ''}".encode()).decode()
@@ -39,7 +40,8 @@ class SystemProxy:
                 password.
         """
         text = getproxies().get("https", "").strip()
-        return cls(_parsed(text, _variable(os.environ))) if text else cls()
+        variable = _variable(os.environ)
+        return cls(_parsed(text, variable), variable) if text else cls()
 
     @property
     def host(self) -> str | None:
@@ -48,10 +50,19 @@ class SystemProxy:
 
     def options(self, url: URL) -> dict[str, Any]:
         """Return what a request of aiohttp to this URL needs; empty: it goes straight there."""
+        return {"proxy": self._address, "proxy_headers": self._headers} if self._carries(url) else {}
+
+    def named(self, url: URL) -> str:
+        """Name the proxy on the way to a URL and the setting that it comes from, without its password; "": none."""
+        address = self._address
+        if address is None or not self._carries(url):
+            return ""
+        setting = f" (from {self._variable})" if self._variable else ""
+        return f"the proxy {address.host}:{address.port}{setting}"
+
+    def _carries(self, url: URL) -> bool:
         host = url.host or ""
-        if self._address is None or is_loopback(host) or proxy_bypass(host):
-            return {}
-        return {"proxy": self._address, "proxy_headers": self._headers}
+        return self._address is not None and not (is_loopback(host) or proxy_bypass(host))
 
 
 def is_loopback(host: str) -> bool:

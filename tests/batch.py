@@ -154,6 +154,8 @@ class Batch:
         self.limits = limits
         self.clock = 0.0
         self.lives = 0
+        self.since: float | None = None  #: from when on the history is searched before the first submission
+        self.traces = False  #: the folder shows that something was paid for which the ledger lacks
         self.boot_clock: Callable[[], float] | None = None  #: None: the machine never sleeps
         self.arrives: Callable[[], bool] = lambda: True  #: does a POST that had left when the run died arrive?
 
@@ -214,6 +216,8 @@ class Batch:
             clips_dir=self.folder / "clips",
             selection=selection,
             forecast=FlatForecast(ledger, self.limits),
+            since=self.since,
+            traces=self.traces,
             dice=self.provider.dice.random,
             boot_clock=self.boot_clock or asyncio.get_running_loop().time,
         )

@@ -10,15 +10,15 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
 from batchgen.clip import Clip, Wanted
 from batchgen.events import Event, Generated, Lost
-from batchgen.money import exact, price_class_of
-from batchgen.providers.models import Prices, estimate
+from batchgen.money import price_class_of, usd
+from batchgen.providers.models import Prices, estimate, find
 
 log = logging.getLogger("batchgen.prices")
 
@@ -52,6 +52,7 @@ class Quote:
     listed: int | None = None  #: the price that the manifest or the table has
     listed_by: PriceSource = PriceSource.UNKNOWN  #: which of the two
     charges: int = 0  #: how many charges of this class were seen, of the latest `MEMORY`
+    high: int | None = None  #: what others were charged on average, where that is more than an unproven table says
 
     @property
     def drift_percent(self) -> int | None:
@@ -82,8 +83,8 @@ def drift_text(price_class: str, quote: Quote) -> str:
     percent = quote.drift_percent
     if percent is None:
         return ""
-    more = f"{abs(percent)} % {'more' if percent > 0 else 'less'} than the {quote.listed_by}'s {exact(quote.listed)}"
-    return f"{price_class} is charged {exact(quote.each)} a clip (median of the last {quote.charges}), {more}"
+    more = f"{abs(percent)} % {'more' if percent > 0 else 'less'} than the {quote.listed_by}'s {usd(quote.listed)}"
+    return f"{price_class} is charged {usd(quote.each)} a clip (median of the last {quote.charges}), {more}"
 
 
 class PriceBook:
@@ -103,7 +104,11 @@ class PriceBook:
     def quote(self, model: str, params: Mapping[str, Any]) -> Quote:
         """Estimate one clip with these parameters."""
         manifest, table = self.listed(model, params)
-        return quote_of(self._charges.get(price_class_of(model, params), ()), manifest=manifest, table=table)
+        quote = quote_of(self._charges.get(price_class_of(model, params), ()), manifest=manifest, table=table)
+        known = find(model)
+        if quote.source is PriceSource.TABLE and known and known.mean_price > (quote.each or 0):
+            return replace(quote, high=known.mean_price)
+        return quote
 
     def listed(self, model: str, params: Mapping[str, Any]) -> tuple[int | None, int | None]:
         """Give the manifest's price and that of the model's table; looked up once for each price class."""

@@ -11,10 +11,11 @@ import asyncio
 import heapq
 import random
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, closing
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -266,6 +267,14 @@ class Downloader:
         async with source() as pieces:
             return await self._stream(pieces, part)
 
+    def _tls(self, link: URL) -> ssl.SSLContext | bool:
+        return self._context if link.scheme == "https" else True
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        """Trust what SSL_CERT_FILE names now; aiohttp's own context is made when it is imported."""
+        return ssl.create_default_context()
+
     @asynccontextmanager
     async def _answer(self, link: URL, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
         """Follow redirects, each hop checked, to an answer; network trouble becomes ours."""
@@ -275,7 +284,7 @@ class Downloader:
                 addresses.check(link, loopback=self._loopback)
                 async with asyncio.timeout(self._head_s):  # a head may trickle, too
                     answer = await self._session.get(
-                        link, headers=headers, allow_redirects=False, **self._proxy.options(link)
+                        link, headers=headers, allow_redirects=False, ssl=self._tls(link), **self._proxy.options(link)
                     )
                 async with answer:
                     if answer.status not in _REDIRECTS:
@@ -285,7 +294,7 @@ class Downloader:
         except aiohttp.InvalidURL as error:
             raise AddressRefused("a redirect to an address that can't be read") from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise _Trouble(_words(error, link)) from error
+            raise _Trouble(_words(error, link, self._proxy.named(link))) from error
         raise AddressRefused(f"{addresses.name(link)}: more than {_HOPS} redirects")
 
     async def _stream(self, pieces: AsyncIterator[bytes], part: Part) -> bytes:
@@ -390,9 +399,9 @@ def _next_hop(link: URL, answer: aiohttp.ClientResponse) -> URL:
     return link.join(addresses.parse(location))
 
 
-def _words(error: BaseException, link: URL) -> str:
+def _words(error: BaseException, link: URL, proxy: str) -> str:
     if isinstance(error, TimeoutError):
         return "no answer, or no data, for too long"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
         return "cut short"
-    return explain(error, link).text
+    return explain(error, link, proxy=proxy).text

@@ -262,6 +262,13 @@ def any_request(folder: Path) -> bool:
     return next(sidecars(folder), None) is not None or bool(events(folder))
 
 
+def traces(folder: Path) -> bool:
+    """Return whether a folder shows that something was paid for in it: a film, a part of one, or a request."""
+    clips = folder / "clips"
+    films = (path for place in (clips, clips / REPLACED_FOLDER) for path in place.glob("*.mp4*"))
+    return next(films, None) is not None or any_request(folder)
+
+
 def _objects(path: Path, *, whole: bool = False) -> Iterator[dict[str, Any]]:
     """Give the JSON objects of a file, one a line or one in all; what can't be read is left out."""
     with suppress(OSError):

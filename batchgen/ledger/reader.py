@@ -16,7 +16,7 @@ from batchgen.ledger import integrity, schema, skips
 from batchgen.ledger.base import LAST_RUN, LastRun, Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
-from batchgen.ledger.wishes import QueuedWish, waiting
+from batchgen.ledger.wishes import QueuedWish, count, waiting
 
 __all__ = ["FILE", "SANDBOX_ORIGIN", "Reader", "Totals"]
 
@@ -234,6 +234,10 @@ class Reader:
             "THEN json_extract(params, '$.duration') END), 0) FROM clip WHERE state = 'done' AND wanted = 1"
         )
         return float(self._db.execute(query).fetchone()[0])
+
+    def queued(self) -> tuple[int, int]:
+        """Count the retries and the re-rolls that were queued, and that no run has taken up yet."""
+        return count(wish for _, wish in self.wishes())
 
     def wishes(self) -> list[tuple[str, QueuedWish]]:
         """Give what other processes queued for a live run, with the names of the facts, the oldest first."""

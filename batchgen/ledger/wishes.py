@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,6 +41,15 @@ class QueuedWish:
     instead_of: Sequence[str] = ()  #: keys of failed and blocked clips that the takes replace
     again: Sequence[str] = ()  #: keys of pending clips that the run has passed over, and may make after all
     control: Control | None = None  #: how this run is to stand; a later run does not hear of it
+
+
+def count(wishes: Iterable[QueuedWish]) -> tuple[int, int]:
+    """Count what is queued: retries (with another seed, too), and re-rolls."""
+    retries = rerolls = 0
+    for wish in wishes:
+        retries += len(wish.retry) + len(wish.instead_of)
+        rerolls += len(wish.takes) - len(wish.instead_of)
+    return retries, max(rerolls, 0)
 
 
 def add(path: Path, wish: QueuedWish) -> None:

@@ -6,18 +6,27 @@ and checking parameters, are done once for each distinct text and set of paramet
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchgen.manifest.audio import Audio
-from batchgen.manifest.faults import FaultList, Position, TextError, read_text, scan_secrets, shown
+from batchgen.manifest.faults import (
+    FaultList,
+    Position,
+    TextError,
+    UnknownVariableError,
+    read_text,
+    scan_secrets,
+    shown,
+)
 from batchgen.manifest.keys import TakesError, key_of_text, seeds_of
-from batchgen.manifest.naming import clean_id, prompt_words, slug
+from batchgen.manifest.naming import clean_id, in_cell, prompt_words, slug
 from batchgen.manifest.parameters import (
     ParameterProblem,
     Parameters,
@@ -27,10 +36,11 @@ from batchgen.manifest.parameters import (
     is_template,
     text_problems,
 )
+from batchgen.manifest.repair import UNREADABLE_MODEL
 from batchgen.manifest.schema import Cell, ManifestShape, MatrixShape, same
 from batchgen.manifest.tables import MAX_BYTES, ROW_WORDS, Row, read_rows
 from batchgen.manifest.yaml_loader import Document
-from batchgen.providers.models import find, whole_number
+from batchgen.providers.models import find, known_names, whole_number
 
 if TYPE_CHECKING:
     from batchgen.manifest.templates import Templates
@@ -79,6 +89,8 @@ class Expander:
         self.faults = faults
         self.params = Parameters(folder)
         self.files: dict[str, str] = {}
+        self.refused: list[tuple[str, Position]] = []  #: ids given to prompts that have faults of their own
+        self._models = {UNREADABLE_MODEL, *known_names()}
         self._seen: dict[str, Position] = {}
         self._clips = 0
         self._faulty = 0
@@ -130,11 +142,11 @@ class Expander:
         names = _parameters(model)
         values = {name: value for name, value in entry.items() if name not in _NOT_PARAMETERS}
         written = Layer(values, place=place) if at_text else Layer(values, path)
-        defaults = Layer(self.shape.defaults, ("defaults",))
+        shared, defaults = Layer({"model": self.shape.model}), Layer(self.shape.defaults, ("defaults",))
         found = []
         for cell in self._cells(shape or MatrixShape(), matrix_path):
             in_cell = Layer({n: v for n, v in cell.items() if n in names}, matrix_path)
-            layers = (defaults, in_cell, written)
+            layers = (shared, defaults, in_cell, written)
             merged = {name: value for layer in layers for name, value in layer.values.items()}
             variables = {**self.shape.vars, **cell, **(entry.get("vars") or {})}
             cell_id = "-".join(filter(None, (slug(str(value)) for value in cell.values())))
@@ -162,7 +174,7 @@ class Expander:
         if not cells:
             what = "exclude removes every cell of the matrix"
             self.faults.error(self.document.place(path), what, "remove a line of exclude")
-        return cells
+        return cells or MatrixShape(**axes).cells()  # their faults are found in the same pass
 
     # --- prompt files ------------------------------------------------------------------------------
 
@@ -172,6 +184,7 @@ class Expander:
         file = str(Path(self.document.file).parent / entry["file"])
         found = read_text(path, file, self.faults, limit=MAX_BYTES, named_at=place)
         if found is None:
+            self._without_rows(sources)
             return
         text, raw = found
         self.files[self._relative(path)] = hashlib.sha256(raw).hexdigest()
@@ -182,8 +195,17 @@ class Expander:
             rows += 1
             for source in sources:
                 yield from self._prompt(source, row)
-        if not rows and len(self.faults.errors) == before:
-            self.faults.error(place, f"{entry['file']} has no prompts", "write one on each line")
+        if not rows:
+            if len(self.faults.errors) == before:
+                self.faults.error(place, f"{entry['file']} has no prompts", "write one on each line")
+            self._without_rows(sources)
+
+    def _without_rows(self, sources: list[PromptSource]) -> None:
+        """Check what is written next to a prompt file that can't be read; its variables are not known."""
+        for source in sources:
+            values = {name: value for name, value in source.values.items() if value is not None}
+            plain = {name: value for name, value in values.items() if not is_template(value)}
+            self._checked({**plain, "prompt": "-"}, source.layers, partial(self._note, source.layers, source.place))
 
     def _relative(self, path: Path) -> str:
         return Path(os.path.relpath(path, self.folder)).as_posix()
@@ -196,12 +218,19 @@ class Expander:
             layers, values, variables = self._merge(source, row)
         place = row.place if row else source.place
 
-        def note(problem: ParameterProblem) -> None:
-            self._note(problem, layers, place)
-
+        note = partial(self._note, layers, place)
         filled, whole = self._fill(values, variables, note)
+        given: str | None = clean_id(str(filled["id"])) if "id" in filled else ""
+        if "id" in filled and not given:
+            what = f"the id {str(filled['id'])[:40]!r} has no character that a file name can have"
+            note(ParameterProblem("id", what, "use letters"))
+            given = None
+        templated = is_template(values.get("id"))
+        cell_id = "" if templated else source.cell_id
         prompt = self._checked(filled, layers, note)
         if prompt is None or not whole:
+            if given:
+                self.refused.append((in_cell(given, cell_id), place))
             self._faulty += 1
             if self._faulty > _MAX_FAULTY:
                 self.faults.error(place, f"over {_MAX_FAULTY:,} prompts can't be used", "fix the errors above first")
@@ -209,13 +238,7 @@ class Expander:
             return
         text, model, settings, seeds, priority = prompt
         takes = self._takes(model, text, settings, seeds, place)
-        given = clean_id(str(filled["id"])) if "id" in filled else ""
-        if "id" in filled and not given:
-            what = f"the id {str(filled['id'])[:40]!r} has no character that a file name can have"
-            note(ParameterProblem("id", what, "use letters"))
-        elif takes:
-            templated = is_template(values.get("id"))
-            cell_id = "" if templated else source.cell_id
+        if takes and given is not None:
             # The rows of a table differ in nothing but their variables.
             words = prompt_words(text if row else str(values["prompt"]))
             yield Prompt(place, text, words, model, settings, takes, given, cell_id, source.label, priority, variables)
@@ -235,7 +258,7 @@ class Expander:
             free["vars"] = inner
         return layers, {**source.values, **own}, {**source.variables, **free, **more}
 
-    def _note(self, problem: ParameterProblem, layers: Sequence[Layer], place: Position) -> None:
+    def _note(self, layers: Sequence[Layer], place: Position, problem: ParameterProblem) -> None:
         """Note a problem where the parameter was written, in the layer that won."""
         layer = next((layer for layer in reversed(layers) if problem.name in layer.values), None)
         at = place
@@ -261,7 +284,8 @@ class Expander:
             try:
                 filled[name] = self.fill(value, variables)
             except TextError as error:
-                note(ParameterProblem(name, f"{name}: {error.what}", error.fix))
+                if self.document.variables_known or not isinstance(error, UnknownVariableError):
+                    note(ParameterProblem(name, f"{name}: {error.what}", error.fix))
                 whole = False
                 if name in ("prompt", "model"):
                     filled[name] = "-"
@@ -272,26 +296,45 @@ class Expander:
     ) -> tuple[str, str, ParameterSet, list[int], int] | None:
         """Return the checked prompt, or None after noting everything that is wrong with it."""
         model, text = values["model"], values.get("prompt")
-        if text is None:
-            note(ParameterProblem("prompt", "prompt is missing", "write prompt:, or a prompt column"))
-            return None
+        meant, problems = self._meant(model)
         rest = {name: value for name, value in values.items() if name not in _WORDS}
         extra = self._extra(layers, note) if "extra" in values else {}
-        settings = self.params.settings(model, rest, extra)
-        problems = [*settings.problems, *text_problems(find(model), "prompt", text)]
+        settings = self.params.settings(meant, rest, extra)
+        missing = ParameterProblem("prompt", "prompt is missing", "write prompt:, or a prompt column")
+        of_text = [missing] if text is None else text_problems(find(meant), "prompt", text)
+        problems += [*settings.problems, *of_text]
         priority = whole_number(values.get("priority", 0))
         if priority is None:
             what = f"priority can't be {shown(values['priority'])}"
             problems.append(ParameterProblem("priority", what, "write a whole number"))
         seeds: list[int] = []
-        if isinstance(text, str) and all(p.warning or p.name != "prompt" for p in problems):
+        sound = text if isinstance(text, str) and all(problem.warning for problem in of_text) else "-"
+        takes = {word: values.get(word) for word in ("takes", "seed", "seeds")}
+        while not seeds:
             try:
-                seeds = seeds_of(text, values.get("takes"), values.get("seed"), values.get("seeds"))
+                seeds = seeds_of(sound, **takes)
             except TakesError as error:
                 problems.append(ParameterProblem(error.field, error.what, error.fix))
+                takes[error.field] = None  # the others may be wrong, too
         for problem in problems:
             note(problem)
-        return (text, model, settings, seeds, priority or 0) if all(p.warning for p in problems) else None
+        return (str(text), model, settings, seeds, priority or 0) if all(p.warning for p in problems) else None
+
+    def _meant(self, model: str) -> tuple[str, list[ParameterProblem]]:
+        """Return the model whose parameters are meant, and what is wrong with a name that is not known.
+
+        One near a known name is a slip of the pen, unless its price shows that its writer knows it: it would be
+        refused, or run unchecked, at the price of another.
+        """
+        if model in self._models:
+            return model, []
+        what, priced = f"the model {model} is not known here", model in self.shape.prices
+        price = "" if priced else f"add its price, as in prices: {{{model}: 0.80}}"
+        near = difflib.get_close_matches(model, known_names(), n=1)
+        if near and not priced:
+            fix = f"did you mean {near[0]}? If it is another model, {price}"
+            return near[0], [ParameterProblem("model", what, fix)]
+        return model, [ParameterProblem("model", f"{what}: its parameters are not checked", price, warning=True)]
 
     def _extra(self, layers: Sequence[Layer], note: Callable[[ParameterProblem], None]) -> dict[str, Any]:
         merged: dict[str, Any] = {}

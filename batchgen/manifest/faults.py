@@ -20,6 +20,8 @@ SECRET = re.compile(r"SG_[0-9a-fA-F]{16}")
 
 #: How to write a text that YAML would read as something else.
 QUOTE = "quote the text, or write it after `prompt: >-` on a line of its own"
+#: The end of a message about a fault that hides others.
+FIX_FIRST = " (fix this first, there may be more)"
 #: What ends a line; YAML, editors and csv agree on these three.
 LINE_END = re.compile(r"\r\n|[\r\n]")
 #: Lines with an API key or an address, which may have a token in it, are not repeated in a message.
@@ -51,6 +53,10 @@ class TextError(Exception):
         super().__init__(what)
         self.what = what
         self.fix = fix
+
+
+class UnknownVariableError(TextError):
+    """A text uses a variable that has no value."""
 
 
 class FaultList:

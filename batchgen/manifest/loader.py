@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
 import hashlib
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from batchgen.manifest.schema import ManifestShape
 from batchgen.manifest.schema_check import check_shape
 from batchgen.manifest.yaml_loader import Document, load_yaml
 from batchgen.money import micro_of
-from batchgen.providers.models import Price, Prices, find, known_names
+from batchgen.providers.models import Price, Prices
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -33,12 +32,19 @@ def load_manifest(path: Path) -> Manifest:
     faults, wanted = FaultList(), list[Wanted]()
     with _without_gc():
         raw, document, shape = opened(path, faults)
-        _warn(shape, document, faults)
+        _warn_of_ignored(shape, document, faults)
         expander = Expander(shape, document, path.absolute().parent, faults)
         with suppress(TooManyError):  # noted as a fault
             prompts = list(expander.prompts())
-            template, place = shape.output.name, document.place(("output", "name"))
-            wanted = wanted_clips(prompts, template, place, expander.fill, faults)
+            wanted = wanted_clips(
+                prompts,
+                shape.output.name,
+                document.place(("output", "name")),
+                expander.fill,
+                faults,
+                expander.refused,
+                variables_known=document.variables_known,
+            )
         faults.raise_if_any()
     return Manifest(
         path=path.absolute(),
@@ -87,18 +93,7 @@ def opened(path: Path, faults: FaultList) -> tuple[bytes, Document, ManifestShap
     return raw, document, shape
 
 
-def _warn(shape: ManifestShape, document: Document, faults: FaultList) -> None:
-    """Warn of models that are not known here, and of words that are ignored."""
-    models: dict[str, tuple[str | int, ...]] = {shape.model: ("model",)}
-    for index, entry in enumerate(shape.prompts):
-        if not isinstance(entry, str) and entry.model:
-            models.setdefault(entry.model, ("prompts", index, "model"))
-    for model, path in models.items():
-        if find(model) is None:
-            what = f"the model {model} is not known here: its parameters are not checked"
-            near = difflib.get_close_matches(model, known_names(), n=1)
-            price = "" if model in shape.prices else f"add its price, as in prices: {{{model}: 0.80}}"
-            faults.warn(document.place(path), what, f"did you mean {near[0]}?" if near else price)
+def _warn_of_ignored(shape: ManifestShape, document: Document, faults: FaultList) -> None:
     for word in ("window", "notify"):
         if getattr(shape, word):
             faults.warn(document.place((word,)), f"{word} is checked, but this release ignores it", "")

@@ -8,11 +8,11 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from batchgen.clip import Wanted
-from batchgen.manifest.faults import FaultList, Position, TextError
+from batchgen.manifest.faults import FaultList, Position, TextError, UnknownVariableError
 from batchgen.manifest.keys import canonical
 from batchgen.manifest.parameters import Prompt, Take
 
@@ -38,7 +38,14 @@ Fill: TypeAlias = Callable[[str, Mapping[str, Any]], str]
 
 
 def wanted_clips(
-    prompts: Sequence[Prompt], template: str, place: Position, fill: Fill, faults: FaultList
+    prompts: Sequence[Prompt],
+    template: str,
+    place: Position,
+    fill: Fill,
+    faults: FaultList,
+    refused: Sequence[tuple[str, Position]] = (),
+    *,
+    variables_known: bool = True,
 ) -> list[Wanted]:
     """Return every clip under its id and name, in order; ids and names that collide are noted.
 
@@ -48,19 +55,24 @@ def wanted_clips(
         place: of the template.
         fill: fills it in.
         faults: where collisions go.
+        refused: the given ids of prompts that have faults of their own, and where these are.
+        variables_known: False: some of them could not be read, so that a variable that is not known may be no fault.
     """
     before = len(faults.errors)
-    ids = _ids(prompts, faults)
-    if len(faults.errors) > before:
-        return []  # names are made of ids: they would only collide again
-    name_of = _plain_name if template == DEFAULT_NAME else _filler(template, place, fill, faults)
+    ids = _ids(prompts, faults, refused)
+    clash = len(faults.errors) > before  # names are made of ids: they would only collide again
+    name_of: Callable[[Prompt, str, Take], str] = _plain_name
+    if template != DEFAULT_NAME:
+        name_of = _filler(template, place, fill, faults, variables_known=variables_known)
+    if not prompts:
+        _check_syntax(template, place, fill, faults)
     wanted: list[Wanted] = []
     taken: dict[str, tuple[Position, str]] = {}
     for prompt, prompt_id in zip(prompts, ids, strict=True):
         for take in prompt.takes:
             name = safe_name(name_of(prompt, prompt_id, take))
             other = taken.setdefault(name.casefold(), (prompt.place, take.key))
-            if other[1] != take.key:
+            if other[1] != take.key and not clash:
                 what = f"the file name {name} is also that of {other[0]}"
                 faults.error(prompt.place, what, "add {{ take }} or {{ id }} to output: name:")
             if not writable(name):
@@ -115,7 +127,7 @@ def names_of(
 # --- ids ------------------------------------------------------------------------------------------------
 
 
-def _ids(prompts: Sequence[Prompt], faults: FaultList) -> list[str]:
+def _ids(prompts: Sequence[Prompt], faults: FaultList, refused: Sequence[tuple[str, Position]] = ()) -> list[str]:
     """Return the prompts' ids: the given one, else the words of its template; then its cell of the matrix.
 
     Where several are the same, all of them get the words of their texts in place of the template's, and if need be a
@@ -128,16 +140,15 @@ def _ids(prompts: Sequence[Prompt], faults: FaultList) -> list[str]:
             longer(prompt, prompt_id) if count[prompt_id.casefold()] > 1 and not prompt.given_id else prompt_id
             for prompt, prompt_id in zip(prompts, ids, strict=True)
         ]
-    first: dict[str, Position] = {}
-    for prompt, prompt_id in zip(prompts, ids, strict=True):
-        if other := first.get(prompt_id.casefold()):
-            faults.error(prompt.place, f"the id {prompt_id} is also that of {other}", "give one of them another id")
-        first.setdefault(prompt_id.casefold(), prompt.place)
+    _note_duplicates(((prompt_id, prompt.place) for prompt, prompt_id in zip(prompts, ids, strict=True)), faults)
+    if refused:
+        given = [(_given(prompt), prompt.place) for prompt in prompts if prompt.given_id]
+        _note_duplicates(sorted([*given, *refused], key=lambda each: each[1]), faults)
     return ids
 
 
 def _given(prompt: Prompt) -> str:
-    return f"{prompt.given_id}-{prompt.cell_id}" if prompt.cell_id else prompt.given_id
+    return in_cell(prompt.given_id, prompt.cell_id)
 
 
 def _derived(prompt: Prompt, words: str) -> str:
@@ -157,6 +168,14 @@ def _with_params_hash(prompt: Prompt, prompt_id: str) -> str:
     return f"{prompt_id}-{hash6(canonical(asked))}"
 
 
+def _note_duplicates(named: Iterable[tuple[str, Position]], faults: FaultList) -> None:
+    first: dict[str, Position] = {}
+    for prompt_id, place in named:
+        if other := first.get(prompt_id.casefold()):
+            faults.error(place, f"the id {prompt_id} is also that of {other}", "give one of them another id")
+        first.setdefault(prompt_id.casefold(), place)
+
+
 # --- names ----------------------------------------------------------------------------------------------
 
 
@@ -165,16 +184,29 @@ def _plain_name(_prompt: Prompt, prompt_id: str, take: Take) -> str:
     return f"{prompt_id}_{take.number}"
 
 
-def _filler(template: str, place: Position, fill: Fill, faults: FaultList) -> Callable[[Prompt, str, Take], str]:
+def _filler(
+    template: str, place: Position, fill: Fill, faults: FaultList, *, variables_known: bool = True
+) -> Callable[[Prompt, str, Take], str]:
     def name_of(prompt: Prompt, prompt_id: str, take: Take) -> str:
         try:
             return fill(template, {**prompt.values, **dict(_facts(prompt, prompt_id, take))})
         except TextError as error:
-            faults.error(place, f"output name: {error.what}", error.fix)
+            if variables_known or not isinstance(error, UnknownVariableError):
+                faults.error(place, f"output name: {error.what}", error.fix)
             # A unique name, so that one bad template is not reported as thousands of collisions.
             return take.key
 
     return name_of
+
+
+def _check_syntax(template: str, place: Position, fill: Fill, faults: FaultList) -> None:
+    """Note what is wrong with a template whatever its variables are."""
+    try:
+        fill(template, {})
+    except UnknownVariableError:
+        pass
+    except TextError as error:
+        faults.error(place, f"output name: {error.what}", error.fix)
 
 
 def _facts(prompt: Prompt, prompt_id: str, take: Take) -> Iterator[tuple[str, Any]]:
@@ -212,6 +244,11 @@ def safe_name(text: str) -> str:
 def slug(text: str, limit: int = 40) -> str:
     """Return the text's first words as part of an id: letters, digits, `.`, `_`, `-`; "" if it has none."""
     return _joined(_words(text, limit), limit)
+
+
+def in_cell(given_id: str, cell_id: str) -> str:
+    """Return the id of a prompt in a cell of its matrix."""
+    return f"{given_id}-{cell_id}" if cell_id else given_id
 
 
 def prompt_words(template: str, limit: int = 40) -> str:

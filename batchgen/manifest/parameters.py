@@ -102,14 +102,16 @@ class Parameters:
         return found
 
     def _known(self, model: Model, values: Mapping[str, Any]) -> ParameterSet:
+        problems: list[ParameterProblem] = []
         try:
             checked = model.schema.model_validate({**values, "prompt": "-"})
         except ValidationError as error:
-            details = error.errors(include_url=False)
-            return ParameterSet(problems=[_problem(detail, model) for detail in details])
+            problems = [_problem(detail, model) for detail in error.errors(include_url=False)]
+            values = {name: value for name, value in values.items() if name not in {each.name for each in problems}}
+            checked = model.schema.model_validate({**values, "prompt": "-"})  # the rest may have faults of its own
         sent = checked.model_dump(exclude={"prompt", "seed", "audio"})
         asked = {name: value for name, value in sent.items() if value != model.defaults.get(name)}
-        settings = ParameterSet(sent, asked, problems=_too_long(model, sent))
+        settings = ParameterSet(sent, asked, problems=[*problems, *_too_long(model, sent)])
         if values.get("audio"):
             self._add_audio(settings, values["audio"].strip())
         return settings

@@ -97,9 +97,17 @@ def _price_table(value: object) -> Decimal | dict[str, Decimal]:
         return _money(value)
     spelled = {re.sub(r"[x×]", "*", str(cell)).replace(" ", ""): usd for cell, usd in value.items()}
     odd = [cell for cell in spelled if not re.fullmatch(r"\d+\*\d+/\d+", cell)]
+    found, unpriced = {}, []
+    for cell, usd in spelled.items():
+        try:
+            found[cell] = _money(usd)
+        except PydanticCustomError as error:
+            unpriced.append(str((error.context or {})["what"]))
     if odd or not spelled:
-        raise fault(f"{shown(odd[0] if odd else value)} is not a size and duration", 'write "1280*720/5": 0.62')
-    return {cell: _money(usd) for cell, usd in spelled.items()}
+        unpriced.insert(0, f"{', '.join(map(shown, odd)) or shown(value)} is not a size and duration")
+    if unpriced:
+        raise fault("; ".join(unpriced), 'write "1280*720/5": 0.62')
+    return found
 
 
 Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]

@@ -6,14 +6,15 @@ Apart from `schema`, which says what may be written: this is what becomes of pyd
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from batchgen.manifest.faults import QUOTE, FaultList, did_you_mean, shown
+from batchgen.manifest.faults import FIX_FIRST, QUOTE, FaultList, did_you_mean, shown
+from batchgen.manifest.repair import LIKE, PLACEHOLDER, Repair, is_mapped_text, is_parameter, near_key
 from batchgen.manifest.schema import (
-    DEFAULT_MODEL,
     DEFAULT_WORDS,
     ENTRY_WORDS,
     BudgetShape,
@@ -23,7 +24,6 @@ from batchgen.manifest.schema import (
     WindowShape,
 )
 from batchgen.manifest.yaml_loader import Document
-from batchgen.providers.models import find
 
 _WORDS: dict[str, type[BaseModel]] = {
     "limits": LimitsShape,
@@ -32,28 +32,58 @@ _WORDS: dict[str, type[BaseModel]] = {
     "window": WindowShape,
 }
 
+#: A repair may uncover faults that were hidden: in a mapping where a list belongs, and in a prompt within it.
+_ROUNDS = 4
+#: What all prompts, or all rows, depend on: where one of these can't be read, faults may stay hidden.
+_SHARED = ("vars", "matrix", "model", "file")
+
 
 def check_shape(document: Document, faults: FaultList) -> ManifestShape | None:
     """Return the manifest's parts, and note everything that is wrong with their structure.
 
-    Wrong parts are left out (such a prompt becomes None in the document), so that the faults of the rest are found in
-    the same pass; None: too little is left for that.
+    Wrong parts are repaired or left out (such a prompt becomes None in the document), so that the faults of the rest
+    are found in the same pass; None: too little is left for that.
     """
     if not isinstance(document.data, dict):
         what = "the manifest is empty" if document.data is None else "the manifest is not a mapping (name: value)"
-        faults.error(document.place(()), what, "begin with prompts: and a list, or run batchgen init")
+        hides = "" if document.data is None else FIX_FIRST
+        faults.error(document.place(()), what, f"begin with prompts: and a list, or run batchgen init{hides}")
         return None
     _check_words(document, faults)
     # A key without a value (`limits:`) counts as not written.
-    written = {word: value for word, value in document.data.items() if value is not None}
-    try:
-        return ManifestShape.model_validate(written)
-    except ValidationError as error:
-        details = error.errors(include_url=False)
+    data = document.data = {word: value for word, value in document.data.items() if value is not None}
+    for tries in range(_ROUNDS):
+        try:
+            return ManifestShape.model_validate(_with_placeholders(data) if tries else data)
+        except ValidationError as error:
+            _note_all(document, error.errors(include_url=False), faults)
+    return None
+
+
+def _with_placeholders(data: dict[str, Any]) -> dict[str, Any]:
+    """Put a text in place of each prompt that was left out."""
+    return {**data, "prompts": [PLACEHOLDER if entry is None else entry for entry in data["prompts"]]}
+
+
+def _note_all(document: Document, details: Sequence[ErrorDetails], faults: FaultList) -> None:
+    """Note every fault, then repair what it is about."""
     for detail in details:
         if not _misspelt(document, detail["loc"], detail["type"], faults):
             _note(document, detail, faults)
-    return _sound_parts(document, written, [detail["loc"] for detail in details])
+    repair = Repair(document)
+    for detail in (each for each in details if _is_unknown_key(each)):
+        repair.unknown_key(str(detail["loc"][0]))
+    for detail in (each for each in details if not _is_unknown_key(each)):
+        repair.part(_path(detail))
+
+
+def _is_unknown_key(detail: ErrorDetails) -> bool:
+    return detail["type"] == "extra_forbidden" and len(detail["loc"]) == 1
+
+
+def _path(detail: ErrorDetails) -> list[int | str]:
+    """Return where a fault is; pydantic adds words of its own for the kinds of a prompt."""
+    return [step for step in detail["loc"] if not (isinstance(step, str) and step[:1] in ("<", "["))]
 
 
 def _check_words(document: Document, faults: FaultList) -> None:
@@ -78,23 +108,13 @@ def _check_words(document: Document, faults: FaultList) -> None:
                 faults.error(document.place((part, word), key=True), what, "write a number, or remove the line")
 
 
-def _sound_parts(
-    document: Document, written: dict[str, Any], wrong: list[tuple[int | str, ...]]
-) -> ManifestShape | None:
-    parts = {str(loc[0]) for loc in wrong if loc[:1] != ("prompts",) or len(loc) < 2}
-    if parts & {"vars", "matrix", "model", "prompts"}:
-        return None  # every prompt depends on these: other faults would be noise
-    bad = {loc[1] for loc in wrong if loc[:1] == ("prompts",)}
-    prompts = [None if index in bad else entry for index, entry in enumerate(written["prompts"])]
-    document.data["prompts"] = prompts
-    kept = {word: value for word, value in written.items() if word not in parts}
-    return ManifestShape.model_validate({**kept, "prompts": [entry or "-" for entry in prompts]})
-
-
 def _note(document: Document, detail: ErrorDetails, faults: FaultList) -> None:
-    path = [step for step in detail["loc"] if not (isinstance(step, str) and step[:1] in ("<", "["))]
+    path = _path(detail)
     unknown = detail["type"] == "extra_forbidden"
     what, fix = _words(detail, path)
+    own = path[2:] if path[0] == "prompts" else path
+    if len(own) == 1 and own[0] in _SHARED:
+        fix += FIX_FIRST
     faults.error(document.place(path, key=unknown), what, fix, private=path[:1] == ["notify"])
 
 
@@ -110,21 +130,16 @@ def _misspelt(document: Document, loc: tuple[int | str, ...], kind: str, faults:
     path = loc[:2]
     entry = document.data["prompts"][path[1]]
     unknown = [str(key) for key in entry if key not in ENTRY_WORDS]
-    for word, others in _LIKE.items():
-        near = difflib.get_close_matches(word, unknown, n=1, cutoff=0.7) or [key for key in unknown if key in others]
-        if near:
-            what = f"{_name([*path])}: unknown key {near[0]}"
-            faults.error(document.place((*path, near[0]), key=True), what, f"did you mean {word}?")
+    for word in LIKE:
+        if near := near_key(word, unknown):
+            what = f"{_name([*path])}: unknown key {near}"
+            faults.error(document.place((*path, near), key=True), what, f"did you mean {word}?")
             return True
     place = document.place(path)
-    if len(entry) == 1 and unknown and not _is_parameter(unknown[0]):
+    if is_mapped_text(entry):
         faults.error(place, f"{_name([*path])}: a text with “: ” in it is read as a mapping", QUOTE)
         return True
     return not entry and any(fault.line == place.line for fault in faults.errors)  # its odd key is noted
-
-
-#: What people call a key when they do not know its name.
-_LIKE = {"prompt": ("text", "description", "caption", "scene", "shot"), "file": ("csv", "table", "path")}
 
 
 def _words(detail: ErrorDetails, path: list[int | str]) -> tuple[str, str]:
@@ -183,11 +198,6 @@ def _unknown_fix(path: list[int | str]) -> str:
         return did_you_mean(word, _WORDS[str(path[0])].model_fields if str(path[0]) in _WORDS else ())
     if difflib.get_close_matches("prompts", [word], n=1, cutoff=0.8):
         return "did you mean prompts?"
-    if word in DEFAULT_WORDS or _is_parameter(word):
+    if word in DEFAULT_WORDS or is_parameter(word):
         return f"write {word} under defaults:, or in a prompt"
     return did_you_mean(word, ManifestShape.model_fields)
-
-
-def _is_parameter(word: str) -> bool:
-    model = find(DEFAULT_MODEL)
-    return model is not None and word in model.parameters

@@ -14,12 +14,12 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
-from jinja2.exceptions import SecurityError
+from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.filters import do_round
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from batchgen.manifest.faults import TextError, shown
+from batchgen.manifest.faults import TextError, UnknownVariableError, shown
 from batchgen.manifest.parameters import is_template
 
 MAX_OUTPUT = 20_000
@@ -87,7 +87,8 @@ class Templates:
             return _bounded(compiled.template, values)
         except TemplateError as error:
             message = (error.message or str(error)).strip()
-            raise TextError(f"{shown(text)}: {message}", _known(values)) from error
+            kind = UnknownVariableError if isinstance(error, UndefinedError) else TextError
+            raise kind(f"{shown(text)}: {message}", _known(values)) from error
         except RecursionError as error:
             raise TextError(f"{shown(text)}: too deep", "write it more simply") from error
         except _ODD as error:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import yaml
 
-from batchgen.manifest.faults import LINE_END, QUOTE, FaultList, Position, is_key_name, position
+from batchgen.manifest.faults import FIX_FIRST, LINE_END, QUOTE, FaultList, Position, is_key_name, position
 
 #: Aliases may repeat this many values; a "billion laughs" file would repeat 1e9.
 _MAX_REPEATED = 100_000
@@ -51,6 +51,8 @@ class Document:
         self.file = file
         self.text = text
         self.data: Any = None
+        #: False: some of them could not be read, so that a variable that is not known may be no fault.
+        self.variables_known = True
         self.root = root
         self._odd = bool(re.search("[\x85\u2028\u2029]", text))
 
@@ -63,6 +65,14 @@ class Document:
                 break
             found, node = pair[0] if key else pair[1], pair[1]
         return self.at(found)
+
+    def rename(self, path: Sequence[str | int], key: str, meant: str) -> None:
+        """Let `place` find the value of a misspelt key under the key that it means."""
+        node = self.root
+        for step in path:
+            node = (_step(node, step) or (None, None))[1]
+        if pair := _step(node, key):
+            pair[0].value = meant
 
     def at(self, node: yaml.Node | None) -> Position:
         """Return the position of a node."""
@@ -116,7 +126,7 @@ def _compose(file: str, text: str, faults: FaultList) -> tuple[yaml.Node | None,
             from batchgen.manifest.yaml_causes import explain
 
             what, fix, line, column = explain(error, text)
-            faults.error(Position(file, line, column), what, f"{fix} (fix this first, there may be more)")
+            faults.error(Position(file, line, column), what, f"{fix}{FIX_FIRST}")
     return None, text
 
 

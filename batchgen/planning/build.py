@@ -84,11 +84,16 @@ def make_plan(
         steps=[_step(action, priced.counts[action]) for action in Action if action in priced.counts],
         changes=grouped(priced.edits),
         keys=_keys(found),
-        cost=CostEstimate(groups=groups, quotes=priced.pricer.quotes, source=conditions.price_source),
+        cost=CostEstimate(
+            groups=groups, quotes=priced.pricer.quotes, source=conditions.price_source, more=priced.pricer.more
+        ),
         budget=_budget(conditions, priced.queue),
         pace=conditions.pace,
         seconds=conditions.pace.seconds_for(len(found.submit) + len(found.stand.get(Action.IN_FLIGHT, ()))),
         disk=DiskEstimate(needed=cost.disk(groups), free=conditions.free_bytes),
+        moves=conditions.moves,
+        queued=conditions.queued,
+        live=conditions.live,
         collect_until=_collect_until(found, conditions.record_s),
         clips=[*priced.clips, *_others(found)] if each_clip else (),
     )
@@ -100,7 +105,7 @@ def _price(found: Sorted, quote: cost.Quoter, *, each_clip: bool) -> _Priced:
     priced = _Priced(cost.Pricer(quote))
     for clip, action in found.submit:
         price_class, quoted, like = priced.pricer.price(clip.model, clip.params)
-        priced.pricer.count(like)
+        priced.pricer.count(like, quoted)
         priced.queue.append((price_class, quoted))
         known = found.known.get(clip.key)
         _count(priced.counts.setdefault(action, _Counts()), known, quoted.each)

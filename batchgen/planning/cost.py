@@ -30,6 +30,7 @@ class Pricer:
     def __init__(self, quote: Quoter) -> None:
         self._quote = quote
         self.quotes: dict[str, Quote] = {}
+        self.more = 0  #: what all counted together may cost above their estimates (micro-dollars)
         self._alike: Counter[Like] = Counter()
 
     def price(self, model: str, params: str) -> tuple[str, Quote, Like]:
@@ -43,8 +44,9 @@ class Pricer:
         length = duration if isinstance(duration, int | float) else None
         return price_class, quote, (model, str(values.get("size") or ""), length, quote.each)
 
-    def count(self, like: Like) -> None:
+    def count(self, like: Like, quote: Quote) -> None:
         """Count one clip that is to be made in its group."""
+        self.more += quote.high - (quote.each or 0) if quote.high else 0
         self._alike[like] += 1
 
     def groups(self) -> list[Group]:

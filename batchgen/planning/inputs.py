@@ -17,10 +17,11 @@ from typing import Any
 from batchgen.billing.budget import Budget, day_of
 from batchgen.billing.prices import ENOUGH, MEMORY, PriceBook
 from batchgen.clip import ClipSummary, State, Wanted
-from batchgen.errors import BatchgenError, UsageError
+from batchgen.errors import BatchgenError, LedgerError, UsageError
 from batchgen.history import other_batches
-from batchgen.ledger import SANDBOX_ORIGIN, Reader, integrity
-from batchgen.ledger.wanted import with_known_ids
+from batchgen.ledger import SANDBOX_ORIGIN, Reader, integrity, schema
+from batchgen.ledger.lock import holder
+from batchgen.ledger.wanted import Holder, assign, with_known_ids
 from batchgen.locate import find_key
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
@@ -60,23 +61,43 @@ class LedgerSnapshot:
     plan: str = ""  #: sha256 of the saved plan that the last run was restricted to
     account: str = ""  #: fingerprint of the API key that it was started with
     skipped: frozenset[str] = frozenset()  #: keys of takes that are not to be made, since another one was picked
+    queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet
+    live: bool = False  #: a run is at work
 
 
 def snapshot(ledger: Reader) -> LedgerSnapshot:
     """Read from a ledger all that a plan needs."""
     times = ledger.run_times(RUN_TIMES)
-    plan, account = ledger.meta(PLAN) or "", ledger.meta("account") or ""
-    known, skipped = list(ledger.known()), frozenset(ledger.skipped())
-    return LedgerSnapshot(known, ledger.budget(), ledger.charges(MEMORY), times, plan, account, skipped)
+    return LedgerSnapshot(
+        list(ledger.known()),
+        ledger.budget(),
+        ledger.charges(MEMORY),
+        times,
+        plan=ledger.meta(PLAN) or "",
+        account=ledger.meta("account") or "",
+        skipped=frozenset(ledger.skipped()),
+        queued=ledger.queued(),
+        live=holder(ledger.folder) is not None,
+    )
 
 
-def snapshot_in(folder: Path) -> LedgerSnapshot:
-    """Read the ledger in a batch folder, if there is one; writes nothing."""
+def snapshot_in(folder: Path, manifest: Manifest | None = None) -> LedgerSnapshot:
+    """Read the ledger in a batch folder, if there is one; writes nothing.
+
+    Args:
+        folder: of the batch.
+        manifest: with it the ledger is compared with what lies next to it, as a run does before it starts.
+
+    Raises:
+        LedgerError: the ledger is damaged, or is not the last one of its batch: a run would refuse it.
+    """
     if not Reader.exists(folder):
         integrity.refuse_gone(folder)
         return LedgerSnapshot()
     reader = Reader(folder)
     try:
+        if manifest and (fault := reader.contradiction(clip.key for clip in manifest.wanted)):
+            raise LedgerError(f"{reader.path} {fault}; a run would submit nothing. {schema.REMEDY}")
         return snapshot(reader)
     finally:
         reader.close()
@@ -84,7 +105,7 @@ def snapshot_in(folder: Path) -> LedgerSnapshot:
 
 def plan_folder(manifest: Manifest, settings: Settings, folder: Path, *, each_clip: bool = False) -> Plan:
     """Plan what a run of a manifest would do in a batch folder; writes nothing."""
-    seen = snapshot_in(folder)
+    seen = snapshot_in(folder, manifest)
     start = start_in(manifest, settings, seen)
     return plan_of(manifest, settings, seen, folder=folder, each_clip=each_clip, start=start)
 
@@ -143,6 +164,9 @@ def plan_of(
         free_bytes=_free_bytes(folder or manifest.path.parent),
         price_source=_price_source(manifest),
         warnings=_bought_already(manifest, seen, folder, sandbox=settings.sandbox),
+        moves=_moves(wanted_in(manifest, seen), seen),
+        queued=seen.queued,
+        live=seen.live,
     )
     return make_plan(
         wanted_in(manifest, seen),
@@ -218,6 +242,21 @@ def whole_estimate(of: Sequence[tuple[str, dict[str, Any], int]], prices: models
             return None
         total += price * count
     return total
+
+
+def _moves(wanted: Sequence[Wanted], seen: LedgerSnapshot) -> list[tuple[str, str]]:
+    """Give the files that a run moves, since the names of their clips change: old name, new name, under `clips/`."""
+    asked = {clip.key: clip.name for clip in wanted}
+    if asked.items() >= {(clip.key, clip.name) for clip in seen.known}:
+        return []
+    held = [
+        Holder(clip.key, clip.name, clip.reroll_of in asked)
+        for clip in seen.known
+        if clip.key in asked or clip.reroll_of in asked or not clip.dropped
+    ]
+    named = assign(asked, held)
+    done = (clip for clip in seen.known if clip.state is State.DONE)
+    return [(clip.name, named[clip.key]) for clip in done if named[clip.key] != clip.name]
 
 
 def _bought_already(manifest: Manifest, seen: LedgerSnapshot, folder: Path | None, *, sandbox: bool) -> list[str]:

@@ -51,6 +51,9 @@ class Conditions:
     record_s: float = RECORD_S  #: how long after a submission the provider keeps its record
     price_source: str = ""  #: where the listed prices come from, in words
     warnings: Sequence[str] = ()  #: found elsewhere; the plan's own come after them
+    moves: Sequence[tuple[str, str]] = ()  #: files that the run moves: old name, new name
+    queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet
+    live: bool = False  #: a run is at work
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,12 @@ class CostEstimate:
     groups: Sequence[Group] = ()  #: the biggest first
     quotes: Mapping[str, Quote] = field(default_factory=dict)  #: by price class
     source: str = ""  #: where the listed prices come from, in words
+    more: int = 0  #: what they may cost above that, by what others were charged on average
+
+    @property
+    def high(self) -> int | None:
+        """The total if the prices are those that others paid on average; None where that is not more."""
+        return (self.total or 0) + self.more if self.more else None
 
     @property
     def total(self) -> int | None:
@@ -186,6 +195,9 @@ class Plan:
     disk: DiskEstimate = DiskEstimate()
     collect_until: float | None = None  #: epoch seconds, when the first record of what is in flight goes
     warnings: Sequence[str] = ()
+    moves: Sequence[tuple[str, str]] = ()  #: files that it moves first: old name, new name, both under `clips/`
+    queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet, and that are not in the plan
+    live: bool = False  #: a run is at work
     clips: Sequence[PlannedClip] = ()  #: each one, when that was asked for
 
     def step(self, action: Action) -> Step:

@@ -103,6 +103,7 @@ async def assemble(
     check_credits: bool = True,
     wishes: Wishes | None = None,
     since: float | None = None,
+    traces: bool = False,
     dice: Callable[[], float] = random.random,
     boot_clock: Callable[[], float] = boot_clock,
 ) -> Assembly:
@@ -117,7 +118,7 @@ async def assemble(
         poller, shutdown: a class with another schedule of status checks; what is pulled to stop the run.
         elsewhere: gives the request ids of other batches; called in a thread.
         check_credits, wishes: for `Dispatcher`.
-        since: from when on the history is searched before the first submission; None: only for a rebuilt ledger.
+        since, traces: for `RecoveryCheck`; without them only a rebuilt ledger is compared with the history.
         dice, boot_clock: random numbers in [0, 1) for jitter; seconds that go on while the machine sleeps.
     """
     pace, forecast = pace or PaceSetup(settings), forecast or Forecast(ledger.money, settings)
@@ -131,10 +132,9 @@ async def assemble(
         price=forecast.price, estimate=forecast.estimate, run_times=forecast.run_times,
         submit_concurrency=settings.submit_concurrency, give_up_s=settings.give_up, deadline_s=settings.deadline,
         shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice, boot_clock=boot_clock,
-        recovery_check=await _recovery_check(ledger, paced, settings, elsewhere, since),
+        recovery_check=await _recovery_check(ledger, paced, settings, elsewhere, since, traces=traces),
     )  # fmt: skip
-    selection = selection or Selection()
-    return Assembly(context, Dispatcher(context, selection, check_credits=check_credits, wishes=wishes))
+    return Assembly(context, Dispatcher(context, selection or Selection(), check_credits=check_credits, wishes=wishes))
 
 
 def reconciler_of(ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds = set) -> Reconciler:
@@ -149,12 +149,19 @@ def reconciler_of(ledger: Ledger, paced: PacedProvider, settings: Settings, else
 
 
 async def _recovery_check(
-    ledger: Ledger, paced: PacedProvider, settings: Settings, elsewhere: RequestIds, since: float | None
+    ledger: Ledger,
+    paced: PacedProvider,
+    settings: Settings,
+    elsewhere: RequestIds,
+    since: float | None,
+    *,
+    traces: bool,
 ) -> RecoveryCheck | None:
     """Make the check that a ledger needs before it submits; None where it needs none."""
     if since is None and not (ledger.meta(BLIND) or ledger.meta(POSSIBLE)):
         return None
-    check = RecoveryCheck(ledger, paced, settle_s=settings.history_settle, elsewhere=elsewhere, since=since)
+    settle_s = settings.history_settle
+    check = RecoveryCheck(ledger, paced, settle_s=settle_s, elsewhere=elsewhere, since=since, traces=traces)
     if settings.trust_recovery:
         await check.trust()
     return check

@@ -1,8 +1,10 @@
 """The hosts that files are fetched from: which of them are in trouble, by a circuit breaker each, and the gate for it.
 
 One clip's bad link is its own trouble. Where several clips fail and no file has come from the host since, it is the
-host's (403 for all, a captive portal, TLS, pages and garbage in place of films): then one file at a time goes to see,
-further and further apart, the others wait for what it meets, and nothing more is submitted that could not be fetched.
+host's (403 for all, a captive portal, TLS, pages and garbage in place of films). So it is where nothing else is being
+made and the same few clips have failed again and again: a small batch has no third clip to prove it by. Then one file
+at a time goes to see, further and further apart, the others wait for what it meets, and nothing more is submitted that
+could not be fetched.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from batchgen.breaker import DOWNLOAD, CircuitBreaker
-from batchgen.errors import DownloadError, Exit, NameTaken, PathTrouble
+from batchgen.errors import DownloadError, Exit, NameTaken, PathTrouble, TransferFailed
 from batchgen.ratelimit.base import SubmissionStoppedError
 from batchgen.runner.context import Candidate, RunContext
 
@@ -24,6 +26,8 @@ log = logging.getLogger("batchgen.runner.file_hosts")
 
 #: So many different clips failed, and nothing came from the host since the first failure of each: it is the host.
 FAILING_CLIPS = 3
+#: So many tries failed in a row, and nothing else is in flight that could show whether it is the host.
+FAILING_TRIES = 6
 
 
 @dataclass(slots=True)
@@ -33,6 +37,7 @@ class _Host:
     first: dict[int, int] = field(default_factory=dict)  #: clip → how many had come when it failed first
     failing: set[int] = field(default_factory=set)  #: clips that failed, and nothing has come since
     carried: set[int] = field(default_factory=set)  #: clips that are being fetched from it, waits included
+    tries: int = 0  #: failures of these clips, all together
     since: float = 0.0  #: when the first of these failed, epoch seconds
     error: str = ""
 
@@ -115,6 +120,7 @@ class FileHosts:
 
     def _close(self, host: _Host) -> None:
         host.failing.clear()
+        host.tries = 0
         if host.breaker.succeeded():
             log.info("the trouble is over: %s", self._context.waits)
             self._context.waits = ""
@@ -126,14 +132,20 @@ class FileHosts:
         if not host.failing:
             host.since = self._context.ledger.now()
         host.failing.add(row)
+        host.tries += 1
         host.error = str(error)
-        if len(host.failing) < FAILING_CLIPS:
+        if len(host.failing) < FAILING_CLIPS and not self._failing_alone(host, error):
             return
         opened = host.breaker.closed
         host.breaker.failed(self._now())
         if opened:
             self._context.waits = self._trouble() or ""
             log.warning("%s; submissions wait, and one file at a time is tried", self._context.waits)
+
+    def _failing_alone(self, host: _Host, error: DownloadError) -> bool:
+        """Return whether tries must stand for clips; after files that came, a link that is dead is its own trouble."""
+        of_host = not host.fetched or isinstance(error, TransferFailed)
+        return host.tries >= FAILING_TRIES and of_host and not self._context.in_flight
 
     def _trouble(self) -> str | None:
         return next((self._said(name, host) for name, host in self._hosts.items() if not host.breaker.closed), None)

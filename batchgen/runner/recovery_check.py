@@ -7,7 +7,8 @@ looked up like any other. What such a history does not have was never accepted, 
 
 Any other ledger may be a copy that a backup brought back, or a new one in the place of one that is gone. So each run
 reads the history once, from the ledger's last request on: a clip whose very parameters the account has asked for is in
-doubt, too, and is collected instead of paid for again. Here a history without an answer stops nothing.
+doubt, too, and is collected instead of paid for again. Here a history without an answer stops nothing, unless the
+ledger is empty and its folder shows that something was paid for: then its answer is waited for, as in an outage.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ class RecoveryCheckError(Exception):
     """The history could not be compared with the ledger: nothing may be submitted."""
 
 
+class HistorySilentError(Exception):
+    """The history gave no answer, and one is needed before anything is submitted: worth another try."""
+
+
 class RecoveryCheck:
     """Checks once, at the first submission of a run.
 
@@ -47,6 +52,7 @@ class RecoveryCheck:
         elsewhere: gives the request ids of other batches; called in a thread.
         since: from when on the history is searched for what a ledger that is no rebuilt one lacks (epoch seconds);
             None: it is not.
+        traces: the ledger is empty, and its folder is not: nothing is submitted before the history has answered.
     """
 
     def __init__(
@@ -57,12 +63,14 @@ class RecoveryCheck:
         settle_s: float,
         elsewhere: Callable[[], set[str]],
         since: float | None = None,
+        traces: bool = False,
     ) -> None:
         self._ledger = ledger
         self._provider = provider
         self._settle_s = settle_s
         self._elsewhere = elsewhere
         self._since = since
+        self._traces = traces
         self._one_check = asyncio.Lock()
         self._span: dict[str, float] = json.loads(ledger.meta(BLIND) or "{}")
         self._possible: dict[str, float] = json.loads(ledger.meta(POSSIBLE) or "{}")
@@ -77,6 +85,7 @@ class RecoveryCheck:
 
         Raises:
             RecoveryCheckError: that can't be said; the message says why, and what to do.
+            HistorySilentError: that can't be said now.
         """
         if self._span or self._since is not None:
             async with self._one_check:
@@ -117,6 +126,8 @@ class RecoveryCheck:
             try:
                 page = await whole_history(self._provider, model, since - CLOCK_SKEW_S, now + CLOCK_SKEW_S)
             except CallError as error:
+                if self._traces:
+                    raise HistorySilentError(str(error)) from error
                 log.warning("the request history could not be compared with the ledger before the run: %s", error)
                 continue
             taken = elsewhere | await self._ledger.known_ids()

@@ -29,7 +29,7 @@ from batchgen.files.renames import put_in_place
 from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt
-from batchgen.ledger import SqliteLedger
+from batchgen.ledger import SqliteLedger, integrity
 from batchgen.ledger.base import LAST_RUN, LastRun
 from batchgen.ledger.wishes import Control
 from batchgen.manifest import Manifest
@@ -98,6 +98,7 @@ class Session:
         self._started_at = time.monotonic()
         self._sharing = False
         self._last_intent = ledger.last_intent()
+        self._traces = not self._last_intent and integrity.traces(ledger.folder)
         self._credits_known = False
 
     @classmethod
@@ -185,6 +186,7 @@ class Session:
                 check_credits=not self._credits_known,
                 wishes=None if self.settings.collect_only else self._wished,
                 since=None if self.settings.sandbox or self.settings.trust_recovery else since,
+                traces=self._traces,
             )
             self.tools = assembly.context
             await steering.begin(self.ledger, steered=not self.settings.collect_only)

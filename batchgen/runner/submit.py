@@ -7,12 +7,12 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from batchgen import failpoints
-from batchgen.breaker import UPLOAD, CircuitBreaker
+from batchgen.breaker import HISTORY, UPLOAD, CircuitBreaker
 from batchgen.clip import Clip, State
 from batchgen.errors import AccountError, ClipError, Exit, RateLimited, ServerError, TryAgain, Unreachable, UnsureError
 from batchgen.events import AnswerLost, Blocked, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
@@ -23,7 +23,7 @@ from batchgen.retry import SUBMIT_TRIES, delay
 from batchgen.runner.admission import Admission, Admitted
 from batchgen.runner.context import Candidate, RunContext
 from batchgen.runner.cross_check import CrossCheck
-from batchgen.runner.recovery_check import RecoveryCheck, RecoveryCheckError
+from batchgen.runner.recovery_check import HistorySilentError, RecoveryCheck, RecoveryCheckError
 
 log = logging.getLogger("batchgen.runner.submit")
 
@@ -35,15 +35,17 @@ MIRROR_S = 1.0
 STALE_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
 class Submitter:
     """Sends paid requests, never one that may have been accepted already."""
 
-    _context: RunContext
-    _admission: Admission
-    _cross_check: CrossCheck
-    _uploads: dict[str, str] = field(default_factory=dict)  #: links by content
-    _upload_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    def __init__(self, context: RunContext, admission: Admission, cross_check: CrossCheck) -> None:
+        self._context = context
+        self._admission = admission
+        self._cross_check = cross_check
+        self._uploads: dict[str, str] = {}  # links by content
+        self._upload_lock = asyncio.Lock()
+        self._silence = CircuitBreaker(HISTORY, context.dice)
+        self._asking = asyncio.Lock()
 
     async def submit(self, clip: Clip) -> Clip:
         """Send one paid request; on return the clip is past `submitting`, and what became of it is on disk."""
@@ -84,7 +86,8 @@ class Submitter:
     async def _seen_elsewhere(self, clip: Clip, check: RecoveryCheck) -> float | None:
         """Ask whether a request of a time that the ledger lost may be this clip's; stops the run if nobody can say."""
         try:
-            return await check.seen(clip)
+            async with self._asking:  # one asks, the others wait for what it learns
+                return await self._answered_by(check, clip)
         except RecoveryCheckError as error:
             self._context.shutdown.request(
                 f"recovered: {error}. A rebuilt ledger submits nothing before this check succeeds; run again later, "
@@ -92,6 +95,38 @@ class Submitter:
                 Exit.STOPPED,
             )
             raise SubmissionStoppedError from error
+
+    async def _answered_by(self, check: RecoveryCheck, clip: Clip) -> float | None:
+        """Ask the check, again and again while the history does not answer and has to."""
+        while not self._context.shutdown.requested:
+            try:
+                seen = await check.seen(clip)
+            except HistorySilentError as silence:
+                await self._wait_for_history(silence)
+                continue
+            if self._silence.succeeded():
+                log.info("the request history has answered; submissions go on")
+                self._context.waits = ""
+            return seen
+        raise SubmissionStoppedError
+
+    async def _wait_for_history(self, silence: HistorySilentError) -> None:
+        """Wait before the history is asked again, as in an outage; stop the run when that has lasted too long."""
+        context, now = self._context, asyncio.get_running_loop().time()
+        if self._silence.closed:
+            since = datetime.fromtimestamp(context.ledger.now()).astimezone()
+            context.waits = (
+                f"the request history gives no answer since {since:%H:%M} ({silence}). The ledger is empty, and its "
+                "folder has films or requests: what the account has of this batch must not be paid for again"
+            )
+            log.warning("%s; submissions wait", context.waits)
+        self._silence.failed(now)
+        left = context.give_up_s - self._silence.lasted_s(now)
+        if left <= 0:
+            remedy = "Run again later, or pass --trust-recovery if you know that the account has nothing of this batch"
+            context.shutdown.request(f"outage: {context.waits}. {remedy}", Exit.STOPPED)
+        else:
+            await context.pause(min(self._silence.until - now, left))
 
     async def _doubted(self, clip: Clip, check: RecoveryCheck, seen: float) -> Clip:
         """Put a clip in doubt instead of submitting it: the history has what may be its request."""

@@ -7,7 +7,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from batchgen.ledger import FILE
 from batchgen.torture.judge import SETTLED
 from batchgen.torture.plan import LEDGER_ROLLED_BACK, LOCK_DELETED
 

@@ -59,6 +59,7 @@ class Facts:
     last_event: float | None = None  #: when something last happened to a clip, epoch seconds
     footage_s: float = 0.0  #: of the finished clips that are wanted
     flagged: Mapping[str, str] = field(default_factory=dict)  #: flags of finished clips, by name
+    queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet
     aside: Sequence[str] = ()  #: bad copies in the folder of the clips
 
     def command(self, verb: str, *more: str) -> str:
@@ -107,6 +108,7 @@ def facts_of(
         sandbox=ledger.meta("origin") == SANDBOX_ORIGIN,
         options=options,
         flagged=ledger.flagged(),
+        queued=ledger.queued(),
         aside=kept_aside(ledger.folder / "clips"),
         caps_said=json.loads(ledger.meta("caps_said") or "[]"),
         last_run=last,

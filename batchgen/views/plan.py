@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Any
 
 from batchgen.billing.prices import PriceSource, Quote
-from batchgen.money import exact, places_for, usd
+from batchgen.clip import REPLACED_FOLDER
+from batchgen.money import usd
 from batchgen.planning import Action, Change, Group, Plan, PlannedClip, Step
 from batchgen.views.plan_steps import clip_lines, step_lines
 from batchgen.views.text import (
@@ -17,6 +19,7 @@ from batchgen.views.text import (
     fit,
     one_line,
     plural,
+    queued_text,
     size,
     stamp_utc,
     under,
@@ -47,6 +50,7 @@ def plan_object(plan: Plan) -> dict[str, Any]:
         "changes": [_change(change) for change in plan.changes],
         "groups": [_group(group) for group in plan.cost.groups],
         "estimated_usd": dollars(plan.cost.total),
+        "estimated_usd_high": dollars(plan.cost.high),
         "unpriced": plan.cost.unpriced,
         "price_source": plan.cost.source,
         "prices": [_price(price_class, quote) for price_class, quote in plan.cost.quotes.items()],
@@ -68,6 +72,8 @@ def plan_object(plan: Plan) -> dict[str, Any]:
         "stopped_by": str(plan.budget.barrier) if plan.budget.barrier else None,
         "collect_before": None if plan.collect_until is None else stamp_utc(plan.collect_until),
         "warnings": list(plan.warnings),
+        "queued": {"retries": plan.queued[0], "rerolls": plan.queued[1]},
+        "moves": [{"clip": before, "to": after} for before, after in plan.moves],
     }
     return obj | ({"clips": [_clip(clip) for clip in plan.clips]} if plan.clips else {})
 
@@ -91,6 +97,7 @@ def plan_text(
         clip_lines(plan, width, ascii=ascii),
         _table(plan, width, ellipsis),
         _estimates(plan, width),
+        [line for text in _also(plan) for line in _hanging(text, width)],
         [line for text in plan.warnings for line in _hanging(f"Warning: {one_line(text)}", width)],
     ]
     text = "\n\n".join("\n".join(lines) for lines in parts if lines)
@@ -161,12 +168,23 @@ def _clip(clip: PlannedClip) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------------
 
 
+def _also(plan: Plan) -> Iterator[str]:
+    """Say what a run does besides, and what waits for one."""
+    if queued := queued_text(*plan.queued, live=plan.live):
+        yield f"{queued}, and {'is' if sum(plan.queued) == 1 else 'are'} not in this plan."
+    aside = sum(after.startswith(f"{REPLACED_FOLDER}/") for _, after in plan.moves)
+    renamed = len(plan.moves) - aside
+    moves = [f"{aside:,} to clips/{REPLACED_FOLDER}/"] if aside else []
+    moves += [f"{renamed:,} to {'its new name' if renamed == 1 else 'their new names'}"] if renamed else []
+    if moves:
+        yield f"A run first moves finished files: {' and '.join(moves)}. Nothing is deleted."
+
+
 def _table(plan: Plan, width: int, ellipsis: str) -> list[str]:
     if not plan.cost.groups:
         return []
     shown = plan.cost.groups[:_GROUPS_SHOWN]
-    places = places_for(group.each or 0 for group in shown)
-    rows = [("Clips", "Size", "Length", "Model", "Unit", "Total"), *(_row(group, places) for group in shown)]
+    rows = [("Clips", "Size", "Length", "Model", "Unit", "Total"), *map(_row, shown)]
     widths = [max(columns(row[i]) for row in rows) for i in range(6)]
     widths[3] = max(8, min(widths[3], width - 12 - sum(widths) + widths[3]))
     lines = ["To generate (estimated)", *(_aligned(row, widths, ellipsis) for row in rows)]
@@ -175,14 +193,14 @@ def _table(plan: Plan, width: int, ellipsis: str) -> list[str]:
     return [fit(line, width, ellipsis) for line in lines]
 
 
-def _row(group: Group, places: int) -> tuple[str, ...]:
+def _row(group: Group) -> tuple[str, ...]:
     length = "-" if group.duration is None else f"{group.duration:g} s"
     return (
         f"{group.count:,}",
         one_line(group.size) or "-",
         length,
         one_line(group.model),
-        usd(group.each, places),
+        usd(group.each),
         usd(group.total),
     )
 
@@ -214,7 +232,8 @@ def _cost(plan: Plan) -> str:
     again = plan.step(Action.RESUBMIT)
     if again.count:
         more += f"; up to {usd(again.estimate)} to resubmit {plural(again.count, 'clip')}"
-    return usd(plan.cost.total) + more
+    high = "" if plan.cost.high is None else f", could be {usd(plan.cost.high)} at what others paid on average"
+    return usd(plan.cost.total) + high + more
 
 
 def _sources(plan: Plan) -> list[str]:
@@ -222,7 +241,7 @@ def _sources(plan: Plan) -> list[str]:
     if not plan.keys.submit:
         return []
     sources = [
-        f"{one_line(price_class)}: {exact(quote.each)}, learned from {plural(quote.charges, 'charge')}"
+        f"{one_line(price_class)}: {usd(quote.each)}, learned from {plural(quote.charges, 'charge')}"
         for price_class, quote in plan.cost.quotes.items()
         if quote.source is PriceSource.LEARNED
     ]

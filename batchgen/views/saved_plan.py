@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from batchgen.money import exact, usd
+from batchgen.money import usd
 from batchgen.planning.saved import Saved
 from batchgen.views.text import ascii_only, dollars, one_line, plural, under, wrap
 
@@ -56,7 +56,7 @@ def _facts(saved: Saved) -> Iterator[tuple[str, str]]:
     more = f", and {plural(saved.unpriced, 'clip')} of unknown price" if saved.unpriced else ""
     yield "Estimated cost", usd(saved.estimate) + more
     for price_class, (each, _) in saved.prices.items():
-        yield "", f"{one_line(price_class)}: {exact(each)} a clip"
+        yield "", f"{one_line(price_class)}: {usd(each)} a clip"
     settings = saved.basis.settings
     for name in _OPTIONS:
         if settings.get(name) not in (None, False):

@@ -30,6 +30,7 @@ from batchgen.views.text import (
     one_line,
     pack,
     plural,
+    queued_text,
     stamp_utc,
     wrap,
 )
@@ -73,6 +74,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "unwanted": facts.unwanted,
         "skipped": facts.skipped,
         "control": facts.control,
+        "queued": {"retries": facts.queued[0], "rerolls": facts.queued[1]},
         "spent_usd": dollars(facts.spent),
         "reserved_usd": dollars(facts.reserved),
         "cap_usd": dollars(facts.caps.usd),
@@ -203,6 +205,8 @@ def _standing(obj: Mapping[str, Any], width: int) -> list[str]:
         lines.append("Submissions are paused from the review page; what is in flight is collected.")
     if obj["live"] and run is None:
         lines.append("A run is in progress.")
+    if queued := queued_text(**obj["queued"], live=obj["live"]):
+        lines.append(f"{queued}.")
     return [line for text in lines for line in wrap(text, width)]
 
 

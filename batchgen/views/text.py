@@ -32,6 +32,14 @@ def size(count: int) -> str:
     return f"{amount / 1000:.1f} TB"
 
 
+def queued_text(retries: int, rerolls: int, *, live: bool) -> str:
+    """Say what `retry` and `reroll` queued and no run has taken up; "" for nothing."""
+    parts = [f"{retries:,} {'retry' if retries == 1 else 'retries'}"] if retries else []
+    parts += [plural(rerolls, "re-roll")] if rerolls else []
+    verb = "waits" if retries + rerolls == 1 else "wait"
+    return f"{' and '.join(parts)} {verb} for the {'run' if live else 'next run'}" if parts else ""
+
+
 def dollars(micro: int | None) -> float | None:
     """Give an amount as a JSON number of dollars, exact to 4 decimals, halves up; None stays unknown."""
     return None if micro is None else to_usd(micro)

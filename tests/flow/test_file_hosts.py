@@ -73,6 +73,37 @@ def test_while_a_host_is_dead_submissions_stop_and_the_next_run_fetches_all(tmp_
     check(batch, life)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("clips", [1, 2])
+def test_a_small_batch_waits_for_its_host_as_long_as_a_large_one(tmp_path: Path, kind: str, clips: int) -> None:
+    """It has no third clip to prove by that it is the host; it left after 15 minutes, and did not say what for."""
+    batch = Batch(tmp_path, clips, downloads=FakeDownloads(meets=always(kind)), limits=SOON)
+    life = batch.live()
+    assert life.exit is Exit.STOPPED
+    assert life.why.startswith("outage: downloads from files.example fail since ")
+    assert SOON.give_up_s <= life.lasted_s < SOON.give_up_s + 300.0
+    assert batch.states() == [State.DOWNLOADING] * clips
+    check(batch, life)
+    batch.downloads = _until(1_500.0, kind)
+    life = batch.live()
+    assert (life.exit, batch.states()) == (None, [State.DONE] * clips)
+    check(batch, life)
+
+
+def test_the_last_clips_link_is_its_own_trouble_and_the_last_clips_host_is_waited_for(tmp_path: Path) -> None:
+    """39 files have come: a dead link says nothing of the host, a connection that fails does."""
+    for name, kind, waited_s in (("link", "dead", 900.0), ("host", "trouble", SOON.give_up_s)):
+        (tmp_path / name).mkdir()
+        meets = {"r4": kind}
+        downloads = FakeDownloads(meets=lambda url, meets=meets: meets.get(url.split("/")[-1][:-4], "ok"))
+        batch = Batch(tmp_path / name, 4, downloads=downloads, limits=replace(SOON, in_flight=1))
+        life = batch.live()
+        assert Counter(batch.states()) == {State.DONE: 3, State.DOWNLOADING: 1}
+        assert life.exit is (Exit.STOPPED if kind == "trouble" else None)
+        assert waited_s <= life.lasted_s < waited_s + 4 * 60.0 + 300.0 + 4 * 220.0
+        check(batch, life)
+
+
 def test_the_gate_opens_when_one_file_has_come(tmp_path: Path) -> None:
     """A probe is a file that is to be fetched anyway; nothing is sent to see whether the host is well."""
     batch = Batch(tmp_path, 30, downloads=_until(400.0, "dead"), limits=Limits(in_flight=4))

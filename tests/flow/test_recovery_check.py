@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import closing
 from dataclasses import replace
@@ -13,6 +14,7 @@ from batch import Batch, Limits, check
 from batchgen.clip import State
 from batchgen.errors import Exit
 from batchgen.ledger import FILE, Reader, SqliteLedger, journal
+from batchgen.ledger.integrity import traces
 from batchgen.ledger.recovery.rebuild import BLIND, recover
 from batchgen.testing import EPOCH, FakeProvider, always, first, wanted
 
@@ -115,10 +117,62 @@ def test_a_later_retry_is_held_against_it_too(ram: Path) -> None:
 
 def retry(batch: Batch) -> None:
     """Put the failed clip back."""
-    import asyncio
-
     from batchgen.events import Retried
 
     with closing(SqliteLedger(batch.folder)) as ledger:
         [clip] = ledger.clips(State.FAILED)
         asyncio.run(ledger.record(clip, Retried()))
+
+
+def emptied(folder: Path, clips: int, *, give_up_s: float = 7200.0) -> Batch:
+    """A batch that was paid for, with an empty ledger in the place of its own."""
+    batch = Batch(folder, clips, limits=Limits(settle_s=0.0, give_up_s=give_up_s))
+    batch.live()
+    batch.clock += 600.0
+    for path in [*batch.folder.glob("*"), *(batch.folder / "clips").glob("*.json")]:
+        if path.is_file():
+            path.unlink()
+    batch.since, batch.traces = EPOCH - 60.0, True
+    return batch
+
+
+def test_an_empty_ledger_in_a_folder_that_was_paid_for_waits_for_the_history(ram: Path) -> None:
+    """An outage of the history is waited out; all would be paid for again."""
+    batch = emptied(ram, 4)
+    until = batch.clock + 1_800.0
+    batch.provider.look = lambda: "down" if asyncio.get_running_loop().time() < until else "ok"
+    life = batch.live()
+    assert len(batch.provider.posts) == 4
+    assert (life.exit, batch.states()) == (None, [State.DONE] * 4)
+    assert 1_800.0 <= life.lasted_s < 1_800.0 + 900.0
+    assert life.tools.waits == ""
+    check(batch, life)
+
+
+def test_a_history_that_stays_silent_ends_such_a_run_and_says_what_to_do(ram: Path) -> None:
+    """After --give-up, with nothing submitted; a ledger that has requests of its own goes on with a warning."""
+    batch = emptied(ram, 4, give_up_s=900.0)
+    batch.provider.look = always("down")
+    life = batch.live()
+    assert (life.exit, len(batch.provider.posts)) == (Exit.STOPPED, 4)
+    assert life.why.startswith("outage: the request history gives no answer since ")
+    assert "--trust-recovery" in life.why
+    assert 900.0 <= life.lasted_s < 1_000.0
+    assert batch.states() == [State.PENDING] * 4
+    batch.traces = False
+    life = batch.live()
+    assert (life.exit, len(batch.provider.posts)) == (None, 8)
+
+
+def test_what_a_folder_shows_of_earlier_payments(tmp_path: Path) -> None:
+    """A film, a part of one, or a request; a run that never got so far leaves nothing of the kind."""
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "events.jsonl").write_text('{"event": "ended", "t": "2026-11-27T22:00:00Z"}\n')
+    assert not traces(tmp_path)
+    for name in ("a.mp4", "a.mp4.part"):
+        (tmp_path / "clips" / name).touch()
+        assert traces(tmp_path)
+        (tmp_path / "clips" / name).unlink()
+    sent = {"event": "Submitted", "t": "2026-11-27T22:00:00Z", "key": "k", "request_id": "r"}
+    (tmp_path / "events.jsonl").write_text(json.dumps(sent))
+    assert traces(tmp_path)

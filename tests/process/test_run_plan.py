@@ -106,12 +106,12 @@ def test_a_learned_price_before_the_start_is_a_move(api: FakeApi, desk: Desk) ->
     (drift,) = desk.run("--limit", "3").expect(0, done=3, pending=2).obj["price_drifts"]
     assert (drift["class"], drift["told_by"], drift["drift_percent"]) == ("wan-2.5-t2v 1280*720 5", "table", 28)
     told = " ".join(desk.call("status", "night.yaml").expect(0).stdout.decode().split())
-    assert "is charged $0.80 a clip (median of the last 3), 28 % more than the table's $0.625." in told
+    assert "is charged $0.80 a clip (median of the last 3), 28 % more than the table's $0.63." in told
     planned = plan(desk)
     assert planned.obj["estimated_usd"] == 1.6
     (price,) = planned.obj["prices"]
     assert (price["source"], price["charges"], price["drift_percent"]) == ("learned", 3, 28)
-    assert any("28 % more than the table's $0.625" in text for text in planned.obj["warnings"])
+    assert any("28 % more than the table's $0.63" in text for text in planned.obj["warnings"])
     api.price = lambda _params: 0.9
     desk.run("--limit", "1").expect(0, done=4, pending=1)
     assert "the ledger has changed" in refused(desk, api)

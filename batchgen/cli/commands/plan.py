@@ -87,7 +87,7 @@ def plan(
     read = manifests.load(path)
     settings = merge({**given, "sandbox": sandbox or None}, read, read_config())
     where = (folder or batch_folder(path, sandbox=sandbox)).absolute()
-    seen = snapshot_in(where)
+    seen = snapshot_in(where, read)
     warnings = [f"warning: {text}" for text in read.warnings]
     for line in [*warnings, *check_only(given["only"], [*wanted_in(read, seen), *seen.known])]:
         click.echo(line, err=True)

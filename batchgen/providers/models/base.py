@@ -42,6 +42,7 @@ class Model:
     text_limits: Mapping[str, int]  #: characters, above which the service cuts silently
     mean_latency_s: float  #: published mean of one run
     prices: Mapping[str, int]  #: micro-dollars by `price_cell`
+    mean_price: int  #: micro-dollars that others were charged a clip, on average over all of its prices
     price_note: str  #: where the prices come from, and of when
 
     @property
@@ -114,9 +115,10 @@ def _defaults(model: str) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One model's prices: micro-dollars a clip by `price_cell`, and where they come from, in words."""
+    """One model's prices: micro-dollars a clip by `price_cell`, their mean, and where they come from, in words."""
 
     prices: Mapping[str, int]
+    mean: int
     note: str
 
 
@@ -129,4 +131,6 @@ def table(model: str) -> Table:
     text = files(__package__).joinpath("prices.toml").read_text(encoding="utf-8")
     entry = tomllib.loads(text, parse_float=Decimal)[model]
     prices = {cell: micro_of(amount) for cell, amount in entry["usd"].items()}
-    return Table(MappingProxyType(prices), f"estimate of {entry['as_of']}: {entry['source']}")
+    return Table(
+        MappingProxyType(prices), micro_of(entry["mean_usd"]), f"estimate of {entry['as_of']}: {entry['source']}"
+    )

@@ -28,5 +28,6 @@ MODEL = Model(
     text_limits=MappingProxyType({"prompt": 1500, "negative_prompt": 500}),
     mean_latency_s=213.0,
     prices=_TABLE.prices,
+    mean_price=_TABLE.mean,
     price_note=_TABLE.note,
 )

@@ -200,10 +200,11 @@ class Http:
             async for piece in response.content.iter_any():
                 yield piece
         except _TROUBLE as error:
-            raise ServerError(f"result: the video broke off: {explain(error, url, connected=True).text}") from None
+            why = explain(error, url, connected=True, proxy=self._proxy.named(url)).text
+            raise ServerError(f"result: the video broke off: {why}") from None
 
     def _failed(self, error: BaseException, url: URL, attempt: _Attempt) -> ExchangeFailed:
-        explained = explain(error, url, connected=attempt.connected)
+        explained = explain(error, url, connected=attempt.connected, proxy=self._proxy.named(url))
         return ExchangeFailed(attempt.connected, self._redact(plain(explained.text))[:600], explained.needs_user)
 
     async def _answer(self, response: aiohttp.ClientResponse, first: bytes = b"") -> Answer:

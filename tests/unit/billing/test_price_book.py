@@ -35,6 +35,16 @@ def test_the_table_of_the_model_is_the_first_word() -> None:
     assert PriceBook(Prices()).estimate(replace(WANTED, model="unheard-of")) is None
 
 
+def test_a_price_that_nobody_has_proven_comes_with_what_others_paid() -> None:
+    """A table is an estimate: the night may cost more, and the plan says how much."""
+    book = PriceBook(Prices())
+    assert book.quote("wan-2.5-t2v", PARAMS).high == 800_000
+    assert book.quote("wan-2.5-t2v", {"size": "1920*1080", "duration": 10}).high is None  # more than the mean as it is
+    assert PriceBook(Prices({"wan-2.5-t2v": 700_000})).quote("wan-2.5-t2v", PARAMS).high is None
+    charged(book, *[625_000] * 3)
+    assert book.quote("wan-2.5-t2v", PARAMS).high is None
+
+
 def test_the_manifest_overrides_the_table() -> None:
     """One price for all of a model, or one for each cell."""
     assert PriceBook(Prices({"wan-2.5-t2v": 700_000})).estimate(WANTED) == 700_000
@@ -48,7 +58,7 @@ def test_what_is_charged_is_learned_while_the_run_goes_on(caplog: pytest.LogCapt
         charged(tariff, *[800_000] * 9)
     assert tariff.estimate(WANTED) == 800_000
     told = "prices: wan-2.5-t2v 1280*720 5 is charged $0.80 a clip (median of the last 3), 28 % more than the table's"
-    assert [r.getMessage() for r in caplog.records] == [f"{told} $0.625; estimates follow what is charged"]
+    assert [r.getMessage() for r in caplog.records] == [f"{told} $0.63; estimates follow what is charged"]
 
 
 def test_a_charge_as_told_is_no_news(caplog: pytest.LogCaptureFixture) -> None:

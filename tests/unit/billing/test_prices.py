@@ -52,7 +52,7 @@ def test_a_drift_of_more_than_a_tenth_is_told(charged: int, percent: int | None)
 def test_a_drift_says_from_what_to_what_and_by_whom() -> None:
     """So that one knows what to write under prices:."""
     text = drift_text(GRADE, after(800_000, 800_000, 800_000))
-    assert text == f"{GRADE} is charged $0.80 a clip (median of the last 3), 28 % more than the table's $0.625"
+    assert text == f"{GRADE} is charged $0.80 a clip (median of the last 3), 28 % more than the table's $0.63"
     assert "20 % less than the manifest's $1.00" in drift_text(GRADE, after(*[800_000] * 3, manifest=1_000_000))
     assert drift_text(GRADE, after()) == drift_text(GRADE, after(*[800_000] * 3, table=None)) == ""
 

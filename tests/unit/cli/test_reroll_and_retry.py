@@ -15,11 +15,16 @@ import pytest
 from batchgen import manifest as manifests
 from batchgen.cli import main
 from batchgen.clip import State
-from batchgen.events import Blocked, SubmitDeferred, SubmitStarted, Submitted
+from batchgen.events import Blocked, Downloaded, Generated, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.ledger import FILE, Reader, SqliteLedger
 from batchgen.ledger.recovery.rebuild import recover
 from batchgen.ledger.wishes import QueuedWish, add
 from batchgen.manifest.rerolls import further
+from batchgen.planning.inputs import plan_folder
+from batchgen.settings import merge
+from batchgen.views.facts import facts_of
+from batchgen.views.plan import plan_text
+from batchgen.views.status import status_object, status_text
 
 MANIFEST = """
 defaults: {size: "832*480", takes: 3}
@@ -136,6 +141,55 @@ def test_a_wish_is_carried_out_once_and_counts_are_exact(batch: Path) -> None:
 
     with closing(SqliteLedger(batch)) as ledger:
         asyncio.run(carried_out(ledger))
+
+
+def test_what_waits_for_a_run_is_shown_by_status_and_plan(called: Called, batch: Path) -> None:
+    """Whoever queued it next to a run, and looks a minute later, must not queue it again."""
+    assert called("status")[1]["queued"] == {"retries": 0, "rerolls": 0}
+    with closing(SqliteLedger(batch)) as ledger:
+        (cat, dog) = [clip for clip in ledger.clips() if clip.wanted.name in ("cat_1", "dog_1")]
+        add(ledger.path, QueuedWish([cat.key]))
+        add(ledger.path, QueuedWish([], [further(dog.wanted, dog.key, 4, ())], [dog.key]))
+        add(ledger.path, QueuedWish([], [further(cat.wanted, cat.key, 4, ())]))
+        # The ledger is held, as by a run.
+        assert called("status")[1]["queued"] == called("plan")[1]["queued"] == {"retries": 2, "rerolls": 1}
+        live = facts_of(ledger, "n", live=True)
+    assert "2 retries and 1 re-roll wait for the run." in status_text(status_object(live, now=1.0))
+    read = manifests.load(batch.parent / "n.yaml")
+    text = plan_text(plan_folder(read, merge({}, read), batch))
+    assert "2 retries and 1 re-roll wait for the next run, and are not in this plan." in text
+
+
+def test_plan_says_which_files_a_run_moves(called: Called, batch: Path) -> None:
+    """A film that is looked for in its old place is no surprise then."""
+    sent = (SubmitStarted(1.0, reserved=1), Submitted("r", 1.0), Generated("https://f.example/a", 2.0, 1))
+    happened(batch, "cat_1", *sent, Downloaded("cat_1.mp4", 1, "0" * 64))
+    assert called("plan")[1]["moves"] == []
+    manifest = batch.parent / "n.yaml"
+    manifest.write_text(MANIFEST.replace("a cat", "a red cat"))
+    (move,) = called("plan")[1]["moves"]
+    assert move["clip"] == "cat_1"
+    assert move["to"].startswith("replaced/cat_1~")
+    read = manifests.load(manifest)
+    text = plan_text(plan_folder(read, merge({}, read), batch))
+    assert "A run first moves finished files: 1 to clips/replaced/. Nothing is deleted." in text
+    with closing(SqliteLedger(batch)) as ledger:
+        ledger.sync(read.wanted)
+        assert move["to"] in {clip.wanted.name for clip in ledger.clips()}
+    manifest.write_text(MANIFEST)
+    assert called("plan")[1]["moves"] == [{"clip": move["to"], "to": "cat_1"}]
+
+
+def test_plan_refuses_a_ledger_that_a_run_would_refuse(called: Called, batch: Path) -> None:
+    """It showed everything as new, and said nothing of what the folder knows."""
+    with closing(Reader(batch)) as ledger:
+        key = next(clip.key for clip in ledger.clips() if clip.wanted.name == "cat_1")
+    sent = {"event": "Submitted", "t": "2026-11-27T22:00:00Z", "key": key, "request_id": "r1"}
+    (batch / "events.jsonl").write_text(json.dumps(sent))
+    code, obj, _ = called("plan")
+    assert (code, obj["error"]["code"]) == (2, "ledger")
+    assert "does not know the request r1" in obj["error"]["message"]
+    assert "recover" in obj["error"]["message"]
 
 
 def test_an_only_that_fits_nothing_is_refused_by_retry_and_export_too(called: Called) -> None:

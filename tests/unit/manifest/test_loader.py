@@ -105,6 +105,7 @@ def test_all_faults_come_at_once_each_with_its_place_and_how_to_fix_it(write: Wr
         ("matrix: {a: 1}\nprompts: [a]\n", "matrix.a must be a list, not 1: write [a, b]"),
         ("prompts:\n  - {id: x, prompt: a}\n  - {id: x, prompt: b}\n", "3:5: the id x is also that of"),
         ("prompts: [a, b]\noutput: {name: same}\n", "the file name same is also that of"),
+        ("prompts:\n  - fle: shots.csv\n", "2:5: prompt 1: unknown key fle: did you mean file?"),
         ("prompts: [a]\noutput: {name: '{{ nope }}'}\n", "2:16: output name: '{{ nope }}': 'nope' is undefined"),
     ],
 )
@@ -140,7 +141,6 @@ def test_one_clear_fault_with_its_place(write: Write, text: str, sign: str) -> N
         ("prompts: [a, b\nname: x\n", "1:10: a [ that opens here is not closed"),
         ("prompts:\n  - promt: A bird\n", "2:5: prompt 1: unknown key promt: did you mean prompt?"),
         ("prompts:\n  - {id: x, text: A bird}\n", "2:13: prompt 1: unknown key text: did you mean prompt?"),
-        ("prompts:\n  - fle: shots.csv\n", "2:5: prompt 1: unknown key fle: did you mean file?"),
         ("prompts:\n  - {size: 832*480}\n", "2:5: prompt 1 has no prompt: add prompt:"),
         ("prompts:\n  - # a note\n", "prompt 1 is empty: write a text; a # begins a comment"),
         ("prompts:\n  -a\n", "2:3: prompts must be a list, not '-a': write a space after each -"),
@@ -289,10 +289,26 @@ def test_unknown_models_run_with_a_warning_and_all_that_was_written(write: Write
     assert "kling-9 is not known" in str(manifest.warnings[0])
 
 
-def test_a_misspelt_model_is_answered_with_the_nearest_one(write: Write) -> None:
-    """It would run unchecked and unpriced."""
-    [warning] = load(write("model: wan2.5\nprompts: [rain]\n")).warnings
-    assert str(warning).endswith("did you mean wan-2.5-t2v?")
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("model: wan2.5\nprompts: [rain]\n", "1:8"),
+        ("model: wan-2.5-t2\nprompts: [rain]\n", "1:8"),
+        ("prompts:\n  - {prompt: rain, model: wan-2.5-tv2}\n", "2:27"),
+        ("vars: {m: Wan-2.5-T2V}\nprompts:\n  - prompt: rain\n    model: '{{ m }}'\n", "4:12"),
+    ],
+)
+def test_a_misspelt_model_is_a_fault_that_names_the_nearest_one(write: Write, text: str, place: str) -> None:
+    """It would be refused by the service, or run unchecked and unpriced."""
+    [fault] = faults_of(write(text))
+    assert fault.startswith(f"night.yaml:{place}: the model ")
+    assert "did you mean wan-2.5-t2v?" in fault
+
+
+def test_a_model_near_a_known_one_runs_when_its_price_shows_that_it_is_meant(write: Write) -> None:
+    """The services have families of models, whose names differ in a letter."""
+    [warning] = load(write("model: wan-2.5-i2v\nprices: {wan-2.5-i2v: 0.5}\nprompts: [rain]\n")).warnings
+    assert "the model wan-2.5-i2v is not known here: its parameters are not checked" in str(warning)
 
 
 def test_extra_passes_on_unchecked_with_a_warning(write: Write) -> None:

@@ -366,6 +366,21 @@ def test_an_unknown_price_under_a_cap_submits_nothing_unless_that_was_said() -> 
     assert (plan.budget.reach, plan.budget.barrier) == (2, None)
 
 
+def test_the_upper_figure_is_that_of_all_clips_that_are_submitted() -> None:
+    """Where nothing was charged yet: 3 of 4 clips at what others paid, and one at its own price."""
+
+    def unproven(_model: str, params: Mapping[str, Any]) -> Quote:
+        each = 625_000 * params["duration"] // 5
+        return Quote(
+            each, PriceSource.TABLE, each, PriceSource.TABLE, high=800_000 if params["duration"] == 5 else None
+        )
+
+    clips = [clip(0), clip(1), clip(2), clip(3, duration=10)]
+    cost = make_plan(clips, [], quote=unproven, conditions=Conditions()).cost
+    assert (cost.total, cost.high) == (3_125_000, 3_650_000)
+    assert make_plan([], [], quote=unproven, conditions=Conditions()).cost.high is None
+
+
 def test_a_learned_price_far_from_what_was_told_is_warned_of() -> None:
     """The night's estimate is the learned one, and a person is told why it moved."""
 
@@ -374,4 +389,4 @@ def test_a_learned_price_far_from_what_was_told_is_warned_of() -> None:
 
     plan = make_plan([clip(0)], [], quote=learned, conditions=Conditions())
     assert plan.cost.total == 800_000
-    assert any("28 % more than the table's $0.625" in text for text in plan.warnings)
+    assert any("28 % more than the table's $0.63" in text for text in plan.warnings)
