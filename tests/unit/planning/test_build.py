@@ -371,7 +371,9 @@ def test_the_upper_figure_is_that_of_all_clips_that_are_submitted() -> None:
 
     def unproven(_model: str, params: Mapping[str, Any]) -> Quote:
         each = 625_000 * params["duration"] // 5
-        return Quote(each, PriceSource.TABLE, each, PriceSource.TABLE, high=800_000 if params["duration"] == 5 else None)
+        return Quote(
+            each, PriceSource.TABLE, each, PriceSource.TABLE, high=800_000 if params["duration"] == 5 else None
+        )
 
     clips = [clip(0), clip(1), clip(2), clip(3, duration=10)]
     cost = make_plan(clips, [], quote=unproven, conditions=Conditions()).cost
