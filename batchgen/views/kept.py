@@ -19,6 +19,7 @@ _MEANING = {
     "duration": "another length than requested",
     "header": "an odd header",
     "layout": "loose bytes or boxes around the film",
+    "length": "length unknown: the end of it may be missing",
     "size": "another picture size than requested",
 }
 
