@@ -52,7 +52,10 @@ def video(
     return ftyp() + header + mdat if fast_start or open_ended else ftyp() + mdat + header
 
 
-def fragmented(parts: int = 3) -> bytes:
-    """Build a fragmented MP4: an empty header, then moof + mdat pairs."""
-    body = b"".join(box(b"moof", box(b"mfhd", bytes(8))) + box(b"mdat", bytes([n] * 100)) for n in range(1, parts + 1))
-    return ftyp() + moov(0, (832, 480), []) + body
+def fragmented(parts: int = 3, *, index: bool = False, trailer: bool = False) -> bytes:
+    """Build a fragmented MP4: an empty header, then moof + mdat pairs; with an index before or after them."""
+    each = [box(b"moof", box(b"mfhd", bytes(8))) + box(b"mdat", bytes([n] * 100)) for n in range(1, parts + 1)]
+    references = b"".join(struct.pack(">III", len(part), 1000, 0) for part in each)
+    sidx = box(b"sidx", struct.pack(">IIIIIHH", 0, 1, 1000, 0, 0, 0, parts), references) if index else b""
+    mfra = box(b"mfra", box(b"mfro", bytes(4), struct.pack(">I", 24))) if trailer else b""
+    return ftyp() + moov(0, (832, 480), []) + sidx + b"".join(each) + mfra

@@ -217,7 +217,7 @@ class Part:
         return Fetched(
             bytes=structure.bytes,
             sha256=self._digest.hexdigest(),
-            flags=mp4.flags(structure, expect),
+            flags=mp4.flags(structure, expect, length_known=self.total is not None),
             seconds=structure.seconds,
             size=structure.size,
         )

@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
+
+from batchgen.files.fragments import index_end
 
 #: Bounds for what a lying file may cost us; a ten-second clip has 4 top-level boxes and a moov of 15 kB.
 _MAX_BOXES = 20_000
@@ -72,7 +74,8 @@ class Structure:
     """What a whole file says about itself: length in bytes, seconds and (width, height) where it has them.
 
     `odd` marks a header that is there in full and makes no sense within, or names no picture; `loose` what stands
-    round a whole film: bytes that are no box, boxes in front, a second header.
+    round a whole film: bytes that are no box, boxes in front, a second header. `open_end` is set where nothing in the
+    file shows that it ends here: it goes on in fragments, without an index of them (mfra, sidx).
     """
 
     bytes: int
@@ -80,6 +83,7 @@ class Structure:
     size: tuple[int, int] | None = None
     odd: bool = False
     loose: bool = False
+    open_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,8 @@ def walk(source: Path | bytes | BinaryIO) -> Structure:
         raise BrokenVideo("no picture data (mdat) in it")
     file.seek(header.start)
     structure = _structure(file.read(size), total, data)
-    return replace(structure, loose=boxes[-1].end < total or kinds[0] != b"ftyp" or kinds.count(b"moov") > 1)
+    loose = boxes[-1].end < total or kinds[0] != b"ftyp" or kinds.count(b"moov") > 1
+    return replace(structure, loose=loose, open_end=_open_end(file, boxes, total))
 
 
 def worth(path: Path) -> tuple[int, int]:
@@ -155,13 +160,18 @@ def worth(path: Path) -> tuple[int, int]:
     return (3, size)
 
 
-def flags(structure: Structure, expect: Expect) -> str:
-    """Name what is other than asked: any of "header", "layout", "bytes", "size", "duration"; "" when nothing is."""
+def flags(structure: Structure, expect: Expect, *, length_known: bool = False) -> str:
+    """Name what is other than asked: any of "header", "layout", "bytes", "length", "size", "duration"; or "".
+
+    `length_known` is True when the server said how long the file is.
+    """
     off = ["header"] if structure.odd else []
     if structure.loose:
         off.append("layout")
     if expect.bytes is not None and expect.bytes != structure.bytes:
         off.append("bytes")
+    if structure.open_end and expect.bytes is None and not length_known:
+        off.append("length")
     if expect.size and structure.size and expect.size != structure.size:
         off.append("size")
     if expect.seconds and structure.seconds and abs(expect.seconds - structure.seconds) > _SECONDS_OFF:
@@ -226,6 +236,23 @@ def _top_level(file: BinaryIO, total: int) -> Iterator[_Box]:
         kinds.add(box.kind)
         position = box.end
     raise BrokenVideo(f"more than {_MAX_BOXES:,} boxes")
+
+
+def _open_end(file: BinaryIO, boxes: Sequence[_Box], total: int) -> bool:
+    """Return whether a film in fragments could have been cut between two of them.
+
+    Raises:
+        BrokenVideo: it was: the last fragment has no data, or an index lists more than there is.
+    """
+    kinds = [box.kind for box in boxes]
+    if b"moof" not in kinds:
+        return False
+    if b"mdat" not in kinds[len(kinds) - 1 - kinds[::-1].index(b"moof") :]:
+        raise BrokenVideo("cut short: its last fragment has no data")
+    ends = [index_end(file, box.start, box.end) for box in boxes if box.kind == b"sidx"]
+    if (missing := max((end for end in ends if end is not None), default=0) - total) > 0:
+        raise BrokenVideo(f"cut short: {missing:,} bytes of its fragments are missing")
+    return b"mfra" not in kinds and not any(ends)
 
 
 def _is_loose(kind: bytes, before: set[bytes]) -> bool:

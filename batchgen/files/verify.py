@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,6 +58,21 @@ def worth_watching(clips: Iterable[Clip], kept: KeptFindings) -> dict[str, list[
 def kept_aside(clips_dir: Path) -> list[str]:
     """Name the bodies that failed their check, and are kept until a better one is there."""
     return sorted(path.name for path in clips_dir.glob(f"*{mp4.BAD}"))
+
+
+def without_file(finished: Mapping[str, str], clips_dir: Path) -> list[str]:
+    """Name the finished clips whose file is not there; one look at each folder, however many clips there are.
+
+    Args:
+        finished: the clips' files by name, paths under `clips_dir`.
+        clips_dir: a folder that can't be read lacks all of them.
+    """
+    there: dict[Path, set[str]] = {}
+    for folder in {(clips_dir / file).parent for file in finished.values()}:
+        with suppress(OSError):
+            there[folder] = set(os.listdir(folder))  # noqa: PTH208 - names alone, for thousands of them
+    paths = {name: clips_dir / file for name, file in finished.items()}
+    return [name for name, path in paths.items() if path.name not in there.get(path.parent, ())]
 
 
 async def check_files(ledger: Ledger, clips_dir: Path, *, deep: bool = False) -> tuple[int, dict[str, str]]:

@@ -100,6 +100,11 @@ class Reader:
         query = "SELECT name, flags FROM clip WHERE state = 'done' AND flags <> '' ORDER BY ord, id"
         return dict(self._db.execute(query))
 
+    def finished(self) -> dict[str, str]:
+        """Give the files of finished clips that are wanted, by the clips' names (paths under `clips/`)."""
+        query = "SELECT name, file FROM clip WHERE state = 'done' AND wanted = 1 AND file IS NOT NULL ORDER BY ord, id"
+        return dict(self._db.execute(query))
+
     def budget(self, caps: Caps = NO_CAPS) -> Budget:
         """Give what was spent, what is reserved, and the highest charges, per price class; and that of each day."""
         return sums_of(self._db, caps)

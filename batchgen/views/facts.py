@@ -14,7 +14,7 @@ from batchgen.billing.budget import NO_CAPS, Caps
 from batchgen.billing.prices import DRIFTS, PriceSource, Quote
 from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
-from batchgen.files.verify import kept_aside
+from batchgen.files.verify import kept_aside, without_file
 from batchgen.history.report import LOOKS, HistoryCheck, read
 from batchgen.ledger.base import KILLED, LastRun
 from batchgen.ledger.reader import SANDBOX_ORIGIN, Reader
@@ -60,6 +60,7 @@ class Facts:
     footage_s: float = 0.0  #: of the finished clips that are wanted
     flagged: Mapping[str, str] = field(default_factory=dict)  #: flags of finished clips, by name
     queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet
+    missing: Sequence[str] = ()  #: finished clips whose file is not there
     aside: Sequence[str] = ()  #: bad copies in the folder of the clips
 
     def command(self, verb: str, *more: str) -> str:
@@ -109,6 +110,7 @@ def facts_of(
         options=options,
         flagged=ledger.flagged(),
         queued=ledger.queued(),
+        missing=without_file(ledger.finished(), ledger.folder / "clips"),
         aside=kept_aside(ledger.folder / "clips"),
         caps_said=json.loads(ledger.meta("caps_said") or "[]"),
         last_run=last,

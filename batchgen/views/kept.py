@@ -1,4 +1,4 @@
-"""Files that are kept although something about them is odd: flags of finished clips, and bad copies set aside.
+"""Files that are odd, and kept: flags of finished clips, bad copies set aside; and files that are not there.
 
 Short, because it is one question of its own: `status` and `verify` only place its answer.
 """
@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from batchgen.views.facts import Facts
 from batchgen.views.text import one_line, plural, wrap
 
 _NAMED = 5
+_LISTED = 100
 #: What each flag says; others are shown as they are.
 _MEANING = {
     "bytes": "not as many bytes as the service stated",
     "duration": "another length than requested",
     "header": "an odd header",
     "layout": "loose bytes or boxes around the film",
+    "length": "length unknown: the end of it may be missing",
     "size": "another picture size than requested",
 }
 #: What a decode found, in words.
@@ -40,6 +43,24 @@ def kept_object(flagged: Mapping[str, str], aside: Iterable[str]) -> dict[str, A
     """
     clips = [{"clip": name, "flags": flags.split()} for name, flags in flagged.items()]
     return {"flagged": clips, "kept_aside": list(aside)}
+
+
+def missing_object(facts: Facts) -> dict[str, Any] | None:
+    """Give the field `missing_files` of `--json`; None when every finished clip has its file."""
+    if not facts.missing:
+        return None
+    return {"count": len(facts.missing), "clips": list(facts.missing[:_LISTED]), "next": facts.command("verify")}
+
+
+def missing_lines(obj: Mapping[str, Any] | None, width: int) -> list[str]:
+    """Write a `missing_object`: who deletes a film by hand means something by it, and the next run does not see it."""
+    if obj is None:
+        return []
+    more = obj["count"] - len(obj["clips"])
+    what = f"The file of {plural(obj['count'], 'finished clip')} is missing: {_some(obj['clips'], more)}"
+    why = "A run does not generate it again: it is paid for. Get it back while the service keeps it (seven days):"
+    no = "Deleting a film does not reject it; `batchgen reroll` makes another take (batchgen help stopped)."
+    return [*wrap(what, width), *wrap(why, width, "    "), f"      {obj['next']}", *wrap(no, width, "    ")]
 
 
 def kept_lines(obj: Mapping[str, Any], width: int) -> list[str]:
@@ -71,6 +92,6 @@ def found_lines(found: Mapping[str, Iterable[str]], width: int) -> list[str]:
     ]
 
 
-def _some(names: list[str]) -> str:
-    more = len(names) - _NAMED
+def _some(names: list[str], unlisted: int = 0) -> str:
+    more = len(names) + unlisted - _NAMED
     return ", ".join(one_line(name) for name in names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

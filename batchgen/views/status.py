@@ -14,7 +14,7 @@ from batchgen.ledger.wishes import Control
 from batchgen.money import micro_of, usd
 from batchgen.views.doubts import IN_DOUBT, ClipProblem, attention, attention_lines, epoch
 from batchgen.views.facts import Facts
-from batchgen.views.kept import kept_lines, kept_object
+from batchgen.views.kept import kept_lines, kept_object, missing_lines, missing_object
 from batchgen.views.last_run import last_run_line, last_run_object
 from batchgen.views.learned import learned_lines
 from batchgen.views.next_steps import next_commands, next_lines
@@ -98,6 +98,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "failures": _failures(facts),
         "attention": attention(facts.problems, facts.command, now=now),
         **kept_object(facts.flagged, facts.aside),
+        "missing_files": missing_object(facts),
         "next": next_commands(facts),
     }
 
@@ -168,6 +169,7 @@ def status_text(
         [*_footage(obj, width), *_money(obj, width)],
         *[_failure_lines(group, marks, width) for group in obj["failures"]],
         *[attention_lines(obj, state, marks, width, tz) for state in IN_DOUBT],
+        missing_lines(obj["missing_files"], width),
         kept_lines(obj, width),
         [] if obj["live"] else retention_lines(obj, width, tz, table="learned" in obj),
         learned_lines(obj.get("learned"), width),

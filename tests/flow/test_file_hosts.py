@@ -8,6 +8,7 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,10 @@ def _until(seconds: float, word: str) -> FakeDownloads:
         return word if now < began[0] + seconds else "ok"
 
     return FakeDownloads(meets=meets)
+
+
+def _meets_last(kind: str, url: str) -> str:
+    return kind if url.endswith("/r4.mp4") else "ok"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -94,8 +99,7 @@ def test_the_last_clips_link_is_its_own_trouble_and_the_last_clips_host_is_waite
     """39 files have come: a dead link says nothing of the host, a connection that fails does."""
     for name, kind, waited_s in (("link", "dead", 900.0), ("host", "trouble", SOON.give_up_s)):
         (tmp_path / name).mkdir()
-        meets = {"r4": kind}
-        downloads = FakeDownloads(meets=lambda url, meets=meets: meets.get(url.split("/")[-1][:-4], "ok"))
+        downloads = FakeDownloads(meets=partial(_meets_last, kind))
         batch = Batch(tmp_path / name, 4, downloads=downloads, limits=replace(SOON, in_flight=1))
         life = batch.live()
         assert Counter(batch.states()) == {State.DONE: 3, State.DOWNLOADING: 1}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from bad_replies import after, drop, first, says
 from command import Desk
@@ -30,6 +32,22 @@ def test_a_price_beyond_all_that_was_reserved_stops_the_next_submission(api: Fak
     desk.manifest(*TEN)
     desk.run("--max-usd", "4", "--in-flight", "1").expect(4, done=1, pending=9)
     assert api.charged == 3.0
+
+
+@pytest.mark.slow
+def test_a_price_that_rises_in_the_night_passes_the_cap_by_the_surplus_in_flight(api: FakeApi, desk: Desk) -> None:
+    """The bound of promise 4: 16 in flight at the first higher charge, each by what it was above its reservation."""
+    api.price = lambda _params: 0.5 if len(api.jobs) < 6 else 1.0
+    desk.manifest(*[f"shot {number}" for number in range(40)])
+    ended = desk.run("--max-usd", "12", "--in-flight", "16").expect(4)
+    events = [json.loads(line) for line in (desk.batch / "events.jsonl").read_text().splitlines()]
+    rise = next(i for i, event in enumerate(events) if event.get("cost_usd") == 1.0)
+    held = {event["clip"]: event["held_usd"] for event in events[:rise] if event["event"] == "SubmitStarted"}
+    charged = {event["clip"] for event in events[:rise] if event["event"] == "Generated"}
+    surplus = sum(1.0 - usd for clip, usd in held.items() if clip not in charged)
+    assert 0.0 < api.charged - 12.0 <= surplus <= 16 * 0.5
+    assert not [event for event in events[rise:] if event["event"] == "SubmitStarted"]
+    assert (ended.obj["spent_usd"], ended.obj["reserved_usd"]) == (api.charged, 0.0)
 
 
 def test_the_cap_counts_over_all_runs_and_a_raised_one_goes_on(api: FakeApi, desk: Desk) -> None:

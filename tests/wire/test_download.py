@@ -210,6 +210,18 @@ async def test_a_film_shorter_than_the_service_stated_is_cut_short(
     assert not (tmp_path / "b.mp4.bad").exists()
 
 
+async def test_a_film_whose_length_nobody_knows_is_flagged(host: Host, downloader: Downloader, tmp_path: Path) -> None:
+    """In fragments without an index, from a server without Content-Length: its end may be missing."""
+    for reply, name, flagged in (
+        (chunked(fragmented(6)), "a", "length"),
+        (served(fragmented(6)), "b", ""),
+        (chunked(fragmented(6, index=True)), "c", ""),
+    ):
+        host.script = [reply]
+        fetched = await downloader.fetch(host.url, tmp_path / f"{name}.mp4")
+        assert fetched.flags == flagged
+
+
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "deflate", "aws-chunked", "", "utf-8"])
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
 async def test_the_bytes_say_whether_a_file_is_encoded_and_not_its_header(

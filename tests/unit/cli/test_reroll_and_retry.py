@@ -180,6 +180,23 @@ def test_plan_says_which_files_a_run_moves(called: Called, batch: Path) -> None:
     assert called("plan")[1]["moves"] == [{"clip": move["to"], "to": "cat_1"}]
 
 
+def test_a_film_that_was_deleted_by_hand_is_missed_by_status(called: Called, batch: Path) -> None:
+    """Its clip stays done: nobody pays for it again, and it can be had again for nothing."""
+    for name in ("cat_1", "dog_1"):
+        sent = (SubmitStarted(1.0, reserved=1), Submitted(name, 1.0), Generated("https://f.example/a", 2.0, 1))
+        happened(batch, name, *sent, Downloaded(f"{name}.mp4", 1, "0" * 64))
+    assert called("status")[1]["missing_files"]["clips"] == ["cat_1", "dog_1"]
+    (batch / "clips").mkdir()
+    for name in ("cat_1", "dog_1"):
+        (batch / "clips" / f"{name}.mp4").touch()
+    assert called("status")[1]["missing_files"] is None
+    (batch / "clips" / "cat_1.mp4").unlink()
+    with closing(Reader(batch)) as ledger:
+        text = status_text(status_object(facts_of(ledger, "n"), now=1.0))
+    assert "The file of 1 finished clip is missing: cat_1" in text
+    assert "\n      batchgen verify n\n" in text
+
+
 def test_plan_refuses_a_ledger_that_a_run_would_refuse(called: Called, batch: Path) -> None:
     """It showed everything as new, and said nothing of what the folder knows."""
     with closing(Reader(batch)) as ledger:

@@ -19,6 +19,7 @@ GOOD = {
     "open-ended": video(900, open_ended=True),
     "version 1": video(900, version=1),
     "fragmented": fragmented(1),
+    "fragmented, with an index": fragmented(3, index=True),
 }
 
 
@@ -44,8 +45,10 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", GOOD)
 def test_a_whole_file_tells_its_size_and_length(name: str) -> None:
     """All layouts that encoders write must pass: a paid clip is not to be thrown away."""
-    seconds = None if name == "fragmented" else 5.0
-    assert walk(GOOD[name]) == Structure(bytes=len(GOOD[name]), seconds=seconds, size=(832, 480))
+    seconds = None if name.startswith("fragmented") else 5.0
+    open_end = name == "fragmented"
+    expected = Structure(bytes=len(GOOD[name]), seconds=seconds, size=(832, 480), open_end=open_end)
+    assert walk(GOOD[name]) == expected
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -222,6 +225,30 @@ def test_what_is_other_than_asked_is_a_flag(expect: Expect, told: str) -> None:
 def test_what_the_file_does_not_tell_is_not_flagged() -> None:
     """A fragmented file has no duration in its header: that is no difference."""
     assert flags(Structure(bytes=1), Expect(size=(1, 1), seconds=5)) == ""
+
+
+def test_fragments_are_checked_by_their_own_index() -> None:
+    """Cut between two of them, a film without one looks whole; it is flagged unless somebody said how long it is."""
+    for whole in (fragmented(3, index=True), fragmented(3, trailer=True)):
+        assert flags(walk(whole), Expect()) == ""
+    indexed = fragmented(3, index=True)
+    border = indexed.rindex(b"moof") - 4
+    with pytest.raises(BrokenVideo, match="bytes of its fragments are missing"):
+        walk(indexed[:border])
+    with pytest.raises(BrokenVideo, match="last fragment has no data"):
+        walk(fragmented(2)[: fragmented(2).rindex(b"mdat") - 4])
+    cut = walk(fragmented(3)[: fragmented(3).rindex(b"moof") - 4])
+    assert flags(cut, Expect()) == "length"
+    assert flags(cut, Expect(), length_known=True) == flags(cut, Expect(bytes=cut.bytes)) == ""
+
+
+def test_an_index_that_makes_no_sense_says_nothing() -> None:
+    """The film is paid for: what can't be read is no proof that it was cut."""
+    odd = ftyp() + moov(0, (832, 480), []) + box(b"sidx", bytes(9)) + fragmented(1)[len(fragmented(0)) :]
+    assert walk(odd).open_end
+    wide = box(b"sidx", bytes([1]), bytes(19), struct.pack(">QHHIII", 0, 0, 1, 10**6, 0, 0))
+    with pytest.raises(BrokenVideo, match="bytes of its fragments are missing"):
+        walk(ftyp() + moov(0, (832, 480), []) + wide + fragmented(1)[len(fragmented(0)) :])
 
 
 def test_a_kept_file_is_inspected_in_words(tmp_path: Path) -> None:
