@@ -16,7 +16,7 @@ def test_a_night_takes_hardly_longer_than_rate_and_slots_set() -> None:
     night = simulate(Weather(), "ours", 300)
     harmless(night)
     assert night.over <= 1.05
-    assert night.looks <= 3.0
+    assert night.polls <= 3.0
     assert night.limited == 0
 
 
@@ -25,7 +25,7 @@ def test_where_calls_are_scarce_they_go_to_submissions(rpm: int) -> None:
     """Each wasted look is a clip less: scarce is where the slots could take more than the rate lets be submitted."""
     night = simulate(Weather(rpm=rpm), "ours", 12 * rpm)
     harmless(night)
-    assert night.looks <= 1.5
+    assert night.polls <= 1.5
     assert night.over <= 1.05
 
 
@@ -34,7 +34,7 @@ def test_calls_are_scarce_too_where_the_rate_is_high_and_the_slots_are_many() ->
     """It is not the rate that says so, but who could use it."""
     night = simulate(Weather(rpm=60, slots=120), "ours", 720)
     harmless(night)
-    assert night.looks <= 1.5
+    assert night.polls <= 1.5
 
 
 @pytest.mark.slow
@@ -42,7 +42,7 @@ def test_looks_give_way_when_calls_get_short() -> None:
     """While no long job had ended calls were to spare; then all end, and submissions need each of them."""
     night = simulate(Weather(slots=400, run=log_normal(900.0, 0.3)), "ours", 1500)
     harmless(night)
-    assert night.looks <= 1.5
+    assert night.polls <= 1.5
 
 
 @pytest.mark.slow
@@ -50,7 +50,7 @@ def test_calls_are_not_spent_on_long_jobs_while_nothing_is_known_of_them() -> No
     """Four hundred that run for half an hour: an expectation of minutes must not have each looked at each minute."""
     night = simulate(Weather(rpm=40, slots=400, run=log_normal(1800.0, 0.15)), "ours", 1200)
     harmless(night)
-    assert night.looks <= 1.5
+    assert night.polls <= 1.5
     assert night.over <= 1.25
 
 
