@@ -35,7 +35,7 @@ MEMORY = 240
 #: calls are short, polls wait for their turns anyhow, and hardly one in thirty is too early then.
 FEWEST_POLLS, MOST_POLLS = 1.25, 6.0
 #: So many of the latest say how long the queue is now; by what part of the typical run time it must change to count.
-LATELY, MOVED = 5, 0.1
+LATELY, MOVED = 5, 0.25
 #: What the square of a lag adds to it, both in polls.
 SLOW = 0.15
 #: How near a schedule comes to so many polls, as a part of them.
