@@ -64,6 +64,15 @@ def explain(error: BaseException, url: URL, *, connected: bool = False, proxy: s
     return Explained(explained.text + (f" (by way of {proxy})" if proxy else ""), explained.needs_user)
 
 
+def words_of(error: BaseException, url: URL, proxy: str) -> str:
+    """Say why a download broke off."""
+    if isinstance(error, TimeoutError):
+        return "no answer, or no data, for too long"
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
+        return "cut short"
+    return explain(error, url, proxy=proxy).text
+
+
 def _named(host: str | None, port: int | None) -> str:
     return f"{host}:{port}" if port else f"{host}"
 

@@ -11,13 +11,15 @@ from mp4 import video
 
 from batchgen.clip import Clip, State, Wanted
 from batchgen.handover.chosen import Select, named
-from batchgen.handover.film import Film
+from batchgen.handover.film import FilmFacts
 from batchgen.review.choice import Choice
 
-FILM = Film(frames=120, rate=Fraction(24), width=1280, height=720, channels=2, sample_rate=48_000)
+FILM = FilmFacts(frames=120, rate=Fraction(24), width=1280, height=720, channels=2, sample_rate=48_000)
 
 
-def sample(folder: Path, name: str, order: int = 1, choice: Choice | None = None, film: Film | None = FILM) -> Select:
+def sample(
+    folder: Path, name: str, order: int = 1, choice: Choice | None = None, film: FilmFacts | None = FILM
+) -> Select:
     """Make a select whose film lies in `folder/batch/clips/`."""
     clips = folder / "batch" / "clips"
     clips.mkdir(parents=True, exist_ok=True)

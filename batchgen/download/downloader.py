@@ -31,7 +31,7 @@ from batchgen.download.part import Finish, Part
 from batchgen.errors import AddressRefused, BrokenFile, DeadLink, TransferFailed
 from batchgen.files.durable import Folders
 from batchgen.files.mp4 import BrokenVideo, Expect, Fetched
-from batchgen.network_words import explain
+from batchgen.network_words import words_of
 from batchgen.proxy import SystemProxy
 
 __all__ = ["Downloader", "Expect", "Fetched", "Finish"]
@@ -294,7 +294,7 @@ class Downloader:
         except aiohttp.InvalidURL as error:
             raise AddressRefused("a redirect to an address that can't be read") from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise _Trouble(_words(error, link, self._proxy.named(link))) from error
+            raise _Trouble(words_of(error, link, self._proxy.named(link))) from error
         raise AddressRefused(f"{addresses.name(link)}: more than {_HOPS} redirects")
 
     async def _stream(self, pieces: AsyncIterator[bytes], part: Part) -> bytes:
@@ -397,11 +397,3 @@ def _next_hop(link: URL, answer: aiohttp.ClientResponse) -> URL:
     if not location:
         raise _Trouble(f"HTTP {answer.status} without a Location")
     return link.join(addresses.parse(location))
-
-
-def _words(error: BaseException, link: URL, proxy: str) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer, or no data, for too long"
-    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
-        return "cut short"
-    return explain(error, link, proxy=proxy).text

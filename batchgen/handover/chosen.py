@@ -11,7 +11,7 @@ from typing import Final
 
 from batchgen.clip import Clip, State
 from batchgen.errors import UsageError
-from batchgen.handover.film import Film
+from batchgen.handover.film import FilmFacts
 from batchgen.review.choice import UNDECIDED, Choice
 
 #: What a name's template may hold, as `str.format` fields.
@@ -40,7 +40,7 @@ class Select:
     choice: Choice
     source: Path
     name: str = ""
-    film: Film | None = None
+    film: FilmFacts | None = None
 
     @property
     def stem(self) -> str:
@@ -66,7 +66,7 @@ class Select:
         return [*stars, *label, *self.choice.tags, *cell]
 
     @property
-    def facts(self) -> Film:
+    def facts(self) -> FilmFacts:
         """Its film, where that was read."""
         assert self.film is not None  # noqa: S101 - the files for editors are written with it
         return self.film

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import quote
 
 from batchgen.handover.chosen import Select, for_xml
-from batchgen.handover.film import Film
+from batchgen.handover.film import FilmFacts
 
 VERSION: Final = "1.10"
 #: Sizes and rates that Final Cut has a name for; other formats have width, height and frame duration alone.
@@ -44,7 +44,7 @@ def written(selects: list[Select], title: str) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE fcpxml>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
-def _shape(film: Film) -> tuple[int, int, Fraction]:
+def _shape(film: FilmFacts) -> tuple[int, int, Fraction]:
     return film.width, film.height, film.rate
 
 

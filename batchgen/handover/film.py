@@ -13,7 +13,7 @@ from batchgen.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class FilmFacts:
     """What a file says of itself.
 
     Attributes:
@@ -36,7 +36,7 @@ class Film:
         return self.frames / self.rate
 
 
-def read(path: Path) -> Film:
+def read(path: Path) -> FilmFacts:
     """Read a film's facts.
 
     Raises:
@@ -56,7 +56,7 @@ def read(path: Path) -> Film:
             rate = video.average_rate or video.guessed_rate
             frames = video.frames or sum(packet.size > 0 for packet in container.demux(video))
             sound = (audio.codec_context.channels, audio.codec_context.sample_rate) if audio else (0, 0)
-            return Film(frames, Fraction(rate or 0), video.width, video.height, *sound)
+            return FilmFacts(frames, Fraction(rate or 0), video.width, video.height, *sound)
     except (av.FFmpegError, OSError, IndexError) as error:
         raise UsageError(
             f"{path} can't be read as a film: {error}", tip="check the files with `batchgen verify`"

@@ -32,7 +32,7 @@ _WRITERS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Delivery:
     """What is asked for.
 
     Attributes:
@@ -61,7 +61,7 @@ class Delivered:
     left_out: tuple[str, ...]  #: sentences
 
 
-def deliver(selects: list[Select], target: Path, order: Order, kept: KeptFindings) -> Delivered:
+def deliver(selects: list[Select], target: Path, order: Delivery, kept: KeptFindings) -> Delivered:
     """Write a hand-over.
 
     Args:
@@ -92,7 +92,7 @@ def deliver(selects: list[Select], target: Path, order: Order, kept: KeptFinding
     return Delivered(target, len(films), copied, tuple(files), tuple(left_out))
 
 
-def _films(selects: list[Select], part: Path, order: Order) -> tuple[dict[str, str], int]:
+def _films(selects: list[Select], part: Path, order: Delivery) -> tuple[dict[str, str], int]:
     """Link or copy the films; gives the sha256 of each by name, and how many are copies."""
     digests, copied = {}, 0
     for select in selects:
@@ -141,7 +141,7 @@ def _checked(select: Select, digest: str) -> str:
 
 
 def _papers(
-    selects: list[Select], part: Path, order: Order, kept: KeptFindings, digests: Mapping[str, str]
+    selects: list[Select], part: Path, order: Delivery, kept: KeptFindings, digests: Mapping[str, str]
 ) -> tuple[list[str], list[str]]:
     """Write all but the films; gives the names, and what was left out and why."""
     shown = selects if order.with_prompt else [_without_prompt(select) for select in selects]
@@ -159,7 +159,7 @@ def _papers(
     return sorted([*names, "README.txt"]), left_out
 
 
-def _for_editors(selects: list[Select], order: Order, wanted: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+def _for_editors(selects: list[Select], order: Delivery, wanted: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     texts, left_out = {}, []
     for name in sorted(set(wanted) & _WRITERS.keys()):
         try:
@@ -169,7 +169,7 @@ def _for_editors(selects: list[Select], order: Order, wanted: Iterable[str]) -> 
     return texts, left_out
 
 
-def _contact_sheet(selects: list[Select], order: Order, kept: KeptFindings) -> tuple[dict[str, bytes], list[str]]:
+def _contact_sheet(selects: list[Select], order: Delivery, kept: KeptFindings) -> tuple[dict[str, bytes], list[str]]:
     try:
         pages = sheet.pages(selects, order.title, kept)
     except ImportError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from batchgen.handover.chosen import Select
-from batchgen.handover.film import Film
+from batchgen.handover.film import FilmFacts
 
 
 def written(selects: list[Select], title: str) -> str:
@@ -33,7 +33,7 @@ def written(selects: list[Select], title: str) -> str:
     return str(timeline.to_json_string(indent=1))
 
 
-def _range(otio: Any, film: Film) -> Any:  # noqa: ANN401 - the library has no types
+def _range(otio: Any, film: FilmFacts) -> Any:  # noqa: ANN401 - the library has no types
     rate = float(film.rate)
     return otio.opentime.TimeRange(otio.opentime.RationalTime(0, rate), otio.opentime.RationalTime(film.frames, rate))
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 from urllib.parse import quote
 
 from batchgen.handover.chosen import Select, for_xml
-from batchgen.handover.film import Film
+from batchgen.handover.film import FilmFacts
 
 
 def written(selects: list[Select], title: str) -> str:
@@ -67,7 +67,7 @@ def _file(item: ET.Element, select: Select, number: int) -> None:
         _texts(audio, channelcount=film.channels)
 
 
-def _format(video: ET.Element, film: Film) -> None:
+def _format(video: ET.Element, film: FilmFacts) -> None:
     holder = ET.SubElement(ET.SubElement(video, "format"), "samplecharacteristics")
     _rate(holder, film.rate)
     _texts(

@@ -77,24 +77,26 @@ def wanted_clips(
                 faults.error(prompt.place, what, "add {{ take }} or {{ id }} to output: name:")
             if not writable(name):
                 faults.error(prompt.place, f"this machine can't write the file name {name} ({_ENCODING})", _LOCALE)
-            audio = prompt.settings.audio
-            wanted.append(
-                Wanted(
-                    key=take.key,
-                    prompt_id=prompt_id,
-                    take=take.number,
-                    model=prompt.model,
-                    params=take.params,
-                    name=name,
-                    order=len(wanted),
-                    priority=prompt.priority,
-                    audio_file=str(audio.path) if audio else None,
-                    audio_sha256=audio.sha256 if audio else None,
-                    label=prompt.label,
-                    derived_id=not prompt.given_id,
-                )
-            )
+            wanted.append(_wanted(prompt, prompt_id, take, name, len(wanted)))
     return wanted
+
+
+def _wanted(prompt: Prompt, prompt_id: str, take: Take, name: str, order: int) -> Wanted:
+    audio = prompt.settings.audio
+    return Wanted(
+        key=take.key,
+        prompt_id=prompt_id,
+        take=take.number,
+        model=prompt.model,
+        params=take.params,
+        name=name,
+        order=order,
+        priority=prompt.priority,
+        audio_file=str(audio.path) if audio else None,
+        audio_sha256=audio.sha256 if audio else None,
+        label=prompt.label,
+        derived_id=not prompt.given_id,
+    )
 
 
 def writable(name: str) -> bool:

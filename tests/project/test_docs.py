@@ -290,7 +290,9 @@ def test_the_manifest_that_is_shown_has_no_faults(text: str, clips: int, tmp_pat
     """It is what people copy first."""
     (shown,) = re.findall(r"(?ms)^```yaml\n(.*?)^```$", text)
     (tmp_path / "night.yaml").write_text(shown, encoding="utf-8")
-    (tmp_path / "shots.csv").write_text("prompt,duration\nA boat leaves the harbour,10\n", encoding="utf-8")
+    (tmp_path / "shots.csv").write_text(
+        "prompt,duration\nA boat leaves {{ city }} at {{ time }},10\n", encoding="utf-8"
+    )
     manifest = manifests.load(tmp_path / "night.yaml")
     assert manifest.warnings == []
     assert len(manifest.wanted) == clips

@@ -106,7 +106,7 @@ def test_the_two_days_of_the_first_page_run_as_they_stand(tmp_path: Path) -> Non
         words[0] for words in lines
     }
     for words in lines:
-        if words[0] == "doctor":  # it asks the real service for the balance
+        if words[0] in {"doctor", "review"}:  # one asks the real service for the balance, the other serves until Ctrl-C
             continue
         rehearsed = [] if {"--sandbox"} & {*words} or words[0] in {"init", "check"} else ["--sandbox"]
         done = command("-m", "batchgen", *words, *rehearsed, cwd=tmp_path, BATCHGEN_SANDBOX_LATENCY="0.2")

@@ -76,7 +76,7 @@ def deliver(
     """
     from batchgen.files.findings import KeptFindings
     from batchgen.handover.chosen import TEMPLATE, named
-    from batchgen.handover.folder import Order, with_films
+    from batchgen.handover.folder import Delivery, with_films
     from batchgen.handover.folder import deliver as write
 
     if sum((picks, everything, stars is not None, only is not None)) > 1:
@@ -85,7 +85,7 @@ def deliver(
     selects, title = _chosen(where, everything=everything, stars=stars, only=only)
     editors = tuple(name for name in (programs or _PROGRAMS) if name != "folder")
     selects = named(with_films(selects) if editors else selects, template or TEMPLATE)
-    order = Order(title, editors, label=label, with_prompt=with_prompt, as_zip=as_zip)
+    order = Delivery(title, editors, label=label, with_prompt=with_prompt, as_zip=as_zip)
     done = write(selects, target, order, KeptFindings(where))
     clips = [{"clip": each.clip.wanted.name, "key": each.clip.key, "file": each.name} for each in selects]
     facts = {"path": str(done.path), "files": list(done.files), "copied": done.copied, "left_out": list(done.left_out)}

@@ -14,7 +14,7 @@ from handover_samples import sample
 
 from batchgen.handover import edl, fcpxml, otio, xmeml
 from batchgen.handover.chosen import Select
-from batchgen.handover.film import Film
+from batchgen.handover.film import FilmFacts
 from batchgen.review.choice import Choice
 
 #: Children in the order of Apple's DTD 1.10; what is not named here may not be there.
@@ -31,8 +31,8 @@ ORDER = {
 @pytest.fixture
 def selects(tmp_path: Path) -> list[Select]:
     """A pick with everything, one without sound, and one at another frame rate."""
-    silent = Film(121, Fraction(24), 832, 480)
-    ntsc = Film(300, Fraction(30_000, 1001), 1920, 1080, 1, 24_000)
+    silent = FilmFacts(121, Fraction(24), 832, 480)
+    ntsc = FilmFacts(300, Fraction(30_000, 1001), 1920, 1080, 1, 24_000)
     full = Choice(
         pick=1, stars=4, tags=("hero", "a & b"), note="<keep> the 1st\x01", marks=((12, "hands"), (999, "late"))
     )

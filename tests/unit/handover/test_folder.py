@@ -15,7 +15,7 @@ from batchgen.errors import OutputError, UsageError
 from batchgen.files import mp4
 from batchgen.files.findings import KeptFindings
 from batchgen.handover import folder, xmp
-from batchgen.handover.folder import Order, deliver
+from batchgen.handover.folder import Delivery, deliver
 from batchgen.handover.lists import PROGRAMS
 from batchgen.review.choice import Choice
 
@@ -33,7 +33,7 @@ def tree(path: Path) -> dict[str, str]:
 def test_films_are_hard_links_and_the_batch_stays_as_it_is(tmp_path: Path) -> None:
     selects = [sample(tmp_path, "fox"), sample(tmp_path, "sea", 2)]
     before = tree(tmp_path / "batch")
-    done = deliver(selects, tmp_path / "out", Order("night", ALL), kept(tmp_path))
+    done = deliver(selects, tmp_path / "out", Delivery("night", ALL), kept(tmp_path))
     assert done.copied == 0
     assert all((tmp_path / "out" / each.name).samefile(each.source) for each in selects)
     assert tree(tmp_path / "batch") == before
@@ -53,7 +53,7 @@ def test_films_are_hard_links_and_the_batch_stays_as_it_is(tmp_path: Path) -> No
 def test_a_label_goes_into_a_copy_and_leaves_the_picture_alone(tmp_path: Path) -> None:
     """One box behind the film: all bytes before it are the original's, and the file is still a whole film."""
     chosen = sample(tmp_path, "fox", choice=Choice(pick=1, stars=3, note="a <note>"))
-    done = deliver([chosen], tmp_path / "out", Order("night", label=True), kept(tmp_path))
+    done = deliver([chosen], tmp_path / "out", Delivery("night", label=True), kept(tmp_path))
     body, original = (tmp_path / "out" / chosen.name).read_bytes(), chosen.source.read_bytes()
     assert done.copied == 1
     assert body.startswith(original)
@@ -74,7 +74,7 @@ def test_prompts_are_in_the_files_only_if_that_was_asked_for(with_prompt: bool, 
     deliver(
         [sample(tmp_path, "fox")],
         tmp_path / "out",
-        Order("night", ALL, label=True, with_prompt=with_prompt),
+        Delivery("night", ALL, label=True, with_prompt=with_prompt),
         kept(tmp_path),
     )
     found = [path.name for path in (tmp_path / "out").iterdir() if b"a secret prompt" in path.read_bytes()]
@@ -88,7 +88,7 @@ def test_a_film_that_has_changed_is_not_handed_over(tmp_path: Path) -> None:
     chosen.source.write_bytes(chosen.source.read_bytes() + b"x")
     for label in (True, False):
         with pytest.raises(UsageError, match="has changed since it was downloaded"):
-            deliver([chosen], tmp_path / "out", Order("night", label=label), kept(tmp_path))
+            deliver([chosen], tmp_path / "out", Delivery("night", label=label), kept(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["batch"]
 
 
@@ -99,15 +99,15 @@ def test_what_fails_leaves_nothing_behind(broken: str, tmp_path: Path, monkeypat
 
     monkeypatch.setattr(folder, broken, fail)
     with pytest.raises(OutputError, match="out"):
-        deliver([sample(tmp_path, "fox")], tmp_path / "out", Order("night"), kept(tmp_path))
+        deliver([sample(tmp_path, "fox")], tmp_path / "out", Delivery("night"), kept(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["batch"]
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    deliver([sample(tmp_path, "fox")], tmp_path / "out", Order("night"), kept(tmp_path))
+    deliver([sample(tmp_path, "fox")], tmp_path / "out", Delivery("night"), kept(tmp_path))
     with pytest.raises(UsageError, match="exists already"):
-        deliver([sample(tmp_path, "fox")], tmp_path / "out", Order("night"), kept(tmp_path))
+        deliver([sample(tmp_path, "fox")], tmp_path / "out", Delivery("night"), kept(tmp_path))
 
 
 def test_a_disk_without_hard_links_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,12 +116,12 @@ def test_a_disk_without_hard_links_gets_copies(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "link", refuse)
     chosen = sample(tmp_path, "fox")
-    assert deliver([chosen], tmp_path / "out", Order("night"), kept(tmp_path)).copied == 1
+    assert deliver([chosen], tmp_path / "out", Delivery("night"), kept(tmp_path)).copied == 1
     assert (tmp_path / "out" / chosen.name).read_bytes() == chosen.source.read_bytes()
 
 
 def test_a_zip_holds_one_folder(tmp_path: Path) -> None:
-    done = deliver([sample(tmp_path, "fox")], tmp_path / "out", Order("night", as_zip=True), kept(tmp_path))
+    done = deliver([sample(tmp_path, "fox")], tmp_path / "out", Delivery("night", as_zip=True), kept(tmp_path))
     assert done.path == tmp_path / "out.zip"
     with zipfile.ZipFile(done.path) as file:
         assert file.testzip() is None
@@ -133,7 +133,7 @@ def test_a_table_runs_no_formula(tmp_path: Path) -> None:
     deliver(
         [sample(tmp_path, "fox", choice=Choice(pick=1, note="=HYPERLINK(1)"))],
         tmp_path / "out",
-        Order("night"),
+        Delivery("night"),
         kept(tmp_path),
     )
     assert ",'=HYPERLINK(1)," in (tmp_path / "out" / "selects.csv").read_text()
