@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -186,7 +185,7 @@ async def test_only_our_own_name_is_answered(folder: Path, host: str) -> None:
 WRITES = ["choose", "control", "skip", "follow-up"]
 
 
-@pytest.mark.parametrize("token", ["", "wrong", "é", secrets.token_urlsafe(24)])
+@pytest.mark.parametrize("token", ["", "wrong", "é", "x" * 32])
 async def test_nobody_writes_without_the_token(folder: Path, token: str) -> None:
     """Another user of this machine, or a form of another site, has none; the cookie alone does not do."""
     async with opened(folder) as page:
