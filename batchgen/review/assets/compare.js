@@ -147,6 +147,7 @@ export class Compare {
     this.sized.disconnect();
     this.transport.close();
     this.timeline.close();
+    this.clock.drive([]);
     for (const film of this.#films.values()) film.close();
   }
 
