@@ -86,8 +86,8 @@ def test_undo_brings_back_a_clip_that_the_filter_hides(
 def test_moving_goes_by_card_row_and_prompt(serve: Callable[..., Served], open_page: Callable[..., Page]) -> None:
     """Arrows, Home, End, and Ctrl with an arrow; Shift takes clips into the selection."""
     page = open_page(serve().url)
-    for key, name in [("ArrowRight", "courier-tokyo-dawn_2"), ("ArrowDown", "courier-tokyo-night_2"),
-                      ("ArrowUp", "courier-tokyo-dawn_2"), ("Control+ArrowDown", "courier-tokyo-night_1"),
+    for key, name in [("ArrowRight", "courier-tokyo-dawn_2"), ("ArrowDown", "courier-tokyo-night_3"),
+                      ("ArrowUp", "courier-tokyo-dawn_2"), ("Control+ArrowDown", "tower_1"),
                       ("End", "trouble_6"), ("Home", "courier-tokyo-dawn_1")]:  # fmt: skip
         press(page, key)
         assert focused(page) == name

@@ -31,7 +31,7 @@ def rule(page: Page, module: str, script: str) -> Any:
 
 
 CLIPS = """const clip = (name, city, time, take, more = {}) => ({
-  key: name, name, prompt_id: `p-${city}`, take, order: 0, cell: {city, time}, model: 'wan', size: '832*480',
+  key: name, name, prompt_id: `p-${city}`, group: 'p', take, order: 0, cell: {city, time}, model: 'wan', size: '832*480',
   prompt: `In ${city} at ${time}`,
   seed: take, state: 'done', file: `${name}.mp4`, flags: [], check: {}, cost_usd: '0.25', ...more,
   choice: {pick: 0, stars: 0, order: null, ...more.choice} });"""
@@ -164,7 +164,7 @@ def test_a_third_axis_chooses_which_clips_the_table_has(page: Page) -> None:
 
 
 def test_a_batch_without_a_matrix_has_prompts_by_takes(page: Page) -> None:
-    script = """const one = (id, take) => clip(id + take, '', '', take, {cell: {}, prompt_id: id});
+    script = """const one = (id, take) => clip(id + take, '', '', take, {cell: {}, prompt_id: id, group: id});
       const clips = [1, 2].flatMap(take => ['a', 'b'].map(id => one(id, take)));
       return it.axesOf([], clips).map(({name, values}) => [name, values]);"""
     assert with_clips(page, "axes", script) == [["prompt", ["a", "b"]], ["take", ["1", "2"]]]

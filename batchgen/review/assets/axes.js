@@ -8,7 +8,7 @@
 const OWN = [
   ['model', (clip) => clip.model],
   ['size', (clip) => clip.size],
-  ['prompt', (clip) => clip.prompt_id],
+  ['prompt', (clip) => clip.group],
   ['take', (clip) => clip.take],
 ];
 
@@ -26,9 +26,9 @@ export function valueOf(clip, axis) {
  */
 export function axesOf(named, clips) {
   const given = (named.length ? named : cellAxes(clips)).map(({ name, values }) => ({ name, values: values.map(String) }));
-  const others = OWN.filter(([name]) => !given.some((axis) => axis.name === name) && !(name === 'prompt' && given.length))
+  const others = OWN.filter(([name]) => !given.some((axis) => axis.name === name))
     .map(([name, of]) => ({ name, values: [...new Set(clips.map((clip) => String(of(clip) ?? '')))] }));
-  // Prompts of a matrix have an id for each cell: as an axis they would repeat it. Takes are stacked in their cell.
+  // Takes are stacked in their cell.
   const useful = [...given, ...others].filter(({ values }) => values.length > 1);
   const stacked = useful.length > 2 ? useful.filter(({ name }) => name !== 'take') : useful;
   return stacked.length >= 2 ? stacked : useful;
