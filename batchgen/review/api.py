@@ -19,7 +19,6 @@ import asyncio
 import hashlib
 import json
 from functools import partial
-from typing import Final
 
 from aiohttp import hdrs, web
 

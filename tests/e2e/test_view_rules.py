@@ -178,6 +178,40 @@ def test_a_cell_without_a_film_says_why(page: Page) -> None:
     assert with_clips(page, "axes", script) == ["not in the manifest", "", "not made yet", "refused"]
 
 
+# --- how many films play ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cap", "playing", "total", "dropped", "then"),
+    [
+        (6, 6, 300, 8, 7),  # under 3 % dropped: one more may play
+        (6, 6, 300, 9, 5),  # 3 %: too many
+        (6, 3, 300, 0, 6),  # fewer play than may: nothing is known of more
+        (12, 4, 300, 100, 3),  # what plays is already too much
+        (2, 2, 300, 300, 2),
+        (24, 24, 900, 0, 24),
+        (6, 6, 29, 29, 6),  # too short to say
+    ],
+)
+def test_as_many_films_play_as_the_machine_carries(
+    page: Page, cap: int, playing: int, total: int, dropped: int, then: int
+) -> None:
+    assert rule(page, "player", f"it.nextCap({cap}, {playing}, {total}, {dropped})") == then
+
+
+@pytest.mark.parametrize(
+    ("flag", "badge"),
+    [
+        ("silent", "silent"),
+        ("cut", "hard cut"),
+        ("near_duplicate:dawn_1", "like dawn_1"),
+        ("near_duplicate:a:b", "like a:b"),
+    ],
+)
+def test_a_card_has_its_flags_in_words(page: Page, flag: str, badge: str) -> None:
+    assert rule(page, "words", f"it.flagBadge({flag!r})") == badge
+
+
 # --- order of the picks -------------------------------------------------------------------------------------------
 
 

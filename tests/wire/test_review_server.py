@@ -129,7 +129,7 @@ async def test_the_state_says_what_the_ledger_knows(folder: Path) -> None:
 
 @pytest.mark.parametrize("path", ["", "assets/app.js", "assets/page.css", STATE])
 async def test_texts_are_sent_compressed_and_asked_about_each_time(folder: Path, path: str) -> None:
-    """They are kept under a tag, so that a second visit costs an answer without a body; without gzip they come plain."""
+    """They are kept under a tag: a second visit costs an answer without a body. Without gzip they come plain."""
     async with opened(folder) as page:
         plain, packed = [await page.ask("GET", path, Accept_Encoding=each) for each in ("identity", "gzip")]
         assert ("Content-Encoding" in plain[2], packed[2].get("Content-Encoding")) == (False, "gzip")

@@ -60,6 +60,14 @@ export function flagWords(flag) {
   return rest.length ? `${known} ${rest.join(':')}` : known;
 }
 
+const BADGES = { cut: 'hard cut', near_duplicate: 'like', size: 'other size', duration: 'other length', layout: 'loose bytes', bytes: 'other file length' };
+
+/** A flag in a word or two, for a card: `silent`, `like dawn_1`. */
+export function flagBadge(flag) {
+  const [name, ...rest] = flag.split(':');
+  return [BADGES[name] ?? name, rest.join(':')].filter(Boolean).join(' ');
+}
+
 /** The reasons of a reject, by the keys 1 to 9. */
 export const REASONS = ['hands', 'face', 'text', 'motion', 'prompt', 'flicker', 'sound', 'crop', 'other'];
 
