@@ -139,7 +139,7 @@ def test_a_poster_comes_onto_its_card_without_a_reload(
     finally:
         made.set()
     expect(page.locator('.card.focused img[src*="/poster/"]')).to_have_count(1)
-    expect(page.get_by_role("gridcell", name="courier-tokyo-dawn_2")).to_contain_text("like courier-tokyo-dawn_1")
+    expect(page.get_by_role("gridcell", name="courier-tokyo-dawn_2")).to_contain_text("like take 1")
     assert refused == []
 
 

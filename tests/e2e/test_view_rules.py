@@ -204,12 +204,12 @@ def test_as_many_films_play_as_the_machine_carries(
     [
         ("silent", "silent"),
         ("cut", "hard cut"),
-        ("near_duplicate:dawn_1", "like dawn_1"),
+        ("near_duplicate:dawn_1", "like take 1"),
         ("near_duplicate:a:b", "like a:b"),
     ],
 )
 def test_a_card_has_its_flags_in_words(page: Page, flag: str, badge: str) -> None:
-    assert rule(page, "words", f"it.flagBadge({flag!r})") == badge
+    assert rule(page, "words", f"it.flagBadge({flag!r}, {{prompt_id: 'dawn'}})") == badge
 
 
 # --- order of the picks -------------------------------------------------------------------------------------------

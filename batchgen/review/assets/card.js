@@ -29,7 +29,7 @@ export function spoken(clip) {
 function signs(clip) {
   const { pick, stars, note } = clip.choice;
   const flags = flagsOf(clip);
-  return [clip.take, { 1: '✓', '-1': '✗', 0: '' }[pick], '★'.repeat(stars), note ? '✎' : '', flags.length ? `⚑ ${flags.map(flagBadge).join(', ')}` : '']
+  return [clip.take, { 1: '✓', '-1': '✗', 0: '' }[pick], '★'.repeat(stars), note ? '✎' : '', flags.length ? `⚑ ${flags.map((flag) => flagBadge(flag, clip)).join(', ')}` : '']
     .filter(Boolean).join(' ');
 }
 

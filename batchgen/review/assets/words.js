@@ -62,10 +62,12 @@ export function flagWords(flag) {
 
 const BADGES = { cut: 'hard cut', near_duplicate: 'like', size: 'other size', duration: 'other length', layout: 'loose bytes', bytes: 'other file length' };
 
-/** A flag in a word or two, for a card: `silent`, `like dawn_1`. */
-export function flagBadge(flag) {
+/** A flag of a clip in a word or two, for its card: `silent`, `like take 2`. */
+export function flagBadge(flag, clip) {
   const [name, ...rest] = flag.split(':');
-  return [BADGES[name] ?? name, rest.join(':')].filter(Boolean).join(' ');
+  const other = rest.join(':');
+  const take = other.startsWith(`${clip.prompt_id}_`) ? other.slice(clip.prompt_id.length + 1) : '';
+  return [BADGES[name] ?? name, /^\d+$/.test(take) ? `take ${take}` : other].filter(Boolean).join(' ');
 }
 
 /** The reasons of a reject, by the keys 1 to 9. */
