@@ -13,6 +13,7 @@ from command import Desk
 from film_batch import TAKES, make
 from playwright.sync_api import Page, Route, expect
 
+from batchgen.files.findings import Findings
 from batchgen.review import posters
 
 pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
@@ -125,7 +126,7 @@ def test_a_poster_comes_onto_its_card_without_a_reload(
     made = threading.Event()
 
     class LatePosters(posters.Posters):
-        def _made(self, film: posters.Film) -> posters.Findings | None:
+        def _made(self, film: posters.Film) -> Findings | None:
             made.wait(30)
             return super()._made(film)
 
