@@ -157,9 +157,7 @@ class _StrictLoader(_FASTEST):  # type: ignore[misc] # mypy knows no class that 
     """Reads scalars by `_RESOLVERS` alone, and only so many of them."""
 
     yaml_implicit_resolvers: ClassVar = {
-        first: [
-            (_TAG + tag, re.compile(f"(?:{pattern})\\Z")) for tag, pattern, firsts in _RESOLVERS if first in firsts
-        ]
+        first: [(_TAG + tag, re.compile(f"(?:{pattern})\\Z")) for tag, pattern, firsts in _RESOLVERS if first in firsts]
         for first in {first for *_, firsts in _RESOLVERS for first in firsts}
     }
     _values = 0
