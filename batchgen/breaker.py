@@ -51,24 +51,16 @@ OUTAGE = Backoff(lease_s=CAP_S)
 UPLOAD = Backoff(least=0.0)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class CircuitBreaker:
-    """One thing that may be in trouble.
+    """One thing that may be in trouble."""
 
-    Args:
-        backoff: its numbers, one of the table above.
-        dice: gives numbers from 0 to 1 for the jitter.
-
-    Attributes:
-        tries: failures that counted since it opened; 0 while it is closed.
-    """
-
-    def __init__(self, backoff: Backoff, dice: Callable[[], float] = random.random) -> None:
-        self.tries = 0
-        self._backoff = backoff
-        self._dice = dice
-        self._since = 0.0
-        self._next_at = -math.inf
-        self._lease_ends = -math.inf
+    _backoff: Backoff  #: its numbers, one of the table above
+    _dice: Callable[[], float] = random.random  #: gives numbers from 0 to 1 for the jitter
+    tries: int = 0  #: failures that counted since it opened; 0 while it is closed
+    _since: float = 0.0
+    _next_at: float = -math.inf
+    _lease_ends: float = -math.inf
 
     def __repr__(self) -> str:
         """Say how it stands, for logs and tests."""
