@@ -55,8 +55,8 @@ UPLOAD = Backoff(least=0.0)
 class CircuitBreaker:
     """One thing that may be in trouble."""
 
-    _backoff: Backoff  #: its numbers, one of the table above
-    _dice: Callable[[], float] = random.random  #: gives numbers from 0 to 1 for the jitter
+    backoff: Backoff  #: its numbers, one of the table above
+    dice: Callable[[], float] = random.random  #: gives numbers from 0 to 1 for the jitter
     tries: int = 0  #: failures that counted since it opened; 0 while it is closed
     _since: float = 0.0
     _next_at: float = -math.inf
@@ -83,7 +83,7 @@ class CircuitBreaker:
     def probe(self, now: float) -> None:
         """One goes to see, and the others wait for what it meets. Nothing happens while it is closed."""
         if not self.closed:
-            self._lease_ends = now + self._backoff.lease_s
+            self._lease_ends = now + self.backoff.lease_s
 
     def release(self) -> None:
         """The probe did not get that far: another one may go."""
@@ -101,9 +101,9 @@ class CircuitBreaker:
             self._since = now
         self.tries += 1
         self._lease_ends = -math.inf
-        dice = self._backoff.least + (1.0 - self._backoff.least) * self._dice()
+        dice = self.backoff.least + (1.0 - self.backoff.least) * self.dice()
         self._next_at = now + delay(
-            self.tries, hint=hint, dice=dice, base=self._backoff.base_s, cap=self._backoff.cap_s
+            self.tries, hint=hint, dice=dice, base=self.backoff.base_s, cap=self.backoff.cap_s
         )
         return True
 

@@ -21,12 +21,13 @@ from batchgen.billing.budget import NO_CAPS, Budget, BudgetChange, Cap, Caps, Se
 from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError, LedgerWriteError
 from batchgen.events import Event, SubmitStarted
-from batchgen.ledger import schema, skips
+from batchgen.ledger import schema
 from batchgen.ledger.base import FencedError, NoRoomError, SkippedError
 from batchgen.ledger.integrity import Memory
 from batchgen.ledger.journal import Journal
 from batchgen.ledger.lock import Fence
 from batchgen.ledger.reader import sums_of
+from batchgen.ledger.wishes import skips
 
 #: Where several moves came during a commit, so long is waited for more that share the next one (seconds): about as
 #: long as a commit takes. PostgreSQL's `commit_delay` and `commit_siblings` do the same.
@@ -163,7 +164,7 @@ class Commits:
         stored: dict[int, Standing] = {row: (state, n, found) for row, state, n, found in rows}
         limited = self.ceiling is not None and any(isinstance(move.event, SubmitStarted) for move in moves)
         flying = db.execute(IN_FLIGHT).fetchone()[0] if limited else 0
-        skipped = skips.among(db, (move.before.key for move in moves if move.sends))
+        skipped = skips(db) if any(move.sends for move in moves) else set()
         verdicts: list[BatchgenError | None] = []
         for move in moves:
             verdict: BatchgenError | None = None
