@@ -102,9 +102,7 @@ class CircuitBreaker:
         self.tries += 1
         self._lease_ends = -math.inf
         dice = self.backoff.least + (1.0 - self.backoff.least) * self.dice()
-        self._next_at = now + delay(
-            self.tries, hint=hint, dice=dice, base=self.backoff.base_s, cap=self.backoff.cap_s
-        )
+        self._next_at = now + delay(self.tries, hint=hint, dice=dice, base=self.backoff.base_s, cap=self.backoff.cap_s)
         return True
 
     def succeeded(self) -> bool:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from batchgen.billing.budget import NO_CAPS, Budget, BudgetChange, Cap, Caps, SetAside, changes_of, day_of, entries_of
+from batchgen.billing.budget import NO_CAPS, Budget, BudgetChange, Cap, Caps, SetAside, changes_of, day_of
 from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError, LedgerWriteError
 from batchgen.events import Event, SubmitStarted
@@ -62,9 +62,7 @@ class Move(NamedTuple):
 def move_of(before: Clip, after: Clip, event: Event, at: float, set_aside: SetAside | None = None) -> Move:
     """Make the move of a clip that an event has advanced."""
     price_class = after.wanted.price_class
-    changes: tuple[BudgetChange, ...] = ()
-    if before.request is not after.request:
-        changes = changes_of(price_class, *entries_of(before.request, after.request))
+    changes = changes_of(price_class, before.request, after.request)
     return Move(before, after, event, at, price_class, changes, set_aside)
 
 
