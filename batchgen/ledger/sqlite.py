@@ -20,7 +20,7 @@ from batchgen.billing.budget import NOTHING_SET_ASIDE, Caps, SetAside
 from batchgen.clip import SUBMISSION_ORDER, Clip, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerLostError
 from batchgen.events import AnswerLost, Event, Retried, SubmitStarted, Submitted
-from batchgen.ledger import filesystem, integrity, schema, skips
+from batchgen.ledger import filesystem, integrity, schema, wishes
 from batchgen.ledger.base import Home, Observer
 from batchgen.ledger.commits import IN_FLIGHT, Commits, Move, move_of
 from batchgen.ledger.journal import FACTS, SPILL, Journal, Spill
@@ -206,8 +206,8 @@ class SqliteLedger(Reader):
             self.live_totals.counts[state] -= 1
             self.live_totals.unwanted += 1
         self.live_totals.counts[State.PENDING] += len(fresh)
-        if (skipped := self.meta(skips.FACT)) is not None:  # it may be what was written with this wish
-            self._log.append([("f", skips.FACT, skipped)])
+        if (skipped := self.meta(wishes.SKIPPED)) is not None:  # it may be what was written with this wish
+            self._log.append([("f", wishes.SKIPPED, skipped)])
         known = self.rows()
         keys_now = [*(take.key for take in fresh), *(key for key in wish.again if key in known)]
         return fresh, [*rows, *(known[key] for key in keys_now)]
@@ -268,7 +268,7 @@ class SqliteLedger(Reader):
             return None
         idle = clip.state.settled or clip.state is State.SUBMITTING
         if clip.state is State.PENDING:
-            idle = clip.unwanted or bool(skips.among(self._db, [clip.key]))
+            idle = clip.unwanted or clip.key in wishes.skips(self._db)
         return None if idle else clip
 
     async def read(self, row: int) -> Clip:
@@ -291,7 +291,7 @@ class SqliteLedger(Reader):
         """Give the wanted clips to submit as (row, prompt id, name), in the order of submission."""
         query = (
             "SELECT id, prompt_id, name FROM clip WHERE state='pending' AND wanted=1 "  # noqa: S608
-            f"AND key NOT IN {skips.KEYS} ORDER BY {SUBMISSION_ORDER}"
+            f"AND key NOT IN {wishes.SKIPPED_KEYS} ORDER BY {SUBMISSION_ORDER}"
         )
         return self._db.execute(query).fetchall()
 
@@ -318,7 +318,8 @@ class SqliteLedger(Reader):
     async def count_by_price_class(self) -> list[tuple[int, int]]:
         """Group the clips to submit by what their price depends on: (row of one of them, how many)."""
         query = (
-            f"SELECT min(id), count(*) FROM clip WHERE state='pending' AND wanted=1 AND key NOT IN {skips.KEYS} "  # noqa: S608
+            "SELECT min(id), count(*) FROM clip WHERE state='pending' AND wanted=1 "  # noqa: S608
+            f"AND key NOT IN {wishes.SKIPPED_KEYS} "
             "GROUP BY model, json_extract(params, '$.size'), json_extract(params, '$.duration')"
         )
         return self._db.execute(query).fetchall()

@@ -2,6 +2,9 @@
 
 Only here does a process write to a ledger that another one holds: one fact in a transaction of its own. The holder
 alone turns it into clips and events. A module of its own because both sides use it.
+
+One of these facts the store itself judges by: which takes are not to be made, because the user picked another one of
+their prompt. It names clips by key: takes that are asked for later are made. What was submitted is never touched by it.
 """
 
 from __future__ import annotations
@@ -10,18 +13,26 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from batchgen.clip import Wanted
-from batchgen.ledger import filesystem, schema, skips
+from batchgen.ledger import filesystem, schema
 
 _KIND = "wish"  #: what the names of its facts begin with
 #: The fact in which a live run says how it stands: one of `Control`; of a run that ended it means nothing.
 CONTROL = "control"
+#: The fact of the takes that are not to be made: a JSON list of keys.
+SKIPPED = "skipped"
+#: Its keys as a list in SQL.
+SKIPPED_KEYS = f"(SELECT value FROM json_each(coalesce((SELECT v FROM meta WHERE k = '{SKIPPED}'), '[]')))"  # noqa: S608
+#: Key and prompt id of the wanted clips that would be submitted without it.
+SELECT_SKIPPED = f"SELECT key, prompt_id FROM clip WHERE state = 'pending' AND wanted = 1 AND key IN {SKIPPED_KEYS}"  # noqa: S608
+#: A request in flight may fail, and its clip be pending again: that one is not made either.
+_UNDER_WAY = "('pending', 'submitting', 'generating')"
 
 
 class Control(StrEnum):
@@ -41,15 +52,6 @@ class QueuedWish:
     instead_of: Sequence[str] = ()  #: keys of failed and blocked clips that the takes replace
     again: Sequence[str] = ()  #: keys of pending clips that the run has passed over, and may make after all
     control: Control | None = None  #: how this run is to stand; a later run does not hear of it
-
-
-def count(wishes: Iterable[QueuedWish]) -> tuple[int, int]:
-    """Count what is queued: retries (with another seed, too), and re-rolls."""
-    retries = rerolls = 0
-    for wish in wishes:
-        retries += len(wish.retry) + len(wish.instead_of)
-        rerolls += len(wish.takes) - len(wish.instead_of)
-    return retries, max(rerolls, 0)
 
 
 def add(path: Path, wish: QueuedWish) -> None:
@@ -74,8 +76,8 @@ def skip(path: Path, prompt_id: str, *, skip: bool) -> list[str]:
         LedgerError, LedgerWriteError: it can't be read or written.
     """
     with _written(path) as db:
-        text, changed = skips.after(db, prompt_id, skip=skip)
-        db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (skips.FACT, text))
+        text, changed = skips_after(db, prompt_id, skip=skip)
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (SKIPPED, text))
         _insert(db, QueuedWish(again=[] if skip else changed))
     return changed
 
@@ -115,3 +117,24 @@ def waiting(db: sqlite3.Connection) -> Iterator[tuple[str, QueuedWish]]:
             control = None if control is None else Control(control)
             wish = QueuedWish(said["retry"], takes, said["instead_of"], said.get("again", ()), control)
         yield name, wish
+
+
+# --- takes that are not to be made ----------------------------------------------------------------------------
+
+
+def skips(db: sqlite3.Connection) -> set[str]:
+    """Give the keys of the takes that are not to be made; an unreadable fact names none."""
+    row = db.execute("SELECT v FROM meta WHERE k = ?", (SKIPPED,)).fetchone()
+    with suppress(ValueError, TypeError):
+        return {str(key) for key in json.loads(row[0])} if row else set()
+    return set()
+
+
+def skips_after(db: sqlite3.Connection, prompt_id: str, *, skip: bool) -> tuple[str, list[str]]:
+    """Give the fact as it is once a prompt is skipped, or no longer; and the keys of its pending clips that change."""
+    now = skips(db)
+    query = f"SELECT key, state FROM clip WHERE prompt_id = ? AND wanted = 1 AND state IN {_UNDER_WAY} ORDER BY take"  # noqa: S608
+    states = dict(db.execute(query, (prompt_id,)))
+    every = {key for (key,) in db.execute("SELECT key FROM clip WHERE prompt_id = ?", (prompt_id,))}
+    changed = [key for key, state in states.items() if state == "pending" and (key in now) is not skip]
+    return json.dumps(sorted(now | states.keys() if skip else now - every)), changed

@@ -69,6 +69,7 @@ class Waiting:
     turn: asyncio.Future[LocalPermit] = field(compare=False)
 
 
+@dataclass(slots=True)
 class FairQueue:
     """Hands out turns by urgency; but while polls and submissions wait, every other turn is a submission's.
 
@@ -76,11 +77,10 @@ class FairQueue:
     so would their ends: a night where calls are short would swing between too many of them and none.
     """
 
-    def __init__(self) -> None:
-        self._submits: list[Waiting] = []
-        self._others: list[Waiting] = []
-        self._numbers = count(1)
-        self._submit_was_last = False
+    _submits: list[Waiting] = field(default_factory=list)
+    _others: list[Waiting] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _submit_was_last: bool = False
 
     def __len__(self) -> int:
         """Say how many wait."""
@@ -174,11 +174,11 @@ class LocalPacer:
         return await turn
 
     async def run(self) -> None:
-        """Serve those who wait, until cancelled."""
-        now = asyncio.get_running_loop().time()
-        self._rate.begin(now)
+        """Serve those who wait, until cancelled: each when one more call fits the rate."""
+        clock = asyncio.get_running_loop().time
+        self._rate.begin(clock())
         for age in self._before:
-            self._minute.add(CallRecord(now - age, 0, Call.COLLECT))
+            self._minute.add(CallRecord(clock() - age, 0, Call.COLLECT))
         while True:
             while not self._queue:
                 self._wake.clear()
@@ -187,7 +187,18 @@ class LocalPacer:
             if not self._queue:
                 continue
             if self._rate.ceiling:
-                await self._next_slot()
+                while (wait := self._minute.room_in(clock(), self._rate.in_a_minute)) > 0:  # noqa: ASYNC110 - time
+                    await asyncio.sleep(wait)
+                await self._pause_is_over()
+                apart_s = 60.0 / self._rate.usable
+                if self._spacing.time_period != apart_s:  # its own rate can't be changed
+                    self._spacing = AsyncLimiter(1, apart_s)
+                    await self._spacing.acquire()  # a new one would let a call through at once
+                await self._spacing.acquire()
+                await self._pause_is_over()  # one may have begun meanwhile
+                self._minute.forget(clock())
+                if self._rate.grow(clock(), self._minute.let_through + 1):
+                    self._learned(self._rate.rpm, self._rate.known_limit, self._rate.proven)
             if waiting := self._queue.next():
                 waiting.turn.set_result(self._permit(waiting.call))
 
@@ -305,23 +316,6 @@ class LocalPacer:
             self._counted()
         self._outage.probe(now)  # in an outage one goes first; an answer lets the others follow
         return LocalPermit(record, self)
-
-    async def _next_slot(self) -> None:
-        """Wait until one more call fits the rate, and no pause is left, also none that begins meanwhile."""
-        loop = asyncio.get_running_loop()
-        while (wait := self._minute.room_in(loop.time(), self._rate.in_a_minute)) > 0:  # noqa: ASYNC110 - time, not an event
-            await asyncio.sleep(wait)
-        await self._pause_is_over()
-        apart_s = 60.0 / self._rate.usable
-        if self._spacing.time_period != apart_s:  # its own rate can't be changed
-            self._spacing = AsyncLimiter(1, apart_s)
-            await self._spacing.acquire()  # a new one would let a call through at once
-        await self._spacing.acquire()
-        await self._pause_is_over()
-        now = loop.time()
-        self._minute.forget(now)
-        if self._rate.grow(now, self._minute.let_through + 1):
-            self._learned(self._rate.rpm, self._rate.known_limit, self._rate.proven)
 
     @property
     def _paused_until(self) -> float:

@@ -29,8 +29,9 @@ from batchgen.files.renames import put_in_place
 from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt
-from batchgen.ledger import SqliteLedger, integrity
+from batchgen.ledger import integrity
 from batchgen.ledger.base import LAST_RUN, LastRun
+from batchgen.ledger.sqlite import SqliteLedger
 from batchgen.ledger.wishes import Control
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of

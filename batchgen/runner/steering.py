@@ -10,7 +10,7 @@ import logging
 from contextlib import suppress
 
 from batchgen.errors import Exit, LedgerError, LedgerWriteError
-from batchgen.ledger import SqliteLedger
+from batchgen.ledger.sqlite import SqliteLedger
 from batchgen.ledger.wishes import CONTROL, Control
 from batchgen.runner.context import RunContext
 
