@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from batchgen.billing.budget import Caps
 from batchgen.errors import UsageError
 from batchgen.money import MICRO, micro_of
+from batchgen.window import Window
 
 #: The sandbox has no rate limit to respect; a moderate pace shows the display at work.
 SANDBOX_RPM = 600.0
@@ -53,6 +54,8 @@ class Settings:
     trust_recovery: bool = False  #: submit on a rebuilt ledger without asking the history first
     planned: frozenset[str] | None = None  #: keys of the clips that may be submitted; None: all
     plan_sha256: str = ""  #: of the saved plan that the run is restricted to
+    window: Window | None = None  #: the hours of submission; the sandbox has none
+    wait: bool = True  #: for the window to open; False: end then
     collect_only: bool = False  #: fetch what is paid for, submit nothing
     count_polls: bool = True  #: False: the account's rate limit does not count status calls
     sandbox_latency: float = 2.0
@@ -72,6 +75,8 @@ class ManifestSettings(Protocol):
     def limits(self) -> Any: ...  # noqa: ANN401, D102
     @property
     def budget(self) -> Any: ...  # noqa: ANN401, D102
+    @property
+    def window(self) -> Window | None: ...  # noqa: D102
 
 
 def merge(
@@ -89,6 +94,7 @@ def merge(
     if manifest is not None:
         limits = {name: getattr(manifest.limits, name) for name in _LIMITS}
         settings = replace(settings, **{name: value for name, value in limits.items() if value is not None})
+        settings = replace(settings, window=None if given.get("sandbox") else manifest.window)
         budget: dict[str, Any] = {name: getattr(manifest.budget, name) for name in _BUDGET}
         settings = replace(settings, **{name: _cap(value) for name, value in budget.items() if value is not None})
     settings = replace(settings, rpm_given=given.get("rpm") is not None)

@@ -7,6 +7,7 @@ the gates are asked again after each wait, the last time with no await before th
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from batchgen.money import usd
 from batchgen.ratelimit.base import Call, Permit, SubmissionStoppedError
 from batchgen.runner.context import Candidate, Gate, RunContext
 from batchgen.runner.trouble_gates import AccountGate, AlikeRefusals, ServiceGate
+from batchgen.window import Night
+
+log = logging.getLogger("batchgen.runner.admission")
 
 #: No submission while what is in flight is older than this part of the time that its record lives.
 NEAR_THE_END = 0.75
@@ -25,6 +29,8 @@ NEAR_THE_END = 0.75
 STUCK = 2
 #: How often the ages of what is in flight are checked (seconds).
 AGES_EVERY_S = 5.0
+#: How often the wall's clock is read while the window is closed (seconds).
+WINDOW_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +50,20 @@ class Admission:
         gates: further ones, of other steps: no more is submitted than can be fetched.
 
     Attributes:
+        window: closes when the hours of submission end.
         budget, account, service, alike: they learn from what became of submissions.
     """
 
     def __init__(self, context: RunContext, *gates: Gate) -> None:
         self._context = context
         self._candidates: dict[int, Candidate] = {}
+        self.window = WindowGate(context, self._candidates)
         self.budget = BudgetGate(context, self._candidates)
         self.account = AccountGate(context)
         self.alike = AlikeRefusals(context)
         self.service = ServiceGate(context)
         self._gates: tuple[Gate, ...] = (
-            ShutdownGate(context), PauseGate(context), self.budget, self.account, self.service, *gates,
+            ShutdownGate(context), PauseGate(context), self.window, self.budget, self.account, self.service, *gates,
             AgeGate(context),
         )  # fmt: skip
         self._slots = asyncio.Semaphore(context.submit_concurrency)
@@ -152,6 +160,62 @@ class PauseGate:
     async def wait(self, candidate: Candidate) -> None:  # noqa: ARG002 - the same for all
         """Wait for news: they are resumed, or the run ends."""
         await self._context.news.wait()
+
+
+@dataclass(slots=True)
+class WindowGate:
+    """Open in the hours of submission; a run submits in one night, and ends when that has closed.
+
+    The wall's clock decides, and it is read again each minute: timers stand still while a machine sleeps.
+    """
+
+    _context: RunContext
+    _candidates: Mapping[int, Candidate]
+    _night: Night | None = None  #: in which this run submits; None: it has not opened yet
+    _waited: bool = False
+
+    def closed_for(self, candidate: Candidate, at: float) -> str | None:  # noqa: ARG002 - the same for all
+        """Say when it opens, or that it has closed."""
+        window = self._context.window
+        if window is None:
+            return None
+        if self._night is None and (night := window.night_at(at)) is not None:
+            self._open(night)
+        if self._night is not None and at < self._night.closes:
+            return None
+        opens = window.when(window.next_night(at).opens)
+        if self._night is None:
+            return f"window: submissions start {opens}"
+        return f"window: submissions ended {window.when(self._night.closes)}; run again, the next start is {opens}"
+
+    async def wait(self, candidate: Candidate) -> None:
+        """Wait until it opens, a minute at most; a night that is over, and `--no-wait`, end the run."""
+        context, now = self._context, self._context.ledger.now()
+        why = self.closed_for(candidate, now)
+        if why is None or context.window is None:
+            return
+        if self._night is not None or not context.wait:
+            context.shutdown.request(why, Exit.STOPPED)
+            raise SubmissionStoppedError
+        context.waits = why
+        if not self._waited:
+            self._waited = True
+            log.info("%s; the run waits", why)
+        await context.news.wait(min(WINDOW_EVERY_S, context.window.next_night(now).opens - now))
+
+    def check(self) -> None:
+        """End the run if its night is over and clips wait to be submitted, at whichever gate."""
+        waiting = next((each for each in self._candidates.values() if not each.reserved), None)
+        if self._night is None or waiting is None or self._context.shutdown.requested:
+            return
+        if (why := self.closed_for(waiting, self._context.ledger.now())) is not None:
+            self._context.shutdown.request(why, Exit.STOPPED)
+
+    def _open(self, night: Night) -> None:
+        self._night = night
+        if self._waited:
+            self._context.waits = ""
+            log.info("submissions begin")
 
 
 @dataclass(frozen=True, slots=True)

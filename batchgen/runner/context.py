@@ -24,6 +24,7 @@ from batchgen.providers.base import Provider, Source
 from batchgen.ratelimit.base import Pacer
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
 from batchgen.runner.recovery_check import RecoveryCheck
+from batchgen.window import Window
 
 log = logging.getLogger("batchgen.run")
 
@@ -202,6 +203,8 @@ class RunContext:
     #: Rows whose reservation becomes a cost, or is freed, without us, and their price classes.
     in_flight: dict[int, str] = field(default_factory=dict)
     settling: bool = False  #: the history is being read for clips in doubt, whose reservations it may free
+    window: Window | None = None  #: the hours of submission
+    wait: bool = True  #: for the window to open; False: end then
     recovery_check: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
     paused: bool = False  #: the user wants nothing to be submitted for now; what is in flight is collected
     waits: str = ""  #: what submissions wait for, in words; "" when they don't

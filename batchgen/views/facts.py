@@ -16,11 +16,13 @@ from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
 from batchgen.files.verify import kept_aside, without_file
 from batchgen.history.report import LOOKS, HistoryCheck, read
-from batchgen.ledger.base import KILLED, LastRun
+from batchgen.ledger.base import KILLED, WINDOW, LastRun
 from batchgen.ledger.reader import SANDBOX_ORIGIN, Reader
 from batchgen.ledger.wishes import CONTROL
 from batchgen.retention import FILE_S, Paid
 from batchgen.views.doubts import ClipProblem
+from batchgen.views.hours import window_of
+from batchgen.window import Window
 
 _PROBLEMS = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
 
@@ -59,6 +61,7 @@ class Facts:
     last_event: float | None = None  #: when something last happened to a clip, epoch seconds
     footage_s: float = 0.0  #: of the finished clips that are wanted
     flagged: Mapping[str, str] = field(default_factory=dict)  #: flags of finished clips, by name
+    window: Window | None = None  #: the hours of submission of the last run
     queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet
     missing: Sequence[str] = ()  #: finished clips whose file is not there
     aside: Sequence[str] = ()  #: bad copies in the folder of the clips
@@ -108,6 +111,7 @@ def facts_of(
         drifts=[(row[0], Quote(row[1], PriceSource.LEARNED, row[2], PriceSource(row[3]), row[4])) for row in drifts],
         sandbox=ledger.meta("origin") == SANDBOX_ORIGIN,
         options=options,
+        window=window_of(ledger.meta(WINDOW)),
         flagged=ledger.flagged(),
         queued=ledger.queued(),
         missing=without_file(ledger.finished(), ledger.folder / "clips"),

@@ -14,6 +14,7 @@ from batchgen.ledger.wishes import Control
 from batchgen.money import micro_of, usd
 from batchgen.views.doubts import IN_DOUBT, ClipProblem, attention, attention_lines, epoch
 from batchgen.views.facts import Facts
+from batchgen.views.hours import window_line, window_object
 from batchgen.views.kept import kept_lines, kept_object, missing_lines, missing_object
 from batchgen.views.last_run import last_run_line, last_run_object
 from batchgen.views.learned import learned_lines
@@ -74,6 +75,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "unwanted": facts.unwanted,
         "skipped": facts.skipped,
         "control": facts.control,
+        "window": window_object(facts.window, now),
         "queued": {"retries": facts.queued[0], "rerolls": facts.queued[1]},
         "spent_usd": dollars(facts.spent),
         "reserved_usd": dollars(facts.reserved),
@@ -205,6 +207,8 @@ def _standing(obj: Mapping[str, Any], width: int) -> list[str]:
         lines.append(f"{plural(obj['skipped'], 'take')} not made: you picked another of their prompt.")
     if obj["control"] == Control.PAUSED:
         lines.append("Submissions are paused from the review page; what is in flight is collected.")
+    if obj["window"] and (obj["live"] or obj["state"][State.PENDING]):
+        lines += window_line(obj["window"])
     if obj["live"] and run is None:
         lines.append("A run is in progress.")
     if queued := queued_text(**obj["queued"], live=obj["live"]):

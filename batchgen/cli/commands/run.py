@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +88,12 @@ STACK = 2**20
     panel=PACE,
     help="Keep downloading after Ctrl-C. [default: 5]",
 )
+@click.option(
+    "--no-wait",
+    is_flag=True,
+    panel=PACE,
+    help="Outside the window's hours, end with code 4.",
+)
 @click.option("--drain", is_flag=True, default=None, panel=PACE, help="After Ctrl-C, wait for all clips in flight.")
 @click.option(
     "--deadline",
@@ -143,8 +150,8 @@ STACK = 2**20
 )
 @click.pass_context
 def run(ctx: click.RichContext, /, manifest: str, folder: Path | None, *, sandbox: bool, yes: bool,
-        as_json: bool, verbose: int, quiet: bool, faults: tuple[str, ...], plan_file: Path | None, dry_run: bool,
-        **given: Any) -> None:  # noqa: ANN401 - the settings, by name  # fmt: skip
+        as_json: bool, verbose: int, quiet: bool, no_wait: bool, faults: tuple[str, ...], plan_file: Path | None,
+        dry_run: bool, **given: Any) -> None:  # noqa: ANN401 - the settings, by name  # fmt: skip
     """Generate every missing clip of the manifest. Safe to run again: it resumes.
 
     Clips already paid for are collected first; nothing is paid for twice. The first Ctrl-C stops submitting and
@@ -159,7 +166,7 @@ def run(ctx: click.RichContext, /, manifest: str, folder: Path | None, *, sandbo
     if dry_run:
         _plan_instead(ctx)
         return
-    given |= {"sandbox": sandbox or None, "sandbox_faults": ",".join(faults) or None}
+    given |= {"sandbox": sandbox or None, "sandbox_faults": ",".join(faults) or None, "wait": not no_wait}
     if faults and not sandbox:
         raise UsageError("--fault needs --sandbox")
     # Until the event loop takes the signals over, SIGTERM ends it as Ctrl-C does: with its object and its code.
@@ -265,7 +272,7 @@ def _confirm(monitor: RunMonitor, session: Session, *, yes: bool) -> None:
         raise UsageError(
             f"cannot ask for confirmation: not a terminal. {what}", tip="pass --yes to run without a question"
         )
-    monitor.say(plan_text(plan, output.width(), ascii=output.plain_ascii()))
+    monitor.say(plan_text(plan, output.width(), ascii=output.plain_ascii(), now=time.time()))
     if not sandbox and (text := shortage(asyncio.run(session.credits()), plan.cost.total, unpriced=plan.cost.unpriced)):
         monitor.say(f"Warning: {text}")
     if not click.confirm(f"{what}. Continue?", err=True):
