@@ -29,6 +29,7 @@ GROUPS = {
         "report": "the night in numbers; --bill",
         "deliver": "hand the picks over",
         "export": "every request as a table",
+        "notify": "whom a run informs; --test",
     },
     "Around it": {
         "sandbox": "local stand-in, free",

@@ -34,6 +34,8 @@ from batchgen.proxy import is_loopback
 from batchgen.window import DAYS
 
 DEFAULT_MODEL = "wan-2.5-t2v"
+#: What a webhook and a heartbeat monitor are called by.
+NOTIFY_SCHEMES = frozenset({"http", "https", "heartbeat+http", "heartbeat+https"})
 _DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -100,10 +102,12 @@ def _folder(value: str) -> str:
 
 def _notify(value: str) -> str:
     # The text may hold a token, so it is not shown.
+    if re.fullmatch(r"\$(\w+|\{\w+\})", value):
+        return value
     match = re.fullmatch(r"([a-z][a-z0-9+.-]*)://\S+", value, re.IGNORECASE)
     if match is None:
-        raise fault("this is not a notification address", "write https://… or a scheme://… that Apprise knows")
-    if match[1].lower() == "http" and not is_loopback(_host(value)):
+        raise fault("this is not a notification address", "write https://…, heartbeat+https://… or $VARIABLE")
+    if match[1].lower() in ("http", "heartbeat+http") and not is_loopback(_host(value)):
         raise fault("a notification over http can be read by others", "write https://")
     return value
 
@@ -317,7 +321,7 @@ class ManifestShape(Shape):
     output: OutputShape = Field(default=OutputShape(), description="The files.")
     window: WindowShape | None = Field(default=None, description="The hours of submission.")
     notify: list[Annotated[StrictStr, AfterValidator(_notify)]] = Field(
-        default=[], description="Where to report that the batch ended: https://… or an Apprise URL."
+        default=[], description="Whom to inform of a run: https://… (a webhook), heartbeat+https://… or $VARIABLE."
     )
 
 

@@ -121,7 +121,9 @@ class Admission:
         for row in rows:
             wanted = (await ledger.read(row)).wanted
             if self._context.price(wanted) is None:
-                self._context.shutdown.request(f"budget: {no_price(wanted)}", Exit.STOPPED, needs_edit=True)
+                self._context.shutdown.request(
+                    f"budget: {no_price(wanted)}", Exit.STOPPED, needs_edit=True, by_budget=True
+                )
                 return True
         return False
 
@@ -240,7 +242,7 @@ class BudgetGate:
         why = self.closed_for(candidate, now)
         if why and not (self._context.in_flight or self._context.settling) and self._is_first(candidate):
             tomorrow = self._cap(candidate, now) is Cap.DAY  # which needs no edit, only another day
-            self._context.shutdown.request(why, Exit.STOPPED, needs_edit=not tomorrow)
+            self._context.shutdown.request(why, Exit.STOPPED, needs_edit=not tomorrow, by_budget=True)
             raise SubmissionStoppedError
         if why:
             await self._context.news.wait()

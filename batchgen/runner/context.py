@@ -90,6 +90,7 @@ class Shutdown:
     why: str = ""
     exit: Exit | None = None
     needs_edit: bool = False  #: the same run would end at once again: a cap has to be raised, or a price written
+    by_budget: bool = False  #: a cap is reached, or a price is not known under one
     now: bool = False  #: leave at once, even with answers outstanding
     _until: float = field(default=math.inf, init=False, repr=False)
     _changed: asyncio.Future[None] | None = field(default=None, init=False, repr=False)
@@ -100,11 +101,18 @@ class Shutdown:
         return self.exit is not None
 
     def request(
-        self, why: str, exit_code: Exit, *, grace_s: float = math.inf, now: bool = False, needs_edit: bool = False
+        self,
+        why: str,
+        exit_code: Exit,
+        *,
+        grace_s: float = math.inf,
+        now: bool = False,
+        needs_edit: bool = False,
+        by_budget: bool = False,
     ) -> None:
         """Stop submitting, and stop collecting `grace_s` seconds from now."""
         if self.exit is None or _GRAVEST_FIRST.index(exit_code) < _GRAVEST_FIRST.index(self.exit):
-            self.why, self.exit, self.needs_edit = why, exit_code, needs_edit
+            self.why, self.exit, self.needs_edit, self.by_budget = why, exit_code, needs_edit, by_budget
         self.now = self.now or now
         self._until = min(self._until, asyncio.get_running_loop().time() + grace_s)
         if self._changed and not self._changed.done():

@@ -55,6 +55,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "manifest": "clip errors money providers.models proxy window",
         "money": "",
         "network_words": "",
+        "notify": "errors proxy",
         "planning": "planning.build planning.model planning.pace",
         "planning.build": (
             "billing.prices clip planning.classify planning.cost planning.diff planning.model planning.warnings retry "

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +94,7 @@ STACK = 2**20
     panel=PACE,
     help="Outside the window's hours, end with code 4.",
 )
+@click.option("--awake", is_flag=True, panel=PACE, help="Keep this machine awake during the run.")
 @click.option("--drain", is_flag=True, default=None, panel=PACE, help="After Ctrl-C, wait for all clips in flight.")
 @click.option(
     "--deadline",
@@ -150,8 +151,8 @@ STACK = 2**20
 )
 @click.pass_context
 def run(ctx: click.RichContext, /, manifest: str, folder: Path | None, *, sandbox: bool, yes: bool,
-        as_json: bool, verbose: int, quiet: bool, no_wait: bool, faults: tuple[str, ...], plan_file: Path | None,
-        dry_run: bool, **given: Any) -> None:  # noqa: ANN401 - the settings, by name  # fmt: skip
+        as_json: bool, verbose: int, quiet: bool, no_wait: bool, awake: bool, faults: tuple[str, ...],
+        plan_file: Path | None, dry_run: bool, **given: Any) -> None:  # noqa: ANN401 - the settings, by name  # fmt: skip
     """Generate every missing clip of the manifest. Safe to run again: it resumes.
 
     Clips already paid for are collected first; nothing is paid for twice. The first Ctrl-C stops submitting and
@@ -160,6 +161,7 @@ def run(ctx: click.RichContext, /, manifest: str, folder: Path | None, *, sandbo
     Exit codes: 0 all that was asked for is done, 2 usage or manifest, 3 some clips failed, 4 stopped early (run again),
     5 some clips need your decision, 6 another run holds the batch, 130 interrupted, 143 terminated.
     """
+    from batchgen.cli.awake import kept
     from batchgen.cli.monitor import RunMonitor
 
     output.CommandAnswer.current().describe = status_fields(None, manifest)
@@ -172,7 +174,7 @@ def run(ctx: click.RichContext, /, manifest: str, folder: Path | None, *, sandbo
     # Until the event loop takes the signals over, SIGTERM ends it as Ctrl-C does: with its object and its code.
     signal.signal(signal.SIGTERM, _terminated)
     monitor = RunMonitor(manifest, folder, verbosity=-1 if quiet else verbose, as_json=as_json)
-    with monitor.observing():
+    with monitor.observing(), kept(monitor.say) if awake else nullcontext():
         code = _run(monitor, manifest, folder, given, yes=yes, plan_file=plan_file)
     sys.exit(code)
 
@@ -296,7 +298,7 @@ def _time(plan: Plan) -> str:
 
 async def _supervised(session: Session, monitor: RunMonitor, settings: Settings) -> Outcome:
     with _signals(session, settings, monitor):
-        return await session.run(monitor.follow)
+        return await monitor.notices(session).around(session, session.run(monitor.follow))
 
 
 @contextmanager
