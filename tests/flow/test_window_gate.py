@@ -17,8 +17,8 @@ from batchgen.testing import EPOCH, FakeProvider
 from batchgen.window import Window
 
 #: Virtual time begins at 14:13:20 UTC, a Monday.
-NIGHT = Window("22:00", "06:30", (), "UTC")
-OPENS_S = datetime(2026, 9, 21, 22, tzinfo=UTC).timestamp() - EPOCH
+NIGHT = Window("15:00", "06:30", (), "UTC")
+OPENS_S = datetime(2026, 9, 21, 15, tzinfo=UTC).timestamp() - EPOCH
 #: Closes 400 s after virtual time begins.
 AFTERNOON = Window("14:00", "14:20", (), "UTC")
 
@@ -29,7 +29,7 @@ def limits(window: Window, *, in_flight: int = 1, wait: bool = True) -> Limits:
 
 
 def test_a_run_waits_for_the_window_and_says_until_when(tmp_path: Path) -> None:
-    """It is started in the afternoon and pays nothing before ten in the evening."""
+    """It is started after two in the afternoon and pays nothing before three."""
     batch = Batch(tmp_path, 3, provider=FakeProvider(run_s=60.0), limits=limits(NIGHT, in_flight=3))
     seen: list[tuple[str, int]] = []
 
@@ -40,7 +40,7 @@ def test_a_run_waits_for_the_window_and_says_until_when(tmp_path: Path) -> None:
         seen.append((tools.waits, len(batch.provider.posts)))
 
     life = batch.live(beside=beside)
-    assert seen == [("window: submissions start Mon 22:00 UTC", 0), ("", 3)]
+    assert seen == [("window: submissions start Mon 15:00 UTC", 0), ("", 3)]
     assert life.exit is None
     assert batch.states() == [State.DONE] * 3
     check(batch, life)
@@ -92,14 +92,14 @@ def test_no_wait_ends_a_run_outside_the_window_after_it_has_collected(tmp_path: 
     batch.limits = limits(NIGHT, wait=False)
     life = batch.live()
     assert life.exit is Exit.STOPPED
-    assert life.why == "window: submissions start Mon 22:00 UTC"
+    assert life.why == "window: submissions start Mon 15:00 UTC"
     assert sorted(batch.states()) == [State.DONE, State.PENDING]
     assert len(batch.provider.posts) == 1
     check(batch, life)
 
 
 def test_a_machine_that_slept_reads_the_clock_within_a_minute(tmp_path: Path) -> None:
-    """Timers stand still in sleep: it opens the lid at 22:30, and the night begins."""
+    """Timers stand still in sleep: it opens the lid at 15:30, and the night begins."""
     batch = Batch(tmp_path, 1, provider=FakeProvider(run_s=60.0), limits=limits(NIGHT))
 
     async def beside(_tools: RunContext) -> None:
