@@ -8,7 +8,7 @@
 const OWN = [
   ['model', (clip) => clip.model],
   ['size', (clip) => clip.size],
-  ['prompt', (clip) => clip.prompt_id],
+  ['prompt', (clip) => clip.group],
   ['take', (clip) => clip.take],
 ];
 
@@ -29,10 +29,11 @@ export function axesOf(named, clips) {
     name,
     values: values.map(String),
   }));
-  const others = OWN.filter(
-    ([name]) => !given.some((axis) => axis.name === name) && !(name === 'prompt' && given.length),
-  ).map(([name, of]) => ({ name, values: [...new Set(clips.map((clip) => String(of(clip) ?? '')))] }));
-  // Prompts of a matrix have an id for each cell: as an axis they would repeat it. Takes are stacked in their cell.
+  const others = OWN.filter(([name]) => !given.some((axis) => axis.name === name)).map(([name, of]) => ({
+    name,
+    values: [...new Set(clips.map((clip) => String(of(clip) ?? '')))],
+  }));
+  // Takes are stacked in their cell.
   const useful = [...given, ...others].filter(({ values }) => values.length > 1);
   const stacked = useful.length > 2 ? useful.filter(({ name }) => name !== 'take') : useful;
   return stacked.length >= 2 ? stacked : useful;

@@ -69,10 +69,10 @@ class Loupe {
     else this.app.say(by > 0 ? 'This is the last clip' : 'This is the first clip');
   }
 
-  /** Go to the first take of the next or the previous prompt. @param {number} by */
+  /** Go to the first clip of the next or the previous prompt. @param {number} by */
   goPrompt(by) {
     const keys = this.app.list();
-    const prompt = (index) => this.app.store.get(keys[index])?.prompt_id;
+    const prompt = (index) => this.app.store.get(keys[index])?.group;
     let at = keys.indexOf(this.key);
     const here = prompt(at);
     while (keys[at] && prompt(at) === here) at += by;
