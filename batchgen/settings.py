@@ -33,6 +33,7 @@ class Settings:
     upload_url: str | None = None
     rpm: float = 50.0  #: 0 takes the limit off
     rpm_given: bool = False  #: by flag or environment: it holds whatever was learned, also next to another run
+    said: frozenset[str] = frozenset()  #: the names of all that flags and environment gave
     in_flight: int = 32  #: ceiling
     downloads: int = 8
     submit_concurrency: int = 8
@@ -97,8 +98,9 @@ def merge(
         settings = replace(settings, window=None if given.get("sandbox") else manifest.window)
         budget: dict[str, Any] = {name: getattr(manifest.budget, name) for name in _BUDGET}
         settings = replace(settings, **{name: _cap(value) for name, value in budget.items() if value is not None})
-    settings = replace(settings, rpm_given=given.get("rpm") is not None)
-    return replace(settings, **{name: value for name, value in given.items() if value is not None})
+    said = {name: value for name, value in given.items() if value is not None}
+    settings = replace(settings, rpm_given="rpm" in said, said=frozenset(said))
+    return replace(settings, **said)
 
 
 _LIMITS = ("rpm", "in_flight", "downloads", "submit_concurrency", "count_polls")

@@ -44,7 +44,7 @@ class RunMonitor:
         self._events: EventsFile | None = None
         self._session: Session | None = None
         self._recent = Recent([])
-        self._alarm = ""
+        self._alarm = self._retuned = ""
         self._notes_reported = 0
 
     def protect(self, key: Secret | None) -> None:
@@ -104,6 +104,9 @@ class RunMonitor:
             if session.tools and session.tools.alarm != self._alarm:
                 self._alarm = session.tools.alarm
                 self._events.note("expiring", alarm=self._alarm)
+            if session.tools and session.tools.retuned != self._retuned:
+                self._retuned = session.tools.retuned
+                self._events.note("set", text=self._retuned)
             self._report_pace(session, self._events)
             self._events.flush()
 

@@ -214,6 +214,7 @@ class RunContext:
     window: Window | None = None  #: the hours of submission
     wait: bool = True  #: for the window to open; False: end then
     recovery_check: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
+    retuned: str = ""  #: what the user has set for the rest of the run, in words
     paused: bool = False  #: the user wants nothing to be submitted for now; what is in flight is collected
     waits: str = ""  #: what submissions wait for, in words; "" when they don't
     outage: str = ""  #: of what kind, since when and how long it is waited for, in words; "" while there is none
