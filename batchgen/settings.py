@@ -57,6 +57,9 @@ class Settings:
     plan_sha256: str = ""  #: of the saved plan that the run is restricted to
     window: Window | None = None  #: the hours of submission; the sandbox has none
     wait: bool = True  #: for the window to open; False: end then
+    until: float | None = None  #: when submissions end (epoch seconds)
+    together: int | None = None  #: what a cap of several batches leaves to this one, over all its runs
+    continues: bool = False  #: another batch of the same command went before, with the same account
     collect_only: bool = False  #: fetch what is paid for, submit nothing
     count_polls: bool = True  #: False: the account's rate limit does not count status calls
     sandbox_latency: float = 2.0
@@ -66,7 +69,10 @@ class Settings:
     @property
     def caps(self) -> Caps:
         """What the batch may spend."""
-        return Caps(self.max_usd, self.max_usd_per_day, self.max_clips, self.allow_unknown_price)
+        caps = Caps(self.max_usd, self.max_usd_per_day, self.max_clips, self.allow_unknown_price)
+        if self.together is None or (caps.usd is not None and caps.usd <= self.together):
+            return caps
+        return replace(caps, usd=self.together, usd_by="--max-usd-together")
 
 
 class ManifestSettings(Protocol):

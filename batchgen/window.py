@@ -75,6 +75,17 @@ class Window:
         return Night(_instant(day, start, self.zone), _instant(last, stop, self.zone))
 
 
+def next_time(clock: str, at: float, zone: tzinfo | None = None) -> float:
+    """Give when a clock next shows a time ("07:00"), after `at`, both in epoch seconds; None is the machine's zone.
+
+    Raises:
+        ValueError: it is no time of the day.
+    """
+    today = datetime.fromtimestamp(at, zone).date()
+    coming = (_instant(today + timedelta(days=n), clock, zone) for n in range(3))
+    return next(when for when in coming if when > at)
+
+
 def _instant(day: date, clock: str, zone: tzinfo | None) -> float:
     """Give when a clock shows a time on a day: the first of two, or the first instant after a gap."""
     local = datetime.combine(day, datetime.strptime(clock, "%H:%M").time(), zone)  # noqa: DTZ007 - a time of day

@@ -60,6 +60,7 @@ class Limits:
     expect_s: float = 60.0
     window: Window | None = None
     wait: bool = True
+    until: float | None = None  #: epoch seconds
     commit_s: float = THREAD_S  #: what a commit takes
 
     @property
@@ -79,6 +80,7 @@ class Limits:
             allow_unknown_price=self.unknown_ok,
             window=self.window,
             wait=self.wait,
+            until=self.until,
         )
 
     @property

@@ -31,13 +31,18 @@ FRAME_S = 0.5
 
 
 class RunMonitor:
-    """Observes one run. Progress goes to stderr, the answer to stdout."""
+    """Observes one run. Progress goes to stderr, the answer to stdout; one of several batches leaves that to others."""
 
-    def __init__(self, manifest_arg: str, folder: Path | None, *, verbosity: int, as_json: bool) -> None:
+    def __init__(
+        self, manifest_arg: str, folder: Path | None, *, verbosity: int, as_json: bool, one_of_many: bool = False
+    ) -> None:
         self._options = ("--dir", str(folder)) if folder else ()
         self._arg = manifest_arg
         self._verbosity = verbosity
         self._as_json = as_json
+        self._one_of_many = one_of_many
+        #: The object of the run, once it has ended.
+        self.obj: dict[str, Any] | None = None
         self._redact = Redactor([]).redact
         self._display: Painter | EventLog | None = None
         self._lines: EventLog | None = None
@@ -50,6 +55,11 @@ class RunMonitor:
     def protect(self, key: Secret | None) -> None:
         """Take the key out of everything that is printed from now on."""
         self._redact = output.CommandAnswer.current().redact = Redactor([key.get_secret_value()] if key else []).redact
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the batch that it observes; None: it was not opened."""
+        return None if self._session is None else self._session.folder
 
     def say(self, text: str) -> None:
         """Print on stderr, above a live display."""
@@ -135,7 +145,9 @@ class RunMonitor:
             return
         self._events.note("ended", exit_code=int(outcome.exit_code), stopped=outcome.stopped)
         self._events.close()
-        obj = self._object(session, outcome.stopped, elapsed_s=outcome.elapsed_s)
+        obj = self.obj = self._object(session, outcome.stopped, elapsed_s=outcome.elapsed_s)
+        if self._one_of_many:
+            return
         output.answer(
             obj,
             lambda: status_text(obj, output.width(), ascii=output.plain_ascii()),

@@ -27,7 +27,7 @@ class PaceSetup:
         self._memory = lessons or AccountMemory(None)
         #: Who else is at work with the account, in words.
         self.others = self._window.others
-        if settings.rpm_given:
+        if settings.rpm_given and not settings.continues:
             self._memory.forget_rate()
         #: A line each: what this run starts with by memory, and how to override it; later, what refusals changed.
         self.notes: list[str] = []

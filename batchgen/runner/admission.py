@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from batchgen.money import usd
 from batchgen.ratelimit.base import Call, Permit, SubmissionStoppedError
 from batchgen.runner.context import Candidate, Gate, RunContext
 from batchgen.runner.trouble_gates import AccountGate, AlikeRefusals, ServiceGate
-from batchgen.window import Night
+from batchgen.window import Night, Window
 
 log = logging.getLogger("batchgen.runner.admission")
 
@@ -166,7 +167,7 @@ class PauseGate:
 
 @dataclass(slots=True)
 class WindowGate:
-    """Open in the hours of submission; a run submits in one night, and ends when that has closed.
+    """Open in the hours of submission, and until `--until`; a run submits in one night, and ends when that has closed.
 
     The wall's clock decides, and it is read again each minute: timers stand still while a machine sleeps.
     """
@@ -178,7 +179,9 @@ class WindowGate:
 
     def closed_for(self, candidate: Candidate, at: float) -> str | None:  # noqa: ARG002 - the same for all
         """Say when it opens, or that it has closed."""
-        window = self._context.window
+        window, until = self._context.window, self._context.until
+        if until is not None and at >= until:
+            return f"until: submissions ended {Window().when(until)}, as --until said; run again to go on"
         if window is None:
             return None
         if self._night is None and (night := window.night_at(at)) is not None:
@@ -194,24 +197,29 @@ class WindowGate:
         """Wait until it opens, a minute at most; a night that is over, and `--no-wait`, end the run."""
         context, now = self._context, self._context.ledger.now()
         why = self.closed_for(candidate, now)
-        if why is None or context.window is None:
+        if why is None:
             return
-        if self._night is not None or not context.wait:
+        if context.window is None or self._over(now) or not context.wait:
             context.shutdown.request(why, Exit.STOPPED)
             raise SubmissionStoppedError
         context.waits = why
         if not self._waited:
             self._waited = True
             log.info("%s; the run waits", why)
-        await context.news.wait(min(WINDOW_EVERY_S, context.window.next_night(now).opens - now))
+        ends = math.inf if context.until is None else context.until
+        await context.news.wait(min(WINDOW_EVERY_S, context.window.next_night(now).opens - now, ends - now))
 
     def check(self) -> None:
         """End the run if its night is over and clips wait to be submitted, at whichever gate."""
         waiting = next((each for each in self._candidates.values() if not each.reserved), None)
-        if self._night is None or waiting is None or self._context.shutdown.requested:
+        if waiting is None or self._context.shutdown.requested or not self._over(self._context.ledger.now()):
             return
         if (why := self.closed_for(waiting, self._context.ledger.now())) is not None:
             self._context.shutdown.request(why, Exit.STOPPED)
+
+    def _over(self, at: float) -> bool:
+        until = self._context.until
+        return (self._night is not None and at >= self._night.closes) or (until is not None and at >= until)
 
     def _open(self, night: Night) -> None:
         self._night = night
@@ -282,7 +290,7 @@ class BudgetGate:
             return f"{used}; to continue, raise max_clips"
         if cap is Cap.TOTAL:
             used = f"{usd(budget.spent)} spent and {usd(budget.reserved)} reserved of {usd(caps.usd)}"
-            return f"{used}; the next clip may cost {price}; to continue, raise max_usd"
+            return f"{used}; the next clip may cost {price}; to continue, raise {caps.usd_by}"
         today = budget.on(day_of(now))
         used = f"{usd(today.spent)} spent and {usd(today.reserved)} reserved of {usd(caps.usd_per_day)} for today"
         again = next_day(now)

@@ -91,6 +91,7 @@ class Shutdown:
     exit: Exit | None = None
     needs_edit: bool = False  #: the same run would end at once again: a cap has to be raised, or a price written
     by_budget: bool = False  #: a cap is reached, or a price is not known under one
+    by_account: bool = False  #: the account is dead: no other batch of it could go on either
     now: bool = False  #: leave at once, even with answers outstanding
     _until: float = field(default=math.inf, init=False, repr=False)
     _changed: asyncio.Future[None] | None = field(default=None, init=False, repr=False)
@@ -109,10 +110,12 @@ class Shutdown:
         now: bool = False,
         needs_edit: bool = False,
         by_budget: bool = False,
+        by_account: bool = False,
     ) -> None:
         """Stop submitting, and stop collecting `grace_s` seconds from now."""
         if self.exit is None or _GRAVEST_FIRST.index(exit_code) < _GRAVEST_FIRST.index(self.exit):
-            self.why, self.exit, self.needs_edit, self.by_budget = why, exit_code, needs_edit, by_budget
+            self.why, self.exit, self.needs_edit = why, exit_code, needs_edit
+            self.by_budget, self.by_account = by_budget, by_account
         self.now = self.now or now
         self._until = min(self._until, asyncio.get_running_loop().time() + grace_s)
         if self._changed and not self._changed.done():
@@ -213,6 +216,7 @@ class RunContext:
     settling: bool = False  #: the history is being read for clips in doubt, whose reservations it may free
     window: Window | None = None  #: the hours of submission
     wait: bool = True  #: for the window to open; False: end then
+    until: float | None = None  #: when submissions end (epoch seconds)
     recovery_check: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
     retuned: str = ""  #: what the user has set for the rest of the run, in words
     paused: bool = False  #: the user wants nothing to be submitted for now; what is in flight is collected
@@ -246,4 +250,5 @@ class RunContext:
 
     def account_trouble(self, error: AccountError) -> None:
         """Stop submitting; what is in flight is collected if the account still lets us."""
-        self.shutdown.request(error.explained, Exit.STOPPED, grace_s=math.inf if error.collects else 0.0)
+        grace_s = math.inf if error.collects else 0.0
+        self.shutdown.request(error.explained, Exit.STOPPED, grace_s=grace_s, by_account=error.problem.everywhere)

@@ -61,6 +61,7 @@ class Outcome:
     exit_code: Exit
     stopped: str | None  #: why it ended early; None when it did not
     elapsed_s: float
+    by_account: bool = False  #: the account is dead: no other batch of it could go on either
 
 
 class Session:
@@ -317,7 +318,7 @@ class Session:
         settings, counts = self.settings, self._asked()
         apart = {State.PENDING} if settings.limit is not None or settings.collect_only else set()
         if self.shutdown.exit is not None:
-            return Outcome(self.shutdown.exit, self.shutdown.why, self.elapsed_s)
+            return Outcome(self.shutdown.exit, self.shutdown.why, self.elapsed_s, self.shutdown.by_account)
         if any(counts[state] for state in State if not state.settled and state not in apart):
             return Outcome(Exit.STOPPED, self._not_collected(), self.elapsed_s)
         code = Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK

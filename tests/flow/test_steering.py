@@ -150,7 +150,13 @@ def test_a_higher_cap_lets_a_run_go_on_that_waits_for_room(tmp_path: Path) -> No
     """What waits at the budget's gate is woken."""
     limits = Limits(in_flight=4, expect_s=600.0, cap=2 * COST)
     batch = Batch(tmp_path, 4, provider=FakeProvider(run_s=600.0), limits=limits)
-    life = batch.live(beside=retuning((30.0, Retune(max_usd=100 * COST))))
+
+    async def beside(tools: RunContext) -> None:
+        await retuning((30.0, Retune(max_usd=100 * COST)))(tools)
+        await asyncio.sleep(5.0)
+        assert len(batch.provider.posts) > 1
+
+    life = batch.live(beside=beside)
     assert life.exit is None
     assert batch.states() == [State.DONE] * 4
     check(batch, life)
@@ -160,7 +166,14 @@ def test_pace_and_ceiling_change_in_a_live_run(tmp_path: Path) -> None:
     """A rate of one call a minute is left at once, not after its minute."""
     provider = FakeProvider(run_s=30.0)
     batch = Batch(tmp_path, 8, provider=provider, limits=Limits(rpm=1.0, in_flight=8, expect_s=30.0))
-    life = batch.live(beside=retuning((70.0, Retune(rpm=600.0, in_flight=2))))
+
+    async def beside(tools: RunContext) -> None:
+        await retuning((70.0, Retune(rpm=600.0, in_flight=2)))(tools)
+        calls = tools.pacer.snapshot().calls_last_minute
+        await asyncio.sleep(5.0)
+        assert tools.pacer.snapshot().calls_last_minute > calls + 3
+
+    life = batch.live(beside=beside)
     assert life.rpm == 600.0
     assert life.tools.places.ceiling == 2
     assert life.lasted_s < 300.0

@@ -23,9 +23,10 @@ OPENS_S = datetime(2026, 9, 21, 15, tzinfo=UTC).timestamp() - EPOCH
 AFTERNOON = Window("14:00", "14:20", (), "UTC")
 
 
-def limits(window: Window, *, in_flight: int = 1, wait: bool = True) -> Limits:
-    """Give the settings of a run with a window."""
-    return Limits(in_flight=in_flight, expect_s=60.0, window=window, wait=wait)
+def limits(window: Window | None, *, in_flight: int = 1, wait: bool = True, until_s: float | None = None) -> Limits:
+    """Give the settings of a run with a window, and until when it submits, in seconds after virtual time begins."""
+    until = None if until_s is None else EPOCH + until_s
+    return Limits(in_flight=in_flight, expect_s=60.0, window=window, wait=wait, until=until)
 
 
 def test_a_run_waits_for_the_window_and_says_until_when(tmp_path: Path) -> None:
@@ -122,3 +123,64 @@ def test_a_machine_that_slept_through_the_end_submits_no_more(tmp_path: Path) ->
     life = batch.live(beside=beside)
     assert (life.exit, life.why[:7]) == (Exit.STOPPED, "window:")
     assert len(batch.provider.posts) == 1
+
+
+# --- `--until` ------------------------------------------------------------------------------------------
+
+
+def test_until_ends_submissions_and_collects_what_is_generating(tmp_path: Path) -> None:
+    """Without a window: no POST leaves after it, and no paid clip is left."""
+    batch = Batch(tmp_path, 4, provider=FakeProvider(run_s=300.0), limits=limits(None, until_s=400.0))
+    life = batch.live()
+    assert life.exit is Exit.STOPPED
+    assert life.why.startswith("until: submissions ended Mon ")
+    assert life.why.endswith(", as --until said; run again to go on")
+    assert sorted(batch.states()) == [State.DONE, State.DONE, State.PENDING, State.PENDING]
+    assert not life.tools.shutdown.needs_edit
+    check(batch, life)
+
+
+def test_until_is_heard_while_a_run_waits_for_its_window(tmp_path: Path) -> None:
+    """It would open at three; the user wanted to be up before."""
+    batch = Batch(tmp_path, 2, limits=limits(NIGHT, until_s=600.0))
+    life = batch.live()
+    assert (life.exit, life.why[:6]) == (Exit.STOPPED, "until:")
+    assert not batch.provider.posts
+    assert life.lasted_s < 700.0
+
+
+def test_until_is_heard_while_submissions_wait_for_something_else(tmp_path: Path) -> None:
+    """A pause does not hide it."""
+    batch = Batch(tmp_path, 2, provider=FakeProvider(run_s=60.0), limits=limits(None, until_s=400.0))
+
+    async def beside(tools: RunContext) -> None:
+        await asyncio.sleep(30.0)
+        await steering.obey(tools, Control.PAUSED, grace_s=0.0)
+
+    life = batch.live(beside=beside)
+    assert (life.exit, life.why[:6]) == (Exit.STOPPED, "until:")
+    assert life.lasted_s < 420.0
+
+
+def test_the_window_ends_before_until(tmp_path: Path) -> None:
+    """Whichever comes first; with nothing left to submit neither of them ends the run."""
+    batch = Batch(tmp_path, 4, provider=FakeProvider(run_s=300.0), limits=limits(AFTERNOON, until_s=7200.0))
+    assert batch.live().why.startswith("window:")
+    quiet = Batch(tmp_path / "2", 2, provider=FakeProvider(run_s=900.0), limits=limits(None, in_flight=2, until_s=60.0))
+    assert quiet.live().exit is None
+    assert quiet.states() == [State.DONE] * 2
+
+
+def test_a_run_that_begins_after_until_only_collects(tmp_path: Path) -> None:
+    """As the third of three batches may."""
+    batch = Batch(tmp_path, 2, provider=FakeProvider(run_s=600.0), limits=limits(None, until_s=60.0))
+
+    async def beside(tools: RunContext) -> None:
+        await asyncio.sleep(30.0)
+        tools.shutdown.request("interrupted", Exit.INTERRUPTED, grace_s=0.0)
+
+    batch.live(beside=beside)
+    batch.clock = 100.0
+    life = batch.live()
+    assert (life.exit, len(batch.provider.posts)) == (Exit.STOPPED, 1)
+    assert sorted(batch.states()) == [State.DONE, State.PENDING]
