@@ -1,7 +1,8 @@
 """The command line: parse, build, one call, exit code; no policy.
 
-Reading order: `overview` (the commands in groups), `options`, `output`, `batch` (how a command finds its batch),
-`commands` (one module each), `retakes`, `history_session`, `monitor` (a run as people see it), `frame`, `error_text`.
+Reading order: `overview` (the commands in groups), `options`, `candidates` and `shells` (what a shell completes),
+`output`, `batch` (how a command finds its batch), `commands` (one module each), `retakes`, `history_session`, `monitor`
+(a run as people see it), `frame`, `error_text`.
 """
 
 from __future__ import annotations
@@ -84,6 +85,10 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """Run the command line and exit; the one place that turns errors into text, objects and codes."""
+    if os.environ.get("_BATCHGEN_COMPLETE"):
+        from batchgen.cli import shells
+
+        sys.exit(shells.complete(cli))
     output.open_streams()
     answer = output.CommandAnswer()
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.batch import command_line
 from batchgen.cli.error_text import check_only
 from batchgen.cli.options import (
@@ -19,6 +19,7 @@ from batchgen.cli.options import (
     in_flight_option,
     json_option,
     latency_option,
+    only_option,
     options_as_typed,
     resubmit_options,
     rpm_option,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @click.option_panel("Options")  # of everyday, before the other groups
-@click.argument("manifest", metavar="MANIFEST", required=False)
+@click.argument("manifest", metavar="MANIFEST", required=False, shell_complete=candidates.batches)
 @folder_option
 @sandbox_option
 @cap_options
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 @latency_option
 @resubmit_options
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Plan a run that submits at most N clips.")
-@click.option("--only", metavar="GLOB", help="Only clips whose id or name matches, as in 'singer*'.")
+@only_option(planned=True)
 @base_url_option
 @click.option(
     "--out",

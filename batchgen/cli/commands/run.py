@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.error_text import HasNames, check_only, status_fields
 from batchgen.cli.options import (
     PACE,
@@ -29,6 +29,7 @@ from batchgen.cli.options import (
     json_option,
     latency_option,
     manifest_argument,
+    only_option,
     options_as_typed,
     resubmit_options,
     rpm_option,
@@ -64,7 +65,7 @@ STACK = 2**20
 @yes_option
 @click.option("--dry-run", is_flag=True, help="Show what it would do and cost, as `plan` does.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Submit at most N clips.")
-@click.option("--only", metavar="GLOB", help="Only clips whose id or name matches, as in 'singer*'.")
+@only_option(planned=True)
 @click.option(
     "--plan",
     "plan_file",
@@ -138,6 +139,7 @@ STACK = 2**20
     envvar="BATCHGEN_FAULT",
     multiple=True,
     metavar="NAME=RATE",
+    shell_complete=candidates.faults,
     panel=SANDBOX,
     help="Make it misbehave; see `sandbox --help`.",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.batch import ledger_folder
 from batchgen.cli.error_text import error_object, status_fields
 from batchgen.cli.options import folder_option, json_option, sandbox_option
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("status")
-@click.argument("manifest", metavar="[MANIFEST]", required=False)
+@click.argument("manifest", metavar="[MANIFEST]", required=False, shell_complete=candidates.batches)
 @folder_option
 @sandbox_option
 @json_option
