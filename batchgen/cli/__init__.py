@@ -129,8 +129,8 @@ def _error_object(
     """Give the one object of a command that failed: `error`, `exit_code`, and what the command itself says."""
     fault = error_text.error_object(error, code)
     describe = answer.describe
-    if isinstance(error, click.ClickException) and {"run", "status"} & set(sys.argv[1:2]):
-        describe = error_text.status_fields(None, "")
+    if isinstance(error, click.UsageError) and error.ctx and sys.argv[1:2] in (["run"], ["status"]):
+        describe = error_text.status_fields_as_typed(error.ctx.command, sys.argv[2:])
     return {**describe(fault), "error": fault, "exit_code": int(code)}
 
 

@@ -38,6 +38,9 @@ from batchgen.wording import duration
 
 SCHEMA_VERSION = 1
 _CLIPS_NAMED = 10
+#: Fields that come from the ledger alone.
+_COUNTED = ("unwanted", "skipped", "queued", "spent_usd", "reserved_usd", "today_usd", "paid_clips", "unpriced",
+            "footage_s")  # fmt: skip
 _FAILURES = (State.FAILED, State.BLOCKED)
 _IN_FLIGHT = (State.GENERATING, State.DOWNLOADING)
 #: By state, and whether an error of the service was the cause: what to do, and the command for it.
@@ -62,9 +65,10 @@ _GIVEN_UP = (
 def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
     """Give the object that `run --json` and `status --json` print; its fields are stable and documented.
 
-    `state` has all nine states; amounts are JSON numbers, exact to 4 decimals, null where unknown.
+    `state` has all nine states; amounts are JSON numbers, exact to 4 decimals, null where unknown. Of a ledger that
+    can't be read all counts and amounts are null.
     """
-    return {
+    obj = {
         "schema_version": SCHEMA_VERSION,
         "name": facts.name,
         "sandbox": facts.sandbox,
@@ -101,6 +105,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "missing_files": missing_object(facts),
         "next": next_commands(facts),
     }
+    return obj if facts.known else obj | dict.fromkeys(_COUNTED) | {"state": dict.fromkeys(map(str, State))}
 
 
 def _drift(price_class: str, quote: Quote) -> dict[str, Any]:

@@ -157,10 +157,10 @@ def run(ctx: click.RichContext, /, manifest: str, folder: Path | None, *, sandbo
     """
     from batchgen.cli.monitor import RunMonitor
 
-    output.CommandAnswer.current().describe = status_fields(None, manifest)
     if dry_run:
         _plan_instead(ctx)
         return
+    output.CommandAnswer.current().describe = status_fields(manifest, folder, sandbox=sandbox)
     given |= {"sandbox": sandbox or None, "sandbox_faults": ",".join(faults) or None}
     if faults and not sandbox:
         raise UsageError("--fault needs --sandbox")
@@ -202,7 +202,6 @@ def _run(
     if saved:
         given = saved_files.with_plan_settings(saved, given)
     folder = (folder or batch_folder(path, sandbox=bool(given["sandbox"]))).absolute()
-    output.CommandAnswer.current().describe = status_fields(folder, arg)
     key = None if given["sandbox"] else find_key(path.parent)
     monitor.protect(key)
     manifest = manifests.load(path)

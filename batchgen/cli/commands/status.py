@@ -33,7 +33,7 @@ def status(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json:
     if manifest is None and folder is None:
         _list_all(as_json=as_json, verbose=verbose)
         return
-    output.CommandAnswer.current().describe = status_fields(None, manifest or str(folder))
+    output.CommandAnswer.current().describe = status_fields(manifest or "", folder, sandbox=sandbox, ran=True)
     _show(manifest, folder, sandbox=sandbox, as_json=as_json, verbose=verbose)
 
 
