@@ -364,7 +364,7 @@ class Expander:
 
     def _same(self, place: Position, other: Position) -> None:
         if other == place:
-            what, fix = "several cells of the matrix make the same clip here", "use its variables in the text for another"
+            what, fix = "several cells of the matrix make the same clip here", "use its variables in the text"
         else:
             what, fix = f"this is the same clip as {other}", "change the prompt or the seed for another"
         self.faults.warn(place, what, f"it is made once; {fix}")

@@ -187,11 +187,14 @@ def status_text(
 def _head(obj: Mapping[str, Any], marks: Marks, width: int, tz: tzinfo | None) -> list[str]:
     state, run = obj["state"], obj["last_run"]
     total = sum(state.values())
-    counts = [f"{marks.of(s)} {state[s]:,} {s}" for s in SHOWN if state[s]]
+    shown = {**state, State.PENDING: state[State.PENDING] - obj["skipped"]}
+    counts = [f"{marks.of(s)} {shown[s]:,} {s}" for s in SHOWN if shown[s]]
     name = one_line(obj["name"]) + (" (sandbox)" if obj["sandbox"] else "")
     title = f"{name}: {state[State.DONE]:,} of {plural(total, 'clip')} done"
     if obj["elapsed_s"] is not None and run is None:
         title += f" after {duration(obj['elapsed_s'])}"
+    if obj["skipped"]:
+        counts.append(f"{obj['skipped']:,} skipped")
     if obj["unwanted"]:
         counts.append(f"{obj['unwanted']:,} no longer in the manifest")
     lines = wrap(title, width)
@@ -204,10 +207,11 @@ def _standing(obj: Mapping[str, Any], width: int) -> list[str]:
     run, lines = obj["last_run"], []
     if obj["stopped"] and obj["stopped"] != KILLED:
         lines.append(f"Stopped: {one_line(obj['stopped'])}")
-    if run and run["left_out"] and obj["state"][State.PENDING]:
-        lines.append(f"{plural(run['left_out'], 'clip')} left out of the last run, as its options said.")
+    pending = obj["state"][State.PENDING] - obj["skipped"]
+    if run and (left_out := min(run["left_out"], pending)):
+        lines.append(f"{plural(left_out, 'clip')} left out of the last run, as its options said.")
     if obj["skipped"]:
-        lines.append(f"{plural(obj['skipped'], 'take')} not made: you picked another of their prompt.")
+        lines.append(f"{plural(obj['skipped'], 'take')} skipped: you picked another of their prompt.")
     if obj["control"] == Control.PAUSED:
         lines.append("Submissions are paused from the review page; what is in flight is collected.")
     if obj["live"] and run is None:

@@ -38,7 +38,6 @@ from batchgen.cli.options import (
     verbosity_options,
     yes_option,
 )
-from batchgen.clip import State
 from batchgen.errors import Exit, UsageError
 from batchgen.views.text import plural
 
@@ -219,7 +218,7 @@ def _run(
             saved_files.refuse_if_changed(saved, manifest, settings, snapshot(session.ledger), folder)
         monitor.attach(session)
         _share_pace(session, monitor)
-        if not (saved or _nothing_to_pay(session)):
+        if not saved:
             _confirm(monitor, session, yes=yes)
         gc.freeze()  # what is loaded by now stays: the collector need not visit it again and again
         gc.set_threshold(GARBAGE)
@@ -238,15 +237,8 @@ def _share_pace(session: Session, monitor: RunMonitor) -> None:
         monitor.say(f"note: another run uses this API key on this machine: {others}. Their calls add up")
 
 
-def _nothing_to_pay(session: Session) -> bool:
-    settings = session.settings
-    return not (
-        session.ledger.live_totals.counts[State.PENDING] or settings.resubmit_lost or settings.resubmit_unconfirmed
-    )
-
-
 def _confirm(monitor: RunMonitor, session: Session, *, yes: bool) -> None:
-    """Ask a person before the first paid call, with count, price and time.
+    """Ask a person before the first paid call, with count, price and time; where nothing is to be paid, go on.
 
     The sandbox asks too, so that the question is rehearsed; where nobody can be asked, it goes on: it is free.
 
@@ -259,7 +251,9 @@ def _confirm(monitor: RunMonitor, session: Session, *, yes: bool) -> None:
     sandbox = session.settings.sandbox
     if yes or (sandbox and not sys.stdin.isatty()):
         return
-    plan = session.plan()
+    plan, settings = session.plan(), session.settings
+    if not (plan.keys.submit or settings.resubmit_lost or settings.resubmit_unconfirmed):
+        return  # nothing to pay for
     free = "(sandbox, free)" if sandbox else "(estimated)"
     what = f"This run generates {plural(len(plan.keys.submit), 'clip')} {_price(plan)} {free}{_time(plan)}"
     if not sys.stdin.isatty():
