@@ -4,7 +4,7 @@
  */
 import { Card } from './card.js';
 import { el, framewise, setAttr, setText } from './dom.js';
-import { layOut, rowAt } from './layout.js';
+import { keysIn, layOut, rowAt } from './layout.js';
 import { Playback } from './playback.js';
 import { Posters } from './posters.js';
 import { aspect, commonWords, micro, money, plural } from './words.js';
@@ -114,6 +114,11 @@ export class Grid {
     }
     const { keys } = this.#layout.rows[to];
     return keys[Math.min(column, keys.length - 1)];
+  }
+
+  /** The clips below a rectangle of the page that is laid out, also those that have no element now. */
+  keysIn(box) {
+    return keysIn(this.#layout.rows, box);
   }
 
   /** Expand or close the prompt of a group. */

@@ -60,6 +60,7 @@ export class Panel {
     return [
       el('div', { class: 'title' }, title, copyButton(this.#app, 'the name', () => clip.name)),
       this.#decisions(clip),
+      ...(count > 1 ? [el('h3', { text: `The one in focus: ${clip.name}` })] : []),
       this.#prompt(clip),
       ...this.#flags(clip),
       this.#facts(clip),
