@@ -214,7 +214,8 @@ class App {
     this.#views.push({ keys: [], close: () => {}, ...mode });
     $('views').append(mode.element);
     $('page').inert = true;
-    this.grid.playback.settle();
+    this.grid.covered();
+    this.panel.show();
     if (!mode.element.contains(document.activeElement)) {
       mode.element.tabIndex = -1;
       mode.element.focus({ preventScroll: true });
@@ -228,6 +229,7 @@ class App {
     view.close();
     view.element.remove();
     $('page').inert = this.#views.length > 1;
+    this.grid.covered();
     if (this.#views.length > 1) this.mode.element.focus({ preventScroll: true });
     else this.setFocus(this.focus, { scroll: true });
   }
