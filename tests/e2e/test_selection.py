@@ -125,7 +125,11 @@ def test_the_bar_of_a_selection_has_a_button_for_each_thing_to_do(page: Page) ->
     bar.get_by_role("button", name="Tags").click()
     page.keyboard.type("hero")
     page.keyboard.press("Enter")
-    until(page, lambda: app(page, "[...app.store.clips.values()].filter(({choice}) => choice.tags[0] === 'hero').length"), 2)
+    until(
+        page,
+        lambda: app(page, "[...app.store.clips.values()].filter(({choice}) => choice.tags[0] === 'hero').length"),
+        2,
+    )
     bar.get_by_role("button", name="Re-roll").click()
     assert app(page, "app.cart.lines.length") == 2
     bar.get_by_role("button", name="Compare the selection").click()
@@ -135,7 +139,9 @@ def test_the_bar_of_a_selection_has_a_button_for_each_thing_to_do(page: Page) ->
     expect(bar).to_be_hidden()
 
 
-def test_a_finger_that_rests_on_a_card_collects_it(serve: Callable[..., Served], open_page: Callable[..., Page]) -> None:
+def test_a_finger_that_rests_on_a_card_collects_it(
+    serve: Callable[..., Served], open_page: Callable[..., Page]
+) -> None:
     """On a phone a long press begins a selection, and taps go on with it."""
     page = open_page(serve().url, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     page.locator("#views .back").tap()
@@ -148,6 +154,8 @@ def test_a_finger_that_rests_on_a_card_collects_it(serve: Callable[..., Served],
     assert selected(page) == ["courier-tokyo-dawn_1", "courier-tokyo-dawn_3"]
     page.locator("#decide").get_by_role("button", name="Reject").tap()
     expect(page.locator('.card[data-pick="-1"]')).to_have_count(2)
-    boxes = page.locator("#decide button:visible").evaluate_all("all => all.map((each) => each.getBoundingClientRect())")
+    boxes = page.locator("#decide button:visible").evaluate_all(
+        "all => all.map((each) => each.getBoundingClientRect())"
+    )
     assert len(boxes) == 6
     assert [box for box in boxes if box["right"] > 390 or min(box["width"], box["height"]) < 43.5] == []
