@@ -43,7 +43,7 @@ FILE = "ledger.db"
 #: The fact with a ledger's own id, made when a run first opens it. A rebuilt ledger is given another one.
 BATCH_ID = "batch_id"
 _DIGITS = 20
-_SOMEONE = "another process"  #: whose name an older release did not write
+_SOMEONE = "another process"
 #: Up to this size the whole check costs half a second at most (bytes).
 SMALL = 32 * 1024 * 1024
 _TYPES = {
@@ -303,7 +303,7 @@ class LastSeen:
     folder: Path
     events: int
     at: float
-    run: str  #: who wrote it
+    run: str = _SOMEONE  #: who wrote it
 
     @staticmethod
     def of(folder: Path, batch_id: str | None) -> LastSeen | None:
@@ -339,7 +339,7 @@ class Memory:
         except BlockingIOError:
             self.close()
             seen = _seen(self._path)
-            who = f"{seen.run}, in {seen.folder}" if seen else "another process"
+            who = f"{seen.run}, in {seen.folder}" if seen else _SOMEONE
             raise LockedError(f"another run holds this batch or a copy of it: {who}. Wait for it, or stop it") from None
         except OSError:
             pass
