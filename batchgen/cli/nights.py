@@ -53,6 +53,7 @@ class Nights:
         self._folder = folder
         self._began = time.monotonic()
         self._ends: list[BatchEnd] = []
+        self._faulty = 0  #: how many can't run as they are
         self._dead: dict[str, str] = {}  #: why the account of a key is dead
         self._used: set[str] = set()  #: keys of batches that have run
 
@@ -122,6 +123,9 @@ class Nights:
             yield
         except BatchgenError as error:
             error_text.show(error)
+            self._faulty += error.exit_code == Exit.USAGE
+            if self._faulty == len(self._args):
+                raise UsageError("none of these batches can run; nothing was submitted") from None
             click.echo(f"{arg} cannot run as it is; its turn comes all the same, and the others run", err=True)
 
     # --- one batch ----------------------------------------------------------------------------------------------
