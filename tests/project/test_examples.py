@@ -90,16 +90,8 @@ def test_the_script_follows_a_batch_to_its_end(examples: Path) -> None:
     assert done.stdout.rstrip().endswith("exit code 0")
 
 
-def test_the_starter_manifest_runs(tmp_path: Path) -> None:
-    """The first night begins with `init`."""
-    assert batchgen("init", "night", cwd=tmp_path)[0] == 0
-    code, stdout, stderr = batchgen("run", "night", "--sandbox", "--sandbox-latency", "0.3", "--json", cwd=tmp_path)
-    assert code == 0, stderr
-    assert json.loads(stdout)["state"]["done"] == 5
-
-
 def test_the_two_days_of_the_first_page_run_as_they_stand(tmp_path: Path) -> None:
-    """README's first night and next morning, command by command, in the sandbox: a newcomer types just that."""
+    """README's first night and next morning, from `init` on, in the sandbox: a newcomer types just that."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     days = readme[readme.index("## The first night") : readme.index("## The manifest, by example")]
     shown = dict.fromkeys(re.findall(r"`batchgen ([^`]+)`", days))
