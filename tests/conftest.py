@@ -48,6 +48,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew-golden", action="store_true", help="Write the golden files instead of comparing.")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the browser's tests, and all that they import, alone where they are not wanted."""
+    unwanted = "not e2e" in config.option.markexpr and collection_path == Path(__file__).parent / "e2e"
+    return True if unwanted else None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Run one file in this process, which starts quicker and can be debugged; else None: one worker for each core."""

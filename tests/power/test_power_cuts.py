@@ -167,7 +167,8 @@ def test_a_run_without_one_of_its_syncs_fails_the_proof(name: str, root: Path, t
 
 
 @pytest.mark.parametrize(
-    ("level", "cuts"), [("EXTRA", 30), *(pytest.param(level, FEW, marks=pytest.mark.slow) for level in ("EXTRA", "FULL"))]
+    ("level", "cuts"),
+    [("EXTRA", 30), *(pytest.param(level, FEW, marks=pytest.mark.slow) for level in ("EXTRA", "FULL"))],
 )
 def test_where_there_is_no_wal_only_a_synced_deletion_of_the_journal_commits(
     level: str, cuts: int, tmp_path: Path
