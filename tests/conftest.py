@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let the fast tier generate fewer cases, and keep the tests' folders in memory where the machine has room."""
     fuzz.choose_tier(config)
     if _roomy(MEMORY):
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # the root of pytest's own numbered folders
 
 
 def _roomy(folder: Path) -> bool:
