@@ -1,7 +1,7 @@
 """A power cut at any moment: what was acted upon is known, and what has its final name is whole.
 
 Unlike a kill, a power cut takes what the system had not brought to disk yet; only a replay shows that. A real run and
-the ledger alone under load are traced once, and cut at hundreds of moments each, see `power_cuts`.
+the ledger alone under load are traced once, and cut at a thousand moments each, see `power_cuts`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ pytestmark = [
     pytest.mark.skipif(not _may_trace(), reason="strace, which shows every write and sync, is missing or forbidden"),
 ]
 #: Cuts of each trace: a few in the fast tier.
-CUTS = [30, pytest.param(400, marks=pytest.mark.slow)]
-#: Cuts of a control: a fault that shows in none of so many would show in hundreds only by chance.
+CUTS = [30, pytest.param(1000, marks=pytest.mark.slow)]
+#: Cuts of a control: a fault that shows in none of so many would show in a thousand only by chance.
 FEW = 80
 
 
