@@ -110,12 +110,12 @@ class Desk:
     ) -> Process:
         """Start `batchgen ARGS`; `env` adds variables (None takes one away), `wrap` is a command put before.
 
-        A warm Python is forked. One of its own starts where a wrapper or streams are given, and for `fresh`: tests of
-        the start itself, or of a variable that is read at the import.
+        A warm Python is forked. One of its own starts where a wrapper is given, and for `fresh`: tests of the start
+        itself, or of a variable that is read at the import.
         """
         changed = {name: value for name, value in {**self.env, **(env or {})}.items() if value is not None}
-        if not (fresh or wrap or streams):
-            return Forked(args, self.folder, changed)
+        if not (fresh or wrap):
+            return Forked(args, self.folder, changed, **streams)
         command = [*wrap, sys.executable, "-m", "batchgen", *args]
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
         return subprocess.Popen(command, cwd=self.folder, env=changed, preexec_fn=_hears_signals, **streams)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -20,16 +21,37 @@ pytest_plugins = ["cli_fixtures"]
 
 VIRTUAL = {"flow", "unit"}
 GOLDEN = Path(__file__).parent / "unit" / "golden"
+#: A disk in memory, where an fsync costs nothing: a test waits longer for the disk than for the processor. What has to
+#: be synced is proved by the order of the calls (`tests/power`, `tests/process/test_durable_order.py`).
+MEMORY = Path("/dev/shm")
+ROOM = 2 << 30  #: bytes; the tests of both tiers together write less than half of it
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the fast tier generate fewer cases."""
+    """Let the fast tier generate fewer cases, and keep the tests' folders in memory where the machine has room."""
     fuzz.choose_tier(config)
+    if _roomy(MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # the root of pytest's own numbered folders
+
+
+def _roomy(folder: Path) -> bool:
+    """Say whether a folder has room for all that the tests write, and lets their scripts run."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize >= ROOM and not disk.f_flag & os.ST_NOEXEC and os.access(folder, os.W_OK)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that renews the golden files: `python -m pytest tests/unit --renew-golden`, then read the diff."""
     parser.addoption("--renew-golden", action="store_true", help="Write the golden files instead of comparing.")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the browser's tests, and all that they import, alone where they are not wanted."""
+    unwanted = "not e2e" in config.option.markexpr and collection_path == Path(__file__).parent / "e2e"
+    return True if unwanted else None
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -94,11 +116,10 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 @pytest.fixture
 def ram(tmp_path: Path) -> Iterator[Path]:
     """A folder in memory where the machine has one: thousands of real fsyncs are not what these tests prove."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir():
+    if not MEMORY.is_dir():
         yield tmp_path
         return
-    folder = Path(tempfile.mkdtemp(dir=memory, prefix="batchgen-"))
+    folder = Path(tempfile.mkdtemp(dir=MEMORY, prefix="batchgen-"))
     try:
         yield folder
     finally:

@@ -23,24 +23,33 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 _NUMBER = struct.Struct("i")  #: a process id, an exit code
 
 
 class Forked:
-    """A running `batchgen ARGS`, used as a `subprocess.Popen` with two pipes is."""
+    """A running `batchgen ARGS`, used as a `subprocess.Popen` is; an output that is not given is a pipe."""
 
-    def __init__(self, args: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        args: Sequence[str],
+        folder: Path,
+        env: Mapping[str, str],
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> None:
         self.args = ["batchgen", *args]
         self.returncode: int | None = None
         self._keeper, theirs = socket.socketpair()
-        (out, their_out), (err, their_err) = os.pipe(), os.pipe()
-        self.stdout, self.stderr = os.fdopen(out, "rb"), os.fdopen(err, "rb")
+        source = os.open(os.devnull, os.O_RDONLY) if stdin is None else os.dup(stdin)
+        (self.stdout, out), (self.stderr, err) = _outlet(stdout), _outlet(stderr)
         with theirs:
-            socket.send_fds(_server(), [b"."], [theirs.fileno(), their_out, their_err])
-        os.close(their_out)
-        os.close(their_err)
+            socket.send_fds(_server(), [b"."], [theirs.fileno(), source, out, err])
+        for fd in (source, out, err):
+            os.close(fd)
         self._keeper.sendall(json.dumps({"args": self.args, "folder": str(folder), "env": dict(env)}).encode())
         self._keeper.shutdown(socket.SHUT_WR)
         self.pid = self._number()
@@ -51,9 +60,13 @@ class Forked:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stdout.close()
-        self.stderr.close()
+        for pipe in self._pipes:
+            pipe.close()
         self.wait()
+
+    @property
+    def _pipes(self) -> list[BinaryIO]:
+        return [pipe for pipe in (self.stdout, self.stderr) if pipe]
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end; raise `subprocess.TimeoutExpired` after so many seconds."""
@@ -67,9 +80,9 @@ class Forked:
         return self.returncode
 
     def communicate(self, timeout: float) -> tuple[bytes, bytes]:
-        """Read both outputs to their end, and wait for the process."""
+        """Read both outputs to their end, and wait for the process; what is no pipe gives nothing."""
         until = time.monotonic() + timeout
-        outputs = {self.stdout.fileno(): b"", self.stderr.fileno(): b""}
+        outputs = {pipe.fileno(): b"" for pipe in self._pipes}
         with selectors.DefaultSelector() as open_ones:
             for fd in outputs:
                 open_ones.register(fd, selectors.EVENT_READ)
@@ -83,7 +96,7 @@ class Forked:
                     if not piece:
                         open_ones.unregister(key.fd)
         self.wait(max(0.1, until - time.monotonic()))
-        stdout, stderr = outputs.values()
+        stdout, stderr = (outputs[pipe.fileno()] if pipe else b"" for pipe in (self.stdout, self.stderr))
         return stdout, stderr
 
     def send_signal(self, signum: int) -> None:
@@ -102,6 +115,14 @@ class Forked:
         assert received, "the server of forked runs has died"
         number: int = _NUMBER.unpack(received)[0]
         return number
+
+
+def _outlet(given: int | None) -> tuple[BinaryIO | None, int]:
+    """Give our end of a new pipe, and the other one; or no pipe, and a copy of what is given."""
+    if given is not None:
+        return None, os.dup(given)
+    ours, theirs = os.pipe()
+    return os.fdopen(ours, "rb"), theirs
 
 
 @functools.cache
@@ -131,7 +152,7 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
     """Fork for every request; return in the forked run, with the request, and at the end, with None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the tests is for pytest
     while True:
-        _, fds, _, _ = socket.recv_fds(control, 1, 3)
+        _, fds, _, _ = socket.recv_fds(control, 1, 4)
         _reap()
         if not fds:
             return None
@@ -149,12 +170,12 @@ def _reap() -> None:
             pass
 
 
-def _keep(client: socket.socket, outputs: list[int]) -> dict[str, Any]:
+def _keep(client: socket.socket, streams: list[int]) -> dict[str, Any]:
     """Fork the run and report its process id and, when it has ended, its exit code; return in the run only."""
     with client.makefile("rb") as request:
         asked: dict[str, Any] = json.load(request)
     child = os.fork()
-    for number, fd in enumerate(outputs, 1):
+    for number, fd in enumerate(streams):
         if child == 0:
             os.dup2(fd, number)
         os.close(fd)

@@ -346,4 +346,4 @@ class TestAnyBatch(AnyBatch.TestCase):  # type: ignore[valid-type,misc]  # made 
 class TestManyBatches(AnyBatch.TestCase):  # type: ignore[valid-type,misc]
     """As many as a night allows; `FUZZ_TIMES` sets how many."""
 
-    settings = fuzz(42, stateful_step_count=25)
+    settings = fuzz(18, stateful_step_count=25)

@@ -73,7 +73,7 @@ class Applied:
     def differs(self) -> bool:
         """Say whether the code means something else than before. Raises SyntaxError when it is none."""
         whole = [top for top in self.tree.body if top.end_lineno and top.lineno <= self.line <= top.end_lineno]
-        compile(ast.fix_missing_locations(ast.Module(whole, [])), str(self.path), "exec")
+        compile(ast.Module(whole, []), str(self.path), "exec")
         return ast.dump(self.before) != ast.dump(self.after)
 
     def new_names(self) -> set[str]:
@@ -139,7 +139,8 @@ class Package:
         """Return the changed file that the anchor is in."""
         found = self.definition(anchor)
         tree = ast.parse((self.root / found.path).read_text(encoding="utf-8"))
-        twin = next(node for name, node in _named(tree, "") if name == found.name and _count(anchor, node))
+        same_file = [each for each in self.definitions if each.path == found.path]
+        (twin,) = (node for (_, node), each in zip(_named(tree, ""), same_file, strict=True) if each is found)
         if anchor.text:
             [(constant, match)] = snippets.in_texts(anchor.find, twin)
             constant.value = match.string[: match.start()] + anchor.replace + match.string[match.end() :]
@@ -212,8 +213,13 @@ def _count(anchor: Anchor, node: ast.AST) -> int:
 
 
 def _used(node: ast.AST) -> set[str]:
-    names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-    return names | {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+    used: set[str] = set()
+    for each in ast.walk(node):
+        if isinstance(each, ast.Name):
+            used.add(each.id)
+        elif isinstance(each, ast.Attribute):
+            used.add(each.attr)
+    return used
 
 
 def _lines(node: ast.AST, text: bool) -> Iterator[tuple[int, str]]:

@@ -78,7 +78,7 @@ class Generated:
         slip = list(slips(tree))[self.number]
         slip.make()
         line = getattr(slip.parent, "lineno", 1)
-        return Applied(self.path, tree, package.trees[self.path], tree, line)
+        return Applied(self.path, ast.fix_missing_locations(tree), package.trees[self.path], tree, line)
 
 
 def generate(package: Package) -> list[Generated]:

@@ -57,7 +57,7 @@ class Hit:
         row: list[ast.AST] = getattr(self.parent, self.name)
         row[self.start : self.stop] = new
         if not row and self.kind == "statements":
-            row.append(ast.Pass())
+            row.extend(ast.parse("pass").body)
 
 
 class _Filled(ast.NodeTransformer):

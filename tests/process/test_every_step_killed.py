@@ -16,7 +16,7 @@ def steps(ram: Path) -> Iterator[Steps]:
     yield from in_service(ram)
 
 
-@pytest.mark.parametrize("each", [pytest.param(1, marks=pytest.mark.slow), 9])
+@pytest.mark.parametrize("each", [pytest.param(1, marks=pytest.mark.slow), 13])
 def test_a_run_may_be_killed_at_every_single_step(steps: Steps, ram: Path, each: int) -> None:
     """Commits, POSTs, renames, decisions: there is no step at which a kill costs a clip or a second payment."""
     log, killed = ram / "steps.log", 0

@@ -16,7 +16,7 @@ def steps(ram: Path) -> Iterator[Steps]:
     yield from in_service(ram)
 
 
-@pytest.mark.parametrize("each", [pytest.param(1, marks=pytest.mark.slow), 8])
+@pytest.mark.parametrize("each", [pytest.param(1, marks=pytest.mark.slow), 12])
 @pytest.mark.parametrize("fault", ["enospc@{}+", "eio@{}"])
 def test_the_disk_may_fail_at_every_single_write(steps: Steps, ram: Path, fault: str, each: int) -> None:
     """No POST without a durable intent, no id that is nowhere, a plain message; and the next run mends it all."""

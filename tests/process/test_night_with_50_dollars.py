@@ -35,7 +35,9 @@ budget: {max_usd: 50}
 def account(desk: Desk, usd: int, port: str = "0") -> Iterator[str]:
     """Serve an account with so many dollars ever paid in; what it has done before counts."""
     options = ["--credits", str(usd), "--latency", "0.2", "--slots", "16", "--no-render", "--json"]
-    with desk.start("sandbox", "--folder", "bank", "--port", port, *options, stderr=subprocess.DEVNULL) as process:
+    with desk.start(
+        "sandbox", "--folder", "bank", "--port", port, *options, fresh=True, stderr=subprocess.DEVNULL
+    ) as process:
         assert process.stdout is not None
         try:
             yield json.loads(process.stdout.readline())["url"]

@@ -108,10 +108,11 @@ def test_a_pipe_that_its_reader_closed_changes_no_exit_code(api: FakeApi, desk: 
 # --- terminals ----------------------------------------------------------------------------------------------------
 
 
-def on_terminal(desk: Desk, *options: str, **env: str) -> tuple[Ended, str]:
+def on_terminal(desk: Desk, *options: str, fresh: bool = False, **env: str) -> tuple[Ended, str]:
     """Run with a terminal as stderr; returns what it was shown, too."""
     ours, theirs = pty.openpty()
-    process = desk.start(*desk.paid("--yes", *options), stderr=theirs, env={"TERM": "xterm-256color", **env})
+    terminal = {"TERM": "xterm-256color", **env}
+    process = desk.start(*desk.paid("--yes", *options), stderr=theirs, env=terminal, fresh=fresh)
     os.close(theirs)
     shown = b""
     while piece := _read(ours):
@@ -173,7 +174,7 @@ def test_no_color_means_no_colour(desk: Desk) -> None:
 
 def test_a_dumb_terminal_without_utf8_gets_plain_ascii_lines(desk: Desk) -> None:
     """Emacs shells, LANG=C over ssh: no escape codes at all."""
-    ended, shown = on_terminal(desk, TERM="dumb", LANG="C", LC_ALL="C", PYTHONIOENCODING="ascii")
+    ended, shown = on_terminal(desk, fresh=True, TERM="dumb", LANG="C", LC_ALL="C", PYTHONIOENCODING="ascii")
     ended.expect(0)
     assert "cat_1 done" in shown
     assert (shown + ended.stdout.decode()).replace("\r\n", "").replace("\n", "").isprintable()

@@ -36,7 +36,7 @@ def broken(report: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("clips", "options", "kills"), [(4, ("--kills", "2"), 1), pytest.param(12, (), 8, marks=pytest.mark.slow)]
+    ("clips", "options", "kills"), [(3, ("--kills", "1"), 1), pytest.param(12, (), 8, marks=pytest.mark.slow)]
 )
 def test_all_promises_hold_under_a_short_torture(ram: Path, clips: int, options: tuple[str, ...], kills: int) -> None:
     """Kills, full disks, cut networks, lost answers; then every clip is there, and paid for once."""

@@ -45,6 +45,7 @@ def changed(package: Package, where: str, find: str, replace: str, *, text: bool
     return "\n".join(line.strip() for line in after if line not in before)
 
 
+@pytest.mark.slow
 def test_every_mutant_fits_the_code_once_and_its_tests_are_there() -> None:
     """A change of the code makes mutants useless without a sound; `bite.py --check` says the same."""
     mutants = catalogue.load()

@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from source import PACKAGE, trees
+from source import PACKAGE, ROOT, trees
 
 #: Their modules are listed elsewhere: the commands in `batchgen.cli.overview`, which a test of its own holds complete.
 LISTED_ELSEWHERE = {"batchgen/cli/commands"}
-PACKAGES = sorted({str(Path(path).parent) for path in trees() if path.endswith("/__init__.py")} - LISTED_ELSEWHERE)
+PACKAGES = sorted({str(file.parent.relative_to(ROOT)) for file in PACKAGE.rglob("__init__.py")} - LISTED_ELSEWHERE)
 
 
 def modules_of(folder: Path) -> set[str]:
