@@ -140,6 +140,7 @@ class Caps:
     usd_per_day: int | None = None  #: on what is submitted on one calendar day, local time
     clips: int | None = None  #: submissions that are charged, or may be, over all runs
     unknown_ok: bool = False  #: --allow-unknown-price: submit also what has no known price
+    usd_by: str = field(default="max_usd", compare=False)  #: what set `usd`, as the user wrote it
 
     @property
     def priced(self) -> bool:

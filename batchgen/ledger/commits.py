@@ -118,7 +118,11 @@ class Commits:
     # --- in the worker thread -------------------------------------------------------------------------------
 
     def write(self, moves: Sequence[Move]) -> list[BatchgenError | None]:
-        """Write those of the moves that may be made, in one transaction; gives for each why not, or None."""
+        """Write those of the moves that may be made, in one transaction; gives for each why not, or None.
+
+        Raises:
+            LedgerLostError: the ledger is not this run's any more; what was written is in nobody's.
+        """
         try:
             with self.fence.transaction(self.db) as db:
                 verdicts = self._verdicts(db, moves)
@@ -135,6 +139,9 @@ class Commits:
             self.journal.write(made, last)
             if self.memory:
                 self.memory.write(last)
+            # Last: a run that began in an older copy since has read all this, and was refused; of one that began
+            # before, the folder shows it. So no request follows an intent that another run does not know of.
+            self._fence.check()
         return verdicts
 
     def _verdicts(self, db: sqlite3.Connection, moves: Sequence[Move]) -> list[BatchgenError | None]:

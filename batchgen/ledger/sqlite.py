@@ -55,6 +55,7 @@ class SqliteLedger(Reader):
         opened.callback(self._lock.release)
         try:
             journal = filesystem.journal(folder)
+            self._fence = Fence(folder / FILE, self._lock)
             closed = integrity.check(folder)
             # Questions go through a connection of their own: on this one they would see, and wait for, half a commit.
             self._out = schema.connect(folder / FILE, writable=True, journal=journal)
@@ -63,9 +64,9 @@ class SqliteLedger(Reader):
                 failpoints.reach("tables.before")
                 schema.prepare(self._out, folder / FILE)
                 failpoints.reach("tables.after")
-                self._fence = Fence(folder / FILE, self._out)
             super().__init__(folder, checked=True)
             opened.callback(super().close)
+            self._fence.opened(self._db)
             with schema.plain_errors(folder):
                 self._spill = Spill(folder / SPILL)
             opened.callback(self._spill.close)
@@ -92,7 +93,11 @@ class SqliteLedger(Reader):
         self._commits.ceiling = in_flight
 
     def keep_memory(self) -> None:
-        """Keep the number of each event in the user's state folder, under the ledger's own id."""
+        """Keep the number of each event in the user's state folder, under the ledger's own id.
+
+        Raises:
+            LockedError: another run has this batch, or a copy of it in another folder.
+        """
         batch_id = self.meta(integrity.BATCH_ID) or integrity.new_id()
         self.remember(integrity.BATCH_ID, batch_id)
         self._commits.memory = integrity.Memory(self.folder, batch_id, self.last_event())
@@ -112,6 +117,8 @@ class SqliteLedger(Reader):
         self._out.close()
         self._spill.close()
         self._log.close(None if self._commits.broken else self.path)
+        if self._commits.memory:
+            self._commits.memory.close()
         self._lock.release()
 
     def now(self) -> float:

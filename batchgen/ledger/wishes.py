@@ -13,14 +13,17 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 from batchgen.clip import Wanted
 from batchgen.ledger import filesystem, schema
+from batchgen.money import decimal_usd
 
 _KIND = "wish"  #: what the names of its facts begin with
 #: The fact in which a live run says how it stands: one of `Control`; of a run that ended it means nothing.
@@ -33,6 +36,8 @@ SKIPPED_KEYS = f"(SELECT value FROM json_each(coalesce((SELECT v FROM meta WHERE
 SELECT_SKIPPED = f"SELECT key, prompt_id FROM clip WHERE state = 'pending' AND wanted = 1 AND key IN {SKIPPED_KEYS}"  # noqa: S608
 #: A request in flight may fail, and its clip be pending again: that one is not made either.
 _UNDER_WAY = "('pending', 'submitting', 'generating')"
+#: The fact with what `batchgen set` has set in a live run, a `Retune` as JSON; of a run that ended it means nothing.
+RETUNED = "retuned"
 
 
 class Control(StrEnum):
@@ -44,6 +49,40 @@ class Control(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Retune:
+    """Other settings for the rest of a run: of the one at work, else of the next one. None: as they are."""
+
+    rpm: float | None = None  #: calls a minute; 0: no limit
+    in_flight: int | None = None  #: clips at the service at once
+    max_usd: int | None = None  #: the cap of the batch over all its runs, in micro-dollars
+    paused: bool | None = None
+
+    def then(self, later: Retune) -> Retune:
+        """Give both: what the later one says counts."""
+        return Retune(**{**self.said, **later.said})
+
+    def without(self, names: Iterable[str]) -> Retune:
+        """Leave out some of the settings."""
+        left_out = {*names}
+        return Retune(**{name: value for name, value in self.said.items() if name not in left_out})
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What it sets, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def __str__(self) -> str:
+        """Write it as it is typed: "rpm=30 max-usd=20 paused=yes"."""
+        words = {
+            "rpm": None if self.rpm is None else f"{self.rpm:g}",
+            "in-flight": self.in_flight,
+            "max-usd": None if self.max_usd is None else f"{decimal_usd(self.max_usd):f}",
+            "paused": None if self.paused is None else "yes" if self.paused else "no",
+        }
+        return " ".join(f"{name}={word}" for name, word in words.items() if word is not None)
+
+
+@dataclass(frozen=True, slots=True)
 class QueuedWish:
     """What a user asked for; carrying it out twice is harmless."""
 
@@ -52,6 +91,7 @@ class QueuedWish:
     instead_of: Sequence[str] = ()  #: keys of failed and blocked clips that the takes replace
     again: Sequence[str] = ()  #: keys of pending clips that the run has passed over, and may make after all
     control: Control | None = None  #: how this run is to stand; a later run does not hear of it
+    retune: Retune | None = None  #: other settings, for whichever run takes it up
 
 
 def add(path: Path, wish: QueuedWish) -> None:
@@ -95,15 +135,39 @@ def _written(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _insert(db: sqlite3.Connection, wish: QueuedWish) -> None:
+    db.execute("INSERT INTO meta VALUES (?,?)", fact_of(wish))
+
+
+def fact_of(wish: QueuedWish) -> tuple[str, str]:
+    """Give the name and the text of the fact that queues a wish now."""
     said = {
         "retry": list(wish.retry),
         "takes": [schema.described(take) for take in wish.takes],
         "instead_of": list(wish.instead_of),
         "again": list(wish.again),
         "control": wish.control,
+        "retune": wish.retune and wish.retune.said,
     }
-    name = f"{_KIND}:{time.time_ns()}-{os.getpid()}"
-    db.execute("INSERT INTO meta VALUES (?,?)", (name, json.dumps(said)))
+    return f"{_KIND}:{time.time_ns()}-{os.getpid()}", json.dumps(said)
+
+
+def asked_at(fact: str) -> float:
+    """Give when a wish was queued, in epoch seconds, by the name of its fact."""
+    return int(fact.removeprefix(f"{_KIND}:").partition("-")[0]) / 1e9
+
+
+def retune_of(text: str | None) -> Retune | None:
+    """Read the fact `RETUNED`; None where nothing is set."""
+    with suppress(ValueError, TypeError, AttributeError):
+        known = {field.name for field in fields(Retune)}
+        return Retune(**{name: value for name, value in json.loads(text or "null").items() if name in known})
+    return None
+
+
+def retunes(wishes: Iterable[tuple[str, QueuedWish]]) -> Retune | None:
+    """Give the settings that wait among queued wishes, all in one; None: none do."""
+    waiting = [wish.retune for _, wish in wishes if wish.retune is not None]
+    return reduce(Retune.then, waiting) if waiting else None
 
 
 def waiting(db: sqlite3.Connection) -> Iterator[tuple[str, QueuedWish]]:
@@ -115,7 +179,8 @@ def waiting(db: sqlite3.Connection) -> Iterator[tuple[str, QueuedWish]]:
             said = json.loads(detail)
             takes, control = [Wanted(**take) for take in said["takes"]], said.get("control")
             control = None if control is None else Control(control)
-            wish = QueuedWish(said["retry"], takes, said["instead_of"], said.get("again", ()), control)
+            retune = None if said.get("retune") is None else Retune(**said["retune"])
+            wish = QueuedWish(said["retry"], takes, said["instead_of"], said.get("again", ()), control, retune)
         yield name, wish
 
 

@@ -78,9 +78,9 @@ class FaultList:
         """Note something that keeps the manifest from being run; the line of a `private` one is not shown."""
         self.errors[self._fault(place, what, fix, private=private)] = None
 
-    def warn(self, place: Position, what: str, fix: str = "") -> None:
-        """Note something that may not be what its writer meant."""
-        self.warnings[self._fault(place, what, fix)] = None
+    def warn(self, place: Position, what: str, fix: str = "", *, private: bool = False) -> None:
+        """Note something that may not be what its writer meant; the line of a `private` one is not shown."""
+        self.warnings[self._fault(place, what, fix, private=private)] = None
 
     def _fault(self, place: Position, what: str, fix: str, *, private: bool = False) -> Fault:
         source = "" if private else self._source(place)

@@ -201,6 +201,11 @@ class ConcurrencyLimit:
         self.taken -= 1
         self._hand_out()
 
+    def retune(self, ceiling: int) -> None:
+        """Allow never more than so many from now on; what is in flight beyond that ends first."""
+        self.ceiling = max(1, ceiling)
+        self.limit = min(self.limit, float(self.ceiling))
+
     def _hand_out(self) -> None:
         while self._waiting and self.taken < int(self.limit):
             turn = self._waiting.popleft()

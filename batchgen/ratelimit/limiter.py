@@ -153,6 +153,7 @@ class LocalPacer:
         self._wake = asyncio.Event()  #: somebody waits in the queue
         self._shortened = asyncio.Event()  #: a pause ends sooner than it was to
         self._submissions_open = True
+        self._slot_wait: asyncio.Timeout | None = None  #: what waits for room within the rate
 
     def __repr__(self) -> str:
         """Say what it does now, for logs and tests."""
@@ -186,19 +187,8 @@ class LocalPacer:
             await self._pause_is_over()
             if not self._queue:
                 continue
-            if self._rate.ceiling:
-                while (wait := self._minute.room_in(clock(), self._rate.in_a_minute)) > 0:  # noqa: ASYNC110 - time
-                    await asyncio.sleep(wait)
-                await self._pause_is_over()
-                apart_s = 60.0 / self._rate.usable
-                if self._spacing.time_period != apart_s:  # its own rate can't be changed
-                    self._spacing = AsyncLimiter(1, apart_s)
-                    await self._spacing.acquire()  # a new one would let a call through at once
-                await self._spacing.acquire()
-                await self._pause_is_over()  # one may have begun meanwhile
-                self._minute.forget(clock())
-                if self._rate.grow(clock(), self._minute.let_through + 1):
-                    self._learned(self._rate.rpm, self._rate.known_limit, self._rate.proven)
+            if self._rate.ceiling and not await self._has_slot():
+                continue
             if waiting := self._queue.next():
                 waiting.turn.set_result(self._permit(waiting.call))
 
@@ -207,6 +197,14 @@ class LocalPacer:
         self._submissions_open = False
         for waiting in self._queue.take({Call.SUBMIT}):
             waiting.turn.set_exception(SubmissionStoppedError())
+
+    def retune(self, rpm: float) -> None:
+        """Ask for another rate from now on; see `Pacer`. What refusals taught of the old one is forgotten."""
+        now = asyncio.get_running_loop().time()
+        self._rate = AdaptiveRate(rpm)
+        self._rate.begin(max(now, self._refused_until))
+        if self._slot_wait is not None:  # by the old rate it may be a minute
+            self._slot_wait.reschedule(now)
 
     def snapshot(self) -> Pace:
         """Say what it does now."""
@@ -316,6 +314,36 @@ class LocalPacer:
             self._counted()
         self._outage.probe(now)  # in an outage one goes first; an answer lets the others follow
         return LocalPermit(record, self)
+
+    async def _has_slot(self) -> bool:
+        """Wait until one more call fits the rate; False: the rate was changed meanwhile."""
+        try:
+            async with asyncio.timeout(None) as self._slot_wait:
+                await self._next_slot()
+        except TimeoutError:
+            return False
+        finally:
+            self._slot_wait = None
+        return True
+
+    async def _next_slot(self) -> None:
+        """Wait until one more call fits the rate, and no pause is left, also none that begins meanwhile."""
+        loop = asyncio.get_running_loop()
+        while (wait := self._minute.room_in(loop.time(), self._rate.in_a_minute)) > 0:  # noqa: ASYNC110 - time, not an event
+            await asyncio.sleep(wait)
+        await self._pause_is_over()
+        if not self._rate.ceiling:
+            return
+        apart_s = 60.0 / self._rate.usable
+        if self._spacing.time_period != apart_s:  # its own rate can't be changed
+            self._spacing = AsyncLimiter(1, apart_s)
+            await self._spacing.acquire()  # a new one would let a call through at once
+        await self._spacing.acquire()
+        await self._pause_is_over()
+        now = loop.time()
+        self._minute.forget(now)
+        if self._rate.grow(now, self._minute.let_through + 1):
+            self._learned(self._rate.rpm, self._rate.known_limit, self._rate.proven)
 
     @property
     def _paused_until(self) -> float:

@@ -117,8 +117,8 @@ async def assemble(
     context = RunContext(
         ledger=ledger, provider=paced, pacer=pacer, places=places, downloads=downloads, clips_dir=clips_dir,
         poller=poller(provider, pacer, deadline_s=settings.deadline, wall_clock=ledger.now, probes=places),
-        reconciler=reconciler_of(ledger, paced, settings, elsewhere),
-        price=forecast.price, estimate=forecast.estimate, run_times=forecast.run_times,
+        reconciler=reconciler_of(ledger, paced, settings, elsewhere), window=settings.window, until=settings.until,
+        wait=settings.wait, price=forecast.price, estimate=forecast.estimate, run_times=forecast.run_times,
         submit_concurrency=settings.submit_concurrency, give_up_s=settings.give_up, deadline_s=settings.deadline,
         shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice, boot_clock=boot_clock,
         recovery_check=await _recovery_check(ledger, paced, settings, elsewhere, since, traces=traces),

@@ -122,6 +122,7 @@ class Dispatcher:
             await asyncio.wait({work, requested}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             self._outages.check()
             self._expiry.check()
+            self._admission.window.check()
 
     # --- the clips ------------------------------------------------------------------------------------------
 
