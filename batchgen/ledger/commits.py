@@ -141,7 +141,7 @@ class Commits:
                 self.memory.write(last)
             # Last: a run that began in an older copy since has read all this, and was refused; of one that began
             # before, the folder shows it. So no request follows an intent that another run does not know of.
-            self._fence.check()
+            self.fence.check()
         return verdicts
 
     def _verdicts(self, db: sqlite3.Connection, moves: Sequence[Move]) -> list[BatchgenError | None]:
