@@ -13,6 +13,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -77,43 +78,26 @@ Ended: TypeAlias = Callable[[Move, BaseException | None], None]
 _Gathered: TypeAlias = list[tuple[Move, asyncio.Future[None]]]
 
 
+@dataclass(eq=False)
 class Commits:
-    """Writes moves, as many at once as have gathered. After one failed write nothing more is taken.
+    """Writes moves, as many at once as have gathered. After one failed write nothing more is taken."""
 
-    Args:
-        path: of the ledger, for messages.
-        db: the connection that writes; used by one thread at a time.
-        fence: of the run that holds the ledger.
-        journal: gets every event after its commit.
-        ended: called with every move and its error or None, before its caller goes on.
-        written: called with every move that is on disk, once all callers of the group can go on.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        db: sqlite3.Connection,
-        fence: Fence,
-        journal: Journal,
-        *,
-        ended: Ended,
-        written: Callable[[Move], None],
-    ) -> None:
-        self.caps: Caps = NO_CAPS
-        self.ceiling: int | None = None  #: so many requests may be in flight; None: no limit
-        self.broken: LedgerWriteError | None = None  #: why nothing can be written any more
-        self.memory: Memory | None = None  #: gets the number of the last event after its commit
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._path = path
-        self._db = db
-        self._fence = fence
-        self._journal = journal
-        self._ended = ended
-        self._written = written
-        self._sums: Budget | None = None  # of the tables; None: to be read from them
-        self._gathered: _Gathered = []
-        self._running: asyncio.Future[list[BatchgenError | None]] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+    path: Path  #: of the ledger, for messages
+    db: sqlite3.Connection  #: writes; used by one thread at a time
+    fence: Fence  #: of the run that holds the ledger
+    journal: Journal  #: gets every event after its commit
+    _: KW_ONLY
+    ended: Ended  #: called with every move and its error or None, before its caller goes on
+    written: Callable[[Move], None]  #: called with every move that is on disk, once all callers of the group can go on
+    caps: Caps = NO_CAPS
+    ceiling: int | None = None  #: so many requests may be in flight; None: no limit
+    broken: LedgerWriteError | None = None  #: why nothing can be written any more
+    memory: Memory | None = None  #: gets the number of the last event after its commit
+    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="ledger"))
+    _sums: Budget | None = field(default=None, init=False)  #: of the tables; None: to be read from them
+    _gathered: _Gathered = field(default_factory=list, init=False)
+    _running: asyncio.Future[list[BatchgenError | None]] | None = field(default=None, init=False)
+    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     async def add(self, move: Move) -> None:
         """Return when the move is on disk; raises what kept it from being written."""
@@ -140,7 +124,7 @@ class Commits:
             LedgerLostError: the ledger is not this run's any more; what was written is in nobody's.
         """
         try:
-            with self._fence.transaction(self._db) as db:
+            with self.fence.transaction(self.db) as db:
                 verdicts = self._verdicts(db, moves)
                 made = [
                     (move.after, move.event, move.at, move.price_class)
@@ -152,12 +136,12 @@ class Commits:
             self._sums = None  # they were moved on in a transaction that has failed
             raise
         if made:
-            self._journal.write(made, last)
+            self.journal.write(made, last)
             if self.memory:
                 self.memory.write(last)
             # Last: a run that began in an older copy since has read all this, and was refused; of one that began
             # before, the folder shows it. So no request follows an intent that another run does not know of.
-            self._fence.check()
+            self.fence.check()
         return verdicts
 
     def _verdicts(self, db: sqlite3.Connection, moves: Sequence[Move]) -> list[BatchgenError | None]:
@@ -217,12 +201,12 @@ class Commits:
             verdicts = done.result()
         else:
             if isinstance(error, sqlite3.Error):
-                error = LedgerWriteError(str(schema.unwritable(self._path, error)))
+                error = LedgerWriteError(str(schema.unwritable(self.path, error)))
             if isinstance(error, LedgerWriteError):
                 self.broken = error
             verdicts = [error] * len(group)
         for (move, durable), verdict in zip(group, verdicts, strict=True):
-            self._ended(move, verdict)
+            self.ended(move, verdict)
             if not durable.done():
                 durable.set_exception(verdict) if verdict else durable.set_result(None)
         if len(self._gathered) > 1:
@@ -231,4 +215,4 @@ class Commits:
             self._start()
         for (move, _), verdict in zip(group, verdicts, strict=True):
             if verdict is None:
-                self._written(move)
+                self.written(move)

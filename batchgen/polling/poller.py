@@ -11,9 +11,9 @@ import heapq
 import logging
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import count, islice
 from typing import Protocol, TypeAlias
 
@@ -96,39 +96,24 @@ class Wait:
             self.ending.set_result(news)
 
 
+@dataclass(eq=False, repr=False)
 class Poller:
-    """Polls requests at the ages that `schedule` gives, and wakes the workers that wait for them.
+    """Polls requests at the ages that `schedule` gives, and wakes the workers that wait for them."""
 
-    Args:
-        provider: answers the polls.
-        pacer: grants each call.
-        deadline_s: seconds after submission, by the wall, at which a wait ends.
-        wall_clock: epoch seconds.
-        probes: learns from early polls.
-    """
-
-    def __init__(
-        self,
-        provider: Provider,
-        pacer: Pacer,
-        *,
-        deadline_s: float,
-        wall_clock: Callable[[], float],
-        probes: Probes | None = None,
-    ) -> None:
-        self._provider = provider
-        self._record_s = provider.capabilities.record_s
-        self._pacer = pacer
-        self._deadline_s = deadline_s
-        self._wall = wall_clock
-        self._probes = probes
-        self._waiting: dict[str, Wait] = {}  # by request id, the oldest first
-        self._heap: list[tuple[float, int, Wait]] = []  # by due time
-        self._due: list[tuple[float, int, Wait]] = []  # due, and not polled yet; the oldest record first
-        self._numbers = count()
-        self._changed = asyncio.Event()  # the heap has
-        self._at_once = asyncio.Semaphore(POLLS_AT_ONCE)
-        self._budget = PollBudget()
+    provider: Provider  #: answers the polls
+    pacer: Pacer  #: grants each call
+    _: KW_ONLY
+    deadline_s: float  #: after submission, by the wall: a wait ends then
+    wall_clock: Callable[[], float]  #: epoch seconds
+    probes: Probes | None = None  #: learns from early polls
+    _waiting: dict[str, Wait] = field(default_factory=dict, init=False)  #: by request id, the oldest first
+    _heap: list[tuple[float, int, Wait]] = field(default_factory=list, init=False)  #: by due time
+    #: Due, and not polled yet; the oldest record first.
+    _due: list[tuple[float, int, Wait]] = field(default_factory=list, init=False)
+    _numbers: Iterator[int] = field(default_factory=count, init=False)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)  #: the heap has
+    _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(POLLS_AT_ONCE), init=False)
+    _budget: PollBudget = field(default_factory=PollBudget, init=False)
 
     def __repr__(self) -> str:
         """Show how many wait, for logs and tests."""
@@ -152,7 +137,7 @@ class Poller:
         loop = asyncio.get_running_loop()
         wait = Wait(request_id, submitted_at, times, loop.create_future(), loop.time() + pause_s)
         self._waiting[request_id] = wait
-        wait.probe = self._probes is not None and self._probes.wants_probe(len(self._waiting))
+        wait.probe = self.probes is not None and self.probes.wants_probe(len(self._waiting))
         self._plan(wait, polled_age=0.0)  # so what an earlier run should have polled long since is due at once
         try:
             await wait.ending
@@ -170,7 +155,7 @@ class Poller:
             while True:
                 self._changed.clear()
                 if self._waiting and loop.time() - self._budget.updated_at >= UPDATE_S:
-                    times, pace = next(iter(self._waiting.values())).times, self._pacer.snapshot()
+                    times, pace = next(iter(self._waiting.values())).times, self.pacer.snapshot()
                     spare_per_s, waiting = pace.spare_polls / 60.0, len(self._waiting)
                     if self._budget.update(loop.time(), times, waiting, spare_per_s, pace.polls_per_s):
                         self.reschedule()
@@ -181,7 +166,9 @@ class Poller:
                         # A probe that waits behind all that is due would show too late whether there is room for more.
                         record_from = -math.inf if wait.probe else wait.submitted_at
                         heapq.heappush(self._due, (record_from, next(self._numbers), wait))
-                        hurries = self._wall() - wait.submitted_at >= HURRY_PART * self._record_s
+                        hurries = (
+                            self.wall_clock() - wait.submitted_at >= HURRY_PART * self.provider.capabilities.record_s
+                        )
                         call = Call.COLLECT if wait.completed else Call.HURRY if hurries else Call.POLL
                         polls.create_task(self._turn(call))
                 left = min(UPDATE_S, self._heap[0][0] - loop.time()) if self._heap else None
@@ -211,8 +198,8 @@ class Poller:
 
     def _plan(self, wait: Wait, polled_age: float | None = None) -> None:
         """Plan the next poll after that age, or after now."""
-        age = max(0.0, self._wall() - wait.submitted_at)
-        at = min(self.next_age(wait, age if polled_age is None else polled_age), self._deadline_s)
+        age = max(0.0, self.wall_clock() - wait.submitted_at)
+        at = min(self.next_age(wait, age if polled_age is None else polled_age), self.deadline_s)
         self._put(wait, max(at - age, wait.not_before - asyncio.get_running_loop().time()))
 
     def _put(self, wait: Wait, seconds: float) -> None:
@@ -227,7 +214,7 @@ class Poller:
         """Poll one of those that are due: not the one that waits longest, but the one whose record ends first."""
         async with self._at_once:
             asked_at = asyncio.get_running_loop().time()
-            permit = await self._pacer.acquire(call)
+            permit = await self.pacer.acquire(call)
             while self._due and self._due[0][2].ending.done():
                 heapq.heappop(self._due)
             if not self._due:
@@ -252,18 +239,18 @@ class Poller:
         if wait.completed is None:
             wait.polls += 1
             async with permit:
-                outcome = await self._provider.status(wait.request_id)
+                outcome = await self.provider.status(wait.request_id)
             if not isinstance(outcome, Completed):
                 return outcome
             wait.completed, wait.seen = outcome, True
-            permit = await self._pacer.acquire(Call.COLLECT, since=asked_at)
+            permit = await self.pacer.acquire(Call.COLLECT, since=asked_at)
         async with permit:
-            outcome = await self._provider.result(wait.request_id)
+            outcome = await self.provider.result(wait.request_id)
         return merge(wait.completed, outcome) if isinstance(outcome, Completed) else outcome
 
     def _digest(self, wait: Wait, outcome: Outcome) -> None:
         """End the wait by an answer, or plan the next poll."""
-        now, age = asyncio.get_running_loop().time(), self._wall() - wait.submitted_at
+        now, age = asyncio.get_running_loop().time(), self.wall_clock() - wait.submitted_at
         wait.gone = wait.gone + 1 if isinstance(outcome, Gone) else 0
         wait.result_tries += wait.completed is not None
         last_try = wait.result_tries >= RESULT_TRIES
@@ -275,7 +262,7 @@ class Poller:
             wait.end(outcome)
         elif wait.completed is not None:  # the result does not agree with it yet
             wait.end(wait.completed) if last_try else self._put(wait, delay(wait.result_tries))
-        elif age >= self._deadline_s:
+        elif age >= self.deadline_s:
             wait.end(Overdue(outcome.word if isinstance(outcome, Running) else "not found yet"))
         else:
             if isinstance(outcome, Running):
@@ -289,9 +276,9 @@ class Poller:
             self._plan(wait)
 
     def _probed(self, wait: Wait, *, queued: bool | None) -> None:
-        if wait.probe and self._probes is not None:
+        if wait.probe and self.probes is not None:
             wait.probe = False
-            self._probes.probed(queued=queued)
+            self.probes.probed(queued=queued)
 
     def _fault(self, wait: Wait, error: CallError) -> None:
         """Ask again later: what went wrong is about now, not about the job.
@@ -301,10 +288,10 @@ class Poller:
         the job.
         """
         log.debug("request %s: %s", wait.request_id, error)
-        age = self._wall() - wait.submitted_at
-        lives = age < self._record_s
+        age = self.wall_clock() - wait.submitted_at
+        lives = age < self.provider.capabilities.record_s
         excused = isinstance(error, Unreachable) or (isinstance(error, RateLimited) and lives)
-        late = age >= self._deadline_s and not excused
+        late = age >= self.deadline_s and not excused
         wait.faults += 1
         wait.late_faults += late
         if late and (wait.late_faults >= RESULT_TRIES or not (lives or wait.completed)):

@@ -68,7 +68,7 @@ class Dispatcher:
         cross_check = CrossCheck(context, lookup)
         self._worker = ClipWorker(
             context,
-            Submitter(context, self._admission, cross_check),
+            Submitter(context, self._admission, cross_check, CircuitBreaker(HISTORY, context.dice)),
             Collector(context, lookup, cross_check),
             Fetcher(context, lookup, hosts),
         )

@@ -7,12 +7,13 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from batchgen import failpoints
-from batchgen.breaker import HISTORY, UPLOAD, CircuitBreaker
+from batchgen.breaker import UPLOAD, CircuitBreaker
 from batchgen.clip import Clip, State
 from batchgen.errors import AccountError, ClipError, Exit, RateLimited, ServerError, TryAgain, Unreachable, UnsureError
 from batchgen.events import AnswerLost, Blocked, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
@@ -35,17 +36,17 @@ MIRROR_S = 1.0
 STALE_S = 10.0
 
 
+@dataclass(slots=True)
 class Submitter:
     """Sends paid requests, never one that may have been accepted already."""
 
-    def __init__(self, context: RunContext, admission: Admission, cross_check: CrossCheck) -> None:
-        self._context = context
-        self._admission = admission
-        self._cross_check = cross_check
-        self._uploads: dict[str, str] = {}  # links by content
-        self._upload_lock = asyncio.Lock()
-        self._silence = CircuitBreaker(HISTORY, context.dice)
-        self._asking = asyncio.Lock()
+    _context: RunContext
+    _admission: Admission
+    _cross_check: CrossCheck
+    _silence: CircuitBreaker  #: of the history, when a rebuilt ledger asks it before it submits
+    _uploads: dict[str, str] = field(default_factory=dict)  #: links by content
+    _upload_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def submit(self, clip: Clip) -> Clip:
         """Send one paid request; on return the clip is past `submitting`, and what became of it is on disk."""
