@@ -198,6 +198,7 @@ class SqliteLedger(Reader):
         for state in replaced:  # not read from the file again: a commit may be on its way
             self.live_totals.counts[state] -= 1
             self.live_totals.unwanted += 1
+            self.live_totals.replaced += 1
         self.live_totals.counts[State.PENDING] += len(fresh)
         if (skipped := self.meta(skips.FACT)) is not None:  # it may be what was written with this wish
             self._log.append([("f", skips.FACT, skipped)])

@@ -32,7 +32,7 @@ class Facts:
 
     name: str
     counts: Mapping[State, int]  #: of wanted clips; a state that is missing counts 0
-    unwanted: int  #: clips that are no longer in the manifest
+    unwanted: int  #: clips that are no longer wanted
     spent: int
     reserved: int
     elapsed_s: float | None  #: of this run; None when there is none
@@ -63,6 +63,7 @@ class Facts:
     queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet
     missing: Sequence[str] = ()  #: finished clips whose file is not there
     aside: Sequence[str] = ()  #: bad copies in the folder of the clips
+    replaced: int = 0  #: of the unwanted clips, those whose place a take with a new seed has
     known: bool = True  #: False: there is a ledger, and it can't be read, so all counts and amounts are unknown
 
     def command(self, verb: str, *more: str) -> str:
@@ -89,6 +90,7 @@ def facts_of(
         name=ledger.meta("name") or ledger.folder.name,
         counts=totals.counts,
         unwanted=totals.unwanted,
+        replaced=totals.replaced,
         spent=money.spent,
         reserved=money.reserved,
         caps=caps,

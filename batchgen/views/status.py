@@ -32,6 +32,7 @@ from batchgen.views.text import (
     plural,
     queued_text,
     stamp_utc,
+    unwanted_text,
     wrap,
 )
 from batchgen.wording import duration
@@ -39,7 +40,7 @@ from batchgen.wording import duration
 SCHEMA_VERSION = 1
 _CLIPS_NAMED = 10
 #: Fields that come from the ledger alone.
-_COUNTED = ("unwanted", "skipped", "queued", "spent_usd", "reserved_usd", "today_usd", "paid_clips", "unpriced",
+_COUNTED = ("unwanted", "replaced", "skipped", "queued", "spent_usd", "reserved_usd", "today_usd", "paid_clips", "unpriced",
             "footage_s")  # fmt: skip
 _FAILURES = (State.FAILED, State.BLOCKED)
 _IN_FLIGHT = (State.GENERATING, State.DOWNLOADING)
@@ -76,6 +77,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "live": facts.live,
         "state": {str(state): facts.counts.get(state, 0) for state in State},
         "unwanted": facts.unwanted,
+        "replaced": facts.replaced,
         "skipped": facts.skipped,
         "control": facts.control,
         "queued": {"retries": facts.queued[0], "rerolls": facts.queued[1]},
@@ -195,8 +197,7 @@ def _head(obj: Mapping[str, Any], marks: Marks, width: int, tz: tzinfo | None) -
         title += f" after {duration(obj['elapsed_s'])}"
     if obj["skipped"]:
         counts.append(f"{obj['skipped']:,} skipped")
-    if obj["unwanted"]:
-        counts.append(f"{obj['unwanted']:,} no longer in the manifest")
+    counts += unwanted_text(obj["unwanted"], obj["replaced"])
     lines = wrap(title, width)
     if run is not None:
         lines += wrap(last_run_line(run, epoch(obj["at"]), live=obj["live"], tz=tz), width)
