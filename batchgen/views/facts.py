@@ -6,7 +6,7 @@ import json
 import math
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,6 +82,7 @@ def facts_of(
     last = ledger.last_run()
     if stopped is None and last is not None and not live:
         stopped = last.reason if last.ended is not None else KILLED
+    charged = ledger.charged_failures()
     drifts = json.loads(ledger.meta(DRIFTS) or "[]")
     paid = [Paid(*row) for row in ledger.outstanding()]
     ends = [each.record_until for each in paid if each.state is State.GENERATING]
@@ -99,7 +100,7 @@ def facts_of(
         elapsed_s=elapsed_s,
         stopped=stopped,
         clips_dir=str(ledger.folder / "clips"),
-        problems=[_problem(clip, looks.get(clip.row)) for clip in ledger.clips(*_PROBLEMS, wanted=True)],
+        problems=[_problem(clip, looks.get(clip.row), charged) for clip in ledger.clips(*_PROBLEMS, wanted=True)],
         manifest_arg=manifest_arg,
         in_flight_until=min(ends, default=None),
         paid=paid,
@@ -108,7 +109,7 @@ def facts_of(
         control=ledger.meta(CONTROL) if live else None,
         skipped=len(ledger.skipped()),
         unpriced=money.unpriced,
-        failures_charged=ledger.charged_failures(),
+        failures_charged=charged,
         drifts=[(row[0], Quote(row[1], PriceSource.LEARNED, row[2], PriceSource(row[3]), row[4])) for row in drifts],
         sandbox=ledger.meta("origin") == SANDBOX_ORIGIN,
         options=options,
@@ -160,7 +161,7 @@ def facts_of_folder(
     )  # fmt: skip
 
 
-def _problem(clip: Clip, look: HistoryCheck | None) -> ClipProblem:
+def _problem(clip: Clip, look: HistoryCheck | None, charged: Container[str]) -> ClipProblem:
     return ClipProblem(
         clip.wanted.name,
         clip.state,
@@ -173,6 +174,7 @@ def _problem(clip: Clip, look: HistoryCheck | None) -> ClipProblem:
         fetchable=_fetchable(clip, time.time()),
         look=look if look and clip.request and look.sent_at == clip.request.intent_at else None,
         key=clip.key,
+        charged=clip.state is State.FAILED and clip.wanted.model in charged,
     )
 
 
