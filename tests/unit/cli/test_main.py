@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -161,6 +162,15 @@ def test_a_command_that_an_error_names_can_be_copied(
     following = shlex.join(["batchgen", "recover", "my night", *options])
     assert f"`{following}` with this manifest builds a new one" in err
     assert f"`{following}`" in json.loads(out)["error"]["message"]
+
+
+def test_on_a_terminal_the_counts_have_the_colours_of_their_marks() -> None:
+    """A failure is seen before it is read; without colours nothing is missing."""
+    text = "  ✓ 3 done   ✗ 1 failed   · 2 pending\nStopped: budget\n"
+    painted = output.painted(text)
+    assert "\x1b[32m✓ 3 done\x1b[0m   \x1b[31m✗ 1 failed\x1b[0m   · 2 pending" in painted
+    assert "\x1b[33mStopped:\x1b[0m budget" in painted
+    assert re.sub(r"\x1b\[\d+m", "", painted) == text
 
 
 @pytest.mark.parametrize("name", ["key", "crash", "caps", "csv", "rate", "resume", "cost", "proxy", "CSV"])
