@@ -35,10 +35,10 @@ def show(error: click.ClickException | BatchgenError, batch: str = "") -> None:
     if isinstance(error, ManifestError):
         lines = [line for fault in error.faults for line in (str(fault), *source_lines(fault))]
     with suppress(OSError):  # nobody can read it; the exit code still says it
-        click.echo(_to_copy("\n".join(lines), batch), err=True)
+        click.echo(to_copy("\n".join(lines), batch), err=True)
 
 
-def _to_copy(text: str, batch: str) -> str:
+def to_copy(text: str, batch: str) -> str:
     """Complete the commands that a text names for any batch: `batchgen recover` → `batchgen recover night`."""
     return _ABOUT_A_BATCH.sub(lambda found: f"{found[0].removesuffix(' NAME')} {batch}", text) if batch else text
 
@@ -47,8 +47,13 @@ def batch_as_typed(command: click.Command, args: Sequence[str]) -> str:
     """Give the batch of a command line as it is typed, with the options that say which; empty where it has none."""
     ctx = command.make_context(command.name, [*args], resilient_parsing=True)
     manifest, folder, sandbox = (ctx.params.get(name) for name in ("manifest", "folder", "sandbox"))
-    where = [*(["--sandbox"] if sandbox is True else []), *(["--dir", str(folder)] if folder else [])]
-    return shlex.join([manifest, *where]) if isinstance(manifest, str) else ""
+    return typed(manifest, folder, sandbox=sandbox is True) if isinstance(manifest, str) else ""
+
+
+def typed(manifest: str, folder: Path | None, *, sandbox: bool) -> str:
+    """Write a batch as it is typed after a command."""
+    where = [*(["--sandbox"] if sandbox else []), *(["--dir", str(folder)] if folder else [])]
+    return shlex.join([manifest, *where])
 
 
 def error_object(error: click.ClickException | BatchgenError | None, code: int, batch: str = "") -> dict[str, Any]:
@@ -61,7 +66,7 @@ def error_object(error: click.ClickException | BatchgenError | None, code: int, 
         word, message = "usage", "; ".join(text for text in _of_click(error) if text)
     if isinstance(error, ManifestError):
         faults = [fault_object(fault) for fault in error.faults]
-    return {"code": word, "message": _to_copy(message, batch), "faults": faults}
+    return {"code": word, "message": to_copy(message, batch), "faults": faults}
 
 
 def status_fields(

@@ -160,6 +160,8 @@ def test_a_command_that_an_error_names_can_be_copied(
         (tmp_path / folder / "ledger.db").write_bytes(b"no ledger")
     _, out, err = called("status", "my night", *options, "--json")
     following = shlex.join(["batchgen", "recover", "my night", *options])
+    found = called("doctor", "my night", *options, "--base-url", "http://127.0.0.1:9")[1]
+    assert f"it was not changed. `{following}`" in found
     assert f"`{following}` with this manifest builds a new one" in err
     assert f"`{following}`" in json.loads(out)["error"]["message"]
 
