@@ -2,7 +2,7 @@
 
 Reading order: `overview` (the commands in groups), `options`, `candidates` and `shells` (what a shell completes),
 `output`, `batch` (how a command finds its batch), `commands` (one module each), `retakes`, `history_session`, `monitor`
-(a run as people see it), `frame`, `error_text`.
+(a run as people see it), `frame`, `notices` (who is informed of it), `awake`, `one_run`, `nights`, `error_text`.
 """
 
 from __future__ import annotations

@@ -86,12 +86,13 @@ def _starting(names: Iterable[str], last: str, before: str = "") -> list[Complet
 def _clips(ctx: click.Context, states: Iterable[State], *, planned: bool) -> Iterator[tuple[str, str]]:
     """Give prompt id and name of the clips of the batch that was typed, as far as they can be read."""
     manifest, folder, sandbox = (ctx.params.get(name) for name in ("manifest", "folder", "sandbox"))
-    manifest = manifest or next(iter(ctx.args), None)  # click sorts none after an option whose value is missing
-    if manifest or folder:
-        with suppress(BatchgenError):
-            yield from _of_ledger(manifest or "", folder, {*states}, sandbox=bool(sandbox))
-    if manifest and planned:
-        yield from _of_manifest(manifest)
+    manifest = manifest or next(iter(ctx.args), "")  # click sorts none after an option whose value is missing
+    for name in manifest if isinstance(manifest, tuple) else (manifest,):
+        if name or folder:
+            with suppress(BatchgenError):
+                yield from _of_ledger(name, folder, {*states}, sandbox=bool(sandbox))
+        if name and planned:
+            yield from _of_manifest(name)
 
 
 def _of_ledger(manifest: str, folder: Path | None, states: set[State], *, sandbox: bool) -> Iterator[tuple[str, str]]:

@@ -106,7 +106,8 @@ def status_fields_as_typed(
 ) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
     """Give the same for a command line that click refused: of what can be read of it."""
     ctx = command.make_context(command.name, [*args], resilient_parsing=True)
-    manifest = ctx.params.get("manifest") or next(filter(_is_manifest, args), "")
+    named = ctx.params.get("manifest")
+    manifest = (named[0] if isinstance(named, tuple) and named else named) or next(filter(_is_manifest, args), "")
     sandbox = bool(ctx.params.get("sandbox")) or "--sandbox" in args
     return status_fields(manifest, ctx.params.get("folder"), sandbox=sandbox, ran=command.name == "status")
 

@@ -119,11 +119,15 @@ def _check_words(document: Document, faults: FaultList) -> None:
     if "budget" in data and data["budget"] is None:
         fix = "write max_usd: 20 under it, or remove the line"
         faults.error(document.place(("budget",), key=True), "budget has no value, so nothing would be limited", fix)
-    for part in ("budget", "limits"):
+    if "window" in data and data["window"] is None:
+        fix = 'write stop_submitting: "06:30" under it, or remove the line'
+        faults.error(document.place(("window",), key=True), "window has no value, so it would never close", fix)
+    for part in ("budget", "limits", "window"):
         for word, value in data[part].items() if isinstance(data.get(part), dict) else ():
             if value is None:
                 what = f"{part}.{word} has no value, so nothing would be limited"
-                faults.error(document.place((part, word), key=True), what, "write a number, or remove the line")
+                fix = "write one, or remove the line" if part == "window" else "write a number, or remove the line"
+                faults.error(document.place((part, word), key=True), what, fix)
 
 
 def _note(document: Document, detail: ErrorDetails, faults: FaultList) -> None:

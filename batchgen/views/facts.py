@@ -16,12 +16,14 @@ from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
 from batchgen.files.verify import kept_aside, without_file
 from batchgen.history.report import LOOKS, HistoryCheck, read
-from batchgen.ledger.base import KILLED, LastRun
+from batchgen.ledger.base import KILLED, WINDOW, LastRun
 from batchgen.ledger.lock import holder
 from batchgen.ledger.reader import SANDBOX_ORIGIN, Reader
-from batchgen.ledger.wishes import CONTROL
+from batchgen.ledger.wishes import CONTROL, RETUNED, Retune, retune_of, retunes
 from batchgen.retention import FILE_S, Paid
 from batchgen.views.doubts import ClipProblem
+from batchgen.views.hours import window_of
+from batchgen.window import Window
 
 _PROBLEMS = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
 
@@ -45,6 +47,8 @@ class Facts:
     looks_per_s: float = math.inf  #: calls a second that the last run could make
     live: bool = False  #: a run is in progress
     control: str | None = None  #: how a live run stands that can be steered: running, paused, stopping
+    set_now: Retune | None = None  #: what `batchgen set` changed in the live run
+    set_waiting: Retune | None = None  #: what it set, and no run has taken up yet
     skipped: int = 0  #: pending clips that are not to be made: another take was picked
     unpriced: int = 0  #: clips that were charged, or may be, an unknown amount, with nothing reserved
     #: By model, how many requests failed and were charged all the same, and how much.
@@ -60,6 +64,7 @@ class Facts:
     last_event: float | None = None  #: when something last happened to a clip, epoch seconds
     footage_s: float = 0.0  #: of the finished clips that are wanted
     flagged: Mapping[str, str] = field(default_factory=dict)  #: flags of finished clips, by name
+    window: Window | None = None  #: the hours of submission of the last run
     queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet
     missing: Sequence[str] = ()  #: finished clips whose file is not there
     aside: Sequence[str] = ()  #: bad copies in the folder of the clips
@@ -107,12 +112,15 @@ def facts_of(
         looks_per_s=float(ledger.meta("looks_per_s") or "inf"),
         live=live,
         control=ledger.meta(CONTROL) if live else None,
+        set_now=retune_of(ledger.meta(RETUNED)) if live else None,
+        set_waiting=retunes(ledger.wishes()),
         skipped=len(ledger.skipped()),
         unpriced=money.unpriced,
         failures_charged=charged,
         drifts=[(row[0], Quote(row[1], PriceSource.LEARNED, row[2], PriceSource(row[3]), row[4])) for row in drifts],
         sandbox=ledger.meta("origin") == SANDBOX_ORIGIN,
         options=options,
+        window=window_of(ledger.meta(WINDOW)),
         flagged=ledger.flagged(),
         queued=ledger.queued(),
         missing=without_file(ledger.finished(), ledger.folder / "clips"),

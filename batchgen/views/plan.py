@@ -10,6 +10,7 @@ from batchgen.billing.prices import PriceSource, Quote
 from batchgen.clip import REPLACED_FOLDER
 from batchgen.money import usd
 from batchgen.planning import Action, Change, Group, Plan, PlannedClip, Step
+from batchgen.views.hours import window_line, window_object
 from batchgen.views.plan_steps import clip_lines, step_lines
 from batchgen.views.text import (
     ascii_only,
@@ -35,10 +36,10 @@ _GROUPS_SHOWN = 20
 _CLASSES_NAMED = 3
 
 
-def plan_object(plan: Plan) -> dict[str, Any]:
+def plan_object(plan: Plan, *, now: float = 0.0) -> dict[str, Any]:
     """Give the object that `plan --json` prints: counts, groups, estimates (null where unknown), warnings.
 
-    `clips` is there only when each clip was asked for.
+    `clips` is there only when each clip was asked for. `now` is epoch seconds.
     """
     obj = {
         "schema_version": SCHEMA_VERSION,
@@ -74,6 +75,7 @@ def plan_object(plan: Plan) -> dict[str, Any]:
         "stopped_by": str(plan.budget.barrier) if plan.budget.barrier else None,
         "collect_before": None if plan.collect_until is None else stamp_utc(plan.collect_until),
         "warnings": list(plan.warnings),
+        "window": window_object(plan.window, now),
         "queued": {"retries": plan.queued[0], "rerolls": plan.queued[1]},
         "moves": [{"clip": before, "to": after} for before, after in plan.moves],
     }
@@ -99,7 +101,7 @@ def plan_text(
         clip_lines(plan, width, ascii=ascii),
         _table(plan, width, ellipsis),
         _estimates(plan, width),
-        [line for text in _also(plan) for line in _hanging(text, width)],
+        [line for text in _also(plan, now) for line in _hanging(text, width)],
         [line for text in plan.warnings for line in _hanging(f"Warning: {one_line(text)}", width)],
     ]
     text = "\n\n".join("\n".join(lines) for lines in parts if lines)
@@ -170,8 +172,9 @@ def _clip(clip: PlannedClip) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------------
 
 
-def _also(plan: Plan) -> Iterator[str]:
-    """Say what a run does besides, and what waits for one."""
+def _also(plan: Plan, now: float) -> Iterator[str]:
+    """Say when a run may submit, what it does besides, and what waits for one."""
+    yield from window_line(window_object(plan.window, now))
     if queued := queued_text(*plan.queued, live=plan.live):
         yield f"{queued}, and {'is' if sum(plan.queued) == 1 else 'are'} not in this plan."
     aside = sum(after.startswith(f"{REPLACED_FOLDER}/") for _, after in plan.moves)

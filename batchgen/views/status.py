@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import tzinfo
 from typing import Any
 
@@ -10,10 +11,11 @@ from batchgen import wording
 from batchgen.billing.prices import Quote, drift_text
 from batchgen.clip import State
 from batchgen.ledger.base import KILLED
-from batchgen.ledger.wishes import Control
+from batchgen.ledger.wishes import Control, Retune
 from batchgen.money import micro_of, usd
 from batchgen.views.doubts import IN_DOUBT, ClipProblem, attention, attention_lines, epoch
 from batchgen.views.facts import Facts
+from batchgen.views.hours import window_line, window_object
 from batchgen.views.kept import kept_lines, kept_object, missing_lines, missing_object
 from batchgen.views.last_run import last_run_line, last_run_object
 from batchgen.views.learned import learned_lines
@@ -87,6 +89,8 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "replaced": facts.replaced,
         "skipped": facts.skipped,
         "control": facts.control,
+        "set": {"now": set_object(facts.set_now), "waiting": set_object(facts.set_waiting), "text": _set_text(facts)},
+        "window": window_object(facts.window, now),
         "queued": {"retries": facts.queued[0], "rerolls": facts.queued[1]},
         "spent_usd": dollars(facts.spent),
         "reserved_usd": dollars(facts.reserved),
@@ -115,6 +119,20 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "next": next_commands(facts),
     }
     return obj if facts.known else obj | dict.fromkeys(_COUNTED) | {"state": dict.fromkeys(map(str, State))}
+
+
+def set_object(asked: Retune | None) -> dict[str, Any] | None:
+    """Give settings of `batchgen set` as JSON: all four, null where nothing was set; None for none at all."""
+    return None if asked is None else {**asdict(asked), "max_usd": dollars(asked.max_usd)}
+
+
+def _set_text(facts: Facts) -> str | None:
+    """Say what `batchgen set` changed, or will change."""
+    parts = [f"Set for the rest of this run: {facts.set_now}."] if facts.set_now else []
+    if facts.set_waiting:
+        whom = "the run takes it up within seconds" if facts.live else "the next run takes it up"
+        parts.append(f"Set, and {whom}: {facts.set_waiting}.")
+    return " ".join(parts) or None
 
 
 def _drift(price_class: str, quote: Quote) -> dict[str, Any]:
@@ -223,7 +241,11 @@ def _standing(obj: Mapping[str, Any], width: int) -> list[str]:
     if obj["skipped"]:
         lines.append(f"{plural(obj['skipped'], 'take')} skipped: you picked another of their prompt.")
     if obj["control"] == Control.PAUSED:
-        lines.append("Submissions are paused from the review page; what is in flight is collected.")
+        lines.append("Submissions are paused; what is in flight is collected.")
+    if obj["set"]["text"]:
+        lines.append(obj["set"]["text"])
+    if obj["window"] and (obj["live"] or obj["state"][State.PENDING]):
+        lines += window_line(obj["window"])
     if obj["live"] and run is None:
         lines.append("A run is in progress.")
     if queued := queued_text(**obj["queued"], live=obj["live"]):

@@ -94,7 +94,7 @@ def plan(
     for line in [*warnings, *check_only(given["only"], [*wanted_in(read, seen), *seen.known])]:
         click.echo(line, err=True)
     made = plan_of(read, settings, seen, folder=where, each_clip=verbose, start=start_in(read, settings, seen))
-    obj = plan_object(made)
+    obj = plan_object(made, now=time.time())
     ending = _next(made, manifest, folder, [*(["--sandbox"] if sandbox else []), *options_as_typed(given)])
     if out:
         saved = write_plan(out, made, read, settings, seen, where)

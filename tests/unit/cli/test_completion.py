@@ -108,7 +108,7 @@ def test_the_shell_completes_batches_clips_and_faults(offered: Offered, typed: l
         ["reroll", "broken", "a"],
         ["run", "night", "--rpm", ""],
         ["run", "--only", "a"],
-        ["run", "'ni", "--only", "a"],
+        ["plan", "'ni", "--only", "a"],
     ],
 )
 def test_what_cannot_be_read_offers_nothing_and_says_nothing(offered: Offered, typed: list[str]) -> None:

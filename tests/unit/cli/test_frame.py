@@ -13,7 +13,7 @@ import pytest
 from batchgen.cli.frame import Recent, cost_left, time_left
 from batchgen.clip import Clip, State, Wanted
 from batchgen.events import Blocked, Downloaded, Event, Failed, FailedForNow, Generated, SubmitStarted, Submitted
-from batchgen.ledger import skips
+from batchgen.ledger.wishes import SKIPPED
 from batchgen.manifest import load
 from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.setup import PaceSetup
@@ -113,7 +113,7 @@ def test_the_options_of_a_run_say_which_clips_it_makes(
     manifest = load(path)
     keys = {clip.name: clip.key for clip in manifest.wanted}
     with closing(Session.open(manifest, tmp_path / "n", Settings(sandbox=True, **options), None)) as opened:
-        opened.ledger.remember(skips.FACT, json.dumps([keys["cat_2"]]))
+        opened.ledger.remember(SKIPPED, json.dumps([keys["cat_2"]]))
         assert opened.pending_keys() == (None if names is None else {keys[name] for name in names})
 
 
