@@ -93,11 +93,12 @@ def main() -> None:
     answer = output.CommandAnswer()
     try:
         code, error = _ended(answer)
+        batch = _batch_of(error)
         if error is not None:
-            error_text.show(error)
+            error_text.show(error, batch)
         if code and not answer.given and _as_json():
             with output.to_stdout():
-                click.echo(answer.redact(output.json_text(_error_object(answer, error, code))))
+                click.echo(answer.redact(output.json_text(_error_object(answer, error, code, batch))))
     except OutputError as failed:
         error_text.show(failed)
         code = failed.exit_code
@@ -123,11 +124,17 @@ def _ended(answer: output.CommandAnswer) -> tuple[int, BatchgenError | click.Cli
         return Exit.BUG, None
 
 
+def _batch_of(error: BatchgenError | click.ClickException | None) -> str:
+    """Give the batch of this command line as it was typed, for an error of its batch; empty where it has none."""
+    command = cli.get_command(click.Context(cli), sys.argv[1]) if isinstance(error, BatchgenError) else None
+    return error_text.batch_as_typed(command, sys.argv[2:]) if command else ""
+
+
 def _error_object(
-    answer: output.CommandAnswer, error: BatchgenError | click.ClickException | None, code: int
+    answer: output.CommandAnswer, error: BatchgenError | click.ClickException | None, code: int, batch: str
 ) -> dict[str, Any]:
     """Give the one object of a command that failed: `error`, `exit_code`, and what the command itself says."""
-    fault = error_text.error_object(error, code)
+    fault = error_text.error_object(error, code, batch)
     describe = answer.describe
     if isinstance(error, click.UsageError) and error.ctx and sys.argv[1:2] in (["run"], ["status"]):
         describe = error_text.status_fields_as_typed(error.ctx.command, sys.argv[2:])

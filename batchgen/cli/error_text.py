@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,21 +19,44 @@ from batchgen.errors import BatchgenError, Exit, Fault, LockedError, ManifestErr
 from batchgen.selection import globs, unmatched
 
 _PREFIX = "BATCHGEN_"
+#: A command in a message that was written without knowing the batch.
+_ABOUT_A_BATCH = re.compile(r"`batchgen (?:doctor|recover|review|picks)(?: NAME)?(?=[ `])")
 #: Characters of a line that are shown on each side of a fault.
 _AROUND = 40
 
 
-def show(error: click.ClickException | BatchgenError) -> None:
-    """Report an error; a manifest's faults keep `file:line:column` first, so that editors can jump there."""
+def show(error: click.ClickException | BatchgenError, batch: str = "") -> None:
+    """Report an error; a manifest's faults keep `file:line:column` first, so that editors can jump there.
+
+    `batch` is how the command line called it (see `batch_as_typed`), for the commands that the error names.
+    """
     message, tip = _of_click(error) if isinstance(error, click.ClickException) else (error.message, error.tip)
     lines = [f"error: {message}", *([f"tip: {tip}"] * bool(tip))]
     if isinstance(error, ManifestError):
         lines = [line for fault in error.faults for line in (str(fault), *source_lines(fault))]
     with suppress(OSError):  # nobody can read it; the exit code still says it
-        click.echo("\n".join(lines), err=True)
+        click.echo(to_copy("\n".join(lines), batch), err=True)
 
 
-def error_object(error: click.ClickException | BatchgenError | None, code: int) -> dict[str, Any]:
+def to_copy(text: str, batch: str) -> str:
+    """Complete the commands that a text names for any batch: `batchgen recover` → `batchgen recover night`."""
+    return _ABOUT_A_BATCH.sub(lambda found: f"{found[0].removesuffix(' NAME')} {batch}", text) if batch else text
+
+
+def batch_as_typed(command: click.Command, args: Sequence[str]) -> str:
+    """Give the batch of a command line as it is typed, with the options that say which; empty where it has none."""
+    ctx = command.make_context(command.name, [*args], resilient_parsing=True)
+    manifest, folder, sandbox = (ctx.params.get(name) for name in ("manifest", "folder", "sandbox"))
+    return typed(manifest, folder, sandbox=sandbox is True) if isinstance(manifest, str) else ""
+
+
+def typed(manifest: str, folder: Path | None, *, sandbox: bool) -> str:
+    """Write a batch as it is typed after a command."""
+    where = [*(["--sandbox"] if sandbox else []), *(["--dir", str(folder)] if folder else [])]
+    return shlex.join([manifest, *where])
+
+
+def error_object(error: click.ClickException | BatchgenError | None, code: int, batch: str = "") -> dict[str, Any]:
     """Give the `error` of `--json`: the word for it, its message with the tip, and a manifest's faults."""
     word = {Exit.INTERRUPTED: "interrupted", Exit.TERMINATED: "terminated"}.get(Exit(code), "bug")
     message, faults = "a fault of batchgen" if word == "bug" else word, []
@@ -42,7 +66,7 @@ def error_object(error: click.ClickException | BatchgenError | None, code: int) 
         word, message = "usage", "; ".join(text for text in _of_click(error) if text)
     if isinstance(error, ManifestError):
         faults = [fault_object(fault) for fault in error.faults]
-    return {"code": word, "message": message, "faults": faults}
+    return {"code": word, "message": to_copy(message, batch), "faults": faults}
 
 
 def status_fields(

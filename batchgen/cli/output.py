@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +16,11 @@ from typing import Any
 import rich_click as click
 
 from batchgen.errors import Exit, OutputError, UsageError
+
+#: By mark: green, red, magenta, cyan.
+_COLOURS = {"✓": 32, "✗": 31, "?": 35, "▸": 36}
+_MARKED = re.compile(r"(?<!\S)(?P<mark>[✓✗?▸]) [\d,]+ [a-z]+\b")
+_STOPPED = re.compile(r"^Stopped:", re.MULTILINE)
 
 
 def _nothing_known(error: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001 - as `CommandAnswer.describe`
@@ -43,7 +49,16 @@ def answer(obj: Mapping[str, Any], text: Callable[[], str], *, as_json: bool, co
     Raises:
         OutputError: as `put`.
     """
-    put(json_text({**obj, "error": None, "exit_code": int(code)}) if as_json else text())
+    if as_json:
+        put(json_text({**obj, "error": None, "exit_code": int(code)}))
+    else:
+        put(painted(text()) if coloured() else text())
+
+
+def painted(text: str) -> str:
+    """Colour the counts of states by their marks ("✗ 1 failed"), and why a run stopped; never colour alone."""
+    text = _MARKED.sub(lambda found: f"\x1b[{_COLOURS[found['mark']]}m{found[0]}\x1b[0m", text)
+    return _STOPPED.sub("\x1b[33mStopped:\x1b[0m", text)
 
 
 def json_text(obj: Mapping[str, Any]) -> str:

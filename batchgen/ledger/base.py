@@ -76,6 +76,7 @@ class Totals:
 
     counts: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
     unwanted: int = 0
+    replaced: int = 0  #: of the unwanted ones, those whose place a take with a new seed has
 
 
 class Ledger(Protocol):

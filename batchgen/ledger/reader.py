@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batchgen.billing.budget import NO_CAPS, Budget, Caps, Sums, day_of, next_day
-from batchgen.clip import FREE, REPLACED_FOLDER, Clip, ClipSummary, State
+from batchgen.clip import FREE, REPLACED, REPLACED_FOLDER, Clip, ClipSummary, State
 from batchgen.errors import LedgerError
 from batchgen.ledger import integrity, schema, wishes
 from batchgen.ledger.base import LAST_RUN, LastRun, Totals
@@ -87,12 +87,16 @@ class Reader:
     def totals(self) -> Totals:
         """Count the clips by state."""
         totals = Totals()
-        query = "SELECT state, wanted, count(*) FROM clip GROUP BY state, wanted"
-        for state, wanted, n in self._db.execute(query):
+        query = (
+            f"SELECT state, wanted, flags LIKE '%{REPLACED}%' AS replaced, count(*) FROM clip "  # noqa: S608
+            "GROUP BY state, wanted, replaced"
+        )
+        for state, wanted, replaced, n in self._db.execute(query):
             if wanted:
-                totals.counts[schema.state_of(state)] = n
+                totals.counts[schema.state_of(state)] += n
             else:
                 totals.unwanted += n
+                totals.replaced += n if replaced else 0
         return totals
 
     def flagged(self) -> dict[str, str]:

@@ -205,6 +205,7 @@ class SqliteLedger(Reader):
         for state in replaced:  # not read from the file again: a commit may be on its way
             self.live_totals.counts[state] -= 1
             self.live_totals.unwanted += 1
+            self.live_totals.replaced += 1
         self.live_totals.counts[State.PENDING] += len(fresh)
         if (skipped := self.meta(wishes.SKIPPED)) is not None:  # it may be what was written with this wish
             self._log.append([("f", wishes.SKIPPED, skipped)])

@@ -62,7 +62,7 @@ def _place(
     found: Sorted, to_make: list[tuple[Wanted, Action]], clip: Wanted, known: ClipSummary | None, fresh: Action
 ) -> None:
     if known is not None and known.replaced:
-        found.stand.setdefault(Action.UNWANTED, []).append(known)
+        found.stand.setdefault(Action.REPLACED, []).append(known)
     elif known is None or known.state is State.PENDING:
         to_make.append((clip, Action.AGAIN if known is not None and known.requests else fresh))
     else:

@@ -29,6 +29,7 @@ class Action(StrEnum):
     FAILED = "failed"
     BLOCKED = "blocked"
     DONE = "done"
+    REPLACED = "replaced"  #: failed or blocked, and another take has its place
     UNWANTED = "unwanted"
 
     @property
@@ -220,7 +221,7 @@ class Plan:
     @property
     def wanted(self) -> int:
         """How many clips are wanted: those of the manifest, and further takes of them."""
-        apart = (Action.UNWANTED, Action.RESUBMIT)  # the second are counted where they stand
+        apart = (Action.UNWANTED, Action.REPLACED, Action.RESUBMIT)  # the second are counted where they stand
         return sum(step.count for step in self.steps if step.action not in apart)
 
 

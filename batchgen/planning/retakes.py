@@ -81,8 +81,9 @@ def in_doubt(clips: Iterable[Clip], words: Sequence[str]) -> list[Clip]:
         fits = named(every, [word])
         doubtful = [clip for clip in fits if clip.state in (State.UNCONFIRMED, State.LOST)]
         if not doubtful:
-            states = f"{word} is {fits[0].state}" if len(fits) == 1 else f"none of the {len(fits)} clips {word} is"
-            raise UsageError(f"{states}{', not' if len(fits) == 1 else ''} unconfirmed or lost: nothing to forget")
+            one = f"{word} is {fits[0].state}, not unconfirmed or lost"
+            none = f"none of the {len(fits)} clips that match {word} is unconfirmed or lost"
+            raise UsageError(f"{one if len(fits) == 1 else none}: nothing to forget")
         found |= {clip.row: clip for clip in doubtful}
     return list(found.values())
 

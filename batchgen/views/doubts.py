@@ -30,6 +30,7 @@ class ClipProblem:
     fetchable: bool = False  #: lost, and its file may still be behind its known link
     look: HistoryCheck | None = None  #: unconfirmed or lost: what the last check of the history saw
     key: str = ""  #: of the clip
+    charged: bool = False  #: of a failure: those of its model are charged all the same
 
 
 IN_DOUBT = (State.UNCONFIRMED, State.LOST)

@@ -6,7 +6,7 @@ import json
 import math
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class Facts:
 
     name: str
     counts: Mapping[State, int]  #: of wanted clips; a state that is missing counts 0
-    unwanted: int  #: clips that are no longer in the manifest
+    unwanted: int  #: clips that are no longer wanted
     spent: int
     reserved: int
     elapsed_s: float | None  #: of this run; None when there is none
@@ -68,6 +68,7 @@ class Facts:
     queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet
     missing: Sequence[str] = ()  #: finished clips whose file is not there
     aside: Sequence[str] = ()  #: bad copies in the folder of the clips
+    replaced: int = 0  #: of the unwanted clips, those whose place a take with a new seed has
     known: bool = True  #: False: there is a ledger, and it can't be read, so all counts and amounts are unknown
 
     def command(self, verb: str, *more: str) -> str:
@@ -86,6 +87,7 @@ def facts_of(
     last = ledger.last_run()
     if stopped is None and last is not None and not live:
         stopped = last.reason if last.ended is not None else KILLED
+    charged = ledger.charged_failures()
     drifts = json.loads(ledger.meta(DRIFTS) or "[]")
     paid = [Paid(*row) for row in ledger.outstanding()]
     ends = [each.record_until for each in paid if each.state is State.GENERATING]
@@ -94,6 +96,7 @@ def facts_of(
         name=ledger.meta("name") or ledger.folder.name,
         counts=totals.counts,
         unwanted=totals.unwanted,
+        replaced=totals.replaced,
         spent=money.spent,
         reserved=money.reserved,
         caps=caps,
@@ -102,7 +105,7 @@ def facts_of(
         elapsed_s=elapsed_s,
         stopped=stopped,
         clips_dir=str(ledger.folder / "clips"),
-        problems=[_problem(clip, looks.get(clip.row)) for clip in ledger.clips(*_PROBLEMS, wanted=True)],
+        problems=[_problem(clip, looks.get(clip.row), charged) for clip in ledger.clips(*_PROBLEMS, wanted=True)],
         manifest_arg=manifest_arg,
         in_flight_until=min(ends, default=None),
         paid=paid,
@@ -113,7 +116,7 @@ def facts_of(
         set_waiting=retunes(ledger.wishes()),
         skipped=len(ledger.skipped()),
         unpriced=money.unpriced,
-        failures_charged=ledger.charged_failures(),
+        failures_charged=charged,
         drifts=[(row[0], Quote(row[1], PriceSource.LEARNED, row[2], PriceSource(row[3]), row[4])) for row in drifts],
         sandbox=ledger.meta("origin") == SANDBOX_ORIGIN,
         options=options,
@@ -166,7 +169,7 @@ def facts_of_folder(
     )  # fmt: skip
 
 
-def _problem(clip: Clip, look: HistoryCheck | None) -> ClipProblem:
+def _problem(clip: Clip, look: HistoryCheck | None, charged: Container[str]) -> ClipProblem:
     return ClipProblem(
         clip.wanted.name,
         clip.state,
@@ -179,6 +182,7 @@ def _problem(clip: Clip, look: HistoryCheck | None) -> ClipProblem:
         fetchable=_fetchable(clip, time.time()),
         look=look if look and clip.request and look.sent_at == clip.request.intent_at else None,
         key=clip.key,
+        charged=clip.state is State.FAILED and clip.wanted.model in charged,
     )
 
 

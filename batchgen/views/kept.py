@@ -5,6 +5,7 @@ Short, because it is one question of its own: `status` and `verify` only place i
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -59,9 +60,10 @@ def missing_lines(obj: Mapping[str, Any] | None, width: int) -> list[str]:
     more = obj["count"] - len(obj["clips"])
     what = f"The file of {plural(obj['count'], 'finished clip')} is missing: {_some(obj['clips'], more)}"
     why = "A run does not generate it again: it is paid for. Get it back while the service keeps it (seven days):"
+    batch, clip = obj["next"].removeprefix("batchgen verify "), shlex.quote(obj["clips"][0])
     no = (
-        "Deleting a film does not reject its take. To reject one: `batchgen picks NAME --set CLIP reject`, or X on the "
-        "review page (`batchgen review NAME`). For another take: `batchgen reroll` (batchgen help stopped)."
+        f"Deleting a film does not reject its take. To reject one: `batchgen picks {batch} --set {clip} reject`, or X "
+        f"on the review page (`batchgen review {batch}`). For another take: `batchgen reroll` (batchgen help stopped)."
     )
     return [*wrap(what, width), *wrap(why, width, "    "), f"      {obj['next']}", *wrap(no, width, "    ")]
 

@@ -39,8 +39,9 @@ def next_commands(facts: Facts) -> list[str]:
     if doubtful:
         commands.append(facts.command("forget", doubtful[0]))
     failed = [problem for problem in facts.problems if problem.state is State.FAILED and not problem.forgotten]
+    plain = any(problem.transient and not problem.charged for problem in failed)
     if facts.counts.get(State.FAILED, 0) > sum(problem.forgotten for problem in facts.problems):
-        commands.append(facts.command("retry", *(() if any(problem.transient for problem in failed) else ("--all",))))
+        commands.append(facts.command("retry", *(() if plain else ("--all",))))
     if State.BLOCKED in has:
         commands.append(facts.command("retry", "--blocked", "--new-seed"))
     return commands

@@ -30,7 +30,7 @@ from batchgen.wording import duration
 
 SCHEMA_VERSION = 1
 _COUNTED = (
-    Action.IN_FLIGHT, Action.DONE, Action.FAILED, Action.BLOCKED, Action.UNCONFIRMED, Action.LOST, Action.UNWANTED,
+    Action.IN_FLIGHT, Action.DONE, Action.FAILED, Action.BLOCKED, Action.UNCONFIRMED, Action.LOST,
 )  # fmt: skip
 _GROUPS_SHOWN = 20
 _CLASSES_NAMED = 3
@@ -47,6 +47,7 @@ def plan_object(plan: Plan, *, now: float = 0.0) -> dict[str, Any]:
         "wanted": plan.wanted,
         "new": plan.new,
         **{str(action): plan.count(action) for action in _COUNTED},
+        "unwanted": plan.count(Action.UNWANTED) + plan.count(Action.REPLACED),
         "submits": len(plan.keys.submit),
         "actions": [_step(step) for step in plan.steps],
         "changes": [_change(change) for change in plan.changes],

@@ -25,7 +25,8 @@ _MEANING = {
     Action.BLOCKED: "skipped until you edit their prompts",
     Action.UNCONFIRMED: "may have been paid for; reconcile looks for them",
     Action.LOST: "may have been paid for, cannot be downloaded; reconcile looks for them",
-    Action.UNWANTED: "no longer in the manifest, or replaced by a new seed; their files are kept",
+    Action.REPLACED: "blocked or failed before; a take with a new seed has their place",
+    Action.UNWANTED: "no longer in the manifest; their files are kept",
 }
 _WORDS = {Action.REROLL: "re-rolled", Action.IN_FLIGHT: "in flight", Action.UNWANTED: "unlisted"}
 _SIGNS = {
@@ -39,6 +40,7 @@ _SIGNS = {
     Action.RESUBMIT: "?",
     Action.UNCONFIRMED: "?",
     Action.LOST: "?",
+    Action.REPLACED: "-",
     Action.UNWANTED: "-",
 }
 _ASCII = {"·": ".", "▸": ">", "✗": "x"}

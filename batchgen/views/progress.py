@@ -25,6 +25,7 @@ from batchgen.views.text import (
     pack,
     plural,
     under,
+    unwanted_text,
 )
 from batchgen.wording import duration
 
@@ -84,6 +85,7 @@ class Frame:
     in_flight_asked: int | None = None  #: what was configured, where the limit may be lower
     in_flight_known: bool = False  #: the service was seen to take no more than `in_flight_limit`
     sandbox: bool = False
+    replaced: int = 0  #: of the unwanted clips, those whose place a take with a new seed has
     skipped: int = 0  #: pending clips that are not to be made: another take was picked
 
     def of(self, state: State) -> int:
@@ -177,7 +179,7 @@ def _cells(shares: Sequence[int], width: int) -> list[int]:
 def _counts(frame: Frame, marks: Marks) -> list[str]:
     counts = [f"{marks.of(s)} {frame.of(s):,} {s}" for s in SHOWN if s is State.DONE or frame.of(s)]
     counts += [f"{frame.skipped:,} skipped"] if frame.skipped else []
-    return counts + ([f"{frame.unwanted:,} no longer in the manifest"] if frame.unwanted else [])
+    return counts + unwanted_text(frame.unwanted, frame.replaced)
 
 
 def _money(frame: Frame) -> list[str]:

@@ -34,6 +34,7 @@ from batchgen.views.text import (
     plural,
     queued_text,
     stamp_utc,
+    unwanted_text,
     wrap,
 )
 from batchgen.wording import duration
@@ -41,8 +42,10 @@ from batchgen.wording import duration
 SCHEMA_VERSION = 1
 _CLIPS_NAMED = 10
 #: Fields that come from the ledger alone.
-_COUNTED = ("unwanted", "skipped", "queued", "spent_usd", "reserved_usd", "today_usd", "paid_clips", "unpriced",
-            "footage_s")  # fmt: skip
+_COUNTED = (
+    "unwanted", "replaced", "skipped", "queued", "spent_usd", "reserved_usd", "today_usd", "paid_clips", "unpriced",
+    "footage_s",
+)  # fmt: skip
 _FAILURES = (State.FAILED, State.BLOCKED)
 _IN_FLIGHT = (State.GENERATING, State.DOWNLOADING)
 #: By state, and whether an error of the service was the cause: what to do, and the command for it.
@@ -62,6 +65,11 @@ _GIVEN_UP = (
     "forgotten; may have been charged, so it stays in the bill; to generate it again and perhaps pay twice",
     ("retry", "--forgotten"),
 )
+#: A plain `retry` leaves it: it would pay for a failure again.
+_CHARGED = (
+    "failures of its model are charged all the same; to try it again, and perhaps pay again",
+    ("retry", "--all"),
+)
 
 
 def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
@@ -78,6 +86,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "live": facts.live,
         "state": {str(state): facts.counts.get(state, 0) for state in State},
         "unwanted": facts.unwanted,
+        "replaced": facts.replaced,
         "skipped": facts.skipped,
         "control": facts.control,
         "set": {"now": set_object(facts.set_now), "waiting": set_object(facts.set_waiting), "text": _set_text(facts)},
@@ -150,9 +159,9 @@ def _failures(facts: Facts) -> list[dict[str, Any]]:
 def failures_by_cause(facts: Facts) -> list[list[ClipProblem]]:
     """Group what failed and was blocked by state and cause, the largest group first."""
     ended = [problem for problem in facts.problems if problem.state in _FAILURES]
-    groups: dict[tuple[State, bool, bool, str], list[ClipProblem]] = {}
+    groups: dict[tuple[State, bool, bool, bool, str], list[ClipProblem]] = {}
     for problem in ended:
-        kind = (problem.state, problem.transient, problem.forgotten)
+        kind = (problem.state, problem.transient, problem.forgotten, problem.charged)
         groups.setdefault((*kind, cause(problem.reason)), []).append(problem)
     return sorted(groups.values(), key=len, reverse=True)
 
@@ -160,6 +169,8 @@ def failures_by_cause(facts: Facts) -> list[list[ClipProblem]]:
 def _failure(group: Sequence[ClipProblem], facts: Facts) -> dict[str, Any]:
     first = group[0]
     advice, command = _ADVICE[first.state, first.transient and first.state is State.FAILED]
+    if first.charged:
+        advice, command = _CHARGED
     if first.forgotten:
         advice, command = _GIVEN_UP
     return {
@@ -213,8 +224,7 @@ def _head(obj: Mapping[str, Any], marks: Marks, width: int, tz: tzinfo | None) -
         title += f" after {duration(obj['elapsed_s'])}"
     if obj["skipped"]:
         counts.append(f"{obj['skipped']:,} skipped")
-    if obj["unwanted"]:
-        counts.append(f"{obj['unwanted']:,} no longer in the manifest")
+    counts += unwanted_text(obj["unwanted"], obj["replaced"])
     lines = wrap(title, width)
     if run is not None:
         lines += wrap(last_run_line(run, epoch(obj["at"]), live=obj["live"], tz=tz), width)

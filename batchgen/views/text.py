@@ -40,6 +40,13 @@ def queued_text(retries: int, rerolls: int, *, live: bool) -> str:
     return f"{' and '.join(parts)} {verb} for the {'run' if live else 'next run'}" if parts else ""
 
 
+def unwanted_text(unwanted: int, replaced: int) -> list[str]:
+    """Say which clips are no longer wanted, and why: `replaced` are among the unwanted; empty for none."""
+    gone = unwanted - replaced
+    texts = [f"{replaced:,} replaced by a new seed"] if replaced else []
+    return texts + ([f"{gone:,} no longer in the manifest"] if gone else [])
+
+
 def dollars(micro: int | None) -> float | None:
     """Give an amount as a JSON number of dollars, exact to 4 decimals, halves up; None stays unknown."""
     return None if micro is None else to_usd(micro)

@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from batchgen.cli import candidates, output
+from batchgen.cli.error_text import to_copy, typed
 from batchgen.cli.options import base_url_option, folder_option, json_option, sandbox_option
 from batchgen.errors import BatchgenError, CallError, Exit, ProxyError, Unreachable, UsageError
 
@@ -28,6 +29,8 @@ LITTLE_DISK = 2 * 2**30
 CLOCK_OFF_S = 60.0
 #: The documented shape of a key; others are tried anyway.
 KEY_SHAPE = "SG_ and 16 or more of 0-9 a-f"
+#: What other commands say of a damaged ledger, and this one does.
+_ITSELF = "`batchgen doctor` examines it; "
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ def doctor(manifest: str | None, folder: Path | None, *, sandbox: bool, base_url
     place = _place(manifest, folder, sandbox=sandbox)
     findings = [*_python(), *_media(), *_disk(place), *_ledger(place if manifest or folder else None)]
     findings += [] if sandbox else asyncio.run(_account(place, base_url))
+    batch = typed(manifest, folder, sandbox=sandbox) if manifest else ""
+    findings = [replace(each, text=to_copy(each.text.replace(_ITSELF, ""), batch)) for each in findings]
     bad = any(finding.level == "error" for finding in findings)
     code = Exit.USAGE if bad else Exit.OK
     obj = {"schema_version": 1, "ok": not bad, "findings": [asdict(finding) for finding in findings]}

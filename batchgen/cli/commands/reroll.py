@@ -115,6 +115,7 @@ def _undo(ledger: SqliteLedger | Reader, words: tuple[str, ...], *, as_json: boo
 
     def text() -> str:
         lines = [f"  {row['clip']} was submitted already: it is {row['state']}" for row in obj["kept"]]
-        return "\n".join([*retakes.shortened(lines), f"Took out {plural(len(gone), 'extra take')}."])
+        ending = f"Took out {plural(len(gone), 'extra take')}." if gone else "Nothing to take out."
+        return "\n".join([*retakes.shortened(lines), ending])
 
     output.answer(obj, text, as_json=as_json)

@@ -77,10 +77,9 @@ def _retried(ledger: Reader, arg: str, again: Retake, only: str | None, *, new_s
     from batchgen.selection import matches
 
     again = replace(again, charged={model: cost for model, (_, cost) in ledger.charged_failures().items()})
-    states = (State.FAILED, State.BLOCKED) if again.blocked else (State.FAILED,)
     for line in check_only(only, (clip.wanted for clip in ledger.clips())) if only is not None else ():
         click.echo(line, err=True)
-    failed = ledger.clips(*states, wanted=True)
+    failed = ledger.clips(State.FAILED, State.BLOCKED, wanted=True)
     chosen = [clip for clip in failed if matches(only, clip.wanted.prompt_id, clip.wanted.name)]
     replaced = [clip for clip in chosen if new_seed and clip.state is State.BLOCKED]
     left = {

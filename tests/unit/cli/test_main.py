@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import json
+import re
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -145,6 +147,32 @@ def test_a_saved_plan_is_shown_with_the_command_that_runs_it(
     for copy in ("jobs/n.yaml", "a copy.yaml"):
         (tmp_path / copy).write_text("prompts: [a dog]\n")
     assert "was edited since" in called("plan", "--show", "p")[1]
+
+
+@pytest.mark.parametrize("options", [[], ["--sandbox"], ["--dir", "my dir"]])
+def test_a_command_that_an_error_names_can_be_copied(
+    called: Callable[..., tuple[int, str, str]], tmp_path: Path, options: list[str]
+) -> None:
+    """With the batch that was typed, and what says which one: at 3 a.m. nobody wants to fill in NAME."""
+    (tmp_path / "my night.yaml").write_text("prompts: [a cat]\n")
+    for folder in ("my night", "my night.sandbox", "my dir"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "ledger.db").write_bytes(b"no ledger")
+    _, out, err = called("status", "my night", *options, "--json")
+    following = shlex.join(["batchgen", "recover", "my night", *options])
+    found = called("doctor", "my night", *options, "--base-url", "http://127.0.0.1:9")[1]
+    assert f"it was not changed. `{following}`" in found
+    assert f"`{following}` with this manifest builds a new one" in err
+    assert f"`{following}`" in json.loads(out)["error"]["message"]
+
+
+def test_on_a_terminal_the_counts_have_the_colours_of_their_marks() -> None:
+    """A failure is seen before it is read; without colours nothing is missing."""
+    text = "  ✓ 3 done   ✗ 1 failed   · 2 pending\nStopped: budget\n"
+    painted = output.painted(text)
+    assert "\x1b[32m✓ 3 done\x1b[0m   \x1b[31m✗ 1 failed\x1b[0m   · 2 pending" in painted
+    assert "\x1b[33mStopped:\x1b[0m budget" in painted
+    assert re.sub(r"\x1b\[\d+m", "", painted) == text
 
 
 @pytest.mark.parametrize("name", ["key", "crash", "caps", "csv", "rate", "resume", "cost", "proxy", "CSV"])

@@ -239,7 +239,7 @@ def test_what_another_take_has_replaced_is_not_wanted() -> None:
         known(9, State.PENDING, clip(9, prompt_id="p0", take=2), requests=0, reroll_of="k0"),
     ]
     plan = plan_of([clip(0)], there)
-    assert counts(plan) == {Action.REROLL: 1, Action.UNWANTED: 1}
+    assert counts(plan) == {Action.REROLL: 1, Action.REPLACED: 1}
     assert plan.wanted == 1
 
 

@@ -88,6 +88,13 @@ def test_a_frame_is_drawn_as_in_the_golden_text(width: int, rows: int, golden: C
     golden(f"frame_{width}", text_of(FRAME, width, rows))
 
 
+def test_what_a_new_seed_replaced_is_not_said_to_have_left_the_manifest() -> None:
+    """Its prompt is still there."""
+    line = frame_lines(replace(FRESH, unwanted=3, replaced=1), 120, 12, ascii=True)[2]
+    assert line.endswith("1 replaced by a new seed   2 no longer in the manifest")
+    assert "manifest" not in frame_lines(replace(FRESH, unwanted=3, replaced=3), 80, 12, ascii=True)[2]
+
+
 def test_a_take_that_is_not_made_is_neither_pending_nor_missing_from_the_bar() -> None:
     """As in `plan` and `status`: it is skipped, and without it the night is whole."""
     frame = replace(FRESH, counts={State.DONE: 4, State.PENDING: 6}, skipped=6)

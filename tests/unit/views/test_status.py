@@ -64,6 +64,18 @@ CLEAN = replace(
 )
 
 
+def test_a_failure_that_is_charged_is_not_called_free_and_its_next_step_changes_something() -> None:
+    """A plain `retry` leaves it, as failures of its model are charged."""
+    failed = ClipProblem("cat_1", State.FAILED, "out of memory", charged=True)
+    obj = status_object(replace(FACTS, counts={State.FAILED: 1}, problems=[failed]), now=NOW)
+    assert obj["failures"][0]["advice"].startswith("failures of its model are charged")
+    assert obj["failures"][0]["next"].endswith(" --all")
+    assert obj["next"][-1].endswith(" --all")
+    free = status_object(replace(FACTS, counts={State.FAILED: 1}, problems=[replace(failed, charged=False)]), now=NOW)
+    assert free["failures"][0]["advice"].startswith("free")
+    assert "--all" not in free["failures"][0]["next"] + free["next"][-1]
+
+
 def test_a_skipped_take_is_not_pending_in_the_text() -> None:
     """As in `plan` and on the live display; the object has both numbers."""
     run = LastRun(NOW - 60, NOW, 0, None, left_out=5)
