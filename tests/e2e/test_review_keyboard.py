@@ -68,6 +68,26 @@ def test_the_same_key_twice_changes_nothing(serve: Callable[..., Served], open_p
     expect(page.locator(".card.focused")).to_have_attribute("data-pick", "0")
 
 
+@pytest.mark.parametrize("shift", [False, True])
+def test_with_caps_lock_keys_work_and_go_on_by_themselves(
+    serve: Callable[..., Served], open_page: Callable[..., Page], *, shift: bool
+) -> None:
+    """Caps Lock turns auto-advance on, as in Lightroom; P is P with it, and Shift is told apart from it."""
+    page = open_page(serve().url)
+    press(page, "a")
+    assert page.evaluate("import('/assets/app.js').then(({app}) => app.settings.advance)") is False
+    # A keyboard gives the other letter with Shift while Caps Lock is on.
+    key = json.dumps({"key": "c" if shift else "P", "shiftKey": shift, "modifierCapsLock": True, "bubbles": True})
+    page.evaluate(f"document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key}))")
+    if shift:
+        expect(page.locator(".compare .tile")).to_have_count(3)
+        return
+    expect(page.locator('.card[data-pick="1"]')).to_have_count(1)
+    assert focused(page) == "courier-tokyo-dawn_2"
+    press(page, "p")
+    assert focused(page) == "courier-tokyo-dawn_2"
+
+
 def test_undo_brings_back_a_clip_that_the_filter_hides(
     serve: Callable[..., Served], open_page: Callable[..., Page]
 ) -> None:
