@@ -34,7 +34,7 @@ def test_roles_and_places_are_there_for_those_who_hear_the_page(
     assert ["courier", "A courier crosses … at … handheld camera, shallow focus.", "4 cells"] == [
         part for text in heads[:1] for part in text.replace(" · ", "\n").splitlines()[:3]
     ]
-    expect(first).to_contain_text("Tokyo · dawn · take 1")
+    expect(first).to_contain_text("Tokyo · dawn · seed 1")
     first.focus()
     page.keyboard.press("ArrowRight")
     assert "courier-tokyo-dawn_2" in str(page.evaluate("document.activeElement.ariaLabel"))
