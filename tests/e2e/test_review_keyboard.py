@@ -88,6 +88,29 @@ def test_with_caps_lock_keys_work_and_go_on_by_themselves(
     assert focused(page) == "courier-tokyo-dawn_2"
 
 
+def test_the_page_begins_at_the_first_undecided_clip(
+    serve: Callable[..., Served], open_page: Callable[..., Page]
+) -> None:
+    """The second morning goes on where the first one ended."""
+    page = open_page(serve().url)
+    press(page, "p", "x", "1")
+    page.locator('body[data-waiting="0"]').wait_for()
+    page.reload()
+    expect(page.locator(".card.focused")).to_have_attribute("aria-label", "courier-tokyo-dawn_3, undecided")
+
+
+def test_a_press_elsewhere_ends_the_question_why(serve: Callable[..., Served], open_page: Callable[..., Page]) -> None:
+    """Or a reason would be given to what is not rejected any more."""
+    page = open_page(serve().url)
+    press(page, "x")
+    expect(page.locator(".reasons")).to_be_visible()
+    page.locator('#toolbar button[data-key="ctrl+z"]').click()
+    expect(page.locator(".reasons")).to_have_count(0)
+    press(page, "x")
+    page.locator(".reasons").get_by_role("button", name="3 text").click()
+    expect(page.locator('.card[aria-label*="rejected: text"]')).to_have_count(1)
+
+
 def test_undo_brings_back_a_clip_that_the_filter_hides(
     serve: Callable[..., Served], open_page: Callable[..., Page]
 ) -> None:
