@@ -51,10 +51,10 @@ def serving(folder: Path) -> Iterator[Callable[..., Served]]:
 
 
 @contextmanager
-def opening(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Gives what opens an address in a context of its own."""
+def opening(browser: Browser, **usual: str) -> Iterator[Callable[..., Page]]:
+    """Gives what opens an address in a context of its own; `usual` is what all of them have."""
     with ExitStack() as stack:
-        yield lambda url, **context: stack.enter_context(opened(browser, url, **context))
+        yield lambda url, **context: stack.enter_context(opened(browser, url, **usual, **context))
 
 
 @pytest.fixture
@@ -75,6 +75,13 @@ def serve_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     """`opening`, for one test."""
     with opening(browser) as start:
+        yield start
+
+
+@pytest.fixture
+def open_still(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """`opening` of pages where no film plays by itself: most tests need none, and decoders are what costs most."""
+    with opening(browser, reduced_motion="reduce") as start:
         yield start
 
 
