@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
 def matrix(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     """The matrix of three cities by two times, with one cell that failed and one that does not exist."""
     films = {"courier-oslo-dawn_1": b"", "courier-oslo-dawn_2": b""}
-    with reviewing(browser, tmp_path, MATRIX, films=films) as page:
+    with reviewing(browser, tmp_path, MATRIX, films=films, reduced_motion="reduce") as page:
         page.keyboard.press("Home")
         page.keyboard.press("t")
         until(page, lambda: app(page, "app.mode.name"), "matrix")
@@ -144,7 +144,7 @@ budget: {{max_usd: 9000}}
 def test_five_thousand_cells_need_few_elements(browser: Browser, tmp_path: Path) -> None:
     """At most 400 elements wherever one goes; a cell says its place in the whole table, which the grid knows the size of."""
     done = "[...app.store.clips.values()].map((clip) => ({...clip, state: 'done', file: 'none.mp4', v: clip.key}))"
-    with reviewing(browser, tmp_path, large(), made=0) as page:
+    with reviewing(browser, tmp_path, large(), made=0, reduced_motion="reduce") as page:
         app(page, f"app.store.merge({{rev: app.store.rev, batch: app.store.batch, whole: false, clips: {done}}})")
         page.keyboard.press("t")
         until(page, lambda: app(page, "app.mode.name"), "matrix")

@@ -2,7 +2,8 @@
 
 `where` names a definition: `retention:Shelf.until`, or `Shelf.until` alone. The module (its last name is enough) only
 helps to choose: when a file is moved or a class renamed, the place is still found as long as only one definition of
-that name holds the code. `AnchorError` says what comes nearest when it is not.
+that name holds the code. `AnchorError` says what comes nearest when it is not. A name that ends in `.js` is a script of
+the review page: there `find` and `replace` are text.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from functools import cached_property
 from pathlib import Path
 
 import snippets
+
+#: How the name of a script of the page ends.
+SCRIPT = ".js"
 
 
 class AnchorError(Exception):
@@ -81,6 +85,23 @@ class Applied:
         return {name for name in _used(self.after) - _used(self.before) if not name.startswith("__")}
 
 
+@dataclass(frozen=True)
+class AppliedScript:
+    """A changed script of the page, as `Applied`."""
+
+    path: Path
+    source: str
+    before: str
+
+    def differs(self) -> bool:
+        """Say whether it is another text than before."""
+        return self.source != self.before
+
+    def new_names(self) -> set[str]:
+        """Return no names: those of a script are not known here."""
+        return set()
+
+
 class Package:
     """The modules of one package, parsed once."""
 
@@ -135,8 +156,10 @@ class Package:
                 raise AnchorError(f"the code is not there once, but in {places}: add to it, or name the module")
         raise AnchorError(self._nearest(anchor))
 
-    def apply(self, anchor: Anchor) -> Applied:
+    def apply(self, anchor: Anchor) -> Applied | AppliedScript:
         """Return the changed file that the anchor is in."""
+        if anchor.where.endswith(SCRIPT):
+            return self._applied_script(anchor)
         found = self.definition(anchor)
         tree = ast.parse((self.root / found.path).read_text(encoding="utf-8"))
         same_file = [each for each in self.definitions if each.path == found.path]
@@ -147,6 +170,13 @@ class Package:
         else:
             snippets.find(anchor.find, twin)[0].put(anchor.replace)
         return Applied(found.path, tree, found.node, twin, found.node.lineno)
+
+    def _applied_script(self, anchor: Anchor) -> AppliedScript:
+        path = Path("review", "assets", anchor.where)
+        before = (self.root / path).read_text(encoding="utf-8") if (self.root / path).is_file() else ""
+        if (count := before.count(anchor.find)) != 1:
+            raise AnchorError(f"{anchor.where} holds {' '.join(anchor.find.split())!r} {count} times, not once")
+        return AppliedScript(path, before.replace(anchor.find, anchor.replace), before)
 
     def _candidates(self, where: str) -> Iterator[list[Definition]]:
         """Yield what `where` may mean, the most exact meaning first."""

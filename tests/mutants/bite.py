@@ -19,13 +19,14 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
 import catalogue
 import generated
-from anchors import Applied, Package
+from anchors import Applied, AppliedScript, Package
 from catalogue import ROOT, CatalogueError
 
 #: Mutants tried at the same time.
@@ -44,7 +45,7 @@ class Fault(Protocol):
     def name(self) -> str: ...
     @property
     def tests(self) -> tuple[str, ...]: ...
-    def apply(self, package: Package) -> Applied: ...
+    def apply(self, package: Package) -> Applied | AppliedScript: ...
 
 
 class Bench:
@@ -113,6 +114,15 @@ def chosen(faults: Sequence[Fault], options: argparse.Namespace) -> list[Fault]:
     return found
 
 
+def with_their_tests(mutants: Sequence[catalogue.Mutant]) -> list[catalogue.Mutant]:
+    """Leave out the mutants of the page's scripts where there is no browser, and say so."""
+    if find_spec("playwright") and (shutil.which("chromium") or shutil.which("google-chrome")):
+        return list(mutants)
+    kept = [mutant for mutant in mutants if not mutant.in_browser]
+    print(f"{len(mutants) - len(kept)} mutants need a browser (the extra e2e and Chromium): left out")
+    return kept
+
+
 def _rank(fault: Fault) -> int:
     return int.from_bytes(hashlib.sha256(fault.name.encode()).digest()[:8])
 
@@ -147,7 +157,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.check:
         return check(fix=options.fix)
     written, package = not options.generated, Package(ROOT / "batchgen")
-    faults = chosen(catalogue.load() if written else generated.generate(package), options)
+    faults = chosen(with_their_tests(catalogue.load()) if written else generated.generate(package), options)
     survivors, errors = 0, 0
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as pool:
         bench = Bench(Path(folder))

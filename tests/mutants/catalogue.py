@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from anchors import Anchor, AnchorError, Applied, Package
+from anchors import SCRIPT, Anchor, AnchorError, Applied, AppliedScript, Package
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = Path(__file__).with_name("promises")
@@ -39,7 +39,12 @@ class Mutant:
     tests: tuple[str, ...]
     file: Path
 
-    def apply(self, package: Package) -> Applied:
+    @property
+    def in_browser(self) -> bool:
+        """Say whether it takes a browser to notice it: it is a fault of a script."""
+        return self.anchor.where.endswith(SCRIPT)
+
+    def apply(self, package: Package) -> Applied | AppliedScript:
         """Return the package's file with the fault in it. Raises AnchorError."""
         return package.apply(self.anchor)
 

@@ -4,7 +4,7 @@ import { STATES, aspect, flagBadge, flagWords, flagsOf, micro, money, plural } f
 
 /** A clip on one line: its name and seed; where it has no film, why. In a group of its prompt: its cell and take. */
 export function caption(clip, grouped) {
-  const name = grouped ? [...cellOf(clip), `take ${clip.take}`].join(' · ') : clip.name;
+  const name = grouped ? cellOf(clip).join(' · ') : clip.name; // which take it is stands in the corner
   const more = clip.state === 'done' ? (clip.seed === null ? '' : `seed ${clip.seed}`) : clip.state === 'pending' ? '' : clip.reason;
   return [name, more].filter(Boolean).join(' · ');
 }

@@ -27,10 +27,13 @@ export function openCart(app) {
       body.querySelector('.sum')?.replaceChildren(el('p', { class: 'fault', text: `No price: ${error.message}` }));
     }
   };
-  const draw = () =>
-    body.replaceChildren(...(cart.lines.length ? full(app, answer, () => write(app, body)) : [empty()]));
+  const dialog = show('Follow-up', body, 'wide cart');
+  const draw = () => {
+    body.replaceChildren(...(cart.lines.length ? full(app, answer) : [empty()]));
+    dialog.offer(...(cart.lines.length ? buttons(app, answer, () => write(app, body, dialog)) : []));
+  };
   const off = cart.on(() => ((answer = null), refresh()));
-  show('Follow-up', body, 'wide').closed.then(off);
+  dialog.closed.then(off);
   refresh();
 }
 
@@ -39,24 +42,23 @@ const empty = () =>
     text: 'Nothing here yet. On a clip: R adds more takes, E an edited prompt, D new takes at the final size.',
   });
 
-function full(app, answer, onWrite) {
+function full(app, answer) {
   const rows = app.cart.lines.map((line, index) => row(app, line, answer?.lines[index]));
   const faults = (answer?.faults ?? []).map((fault) =>
     el('p', { class: 'fault', text: typeof fault === 'string' ? fault : fault.message }),
   );
-  const writeIt = button('Write follow-up', onWrite, { class: 'main write', disabled: !answer || faults.length > 0 });
   return [
     el('ul', { class: 'cart-lines' }, ...rows),
     el('div', { class: 'sum' }, ...sum(answer), ...faults),
     el('p', { class: 'quiet', text: 'This page never spends: it writes a manifest, and you run it.' }),
-    el(
-      'div',
-      { class: 'answers' },
-      button('Empty the cart', () => app.cart.clear()),
-      writeIt,
-    ),
   ];
 }
+
+/** What the cart offers next to closing it. */
+const buttons = (app, answer, onWrite) => [
+  button('Empty the cart', () => app.cart.clear()),
+  button('Write follow-up', onWrite, { class: 'main write', disabled: !answer || answer.faults.length > 0 }),
+];
 
 function row(app, line, priced) {
   const name = app.store.get(line.clip)?.name ?? 'a clip that is gone';
@@ -98,8 +100,8 @@ function earlierWords({ name, usd, begun }) {
 }
 
 /** Write it, and show where it is, what its check says, and the command. */
-async function write(app, body) {
-  body.querySelector('.write').disabled = true;
+async function write(app, body, { dialog, offer }) {
+  dialog.querySelector('.write').disabled = true;
   try {
     const answer = await app.cart.write();
     if (!answer.written) {
@@ -109,11 +111,12 @@ async function write(app, body) {
       return;
     }
     app.cart.clear();
+    offer();
     body.replaceChildren(...written(app, answer.written));
     body.querySelector('.command button').focus();
   } catch (error) {
     app.say(`The follow-up was not written: ${error.message}`, { sticky: true });
-    body.querySelector('.write').disabled = false;
+    dialog.querySelector('.write').disabled = false;
   }
 }
 

@@ -1,5 +1,5 @@
 /** What the page says and asks: toasts that are read out, questions, and a line of text. */
-import { $, button, el } from './dom.js';
+import { $, button, coded, el } from './dom.js';
 
 const SHOWN_MS = 7000;
 const MOST = 4;
@@ -45,7 +45,7 @@ function open(dialog) {
 /** Ask a question. @returns {Promise<boolean>} true for yes */
 export async function ask({ title, lines = [], yes, no = 'Cancel' }) {
   const dialog = el('dialog', { 'aria-labelledby': 'question' }, el('h2', { id: 'question', text: title }));
-  dialog.append(...lines.map((text) => el('p', { text })));
+  dialog.append(...lines.map((text) => el('p', {}, ...coded(text))));
   const refuse = button(no, () => dialog.close(''));
   dialog.append(el('div', { class: 'answers' }, refuse, button(yes, () => dialog.close('yes'), { class: 'main' })));
   return (await open(dialog)) === 'yes';
@@ -75,10 +75,13 @@ export async function askText({ title, value, hint, lines = 1 }) {
  * Show an element in a dialog, with a button that closes it.
  * @param {string} title @param {HTMLElement} content @param {string} [classes]
  * @param {HTMLElement[]} [buttons] others, in the same line; the one that closes then leads to nothing, and says so
+ * @returns {{dialog: HTMLDialogElement, closed: Promise<string>, offer: (...buttons: HTMLElement[]) => void}} offer: puts
+ *   other buttons next to the one that closes
  */
 export function show(title, content, classes = '', buttons = []) {
   const dialog = el('dialog', { class: classes, 'aria-label': title }, el('h2', { text: title }), content);
   const close = button(buttons.length ? 'Cancel' : 'Close', () => dialog.close(''), buttons.length ? {} : { class: 'main', autofocus: true });
-  dialog.append(el('div', { class: 'answers' }, close, ...buttons));
-  return { dialog, closed: open(dialog) };
+  const answers = el('div', { class: 'answers' }, close, ...buttons);
+  dialog.append(answers);
+  return { dialog, closed: open(dialog), offer: (...more) => answers.replaceChildren(close, ...more) };
 }

@@ -37,6 +37,9 @@ export function setAttr(node, name, value) {
   } else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
 }
 
+/** A text whose parts between backticks are code, as nodes. @param {string} text */
+export const coded = (text) => text.split('`').map((part, index) => (index % 2 ? el('code', { text: part }) : part));
+
 /** A button that runs something. Its title is its label as long as no other is given. */
 export function button(text, run, props = {}) {
   return el('button', { type: 'button', text, on: { click: run }, ...props });

@@ -10,7 +10,7 @@ import { Posters } from './posters.js';
 import { aspect, commonWords, micro, money, plural } from './words.js';
 
 /** Pixels that are kept ready above and below what is seen. */
-const OVERSCAN = 150;
+const OVERSCAN = 100;
 const SETTLED_MS = 150;
 const OPEN_PX = 76;
 

@@ -16,7 +16,7 @@ export function help(app) {
     content.append(el('div', {}, el('h3', { text: group }), ...rows(entries, press)));
   }
   for (const [views, entries] of grouped(elsewhere(app.keys.entries, here), ({ modes }) => modes.join(', '))) {
-    content.append(el('div', {}, el('h3', { text: `In the view${views.includes(',') ? 's' : ''} ${views}` }), ...rows(entries, null)));
+    content.append(el('div', {}, el('h3', { text: `In the view${views.includes(',') ? 's' : ''} ${views}`.replace('selects', 'picks in order') }), ...rows(entries, null)));
   }
   const box = el('input', { type: 'checkbox', checked: app.settings.letters });
   box.addEventListener('change', () => app.configure({ letters: box.checked }));

@@ -45,6 +45,8 @@ export class Keys {
     this.capsLock = false;
     this.entries = entries;
     document.addEventListener('keydown', (event) => this.#press(event));
+    // A press elsewhere goes on without an answer, as any other key does.
+    document.addEventListener('pointerdown', (event) => !event.target.closest?.('.reasons') && this.endChooser(), { capture: true });
   }
 
   /** Entries that count in a view. */

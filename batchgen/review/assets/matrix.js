@@ -8,12 +8,15 @@ import { axesOf, table, valueOf } from './axes.js';
 import { Line } from './line.js';
 import { MatrixTable } from './matrix_table.js';
 import { viewBar } from './parts.js';
-import { plural } from './words.js';
+import { plural, sizeWords } from './words.js';
 
 /** Columns from which the first axis gives the rows: a page is scrolled down more easily than sideways. */
 const MOST_COLUMNS = 12;
 /** Values of an axis that have a tab each; of more, one is named, with the way to the next. */
 const MOST_TABS = 16;
+
+/** A value of an axis as people read it. */
+export const valueWords = ({ name }, value) => (name === 'size' ? sizeWords(value) : value) || '(none)';
 
 class Matrix {
   /** @type {import('./axes.js').Cell[][]} */
@@ -186,13 +189,13 @@ class Matrix {
       this.fixed[axis.name] = value;
       this.#redraw();
     };
-    return button(value || '(none)', choose, { 'aria-pressed': String(this.fixed[axis.name] === value) });
+    return button(valueWords(axis, value), choose, { 'aria-pressed': String(this.fixed[axis.name] === value) });
   }
 
   /** The way through many values: the one before, the name, the one after. */
   #turner(axis) {
     const at = axis.values.indexOf(this.fixed[axis.name]);
-    const words = `${axis.values[at] || '(none)'} (${at + 1} of ${axis.values.length.toLocaleString('en')})`;
+    const words = `${valueWords(axis, axis.values[at])} (${at + 1} of ${axis.values.length.toLocaleString('en')})`;
     const turn = (sign, by, label) => button(sign, () => this.turnTab(by, axis), { 'aria-label': `${label} ${axis.name}`, title: `${label} ${axis.name}` });
     return [turn('‹', -1, 'Previous'), el('b', { text: words }), turn('›', 1, 'Next')];
   }

@@ -9,7 +9,7 @@ import { loadSeen, still, verdict, verdictWords } from './parts.js';
 import { STATES, plural } from './words.js';
 
 /** Pixels: a cell's least and largest width, the gap, and what is kept ready beyond what is seen. */
-const NARROWEST = 150;
+const NARROWEST = 134;
 const WIDEST = 480;
 const GAP = 10;
 const OVERSCAN = 40;

@@ -132,7 +132,7 @@ export class Panel {
     for (const [name, value] of Object.entries(params ?? {})) fact(name, typeof value === 'object' ? JSON.stringify(value) : value);
     fact('File', clip.file);
     fact('Bytes', bytes?.toLocaleString('en'));
-    fact('sha256', sha256, false, `${sha256?.slice(0, 20)}…`);
+    fact('sha256', sha256, false, `${sha256?.slice(0, 16)}…`);
     fact('Attempts', attempts > 1 ? attempts : null);
     return list;
   }

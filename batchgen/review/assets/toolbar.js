@@ -1,5 +1,5 @@
 /** The tools over the grid, the decisions below it on a phone, and what stands there when no clip is shown. */
-import { $, button, copyButton, el, setText } from './dom.js';
+import { $, button, coded, copyButton, el, setText } from './dom.js';
 import { tooltip } from './keys.js';
 import { money, micro, moment, plural } from './words.js';
 
@@ -17,7 +17,7 @@ export class Toolbar {
   constructor(app) {
     this.#app = app;
     let typed = 0;
-    this.#search = el('input', { type: 'search', placeholder: 'Search: words, -word, seed:, tag:', 'aria-label': 'Search', value: app.filter.search });
+    this.#search = el('input', { type: 'search', placeholder: 'Search, -word, seed:, tag:', 'aria-label': 'Search', value: app.filter.search });
     const apply = () => {
       clearTimeout(typed);
       if (app.filter.search !== this.#search.value) app.setFilter({ search: this.#search.value });
@@ -85,7 +85,7 @@ export class Toolbar {
     const done = clips.filter((clip) => clip.state === 'done');
     const picks = done.filter((clip) => clip.choice.pick === 1).length;
     const all = button('Show all clips', () => this.#app.setFilter({ queue: 'all', search: '', prompt: '', axes: {}, tags: [], sizes: [], labels: [], stars: 0 }));
-    const line = (text) => el('p', { text });
+    const line = (text) => el('p', {}, ...coded(text));
     if (!clips.length) return [line('No clip yet.'), line('`batchgen run` makes them; they appear here by themselves.')];
     if (filter.queue === 'undecided' && done.length && done.every((clip) => clip.choice.pick)) {
       const next = [line(`All ${done.length} decided: ${plural(picks, 'pick')}.`), line('`batchgen picks` lists them; `batchgen export` hands them over.')];

@@ -13,9 +13,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
 
 
 @pytest.fixture
-def page(serve: Callable[..., Served], open_page: Callable[..., Page]) -> Page:
+def page(serve: Callable[..., Served], open_still: Callable[..., Page]) -> Page:
     """A night of four cells with three takes each, and some more; nothing plays."""
-    return open_page(serve().url, reduced_motion="reduce")
+    return open_still(serve().url)
 
 
 def selected(page: Page) -> list[str]:
@@ -140,10 +140,10 @@ def test_the_bar_of_a_selection_has_a_button_for_each_thing_to_do(page: Page) ->
 
 
 def test_a_finger_that_rests_on_a_card_collects_it(
-    serve: Callable[..., Served], open_page: Callable[..., Page]
+    serve: Callable[..., Served], open_still: Callable[..., Page]
 ) -> None:
     """On a phone a long press begins a selection, and taps go on with it."""
-    page = open_page(serve().url, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    page = open_still(serve().url, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     page.locator("#views .back").tap()
     x, y = corner(page, "courier-tokyo-dawn_1", 0.5, 0.4)
     touch = page.context.new_cdp_session(page)
