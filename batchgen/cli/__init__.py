@@ -1,8 +1,8 @@
 """The command line: parse, build, one call, exit code; no policy.
 
 Reading order: `overview` (the commands in groups), `options`, `output`, `batch` (how a command finds its batch),
-`commands` (one module each), `retakes`, `history_session`, `monitor` (a run as people see it), `frame`,
-`notices` (people who are informed of it), `awake`, `error_text`.
+`commands` (one module each), `retakes`, `history_session`, `one_run` (of a batch), `nights` (several batches),
+`monitor` (a run as people see it), `frame`, `notices` (people who are informed of it), `awake`, `error_text`.
 """
 
 from __future__ import annotations

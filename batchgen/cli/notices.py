@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import time
@@ -18,14 +17,15 @@ from batchgen.errors import Exit
 from batchgen.events import Blocked, Downloaded, Event, Failed
 from batchgen.notify.addresses import Address, Addresses, AddressKind, addresses
 from batchgen.notify.conditions import NightConditions, Occasion
-from batchgen.notify.sender import Sender, headline
+from batchgen.notify.sender import Sender
+from batchgen.notify.through_apprise import installed
+from batchgen.notify.words import message_object
 
 if TYPE_CHECKING:
     from batchgen.runner.session import Outcome, Session
 
 log = logging.getLogger("batchgen.notify")
 
-SCHEMA_VERSION = 1
 #: How often the run is examined (seconds), and after how many times a heartbeat monitor gets a sign of life.
 WATCH_S, BEAT_EVERY = 5.0, 60
 #: So long may the last messages keep a run from ending; after a second Ctrl-C, so long (seconds).
@@ -45,25 +45,7 @@ def addresses_of(listed: tuple[str, ...], folder: Path) -> Addresses:
         with suppress(OSError, ValueError):
             written = dotenv_values(folder / ".env", interpolate=False)
             values = {name: value for name, value in written.items() if value}
-    return addresses(listed, {**values, **os.environ})
-
-
-def message(batch: str, occasion: Occasion, reason: str | None, obj: Mapping[str, Any], run: str) -> dict[str, Any]:
-    """Give the object that a webhook gets; its fields are stable and documented. `obj` is that of `status --json`."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "id": f"{run}-{occasion}",
-        "event": str(occasion),
-        "batch": batch,
-        "at": obj["at"],
-        "reason": reason,
-        "state": obj["state"],
-        "spent_usd": obj["spent_usd"],
-        "reserved_usd": obj["reserved_usd"],
-        "cap_usd": obj["cap_usd"],
-        "next": obj["next"] or [f"batchgen status {batch}"],
-        "text": headline(batch, str(occasion), reason, obj["state"], f"${obj['spent_usd']:.2f}"),
-    }
+    return addresses(listed, {**values, **os.environ}, apprise=installed())
 
 
 class Notices:
@@ -167,14 +149,13 @@ class Notices:
         try:
             obj = self._describe(reason, live)
             run = f"{os.getpid():x}-{self._began:.0f}"
-            body = message(session.manifest.name, occasion, reason or _reason(occasion, obj), obj, run)
-            text = self._redact(json.dumps(body, ensure_ascii=False)).encode()
+            message = message_object(session.manifest.name, occasion, reason or _reason(occasion, obj), obj, run)
         except Exception as error:  # noqa: BLE001 - a message is never worth a run: the disk may be what is in trouble
             log.warning("a message could not be made (%s); the run goes on", type(error).__name__)
             return
         for address in self._given.usable:
-            if address.kind is AddressKind.WEBHOOK:
-                self._send(address, partial(self._sender.message, address, text))
+            if address.kind is not AddressKind.HEARTBEAT:
+                self._send(address, partial(self._sender.message, address, message, self._redact))
 
     def _beat(self, word: str) -> None:
         for address in self._given.usable:

@@ -75,7 +75,7 @@ def test_a_webhook_gets_the_documented_object_and_no_key() -> None:
     async def night() -> list[dict[str, Any]]:
         async with serving(answering({})) as server:
             assert await informed([f"{server.url}/hook"], ended(stopped), by_timer=True) == stopped
-            return [json.loads(body) for body in server.bodies]
+            return sorted(map(json.loads, server.bodies), key=lambda body: str(body["event"]))  # sent side by side
 
     begun, last = asyncio.run(night())
     assert (begun["event"], begun["reason"]) == ("started", None)
@@ -91,7 +91,7 @@ def test_a_webhook_gets_the_documented_object_and_no_key() -> None:
         "reserved_usd": 0.0,
         "cap_usd": 20.0,
         "next": ["batchgen status night"],
-        "text": "night stopped: key: SG_… is not valid. 3 done. Spent $1.50.",
+        "text": "night has stopped: key: SG_… is not valid. 3 done. Spent $1.50.",
     }
 
 
