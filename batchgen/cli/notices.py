@@ -94,6 +94,7 @@ class Notices:
         failed: Exception | None = None
         outcome: Outcome | None = None
         async with self._sender, asyncio.TaskGroup() as self._group:
+            self._begin(session)
             watch = self._group.create_task(self._guarded(partial(self._watch, session)))
             try:
                 outcome = await run
@@ -110,12 +111,14 @@ class Notices:
 
     # --- what is worth a message --------------------------------------------------------------------------------
 
-    async def _watch(self, session: Session) -> None:
+    def _begin(self, session: Session) -> None:
         self._report_faults()
         session.ledger.observers.append(lambda _clip, event: self._saw(session.ledger.now(), event))
         if (begun := self._conditions.started(by_timer=self._by_timer)) is not None:
             self._inform(session, begun, None)
         self._beat("start")
+
+    async def _watch(self, session: Session) -> None:
         rounds = 0
         while True:
             await asyncio.sleep(WATCH_S)
