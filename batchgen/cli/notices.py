@@ -101,6 +101,7 @@ class Notices:
             except Exception as error:  # noqa: BLE001 - it is raised below, outside the group, as it is
                 failed = error
             watch.cancel()
+            self._sender.hurry()
             self._end(session, outcome, failed)
             await self._sent(LEAVING_S if session.shutdown.now else self._last_s)
         if failed is not None:

@@ -18,6 +18,8 @@ from batchgen.notify.words import letter
 TRY_S = 10.0
 #: Pauses before the second try and the ones after it (seconds).
 PAUSES_S = (1.0, 5.0, 25.0)
+#: Pauses of this length are kept at the end of a run, too (seconds).
+SHORT_S = 5.0
 #: How often a message is given to apprise at most.
 APPRISE_TRIES = 3
 #: Answers that a later try may not get.
@@ -35,6 +37,7 @@ class Sender:
     def __init__(self, pauses_s: Sequence[float] = PAUSES_S) -> None:
         self._pauses_s = pauses_s
         self._http: aiohttp.ClientSession | None = None
+        self._hurried = asyncio.Event()
 
     def __repr__(self) -> str:
         """Say what it is, for logs; it holds no address."""
@@ -62,11 +65,26 @@ class Sender:
             send, pauses_s = partial(self._call, "POST", address.url, data=data, headers=_JSON), self._pauses_s
         fault, again = await send()
         for pause_s in pauses_s:
-            if not again:
+            if not (again and await self._has_time(pause_s)):
                 break
-            await asyncio.sleep(pause_s)
             fault, again = await send()
         return fault
+
+    def hurry(self) -> None:
+        """Wait no longer than a few seconds before a further try from now on: the run has ended."""
+        self._hurried.set()
+
+    async def _has_time(self, pause_s: float) -> bool:
+        """Wait before the next try; False: there is no time for it."""
+        if pause_s <= SHORT_S:
+            await asyncio.sleep(pause_s)
+            return True
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._hurried.wait()
+        except TimeoutError:
+            return True
+        return False
 
     async def signal(self, address: Address, word: str) -> str | None:
         """Give a heartbeat monitor a sign of life, once: the next one comes soon. Returns as `message` does."""

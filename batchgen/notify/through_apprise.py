@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import warnings
 from contextlib import suppress
 from importlib.util import find_spec
 
@@ -36,7 +37,9 @@ async def deliver(url: str, title: str, body: str, *, try_s: float = TRY_S) -> t
 
     def work() -> None:
         try:
-            result = _send(url, title, body)
+            with warnings.catch_warnings():  # of libraries, which may show an address
+                warnings.simplefilter("ignore")
+                result = _send(url, title, body)
         except BaseException as error:  # noqa: BLE001 - of plugins by many hands; its text may hold the address
             result = type(error).__name__, True
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
