@@ -78,7 +78,7 @@ class RunMonitor:
         self._events = EventsFile(
             session.folder / "events.jsonl", self._redact, run=f"{os.getpid():x}-{time.time():.0f}"
         )
-        self._recent = Recent(session.ledger.clips(State.GENERATING))
+        self._recent = Recent(session.ledger.clips(State.GENERATING), session.pending_keys())
         session.ledger.observers += [self._events, self._recent]
 
     async def follow(self, session: Session) -> None:

@@ -53,6 +53,7 @@ class Nights:
         self._folder = folder
         self._began = time.monotonic()
         self._ends: list[BatchEnd] = []
+        self._faulty = 0  #: how many can't run as they are
         self._dead: dict[str, str] = {}  #: why the account of a key is dead
         self._used: set[str] = set()  #: keys of batches that have run
 
@@ -68,7 +69,8 @@ class Nights:
         Raises:
             UsageError: the question cannot be asked, or the answer was no.
         """
-        self._describe_all()
+        # The object of a command that fails is that of all batches, not of the last one.
+        output.CommandAnswer.current().describe = lambda _error: self._object()
         self._ask(yes=yes)
         for arg in self._args:
             self._ends.append(self._run_next(arg))
@@ -80,10 +82,6 @@ class Nights:
         text = nights_text(obj, output.width(), ascii=output.plain_ascii())
         output.answer(obj, lambda: text, as_json=self._as_json, code=code)
         return code
-
-    def _describe_all(self) -> None:
-        """Have the object of a command that fails be that of all batches, not of the last one."""
-        output.CommandAnswer.current().describe = lambda _error: self._object()
 
     def _object(self) -> dict[str, Any]:
         return nights_object(self._ends, together=self._together, elapsed_s=time.monotonic() - self._began)
@@ -125,9 +123,10 @@ class Nights:
             yield
         except BatchgenError as error:
             error_text.show(error)
+            self._faulty += error.exit_code == Exit.USAGE
+            if self._faulty == len(self._args):
+                raise UsageError("none of these batches can run; nothing was submitted") from None
             click.echo(f"{arg} cannot run as it is; its turn comes all the same, and the others run", err=True)
-        finally:
-            self._describe_all()
 
     # --- one batch ----------------------------------------------------------------------------------------------
 
@@ -147,22 +146,27 @@ class Nights:
                 outcome = run_one(monitor, arg, self._folder, given, yes=True, plan_file=None)
         except BatchgenError as error:
             error_text.show(error)
-            return _failed(arg, monitor, Exit(error.exit_code), str(error))
+            return self._failed(arg, monitor, Exit(error.exit_code), str(error))
         except (KeyboardInterrupt, SystemExit) as ending:
             code = Exit.TERMINATED if isinstance(ending, SystemExit) else Exit.INTERRUPTED
-            return _failed(arg, monitor, code, code.name.lower())
+            return self._failed(arg, monitor, code, code.name.lower())
         except sqlite3.DatabaseError as error:
-            return _failed(arg, monitor, Exit.USAGE, f"the ledger can't be read ({error}); it was not changed")
+            return self._failed(arg, monitor, Exit.USAGE, f"the ledger can't be read ({error}); it was not changed")
         except Exception:  # noqa: BLE001 - a fault of ours in one batch is no reason to leave the others undone
             from batchgen.cli import report_bug
 
             report_bug()
-            return _failed(arg, monitor, Exit.BUG, "a fault of batchgen")
-        finally:
-            self._describe_all()
+            return self._failed(arg, monitor, Exit.BUG, "a fault of batchgen")
         if outcome.by_account and key:
             self._dead[key] = outcome.stopped or ""
         return BatchEnd(arg, outcome.exit_code, outcome.stopped, monitor.obj)
+
+    def _failed(self, arg: str, monitor: RunMonitor, code: Exit, why: str) -> BatchEnd:
+        """Say how a batch ended whose run gave no outcome; what its ledger has is shown as far as it can be read."""
+        if monitor.folder is None:
+            return BatchEnd(arg, code, why, began=False)
+        status = error_text.status_fields(arg, monitor.folder, sandbox=bool(self._given["sandbox"]))
+        return BatchEnd(arg, code, why, status({"code": code.name, "message": why}))
 
     # --- the common cap -----------------------------------------------------------------------------------------
 
@@ -192,14 +196,6 @@ class Nights:
                 finally:
                     reader.close()
         return 0
-
-
-def _failed(arg: str, monitor: RunMonitor, code: Exit, why: str) -> BatchEnd:
-    """Say how a batch ended whose run gave no outcome; what its ledger has is shown as far as it can be read."""
-    if monitor.folder is None:
-        return BatchEnd(arg, code, why, began=False)
-    status = error_text.status_fields(monitor.folder, arg)({"code": code.name, "message": why})
-    return BatchEnd(arg, code, why, status)
 
 
 def _load(arg: str) -> None:

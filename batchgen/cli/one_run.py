@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from batchgen.cli import output
-from batchgen.cli.error_text import HasNames, check_only, status_fields
+from batchgen.cli.error_text import HasNames, check_only
 from batchgen.cli.options import options_as_typed
-from batchgen.clip import State
 from batchgen.errors import Exit, UsageError
 from batchgen.views.text import plural
 
@@ -58,7 +57,7 @@ def run_one(
         BatchgenError: it could not begin, or its disk failed.
     """
     with opened_run(monitor, arg, folder, given, plan_file=plan_file) as (session, settings):
-        if not (plan_file or _nothing_to_pay(session)):
+        if not plan_file:
             _confirm(monitor, session, yes=yes)
         gc.freeze()  # what is loaded by now stays: the collector need not visit it again and again
         gc.set_threshold(GARBAGE)
@@ -85,7 +84,6 @@ def opened_run(
     typed = options_as_typed(given, plan_file)
     given = saved_files.with_plan_settings(saved, dict(given)) if saved else given
     folder = (folder or batch_folder(path, sandbox=bool(given["sandbox"]))).absolute()
-    output.CommandAnswer.current().describe = status_fields(folder, arg)
     key = None if given["sandbox"] else find_key(path.parent)
     monitor.protect(key)
     manifest = manifests.load(path)
@@ -115,15 +113,8 @@ def _share_pace(session: Session, monitor: RunMonitor) -> None:
         monitor.say(f"note: another run uses this API key on this machine: {others}. Their calls add up")
 
 
-def _nothing_to_pay(session: Session) -> bool:
-    settings = session.settings
-    return not (
-        session.ledger.live_totals.counts[State.PENDING] or settings.resubmit_lost or settings.resubmit_unconfirmed
-    )
-
-
 def _confirm(monitor: RunMonitor, session: Session, *, yes: bool) -> None:
-    """Ask a person before the first paid call, with count, price and time.
+    """Ask a person before the first paid call, with count, price and time; where nothing is to be paid, go on.
 
     The sandbox asks too, so that the question is rehearsed; where nobody can be asked, it goes on: it is free.
 
@@ -136,7 +127,9 @@ def _confirm(monitor: RunMonitor, session: Session, *, yes: bool) -> None:
     sandbox = session.settings.sandbox
     if yes or (sandbox and not sys.stdin.isatty()):
         return
-    plan = session.plan()
+    plan, settings = session.plan(), session.settings
+    if not (plan.keys.submit or settings.resubmit_lost or settings.resubmit_unconfirmed):
+        return  # nothing to pay for
     free = "(sandbox, free)" if sandbox else "(estimated)"
     what = f"This run generates {plural(len(plan.keys.submit), 'clip')} {_price(plan)} {free}{_time(plan)}"
     if not sys.stdin.isatty():

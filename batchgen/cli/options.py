@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
+from batchgen.cli import candidates
+from batchgen.clip import State
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 #: The groups of options in a long `--help`; options without a group stand first.
 SPENDING, PACE, TROUBLE, SANDBOX = "Spending", "Pace and stopping", "After trouble", "Sandbox"
@@ -44,7 +47,17 @@ def usd_amount(ctx: click.Context, param: click.Parameter, value: str | None) ->
     return micro
 
 
-manifest_argument = click.argument("manifest", metavar="MANIFEST")
+manifest_argument = click.argument("manifest", metavar="MANIFEST", shell_complete=candidates.batches)
+
+
+def only_option(
+    text: str = "Only clips whose id or name matches, as in 'singer*'.", *states: State, planned: bool = False
+) -> Callable[[_Command], _Command]:
+    """Give `--only`, with its help; the shell completes clips in these states (none: all), see `clips_of`."""
+    complete = candidates.clips_of(*states, planned=planned, several=True)
+    return click.option("--only", metavar="GLOB", help=text, shell_complete=complete)
+
+
 folder_option = click.option(
     "--dir",
     "folder",

@@ -69,6 +69,7 @@ class Waiting:
     turn: asyncio.Future[LocalPermit] = field(compare=False)
 
 
+@dataclass(slots=True)
 class FairQueue:
     """Hands out turns by urgency; but while polls and submissions wait, every other turn is a submission's.
 
@@ -76,11 +77,10 @@ class FairQueue:
     so would their ends: a night where calls are short would swing between too many of them and none.
     """
 
-    def __init__(self) -> None:
-        self._submits: list[Waiting] = []
-        self._others: list[Waiting] = []
-        self._numbers = count(1)
-        self._submit_was_last = False
+    _submits: list[Waiting] = field(default_factory=list)
+    _others: list[Waiting] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _submit_was_last: bool = False
 
     def __len__(self) -> int:
         """Say how many wait."""
@@ -175,11 +175,11 @@ class LocalPacer:
         return await turn
 
     async def run(self) -> None:
-        """Serve those who wait, until cancelled."""
-        now = asyncio.get_running_loop().time()
-        self._rate.begin(now)
+        """Serve those who wait, until cancelled: each when one more call fits the rate."""
+        clock = asyncio.get_running_loop().time
+        self._rate.begin(clock())
         for age in self._before:
-            self._minute.add(CallRecord(now - age, 0, Call.COLLECT))
+            self._minute.add(CallRecord(clock() - age, 0, Call.COLLECT))
         while True:
             while not self._queue:
                 self._wake.clear()

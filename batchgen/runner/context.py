@@ -60,11 +60,11 @@ def boot_clock() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
+@dataclass(slots=True)
 class Notifier:
     """Wakes all who wait for something to have changed."""
 
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
+    _event: asyncio.Event = field(default_factory=asyncio.Event)
 
     def notify(self) -> None:
         """Wake them."""

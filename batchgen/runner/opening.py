@@ -21,8 +21,9 @@ from batchgen.clip import State
 from batchgen.errors import LedgerError, LedgerWriteError, UsageError
 from batchgen.files import durable
 from batchgen.history import other_batches
-from batchgen.ledger import SANDBOX_ORIGIN, Home, SqliteLedger, integrity, schema
+from batchgen.ledger import SANDBOX_ORIGIN, Home, integrity, schema
 from batchgen.ledger.base import WINDOW
+from batchgen.ledger.sqlite import SqliteLedger
 from batchgen.locate import batch_folder
 from batchgen.manifest import Manifest
 from batchgen.manifest.naming import writable

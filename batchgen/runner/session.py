@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from batchgen.billing.prices import MEMORY, PriceBook
-from batchgen.clip import State
+from batchgen.clip import State, submission_order
 from batchgen.download import Downloader
 from batchgen.errors import BatchgenError, Exit, LedgerWriteError, UsageError
 from batchgen.files import durable
@@ -29,8 +29,9 @@ from batchgen.files.renames import put_in_place
 from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt
-from batchgen.ledger import SqliteLedger, integrity
+from batchgen.ledger import integrity
 from batchgen.ledger.base import LAST_RUN, LastRun
+from batchgen.ledger.sqlite import SqliteLedger
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
 from batchgen.planning import Plan
@@ -332,6 +333,20 @@ class Session:
             return "not every clip was collected"
         counted = "1 file" if len(files) == 1 else f"{len(files):,} files"
         return f"{counted} could not be downloaded yet ({files[0]}): run again to try again, which is free"
+
+    def pending_keys(self) -> frozenset[str] | None:
+        """Give the pending clips that this run's options take in, by key; None: it has no such options, so all."""
+        settings = self.settings
+        if settings.collect_only:
+            return frozenset()
+        if settings.only is None and settings.planned is None and settings.limit is None:
+            return None
+        skipped = self.ledger.skipped()
+        pending = [clip for clip in self.ledger.clips(State.PENDING, wanted=True) if clip.key not in skipped]
+        pending.sort(key=lambda clip: submission_order(clip.wanted, clip.row))
+        takes = self._selection.takes
+        keys = [clip.key for clip in pending if takes(clip.row, clip.wanted.prompt_id, clip.wanted.name)]
+        return frozenset(keys[: settings.limit])
 
     def _asked(self) -> Mapping[State, int]:
         """Count the clips that the run was asked for by state: all wanted ones, or those of --only and --plan.

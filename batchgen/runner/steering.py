@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from batchgen.errors import Exit, LedgerError, LedgerWriteError
-from batchgen.ledger import SqliteLedger
+from batchgen.ledger.sqlite import SqliteLedger
 from batchgen.ledger.wishes import CONTROL, RETUNED, Control, Retune, asked_at, retune_of
 from batchgen.money import decimal_usd
 from batchgen.runner.context import RunContext, Shutdown

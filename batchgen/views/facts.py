@@ -17,6 +17,7 @@ from batchgen.errors import BatchgenError
 from batchgen.files.verify import kept_aside, without_file
 from batchgen.history.report import LOOKS, HistoryCheck, read
 from batchgen.ledger.base import KILLED, WINDOW, LastRun
+from batchgen.ledger.lock import holder
 from batchgen.ledger.reader import SANDBOX_ORIGIN, Reader
 from batchgen.ledger.wishes import CONTROL, RETUNED, Retune, retune_of, retunes
 from batchgen.retention import FILE_S, Paid
@@ -67,6 +68,7 @@ class Facts:
     queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet
     missing: Sequence[str] = ()  #: finished clips whose file is not there
     aside: Sequence[str] = ()  #: bad copies in the folder of the clips
+    known: bool = True  #: False: there is a ledger, and it can't be read, so all counts and amounts are unknown
 
     def command(self, verb: str, *more: str) -> str:
         """Write a command line about this batch, quoted for a shell."""
@@ -129,24 +131,38 @@ def facts_of(
 
 def facts_of_folder(
     folder: Path | None, manifest_arg: str, *, elapsed_s: float | None = None, stopped: str | None = None,
-    live: bool = False,
+    live: bool = False, sandbox: bool = False, options: Sequence[str] = (),
 ) -> Facts:  # fmt: skip
-    """Collect the same of a folder that may have no ledger, or none that can be read."""
+    """Collect the same of a folder that may have no ledger, or none that can be read (`known` is False then).
+
+    Args:
+        folder: of the batch; None: it is not known.
+        manifest_arg: as for `facts_of`.
+        elapsed_s: as for `facts_of`.
+        stopped: why the command failed.
+        live: another run is in progress, as far as the command saw.
+        sandbox: what to say where no ledger says it.
+        options: as for `facts_of`.
+    """
+    there = False
     try:
         if folder is not None and Reader.exists(folder):
+            there, live = True, live or holder(folder) is not None
             reader = Reader(folder)
             try:
                 return facts_of(
-                    reader, manifest_arg, elapsed_s=elapsed_s, stopped=stopped, live=live, caps=reader.caps()
-                )
+                    reader, manifest_arg, elapsed_s=elapsed_s, stopped=stopped, live=live, caps=reader.caps(),
+                    options=options,
+                )  # fmt: skip
             finally:
                 reader.close()
     except BatchgenError:
-        pass  # `stopped` says what went wrong
+        there = True  # `stopped` says what is wrong with it
     clips = str(folder / "clips") if folder else ""
     return Facts(
         name=Path(manifest_arg).stem, counts={}, unwanted=0, spent=0, reserved=0, elapsed_s=elapsed_s,
-        stopped=stopped, clips_dir=clips, problems=[], manifest_arg=manifest_arg,
+        stopped=stopped, clips_dir=clips, problems=[], manifest_arg=manifest_arg, live=live, known=not there,
+        sandbox=sandbox or (folder is not None and folder.name.endswith(".sandbox")), options=options,
     )  # fmt: skip
 
 

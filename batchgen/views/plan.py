@@ -33,6 +33,7 @@ _COUNTED = (
     Action.IN_FLIGHT, Action.DONE, Action.FAILED, Action.BLOCKED, Action.UNCONFIRMED, Action.LOST, Action.UNWANTED,
 )  # fmt: skip
 _GROUPS_SHOWN = 20
+_CLASSES_NAMED = 3
 
 
 def plan_object(plan: Plan, *, now: float = 0.0) -> dict[str, Any]:
@@ -252,8 +253,18 @@ def _sources(plan: Plan) -> list[str]:
     if PriceSource.MANIFEST in known:
         sources.append("prices of the manifest")
     if PriceSource.TABLE in known or not plan.cost.quotes:
-        sources.append(f"low confidence, fewer than 3 were charged: {one_line(plan.cost.source)}")
+        sources.append(f"{_unproven(plan)}low confidence, fewer than 3 were charged: {one_line(plan.cost.source)}")
     return sources
+
+
+def _unproven(plan: Plan) -> str:
+    """Name the price classes that the table alone prices, where there are others: "wan 832*480 5 s: "."""
+    quotes = plan.cost.quotes
+    names = [one_line(price_class) for price_class, quote in quotes.items() if quote.source is PriceSource.TABLE]
+    if len(names) == len(quotes):
+        return ""
+    more = f" and {plural(len(names) - _CLASSES_NAMED, 'other')}" if len(names) > _CLASSES_NAMED else ""
+    return f"{', '.join(names[:_CLASSES_NAMED])}{more}: "
 
 
 def _time(plan: Plan) -> str:

@@ -40,6 +40,9 @@ from batchgen.wording import duration
 
 SCHEMA_VERSION = 1
 _CLIPS_NAMED = 10
+#: Fields that come from the ledger alone.
+_COUNTED = ("unwanted", "skipped", "queued", "spent_usd", "reserved_usd", "today_usd", "paid_clips", "unpriced",
+            "footage_s")  # fmt: skip
 _FAILURES = (State.FAILED, State.BLOCKED)
 _IN_FLIGHT = (State.GENERATING, State.DOWNLOADING)
 #: By state, and whether an error of the service was the cause: what to do, and the command for it.
@@ -64,9 +67,10 @@ _GIVEN_UP = (
 def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
     """Give the object that `run --json` and `status --json` print; its fields are stable and documented.
 
-    `state` has all nine states; amounts are JSON numbers, exact to 4 decimals, null where unknown.
+    `state` has all nine states; amounts are JSON numbers, exact to 4 decimals, null where unknown. Of a ledger that
+    can't be read all counts and amounts are null.
     """
-    return {
+    obj = {
         "schema_version": SCHEMA_VERSION,
         "name": facts.name,
         "sandbox": facts.sandbox,
@@ -105,6 +109,7 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "missing_files": missing_object(facts),
         "next": next_commands(facts),
     }
+    return obj if facts.known else obj | dict.fromkeys(_COUNTED) | {"state": dict.fromkeys(map(str, State))}
 
 
 def set_object(asked: Retune | None) -> dict[str, Any] | None:
@@ -200,11 +205,14 @@ def status_text(
 def _head(obj: Mapping[str, Any], marks: Marks, width: int, tz: tzinfo | None) -> list[str]:
     state, run = obj["state"], obj["last_run"]
     total = sum(state.values())
-    counts = [f"{marks.of(s)} {state[s]:,} {s}" for s in SHOWN if state[s]]
+    shown = {**state, State.PENDING: state[State.PENDING] - obj["skipped"]}
+    counts = [f"{marks.of(s)} {shown[s]:,} {s}" for s in SHOWN if shown[s]]
     name = one_line(obj["name"]) + (" (sandbox)" if obj["sandbox"] else "")
     title = f"{name}: {state[State.DONE]:,} of {plural(total, 'clip')} done"
     if obj["elapsed_s"] is not None and run is None:
         title += f" after {duration(obj['elapsed_s'])}"
+    if obj["skipped"]:
+        counts.append(f"{obj['skipped']:,} skipped")
     if obj["unwanted"]:
         counts.append(f"{obj['unwanted']:,} no longer in the manifest")
     lines = wrap(title, width)
@@ -217,10 +225,11 @@ def _standing(obj: Mapping[str, Any], width: int) -> list[str]:
     run, lines = obj["last_run"], []
     if obj["stopped"] and obj["stopped"] != KILLED:
         lines.append(f"Stopped: {one_line(obj['stopped'])}")
-    if run and run["left_out"] and obj["state"][State.PENDING]:
-        lines.append(f"{plural(run['left_out'], 'clip')} left out of the last run, as its options said.")
+    pending = obj["state"][State.PENDING] - obj["skipped"]
+    if run and (left_out := min(run["left_out"], pending)):
+        lines.append(f"{plural(left_out, 'clip')} left out of the last run, as its options said.")
     if obj["skipped"]:
-        lines.append(f"{plural(obj['skipped'], 'take')} not made: you picked another of their prompt.")
+        lines.append(f"{plural(obj['skipped'], 'take')} skipped: you picked another of their prompt.")
     if obj["control"] == Control.PAUSED:
         lines.append("Submissions are paused; what is in flight is collected.")
     if obj["set"]["text"]:

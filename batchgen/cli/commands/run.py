@@ -12,7 +12,7 @@ from typing import Any
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.error_text import status_fields
 from batchgen.cli.options import (
     PACE,
@@ -26,6 +26,7 @@ from batchgen.cli.options import (
     json_option,
     latency_option,
     night_options,
+    only_option,
     resubmit_options,
     rpm_option,
     service_options,
@@ -38,7 +39,7 @@ from batchgen.errors import UsageError
 
 @click.command("run")
 @click.option_panel("Options")  # of everyday, before the other groups
-@click.argument("manifest", metavar="MANIFEST...", nargs=-1, required=True)
+@click.argument("manifest", metavar="MANIFEST...", nargs=-1, required=True, shell_complete=candidates.batches)
 @folder_option
 @click.option("--sandbox", is_flag=True, help="Use the stand-in service: no key, no money, real MP4s.")
 @service_options
@@ -46,7 +47,7 @@ from batchgen.errors import UsageError
 @yes_option
 @click.option("--dry-run", is_flag=True, help="Show what it would do and cost, as `plan` does.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Submit at most N clips.")
-@click.option("--only", metavar="GLOB", help="Only clips whose id or name matches, as in 'singer*'.")
+@only_option(planned=True)
 @click.option(
     "--plan",
     "plan_file",
@@ -128,6 +129,7 @@ from batchgen.errors import UsageError
     envvar="BATCHGEN_FAULT",
     multiple=True,
     metavar="NAME=RATE",
+    shell_complete=candidates.faults,
     panel=SANDBOX,
     help="Make it misbehave; see `sandbox --help`.",
 )
@@ -149,11 +151,11 @@ def run(ctx: click.RichContext, /, manifest: tuple[str, ...], folder: Path | Non
     from batchgen.cli.nights import Nights
     from batchgen.cli.one_run import run_one, terminated
 
-    output.CommandAnswer.current().describe = status_fields(None, manifest[0])
     _refuse(manifest, folder, plan_file, faults, sandbox=sandbox, dry_run=dry_run)
     if dry_run:
         _plan_instead(ctx, manifest[0])
         return
+    output.CommandAnswer.current().describe = status_fields(manifest[0], folder, sandbox=sandbox)
     given |= {"sandbox": sandbox or None, "sandbox_faults": ",".join(faults) or None, "wait": not no_wait}
     # Until the event loop takes the signals over, SIGTERM ends it as Ctrl-C does: with its object and its code.
     signal.signal(signal.SIGTERM, terminated)

@@ -115,7 +115,7 @@ def test_all_faults_come_at_once_each_with_its_place_and_how_to_fix_it(write: Wr
         ("matrix: {a: 1}\nprompts: [a]\n", "matrix.a must be a list, not 1: write [a, b]"),
         ("prompts:\n  - {id: x, prompt: a}\n  - {id: x, prompt: b}\n", "3:5: the id x is also that of"),
         ("prompts: [a, b]\noutput: {name: same}\n", "the file name same is also that of"),
-        ("prompts:\n  - fle: shots.csv\n", "2:5: prompt 1: unknown key fle: did you mean file?"),
+        ("prompts:\n  - fle: shots.csv\n", "2:5: prompt 1: unknown key fle: write - file: shots.csv"),
         ("prompts: [a]\noutput: {name: '{{ nope }}'}\n", "2:16: output name: '{{ nope }}': 'nope' is undefined"),
     ],
 )
