@@ -35,13 +35,14 @@ def block(begins: str, holds: str = "") -> str:
 def film(desk: Desk) -> Iterator[Desk]:
     """A desk as the examples have it: jobs/night.yaml with `.env`, and batchgen in a virtual environment."""
     desk.manifest("a cat", more="budget: {max_usd_per_day: 40}")
-    jobs, tool = desk.folder / "jobs", desk.folder / ".venv" / "bin" / "batchgen"
+    jobs, command = desk.folder / "jobs", desk.folder / ".venv" / "bin" / "batchgen"
     jobs.mkdir()
     (desk.folder / "night.yaml").rename(jobs / "night.yaml")
     (jobs / ".env").write_text(f"SEGMIND_API_KEY={desk.env['SEGMIND_API_KEY']}\n")
-    tool.parent.mkdir(parents=True)
-    tool.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {sys.executable} -m batchgen "$@"\n')
-    tool.chmod(0o755)
+    command.parent.mkdir(parents=True)
+    python = f"PYTHONPATH={shlex.quote(str(ROOT))} exec {sys.executable}"
+    command.write_text(f'#!/bin/sh\n{python} -m batchgen "$@"\n')
+    command.chmod(0o755)
     yield desk
 
 
