@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import time
@@ -18,14 +17,15 @@ from batchgen.errors import Exit
 from batchgen.events import Blocked, Downloaded, Event, Failed
 from batchgen.notify.addresses import Address, Addresses, AddressKind, addresses
 from batchgen.notify.conditions import NightConditions, Occasion
-from batchgen.notify.sender import Sender, headline
+from batchgen.notify.sender import Sender
+from batchgen.notify.through_apprise import installed
+from batchgen.notify.words import message_object
 
 if TYPE_CHECKING:
     from batchgen.runner.session import Outcome, Session
 
 log = logging.getLogger("batchgen.notify")
 
-SCHEMA_VERSION = 1
 #: How often the run is examined (seconds), and after how many times a heartbeat monitor gets a sign of life.
 WATCH_S, BEAT_EVERY = 5.0, 60
 #: So long may the last messages keep a run from ending; after a second Ctrl-C, so long (seconds).
@@ -45,25 +45,7 @@ def addresses_of(listed: tuple[str, ...], folder: Path) -> Addresses:
         with suppress(OSError, ValueError):
             written = dotenv_values(folder / ".env", interpolate=False)
             values = {name: value for name, value in written.items() if value}
-    return addresses(listed, {**values, **os.environ})
-
-
-def message(batch: str, occasion: Occasion, reason: str | None, obj: Mapping[str, Any], run: str) -> dict[str, Any]:
-    """Give the object that a webhook gets; its fields are stable and documented. `obj` is that of `status --json`."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "id": f"{run}-{occasion}",
-        "event": str(occasion),
-        "batch": batch,
-        "at": obj["at"],
-        "reason": reason,
-        "state": obj["state"],
-        "spent_usd": obj["spent_usd"],
-        "reserved_usd": obj["reserved_usd"],
-        "cap_usd": obj["cap_usd"],
-        "next": obj["next"] or [f"batchgen status {batch}"],
-        "text": headline(batch, str(occasion), reason, obj["state"], f"${obj['spent_usd']:.2f}"),
-    }
+    return addresses(listed, {**values, **os.environ}, apprise=installed())
 
 
 class Notices:
@@ -112,12 +94,14 @@ class Notices:
         failed: Exception | None = None
         outcome: Outcome | None = None
         async with self._sender, asyncio.TaskGroup() as self._group:
+            self._begin(session)
             watch = self._group.create_task(self._guarded(partial(self._watch, session)))
             try:
                 outcome = await run
             except Exception as error:  # noqa: BLE001 - it is raised below, outside the group, as it is
                 failed = error
             watch.cancel()
+            self._sender.hurry()
             self._end(session, outcome, failed)
             await self._sent(LEAVING_S if session.shutdown.now else self._last_s)
         if failed is not None:
@@ -128,12 +112,14 @@ class Notices:
 
     # --- what is worth a message --------------------------------------------------------------------------------
 
-    async def _watch(self, session: Session) -> None:
+    def _begin(self, session: Session) -> None:
         self._report_faults()
         session.ledger.observers.append(lambda _clip, event: self._saw(session.ledger.now(), event))
         if (begun := self._conditions.started(by_timer=self._by_timer)) is not None:
             self._inform(session, begun, None)
         self._beat("start")
+
+    async def _watch(self, session: Session) -> None:
         rounds = 0
         while True:
             await asyncio.sleep(WATCH_S)
@@ -167,14 +153,13 @@ class Notices:
         try:
             obj = self._describe(reason, live)
             run = f"{os.getpid():x}-{self._began:.0f}"
-            body = message(session.manifest.name, occasion, reason or _reason(occasion, obj), obj, run)
-            text = self._redact(json.dumps(body, ensure_ascii=False)).encode()
+            message = message_object(session.manifest.name, occasion, reason or _reason(occasion, obj), obj, run)
         except Exception as error:  # noqa: BLE001 - a message is never worth a run: the disk may be what is in trouble
             log.warning("a message could not be made (%s); the run goes on", type(error).__name__)
             return
         for address in self._given.usable:
-            if address.kind is AddressKind.WEBHOOK:
-                self._send(address, partial(self._sender.message, address, text))
+            if address.kind is not AddressKind.HEARTBEAT:
+                self._send(address, partial(self._sender.message, address, message, self._redact))
 
     def _beat(self, word: str) -> None:
         for address in self._given.usable:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from decimal import ROUND_CEILING, Decimal
+from importlib.util import find_spec
 from pathlib import Path
 
 from batchgen.clip import Wanted
@@ -97,9 +98,9 @@ def opened(path: Path, faults: FaultList) -> tuple[bytes, Document, ManifestShap
 def _warn_of_ignored(shape: ManifestShape, document: Document, faults: FaultList) -> None:
     for number, address in enumerate(shape.notify):
         scheme = address.partition("://")[0].lower()
-        if not address.startswith("$") and scheme not in NOTIFY_SCHEMES:
-            what = f"notify {number + 1}: {scheme}:// is not supported yet; nobody is informed there"
-            faults.warn(document.place(("notify", number)), what, "write a webhook's https:// address", private=True)
+        if not (address.startswith("$") or scheme in NOTIFY_SCHEMES or find_spec("apprise")):
+            what = f"notify {number + 1}: {scheme}:// needs apprise, which is not installed; nobody is informed there"
+            faults.warn(document.place(("notify", number)), what, "pip install '.[notify]'", private=True)
 
 
 def _price(usd: Decimal | dict[str, Decimal]) -> Price:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 #: How a manifest marks the address of a heartbeat monitor.
 HEARTBEAT = "heartbeat+"
+#: What an address that only apprise knows needs, in words.
+NEEDS_APPRISE = "needs apprise, the extra `notify`: pip install '.[notify]'"
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<plain>\w+))")
 
 
@@ -20,6 +22,7 @@ class AddressKind(Enum):
     """What is at an address."""
 
     WEBHOOK = "webhook"  #: takes a JSON object by POST
+    APPRISE = "apprise"  #: a chat, a phone, a mailbox: whatever apprise knows
     HEARTBEAT = "heartbeat"  #: takes a sign of life, and reports when there is none
 
 
@@ -32,7 +35,9 @@ class Address:
     url: str = field(repr=False)
 
     def __str__(self) -> str:
-        """Name it as messages do: its number, kind and host."""
+        """Name it as messages do: its number, kind and host; of an address for apprise even the host may be a token."""
+        if self.kind is AddressKind.APPRISE:
+            return f"notify {self.number} ({self.url.partition('://')[0].lower()}:// by apprise)"
         return f"notify {self.number} ({self.kind.value} at {urlsplit(self.url).hostname or '?'})"
 
     def signal(self, word: str) -> str:
@@ -50,8 +55,11 @@ class Addresses:
     faults: tuple[str, ...] = ()
 
 
-def addresses(listed: Iterable[str], environment: Mapping[str, str]) -> Addresses:
-    """Fill in the variables of a list, and sort its addresses by kind; one that cannot be used is a fault in words."""
+def addresses(listed: Iterable[str], environment: Mapping[str, str], *, apprise: bool = False) -> Addresses:
+    """Fill in the variables of a list, and sort its addresses by kind; one that cannot be used is a fault in words.
+
+    `apprise`: the extra is installed.
+    """
     usable, faults = [], []
     for number, text in enumerate(listed, 1):
         missing = [name for name in _names(text) if not environment.get(name)]
@@ -59,13 +67,13 @@ def addresses(listed: Iterable[str], environment: Mapping[str, str]) -> Addresse
             faults.append(f"notify {number}: the variable {missing[0]} is not set; nobody is informed there")
             continue
         url = _VARIABLE.sub(lambda found: environment[found["braced"] or found["plain"]].strip(), text)
-        kind = AddressKind.HEARTBEAT if url.lower().startswith(HEARTBEAT) else AddressKind.WEBHOOK
+        kind = kind_of(url)
         url = url[len(HEARTBEAT) :] if kind is AddressKind.HEARTBEAT else url
         scheme = url.partition("://")[0].lower()
-        if not _well_formed(url):
+        if not _well_formed(url, kind):
             faults.append(f"notify {number}: this is not an address that can be called; write https://…")
-        elif scheme not in ("https", "http"):
-            faults.append(f"notify {number}: {scheme}:// is not supported yet; write a webhook's https:// address")
+        elif kind is AddressKind.APPRISE and not apprise:
+            faults.append(f"notify {number}: {scheme}:// {NEEDS_APPRISE}; nobody is informed there")
         elif scheme == "http" and not _on_this_machine(url):
             faults.append(f"notify {number}: a notification over http can be read by others; write https://")
         else:
@@ -77,9 +85,20 @@ def _names(text: str) -> list[str]:
     return [found["braced"] or found["plain"] for found in _VARIABLE.finditer(text)]
 
 
-def _well_formed(url: str) -> bool:
+def kind_of(url: str) -> AddressKind:
+    """Say what is at an address, by its scheme."""
+    if url.lower().startswith(HEARTBEAT):
+        return AddressKind.HEARTBEAT
+    scheme, mark, _rest = url.partition("://")
+    web = not mark or scheme.lower() in ("https", "http")
+    return AddressKind.WEBHOOK if web else AddressKind.APPRISE
+
+
+def _well_formed(url: str, kind: AddressKind) -> bool:
+    schemes = "[a-z][a-z0-9+.-]*" if kind is AddressKind.APPRISE else "https?"
     try:
-        return bool(re.fullmatch(r"[a-z][a-z0-9+.-]*://\S+", url, re.IGNORECASE) and urlsplit(url).hostname)
+        found = re.fullmatch(rf"{schemes}://\S+", url, re.IGNORECASE)
+        return bool(found and (kind is AddressKind.APPRISE or urlsplit(url).hostname))
     except ValueError:
         return False
 

@@ -1,19 +1,27 @@
-"""Sends messages to webhooks and signs of life to heartbeat monitors; what goes wrong is returned in words."""
+"""Sends messages to webhooks and through apprise, and signs of life to monitors; what goes wrong is given in words."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import aiohttp
 
-from batchgen.notify.addresses import Address
+from batchgen.notify.addresses import Address, AddressKind
+from batchgen.notify.through_apprise import deliver
+from batchgen.notify.words import letter
 
 #: How long one try may take (seconds).
 TRY_S = 10.0
 #: Pauses before the second try and the ones after it (seconds).
 PAUSES_S = (1.0, 5.0, 25.0)
+#: Pauses of this length are kept at the end of a run, too (seconds).
+SHORT_S = 5.0
+#: How often a message is given to apprise at most.
+APPRISE_TRIES = 3
 #: Answers that a later try may not get.
 _PASSING = frozenset({408, 429})
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
@@ -29,6 +37,7 @@ class Sender:
     def __init__(self, pauses_s: Sequence[float] = PAUSES_S) -> None:
         self._pauses_s = pauses_s
         self._http: aiohttp.ClientSession | None = None
+        self._hurried = asyncio.Event()
 
     def __repr__(self) -> str:
         """Say what it is, for logs; it holds no address."""
@@ -42,19 +51,40 @@ class Sender:
         if self._http is not None:
             await self._http.close()
 
-    async def message(self, address: Address, body: bytes) -> str | None:
-        """Post an object to a webhook, with further tries where they may help.
+    async def message(self, address: Address, message: Mapping[str, Any], redact: Callable[[str], str]) -> str | None:
+        """Send a message (`words.message_object`), with further tries where they may help.
 
         Returns:
             None when it was taken; else what went wrong, without the address.
         """
-        fault, again = await self._call("POST", address.url, data=body, headers=_JSON)
-        for pause_s in self._pauses_s:
-            if not again:
+        if address.kind is AddressKind.APPRISE:
+            title, body = (redact(text) for text in letter(message))
+            send, pauses_s = partial(deliver, address.url, title, body), self._pauses_s[: APPRISE_TRIES - 1]
+        else:
+            data = redact(json.dumps(message, ensure_ascii=False)).encode()
+            send, pauses_s = partial(self._call, "POST", address.url, data=data, headers=_JSON), self._pauses_s
+        fault, again = await send()
+        for pause_s in pauses_s:
+            if not (again and await self._has_time(pause_s)):
                 break
-            await asyncio.sleep(pause_s)
-            fault, again = await self._call("POST", address.url, data=body, headers=_JSON)
+            fault, again = await send()
         return fault
+
+    def hurry(self) -> None:
+        """Wait no longer than a few seconds before a further try from now on: the run has ended."""
+        self._hurried.set()
+
+    async def _has_time(self, pause_s: float) -> bool:
+        """Wait before the next try; False: there is no time for it."""
+        if pause_s <= SHORT_S:
+            await asyncio.sleep(pause_s)
+            return True
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._hurried.wait()
+        except TimeoutError:
+            return True
+        return False
 
     async def signal(self, address: Address, word: str) -> str | None:
         """Give a heartbeat monitor a sign of life, once: the next one comes soon. Returns as `message` does."""
@@ -75,10 +105,3 @@ class Sender:
         if 200 <= status < 300:
             return None, False
         return f"answered with status {status}", status >= 500 or status in _PASSING
-
-
-def headline(batch: str, event: str, reason: str | None, state: Mapping[str, int], spent: str) -> str:
-    """Write a message's one line for a lock screen."""
-    counts = ", ".join(f"{count:,} {word}" for word, count in state.items() if count)
-    why = f": {reason}" if reason else ""
-    return f"{batch} {event}{why}. {counts or 'no clips'}. Spent {spent}."

@@ -77,3 +77,33 @@ def test_the_command_sends_a_test_to_each_address(desk: Desk, post: Post) -> Non
     assert "sesame" not in ended.stdout.decode() + ended.said
     shown = desk.call("notify", "night.yaml", "--json").expect(0)
     assert [each["kind"] for each in shown.obj["addresses"]] == ["webhook", "heartbeat"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("typed", ["variables", "plain"])
+def test_no_address_is_shown_or_kept_anywhere(desk: Desk, post: Post, typed: str) -> None:
+    """In no log at any detail, no error, no answer of a command, and no file of the batch; whatever fails there."""
+    hooks = {
+        "HOOK": f"{post.url}/sesame",
+        "GONE": "https://sesame:sesame@127.0.0.1:9/sesame?key=sesame",
+        "BEAT": "heartbeat+http://127.0.0.1:9/sesame",
+        "CHAT": "json://sesame:sesame@127.0.0.1:9/sesame",
+        "BOT": "tgram://sesame/sesame",
+        "NONE": "nosuch://sesame/x",
+        "BAD": "sesame",
+    }
+    listed = [f"${name}" for name in hooks] if typed == "variables" else [*hooks.values()][:-1]
+    (desk.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in hooks.items()))
+    desk.manifest("a cat", more=f"notify: {json.dumps(listed)}\n")
+    ran = desk.run("-vv").expect(0, done=1)
+    shown = [ran, desk.call("notify", "night", "--test").expect(2), desk.call("notify", "night", "--json")]
+    shown += [desk.call(*words, "night", "--json") for words in (("check",), ("plan",), ("status", "-v"), ("report",))]
+    said = b"".join(each.stdout + each.stderr for each in shown).decode()
+    assert "Traceback" not in said
+    assert "sesame" not in said
+    kept = [path for path in desk.batch.rglob("*") if path.is_file() and b"sesame" in path.read_bytes()]
+    assert not kept
+    assert {path for path, _body in post.taken} == {"/sesame"}
+    assert "notify 2 (webhook at 127.0.0.1): ClientConn" in ran.said
+    assert "notify 4 (json:// by apprise): apprise could not deliver the message; the run goes on" in ran.said
+    assert "notify 6 (nosuch:// by apprise): apprise does not know such an address; the run goes on" in ran.said

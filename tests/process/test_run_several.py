@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import pytest
-from bad_replies import says
+from bad_replies import first, says
 from command import Desk, Ended
 from scripted_service import FakeApi
 
@@ -96,3 +98,41 @@ def test_what_does_not_go_together_is_refused_before_anything_is_sent(
     assert said in ended.said
     assert ended.obj["exit_code"] == 2
     assert not api.posts
+
+
+def test_ctrl_c_ends_all_of_them(api: FakeApi, desk: Desk) -> None:
+    """The user is there, and wants it to end; what was not begun says so."""
+    api.run_s = 60.0
+    pace = ("--base-url", desk.url, "--rpm", "0", "--expect-latency", "0.1", "--grace", "0")
+    process = desk.start("run", *NAMES, *pace, "--yes", "--json")
+    api.until(lambda: len(api.of("status")) >= 2)
+    process.send_signal(signal.SIGINT)
+    ended = desk.end(process)
+    assert ended.code == ended.obj["exit_code"] == 130
+    assert [batch["began"] for batch in ended.obj["batches"]] == [True, False, False]
+    assert ended.obj["batches"][0]["status"]["state"]["generating"] == 2
+    assert ended.obj["batches"][2]["stopped"] == "the command was ended"
+    assert api.posts == 2
+
+
+def test_the_pace_goes_over_to_the_next(api: FakeApi, desk: Desk) -> None:
+    """What one has learned from a refusal the next one need not learn again, also at a rate that was named."""
+    api.scripts["submit"] = first(1, says(429, "too many requests", headers={"Retry-After": "1"}))
+    ended = desk.call("run", *NAMES[:2], "--base-url", desk.url, "--rpm", "1200", "--expect-latency", "0.1", "--yes")
+    assert ended.expect(0).said.count("slowed to 600 of 1200 calls a minute") == 1
+    assert ended.said.count("starting at 600 of 1200 calls a minute") == 1
+
+
+@pytest.mark.parametrize(("answer", "code", "posts"), [(b"n\n", 2, 0), (b"y\n", 0, 6)])
+def test_one_question_is_asked_for_all(api: FakeApi, desk: Desk, answer: bytes, code: int, posts: int) -> None:
+    """With the number and the price of each, before anything is paid."""
+    pace = ("--base-url", desk.url, "--rpm", "0", "--expect-latency", "0.1")
+    ours, theirs = os.openpty()
+    os.write(ours, answer)
+    process = desk.start("run", *NAMES, *pace, stdin=theirs)
+    ended = desk.end(process)
+    os.close(ours)
+    os.close(theirs)
+    assert (ended.code, api.posts) == (code, posts), ended.said
+    assert ended.said.count("These runs generate 6 clips for about $3.75. Continue?") == 1
+    assert "two: 2 clips, $1.25" in ended.said

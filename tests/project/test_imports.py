@@ -122,7 +122,7 @@ KNOWS: dict[str, frozenset[str]] = {
 JOINING = frozenset({"runner.assembly", "runner.opening", "runner.session"})
 #: These join the parts; everything else knows only what stands above.
 JOINERS = frozenset({"batchgen", "__main__", "api", "cli", *JOINING})
-HEAVY = ("aiohttp", "aiofiles", "pydantic", "yaml", "jinja2", "av", "PIL", "pyarrow", "rich.console")
+HEAVY = ("aiohttp", "aiofiles", "pydantic", "yaml", "jinja2", "av", "PIL", "pyarrow", "rich.console", "apprise")
 
 
 def part_of(module: str) -> str:

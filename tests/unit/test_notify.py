@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import pytest
 
 from batchgen.errors import Exit
 from batchgen.notify.addresses import AddressKind, addresses
 from batchgen.notify.conditions import NightConditions, Occasion
+from batchgen.notify.words import letter, message_object
 
 HOOK = "https://hooks.example/T0/sesame"
 
@@ -86,7 +90,9 @@ def test_addresses_have_their_variables_filled_in_and_are_never_shown() -> None:
         ("sesame", "notify 1: this is not an address that can be called"),
         ("https://", "notify 1: this is not an address that can be called"),
         ("https://[sesame", "notify 1: this is not an address that can be called"),
-        ("ntfy://sesame/topic", "notify 1: ntfy:// is not supported yet"),
+        ("ntfy://sesame/topic", "notify 1: ntfy:// needs apprise, the extra `notify`: pip install '.[notify]'"),
+        ("tgram://", "notify 1: this is not an address that can be called"),
+        ("ftp:/sesame", "notify 1: this is not an address that can be called"),
         ("http://hooks.example/sesame", "notify 1: a notification over http can be read by others"),
     ],
 )
@@ -96,3 +102,47 @@ def test_an_address_that_cannot_be_used_is_reported_without_its_text(value: str,
     assert [each.number for each in given.usable] == [2]
     assert given.faults[0].startswith(fault)
     assert "sesame" not in given.faults[0]
+
+
+def test_an_address_for_apprise_shows_its_scheme_only() -> None:
+    """In `tgram://token/chat` the host is the token."""
+    given = addresses(["$BOT", "mailto://ada:sesame@mail.example"], {"BOT": "TGram://sesame:x/chat"}, apprise=True)
+    assert [(each.kind, each.url[:6]) for each in given.usable] == [
+        (AddressKind.APPRISE, "TGram:"),
+        (AddressKind.APPRISE, "mailto"),
+    ]
+    assert [str(each) for each in given.usable] == ["notify 1 (tgram:// by apprise)", "notify 2 (mailto:// by apprise)"]
+    assert "sesame" not in f"{given}"
+
+
+STATE = {"pending": 12, "generating": 2, "done": 40, "failed": 6, "unconfirmed": 1, "lost": 0}
+STATUS = {"at": "2026-07-03T20:00:00Z", "state": STATE, "spent_usd": 18.75, "reserved_usd": 1.25, "cap_usd": 20.0}
+#: Why each message is sent, and what comes next.
+REASONS: dict[Occasion, tuple[str | None, list[str]]] = {
+    Occasion.STARTED: (None, []),
+    Occasion.FAILURES: ("size is not one that this model knows", ["batchgen retry night --all"]),
+    Occasion.UNCONFIRMED: ("clips have no answer yet and may have been charged", ["batchgen reconcile night"]),
+    Occasion.BUDGET: ("budget: $18.75 spent and $1.25 reserved of $20.00; the next clip may cost $1.25", []),
+    Occasion.STOPPED: ("credits: 406 insufficient credits: top up the account, then run again", ["batchgen run night"]),
+    Occasion.DONE: (None, ["batchgen retry night"]),
+    Occasion.TEST: ("batchgen notify --test", []),
+}
+
+
+def test_every_message_in_its_words(golden: Callable[[str, str], None]) -> None:
+    """The object for programs, and title and text for people, of all six events and the test."""
+    parts = []
+    for occasion in Occasion:
+        reason, following = REASONS[occasion]
+        message = message_object("night", occasion, reason, {**STATUS, "next": following}, "1f-1783108800")
+        title, text = letter(message)
+        parts.append(f"{json.dumps(message, indent=1)}\n\n[{title}]\n{text}\n")
+    golden("notify", "\n".join(parts))
+
+
+def test_without_a_cap_or_a_clip_a_message_still_reads_well() -> None:
+    """At the start of a first night."""
+    empty = {**STATUS, "state": dict.fromkeys(STATE, 0), "spent_usd": 0, "reserved_usd": 0, "cap_usd": None, "next": []}
+    title, text = letter(message_object("night", Occasion.STARTED, None, empty, "x"))
+    assert title == "night has started"
+    assert text == "No clips yet.\nSpent $0.00, reserved $0.00, no budget set.\nNext:\nbatchgen status night"

@@ -75,7 +75,7 @@ def test_a_webhook_gets_the_documented_object_and_no_key() -> None:
     async def night() -> list[dict[str, Any]]:
         async with serving(answering({})) as server:
             assert await informed([f"{server.url}/hook"], ended(stopped), by_timer=True) == stopped
-            return [json.loads(body) for body in server.bodies]
+            return sorted(map(json.loads, server.bodies), key=lambda body: str(body["event"]))  # sent side by side
 
     begun, last = asyncio.run(night())
     assert (begun["event"], begun["reason"]) == ("started", None)
@@ -91,7 +91,7 @@ def test_a_webhook_gets_the_documented_object_and_no_key() -> None:
         "reserved_usd": 0.0,
         "cap_usd": 20.0,
         "next": ["batchgen status night"],
-        "text": "night stopped: key: SG_… is not valid. 3 done. Spent $1.50.",
+        "text": "night has stopped: key: SG_… is not valid. 3 done. Spent $1.50.",
     }
 
 
@@ -179,3 +179,17 @@ def test_a_state_that_cannot_be_read_is_no_reason_to_end(caplog: pytest.LogCaptu
 
     asyncio.run(night())
     assert caplog.messages == ["a message could not be made (LedgerError); the run goes on"] * 2
+
+
+def test_at_the_end_of_a_run_a_pause_of_half_a_minute_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    """What went wrong is reported, and the machine is not kept for a try that comes too late."""
+
+    async def night() -> int:
+        async with serving(answering({}, 503)) as server:
+            given = addresses([server.url], {})
+            notices = Notices(given, described, by_timer=True, sender=Sender(pauses_s=(0.0, 25.0)), last_s=5.0)
+            assert await notices.around(a_session(), ended()) == DONE
+            return len(server.seen)
+
+    assert asyncio.run(night()) == 4
+    assert caplog.messages == ["notify 1 (webhook at 127.0.0.1): answered with status 503; the run goes on"]

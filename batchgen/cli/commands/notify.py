@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -58,19 +57,23 @@ def _text(given: Addresses, faults: dict[int, str | None], *, tested: bool) -> s
 
 async def _test(given: Addresses, name: str) -> dict[int, str | None]:
     """Send a message, or a sign of life, to each address; give what went wrong by its number."""
-    from batchgen.cli.notices import message
     from batchgen.clip import State
     from batchgen.notify.addresses import AddressKind
     from batchgen.notify.conditions import Occasion
     from batchgen.notify.sender import Sender
+    from batchgen.notify.words import message_object
     from batchgen.views.text import stamp_utc
 
     nothing = {"state": {str(state): 0 for state in State}, "spent_usd": 0, "reserved_usd": 0, "cap_usd": None}
     obj = {**nothing, "at": stamp_utc(time.time()), "next": []}
-    text = json.dumps(message(name, Occasion.TEST, "batchgen notify --test", obj, "test")).encode()
+    message = message_object(name, Occasion.TEST, "batchgen notify --test", obj, "test")
     faults: dict[int, str | None] = {}
     async with Sender(pauses_s=()) as sender:
         for address in given.usable:
-            sent = sender.message(address, text) if address.kind is AddressKind.WEBHOOK else sender.signal(address, "")
-            faults[address.number] = await sent
+            beats = address.kind is AddressKind.HEARTBEAT
+            try:
+                sent = sender.signal(address, "") if beats else sender.message(address, message, str)
+                faults[address.number] = await sent
+            except Exception as error:  # noqa: BLE001 - its text may hold the address
+                faults[address.number] = type(error).__name__
     return faults

@@ -54,6 +54,8 @@ def set(  # noqa: A001 - the command's name
         "live": holder(where) is not None,
     }
     more = _consequences(where, asked)
+    if asked.paused and not now:
+        more.append("The next run submits nothing until paused=no is set.")
     follow = command_line("status", manifest, folder, sandbox=_sandboxed(where))
     whom = "the run at work obeys within seconds" if now else f"{_why_later(obj)}; the next run takes it up"
     text = "\n".join([f"Set {asked}: {whom}.", *more, f"Next: {follow}"])

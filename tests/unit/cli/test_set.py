@@ -73,6 +73,7 @@ def test_with_no_run_at_work_it_says_when_it_takes_effect_and_is_kept(tmp_path: 
     assert "no run is at work; the next run takes it up." in call(tmp_path, "rpm=30").stdout
     told = json.loads(call(tmp_path, "paused=yes", "--json").stdout)
     assert (told["takes_effect"], told["live"], told["set"]["paused"]) == ("next run", False, True)
+    assert told["notes"] == ["The next run submits nothing until paused=no is set."]
     with closing(SqliteLedger(tmp_path)) as ledger:
         assert retunes(ledger.wishes()) == Retune(rpm=30.0, paused=True)
     shown = CliRunner().invoke(cli, ["status", "night", "--dir", str(tmp_path)]).stdout

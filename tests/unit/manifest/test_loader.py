@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -370,6 +371,16 @@ def test_the_parts_that_are_obeyed_elsewhere_are_read(write: Write) -> None:
     assert manifest.window == Window("22:00", "06:30", ("fri", "sat"), "UTC")
     assert manifest.notify == ("https://h/x", "ntfy://topic")
     assert (manifest.name, manifest.path.is_absolute(), len(manifest.sha256)) == ("night", True, 64)
+
+
+def test_an_address_for_apprise_without_apprise_is_warned_of(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its text, while somebody is there to install it."""
+    path = write("prompts: [a]\nnotify: ['https://h/x', 'ntfys://sesame']\n")
+    assert not load(path).warnings
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    [warning] = load(path).warnings
+    assert "notify 2: ntfys:// needs apprise, which is not installed" in str(warning)
+    assert "sesame" not in str(warning)
 
 
 def test_an_expansion_without_end_is_a_fault(write: Write) -> None:
