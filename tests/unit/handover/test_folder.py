@@ -14,7 +14,7 @@ from handover_samples import sample
 from batchgen.errors import OutputError, UsageError
 from batchgen.files import mp4
 from batchgen.files.findings import KeptFindings
-from batchgen.handover import folder, xmp
+from batchgen.handover import folder, target, xmp
 from batchgen.handover.folder import Delivery, deliver
 from batchgen.handover.lists import PROGRAMS
 from batchgen.review.choice import Choice
@@ -92,12 +92,14 @@ def test_a_film_that_has_changed_is_not_handed_over(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["batch"]
 
 
-@pytest.mark.parametrize("broken", ["_papers", "_put"])
-def test_what_fails_leaves_nothing_behind(broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("module", "broken"), [(folder, "_papers"), (target, "_put")])
+def test_what_fails_leaves_nothing_behind(
+    module: object, broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder, broken, fail)
+    monkeypatch.setattr(module, broken, fail)
     with pytest.raises(OutputError, match="out"):
         deliver([sample(tmp_path, "fox")], tmp_path / "out", Delivery("night"), kept(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["batch"]
