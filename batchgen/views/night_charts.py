@@ -88,11 +88,11 @@ def timeline(facts: NightFacts, tz: tzinfo | None = None) -> str:
         _line(facts.moments, axis, lambda each: each.done, (low, _LINES / most), "done"),
         _frame(low + _BETWEEN, base, flight, axis.right),
         _line(facts.moments, axis, lambda each: each.in_flight, (base, _FLIGHT / flight), "flight", filled=True),
-        *_times(axis, base + 18, tz),
+        *_times(axis, base + 22, tz),
         *_pauses(axis, base),
         *(f'<path class="refused" d="M{axis.x(at):.1f} {base + 2}l4 7h-8z"/>' for at in _thinned(facts.refused, axis)),
     ]
-    return _svg(base + 28, "Clips submitted, in flight and done over the night", parts)
+    return _svg(base + 30, "Clips submitted, in flight and done over the night", parts)
 
 
 def _times(axis: TimeAxis, y: float, tz: tzinfo | None) -> list[str]:

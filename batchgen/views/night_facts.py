@@ -15,6 +15,8 @@ from batchgen.ledger.reader import Reader
 
 #: After so many seconds without an event the timeline is cut.
 IDLE_S: Final = 3600.0
+#: A refused submission is in the ledger, too, so many seconds before the run notes that it slowed down.
+_SAME_S: Final = 5.0
 _ALL: Final = 1_000_000
 _RUN_NOTES: Final = ("started", "ended", "waiting", "pace")
 
@@ -64,7 +66,13 @@ def night_facts(reader: Reader) -> NightFacts:
     """Collect it. Raises LedgerError as the reader."""
     moments, refused = _followed(reader.moves())
     notes = list(_notes(reader.folder / "events.jsonl"))
-    refused += [at for at, note in notes if note["event"] == "pace" and "(429)" in str(note.get("text"))]
+    refused += [
+        at
+        for at, note in notes
+        if note["event"] == "pace"
+        and "(429)" in str(note.get("text"))
+        and not any(abs(at - each) < _SAME_S for each in refused)
+    ]
     return NightFacts(
         make_bill((clip for clip, _ in reader.requests()), By.PROMPT),
         make_bill((clip for clip, _ in reader.requests()), By.MODEL),

@@ -126,7 +126,7 @@ def _timeline(facts: NightFacts, tz: tzinfo | None) -> str:
     kinds += [("wait", f"submissions waited ({len(facts.waits):,})")] if facts.waits else []
     key = "".join(f'<span class="k-{name}">{text}</span>' for name, text in kinds)
     rows = [
-        f"<tr><td>{stamp(span.began, tz)}</td><td>{duration(span.ended - span.began)}</td>"
+        f'<tr><td class="t">{stamp(span.began, tz)}</td><td class="t">{duration(span.ended - span.began)}</td>'
         f'<td class="name">{_said(span.why)}</td></tr>'
         for span in facts.waits[:_ROWS]
     ]
@@ -148,13 +148,17 @@ def _failures(numbers: Json) -> str:
     rows = [
         f'<tr><td class="name">{_said(group["reason"])}</td><td>{group["state"]}</td>'
         f'<td class="n">{_field(f"failures.{index}.count", group["count"], format(group["count"], ","))}</td>'
-        f"<td>{bar(group['count'] / most)}</td>"
+        f'<td class="drawn">{bar(group["count"] / most)}</td>'
         f'<td class="name">{_said(group["advice"])}<br><code>{_said(group["next"])}</code></td></tr>'
         for index, group in enumerate(failures[:_ROWS])
     ]
     left = sum(group["count"] for group in failures[_ROWS:])
-    rows += [f'<tr><td>other causes</td><td></td><td class="n">{left:,}</td><td></td><td></td></tr>'] if left else []
-    return _section("Failures by cause", open_ + _table(("Cause", "", "#Clips", "", "What helps"), rows))
+    rows += (
+        [f'<tr><td>other causes</td><td></td><td class="n">{left:,}</td><td class="drawn"></td><td></td></tr>']
+        if left
+        else []
+    )
+    return _section("Failures by cause", open_ + _table(("Cause", "State", "#Clips", "", "What helps"), rows))
 
 
 def _money(facts: NightFacts) -> str:
@@ -191,7 +195,7 @@ def _money_row(name: str, sums: tuple[int, int, int, int], unknown: int, drawn: 
     left = exact(reserved) if reserved else "-"
     return (
         f'<tr><td class="name">{_said(name)}</td><td class="n">{clips:,}</td><td class="n">{requests:,}</td>'
-        f'<td class="n">{said}</td><td>{drawn}</td><td class="n">{left}</td></tr>'
+        f'<td class="n">{said}</td><td class="drawn">{drawn}</td><td class="n">{left}</td></tr>'
     )
 
 

@@ -129,7 +129,7 @@
       n: () => note.focus(), f: () => video.requestFullscreen?.(),
     };
     if (event.target === card) {
-      keys[' '] = () => (video.paused ? video.play() : video.pause());
+      keys[' '] = () => (video.paused ? video.play().catch(() => {}) : video.pause()); // another one may stop it at once
       for (const [name, step] of [['arrowright', 1], ['arrowleft', -1], ['arrowdown', columns()], ['arrowup', -columns()]]) keys[name] = () => move(card, step);
       keys.home = () => move(card, -Infinity);
       keys.end = () => move(card, Infinity);
