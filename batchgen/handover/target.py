@@ -16,12 +16,15 @@ def target_of(target: Path, batch: Path, *, as_zip: bool) -> Path:
     """Give the folder or zip file to make; a zip file's name ends with `.zip`.
 
     Raises:
-        UsageError: it is there already (an empty folder is not), or lies in the batch folder.
+        UsageError: it is there already (an empty folder is not), or lies in the batch folder or below a file.
     """
     if as_zip and target.suffix.lower() != ".zip":
         target = target.with_name(target.name + ".zip")
     if target.exists() and (as_zip or not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} exists already", tip="name a new folder, or remove this one")
+    above = next(each for each in target.absolute().parents if each.exists())
+    if not above.is_dir():
+        raise UsageError(f"{target} can't be made: {above} is a file", tip="name another folder")
     if target.resolve().is_relative_to(batch.resolve()):
         raise UsageError(f"{target} is in the batch folder {batch}", tip="name a folder outside of it")
     return target

@@ -112,6 +112,12 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         deliver([sample(tmp_path, "fox")], tmp_path / "out", Delivery("night"), kept(tmp_path))
 
 
+def test_a_folder_below_a_file_is_a_mistake_of_the_command(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file is a file"):
+        deliver([sample(tmp_path, "fox")], tmp_path / "file" / "a" / "b", Delivery("night"), kept(tmp_path))
+
+
 def test_a_disk_without_hard_links_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(1, "Operation not permitted")
@@ -155,3 +161,21 @@ def test_a_strangers_folder_of_a_likely_name_is_left_alone(tmp_path: Path) -> No
     (tmp_path / ".out.part" / "mine").touch()
     deliver([sample(tmp_path, "fox")], tmp_path / "out", Delivery("night"), kept(tmp_path))
     assert (tmp_path / ".out.part" / "mine").exists()
+
+
+def test_a_contact_sheet_has_twenty_clips_a_page_in_both_forms(tmp_path: Path) -> None:
+    """A film that does not decode has an empty frame, and stops nothing."""
+    from PIL import Image
+
+    selects = [sample(tmp_path, f"fox{number}", number) for number in range(1, 22)]
+    done = deliver(selects, tmp_path / "out", Delivery("night"), kept(tmp_path))
+    assert {"contact-sheet.jpg", "contact-sheet-2.jpg", "contact-sheet.pdf"} <= set(done.files)
+    sizes = []
+    for name in ("contact-sheet.jpg", "contact-sheet-2.jpg"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            sizes.append((picture.format, picture.size))
+    assert sizes == [("JPEG", (1287, 910))] * 2
+    body = (tmp_path / "out" / "contact-sheet.pdf").read_bytes()
+    assert body.startswith(b"%PDF-")
+    assert b"/Count 2" in body
+    assert body.rstrip().endswith(b"%%EOF")
