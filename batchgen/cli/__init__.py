@@ -1,7 +1,8 @@
 """The command line: parse, build, one call, exit code; no policy.
 
 Reading order: `overview` (the commands in groups), `options`, `output`, `batch` (how a command finds its batch),
-`commands` (one module each), `retakes`, `history_session`, `monitor` (a run as people see it), `frame`, `error_text`.
+`commands` (one module each), `selects` (the clips of a hand-over), `report_pages`, `answers` (of a client),
+`retakes`, `history_session`, `monitor` (a run as people see it), `frame`, `error_text`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from click import get_current_context
 from click.core import ParameterSource
 
 from batchgen.cli import output
-from batchgen.cli.selects import NAMES, Selection, select_options, selected, zip_option
+from batchgen.cli.selects import NAMES, ClipChoice, select_options, selected, zip_option
 from batchgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class PageWish:
     client: Path | None
     shown: frozenset[str]
     as_zip: bool
-    selection: Selection
+    selection: ClipChoice
 
     @classmethod
     def of(cls, given: Mapping[str, Any], other: str) -> PageWish:
@@ -55,7 +55,7 @@ class PageWish:
             raise click.UsageError(f"{other} are for the bill, not for a page")
         if not client:
             _refuse_lone_options()
-        return cls(html, client, given["with_facts"], given["as_zip"], Selection.of(given))
+        return cls(html, client, given["with_facts"], given["as_zip"], ClipChoice.of(given))
 
 
 def _refuse_lone_options() -> None:
@@ -104,8 +104,8 @@ def page_options(command: _Command) -> _Command:
     return html(client(select_options(_CLIENT)(more(zip_option(_CLIENT)(command)))))
 
 
-def client_page(where: Path, wish: PageWish, *, as_json: bool) -> None:
-    """Write a client's page and say where it is."""
+def client_page(where: Path, wish: PageWish, picks: str, *, as_json: bool) -> None:
+    """Write a client's page and say where it is; `picks` is the command that lists the choices."""
     from batchgen.files.findings import KeptFindings
     from batchgen.handover import client
     from batchgen.review.client_reports import ClientReport
@@ -126,14 +126,12 @@ def client_page(where: Path, wish: PageWish, *, as_json: bool) -> None:
         if page.posters < len(clips):
             lines.append(f"{plural(len(clips) - page.posters, 'clip')} without a poster: the film's own first frame.")
         shows = f"It shows {', '.join(sorted(wish.shown))}." if wish.shown else "It shows no prompts, costs or ids."
-        return "\n".join([*lines, shows, _SEND])
+        return "\n".join([*lines, shows, _SEND, f"  {picks} import FILE"])
 
     output.answer(obj, text, as_json=as_json)
 
 
-_SEND = """\
-Send it whole; the client opens index.html, chooses, and sends back a small file. Take that in with:
-  batchgen picks import FILE"""
+_SEND = "Send it whole; the client opens index.html, chooses, and sends back a small file. Take that in with:"
 
 
 def night_page(reader: Reader, numbers: Mapping[str, Any], wish: PageWish, *, as_json: bool) -> None:

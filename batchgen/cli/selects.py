@@ -25,7 +25,7 @@ NAMES = ("picks", "everything", "stars", "only")
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class ClipChoice:
     """What is asked for; nothing: the picks."""
 
     picks: bool = False
@@ -34,7 +34,7 @@ class Selection:
     only: str | None = None
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Selection:
+    def of(cls, given: Mapping[str, Any]) -> ClipChoice:
         """Take the parameters of a command. Raises click.UsageError when more than one is given."""
         found = cls(**{name: given[name] for name in NAMES})
         if sum((found.picks, found.everything, found.stars is not None, found.only is not None)) > 1:
@@ -75,7 +75,7 @@ def zip_option(panel: str | None = None) -> Callable[[_Command], _Command]:
     )
 
 
-def selected(where: Path, selection: Selection) -> tuple[list[Select], str]:
+def selected(where: Path, selection: ClipChoice) -> tuple[list[Select], str]:
     """Give the clips that are meant, and the batch's name. Raises UsageError when there is none."""
     from batchgen.handover.chosen import choose
     from batchgen.ledger.reader import Reader
@@ -92,7 +92,7 @@ def selected(where: Path, selection: Selection) -> tuple[list[Select], str]:
     return selects, title
 
 
-def _wish(selection: Selection) -> Callable[[Clip, Choice], bool]:
+def _wish(selection: ClipChoice) -> Callable[[Clip, Choice], bool]:
     """Say which clips are meant; what is rejected goes nowhere unless its name is asked for."""
     only, stars = selection.only, selection.stars
     if only is not None:
@@ -104,7 +104,7 @@ def _wish(selection: Selection) -> Callable[[Clip, Choice], bool]:
     return lambda _, choice: choice.pick > 0
 
 
-def _tip(selection: Selection) -> str:
+def _tip(selection: ClipChoice) -> str:
     if selection.only is not None:
         return "none of these clips is finished yet: see `batchgen status`"
     if selection.stars is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from batchgen.errors import UsageError
-from batchgen.review.choice import UNDECIDED, Answer, Choice, answer_of, to_json
+from batchgen.review.choice import UNDECIDED, Choice, ReviewerAnswer, answer_of, to_json
 from batchgen.review.picks import Decision, Picks, StaleError
 
 #: What a file of answers calls itself.
@@ -31,7 +31,7 @@ class AnswerFile:
 
     report: str
     reviewer: str
-    answers: Mapping[str, Answer]
+    answers: Mapping[str, ReviewerAnswer]
 
 
 def read(path: Path) -> AnswerFile:
@@ -69,7 +69,7 @@ def _checked(path: Path, found: Any) -> AnswerFile:  # noqa: ANN401 - any JSON
     return AnswerFile(report, reviewer, {handle: _answer(path, reviewer, handle, answers) for handle in answers})
 
 
-def _answer(path: Path, reviewer: str, handle: str, answers: Mapping[str, Any]) -> Answer:
+def _answer(path: Path, reviewer: str, handle: str, answers: Mapping[str, Any]) -> ReviewerAnswer:
     value = answers[handle]
     try:
         return answer_of({**value, "by": reviewer} if isinstance(value, Mapping) else value)
@@ -133,7 +133,7 @@ def _name(file: AnswerFile) -> str:
     return " ".join(file.reviewer.split())
 
 
-def _merge_one(picks: Picks, key: str, answer: Answer, done: Imported, *, overwrite: bool) -> None:
+def _merge_one(picks: Picks, key: str, answer: ReviewerAnswer, done: Imported, *, overwrite: bool) -> None:
     while True:
         rev, choice = picks.rev, picks[key]
         known = next((each for each in choice.answers if each.by == answer.by), None)
@@ -158,7 +158,7 @@ def author(reviewer: str) -> str:
     return f"client:{reviewer}"
 
 
-def _changes(choice: Choice, answer: Answer, history: Sequence[Decision], *, overwrite: bool) -> dict[str, Any]:
+def _changes(choice: Choice, answer: ReviewerAnswer, history: Sequence[Decision], *, overwrite: bool) -> dict[str, Any]:
     """Give what an answer changes: the reviewer's own entry, and the fields that nobody else has decided."""
     others = tuple(each for each in choice.answers if each.by != answer.by)
     changes: dict[str, Any] = {}

@@ -20,7 +20,7 @@ _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReviewerAnswer:
     """What a reviewer sent back about a clip, from a page for clients. The own choice is another thing.
 
     Attributes:
@@ -60,7 +60,7 @@ class Choice:
     marks: tuple[tuple[int, str], ...] = ()
     reason: str = ""
     order: int | None = None
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[ReviewerAnswer, ...] = ()
 
     @property
     def decided(self) -> bool:
@@ -135,14 +135,14 @@ def _order(name: str, value: Any) -> int | None:  # noqa: ANN401
     return None if value is None else _count(name, value)
 
 
-def _answers(name: str, value: Any) -> tuple[Answer, ...]:  # noqa: ANN401
+def _answers(name: str, value: Any) -> tuple[ReviewerAnswer, ...]:  # noqa: ANN401
     if not isinstance(value, list | tuple) or len(value) > MOST:
         raise UsageError(f"{name} must be a list of at most {MOST} answers of reviewers")
-    found = [each if isinstance(each, Answer) else answer_of(each) for each in value]
+    found = [each if isinstance(each, ReviewerAnswer) else answer_of(each) for each in value]
     return tuple(sorted(found, key=lambda each: each.by))
 
 
-def answer_of(value: Any) -> Answer:  # noqa: ANN401
+def answer_of(value: Any) -> ReviewerAnswer:  # noqa: ANN401
     """Read an answer as JSON has it.
 
     Raises:
@@ -154,7 +154,7 @@ def answer_of(value: Any) -> Answer:  # noqa: ANN401
     if not by or not isinstance(at, str) or not _MOMENT.fullmatch(at):
         raise UsageError("an answer must have `by`, the reviewer's name, and `at`, as in 2026-11-27T18:02:11.123Z")
     rest = {name: value[name] for name in ("pick", "stars", "note") if name in value}
-    return Answer(by, at, **checked(rest))
+    return ReviewerAnswer(by, at, **checked(rest))
 
 
 _CHECKS: Final[Mapping[str, Any]] = {

@@ -10,7 +10,7 @@ import rich_click as click
 from batchgen.cli import output
 from batchgen.cli.batch import ledger_folder
 from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
-from batchgen.cli.selects import Selection, select_options, selected, zip_option
+from batchgen.cli.selects import ClipChoice, select_options, selected, zip_option
 
 if TYPE_CHECKING:
     from batchgen.handover.folder import Delivered
@@ -64,7 +64,7 @@ def deliver(
     from batchgen.handover.folder import Delivery, with_films
     from batchgen.handover.folder import deliver as write
 
-    selection = Selection.of(given)
+    selection = ClipChoice.of(given)
     where = ledger_folder(manifest, folder, sandbox=sandbox)
     selects, title = selected(where, selection)
     editors = tuple(name for name in (programs or _PROGRAMS) if name != "folder")

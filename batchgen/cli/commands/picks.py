@@ -51,7 +51,7 @@ def picks(
 
     GLOB is a clip's file name or prompt id, or several with commas between them.
 
-    `batchgen picks import FILE` takes in what a client sent back (see `report --for-client`). It finds the batch under
+    `batchgen picks import FILE` takes in what a client sent back (`batchgen help report`). It finds the batch under
     jobs/; elsewhere name it: `batchgen picks NAME import FILE`. Your own choices stay as they are.
     """
     name, files = _read_words(manifest, words)

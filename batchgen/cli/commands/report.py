@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from batchgen.cli import output
-from batchgen.cli.batch import is_sandbox, ledger_folder
+from batchgen.cli.batch import command_line, is_sandbox, ledger_folder
 from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option, service_options
 from batchgen.cli.report_pages import PageWish, client_page, night_page, page_options
 
@@ -59,7 +59,7 @@ def report(
     wish = PageWish.of(pages, other="--bill, --by and --audit" if bill or by or audit else "")
     where = ledger_folder(manifest, folder, sandbox=sandbox)
     if wish.client is not None:
-        client_page(where, wish, as_json=as_json)
+        client_page(where, wish, command_line("picks", manifest, folder, sandbox=sandbox), as_json=as_json)
         return
     reader = Reader(where)
     try:
