@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import Served, opened
 from firefox import firefox
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 from review_batch import NIGHT, write
 
 from batchgen.files.findings import KeptFindings
@@ -51,11 +52,15 @@ def opened_page(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page
     with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
         context.add_init_script(_WATCH)
 
+        def dismiss(dialog: Dialog) -> None:
+            wrong.append(dialog.message)
+            dialog.dismiss()
+
         def open_it(init: str = "") -> Page:
             page = context.new_page()
             page.set_default_timeout(15_000)
             page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+            page.on("dialog", dismiss)
             if init:
                 page.add_init_script(init)
             page.goto(index.as_uri())
@@ -208,3 +213,15 @@ def test_it_works_in_firefox_too(tmp_path: Path) -> None:
             return await tab.run(_CHOOSE)
 
     assert asyncio.run(look()) == ["1 picked, 0 rejected, 5 open · not sent yet", 832]
+
+
+def test_the_review_page_shows_what_reviewers_answered(browser: Browser, tmp_path: Path) -> None:
+    """In the panel of the clip, as text, under their names."""
+    batch, _ = made(tmp_path)
+    with closing(Reader(batch)) as reader:
+        key = next(reader.known()).key
+    with closing(Picks(batch)) as picks:
+        said = {"by": "<b>Anna</b>", "at": "2026-11-27T18:00:00.000Z", "pick": -1, "stars": 2, "note": "too dark"}
+        picks.change(key, {"answers": [said]}, by="client:<b>Anna</b>")
+    with closing(Served(batch)) as server, opened(browser, server.url) as page:
+        expect(page.locator("#panel .answers li")).to_have_text("✗ <b>Anna</b>: ★★ too dark")

@@ -18,7 +18,7 @@ from review_batch import Prompt, finished
 
 from batchgen.billing.bill import By, make_bill
 from batchgen.clip import Clip, Request, State, Wanted
-from batchgen.events import Blocked, Failed, SubmitDeferred, SubmitStarted, Submitted
+from batchgen.events import Blocked, Event, Failed, SubmitDeferred, SubmitStarted, Submitted
 from batchgen.ledger import Home, SqliteLedger
 from batchgen.ledger.reader import Reader
 from batchgen.review.choice import Choice
@@ -59,13 +59,17 @@ def batch(folder: Path, *ends: str) -> Path:
 
     async def live(clip: Clip, number: int, end: str) -> None:
         started, accepted = SubmitStarted(ledger.now(), reserved=625_000), Submitted(f"id-{number}", ledger.now())
-        ended = {"failed": Failed(f"out of memory {EVIL}", transient=True), "blocked": Blocked("moderation")}
-        steps = [] if end == "pending" else [started, accepted]
+        ended: dict[str, Event] = {
+            "failed": Failed(f"out of memory {EVIL}", transient=True),
+            "blocked": Blocked("moderation"),
+        }
+        steps: list[Event] = [] if end == "pending" else [started, accepted]
         steps = [started, SubmitDeferred("rate limited (429)"), *steps] if end == "refused" else steps
         for event in steps:
             clip = await ledger.record(clip, event)
-        more = finished(ledger, folder, clip.wanted, number) if end in {"done", "refused"} else []
-        for event in [ended[end]] if end in ended else more:
+        more: list[Event] = finished(ledger, folder, clip.wanted, number) if end in {"done", "refused"} else []
+        more = [ended[end]] if end in ended else more
+        for event in more:
             clip = await ledger.record(clip, event)
 
     async def fill() -> None:
