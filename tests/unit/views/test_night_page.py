@@ -52,17 +52,16 @@ class Fields(HTMLParser):
 
 
 def batch(folder: Path, *ends: str) -> Path:
-    """Make a batch of one prompt; each end is `done`, `failed`, `blocked`, `refused` (429, then done) or `pending`."""
+    """Make a batch of one prompt; each end is `done`, `failed`, `blocked`, `refused` (429, then done), `generating` or
+    `pending`."""
     clips = replace(Prompt("fox", "A fox", tuple("done" for _ in ends)), ends=ends).clips(0)
     (folder / "clips").mkdir(parents=True)
     ledger = SqliteLedger(folder, wall_clock=iter(NOW + 60.0 * n for n in range(10_000)).__next__)
 
     async def live(clip: Clip, number: int, end: str) -> None:
         started, accepted = SubmitStarted(ledger.now(), reserved=625_000), Submitted(f"id-{number}", ledger.now())
-        ended: dict[str, Event] = {
-            "failed": Failed(f"out of memory {EVIL}", transient=True),
-            "blocked": Blocked("moderation"),
-        }
+        failed = Failed(f"out of memory {EVIL}", transient=True)
+        ended: dict[str, Event] = {"failed": failed, "blocked": Blocked("moderation")}
         steps: list[Event] = [] if end == "pending" else [started, accepted]
         steps = [started, SubmitDeferred("rate limited (429)"), *steps] if end == "refused" else steps
         for event in steps:
@@ -110,7 +109,7 @@ def at_place(numbers: Any, place: str) -> Any:
 
 @pytest.mark.parametrize(
     "ends",
-    [(), ("pending",), ("done",), ("failed", "failed", "blocked"), ("done", "refused", "failed", "pending")],
+    [(), ("pending",), ("done",), ("failed", "failed", "blocked"), ("done", "refused", "failed", "generating")],
     ids=["empty", "nothing submitted", "one clip", "all failed", "some of each"],
 )
 def test_every_number_is_that_of_the_json_report(ends: tuple[str, ...], tmp_path: Path) -> None:
