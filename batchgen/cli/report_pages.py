@@ -81,6 +81,7 @@ def page_options(command: _Command) -> _Command:
         "--html",
         is_flag=False,
         flag_value=_DEFAULT,
+        type=click.Path(dir_okay=False, allow_dash=True),
         metavar="[FILE]",
         panel=_NIGHT,
         help="Write the story of the night as one HTML file. [default: report.html in the batch folder]",

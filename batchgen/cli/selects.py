@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 
+from batchgen.cli import candidates
 from batchgen.cli.error_text import check_only
+from batchgen.clip import State
 from batchgen.errors import UsageError
 from batchgen.selection import matches
 
@@ -48,7 +50,11 @@ def select_options(panel: str | None = None) -> Callable[[_Command], _Command]:
     def add(command: _Command) -> _Command:
         more: dict[str, Any] = {"panel": panel} if panel else {}
         add_only = click.option(
-            "--only", metavar="GLOB", help="Only clips whose id or name matches, picked or not.", **more
+            "--only",
+            metavar="GLOB",
+            shell_complete=candidates.clips_of(State.DONE, several=True),
+            help="Only clips whose id or name matches, picked or not.",
+            **more,
         )
         add_stars = click.option(
             "--stars", type=click.IntRange(1, 5), metavar="N", help="Only clips of N stars or more.", **more

@@ -21,8 +21,8 @@ from batchgen.errors import UsageError
 
 #: In the order in which a newcomer needs them.
 TOPICS = (
-    "manifest", "options", "money", "review", "report", "deliver", "stopped", "unconfirmed", "recover", "pace", "json",
-    "export", "environment", "sandbox", "guarantees", "python", "benchmarks",
+    "manifest", "options", "money", "review", "report", "deliver", "schedule", "stopped", "unconfirmed", "recover",
+    "pace", "json", "export", "environment", "sandbox", "guarantees", "python", "benchmarks",
 )  # fmt: skip
 #: The topic, or the command, that has what people look for by these words.
 _ALSO = {
@@ -46,6 +46,8 @@ _ALSO = {
     "report": "client html import morning proofing",
     "reroll": "undo",
     "status": "progress",
+    "schedule": "cron launchd night systemd timer window",
+    "notify": "heartbeat webhook",
 }
 SYNONYMS = {word: name for name, words in _ALSO.items() for word in words.split()}
 #: Longer lines are hard to read, however wide the terminal is.

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.answers import import_answers
 from batchgen.cli.batch import ledger_folder
 from batchgen.cli.options import folder_option, json_option, sandbox_option
 
 if TYPE_CHECKING:
-    from batchgen.review.picks import Picks
+    from batchgen.clip import ClipSummary
 
 WORDS = {"pick": {"pick": 1}, "reject": {"pick": -1}, "clear": {"pick": 0}} | {
     str(stars): {"stars": stars} for stars in range(6)
@@ -23,14 +24,15 @@ _IMPORT = "import"
 
 
 @click.command("picks")
-@click.argument("manifest", metavar="[MANIFEST]")
-@click.argument("words", metavar="[import FILE...]", nargs=-1)
+@click.argument("manifest", metavar="[MANIFEST]", shell_complete=candidates.batches)
+@click.argument("words", metavar="[import FILE...]", nargs=-1, type=click.Path())
 @click.option(
     "--set",
     "wish",
     nargs=2,
     envvar="BATCHGEN_SET",
     metavar="GLOB WORD",
+    shell_complete=candidates.words(WORDS, candidates.clips_of(several=True)),
     help="Choose: pick, reject, clear, or 0 to 5 stars.",
 )
 @click.option("--overwrite", is_flag=True, help="With import: answers replace choices that differ from them.")
@@ -85,14 +87,14 @@ def _list(where: Path, wish: tuple[str, str] | None, *, as_json: bool) -> None:
     from batchgen.ledger import Reader
     from batchgen.review.answers import conflict
     from batchgen.review.lists import listed
-    from batchgen.review.picks import Picks
+    from batchgen.review.picks import choices_of
     from batchgen.views.text import plural
 
-    with closing(Reader(where)) as reader, closing(Picks(where)) as store:
+    with closing(Reader(where)) as reader:
         clips = list(reader.known())
-        changed = _set(where, store, clips, wish) if wish else 0
-        choices = store.all()
-        rows = listed(clips, choices)
+    changed = _set(where, clips, *wish) if wish else 0
+    choices = choices_of(where)
+    rows = listed(clips, choices)
     differing = {key for key, choice in choices.items() if conflict(choice)}
 
     def text() -> str:
@@ -108,14 +110,16 @@ def _list(where: Path, wish: tuple[str, str] | None, *, as_json: bool) -> None:
     output.answer({"schema_version": 1, "changed": changed, "clips": rows}, text, as_json=as_json)
 
 
-def _set(where: Path, store: Picks, clips: list[Any], wish: tuple[str, str]) -> int:
+def _set(where: Path, clips: Sequence[ClipSummary], glob: str, word: str) -> int:
+    """Set the choice about the clips that a glob names; gives how many changed. A listing alone writes nothing."""
     from batchgen.review.lists import chosen
+    from batchgen.review.picks import Picks
     from batchgen.review.sidecars import write_choices
 
-    glob, word = wish
-    changes = _changes(word)
-    changed = sum(store.change(clip.key, changes) is not None for clip in chosen(clips, glob))
-    write_choices(where, store.all())
+    changes, wanted = _changes(word), chosen(clips, glob)
+    with closing(Picks(where)) as store:
+        changed = sum(store.change(clip.key, changes) is not None for clip in wanted)
+        write_choices(where, store.all())
     return changed
 
 
