@@ -1,8 +1,9 @@
 """The command line: parse, build, one call, exit code; no policy.
 
 Reading order: `overview` (the commands in groups), `options`, `candidates` and `shells` (what a shell completes),
-`output`, `batch` (how a command finds its batch), `commands` (one module each), `retakes`, `history_session`, `monitor`
-(a run as people see it), `frame`, `notices` (who is informed of it), `awake`, `one_run`, `nights`, `error_text`.
+`output`, `batch` (how a command finds its batch), `commands` (one module each), `selects` (the clips of a hand-over),
+`report_pages`, `answers` (of a client), `retakes`, `history_session`, `monitor` (a run as people see it), `frame`,
+`notices` (who is informed of it), `awake`, `one_run`, `nights`, `error_text`.
 """
 
 from __future__ import annotations

@@ -50,6 +50,7 @@ class RunMonitor:
         self._session: Session | None = None
         self._recent = Recent([])
         self._alarm = self._retuned = ""
+        self._waits = False
         self._notes_reported = 0
 
     def protect(self, key: Secret | None) -> None:
@@ -118,6 +119,7 @@ class RunMonitor:
                 self._retuned = session.tools.retuned
                 self._events.note("set", text=self._retuned)
             self._report_pace(session, self._events)
+            self._report_waits(session, self._events)
             self._events.flush()
 
     def _report_pace(self, session: Session, events: EventsFile) -> None:
@@ -125,6 +127,13 @@ class RunMonitor:
             self._notes_reported += 1
             events.note("pace", text=text)
             log.info("%s", text)
+
+    def _report_waits(self, session: Session, events: EventsFile) -> None:
+        """Note when an outage, or a refusal of the account, begins and ends; its words may change in between."""
+        why = (session.tools.outage or session.tools.waits) if session.tools else ""
+        if bool(why) != self._waits:
+            self._waits = bool(why)
+            events.note("waiting", text=why)
 
     def _close_display(self) -> None:
         if self._display:

@@ -104,6 +104,7 @@ class KeptFindings:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.batch = folder
         self._folder = folder / FOLDER
 
     def read(self, sha256: str) -> Findings | None:

@@ -9,18 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from batchgen.errors import OutputError, UsageError
+from batchgen.errors import UsageError
 from batchgen.files.findings import KeptFindings
 from batchgen.handover import edl, fcpxml, film, lists, otio, sheet, xmeml, xmp
 from batchgen.handover.chosen import Select
+from batchgen.handover.target import staged, target_of
 
 _PIECE: Final = 1 << 20
 _REFETCH: Final = "run `batchgen verify`: it fetches the film again, as long as the service has it"
@@ -73,39 +71,38 @@ def deliver(selects: list[Select], target: Path, order: Delivery, kept: KeptFind
         kept: posters of the batch, for the contact sheet.
 
     Raises:
-        UsageError: the target is there already, or a film is no longer the one that was downloaded.
+        UsageError: the target is there already or in the batch folder, or a film is no longer the one that was
+            downloaded.
         OutputError: it can't be written. Nothing is left behind.
     """
-    if order.as_zip and target.suffix.lower() != ".zip":
-        target = target.with_name(target.name + ".zip")
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise UsageError(f"{target} exists already", tip="name a new folder, or remove this one")
-    for select in selects:
-        if not select.source.is_file():
-            raise UsageError(f"{select.source} is missing", tip=_REFETCH)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise OutputError.of(target, error) from error
-    try:
-        part.chmod(0o755)
-        films, copied = _films(selects, part, order)
+    target = target_of(target, kept.batch, as_zip=order.as_zip)
+    with staged(target, as_zip=order.as_zip) as part:
+        labels = {each.name: xmp.box(each, with_prompt=order.with_prompt) for each in selects} if order.label else {}
+        films, copied = put_films(selects, part, labels)
         files, left_out = _papers(selects, part, order, kept, films)
-        _put(part, target, as_zip=order.as_zip)
-    except OSError as error:
-        raise OutputError.of(target, error) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return Delivered(target, len(films), copied, tuple(files), tuple(left_out))
 
 
-def _films(selects: list[Select], part: Path, order: Delivery) -> tuple[dict[str, str], int]:
-    """Link or copy the films; gives the sha256 of each by name, and how many are copies."""
+def put_films(selects: list[Select], part: Path, labels: Mapping[str, bytes] = {}) -> tuple[dict[str, str], int]:
+    """Link or copy films into a folder.
+
+    Args:
+        selects: named.
+        part: the folder.
+        labels: boxes to append to copies, by the names of the films.
+
+    Returns:
+        The sha256 of each by its name, and how many are copies.
+
+    Raises:
+        UsageError: a film is gone, or is no longer the one that was downloaded.
+    """
+    for select in selects:
+        if not select.source.is_file():
+            raise UsageError(f"{select.source} is missing", tip=_REFETCH)
     digests, copied = {}, 0
     for select in selects:
-        path = part / select.name
-        extra = xmp.box(select, with_prompt=order.with_prompt) if order.label else b""
+        path, extra = part / select.name, labels.get(select.name, b"")
         linked = not extra and _linked(select.source, path)
         copied += not linked
         digests[select.name] = _hashed(select, path) if linked else _copied(select, path, extra)
@@ -188,23 +185,6 @@ def _without_prompt(select: Select) -> Select:
     params = {name: value for name, value in select.clip.wanted.values.items() if "prompt" not in name}
     wanted = replace(select.clip.wanted, params=json.dumps(params))
     return replace(select, clip=replace(select.clip, wanted=wanted))
-
-
-def _put(part: Path, target: Path, *, as_zip: bool) -> None:
-    """Give what was written its name."""
-    if not as_zip:
-        if target.exists():
-            target.rmdir()  # it is empty
-        part.rename(target)
-        return
-    packed = target.with_name(f".{target.name}.zip.part")
-    try:
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED, allowZip64=True) as file:  # films do not get smaller
-            for path in sorted(part.iterdir()):
-                file.write(path, f"{target.stem}/{path.name}")
-        packed.replace(target)
-    finally:
-        packed.unlink(missing_ok=True)
 
 
 def with_films(selects: list[Select]) -> list[Select]:

@@ -86,7 +86,7 @@ def readme(selects: list[Select], title: str, files: Iterable[str], *, labelled:
         "contact-sheet.jpg": "the same as a picture",
         "sha256.txt": "checksums: sha256sum -c sha256.txt",
     }
-    lines += [f"  {name:<18}{what}" for name, what in general.items() if name in files]
+    lines += [f"  {name:<19}{what}" for name, what in general.items() if name in files]
     lines += [
         "",
         "Keep the clips and these files in one folder: the timelines find the clips by their names next to them.",

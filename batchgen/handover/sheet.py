@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from batchgen.files import media_checks
@@ -79,18 +80,33 @@ def _cell(
     pen.text((left, top + height + 20), _cut(pen, facts, width, 10), fill=_DIM, font=_font(10))
 
 
+def poster_of(select: Select, kept: KeptFindings) -> bytes | None:
+    """Give a film's poster as WebP, kept or made now; None for a film that does not decode.
+
+    Raises:
+        ImportError: it has to be made, and the `media` extra is not installed.
+    """
+    sha256 = (select.clip.sha256 or "").lower()
+    if (body := kept.poster(sha256)) is not None:
+        return body
+    try:
+        found, pictures = media_checks.check(select.source)
+    except ImportError:
+        raise
+    except Exception:  # noqa: BLE001 - decoders fail in their own ways on odd bytes
+        return None
+    if pictures is None:
+        return None
+    with suppress(OSError):  # the batch folder may be read-only
+        kept.write(sha256, found, pictures)
+    return pictures.poster
+
+
 def _poster(select: Select, kept: KeptFindings) -> Image.Image | None:
     from PIL import Image
 
-    sha256 = select.clip.sha256 or ""
-    body = kept.poster(sha256)
-    if body is None:
-        found, pictures = media_checks.check(select.source)
-        if pictures is None:
-            return None
-        kept.write(sha256, found, pictures)
-        body = pictures.poster
-    return Image.open(io.BytesIO(body)).convert("RGB")
+    body = poster_of(select, kept)
+    return None if body is None else Image.open(io.BytesIO(body)).convert("RGB")
 
 
 def _cut(pen: ImageDraw.ImageDraw, text: str, width: int, size: int) -> str:

@@ -268,6 +268,12 @@ class Reader:
         found = self._db.execute("SELECT at FROM event ORDER BY seq DESC LIMIT 1").fetchone()
         return None if found is None else float(found[0])
 
+    def moves(self) -> Iterator[tuple[float, int, str, State, str]]:
+        """Give every event in order: when (epoch seconds), the clip's row, its name, the state after it, its reason."""
+        query = "SELECT at, clip, name, state, coalesce(json_extract(detail, '$.reason'), '') FROM event ORDER BY seq"
+        for at, row, name, state, reason in self._db.execute(query):
+            yield at, row, name, schema.state_of(state), str(reason)
+
     def facts(self, kind: str) -> dict[int, str]:
         """Give the facts of a kind by the clips' rows (see `base.about`)."""
         query = "SELECT k, v FROM meta WHERE k > ? AND k < ?"  # ';' follows ':'

@@ -1,9 +1,10 @@
-"""What people decide about a clip: pick, stars, label, tags, note, marks, reason, order. Pure."""
+"""What people decide about a clip: pick, stars, label, tags, note, marks, reason, order, reviewers' answers. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from batchgen.errors import UsageError
@@ -14,6 +15,25 @@ LABELS: Final = ("", "red", "yellow", "green", "blue")
 REASONS: Final = ("", "hands", "face", "text", "motion", "prompt", "flicker", "sound", "crop", "other")
 #: Characters of a note, of a tag, and how many tags and marks a clip may have.
 LONGEST_NOTE, LONGEST_TAG, MOST = 4_000, 100, 100
+#: A moment in UTC as pages write it; such texts sort by time.
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewerAnswer:
+    """What a reviewer sent back about a clip, from a page for clients. The own choice is another thing.
+
+    Attributes:
+        by: the reviewer's name.
+        at: when it was last changed, by the reviewer's clock, as `2026-11-27T18:02:11.123Z`.
+        pick, stars, note: as in `Choice`.
+    """
+
+    by: str
+    at: str
+    pick: int = 0
+    stars: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +49,7 @@ class Choice:
         marks: notes at frames, as (frame, text), by frame.
         reason: of a reject, one of `REASONS`, or empty.
         order: of the pick in the hand-over; None: after those that have one, in the manifest's order.
+        answers: of reviewers, by name; each has one at most.
     """
 
     pick: int = 0
@@ -39,6 +60,7 @@ class Choice:
     marks: tuple[tuple[int, str], ...] = ()
     reason: str = ""
     order: int | None = None
+    answers: tuple[ReviewerAnswer, ...] = ()
 
     @property
     def decided(self) -> bool:
@@ -58,6 +80,8 @@ def to_json(name: str, value: Any) -> Any:  # noqa: ANN401 - one of the fields' 
     """Give a field's value as JSON has it."""
     if name == "tags":
         return list(value)
+    if name == "answers":
+        return [asdict(each) for each in value]
     return [{"frame": frame, "text": text} for frame, text in value] if name == "marks" else value
 
 
@@ -111,6 +135,28 @@ def _order(name: str, value: Any) -> int | None:  # noqa: ANN401
     return None if value is None else _count(name, value)
 
 
+def _answers(name: str, value: Any) -> tuple[ReviewerAnswer, ...]:  # noqa: ANN401
+    if not isinstance(value, list | tuple) or len(value) > MOST:
+        raise UsageError(f"{name} must be a list of at most {MOST} answers of reviewers")
+    found = [each if isinstance(each, ReviewerAnswer) else answer_of(each) for each in value]
+    return tuple(sorted(found, key=lambda each: each.by))
+
+
+def answer_of(value: Any) -> ReviewerAnswer:  # noqa: ANN401
+    """Read an answer as JSON has it.
+
+    Raises:
+        UsageError: it has a value that does not exist, or names no reviewer.
+    """
+    if not isinstance(value, Mapping):
+        raise UsageError("an answer must be an object with `by` and `at`")
+    by, at = " ".join(_text("by", value.get("by"), LONGEST_TAG).split()), value.get("at")
+    if not by or not isinstance(at, str) or not _MOMENT.fullmatch(at):
+        raise UsageError("an answer must have `by`, the reviewer's name, and `at`, as in 2026-11-27T18:02:11.123Z")
+    rest = {name: value[name] for name in ("pick", "stars", "note") if name in value}
+    return ReviewerAnswer(by, at, **checked(rest))
+
+
 _CHECKS: Final[Mapping[str, Any]] = {
     "pick": _one_of(-1, 0, 1),
     "stars": _one_of(*range(6)),
@@ -120,4 +166,5 @@ _CHECKS: Final[Mapping[str, Any]] = {
     "marks": _marks,
     "reason": _one_of(*REASONS),
     "order": _order,
+    "answers": _answers,
 }

@@ -50,7 +50,9 @@ def test_on_a_phone_nothing_is_cut_off(serve: Callable[..., Served], open_page: 
     page = open_page(serve().url, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     page.locator("#views .back").tap()  # a phone begins in the loupe
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    boxes = page.locator("#decide button:visible").evaluate_all("all => all.map((each) => each.getBoundingClientRect())")
+    boxes = page.locator("#decide button:visible").evaluate_all(
+        "all => all.map((each) => each.getBoundingClientRect())"
+    )
     assert len(boxes) == 7
     assert all(min(box["height"], box["width"]) >= 44 for box in boxes)
     assert all(box["right"] <= 390 and box["bottom"] <= 844 for box in boxes)

@@ -21,8 +21,8 @@ from batchgen.errors import UsageError
 
 #: In the order in which a newcomer needs them.
 TOPICS = (
-    "manifest", "options", "money", "review", "deliver", "schedule", "stopped", "unconfirmed", "recover", "pace",
-    "json", "export", "environment", "sandbox", "guarantees", "python", "benchmarks",
+    "manifest", "options", "money", "review", "report", "deliver", "schedule", "stopped", "unconfirmed", "recover",
+    "pace", "json", "export", "environment", "sandbox", "guarantees", "python", "benchmarks",
 )  # fmt: skip
 #: The topic, or the command, that has what people look for by these words.
 _ALSO = {
@@ -43,6 +43,7 @@ _ALSO = {
     "benchmarks": "speed",
     "plan": "dry-run",
     "review": "browser choose page phone pick reject select",
+    "report": "client html import morning proofing",
     "reroll": "undo",
     "status": "progress",
     "schedule": "cron launchd night systemd timer window",

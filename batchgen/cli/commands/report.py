@@ -1,4 +1,4 @@
-"""`batchgen report`: the night in numbers, and the bill. Reads the ledger; submits and changes nothing."""
+"""`batchgen report`: the night in numbers, the bill, and pages of both. Reads the ledger; submits nothing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from batchgen.cli import output
-from batchgen.cli.batch import is_sandbox, ledger_folder
+from batchgen.cli.batch import command_line, is_sandbox, ledger_folder
 from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option, service_options
+from batchgen.cli.report_pages import PageWish, client_page, night_page, page_options
 
 if TYPE_CHECKING:
     from batchgen.billing.audit import Audit
     from batchgen.billing.bill import Bill
     from batchgen.ledger.reader import Reader
+    from batchgen.views.facts import Facts
 
 _BY = ("clip", "prompt", "cell", "day", "model", "take")
 
@@ -31,6 +33,7 @@ _BY = ("clip", "prompt", "cell", "day", "model", "take")
 )
 @click.option("--audit", is_flag=True, help="Compare the bill with the account's request history.")
 @service_options
+@page_options
 @json_option
 def report(
     manifest: str,
@@ -43,22 +46,32 @@ def report(
     base_url: str | None,
     history_url: str | None,
     as_json: bool,
+    **pages: Any,  # noqa: ANN401 - of `page_options`
 ) -> None:
     """Show how the night went: counts, money, failures by cause, open questions, and where the files are.
 
     With --bill: what it cost, every request to the last digit, grouped by clip, prompt, cell, day, model or take.
-    With --audit: whether the account's own history agrees. Nothing is changed.
+    With --audit: whether the account's own history agrees. With --html: the story of the night as one page. With
+    --for-client: a folder for somebody else to watch and choose, whose answers `batchgen picks import` takes in.
     """
     from batchgen.ledger.reader import Reader
 
+    wish = PageWish.of(pages, other="--bill, --by and --audit" if bill or by or audit else "")
     where = ledger_folder(manifest, folder, sandbox=sandbox)
+    if wish.client is not None:
+        client_page(where, wish, command_line("picks", manifest, folder, sandbox=sandbox), as_json=as_json)
+        return
     reader = Reader(where)
     try:
         if bill or by or audit:
             asked = {"base_url": base_url, "history_url": history_url} if audit else None
             _bill(reader, by or "prompt", asked, manifest, as_json=as_json)
+            return
+        facts = _facts(reader, manifest, ("--dir", str(folder)) if folder else ())
+        if wish.html is not None:
+            night_page(reader, _numbers(reader, facts), wish, as_json=as_json)
         else:
-            _morning(reader, manifest, ("--dir", str(folder)) if folder else (), as_json=as_json)
+            _morning(reader, facts, as_json=as_json)
     finally:
         reader.close()
 
@@ -106,31 +119,43 @@ def made_by(reader: Reader, by: str) -> Bill:
     return make_bill((clip for clip, _ in reader.requests()), By(by))
 
 
-def _morning(reader: Reader, arg: str, options: tuple[str, ...], *, as_json: bool) -> None:
+def _facts(reader: Reader, arg: str, options: tuple[str, ...]) -> Facts:
     from batchgen.ledger.lock import holder
+    from batchgen.views.facts import facts_of
+
+    return facts_of(reader, arg, live=holder(reader.folder) is not None, caps=reader.caps(), options=options)
+
+
+def _numbers(reader: Reader, facts: Facts) -> dict[str, Any]:
+    """Give the object of `report --json`: status, the totals of the bill, what a pick has cost."""
     from batchgen.review.cost import cost_of_picks
     from batchgen.review.picks import choices_of
-    from batchgen.views.bill import bill_object, summary_lines
-    from batchgen.views.facts import facts_of
-    from batchgen.views.status import status_object, status_text
+    from batchgen.views.bill import bill_object
+    from batchgen.views.status import status_object
 
-    live = holder(reader.folder) is not None
-    facts = facts_of(reader, arg, live=live, caps=reader.caps(), options=options)
-    status = status_object(facts, now=time.time())
-    made = made_by(reader, "model")
+    money = bill_object(made_by(reader, "model"), name=facts.name, sandbox=facts.sandbox, cap=facts.caps.usd)
     picks = cost_of_picks(reader.known(), choices_of(reader.folder))
-    money = bill_object(made, name=facts.name, sandbox=facts.sandbox, cap=facts.caps.usd)
+    return {**status_object(facts, now=time.time()), "bill": money["total"], "picks": picks}
+
+
+def _morning(reader: Reader, facts: Facts, *, as_json: bool) -> None:
+    from batchgen.views.bill import summary_lines
+    from batchgen.views.status import status_text
+
+    numbers = _numbers(reader, facts)
+    picks = numbers["picks"]
 
     def text() -> str:
-        parts = [status_text(status, output.width(), ascii=output.plain_ascii())]
-        if made.total.requests:
-            lines = [*summary_lines(made.total, output.width() - 2), facts.command("report", "--bill")]
+        parts = [status_text(numbers, output.width(), ascii=output.plain_ascii())]
+        if numbers["bill"]["requests"]:
+            lines = [*summary_lines(made_by(reader, "model").total, output.width() - 2)]
+            lines.append(facts.command("report", "--bill"))
             parts.append("\n".join(["The bill", *(f"  {line}" for line in lines)]))
         if picks["picks"] or picks["rejects"]:
             parts.append("\n".join(["Picks", f"  {_picks_line(picks)}", f"  {facts.command('picks')}"]))
         return "\n\n".join(parts)
 
-    output.answer({**status, "bill": money["total"], "picks": picks}, text, as_json=as_json)
+    output.answer(numbers, text, as_json=as_json)
 
 
 def _picks_line(picks: Mapping[str, Any]) -> str:

@@ -194,7 +194,7 @@ export function inWords(set) {
   if ('tags' in set) words.push(set.tags.length ? `tagged it ${set.tags.join(', ')}` : 'took its tags away');
   if ('note' in set) words.push(set.note ? `noted “${set.note}”` : 'took its note away');
   if ('marks' in set) words.push(`changed its notes at frames`);
-  return words.join(', ') || 'changed it';
+  return words.join(', ') || ('answers' in set ? 'sent an answer' : 'changed it');
 }
 
 /** An id of our own for a change, also where there is no secure origin. */

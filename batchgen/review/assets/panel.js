@@ -69,6 +69,7 @@ export class Panel {
       ...this.#flags(clip),
       this.#facts(clip),
       this.#words(clip),
+      ...this.#answers(clip),
       ...this.#skipped(clip),
       ...this.#history(),
     ];
@@ -162,6 +163,12 @@ export class Panel {
     return [el('div', { class: 'skipped' }, el('p', { text: `${plural(count, 'pending take')} of this prompt will not be made.` }), undo)];
   }
 
+  /** What reviewers sent back (`batchgen picks import`), by name. */
+  #answers(clip) {
+    const lines = (clip.choice.answers ?? []).map(({ by, pick, stars, note }) => el('li', { text: [PICKS[pick], `${by}:`, '★'.repeat(stars), note].filter(Boolean).join(' ') }));
+    return lines.length ? [el('h3', { text: 'Reviewers' }), el('ul', { class: 'history answers' }, ...lines)] : [];
+  }
+
   #history() {
     const changes = (this.#more?.history ?? []).slice(-6).reverse();
     if (!changes.length) return [];
@@ -169,6 +176,9 @@ export class Panel {
     return [el('h3', { text: 'Decisions' }), el('ol', { class: 'history' }, ...lines)];
   }
 }
+
+/** Marks of a reviewer's pick. */
+const PICKS = { 1: '✓', '-1': '✗', 0: '·' };
 
 const timeWords = (seconds) => (seconds === null || seconds === undefined ? null : duration(seconds));
 

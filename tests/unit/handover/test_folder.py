@@ -14,7 +14,7 @@ from handover_samples import sample
 from batchgen.errors import OutputError, UsageError
 from batchgen.files import mp4
 from batchgen.files.findings import KeptFindings
-from batchgen.handover import folder, xmp
+from batchgen.handover import folder, target, xmp
 from batchgen.handover.folder import Delivery, deliver
 from batchgen.handover.lists import PROGRAMS
 from batchgen.review.choice import Choice
@@ -92,12 +92,14 @@ def test_a_film_that_has_changed_is_not_handed_over(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["batch"]
 
 
-@pytest.mark.parametrize("broken", ["_papers", "_put"])
-def test_what_fails_leaves_nothing_behind(broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("module", "broken"), [(folder, "_papers"), (target, "_put")])
+def test_what_fails_leaves_nothing_behind(
+    module: object, broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder, broken, fail)
+    monkeypatch.setattr(module, broken, fail)
     with pytest.raises(OutputError, match="out"):
         deliver([sample(tmp_path, "fox")], tmp_path / "out", Delivery("night"), kept(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["batch"]
@@ -108,6 +110,12 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     deliver([sample(tmp_path, "fox")], tmp_path / "out", Delivery("night"), kept(tmp_path))
     with pytest.raises(UsageError, match="exists already"):
         deliver([sample(tmp_path, "fox")], tmp_path / "out", Delivery("night"), kept(tmp_path))
+
+
+def test_a_folder_below_a_file_is_a_mistake_of_the_command(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file is a file"):
+        deliver([sample(tmp_path, "fox")], tmp_path / "file" / "a" / "b", Delivery("night"), kept(tmp_path))
 
 
 def test_a_disk_without_hard_links_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,3 +161,21 @@ def test_a_strangers_folder_of_a_likely_name_is_left_alone(tmp_path: Path) -> No
     (tmp_path / ".out.part" / "mine").touch()
     deliver([sample(tmp_path, "fox")], tmp_path / "out", Delivery("night"), kept(tmp_path))
     assert (tmp_path / ".out.part" / "mine").exists()
+
+
+def test_a_contact_sheet_has_twenty_clips_a_page_in_both_forms(tmp_path: Path) -> None:
+    """A film that does not decode has an empty frame, and stops nothing."""
+    from PIL import Image
+
+    selects = [sample(tmp_path, f"fox{number}", number) for number in range(1, 22)]
+    done = deliver(selects, tmp_path / "out", Delivery("night"), kept(tmp_path))
+    assert {"contact-sheet.jpg", "contact-sheet-2.jpg", "contact-sheet.pdf"} <= set(done.files)
+    sizes = []
+    for name in ("contact-sheet.jpg", "contact-sheet-2.jpg"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            sizes.append((picture.format, picture.size))
+    assert sizes == [("JPEG", (1287, 910))] * 2
+    body = (tmp_path / "out" / "contact-sheet.pdf").read_bytes()
+    assert body.startswith(b"%PDF-")
+    assert b"/Count 2" in body
+    assert body.rstrip().endswith(b"%%EOF")

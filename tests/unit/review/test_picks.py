@@ -158,7 +158,7 @@ def test_the_snapshot_is_what_the_log_comes_to(picks: Picks, tmp_path: Path) -> 
     found = json.loads((tmp_path / SNAPSHOT).read_text("utf-8"))
     assert found["clips"]["v1:a"] == {
         "pick": 1, "stars": 0, "label": "", "tags": [], "note": "", "marks": [{"frame": 12, "text": "hand"}],
-        "reason": "", "order": None,
+        "reason": "", "order": None, "answers": [],
     }  # fmt: skip
 
 
