@@ -88,9 +88,7 @@ def facts_of(
     if stopped is None and last is not None and not live:
         stopped = last.reason if last.ended is not None else KILLED
     charged = ledger.charged_failures()
-    drifts = json.loads(ledger.meta(DRIFTS) or "[]")
     paid = [Paid(*row) for row in ledger.outstanding()]
-    ends = [each.record_until for each in paid if each.state is State.GENERATING]
     looks = {row: read(text) for row, text in ledger.facts(LOOKS).items()}
     return Facts(
         name=ledger.meta("name") or ledger.folder.name,
@@ -107,7 +105,7 @@ def facts_of(
         clips_dir=str(ledger.folder / "clips"),
         problems=[_problem(clip, looks.get(clip.row), charged) for clip in ledger.clips(*_PROBLEMS, wanted=True)],
         manifest_arg=manifest_arg,
-        in_flight_until=min(ends, default=None),
+        in_flight_until=min((each.record_until for each in paid if each.state is State.GENERATING), default=None),
         paid=paid,
         looks_per_s=float(ledger.meta("looks_per_s") or "inf"),
         live=live,
@@ -117,7 +115,7 @@ def facts_of(
         skipped=len(ledger.skipped()),
         unpriced=money.unpriced,
         failures_charged=charged,
-        drifts=[(row[0], Quote(row[1], PriceSource.LEARNED, row[2], PriceSource(row[3]), row[4])) for row in drifts],
+        drifts=_drifts(ledger),
         sandbox=ledger.meta("origin") == SANDBOX_ORIGIN,
         options=options,
         window=window_of(ledger.meta(WINDOW)),
@@ -130,6 +128,11 @@ def facts_of(
         last_event=ledger.last_event_at() if last is not None and last.ended is None else None,
         footage_s=ledger.footage(),
     )
+
+
+def _drifts(ledger: Reader) -> list[tuple[str, Quote]]:
+    drifts = json.loads(ledger.meta(DRIFTS) or "[]")
+    return [(row[0], Quote(row[1], PriceSource.LEARNED, row[2], PriceSource(row[3]), row[4])) for row in drifts]
 
 
 def facts_of_folder(
