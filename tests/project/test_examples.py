@@ -80,7 +80,7 @@ def test_an_example_has_no_faults_nor_warnings(name: str) -> None:
 
 def test_the_script_follows_a_batch_to_its_end(examples: Path) -> None:
     """The public API does what the command does."""
-    script = [sys.executable, examples / "follow_a_batch.py", examples / "shibuya-singer.yaml"]
+    script: list[str | Path] = [sys.executable, examples / "follow_a_batch.py", examples / "shibuya-singer.yaml"]
     done = subprocess.run(
         script, cwd=examples, env=own(examples), capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
     )
