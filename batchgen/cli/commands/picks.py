@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.batch import ledger_folder
 from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
 
@@ -29,6 +29,7 @@ WORDS = {"pick": {"pick": 1}, "reject": {"pick": -1}, "clear": {"pick": 0}} | {
     nargs=2,
     envvar="BATCHGEN_SET",
     metavar="GLOB WORD",
+    shell_complete=candidates.words(WORDS, candidates.clips_of(several=True)),
     help="Choose: pick, reject, clear, or 0 to 5 stars.",
 )
 @folder_option
