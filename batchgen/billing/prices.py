@@ -106,7 +106,7 @@ class PriceBook:
         manifest, table = self.listed(model, params)
         quote = quote_of(self._charges.get(price_class_of(model, params), ()), manifest=manifest, table=table)
         known = find(model)
-        if quote.source is PriceSource.TABLE and known and known.mean_price > (quote.each or 0):
+        if quote.source is PriceSource.TABLE and known and (known.mean_price or 0) > (quote.each or 0):
             return replace(quote, high=known.mean_price)
         return quote
 

@@ -87,7 +87,7 @@ class Expander:
         self.document = document
         self.folder = folder
         self.faults = faults
-        self.params = Parameters(folder)
+        self.params = Parameters(folder, strict=shape.strict)
         self.files: dict[str, str] = {}
         self.refused: list[tuple[str, Position]] = []  #: ids given to prompts that have faults of their own
         self._models = {UNREADABLE_MODEL, *known_names()}

@@ -275,6 +275,9 @@ class ManifestShape(Shape):
     vars: dict[str, Any] = Field(default={}, description="Variables for {{ }} in any text.")
     matrix: MatrixShape = Field(default=MatrixShape(), description="Every prompt once for each cell.")
     prompts: list[Entry] = Field(min_length=1, description="Texts, prompts with parameters, and prompt files.")
+    strict: StrictBool = Field(
+        default=False, description="A parameter that the model is not known to have is an error."
+    )
     limits: LimitsShape = Field(default=LimitsShape(), description="The pace.")
     budget: BudgetShape = Field(default=BudgetShape(), description="The limits on spending.")
     prices: dict[str, PriceShape] = Field(default={}, description='USD a clip by model: 0.80, or {"1280*720/5": 0.62}.')

@@ -47,7 +47,7 @@ def latency_of(model: str, settings: Settings) -> float:
     if settings.sandbox:
         return settings.sandbox_latency
     known = models.find(model)
-    return known.mean_latency_s if known else UNKNOWN_LATENCY_S
+    return (known and known.mean_latency_s) or UNKNOWN_LATENCY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ def _selection(settings: Settings, skipped: frozenset[str]) -> Selection:
 
 def _price_source(manifest: Manifest) -> str:
     used = sorted({clip.model for clip in manifest.wanted})
-    return "; ".join(model.price_note for model in map(models.find, used) if model)
+    return "; ".join(model.price_note for model in map(models.find, used) if model and model.price_note)
 
 
 def _latency(manifest: Manifest, settings: Settings, seen: LedgerSnapshot) -> tuple[float | None, str]:
@@ -212,9 +212,14 @@ def _latency(manifest: Manifest, settings: Settings, seen: LedgerSnapshot) -> tu
     who = "as --expect-latency says" if settings.expect_latency is not None else "the model's published mean"
     if settings.sandbox and settings.expect_latency is None:
         who = "the sandbox's"
-    elif settings.expect_latency is None and not all(map(models.find, used)):
+    elif settings.expect_latency is None and not all(_has_mean(name) for name in used):
         who = "a guess, since the model is unknown"
     return assumed, f"at {assumed:.0f} s a clip, {who}"
+
+
+def _has_mean(name: str) -> bool:
+    known = models.find(name)
+    return known is not None and known.mean_latency_s is not None
 
 
 def _span(times: Sequence[float]) -> str:
