@@ -29,7 +29,7 @@ _SAMPLES: Final = {32_000: "32k", 44_100: "44.1k", 48_000: "48k", 96_000: "96k"}
 
 
 def written(selects: list[Select], title: str) -> str:
-    """Give the document for films that lie beside it."""
+    """Give the document for films that lie next to it."""
     root = ET.Element("fcpxml", version=VERSION)
     resources = ET.SubElement(root, "resources")
     formats = _formats(resources, selects)

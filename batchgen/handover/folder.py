@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from batchgen.handover import edl, fcpxml, film, lists, otio, sheet, xmeml, xmp
 from batchgen.handover.chosen import Select
 
 _PIECE: Final = 1 << 20
+_REFETCH: Final = "run `batchgen verify`: it fetches the film again, as long as the service has it"
 #: Writers of the files for editors, by name.
 _WRITERS: Final = {
     "selects.otio": otio.written,
@@ -78,10 +80,16 @@ def deliver(selects: list[Select], target: Path, order: Delivery, kept: KeptFind
         target = target.with_name(target.name + ".zip")
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UsageError(f"{target} exists already", tip="name a new folder, or remove this one")
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    for select in selects:
+        if not select.source.is_file():
+            raise UsageError(f"{select.source} is missing", tip=_REFETCH)
     try:
-        part.mkdir(parents=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise OutputError.of(target, error) from error
+    try:
+        part.chmod(0o755)
         films, copied = _films(selects, part, order)
         files, left_out = _papers(selects, part, order, kept, films)
         _put(part, target, as_zip=order.as_zip)
@@ -133,10 +141,7 @@ def _copied(select: Select, path: Path, extra: bytes) -> str:
 
 def _checked(select: Select, digest: str) -> str:
     if select.clip.sha256 and digest != select.clip.sha256.lower():
-        raise UsageError(
-            f"{select.source} has changed since it was downloaded",
-            tip="run `batchgen verify`: it fetches the film again",
-        )
+        raise UsageError(f"{select.source} has changed since it was downloaded", tip=_REFETCH)
     return digest
 
 

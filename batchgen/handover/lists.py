@@ -8,14 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from batchgen.handover.chosen import Select
+from batchgen.views.export import spreadsheet_safe
 
 #: What Resolve's "Import Metadata from CSV" knows comes first; it finds a clip by `Filename`.
 COLUMNS: Final = (
     "Filename", "Keywords", "Comments", "Description", "Scene", "Take",
     "Order", "Pick", "Stars", "Label", "Reason", "Seed", "Model", "Cell", "Size", "Clip", "Sha256",
 )  # fmt: skip
-#: What a spreadsheet takes for the start of a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 #: Which file a program reads, and where in its menus.
 PROGRAMS: Final[Mapping[str, tuple[str, tuple[tuple[str, str], ...]]]] = {
     "resolve": ("DaVinci Resolve", (
@@ -96,5 +95,4 @@ def readme(selects: list[Select], title: str, files: Iterable[str], *, labelled:
 
 
 def _safe(value: object) -> object:
-    """Keep a spreadsheet from running a text as a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else ("" if value is None else value)
+    return spreadsheet_safe(value) if isinstance(value, str) else ("" if value is None else value)

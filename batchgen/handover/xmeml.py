@@ -14,7 +14,7 @@ from batchgen.handover.film import FilmFacts
 
 
 def written(selects: list[Select], title: str) -> str:
-    """Give the document for films that lie beside it."""
+    """Give the document for films that lie next to it."""
     first = selects[0].facts
     root = ET.Element("xmeml", version="4")
     sequence = ET.SubElement(root, "sequence", id="sequence-1")

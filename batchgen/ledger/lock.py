@@ -98,6 +98,7 @@ class Fence:
             failpoints.reach("commit.before")
             db.execute("COMMIT")
             failpoints.reach("commit.after")
+            self._check_files()  # replaced since the first look: what was written is in nobody's ledger
         except BaseException:
             with suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
@@ -107,11 +108,14 @@ class Fence:
             if self._wal.exists():
                 self._inodes[self._wal] = _inode(self._wal)
 
-    def _check(self, db: sqlite3.Connection) -> None:
+    def _check_files(self) -> None:
         for path, inode in self._inodes.items():
             if (found := _inode(path)) != inode:
                 what = "was replaced by another file" if found else "was deleted or moved"
                 raise LedgerLostError(f"{path} {what} while this run used it; nothing more is submitted. {_GONE}")
+
+    def _check(self, db: sqlite3.Connection) -> None:
+        self._check_files()
         if _token(db) != self._last:
             what = f"{self._path} was taken over by another run; this one submits nothing more and stops"
             raise LedgerLostError(what, there=True)

@@ -19,7 +19,6 @@ import asyncio
 import hashlib
 import json
 from functools import partial
-from typing import Final
 
 from aiohttp import hdrs, web
 
@@ -32,8 +31,6 @@ from batchgen.review.followup import cart_lines
 from batchgen.review.picks import StaleError
 from batchgen.review.state import BatchState, Json, Revision
 
-#: A list of so many clips is sent compressed.
-_MANY: Final = 50
 _dumps = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -67,15 +64,12 @@ class PageApi:
 
     async def _state(self, request: web.Request) -> web.Response:
         batch = await self._of(request)
-        body, many = await asyncio.to_thread(_written, batch, Revision.parse(request.query.get("since", "")))
+        body = await asyncio.to_thread(_written, batch, Revision.parse(request.query.get("since", "")))
         tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
         headers = {hdrs.ETAG: tag, hdrs.CACHE_CONTROL: "no-cache"}
         if tag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
             return web.Response(status=304, headers=headers)
-        response = web.Response(body=body, content_type="application/json", charset="utf-8", headers=headers)
-        if many:
-            response.enable_compression()
-        return response
+        return web.Response(body=body, content_type="application/json", charset="utf-8", headers=headers)
 
     async def _panel(self, request: web.Request) -> web.Response:
         batch = await self._of(request)
@@ -148,10 +142,9 @@ class PageApi:
             raise web.HTTPNotFound from None
 
 
-def _written(batch: BatchState, seen: Revision) -> tuple[bytes, bool]:
-    """Write a state as JSON, in the thread that has made it; and say whether there is much of it."""
-    found = batch.since(seen)
-    return _dumps(found).encode(errors="replace"), len(found["clips"]) > _MANY
+def _written(batch: BatchState, seen: Revision) -> bytes:
+    """Write a state as JSON, in the thread that has made it."""
+    return _dumps(batch.since(seen)).encode(errors="replace")
 
 
 async def _object(request: web.Request) -> Json:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from batchgen.clip import State
 from batchgen.ledger import SANDBOX_ORIGIN
+from batchgen.manifest.naming import slug
 from batchgen.money import decimal_usd
 from batchgen.review.questions import PageReader
 from batchgen.views.doubts import IN_DOUBT, ClipProblem
@@ -69,6 +70,16 @@ def amount(micro: int | None) -> str | None:
 def cell_of(label: str) -> dict[str, str]:
     """Read a matrix cell back from its words: `city=Tokyo, time=dawn`."""
     return dict(part.partition("=")[::2] for part in _NEXT_AXIS.split(label) if "=" in part) if label else {}
+
+
+def group_of(prompt_id: str, cell: Mapping[str, str]) -> str:
+    """Give the id of a prompt without its cell of the matrix: the group of a clip.
+
+    An id that does not end with its cell, as where a hash tells it from that of another prompt, is a group of its own.
+    """
+    cell_id = "-".join(filter(None, map(slug, cell.values())))
+    stem = prompt_id.removesuffix(cell_id) if cell_id else ""
+    return stem[:-1] if len(stem) > 1 and stem[-1] in "-_" else prompt_id
 
 
 def axes_of(labels: Sequence[str]) -> list[Json]:

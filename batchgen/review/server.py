@@ -6,6 +6,7 @@ It has no key, and never spends.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import secrets
 import sqlite3
@@ -16,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import ETag, hdrs, web
 
 from batchgen.errors import BatchgenError, LedgerError, UsageError
 from batchgen.review.api import PageApi
@@ -29,6 +30,8 @@ log = logging.getLogger("batchgen.review")
 _TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 #: Bytes of a body that is read: a choice is small, and so is a cart.
 _BODY_MAX: Final = 256 * 1024
+#: A text of so many bytes is sent compressed: of a shorter one the headers would be most.
+_COMPRESS_MIN: Final = 1024
 #: Seconds between two snapshots of the picks, while there are changes.
 _SNAPSHOT_S: Final = 5.0
 
@@ -73,7 +76,7 @@ class ReviewServer:
     def _app(self) -> web.Application:
         private = not is_loopback(self._host)
         check = guard(self.token, hosts=names_of(self._host), private=private)
-        app = web.Application(middlewares=[_errors, check], client_max_size=_BODY_MAX)
+        app = web.Application(middlewares=[_compress, _errors, check], client_max_size=_BODY_MAX)
         app.on_response_prepare.append(add_headers)
         app.add_routes([
             web.get("/", partial(_asset, name="index.html")),
@@ -101,7 +104,25 @@ async def _asset(request: web.Request, name: str = "") -> web.Response:
     found = files("batchgen.review").joinpath("assets", name)
     if kind is None or "/" in name or not found.is_file():
         raise web.HTTPNotFound
-    return web.Response(body=found.read_bytes(), content_type=kind, charset="utf-8")
+    body = found.read_bytes()
+    tag = hashlib.sha256(body).hexdigest()[:16]
+    same = any(known.value in {tag, "*"} for known in request.if_none_match or ())
+    response = web.Response(status=304) if same else web.Response(body=body, content_type=kind, charset="utf-8")
+    response.etag = ETag(tag, is_weak=True)  # weak: it is of the bytes before they are compressed
+    response.headers[hdrs.CACHE_CONTROL] = "no-cache"  # kept, and asked about each time: a new release shows at once
+    return response
+
+
+@web.middleware
+async def _compress(request: web.Request, handler: Any) -> web.StreamResponse:  # noqa: ANN401 - aiohttp's own type
+    """Send texts of some length compressed, to whoever takes that; films and pictures are as small as they get."""
+    answer: web.StreamResponse = await handler(request)
+    texts = {*_TYPES.values(), "application/json"}
+    if isinstance(answer, web.Response) and answer.content_type in texts:
+        answer.headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
+        if (answer.content_length or 0) >= _COMPRESS_MIN:
+            answer.enable_compression()
+    return answer
 
 
 @web.middleware

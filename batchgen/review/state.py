@@ -25,7 +25,7 @@ from batchgen.providers.models import estimate
 from batchgen.review.checks import Checks
 from batchgen.review.choice import UNDECIDED, Choice
 from batchgen.review.cost import cost_of_picks
-from batchgen.review.overview import Live, RunProgress, amount, cell_of, overview, skipped_counts
+from batchgen.review.overview import Live, RunProgress, amount, cell_of, group_of, overview, skipped_counts
 from batchgen.review.picks import Decision, Picks
 from batchgen.review.posters import Film
 from batchgen.review.questions import PageReader
@@ -210,13 +210,15 @@ class BatchState:
         wanted, request, params = clip.wanted, clip.request, clip.wanted.values
         done = clip.state is State.DONE
         cost = request.cost if request else None
+        cell = cell_of(wanted.label)
         return {
             "key": clip.key,
             "name": wanted.name,
             "prompt_id": wanted.prompt_id,
+            "group": group_of(wanted.prompt_id, cell),
             "take": wanted.take,
             "order": wanted.order,
-            "cell": cell_of(wanted.label),
+            "cell": cell,
             "model": wanted.model,
             "prompt": str(params.get("prompt") or ""),
             "seed": params.get("seed"),

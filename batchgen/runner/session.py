@@ -190,10 +190,7 @@ class Session:
             )
             self.tools = assembly.context
             await steering.begin(self.ledger, steered=not self.settings.collect_only)
-            try:
-                await alongside(assembly.dispatcher.run(), companion and partial(companion, self))
-            finally:
-                await steering.say(self.ledger, None)
+            await alongside(assembly.dispatcher.run(), companion and partial(companion, self))
 
     async def reconcile(self) -> list[tuple[Doubt, State]]:
         """Compare clips in doubt with the account's history; gives what was found, and the state that each has now."""

@@ -23,8 +23,8 @@ async def begin(ledger: SqliteLedger, *, steered: bool) -> None:
     await ledger.set_facts({**stale, CONTROL: Control.RUNNING if steered else None})
 
 
-async def say(ledger: SqliteLedger, control: Control | None) -> None:
-    """Write down how the run stands, if that has changed; None: it has ended. It never fails."""
+async def say(ledger: SqliteLedger, control: Control) -> None:
+    """Write down how the run stands, if that has changed. It never fails."""
     with suppress(LedgerError, LedgerWriteError):
         await ledger.set_facts({CONTROL: control})
 

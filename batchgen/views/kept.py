@@ -59,7 +59,10 @@ def missing_lines(obj: Mapping[str, Any] | None, width: int) -> list[str]:
     more = obj["count"] - len(obj["clips"])
     what = f"The file of {plural(obj['count'], 'finished clip')} is missing: {_some(obj['clips'], more)}"
     why = "A run does not generate it again: it is paid for. Get it back while the service keeps it (seven days):"
-    no = "Deleting a film does not reject it; `batchgen reroll` makes another take (batchgen help stopped)."
+    no = (
+        "Deleting a film does not reject its take. To reject one: `batchgen picks NAME --set CLIP reject`, or X on the "
+        "review page (`batchgen review NAME`). For another take: `batchgen reroll` (batchgen help stopped)."
+    )
     return [*wrap(what, width), *wrap(why, width, "    "), f"      {obj['next']}", *wrap(no, width, "    ")]
 
 

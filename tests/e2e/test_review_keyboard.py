@@ -86,8 +86,8 @@ def test_undo_brings_back_a_clip_that_the_filter_hides(
 def test_moving_goes_by_card_row_and_prompt(serve: Callable[..., Served], open_page: Callable[..., Page]) -> None:
     """Arrows, Home, End, and Ctrl with an arrow; Shift takes clips into the selection."""
     page = open_page(serve().url)
-    for key, name in [("ArrowRight", "courier-tokyo-dawn_2"), ("ArrowDown", "courier-tokyo-night_2"),
-                      ("ArrowUp", "courier-tokyo-dawn_2"), ("Control+ArrowDown", "courier-tokyo-night_1"),
+    for key, name in [("ArrowRight", "courier-tokyo-dawn_2"), ("ArrowDown", "courier-tokyo-night_3"),
+                      ("ArrowUp", "courier-tokyo-dawn_2"), ("Control+ArrowDown", "tower_1"),
                       ("End", "trouble_6"), ("Home", "courier-tokyo-dawn_1")]:  # fmt: skip
         press(page, key)
         assert focused(page) == name
@@ -147,14 +147,41 @@ def test_the_filter_is_in_the_address(serve: Callable[..., Served], open_page: C
 def test_the_help_lists_every_key_and_each_row_does_it(
     serve: Callable[..., Served], open_page: Callable[..., Page]
 ) -> None:
-    """Everything that a key does, a button does."""
+    """Everything that a key does, a button does; what it does in several views is listed once; all fit a screen."""
     page = open_page(serve().url)
     press(page, "?")
-    rows = page.locator("dialog .entry")
-    assert rows.count() == page.evaluate("import('/assets/app.js').then((page) => page.app.keys.entries.length)")
+    shown = page.evaluate("""[...document.querySelectorAll('dialog .entry')].flatMap((row) => {
+      const [words, ...keys] = row.querySelectorAll('span, kbd');
+      return keys[0].title ? keys.map(({title}) => title) : [[words, ...keys].map((each) => each.textContent).join(' ')];
+    })""")
+    does = page.evaluate("import('/assets/app.js').then(({app}) => app.keys.entries.map(({does}) => does))")
+    assert len(shown) == len(set(shown))
+    assert [words for words in does if not any(line.startswith(words) for line in shown)] == []
+    assert page.evaluate(
+        "document.querySelector('dialog').scrollHeight <= document.querySelector('dialog').clientHeight"
+    )
+    page.get_by_role("dialog").get_by_role("button", name="3 stars").click()
+    expect(page.locator(".card").first).to_have_attribute("aria-label", "courier-tokyo-dawn_1, undecided, 3 stars")
+    press(page, "Home", "?")
     page.locator("dialog button.entry", has_text="Pick").first.click()
     expect(page.locator('.card[data-pick="1"]')).to_have_count(1)
     assert json.dumps(rail(page, "Picks")) == '"1"'
+
+
+def test_a_card_has_buttons_to_pick_and_to_reject(serve: Callable[..., Served], open_page: Callable[..., Page]) -> None:
+    """At the card under the mouse, and about that card alone; on a clip without a film there are none."""
+    page = open_page(serve().url)
+    second = page.get_by_role("gridcell", name="courier-tokyo-dawn_2")
+    second.hover()
+    second.get_by_role("button", name="Pick").click()
+    expect(second).to_have_attribute("data-pick", "1")
+    third = page.get_by_role("gridcell", name="courier-tokyo-dawn_3")
+    third.hover()
+    third.get_by_role("button", name="Reject").click()
+    expect(third).to_have_attribute("data-pick", "-1")
+    assert page.locator('.card[data-pick="1"], .card[data-pick="-1"]').count() == 2
+    press(page, "1", "End")  # a reason; then a clip that is not made yet
+    expect(page.locator(".card.focused .quick")).to_have_css("opacity", "0")
 
 
 def test_what_failed_and_what_is_unconfirmed_come_with_the_next_step(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from browsing import Served
 from command import Desk
+from film_batch import TAKES, make
 from playwright.sync_api import Page, Route, expect
+
+from batchgen.files.findings import Findings
+from batchgen.review import posters
 
 pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
 
@@ -91,6 +97,51 @@ def test_choices_wait_for_a_server_that_is_gone(
         expect(page.locator('.card[data-pick="-1"]')).to_have_count(1)
     finally:
         again.close()
+
+
+def test_a_killed_server_loses_no_choice_that_the_page_shows_as_saved(
+    tmp_path: Path, open_page: Callable[..., Page]
+) -> None:
+    """What is not marked as waiting is on disk, whatever happens to the server in the same moment."""
+    desk = Desk(tmp_path, "")
+    make(desk.folder, TAKES, dict.fromkeys(("dawn_1", "dawn_2", "dawn_3", "dawn_4"), b""))
+    with desk.start("review", "night.yaml", "--json") as server:
+        assert server.stdout
+        page = open_page(json.loads(server.stdout.readline())["url"])
+        for key in ("p", "x", "p"):
+            page.keyboard.press(key)
+        page.locator('body[data-waiting="0"]').wait_for()
+        server.kill()
+        server.wait()
+        page.keyboard.press("5")
+        expect(page.locator("#trouble")).to_contain_text("1 choice will be sent when it is back")
+    listed = desk.call("picks", "night.yaml", "--json").expect(0).obj["clips"]
+    assert [(clip["pick"], clip["stars"]) for clip in listed] == [(1, 0), (-1, 0), (1, 0), (0, 0)]
+
+
+def test_a_poster_comes_onto_its_card_without_a_reload(
+    serve: Callable[..., Served], open_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is made the first frame stands there, and nobody asks for it; its flags come with it, in words."""
+    made = threading.Event()
+
+    class LatePosters(posters.Posters):
+        def _made(self, film: posters.Film) -> Findings | None:
+            made.wait(30)
+            return super()._made(film)
+
+    monkeypatch.setattr("batchgen.review.checks.Posters", LatePosters)
+    page = open_page(serve().url)
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
+    try:
+        page.reload()
+        expect(page.locator('.card.focused img[src^="blob:"]')).to_have_count(1)
+    finally:
+        made.set()
+    expect(page.locator('.card.focused img[src*="/poster/"]')).to_have_count(1)
+    expect(page.get_by_role("gridcell", name="courier-tokyo-dawn_2")).to_contain_text("like take 1")
+    assert refused == []
 
 
 def test_clips_of_a_live_run_come_into_their_place(tmp_path: Path, open_page: Callable[..., Page]) -> None:

@@ -28,8 +28,13 @@ def test_roles_and_places_are_there_for_those_who_hear_the_page(
     assert cells.count() > 0
     first = page.get_by_role("gridcell", name="courier-tokyo-dawn_1, undecided")
     assert [first.get_attribute(f"aria-{name}") for name in ("setsize", "posinset", "colindex")] == ["21", "1", "1"]
-    assert page.locator('.row[aria-rowindex="1"] .card').count() == 3
+    assert page.locator('.row[aria-rowindex="1"] .card').count() == 4
     assert page.locator('.card[tabindex="0"]').count() == 1
+    heads = page.get_by_role("rowheader").all_inner_texts()
+    assert ["courier", "A courier crosses … at … handheld camera, shallow focus.", "4 cells"] == [
+        part for text in heads[:1] for part in text.replace(" · ", "\n").splitlines()[:3]
+    ]
+    expect(first).to_contain_text("Tokyo · dawn · take 1")
     first.focus()
     page.keyboard.press("ArrowRight")
     assert "courier-tokyo-dawn_2" in str(page.evaluate("document.activeElement.ariaLabel"))
@@ -83,8 +88,8 @@ def many(state: dict[str, Any]) -> str:
     clips = []
     for number in range(MANY):
         prompt, take = f"street-{number // 4}", number % 4 + 1
-        changed = {"key": f"k{number}", "name": f"{prompt}_{take}", "prompt_id": prompt, "take": take, "order": number}
-        clips.append(first | changed | {"seed": number, "v": f"v{number}"})
+        changed = {"key": f"k{number}", "name": f"{prompt}_{take}", "take": take, "order": number}
+        clips.append(first | changed | {"prompt_id": prompt, "group": prompt} | {"seed": number, "v": f"v{number}"})
     return json.dumps(state | {"clips": clips})
 
 

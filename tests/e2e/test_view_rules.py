@@ -31,7 +31,7 @@ def rule(page: Page, module: str, script: str) -> Any:
 
 
 CLIPS = """const clip = (name, city, time, take, more = {}) => ({
-  key: name, name, prompt_id: `p-${city}`, take, order: 0, cell: {city, time}, model: 'wan', size: '832*480',
+  key: name, name, prompt_id: `p-${city}`, group: 'p', take, order: 0, cell: {city, time}, model: 'wan', size: '832*480',
   prompt: `In ${city} at ${time}`,
   seed: take, state: 'done', file: `${name}.mp4`, flags: [], check: {}, cost_usd: '0.25', ...more,
   choice: {pick: 0, stars: 0, order: null, ...more.choice} });"""
@@ -164,7 +164,7 @@ def test_a_third_axis_chooses_which_clips_the_table_has(page: Page) -> None:
 
 
 def test_a_batch_without_a_matrix_has_prompts_by_takes(page: Page) -> None:
-    script = """const one = (id, take) => clip(id + take, '', '', take, {cell: {}, prompt_id: id});
+    script = """const one = (id, take) => clip(id + take, '', '', take, {cell: {}, prompt_id: id, group: id});
       const clips = [1, 2].flatMap(take => ['a', 'b'].map(id => one(id, take)));
       return it.axesOf([], clips).map(({name, values}) => [name, values]);"""
     assert with_clips(page, "axes", script) == [["prompt", ["a", "b"]], ["take", ["1", "2"]]]
@@ -176,6 +176,40 @@ def test_a_cell_without_a_film_says_why(page: Page) -> None:
       const all = [undefined, clip('a', '', '', 1), without('pending', ''), without('failed', 'refused')];
       return all.map(each => it.missing(each, words));"""
     assert with_clips(page, "axes", script) == ["not in the manifest", "", "not made yet", "refused"]
+
+
+# --- how many films play ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cap", "playing", "total", "dropped", "then"),
+    [
+        (6, 6, 300, 8, 7),  # under 3 % dropped: one more may play
+        (6, 6, 300, 9, 5),  # 3 %: too many
+        (6, 3, 300, 0, 6),  # fewer play than may: nothing is known of more
+        (12, 4, 300, 100, 3),  # what plays is already too much
+        (2, 2, 300, 300, 2),
+        (24, 24, 900, 0, 24),
+        (6, 6, 29, 29, 6),  # too short to say
+    ],
+)
+def test_as_many_films_play_as_the_machine_carries(
+    page: Page, cap: int, playing: int, total: int, dropped: int, then: int
+) -> None:
+    assert rule(page, "player", f"it.nextCap({cap}, {playing}, {total}, {dropped})") == then
+
+
+@pytest.mark.parametrize(
+    ("flag", "badge"),
+    [
+        ("silent", "silent"),
+        ("cut", "hard cut"),
+        ("near_duplicate:dawn_1", "like take 1"),
+        ("near_duplicate:a:b", "like a:b"),
+    ],
+)
+def test_a_card_has_its_flags_in_words(page: Page, flag: str, badge: str) -> None:
+    assert rule(page, "words", f"it.flagBadge({flag!r}, {{prompt_id: 'dawn'}})") == badge
 
 
 # --- order of the picks -------------------------------------------------------------------------------------------

@@ -258,12 +258,12 @@ def test_trouble_with_the_file_server_is_sat_out(tmp_path: Path) -> None:
 
 
 def test_files_in_trouble_for_too_long_are_left_for_the_next_run(tmp_path: Path) -> None:
-    """Cost and link are on disk."""
+    """Cost and link are on disk. The host is waited for as long as the API would be, however small the batch."""
     downloads = FakeDownloads(meets=always("trouble"))
     batch = Batch(tmp_path, 2, downloads=downloads, limits=Limits(give_up_s=1800.0))
     life = batch.live()
     assert batch.states() == [State.DOWNLOADING] * 2
-    assert life.lasted_s < 1800.0
+    assert 1800.0 <= life.lasted_s < 2000.0
     check(batch, life)
     downloads.meets = always("ok")
     life = batch.live()

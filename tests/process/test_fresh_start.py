@@ -11,8 +11,8 @@ from batchgen.cli.overview import COMMANDS
 
 pytestmark = pytest.mark.real_time
 
-#: Started as real processes in test_sandbox_command.py and test_torture.py.
-ELSEWHERE = {"sandbox", "torture"}
+#: Started as real processes in test_review_command.py, test_sandbox_command.py and test_torture.py.
+ELSEWHERE = {"review", "sandbox", "torture"}
 TWINS = {
     "check": ("night.yaml", "--json"),
     "schema": (),
@@ -49,6 +49,8 @@ def test_every_command_starts_in_a_python_of_its_own(api: FakeApi, desk: Desk) -
     real("recover", "night.yaml", "--yes").expect(0)
     real("reroll", "night.yaml", desk.clips[0].name).expect(0)
     real("export", "night.yaml").expect(0)
+    real("picks", "night.yaml").expect(0)
+    real("deliver", "night.yaml", "cut", "--all", "--for", "folder").expect(0)
     real("doctor", "night.yaml", "--base-url", api.url).expect(0)
     assert api.posts == 2
     assert started | {*TWINS, *ELSEWHERE} == set(COMMANDS)

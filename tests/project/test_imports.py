@@ -42,7 +42,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "files.renames": "clip events failpoints files.durable files.mp4 files.sidecar ledger",
         "files.sidecar": "clip files.durable files.mp4 money",
         "files.verify": "clip events files.findings files.media_checks files.mp4 ledger",
-        "handover": "clip errors files.findings files.media_checks review",
+        "handover": "clip errors files.findings files.media_checks review views",
         "history": "",
         "history.matching": "clip providers.base",
         "history.other_batches": "errors ledger",

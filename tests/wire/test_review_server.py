@@ -127,6 +127,25 @@ async def test_the_state_says_what_the_ledger_knows(folder: Path) -> None:
         assert done["at"].endswith("Z")
 
 
+@pytest.mark.parametrize("path", ["", "assets/app.js", "assets/page.css", STATE])
+async def test_texts_are_sent_compressed_and_asked_about_each_time(folder: Path, path: str) -> None:
+    """They are kept under a tag: a second visit costs an answer without a body. Without gzip they come plain."""
+    async with opened(folder) as page:
+        plain, packed = [await page.ask("GET", path, Accept_Encoding=each) for each in ("identity", "gzip")]
+        assert ("Content-Encoding" in plain[2], packed[2].get("Content-Encoding")) == (False, "gzip")
+        assert plain[1] == packed[1]
+        assert {plain[2]["Cache-Control"], packed[2]["Cache-Control"]} == {"no-cache"}
+        status, body, headers = await page.ask("GET", path, If_None_Match=packed[2]["ETag"])
+        assert (status, body, headers["ETag"]) == (304, b"", plain[2]["ETag"])
+        assert (await page.ask("GET", path, If_None_Match='"another"'))[0] == 200
+
+
+async def test_films_are_not_compressed_again(folder: Path) -> None:
+    async with opened(folder) as page:
+        status, body, headers = await page.ask("GET", "b/night/files/clips/shot0_1.mp4", Accept_Encoding="gzip")
+        assert (status, body, headers.get("Content-Encoding")) == (200, FILM, None)
+
+
 async def test_a_change_comes_as_a_delta_and_nothing_as_304(folder: Path) -> None:
     """Of a poll each two seconds only what changed is sent."""
     async with opened(folder) as page:

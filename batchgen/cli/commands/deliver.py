@@ -136,4 +136,6 @@ def _tip(*, everything: bool, stars: int | None, only: str | None) -> str:
         return "none of these clips is finished yet: see `batchgen status`"
     if stars is not None:
         return "no finished clip has that many stars"
-    return "no clip is finished yet" if everything else "pick some with `batchgen review`, or pass --all"
+    if everything:
+        return "no clip is finished yet"
+    return "pick some with `batchgen review`, or with `batchgen picks NAME --set CLIP pick`; or pass --all"

@@ -14,6 +14,7 @@ import { openLoupe } from './loupe.js';
 import { Mouse } from './mouse.js';
 import { Panel } from './panel.js';
 import { Player } from './player.js';
+import { Quick } from './quick.js';
 import { Rail } from './rail.js';
 import { Store } from './store.js';
 import { Toolbar } from './toolbar.js';
@@ -55,6 +56,7 @@ class App {
     this.rail = new Rail(this);
     this.panel = new Panel(this);
     this.mouse = new Mouse(this);
+    this.quick = new Quick(this, $('grid'));
     this.live = new Live(this);
     this.configure({});
     this.store.on((change) => this.#changed(change));
@@ -162,7 +164,7 @@ class App {
 
   /** Give what goes on to the next clip after a choice; null when it should stay. */
   afterChoice(keys) {
-    if (!this.settings.advance || this.mode.stays || keys.length !== 1 || keys[0] !== this.focus) return null;
+    if (!(this.settings.advance || this.keys.capsLock) || this.mode.stays || keys.length !== 1 || keys[0] !== this.focus) return null;
     const list = this.list();
     const next = list[list.indexOf(this.focus) + 1];
     return () => next && this.arranged.has(next) && this.setFocus(next, { scroll: true });

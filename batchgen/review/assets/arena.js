@@ -10,8 +10,12 @@ class Arena extends Compare {
     super(app, tournament.pair);
     this.tournament = tournament;
     this.element.setAttribute('aria-label', 'Tournament');
-    this.sides = el('div', { class: 'sides' },
-      button('← Keep the left', () => this.keep('left')), button('Keep the right →', () => this.keep('right')));
+    this.sides = el(
+      'div',
+      { class: 'sides' },
+      button('← Keep the left', () => this.keep('left')),
+      button('Keep the right →', () => this.keep('right')),
+    );
     this.result = el('div', { class: 'result', role: 'status', hidden: true });
     this.tiles.after(this.sides, this.result);
     this.#next();
@@ -38,7 +42,11 @@ class Arena extends Compare {
     const { app } = this;
     app.pop();
     app.setFocus(winner);
-    if (rejecting) app.choices.set(keys.filter((key) => key !== winner), { pick: -1 });
+    if (rejecting)
+      app.choices.set(
+        keys.filter((key) => key !== winner),
+        { pick: -1 },
+      );
     await app.choices.set([winner], { pick: 1 });
   }
 
@@ -67,7 +75,10 @@ class Arena extends Compare {
     const first = button('Pick it (Enter)', () => this.pickWinner(), { class: 'main' });
     this.result.replaceChildren(
       el('strong', { text: `${name} won against ${others} other${others === 1 ? '' : 's'}` }),
-      first, button('Pick it and reject the others', () => this.pickWinner(true)), button('Take the last decision back', () => this.back()));
+      first,
+      button('Pick it and reject the others', () => this.pickWinner(true)),
+      button('Take the last decision back', () => this.back()),
+    );
   }
 }
 
@@ -86,11 +97,24 @@ const here = (run) => (app) => run(app.mode.view);
 /** @type {import('./keys.js').Entry[]} */
 export const entries = [
   {
-    keys: ['shift+t'], does: 'Tournament of the takes of this prompt', group: 'View', modes: ['grid', 'matrix', 'loupe'],
-    run: (app) => openTournament(app, app.selection.size > 1 ? [...app.selection] : app.store.siblings(app.focus).map(({ key }) => key)),
+    keys: ['shift+t'],
+    does: 'Tournament of the takes of this prompt',
+    group: 'View',
+    modes: ['grid', 'matrix', 'loupe'],
+    run: (app) =>
+      openTournament(
+        app,
+        app.selection.size > 1 ? [...app.selection] : app.store.siblings(app.focus).map(({ key }) => key),
+      ),
   },
   { keys: ['ArrowLeft'], does: 'Keep the left', group: 'Decide', modes: MODES, run: here((it) => it.keep('left')) },
   { keys: ['ArrowRight'], does: 'Keep the right', group: 'Decide', modes: MODES, run: here((it) => it.keep('right')) },
-  { keys: ['Backspace'], does: 'Take the last decision back', group: 'Decide', modes: MODES, run: here((it) => it.back()) },
+  {
+    keys: ['Backspace'],
+    does: 'Take the last decision back',
+    group: 'Decide',
+    modes: MODES,
+    run: here((it) => it.back()),
+  },
   { keys: ['Enter'], does: 'Pick the winner', group: 'Decide', modes: MODES, run: here((it) => it.pickWinner()) },
 ];

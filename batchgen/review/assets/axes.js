@@ -8,7 +8,7 @@
 const OWN = [
   ['model', (clip) => clip.model],
   ['size', (clip) => clip.size],
-  ['prompt', (clip) => clip.prompt_id],
+  ['prompt', (clip) => clip.group],
   ['take', (clip) => clip.take],
 ];
 
@@ -25,10 +25,15 @@ export function valueOf(clip, axis) {
  * @returns {Axis[]}
  */
 export function axesOf(named, clips) {
-  const given = (named.length ? named : cellAxes(clips)).map(({ name, values }) => ({ name, values: values.map(String) }));
-  const others = OWN.filter(([name]) => !given.some((axis) => axis.name === name) && !(name === 'prompt' && given.length))
-    .map(([name, of]) => ({ name, values: [...new Set(clips.map((clip) => String(of(clip) ?? '')))] }));
-  // Prompts of a matrix have an id for each cell: as an axis they would repeat it. Takes are stacked in their cell.
+  const given = (named.length ? named : cellAxes(clips)).map(({ name, values }) => ({
+    name,
+    values: values.map(String),
+  }));
+  const others = OWN.filter(([name]) => !given.some((axis) => axis.name === name)).map(([name, of]) => ({
+    name,
+    values: [...new Set(clips.map((clip) => String(of(clip) ?? '')))],
+  }));
+  // Takes are stacked in their cell.
   const useful = [...given, ...others].filter(({ values }) => values.length > 1);
   const stacked = useful.length > 2 ? useful.filter(({ name }) => name !== 'take') : useful;
   return stacked.length >= 2 ? stacked : useful;
@@ -38,15 +43,21 @@ export function axesOf(named, clips) {
 function cellAxes(clips) {
   const found = new Map();
   for (const { cell } of clips) {
-    for (const [name, value] of Object.entries(cell ?? {})) found.set(name, (found.get(name) ?? new Set()).add(String(value)));
+    for (const [name, value] of Object.entries(cell ?? {}))
+      found.set(name, (found.get(name) ?? new Set()).add(String(value)));
   }
   return [...found].map(([name, values]) => ({ name, values: [...values] }));
 }
 
 /** Picks first, then by stars, then what was made, then by take. */
 export function bestFirst(a, b) {
-  return b.choice.pick - a.choice.pick || b.choice.stars - a.choice.stars
-    || Number(Boolean(b.file)) - Number(Boolean(a.file)) || a.take - b.take || a.order - b.order;
+  return (
+    b.choice.pick - a.choice.pick ||
+    b.choice.stars - a.choice.stars ||
+    Number(Boolean(b.file)) - Number(Boolean(a.file)) ||
+    a.take - b.take ||
+    a.order - b.order
+  );
 }
 
 /**
@@ -64,10 +75,12 @@ export function table(clips, rows, columns, fixed) {
     const place = JSON.stringify([valueOf(clip, rows.name), valueOf(clip, columns.name)]);
     found.set(place, [...(found.get(place) ?? []), clip]);
   }
-  return rows.values.map((row) => columns.values.map((column) => {
-    const stack = found.get(JSON.stringify([row, column])) ?? [];
-    return { row, column, clips: stack.sort(bestFirst) };
-  }));
+  return rows.values.map((row) =>
+    columns.values.map((column) => {
+      const stack = found.get(JSON.stringify([row, column])) ?? [];
+      return { row, column, clips: stack.sort(bestFirst) };
+    }),
+  );
 }
 
 /** Why a cell shows no film, in words; empty when it has one. @param {Clip|undefined} clip the one on top of its stack */

@@ -1,13 +1,16 @@
 /** One card of the grid: a poster, its marks, one line of words; a film over it while it plays. Cards are used again. */
 import { el, setAttr, setText } from './dom.js';
-import { STATES, aspect, flagWords, flagsOf, micro, money, plural } from './words.js';
+import { STATES, aspect, flagBadge, flagWords, flagsOf, micro, money, plural } from './words.js';
 
-/** A clip on one line: its name and seed; where it has no film, why. In a group of its prompt the name is its end. */
+/** A clip on one line: its name and seed; where it has no film, why. In a group of its prompt: its cell and take. */
 export function caption(clip, grouped) {
-  const name = grouped && clip.name.startsWith(clip.prompt_id) ? `…${clip.name.slice(clip.prompt_id.length)}` : clip.name;
+  const name = grouped ? [...cellOf(clip), `take ${clip.take}`].join(' · ') : clip.name;
   const more = clip.state === 'done' ? (clip.seed === null ? '' : `seed ${clip.seed}`) : clip.state === 'pending' ? '' : clip.reason;
   return [name, more].filter(Boolean).join(' · ');
 }
+
+/** The values of a clip's cell, in the order of the axes. @returns {string[]} */
+export const cellOf = (clip) => Object.values(clip.cell ?? {}).map(String);
 
 /** A clip in words, for those who hear the page. */
 export function spoken(clip) {
@@ -22,10 +25,11 @@ export function spoken(clip) {
   ].filter(Boolean).join(', ');
 }
 
-/** The corner of a card: take, decision, stars, flag. */
+/** The corner of a card: take, decision, stars, flags in words. */
 function signs(clip) {
   const { pick, stars, note } = clip.choice;
-  return [clip.take, { 1: '✓', '-1': '✗', 0: '' }[pick], '★'.repeat(stars), note ? '✎' : '', flagsOf(clip).length ? '⚑' : '']
+  const flags = flagsOf(clip);
+  return [clip.take, { 1: '✓', '-1': '✗', 0: '' }[pick], '★'.repeat(stars), note ? '✎' : '', flags.length ? `⚑ ${flags.map((flag) => flagBadge(flag, clip)).join(', ')}` : '']
     .filter(Boolean).join(' ');
 }
 

@@ -38,7 +38,9 @@ export class Cart {
 
   /** Add a line; the same wish about the same clip again raises its count. @param {CartLine} line */
   add(line) {
-    const same = this.lines.find((each) => ['kind', 'clip', 'prompt', 'size'].every((name) => each[name] === line[name]));
+    const same = this.lines.find((each) =>
+      ['kind', 'clip', 'prompt', 'size'].every((name) => each[name] === line[name]),
+    );
     if (same) this.setCount(same, same.count + line.count);
     else this.#change([...this.lines, line]);
   }
@@ -92,5 +94,9 @@ export class Cart {
 /** A line in words: `dawn_1: 2 more takes`. */
 export function lineWords({ kind, count, size }, name, sizeText = size) {
   const takes = `${count} ${kind === 'takes' ? 'more ' : 'new '}take${count === 1 ? '' : 's'}`;
-  return { takes: `${name}: ${takes}`, edit: `${name}, edited prompt: ${takes}`, final: `${name} at ${sizeText}: ${takes}` }[kind];
+  return {
+    takes: `${name}: ${takes}`,
+    edit: `${name}, edited prompt: ${takes}`,
+    final: `${name} at ${sizeText}: ${takes}`,
+  }[kind];
 }

@@ -106,7 +106,9 @@ export class Clock {
     await this.settled();
     if (turn !== this.#turn) return;
     // A shorter film that is at its end waits there for the others.
-    await Promise.all(this.films.filter((film) => film.frame < film.count - 1 || film.count === 1).map((film) => film.play(rate)));
+    await Promise.all(
+      this.films.filter((film) => film.frame < film.count - 1 || film.count === 1).map((film) => film.play(rate)),
+    );
   }
 
   #tick(frame) {
@@ -115,7 +117,10 @@ export class Clock {
     const { master } = this;
     const running = [master, ...this.films.filter((film) => film !== master && film.playing && !film.seeking)];
     const now = performance.now();
-    for (const index of offBy(running.map((film) => film.video.currentTime), master.fps)) {
+    for (const index of offBy(
+      running.map((film) => film.video.currentTime),
+      master.fps,
+    )) {
       const film = running[index];
       if (now - (this.#corrected.get(film) ?? -Infinity) < LEFT_ALONE_MS) continue;
       this.#corrected.set(film, now);

@@ -51,8 +51,12 @@ export class Compare {
   /** What the page needs to know of this view: the keys that decide mean the tile in front, and stay with it. */
   mode() {
     return {
-      element: this.element, view: this, targets: () => [this.compared[this.front]], stays: true,
-      close: () => this.close(), cover: () => this.transport.pause(),
+      element: this.element,
+      view: this,
+      targets: () => [this.compared[this.front]],
+      stays: true,
+      close: () => this.close(),
+      cover: () => this.transport.pause(),
     };
   }
 
@@ -122,7 +126,11 @@ export class Compare {
     this.clips.forEach((clip, index) => this.#refreshTile(clip, index));
     setText(this.toggles.play, this.transport.playing ? '❚❚' : '▶');
     setAttr(this.toggles.sound, 'aria-pressed', String(!this.silent));
-    for (const [name, pressed] of [['flip', this.layout === 'flip'], ['wipe', this.layout === 'wipe'], ['blind', this.blind]]) {
+    for (const [name, pressed] of [
+      ['flip', this.layout === 'flip'],
+      ['wipe', this.layout === 'wipe'],
+      ['blind', this.blind],
+    ]) {
       setAttr(this.toggles[name], 'aria-pressed', String(pressed));
     }
     this.#showDifferences();
@@ -139,6 +147,7 @@ export class Compare {
     this.sized.disconnect();
     this.transport.close();
     this.timeline.close();
+    this.clock.drive([]);
     for (const film of this.#films.values()) film.close();
   }
 
@@ -146,24 +155,48 @@ export class Compare {
 
   #build() {
     const { app } = this;
-    const control = (key, sign) => entryButton(app, entries.find((each) => each.keys.includes(key)), sign);
+    const control = (key, sign) =>
+      entryButton(
+        app,
+        entries.find((each) => each.keys.includes(key)),
+        sign,
+      );
     this.at = el('output', { class: 'frame' });
     this.handle = el('div', { class: 'wipe-handle', role: 'presentation' });
     this.tiles = el('div', { class: 'tiles', on: { pointerdown: (event) => this.#dragWipe(event) } }, this.handle);
     this.tiles.style.setProperty('--wipe', '50%');
     this.toggles = {
-      play: control('Space', '▶'), sound: control('m', '♪'), flip: control('f', 'Flip'), wipe: control('v', 'Wipe'), blind: control('b', 'Blind'),
+      play: control('Space', '▶'),
+      sound: control('m', '♪'),
+      flip: control('f', 'Flip'),
+      wipe: control('v', 'Wipe'),
+      blind: control('b', 'Blind'),
     };
     const { play, sound, flip, wipe, blind } = this.toggles;
     this.bar = viewBar(app, 'Compare', this.at);
     this.differences = el('table', { class: 'differences' });
-    this.element = el('section', { class: 'view compare', 'aria-label': 'Compare', tabindex: '-1' },
+    this.element = el(
+      'section',
+      { class: 'view compare', 'aria-label': 'Compare', tabindex: '-1' },
       this.bar,
       this.tiles,
       this.timeline.element,
-      el('div', { class: 'transport' }, control(',', '−1'), play, control('.', '+1'), sound, control('z', 'Zoom'),
-        control('q', 'Tiles'), flip, wipe, blind, decideButtons(app, 'compare')),
-      this.differences);
+      el(
+        'div',
+        { class: 'transport' },
+        control(',', '−1'),
+        play,
+        control('.', '+1'),
+        sound,
+        control('z', 'Zoom'),
+        control('q', 'Tiles'),
+        flip,
+        wipe,
+        blind,
+        decideButtons(app, 'compare'),
+      ),
+      this.differences,
+    );
   }
 
   /** A choice may have moved the focus, and a tile may be meant: the tile in front is the one that counts. */
@@ -186,9 +219,18 @@ export class Compare {
   #tile(film, index) {
     const stage = el('div', { class: 'stage' }, film.video);
     this.zoom.add(stage, () => film.video);
-    return el('figure', { class: 'tile', on: { pointerdown: () => this.front !== index && this.toFront(index) } },
-      el('figcaption', {}, el('span', { class: 'tile-name' }), el('span', { class: 'verdict' }), el('span', { class: 'sound', 'aria-hidden': 'true' })),
-      stage);
+    return el(
+      'figure',
+      { class: 'tile', on: { pointerdown: () => this.front !== index && this.toFront(index) } },
+      el(
+        'figcaption',
+        {},
+        el('span', { class: 'tile-name' }),
+        el('span', { class: 'verdict' }),
+        el('span', { class: 'sound', 'aria-hidden': 'true' }),
+      ),
+      stage,
+    );
   }
 
   #refreshTile(clip, index) {
@@ -214,26 +256,42 @@ export class Compare {
   #showDifferences() {
     const rows = differing(this.clips, { blind: this.blind });
     const pieces = promptPieces(this.clips);
-    const cells = ({ name, values }) => values.map((value, index) => (name === 'prompt'
-      ? el('td', {}, ...pieces[index].map(([text, differs]) => (differs ? el('mark', { text }) : text)))
-      : el('td', { text: value })));
-    const head = el('tr', {}, el('td'), ...this.clips.map((clip, index) => el('th', { scope: 'col', text: this.label(clip, index) })));
+    const cells = ({ name, values }) =>
+      values.map((value, index) =>
+        name === 'prompt'
+          ? el('td', {}, ...pieces[index].map(([text, differs]) => (differs ? el('mark', { text }) : text)))
+          : el('td', { text: value }),
+      );
+    const head = el(
+      'tr',
+      {},
+      el('td'),
+      ...this.clips.map((clip, index) => el('th', { scope: 'col', text: this.label(clip, index) })),
+    );
     const same = el('caption', { text: rows.length ? 'What differs' : 'Nothing differs but the film' });
     const text = JSON.stringify([rows, this.compared, this.blind]);
     if (this.differences.dataset.shown === text) return;
     this.differences.dataset.shown = text;
-    this.differences.replaceChildren(same, ...(rows.length ? [head] : []), ...rows.map((row) => el('tr', {}, el('th', { scope: 'row', text: row.label }), ...cells(row))));
+    this.differences.replaceChildren(
+      same,
+      ...(rows.length ? [head] : []),
+      ...rows.map((row) => el('tr', {}, el('th', { scope: 'row', text: row.label }), ...cells(row))),
+    );
   }
 
   #dragWipe(event) {
     if (this.layout !== 'wipe' || event.button !== 0) return;
     const box = this.tiles.getBoundingClientRect();
-    const move = ({ clientX }) => this.tiles.style.setProperty(
-      '--wipe', `${Math.min(100, Math.max(0, ((clientX - box.left) / box.width) * 100))}%`);
+    const move = ({ clientX }) =>
+      this.tiles.style.setProperty(
+        '--wipe',
+        `${Math.min(100, Math.max(0, ((clientX - box.left) / box.width) * 100))}%`,
+      );
     const end = new AbortController();
     this.tiles.setPointerCapture(event.pointerId);
     this.tiles.addEventListener('pointermove', move, { signal: end.signal });
-    for (const name of ['pointerup', 'pointercancel']) this.tiles.addEventListener(name, () => end.abort(), { signal: end.signal });
+    for (const name of ['pointerup', 'pointercancel'])
+      this.tiles.addEventListener(name, () => end.abort(), { signal: end.signal });
     move(event);
   }
 
@@ -250,13 +308,16 @@ export function bestColumns(aspects, width, height) {
     const [wide, tall] = [(width - GAP) / columns - GAP, (height - GAP) / rows - GAP - NAME];
     return Math.min(...aspects.map((aspect) => Math.min(wide, tall * aspect) ** 2 / aspect));
   };
-  return aspects.map((_, index) => index + 1).reduce((best, columns) => (area(columns) > area(best) ? columns : best), 1);
+  return aspects
+    .map((_, index) => index + 1)
+    .reduce((best, columns) => (area(columns) > area(best) ? columns : best), 1);
 }
 
 /** Of some clips those that can be compared; says why there are too few. @returns {string[]} */
 export function comparable(app, keys) {
   const found = keys.filter((key) => app.store.get(key)?.file);
-  if (found.length < 2) app.say('Compare needs two clips with a film: select them, or use Shift-C on a prompt with more takes');
+  if (found.length < 2)
+    app.say('Compare needs two clips with a film: select them, or use Shift-C on a prompt with more takes');
   return found.length < 2 ? [] : found;
 }
 
@@ -275,16 +336,48 @@ const BOTH = ['compare', 'tournament'];
 
 /** @type {import('./keys.js').Entry[]} */
 export const entries = [
-  { keys: ['c'], does: 'Compare the selection', group: 'View', icon: '◫', modes: ['grid', 'matrix'], run: (app) => openCompare(app, [...app.selection]) },
   {
-    keys: ['shift+c'], does: 'Compare the takes of this prompt', group: 'View', modes: ['grid', 'matrix', 'loupe'],
-    run: (app) => openCompare(app, app.store.siblings(app.focus).map(({ key }) => key)),
+    keys: ['c'],
+    does: 'Compare the selection',
+    group: 'View',
+    icon: '◫',
+    modes: ['grid', 'matrix'],
+    run: (app) => openCompare(app, [...app.selection]),
   },
-  { keys: ['ArrowLeft'], does: 'Tile to the left', group: 'Move', modes: MODES, run: here((it) => it.toFront(it.front - 1)) },
-  { keys: ['ArrowRight'], does: 'Tile to the right', group: 'Move', modes: MODES, run: here((it) => it.toFront(it.front + 1)) },
+  {
+    keys: ['shift+c'],
+    does: 'Compare the takes of this prompt',
+    group: 'View',
+    modes: ['grid', 'matrix', 'loupe'],
+    run: (app) =>
+      openCompare(
+        app,
+        app.store.siblings(app.focus).map(({ key }) => key),
+      ),
+  },
+  {
+    keys: ['ArrowLeft'],
+    does: 'Tile to the left',
+    group: 'Move',
+    modes: MODES,
+    run: here((it) => it.toFront(it.front - 1)),
+  },
+  {
+    keys: ['ArrowRight'],
+    does: 'Tile to the right',
+    group: 'Move',
+    modes: MODES,
+    run: here((it) => it.toFront(it.front + 1)),
+  },
   ...transportEntries(BOTH),
   { keys: ['z'], does: 'Fit or 100 %, in all tiles', group: 'View', modes: BOTH, run: here((it) => it.zoom.toggle()) },
-  { keys: ['f'], does: 'Flip: one place, the next film each time', group: 'View', modes: BOTH, run: here((it) => it.flip()) },
+  {
+    keys: ['f'],
+    does: 'Flip: one place, the next film each time',
+    group: 'View',
+    modes: BOTH,
+    run: here((it) => it.flip()),
+  },
   { keys: ['v'], does: 'Wipe between two: drag the line', group: 'View', modes: BOTH, run: here((it) => it.wipe()) },
   { keys: ['q'], does: 'Next to each other', group: 'View', modes: BOTH, run: here((it) => it.tile()) },
   { keys: ['b'], does: 'Blind: hide which is which', group: 'View', modes: BOTH, run: here((it) => it.toggleBlind()) },

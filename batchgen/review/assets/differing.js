@@ -16,7 +16,11 @@ const FIELDS = [
   ['model', 'Model', (clip) => text(clip.model)],
   ['size', 'Size', (clip) => sizeWords(clip.size)],
   ['duration', 'Length', (clip) => (clip.duration ? `${clip.duration} s` : '')],
-  ['cost', 'Cost', (clip) => (clip.cost_usd === null || clip.cost_usd === undefined ? '' : money(micro(clip.cost_usd)))],
+  [
+    'cost',
+    'Cost',
+    (clip) => (clip.cost_usd === null || clip.cost_usd === undefined ? '' : money(micro(clip.cost_usd))),
+  ],
   ['run', 'Made in', (clip) => (clip.run_s ? `${Math.round(clip.run_s)} s` : '')],
   ['flags', 'Flags', (clip) => flagsOf(clip).map(flagWords).join('; ')],
   ['sound', 'Loudness', (clip) => (Number.isFinite(clip.check?.lufs) ? `${clip.check.lufs.toFixed(1)} LUFS` : '')],
@@ -32,8 +36,11 @@ const text = (value) => (value === null || value === undefined ? '' : String(val
  */
 export function differing(clips, { blind = false } = {}) {
   /** @type {Field[]} */
-  const axes = [...new Set(clips.flatMap((clip) => Object.keys(clip.cell ?? {})))]
-    .map((axis) => [`cell:${axis}`, axis, (clip) => text(clip.cell?.[axis])]);
+  const axes = [...new Set(clips.flatMap((clip) => Object.keys(clip.cell ?? {})))].map((axis) => [
+    `cell:${axis}`,
+    axis,
+    (clip) => text(clip.cell?.[axis]),
+  ]);
   return [...FIELDS.slice(0, 1), ...axes, ...FIELDS.slice(1)]
     .filter(([name]) => !(blind && REVEALING.has(name)))
     .map(([name, label, of]) => ({ name, label, values: clips.map(of) }))
@@ -42,5 +49,10 @@ export function differing(clips, { blind = false } = {}) {
 
 /** The prompts in pieces: for each clip [[text, differs]…]. @param {Clip[]} clips */
 export function promptPieces(clips) {
-  return clips.map((clip) => marked(clip.prompt, clips.filter((other) => other !== clip).map((other) => other.prompt)));
+  return clips.map((clip) =>
+    marked(
+      clip.prompt,
+      clips.filter((other) => other !== clip).map((other) => other.prompt),
+    ),
+  );
 }

@@ -32,8 +32,13 @@ export class Film {
     this.onEnd = onEnd;
     // `playsinline muted`: a phone plays nothing else by itself.
     this.video = el('video', {
-      src: app.api.fileUrl(clip), poster: clip.check?.poster ? app.api.posterUrl(clip) : null,
-      playsinline: true, muted: true, preload: 'auto', loop, tabindex: '-1',
+      src: app.api.fileUrl(clip),
+      poster: clip.check?.poster ? app.api.posterUrl(clip) : null,
+      playsinline: true,
+      muted: true,
+      preload: 'auto',
+      loop,
+      tabindex: '-1',
     });
     this.video.muted = true;
     this.ready = new Promise((ready) => this.video.addEventListener('loadeddata', () => ready(), { once: true }));
@@ -45,7 +50,7 @@ export class Film {
   /** How many frames it has: by its own length once that is known, else by its facts. */
   get count() {
     const own = this.video.duration;
-    return frameCount(Number.isFinite(own) ? own : this.clip.got?.duration_s ?? this.clip.duration ?? 0, this.fps);
+    return frameCount(Number.isFinite(own) ? own : (this.clip.got?.duration_s ?? this.clip.duration ?? 0), this.fps);
   }
 
   get playing() {

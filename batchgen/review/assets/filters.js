@@ -88,7 +88,7 @@ function textOf(clip) {
 function testsOf(filter) {
   const tests = [['queue', QUEUE[filter.queue][1]]];
   if (filter.search) tests.push(['search', searchTest(filter.search)]);
-  if (filter.prompt) tests.push(['prompt', (clip) => clip.prompt_id === filter.prompt]);
+  if (filter.prompt) tests.push(['prompt', (clip) => clip.group === filter.prompt]);
   for (const [axis, values] of Object.entries(filter.axes)) {
     if (values.length) tests.push([`axis.${axis}`, (clip) => values.includes(clip.cell?.[axis])]);
   }
@@ -117,14 +117,14 @@ export function arrange(clips, filter, pins) {
   const add = (name) => counts.set(name, (counts.get(name) ?? 0) + 1);
   for (const clip of clips) {
     all += 1;
-    prompts.add(clip.prompt_id);
+    prompts.add(clip.group);
     const failed = tests.filter(([, test]) => !test(clip));
     if (failed.length <= 1) count(clip, failed[0]?.[0], add);
     if (failed.length && !pins.has(clip.key)) continue;
     keys.push(clip.key);
-    const group = groups.get(clip.prompt_id);
+    const group = groups.get(clip.group);
     if (group) group.push(clip.key);
-    else groups.set(clip.prompt_id, [clip.key]);
+    else groups.set(clip.group, [clip.key]);
   }
   const listed = [...groups].map(([id, members]) => ({ id, keys: members }));
   // By itself only where there are takes: a line for each single clip would be all that one sees.
@@ -136,7 +136,7 @@ export function arrange(clips, filter, pins) {
 function count(clip, failed, add) {
   const counts = (facet) => failed === undefined || failed === facet;
   if (counts('queue')) for (const name of Object.keys(QUEUE)) if (QUEUE[name][1](clip)) add(`queue:${name}`);
-  if (counts('prompt')) add(`prompt:${clip.prompt_id}`);
+  if (counts('prompt')) add(`prompt:${clip.group}`);
   for (const [axis, value] of Object.entries(clip.cell ?? {})) if (counts(`axis.${axis}`)) add(`axis.${axis}:${value}`);
   if (counts('tag')) for (const tag of clip.choice.tags) add(`tag:${tag}`);
   if (counts('size')) add(`size:${clip.size}`);

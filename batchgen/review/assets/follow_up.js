@@ -16,14 +16,17 @@ export function editPrompt(app, clip) {
   const takes = count();
   const add = () => {
     const prompt = field.value.trim();
-    if (!prompt || prompt === clip.prompt) return void app.say('The prompt is not changed: use R for more takes of the same words');
+    if (!prompt || prompt === clip.prompt)
+      return void app.say('The prompt is not changed: use R for more takes of the same words');
     app.cart.add({ kind: 'edit', clip: clip.key, prompt, count: takes.valueAsNumber || 1 });
     dialog.close();
     app.say(`${clip.name}: edited prompt in the cart`);
   };
   const body = el('div', { class: 'edit-prompt' }, field, el('label', {}, 'Takes ', takes));
   body.addEventListener('keydown', (event) => event.key === 'Enter' && (event.ctrlKey || event.metaKey) && add());
-  const { dialog } = show(`Edit the prompt of ${clip.name}`, body, '', [button('Add to the cart (Ctrl-Enter)', add, { class: 'main' })]);
+  const { dialog } = show(`Edit the prompt of ${clip.name}`, body, '', [
+    button('Add to the cart (Ctrl-Enter)', add, { class: 'main' }),
+  ]);
   field.focus();
 }
 
@@ -33,18 +36,32 @@ export async function chooseFinal(app, clips) {
   const choice = el('select', { name: 'size', disabled: true });
   const takes = count();
   const costs = el('div', { class: 'draft-sum', role: 'status' }, el('p', { text: 'Asking for sizes and prices …' }));
-  const lines = () => clips.map((clip) => ({ kind: 'final', clip: clip.key, size: choice.value, count: takes.valueAsNumber || 1 }));
+  const lines = () =>
+    clips.map((clip) => ({ kind: 'final', clip: clip.key, size: choice.value, count: takes.valueAsNumber || 1 }));
   const name = clips.length === 1 ? clips[0].name : plural(clips.length, 'clip');
-  const add = button('Add to the cart', () => {
-    for (const line of lines()) app.cart.add(line);
-    dialog.close();
-    app.say(`In the cart: ${name} at ${sizeWords(choice.value)}`);
-  }, { class: 'main', disabled: true });
-  const body = el('div', { class: 'final' },
-    el('p', { class: 'warning', text: 'Another size is another film: the seed does not carry over. You get new takes of the same words.' }),
+  const add = button(
+    'Add to the cart',
+    () => {
+      for (const line of lines()) app.cart.add(line);
+      dialog.close();
+      app.say(`In the cart: ${name} at ${sizeWords(choice.value)}`);
+    },
+    { class: 'main', disabled: true },
+  );
+  const body = el(
+    'div',
+    { class: 'final' },
+    el('p', {
+      class: 'warning',
+      text: 'Another size is another film: the seed does not carry over. You get new takes of the same words.',
+    }),
     el('p', { class: 'fields' }, el('label', {}, 'Size ', choice), el('label', {}, 'Takes of each ', takes)),
     costs,
-    el('p', { class: 'quiet', text: `Or keep ${sizeWords(clips[0].size)} and enlarge the picks in your editor, or make the next batch at the larger size from the start.` }));
+    el('p', {
+      class: 'quiet',
+      text: `Or keep ${sizeWords(clips[0].size)} and enlarge the picks in your editor, or make the next batch at the larger size from the start.`,
+    }),
+  );
   const { dialog } = show(`Final size: ${name}`, body, '', [add]);
   const refresh = () => showCosts(app, costs, lines());
   choice.addEventListener('change', refresh);
@@ -88,6 +105,14 @@ async function showCosts(app, node, lines) {
   const { together, straight, worthUpTo, finals: cost } = draftSum({ spent, made, finals, price: micro(usd) / finals });
   node.replaceChildren(
     el('p', {}, el('strong', { text: `${plural(finals, 'new take')}: ${money(cost)}` })),
-    el('p', { text: `With the ${plural(made, 'draft')} (${money(spent)}) that is ${money(together)}; all ${made} at this size from the start: ${money(straight)}.` }),
-    el('p', { text: worthUpTo >= finals ? `Drafts cost less up to ${plural(worthUpTo, 'final take')}.` : 'With so many final takes the drafts saved nothing.' }));
+    el('p', {
+      text: `With the ${plural(made, 'draft')} (${money(spent)}) that is ${money(together)}; all ${made} at this size from the start: ${money(straight)}.`,
+    }),
+    el('p', {
+      text:
+        worthUpTo >= finals
+          ? `Drafts cost less up to ${plural(worthUpTo, 'final take')}.`
+          : 'With so many final takes the drafts saved nothing.',
+    }),
+  );
 }

@@ -7,7 +7,7 @@ import { el, framewise, setAttr, setText } from './dom.js';
 import { layOut, rowAt } from './layout.js';
 import { Playback } from './playback.js';
 import { Posters } from './posters.js';
-import { aspect, micro, money, plural } from './words.js';
+import { aspect, commonWords, micro, money, plural } from './words.js';
 
 /** Pixels that are kept ready above and below what is seen. */
 const OVERSCAN = 150;
@@ -72,7 +72,12 @@ export class Grid {
 
   /** Show what has changed about clips; their places stay. */
   refresh(keys) {
-    for (const key of keys) if (this.#cards.has(key)) this.#show(this.#cards.get(key));
+    for (const key of keys) {
+      const card = this.#cards.get(key);
+      if (!card) continue;
+      this.#show(card);
+      this.posters.load(card.img, this.#app.store.get(key));
+    }
     for (const [id, section] of this.#sections) if (section.keys.some((key) => keys.has(key))) this.#head(section, id);
   }
 
@@ -210,13 +215,14 @@ export class Grid {
   /** The line of a group: what it is, what it came to, what it cost. */
   #head(section, id) {
     section.id = id;
-    const clips = this.#app.store.siblings(section.keys[0]);
+    const clips = this.#app.store.family(section.keys[0]);
+    const cells = new Set(clips.map((clip) => clip.prompt_id)).size;
     const picks = clips.filter((clip) => clip.choice.pick === 1).length;
     const spent = clips.reduce((sum, clip) => sum + micro(clip.cost_usd), 0);
     const open = this.#open.has(id);
     setText(section.name, id);
-    setText(section.words, clips[0]?.prompt ?? '');
-    setText(section.facts, [plural(clips.length, 'take'), plural(picks, 'pick'), money(spent)].join(' · '));
+    setText(section.words, open ? clips[0]?.prompt ?? '' : commonWords(clips));
+    setText(section.facts, [cells > 1 ? plural(cells, 'cell') : '', plural(clips.length, 'take'), plural(picks, 'pick'), money(spent)].filter(Boolean).join(' · '));
     section.head.classList.toggle('open', open);
     setAttr(section.cell, 'aria-expanded', String(open));
     setAttr(section.cell, 'title', open ? 'Show one line of the prompt' : 'Show the whole prompt');

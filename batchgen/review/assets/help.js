@@ -13,24 +13,46 @@ export function help(app) {
     entry.run(app);
   };
   for (const [group, entries] of grouped(here, (entry) => entry.group)) {
-    content.append(el('div', {}, el('h3', { text: group }), ...entries.map((entry) => row(entry, () => press(entry)))));
+    content.append(el('div', {}, el('h3', { text: group }), ...rows(entries, press)));
   }
-  const elsewhere = app.keys.entries.filter((entry) => !here.includes(entry));
-  for (const [mode, entries] of grouped(elsewhere, (entry) => entry.modes[0])) {
-    content.append(el('div', {}, el('h3', { text: `In the view “${mode}”` }), ...entries.map((entry) => row(entry, null))));
+  for (const [views, entries] of grouped(elsewhere(app.keys.entries, here), ({ modes }) => modes.join(', '))) {
+    content.append(el('div', {}, el('h3', { text: `In the view${views.includes(',') ? 's' : ''} ${views}` }), ...rows(entries, null)));
   }
   const box = el('input', { type: 'checkbox', checked: app.settings.letters });
   box.addEventListener('change', () => app.configure({ letters: box.checked }));
   content.append(el('label', {}, box, ' Single keys, such as P, do something. Off: only keys with Ctrl, arrows and Enter do.'));
   content.append(el('p', { text: 'Shift with an arrow or a click selects a range, Ctrl with a click adds one clip.' }));
-  ({ dialog } = show('Keys', content, 'wide'));
+  ({ dialog } = show('Keys', content, 'widest'));
 }
 
+/** What only other views have: each key that does the same in several of them once, with all their names. */
+function elsewhere(entries, here) {
+  const same = (entry) => JSON.stringify([keysOf(entry), entry.does]);
+  const known = new Set(here.map(same));
+  return [...grouped(entries.filter((entry) => !known.has(same(entry))), same).values()]
+    .map((alike) => ({ ...alike[0], modes: [...new Set(alike.flatMap(({ modes }) => modes))] }));
+}
+
+/** A line for each entry, and one for each series. @param {((entry: any) => void)|null} press what a click does */
+function rows(entries, press) {
+  const lines = grouped(entries, (entry) => entry.series ?? entry);
+  return [...lines].map(([name, members]) => (typeof name === 'string' ? series(name, members, press) : row(name, press && (() => press(name)))));
+}
+
+function series(name, entries, press) {
+  const key = (entry) => {
+    const shown = el('kbd', { text: keyWords(entry.keys[0]), title: entry.does });
+    return press ? el('button', { type: 'button', class: 'key', 'aria-label': entry.does, on: { click: () => press(entry) } }, shown) : shown;
+  };
+  return el('div', { class: 'entry' }, el('span', { text: name }), ...entries.map(key));
+}
+
+/** The keys of an entry, but for Shift with one that moves: it selects, which is said once, below all. */
+const keysOf = ({ keys }) => keys.filter((key) => !(key.startsWith('shift+') && keys.includes(key.slice(6))));
+
 function row(entry, run) {
-  // Shift with a moving key selects; it is said once, below.
-  const shown = entry.keys.filter((key) => !(key.startsWith('shift+') && entry.keys.includes(key.slice(6))));
   const made = run ? button('', run, { class: 'entry' }) : el('div', { class: 'entry' });
-  made.append(el('span', { text: entry.does }), ...shown.map((key) => el('kbd', { text: keyWords(key) })));
+  made.append(el('span', { text: entry.does }), ...keysOf(entry).map((key) => el('kbd', { text: keyWords(key) })));
   return made;
 }
 

@@ -4,9 +4,10 @@
  * A key is written as `p`, `Enter`, `ArrowLeft`, `Space`, `?`, `ctrl+z`, `ctrl+shift+z`, `shift+c`. Ctrl is Cmd on a Mac.
  * Shift is written for letters and named keys only: `?` is `?` wherever a keyboard has it.
  *
- * @typedef {{keys: string[], does: string, group: string, modes: string[], icon?: string, name?: string,
+ * @typedef {{keys: string[], does: string, group: string, modes: string[], icon?: string, name?: string, series?: string,
  *   run: (app: any, event?: KeyboardEvent) => void}} Entry
- * `icon`: the sign of its button; `name`: by which another part asks for it; `modes`: names of views, such as `grid`, `loupe`, `compare`.
+ * `icon`: the sign of its button; `name`: by which another part asks for it; `series`: in the help it
+ * shares a line with others of that name; `modes`: names of views, such as `grid`, `loupe`, `compare`.
  */
 
 /** Name a pressed key as the table writes it. */
@@ -40,6 +41,8 @@ export class Keys {
   /** @param {any} app @param {Entry[]} entries */
   constructor(app, entries) {
     this.#app = app;
+    /** Caps Lock is on: it turns auto-advance on, as in Lightroom. */
+    this.capsLock = false;
     this.entries = entries;
     document.addEventListener('keydown', (event) => this.#press(event));
   }
@@ -64,6 +67,7 @@ export class Keys {
 
   #press(event) {
     if (event.defaultPrevented || event.isComposing || typing(event.target) || document.querySelector('dialog[open]')) return;
+    this.capsLock = event.getModifierState('CapsLock');
     const name = nameOf(event);
     if (['Control', 'Shift', 'Alt', 'Meta'].some((modifier) => name.endsWith(modifier))) return;
     if (name.length === 1 && !this.#app.settings.letters) return;

@@ -3,7 +3,7 @@
  * every key that decides works here too.
  */
 
-import { button, el, setAttr, setText } from './dom.js';
+import { el, setAttr, setText } from './dom.js';
 import { timecode } from './frames.js';
 import { Marks } from './marks.js';
 import { FilmPair } from './pair.js';
@@ -28,7 +28,10 @@ class Loupe {
     this.marks = new Marks(app, this);
     this.zoom = new Zoom(() => this.#showState());
     this.#build();
-    this.off = [app.store.on(({ whole, keys }) => this.#changed(whole || keys.has(this.key))), app.onFocus(() => this.#follow())];
+    this.off = [
+      app.store.on(({ whole, keys }) => this.#changed(whole || keys.has(this.key))),
+      app.onFocus(() => this.#follow()),
+    ];
     this.show(key);
   }
 
@@ -66,10 +69,10 @@ class Loupe {
     else this.app.say(by > 0 ? 'This is the last clip' : 'This is the first clip');
   }
 
-  /** Go to the first take of the next or the previous prompt. @param {number} by */
+  /** Go to the first clip of the next or the previous prompt. @param {number} by */
   goPrompt(by) {
     const keys = this.app.list();
-    const prompt = (index) => this.app.store.get(keys[index])?.prompt_id;
+    const prompt = (index) => this.app.store.get(keys[index])?.group;
     let at = keys.indexOf(this.key);
     const here = prompt(at);
     while (keys[at] && prompt(at) === here) at += by;
@@ -103,21 +106,40 @@ class Loupe {
     this.zoom.add(this.stage, () => this.films.now?.video ?? null);
     swipes(app, this, this.stage);
     this.toggles = {
-      play: control('Space', '▶'), speed: control('s', '1×'), sound: control('m', '♪'), zoom: control('z', 'Fit'), sync: control('y', 'Same frame'),
+      play: control('Space', '▶'),
+      speed: control('s', '1×'),
+      sound: control('m', '♪'),
+      zoom: control('z', 'Fit'),
+      sync: control('y', 'Same frame'),
     };
     const { play, speed, sound, zoom, sync } = this.toggles;
     this.bar = viewBar(app, '', this.sign, this.where, this.at);
     this.title = this.bar.querySelector('h2');
     this.strip = el('div', { class: 'filmstrip', role: 'group', 'aria-label': 'Takes of this prompt' });
-    this.element = el('section', { class: 'view loupe', 'aria-label': 'Loupe', tabindex: '-1' },
+    this.element = el(
+      'section',
+      { class: 'view loupe', 'aria-label': 'Loupe', tabindex: '-1' },
       this.bar,
       el('div', { class: 'stage-row' }, control('ArrowLeft', '‹'), this.stage, control('ArrowRight', '›')),
       this.timeline.element,
-      el('div', { class: 'transport' },
-        control('Home', '⇤'), control(',', '−1'), play, control('.', '+1'), control('End', '⇥'),
-        speed, sound, zoom, sync, control('shift+n', 'Note here'), decideButtons(app, 'loupe')),
+      el(
+        'div',
+        { class: 'transport' },
+        control('Home', '⇤'),
+        control(',', '−1'),
+        play,
+        control('.', '+1'),
+        control('End', '⇥'),
+        speed,
+        sound,
+        zoom,
+        sync,
+        control('shift+n', 'Note here'),
+        decideButtons(app, 'loupe'),
+      ),
       this.marks.element,
-      this.strip);
+      this.strip,
+    );
   }
 
   /** Its length is known for certain only when it is loaded. */
@@ -173,12 +195,17 @@ class Loupe {
 
   #percent() {
     const video = this.films.now?.video;
-    const fitted = video ? Math.min(this.stage.clientWidth, this.stage.clientHeight * (video.videoWidth / video.videoHeight)) : 1;
+    const fitted = video
+      ? Math.min(this.stage.clientWidth, this.stage.clientHeight * (video.videoWidth / video.videoHeight))
+      : 1;
     return video?.videoWidth ? (this.zoom.scale * fitted * devicePixelRatio * 100) / video.videoWidth : 100;
   }
 
   #at(frame) {
-    setText(this.at, this.films.now ? `${timecode(frame, this.films.fps)} · frame ${frame} of ${this.films.count}` : '');
+    setText(
+      this.at,
+      this.films.now ? `${timecode(frame, this.films.fps)} · frame ${frame} of ${this.films.count}` : '',
+    );
     this.timeline.at(frame);
   }
 
@@ -188,17 +215,24 @@ class Loupe {
     const here = keys.indexOf(this.key);
     const near = (by) => this.app.store.get(keys[here + by]);
     this.films.prepare(near(direction) ?? near(-direction));
-    this.neighbours = [near(-1), near(1)].filter((clip) => clip?.check?.poster).map((clip) => {
-      const image = new Image();
-      image.src = this.app.api.posterUrl(clip);
-      return image;
-    });
+    this.neighbours = [near(-1), near(1)]
+      .filter((clip) => clip?.check?.poster)
+      .map((clip) => {
+        const image = new Image();
+        image.src = this.app.api.posterUrl(clip);
+        return image;
+      });
   }
 }
 
 /** What stands in the place of a film that there is not. */
 function nothing(clip) {
-  return el('p', { class: 'no-film' }, el('strong', { text: STATES[clip.state] ?? clip.state }), el('span', { text: clip.reason ?? '' }));
+  return el(
+    'p',
+    { class: 'no-film' },
+    el('strong', { text: STATES[clip.state] ?? clip.state }),
+    el('span', { text: clip.reason ?? '' }),
+  );
 }
 
 /** Open the loupe on a clip. @param {any} app @param {string[]} keys the first is shown */
@@ -207,8 +241,12 @@ export function openLoupe(app, [key]) {
   app.setFocus(key);
   const loupe = new Loupe(app, key);
   app.push({
-    name: 'loupe', element: loupe.element, view: loupe, targets: () => [loupe.key],
-    close: () => loupe.close(), cover: () => loupe.transport.pause(),
+    name: 'loupe',
+    element: loupe.element,
+    view: loupe,
+    targets: () => [loupe.key],
+    close: () => loupe.close(),
+    cover: () => loupe.transport.pause(),
   });
 }
 
@@ -216,13 +254,26 @@ const here = (run) => (app) => run(app.mode.view);
 
 /** @type {import('./keys.js').Entry[]} */
 export const entries = [
-  { keys: ['Enter'], does: 'Open the clip in the loupe', group: 'View', icon: '⤢', modes: ['grid', 'matrix', 'compare'], run: (app) => openLoupe(app, [app.focus]) },
+  {
+    keys: ['Enter'],
+    does: 'Open the clip in the loupe',
+    group: 'View',
+    icon: '⤢',
+    modes: ['grid', 'matrix', 'compare'],
+    run: (app) => openLoupe(app, [app.focus]),
+  },
   { keys: ['ArrowLeft'], does: 'Previous clip', group: 'Move', modes: MODES, run: here((it) => it.go(-1)) },
   { keys: ['ArrowRight'], does: 'Next clip', group: 'Move', modes: MODES, run: here((it) => it.go(1)) },
   { keys: ['ArrowUp'], does: 'Previous prompt', group: 'Move', modes: MODES, run: here((it) => it.goPrompt(-1)) },
   { keys: ['ArrowDown'], does: 'Next prompt', group: 'Move', modes: MODES, run: here((it) => it.goPrompt(1)) },
   ...transportEntries(MODES),
   { keys: ['z'], does: 'Fit or 100 %', group: 'View', modes: MODES, run: here((it) => it.zoom.toggle()) },
-  { keys: ['y'], does: 'Start the next take at the same frame', group: 'Play', modes: MODES, run: here((it) => it.toggleSync()) },
+  {
+    keys: ['y'],
+    does: 'Start the next take at the same frame',
+    group: 'Play',
+    modes: MODES,
+    run: here((it) => it.toggleSync()),
+  },
   { keys: ['shift+n'], does: 'Note at this frame', group: 'Decide', modes: MODES, run: here((it) => it.marks.write()) },
 ];

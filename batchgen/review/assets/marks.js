@@ -30,7 +30,13 @@ export class Marks {
     loupe.transport.pause();
     const { key } = loupe;
     const { frame, fps } = loupe.films;
-    const field = el('input', { type: 'text', class: 'note-field', maxlength: '4000', 'aria-label': `Note at frame ${frame}`, placeholder: `Note at ${timecode(frame, fps)}. Enter saves, Esc does not.` });
+    const field = el('input', {
+      type: 'text',
+      class: 'note-field',
+      maxlength: '4000',
+      'aria-label': `Note at frame ${frame}`,
+      placeholder: `Note at ${timecode(frame, fps)}. Enter saves, Esc does not.`,
+    });
     const end = () => {
       field.remove();
       loupe.element.focus();
@@ -54,10 +60,16 @@ export class Marks {
   #line(clip, mark) {
     const at = timecode(mark.frame, this.loupe.films.fps);
     const others = clip.choice.marks.filter((each) => each !== mark);
-    return el('p', { class: 'note-line' },
+    return el(
+      'p',
+      { class: 'note-line' },
       button(at, () => this.loupe.transport.seek(mark.frame), { title: `Go to frame ${mark.frame}` }),
       el('span', { text: mark.text }),
-      button('×', () => this.#save(clip.key, others), { 'aria-label': `Remove the note at ${at}`, title: 'Remove (Ctrl-Z undoes it)' }));
+      button('×', () => this.#save(clip.key, others), {
+        'aria-label': `Remove the note at ${at}`,
+        title: 'Remove (Ctrl-Z undoes it)',
+      }),
+    );
   }
 
   /** The waveform and the cuts come with the panel: one look for each film. */

@@ -6,8 +6,11 @@
 import { button, el, framewise, setAttr, setText } from './dom.js';
 import { axesOf, missing, table, valueOf } from './axes.js';
 import { Line } from './line.js';
-import { still, verdict, verdictWords, viewBar } from './parts.js';
+import { loadSeen, still, verdict, verdictWords, viewBar } from './parts.js';
 import { STATES, plural } from './words.js';
+
+/** Columns from which the first axis gives the rows: a page is scrolled down more easily than sideways. */
+const MOST_COLUMNS = 12;
 
 class Matrix {
   /** @type {import('./axes.js').Cell[][]} */
@@ -20,7 +23,10 @@ class Matrix {
     this.line = new Line(app, (name) => this.#showPlaying(name));
     this.#findAxes();
     this.draw = framewise(() => this.#draw());
-    this.off = [app.store.on(({ whole }) => (whole && this.#findAxes(), this.draw())), app.onFocus(() => this.#follow())];
+    this.off = [
+      app.store.on(({ whole }) => (whole && this.#findAxes(), this.draw())),
+      app.onFocus(() => this.#follow()),
+    ];
     this.#draw();
     this.#focusOn(app.focus);
   }
@@ -67,6 +73,7 @@ class Matrix {
   close() {
     for (const off of this.off) off();
     this.line.stop();
+    this.pictures.disconnect();
   }
 
   // --- axes -------------------------------------------------------------------------------------------------------
@@ -75,7 +82,10 @@ class Matrix {
   #findAxes() {
     const axes = axesOf(this.app.store.batch.axes ?? [], [...this.app.store.clips.values()]);
     const named = (axis) => axes.find(({ name }) => name === axis?.name);
-    this.columns = named(this.columns) ?? axes[0];
+    const [first, second] = axes;
+    if (!second) return void this.app.pop(); // the batch has changed under it
+    const wide = first.values.length > MOST_COLUMNS && second.values.length < first.values.length;
+    this.columns = named(this.columns) ?? (wide ? second : first);
     this.rows = named(this.rows) ?? axes.find((axis) => axis !== this.columns);
     this.axes = axes;
     this.fixed ??= {};
@@ -86,7 +96,8 @@ class Matrix {
   #fix() {
     this.tabs = this.axes.filter((axis) => axis !== this.rows && axis !== this.columns);
     const focused = this.app.store.get(this.app.focus);
-    const first = ({ name, values }) => (focused && values.includes(valueOf(focused, name)) ? valueOf(focused, name) : values[0]);
+    const first = ({ name, values }) =>
+      focused && values.includes(valueOf(focused, name)) ? valueOf(focused, name) : values[0];
     this.fixed = Object.fromEntries(this.tabs.map((axis) => [axis.name, this.fixed[axis.name] ?? first(axis)]));
   }
 
@@ -113,11 +124,20 @@ class Matrix {
     this.tabRow = el('div', { class: 'tabs' });
     this.count = el('span', { class: 'where' });
     this.grid = el('div', {
-      class: 'matrix-grid', role: 'grid', 'aria-label': 'Matrix',
+      class: 'matrix-grid',
+      role: 'grid',
+      'aria-label': 'Matrix',
       on: { click: (event) => this.#clicked(event), dblclick: () => this.app.run?.('Enter') },
     });
-    this.element = el('section', { class: 'view matrix', 'aria-label': 'Matrix', tabindex: '-1' },
-      viewBar(this.app, 'Matrix', this.count, this.chooser), this.tabRow, el('div', { class: 'matrix-scroll' }, this.grid));
+    const scrolled = el('div', { class: 'matrix-scroll' }, this.grid);
+    this.pictures = loadSeen(this.app, scrolled);
+    this.element = el(
+      'section',
+      { class: 'view matrix', 'aria-label': 'Matrix', tabindex: '-1' },
+      viewBar(this.app, 'Matrix', this.count, this.chooser),
+      this.tabRow,
+      scrolled,
+    );
   }
 
   #draw() {
@@ -129,14 +149,23 @@ class Matrix {
     }
     this.cells.flat().forEach((cell, index) => this.#drawCell(this.nodes[index], cell));
     const clips = this.cells.flat().flatMap((cell) => cell.clips);
-    setText(this.count, `${plural(clips.length, 'clip')}, ${plural(clips.filter(({ choice }) => choice.pick === 1).length, 'pick')}`);
+    setText(
+      this.count,
+      `${plural(clips.length, 'clip')}, ${plural(clips.filter(({ choice }) => choice.pick === 1).length, 'pick')}`,
+    );
   }
 
   #drawHeads() {
     const { rows, columns } = this;
     const select = (which, label) => el('label', {}, label, this.#select(which));
     this.chooser.replaceChildren(
-      select('columns', 'Columns '), button('⇄', () => this.swap(), { title: 'Swap rows and columns (X axis ⇄ Y axis: W)', 'aria-label': 'Swap rows and columns' }), select('rows', 'Rows '));
+      select('columns', 'Columns '),
+      button('⇄', () => this.swap(), {
+        title: 'Swap rows and columns (X axis ⇄ Y axis: W)',
+        'aria-label': 'Swap rows and columns',
+      }),
+      select('rows', 'Rows '),
+    );
     this.tabRow.replaceChildren(...this.tabs.map((axis) => this.#tabs(axis)));
     this.nodes = this.cells.flatMap((line, row) => line.map((_, column) => this.#cellNode(row, column)));
     const width = columns.values.length;
@@ -144,33 +173,67 @@ class Matrix {
     setAttr(this.grid, 'aria-rowcount', rows.values.length + 1);
     setAttr(this.grid, 'aria-colcount', width + 1);
     const corner = el('div', { class: 'corner', role: 'columnheader', text: `${rows.name} ↓ ${columns.name} →` });
-    const heads = columns.values.map((value, column) => this.#head('columnheader', value, () => this.cells.map((line) => line[column])));
-    const lines = rows.values.map((value, row) => el('div', { role: 'row', class: 'axis-line', 'aria-rowindex': row + 2 },
-      this.#head('rowheader', value, () => this.cells[row]), ...this.nodes.slice(row * width, (row + 1) * width)));
-    this.grid.replaceChildren(el('div', { role: 'row', class: 'axis-line', 'aria-rowindex': '1' }, corner, ...heads), ...lines);
+    const heads = columns.values.map((value, column) =>
+      this.#head('columnheader', value, () => this.cells.map((line) => line[column])),
+    );
+    const lines = rows.values.map((value, row) =>
+      el(
+        'div',
+        { role: 'row', class: 'axis-line', 'aria-rowindex': row + 2 },
+        this.#head('rowheader', value, () => this.cells[row]),
+        ...this.nodes.slice(row * width, (row + 1) * width),
+      ),
+    );
+    this.grid.replaceChildren(
+      el('div', { role: 'row', class: 'axis-line', 'aria-rowindex': '1' }, corner, ...heads),
+      ...lines,
+    );
   }
 
   #select(which) {
-    const options = this.axes.map(({ name }) => el('option', { value: name, text: name, selected: name === this[which].name }));
+    const options = this.axes.map(({ name }) =>
+      el('option', { value: name, text: name, selected: name === this[which].name }),
+    );
     return el('select', { on: { change: ({ target }) => this.#choose(which, target.value) } }, ...options);
   }
 
   #tabs(axis) {
-    const tab = (value) => button(value || '(none)', () => {
-      this.fixed[axis.name] = value;
-      this.#redraw();
-    }, { 'aria-pressed': String(this.fixed[axis.name] === value) });
-    return el('div', { role: 'group', 'aria-label': axis.name }, el('span', { text: axis.name }), ...axis.values.map(tab));
+    const tab = (value) =>
+      button(
+        value || '(none)',
+        () => {
+          this.fixed[axis.name] = value;
+          this.#redraw();
+        },
+        { 'aria-pressed': String(this.fixed[axis.name] === value) },
+      );
+    return el(
+      'div',
+      { role: 'group', 'aria-label': axis.name },
+      el('span', { text: axis.name }),
+      ...axis.values.map(tab),
+    );
   }
 
   #head(role, value, cells) {
-    return el('div', { role, class: 'axis-head' }, el('span', { text: value || '(none)' }),
-      button('▶', () => this.#play(`${role} ${value}`, cells()), { data: { line: `${role} ${value}` }, title: 'Play this line in sync', 'aria-label': `Play ${value} in sync` }));
+    return el(
+      'div',
+      { role, class: 'axis-head' },
+      el('span', { text: value || '(none)' }),
+      button('▶', () => this.#play(`${role} ${value}`, cells()), {
+        data: { line: `${role} ${value}` },
+        title: 'Play this line in sync',
+        'aria-label': `Play ${value} in sync`,
+      }),
+    );
   }
 
   #play(name, cells) {
     const flat = this.cells.flat();
-    this.line.toggle(name, cells.map((cell) => ({ clip: cell.clips[0], node: this.nodes[flat.indexOf(cell)] })));
+    this.line.toggle(
+      name,
+      cells.map((cell) => ({ clip: cell.clips[0], node: this.nodes[flat.indexOf(cell)] })),
+    );
   }
 
   #showPlaying(name) {
@@ -181,25 +244,42 @@ class Matrix {
   }
 
   #cellNode(row, column) {
-    return el('div', { class: 'cell', role: 'gridcell', tabindex: '-1', 'aria-colindex': column + 2, data: { row, column } });
+    return el('div', {
+      class: 'cell',
+      role: 'gridcell',
+      tabindex: '-1',
+      'aria-colindex': column + 2,
+      data: { row, column },
+    });
   }
 
   /** Draw a cell again only if what it shows has changed: a picture that stays must not flicker. */
   #drawCell(node, cell) {
     const top = cell.clips.find(({ key }) => key === this.app.focus) ?? cell.clips[0];
     const why = missing(top, STATES);
-    const shown = JSON.stringify([top?.key, top?.v, top?.file, why, cell.clips.map(({ key, choice }) => [key, choice.pick, choice.stars])]);
+    const shown = JSON.stringify([
+      top?.key,
+      top?.v,
+      top?.file,
+      why,
+      cell.clips.map(({ key, choice }) => [key, choice.pick, choice.stars]),
+    ]);
     if (node.dataset.shown === shown) return;
     node.dataset.shown = shown;
     node.dataset.pick = top?.choice.pick ?? 0;
     setAttr(node, 'data-missing', Boolean(why));
-    setAttr(node, 'aria-label', top ? `${top.name}, ${why || verdictWords(top)}, ${plural(cell.clips.length, 'take')}` : why);
+    setAttr(
+      node,
+      'aria-label',
+      top ? `${top.name}, ${why || verdictWords(top)}, ${plural(cell.clips.length, 'take')}` : why,
+    );
     const stack = Math.min(cell.clips.length, 3);
     setAttr(node, 'data-stack', stack > 1 ? stack : null);
     node.replaceChildren(
-      why ? el('span', { class: 'why', text: why }) : still(this.app, top),
+      why ? el('span', { class: 'why', text: why }) : still(this.app, top, this.pictures),
       el('span', { class: 'sign', text: top ? [`${top.take}`, verdict(top)].filter(Boolean).join(' ') : '' }),
-      ...(cell.clips.length > 1 ? [el('span', { class: 'takes', text: `${cell.clips.length} takes` })] : []));
+      ...(cell.clips.length > 1 ? [el('span', { class: 'takes', text: `${cell.clips.length} takes` })] : []),
+    );
   }
 
   // --- focus ------------------------------------------------------------------------------------------------------
@@ -244,8 +324,13 @@ export function openMatrix(app) {
   }
   const matrix = new Matrix(app);
   app.push({
-    name: 'matrix', element: matrix.element, view: matrix, targets: () => matrix.targets(), stays: true,
-    close: () => matrix.close(), cover: () => matrix.line.stop(),
+    name: 'matrix',
+    element: matrix.element,
+    view: matrix,
+    targets: () => matrix.targets(),
+    stays: true,
+    close: () => matrix.close(),
+    cover: () => matrix.line.stop(),
   });
   matrix.move(0, 0);
 }
@@ -261,10 +346,28 @@ export const entries = [
   { keys: ['ArrowRight'], does: 'Cell to the right', group: 'Move', modes: MODES, run: here((it) => it.move(0, 1)) },
   { keys: ['ArrowUp'], does: 'Cell above', group: 'Move', modes: MODES, run: here((it) => it.move(-1, 0)) },
   { keys: ['ArrowDown'], does: 'Cell below', group: 'Move', modes: MODES, run: here((it) => it.move(1, 0)) },
-  { keys: ['Home'], does: 'First cell of the row', group: 'Move', modes: MODES, run: here((it) => it.move(0, -Infinity)) },
+  {
+    keys: ['Home'],
+    does: 'First cell of the row',
+    group: 'Move',
+    modes: MODES,
+    run: here((it) => it.move(0, -Infinity)),
+  },
   { keys: ['End'], does: 'Last cell of the row', group: 'Move', modes: MODES, run: here((it) => it.move(0, Infinity)) },
-  { keys: ['ctrl+ArrowDown', 'Space'], does: 'Next take of the cell', group: 'Move', modes: MODES, run: here((it) => it.take(1)) },
-  { keys: ['ctrl+ArrowUp'], does: 'Previous take of the cell', group: 'Move', modes: MODES, run: here((it) => it.take(-1)) },
+  {
+    keys: ['ctrl+ArrowDown', 'Space'],
+    does: 'Next take of the cell',
+    group: 'Move',
+    modes: MODES,
+    run: here((it) => it.take(1)),
+  },
+  {
+    keys: ['ctrl+ArrowUp'],
+    does: 'Previous take of the cell',
+    group: 'Move',
+    modes: MODES,
+    run: here((it) => it.take(-1)),
+  },
   { keys: ['w'], does: 'Swap rows and columns', group: 'View', modes: MODES, run: here((it) => it.swap()) },
   { keys: ['PageDown'], does: 'Next tab', group: 'Move', modes: MODES, run: here((it) => it.turnTab(1)) },
   { keys: ['PageUp'], does: 'Previous tab', group: 'Move', modes: MODES, run: here((it) => it.turnTab(-1)) },

@@ -22,7 +22,13 @@ export function entryButton(app, entry, text = entry.icon ?? entry.does) {
 /** The buttons of the decisions that a view allows, as the key table has them. */
 export function decideButtons(app, mode) {
   const rows = app.keys.of(mode).filter((entry) => entry.group === 'Decide' && entry.icon);
-  return el('div', { class: 'decide', role: 'group', 'aria-label': 'Decide' }, ...rows.map((entry) => entryButton(app, entry, WORDED.has(entry.keys[0]) ? `${entry.icon} ${entry.does}` : entry.icon)));
+  return el(
+    'div',
+    { class: 'decide', role: 'group', 'aria-label': 'Decide' },
+    ...rows.map((entry) =>
+      entryButton(app, entry, WORDED.has(entry.keys[0]) ? `${entry.icon} ${entry.does}` : entry.icon),
+    ),
+  );
 }
 
 /** What was decided, in signs: `✓ ★★★`. @param {Clip} clip */
@@ -36,17 +42,43 @@ export function verdictWords({ choice }) {
   return choice.stars ? `${pick}, ${choice.stars} of 5 stars` : pick;
 }
 
-/** A still picture of a clip, by the grid's own rules: its poster, else its first frame. @param {Clip} clip */
-export function still(app, clip) {
+/**
+ * A still picture of a clip, by the grid's own rules: its poster, else its first frame.
+ * @param {Clip} clip @param {IntersectionObserver} [watch] loads it only when it comes into view (see `loadSeen`)
+ */
+export function still(app, clip, watch) {
   const img = el('img', { alt: '', draggable: 'false', data: { key: clip.key } });
-  if (clip.file && !app.grid.posters.showKnown(img, clip)) app.grid.posters.load(img, clip);
+  if (!clip.file || app.grid.posters.showKnown(img, clip)) return img;
+  if (watch) watch.observe(img);
+  else app.grid.posters.load(img, clip);
   return img;
+}
+
+/** What loads pictures as they come into view of a scrolled element, and a little before. */
+export function loadSeen(app, root) {
+  const watch = new IntersectionObserver(
+    (seen) => {
+      for (const { target, isIntersecting } of seen) {
+        const clip = app.store.get(/** @type {HTMLElement} */ (target).dataset.key);
+        if (!isIntersecting || !clip) continue;
+        watch.unobserve(target);
+        app.grid.posters.load(target, clip);
+      }
+    },
+    { root, rootMargin: '200px' },
+  );
+  return watch;
 }
 
 /** A small picture of a clip with its take and verdict, to go to it. @param {Clip} clip @param {() => void} run */
 export function thumb(app, clip, run) {
   const sign = el('span', { class: 'sign', 'aria-hidden': 'true' });
-  const node = el('button', { type: 'button', class: 'thumb', data: { key: clip.key }, on: { click: run } }, still(app, clip), sign);
+  const node = el(
+    'button',
+    { type: 'button', class: 'thumb', data: { key: clip.key }, on: { click: run } },
+    still(app, clip),
+    sign,
+  );
   refreshThumb(node, clip);
   return node;
 }

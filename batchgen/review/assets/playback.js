@@ -34,7 +34,7 @@ export class Playback {
     this.settle();
   }
 
-  /** Choose anew who plays. Called when scrolling has ended, and when focus or settings change. */
+  /** Choose again which films play. Called when scrolling has ended, and when focus or settings change. */
   settle() {
     const open = this.#app.mode.name === 'grid' && !document.hidden;
     const wanted = open ? this.#wanted() : [];

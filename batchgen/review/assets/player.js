@@ -8,6 +8,8 @@ const LOWEST = 2;
 const HIGHEST = 24;
 const MEASURE_MS = 2000;
 const MOST_DROPPED = 0.03;
+/** Fewer frames than this say nothing. */
+const FEWEST_FRAMES = 30;
 
 export class Player {
   #api;
@@ -77,8 +79,13 @@ export class Player {
       seen.total = now.totalVideoFrames;
       seen.dropped = now.droppedVideoFrames;
     }
-    if (total < 30) return;
-    if (dropped / total >= MOST_DROPPED) this.cap = Math.max(LOWEST, Math.min(this.cap, this.#playing.size) - 1);
-    else if (this.#playing.size >= this.cap) this.cap = Math.min(HIGHEST, this.cap + 1);
+    this.cap = nextCap(this.cap, this.#playing.size, total, dropped);
   }
+}
+
+/** The cap after a measurement: lower where frames were dropped, higher where all that may play did so without. Pure. */
+export function nextCap(cap, playing, total, dropped) {
+  if (total < FEWEST_FRAMES) return cap;
+  if (dropped / total >= MOST_DROPPED) return Math.max(LOWEST, Math.min(cap, playing) - 1);
+  return playing >= cap ? Math.min(HIGHEST, cap + 1) : cap;
 }

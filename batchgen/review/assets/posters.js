@@ -7,16 +7,14 @@
 const KEPT = 300;
 /** Decoders for first frames at once. */
 const GRABBERS = 2;
-/** How long a poster that was not there is not asked for again. */
-const AGAIN_MS = 10_000;
 const WIDTH = 320;
 
 export class Posters {
   #app;
   /** @type {Map<string, string>} version → address of a picture that is there; the oldest first */
   #known = new Map();
-  /** @type {Map<string, number>} version → when it was missing */
-  #missing = new Map();
+  /** Versions whose poster is said to be there, and is not. @type {Set<string>} */
+  #missing = new Set();
   /** @type {{img: HTMLImageElement, clip: any}[]} */
   #queue = [];
   #grabbing = 0;
@@ -40,11 +38,16 @@ export class Posters {
     return Boolean(url);
   }
 
-  /** Load the picture of a card that stays in view. */
+  /** True when the server has a poster of a clip: it is not asked for any that is not made. */
+  promised(clip) {
+    return Boolean(clip.check?.poster) && !this.#missing.has(clip.v);
+  }
+
+  /** Load the picture of a card that stays in view; a poster takes the place of a first frame. */
   load(img, clip) {
-    if (!clip.file || img.hasAttribute('src')) return;
-    const missing = this.#missing.get(clip.v) ?? -Infinity;
-    if (this.#app.store.batch.media === false || (performance.now() - missing < AGAIN_MS && !clip.check?.poster)) {
+    const better = this.promised(clip) && img.getAttribute('src')?.startsWith('blob:');
+    if (!clip.file || (img.hasAttribute('src') && !better)) return;
+    if (!this.promised(clip)) {
       this.#grab(img, clip);
       return;
     }
@@ -52,7 +55,7 @@ export class Posters {
     const current = () => img.getAttribute('src') === url;
     img.onload = () => current() && this.#keep(clip.v, url);
     img.onerror = () => {
-      this.#missing.set(clip.v, performance.now());
+      this.#missing.add(clip.v);
       if (!current()) return;
       img.removeAttribute('src');
       this.#grab(img, clip);
@@ -68,6 +71,8 @@ export class Posters {
   }
 
   #keep(version, url) {
+    const before = this.#known.get(version);
+    if (before !== url && before?.startsWith('blob:')) URL.revokeObjectURL(before);
     this.#known.set(version, url);
     if (this.#known.size <= KEPT) return;
     const [oldest, old] = this.#known.entries().next().value;
@@ -90,7 +95,7 @@ export class Posters {
     this.#grabbing += 1;
     firstFrame(this.#app.api.fileUrl(clip))
       .then((url) => {
-        this.#keep(clip.v, url);
+        if (!this.#known.has(clip.v)) this.#keep(clip.v, url); // else its poster has come
         if (img.dataset.key === clip.key && !img.hasAttribute('src')) img.src = url;
       })
       .catch(() => {}) // a film that does not decode has no picture; its card says what is known

@@ -5,6 +5,8 @@ import { LABELS, sizeWords } from './words.js';
 
 const LINE = 30;
 const MOST_VALUES = 12;
+/** Clips of a prompt that have a dot each; of more, it says how many are decided. */
+const MOST_DOTS = 6;
 
 export class Rail {
   #app;
@@ -31,7 +33,7 @@ export class Rail {
   }
 
   #item(text, run) {
-    return el('button', { type: 'button', class: 'item', text, on: { click: run } });
+    return el('button', { type: 'button', class: 'item', title: text, on: { click: run } }, el('span', { text }));
   }
 
   refresh() {
@@ -86,7 +88,7 @@ export class Rail {
   }
 
   #drawPrompts() {
-    const prompts = this.#app.store.prompts();
+    const prompts = this.#app.store.groups();
     const hidden = prompts.length < 2;
     this.#prompts.hidden = hidden;
     if (hidden) return;
@@ -94,7 +96,7 @@ export class Rail {
     const first = Math.floor(this.#prompts.scrollTop / LINE);
     const count = Math.min(prompts.length - first, Math.ceil(this.#prompts.clientHeight / LINE) + 1);
     while (this.#lines.length < count) {
-      const line = this.#item('', () => this.#toggle(line.textContent));
+      const line = this.#item('', () => this.#toggle(line.dataset.group));
       this.#lines.push(line);
       this.#space.append(line);
     }
@@ -105,11 +107,13 @@ export class Rail {
   }
 
   #prompt(line, [id, clips], top) {
-    setText(line, id);
+    setText(line.firstChild, id);
     line.style.transform = `translateY(${top}px)`;
     setAttr(line, 'aria-pressed', String(this.#app.filter.prompt === id));
-    setAttr(line, 'data-count', clips.length > 8 ? dots(clips.slice(0, 7)) + '…' : dots(clips));
-    line.title = id;
+    const decided = clips.filter((clip) => clip.choice.pick).length;
+    setAttr(line, 'data-count', clips.length > MOST_DOTS ? `${decided}/${clips.length}` : dots(clips));
+    line.dataset.group = id;
+    line.title = `${id}: ${decided} of ${clips.length} decided`;
   }
 
   #toggle(id) {

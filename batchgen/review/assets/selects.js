@@ -16,17 +16,32 @@ class Selects {
     this.transport = new Transport(this.films, () => this.#showState());
     this.stage = el('div', { class: 'stage' });
     this.where = el('span', { class: 'where' });
-    this.list = el('ol', { class: 'string', 'aria-label': 'Picks in order', on: { pointerdown: (event) => this.#drag(event) } });
+    this.list = el('ol', {
+      class: 'string',
+      'aria-label': 'Picks in order',
+      on: { pointerdown: (event) => this.#drag(event) },
+    });
     this.playButton = button('▶', () => this.transport.toggle(), { 'aria-label': 'Play or stop' });
-    this.element = el('section', { class: 'view selects', 'aria-label': 'Picks in order', tabindex: '-1' },
-      viewBar(app, 'Picks in order', this.where), this.stage,
-      el('div', { class: 'transport' }, this.playButton,
+    this.element = el(
+      'section',
+      { class: 'view selects', 'aria-label': 'Picks in order', tabindex: '-1' },
+      viewBar(app, 'Picks in order', this.where),
+      this.stage,
+      el(
+        'div',
+        { class: 'transport' },
+        this.playButton,
         button('Earlier', () => this.move(-1), { title: 'Move it one earlier ([)' }),
-        button('Later', () => this.move(1), { title: 'Move it one later (])' })),
-      this.list);
+        button('Later', () => this.move(1), { title: 'Move it one later (])' }),
+      ),
+      this.list,
+    );
     this.off = app.store.on(() => this.#changed());
     this.picks = picksInOrder(app.store.clips.values());
-    this.index = Math.max(0, this.picks.findIndex(({ key }) => key === app.focus));
+    this.index = Math.max(
+      0,
+      this.picks.findIndex(({ key }) => key === app.focus),
+    );
     this.#drawList();
     this.show(this.index);
   }
@@ -87,8 +102,16 @@ class Selects {
     const keys = this.picks.map(({ key }) => key).join();
     if (this.list.dataset.keys !== keys) {
       this.list.dataset.keys = keys;
-      this.list.replaceChildren(...this.picks.map((clip) => el('li', {}, thumb(this.app, clip, () => this.show(this.picks.indexOf(clip))),
-        el('span', { class: 'name', text: clip.name }))));
+      this.list.replaceChildren(
+        ...this.picks.map((clip) =>
+          el(
+            'li',
+            {},
+            thumb(this.app, clip, () => this.show(this.picks.indexOf(clip))),
+            el('span', { class: 'name', text: clip.name }),
+          ),
+        ),
+      );
     }
     this.picks.forEach((clip, index) => refreshThumb(this.list.children[index].firstChild, clip));
   }
@@ -97,7 +120,9 @@ class Selects {
     const seconds = this.picks.reduce((sum, clip) => sum + (clip.got?.duration_s ?? clip.duration ?? 0), 0);
     setText(this.where, `${this.index + 1} of ${plural(this.picks.length, 'pick')}, ${duration(seconds)}`);
     setText(this.playButton, this.transport.playing ? '❚❚' : '▶');
-    [...this.list.children].forEach((node, index) => setAttr(node, 'aria-current', index === this.index ? 'true' : null));
+    [...this.list.children].forEach((node, index) =>
+      setAttr(node, 'aria-current', index === this.index ? 'true' : null),
+    );
   }
 
   /** Drag a pick: it goes where it is dropped. A short movement is a click. */
@@ -106,10 +131,11 @@ class Selects {
     if (!node || event.button !== 0) return;
     const from = [...this.list.children].indexOf(node);
     const end = new AbortController();
-    const over = (at) => [...this.list.children].findIndex((each) => {
-      const box = each.getBoundingClientRect();
-      return at.clientX >= box.left && at.clientX <= box.right && at.clientY >= box.top && at.clientY <= box.bottom;
-    });
+    const over = (at) =>
+      [...this.list.children].findIndex((each) => {
+        const box = each.getBoundingClientRect();
+        return at.clientX >= box.left && at.clientX <= box.right && at.clientY >= box.top && at.clientY <= box.bottom;
+      });
     const move = (at) => {
       if (Math.hypot(at.clientX - event.clientX, at.clientY - event.clientY) < 8) return;
       node.dataset.dragged = '';
@@ -130,7 +156,8 @@ class Selects {
 
 /** Open the string-out. @param {any} app */
 export function openSelects(app) {
-  if (!picksInOrder(app.store.clips.values()).length) return void app.say('Nothing is picked yet: P picks the clip in focus');
+  if (!picksInOrder(app.store.clips.values()).length)
+    return void app.say('Nothing is picked yet: P picks the clip in focus');
   const selects = new Selects(app);
   app.push({ name: 'selects', element: selects.element, view: selects, close: () => selects.close() });
 }
@@ -140,7 +167,14 @@ const here = (run) => (app) => run(app.mode.view);
 
 /** @type {import('./keys.js').Entry[]} */
 export const entries = [
-  { keys: ['o'], does: 'Play the picks in order', group: 'View', icon: '▷', modes: ['grid', 'matrix', 'loupe'], run: openSelects },
+  {
+    keys: ['o'],
+    does: 'Play the picks in order',
+    group: 'View',
+    icon: '▷',
+    modes: ['grid', 'matrix', 'loupe'],
+    run: openSelects,
+  },
   { keys: ['ArrowLeft'], does: 'Previous pick', group: 'Move', modes: MODES, run: here((it) => it.show(it.index - 1)) },
   { keys: ['ArrowRight'], does: 'Next pick', group: 'Move', modes: MODES, run: here((it) => it.show(it.index + 1)) },
   { keys: ['['], does: 'Move it one earlier', group: 'Decide', modes: MODES, run: here((it) => it.move(-1)) },

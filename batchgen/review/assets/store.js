@@ -11,7 +11,7 @@ export const UNDECIDED = Object.freeze({
   pick: 0, stars: 0, label: '', tags: Object.freeze([]), note: '', marks: Object.freeze([]), reason: '', order: null,
 });
 
-/** @typedef {{key: string, name: string, prompt_id: string, take: number, order: number, cell: Object<string, string>,
+/** @typedef {{key: string, name: string, prompt_id: string, group: string, take: number, order: number, cell: Object<string, string>,
  *   prompt: string, seed: number|null, size: string, state: string, file: string|null, v: string, cost_usd: any,
  *   choice: Choice, check: any, flags: string[], [more: string]: any}} Clip */
 
@@ -31,8 +31,10 @@ export class Store {
   #overlay;
   /** @type {Map<string, number>} the revision of the picks up to which a clip's choice is known */
   #seen;
-  /** @type {Map<string, Clip[]>} */
+  /** @type {Map<string, Clip[]>} by prompt: in a matrix, of one cell */
   #takes;
+  /** @type {Map<string, Clip[]>} by group: the takes of a prompt in all cells of its matrix */
+  #groups;
 
   /** @type {[string, Clip[]][]|null} */
   #listed = null;
@@ -42,6 +44,7 @@ export class Store {
     this.#overlay = new Map();
     this.#seen = new Map();
     this.#takes = new Map();
+    this.#groups = new Map();
   }
 
   /** @returns {Clip|undefined} */
@@ -55,19 +58,15 @@ export class Store {
     return clip ? this.#takes.get(clip.prompt_id) ?? [] : [];
   }
 
-  /** All prompts with their takes: [id, clips] in order. @returns {[string, Clip[]][]} */
-  prompts() {
-    return (this.#listed ??= [...this.#takes]);
+  /** All groups with their clips: [id, clips] in order. @returns {[string, Clip[]][]} */
+  groups() {
+    return (this.#listed ??= [...this.#groups]);
   }
 
-  /** Clips made of the same words but for the matrix: those whose prompt id differs by the cell only. */
+  /** All clips of a clip's group, itself too, in order: made of the same words but for the matrix. */
   family(key) {
     const clip = this.clips.get(key);
-    if (!clip || !Object.keys(clip.cell ?? {}).length) return this.siblings(key);
-    const axes = Object.keys(clip.cell).join();
-    const stem = clip.prompt_id.split('-', 1)[0];
-    const like = (other) => other.prompt_id.split('-', 1)[0] === stem && Object.keys(other.cell ?? {}).join() === axes;
-    return this.prompts().filter(([, takes]) => like(takes[0])).flatMap(([, takes]) => takes);
+    return clip ? this.#groups.get(clip.group) ?? [] : [];
   }
 
   /** Be called after each change with {whole, keys, own}; own: the reader made it. @returns {() => void} stops it */
@@ -111,12 +110,14 @@ export class Store {
     const sorted = [...this.clips.values()].sort((a, b) => a.order - b.order || a.take - b.take);
     this.clips.clear();
     this.#takes.clear();
+    this.#groups.clear();
     this.#listed = null;
     for (const clip of sorted) {
       this.clips.set(clip.key, clip);
-      const takes = this.#takes.get(clip.prompt_id);
-      if (takes) takes.push(clip);
-      else this.#takes.set(clip.prompt_id, [clip]);
+      for (const [map, id] of [[this.#takes, clip.prompt_id], [this.#groups, clip.group]]) {
+        if (map.has(id)) map.get(id).push(clip);
+        else map.set(id, [clip]);
+      }
     }
   }
 

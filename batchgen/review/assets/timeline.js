@@ -19,10 +19,20 @@ export class Timeline {
     this.canvas = el('canvas', { 'aria-hidden': 'true' });
     this.head = el('div', { class: 'playhead' });
     this.marks = el('div', { class: 'tl-marks' });
-    this.element = el('div', {
-      class: 'timeline', role: 'slider', tabindex: '0', 'aria-label': 'Frame', 'aria-valuemin': '0',
-      on: { pointerdown: (event) => this.#drag(event) },
-    }, this.canvas, this.marks, this.head);
+    this.element = el(
+      'div',
+      {
+        class: 'timeline',
+        role: 'slider',
+        tabindex: '0',
+        'aria-label': 'Frame',
+        'aria-valuemin': '0',
+        on: { pointerdown: (event) => this.#drag(event) },
+      },
+      this.canvas,
+      this.marks,
+      this.head,
+    );
     this.sized = new ResizeObserver(() => this.draw());
     this.sized.observe(this.element);
   }
@@ -95,14 +105,20 @@ export class Timeline {
 
   #placeMarks() {
     const { count } = this.#film;
-    this.marks.replaceChildren(...this.#facts.marks.map(({ frame, text }) => {
-      const mark = el('button', {
-        type: 'button', class: 'mark', title: text, 'aria-label': `Note at frame ${frame}: ${text}`, text: '▾',
-        on: { click: () => this.onSeek(frame), pointerdown: (event) => event.stopPropagation() },
-      });
-      mark.style.left = `${((frame + 0.5) / count) * 100}%`;
-      return mark;
-    }));
+    this.marks.replaceChildren(
+      ...this.#facts.marks.map(({ frame, text }) => {
+        const mark = el('button', {
+          type: 'button',
+          class: 'mark',
+          title: text,
+          'aria-label': `Note at frame ${frame}: ${text}`,
+          text: '▾',
+          on: { click: () => this.onSeek(frame), pointerdown: (event) => event.stopPropagation() },
+        });
+        mark.style.left = `${((frame + 0.5) / count) * 100}%`;
+        return mark;
+      }),
+    );
   }
 
   #drag(event) {

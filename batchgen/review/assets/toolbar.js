@@ -45,7 +45,7 @@ export class Toolbar {
   /** A button that does what an entry of the key table does. */
   button(entry) {
     const name = SWITCHES[entry.keys[0]];
-    const made = button(entry.icon ?? entry.does, () => entry.run(this.#app), { title: tooltip(entry), 'aria-label': entry.does, data: { key: entry.keys[0] } });
+    const made = button(entry.icon ?? entry.does, () => entry.run(this.#app), { 'aria-label': entry.does, data: { key: entry.keys[0], tip: tooltip(entry) } });
     if (name) this.#switches.push([made, name]);
     return made;
   }

@@ -35,7 +35,10 @@ export function swipes(app, loupe, stage) {
   };
   stage.addEventListener('pointerdown', (event) => {
     // A second finger zooms, and a zoomed picture is moved: neither is a decision.
-    from = event.pointerType === 'touch' && event.isPrimary && loupe.zoom.fitted ? { x: event.clientX, y: event.clientY } : null;
+    from =
+      event.pointerType === 'touch' && event.isPrimary && loupe.zoom.fitted
+        ? { x: event.clientX, y: event.clientY }
+        : null;
   });
   stage.addEventListener('pointermove', (event) => {
     if (!from || event.pointerType !== 'touch') return;
@@ -51,6 +54,7 @@ export function swipes(app, loupe, stage) {
 export function beginOnPhone(app, open) {
   if (!isPhone()) return;
   const keys = app.list();
-  const first = keys.find((key) => app.store.get(key).state === 'done' && app.store.get(key).choice.pick === 0) ?? keys[0];
+  const first =
+    keys.find((key) => app.store.get(key).state === 'done' && app.store.get(key).choice.pick === 0) ?? keys[0];
   if (first) open(app, [first]);
 }

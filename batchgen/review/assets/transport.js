@@ -17,6 +17,8 @@ export class Transport {
   /** The speed of play; negative while it runs backwards. */
   rate = 1;
   #backwards = 0;
+  /** Counts what was begun and ended: an answer of the browser to an older one is not news. */
+  #turn = 0;
 
   /** @param {Deck} deck @param {() => void} onChange after play, stop, speed and sound */
   constructor(deck, onChange = () => {}) {
@@ -84,13 +86,15 @@ export class Transport {
   }
 
   close() {
+    this.#turn += 1;
     this.#stopBackwards();
   }
 
   #forward(rate) {
     this.#stopBackwards();
     this.rate = rate;
-    this.deck.play(rate).then(() => this.onChange());
+    const turn = (this.#turn += 1);
+    this.deck.play(rate).then(() => turn === this.#turn && this.onChange());
     this.onChange();
   }
 

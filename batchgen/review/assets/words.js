@@ -60,6 +60,16 @@ export function flagWords(flag) {
   return rest.length ? `${known} ${rest.join(':')}` : known;
 }
 
+const BADGES = { cut: 'hard cut', near_duplicate: 'like', size: 'other size', duration: 'other length', layout: 'loose bytes', bytes: 'other file length' };
+
+/** A flag of a clip in a word or two, for its card: `silent`, `like take 2`. */
+export function flagBadge(flag, clip) {
+  const [name, ...rest] = flag.split(':');
+  const other = rest.join(':');
+  const take = other.startsWith(`${clip.prompt_id}_`) ? other.slice(clip.prompt_id.length + 1) : '';
+  return [BADGES[name] ?? name, /^\d+$/.test(take) ? `take ${take}` : other].filter(Boolean).join(' ');
+}
+
 /** The reasons of a reject, by the keys 1 to 9. */
 export const REASONS = ['hands', 'face', 'text', 'motion', 'prompt', 'flicker', 'sound', 'crop', 'other'];
 
@@ -79,12 +89,22 @@ export function aspect(clip) {
 /** All flags of a clip: of its download and of its check. */
 export const flagsOf = (clip) => [...(clip.flags ?? []), ...(clip.check?.flags ?? [])];
 
+/** Prompts that a line about all of them is made of, at most: it is made at each change. */
+const MOST_COMPARED = 24;
+
 /** Split words into those that siblings share and those that differ: [[text, differs]…], with the spaces kept. */
 export function marked(prompt, others) {
   const parts = prompt.split(/(\s+)/);
   const elsewhere = others.map((other) => other.split(/(\s+)/));
   const differs = parts.map((_, index) => !elsewhere.every((words) => common(words, parts, index)));
   return parts.map((text, index) => [text, /\S/.test(text) && elsewhere.length > 0 && differs[index]]);
+}
+
+/** The prompt of clips that share one but for the matrix, with `…` where they differ. */
+export function commonWords(clips) {
+  const [first = '', ...others] = new Set(clips.map((clip) => clip.prompt));
+  const pieces = marked(first, others.slice(0, MOST_COMPARED)).map(([text, differs]) => (differs ? '…' : text));
+  return pieces.join('').replace(/…(\s+…)+/g, '…');
 }
 
 /** True when the word at `index` is also in the other, at the same place counted from the start or from the end. */

@@ -50,7 +50,10 @@ export class Zoom {
   apply() {
     for (const { video } of this.#stages) {
       const film = video();
-      if (film) film.style.transform = this.fitted ? '' : `translate(${this.#x * 100}%, ${this.#y * 100}%) scale(${this.scale})`;
+      if (film)
+        film.style.transform = this.fitted
+          ? ''
+          : `translate(${this.#x * 100}%, ${this.#y * 100}%) scale(${this.scale})`;
     }
   }
 
@@ -78,11 +81,16 @@ export class Zoom {
     if (this.fitted || event.button !== 0) return;
     const box = stage.getBoundingClientRect();
     const from = [event.clientX, event.clientY, this.#x, this.#y];
-    const move = (to) => this.#set(
-      this.scale, from[2] + (to.clientX - from[0]) / box.width, from[3] + (to.clientY - from[1]) / box.height);
+    const move = (to) =>
+      this.#set(
+        this.scale,
+        from[2] + (to.clientX - from[0]) / box.width,
+        from[3] + (to.clientY - from[1]) / box.height,
+      );
     const end = new AbortController();
     stage.setPointerCapture(event.pointerId);
     stage.addEventListener('pointermove', move, { signal: end.signal });
-    for (const name of ['pointerup', 'pointercancel']) stage.addEventListener(name, () => end.abort(), { signal: end.signal });
+    for (const name of ['pointerup', 'pointercancel'])
+      stage.addEventListener(name, () => end.abort(), { signal: end.signal });
   }
 }

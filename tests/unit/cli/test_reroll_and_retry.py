@@ -194,6 +194,7 @@ def test_a_film_that_was_deleted_by_hand_is_missed_by_status(called: Called, bat
     with closing(Reader(batch)) as ledger:
         text = status_text(status_object(facts_of(ledger, "n"), now=1.0))
     assert "The file of 1 finished clip is missing: cat_1" in text
+    assert "`batchgen picks NAME --set CLIP reject`" in " ".join(text.split())
     assert "\n      batchgen verify n\n" in text
 
 

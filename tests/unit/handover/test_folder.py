@@ -131,9 +131,25 @@ def test_a_zip_holds_one_folder(tmp_path: Path) -> None:
 
 def test_a_table_runs_no_formula(tmp_path: Path) -> None:
     deliver(
-        [sample(tmp_path, "fox", choice=Choice(pick=1, note="=HYPERLINK(1)"))],
+        [sample(tmp_path, "fox", choice=Choice(pick=1, note="＝HYPERLINK(1)"))],
         tmp_path / "out",
         Delivery("night"),
         kept(tmp_path),
     )
-    assert ",'=HYPERLINK(1)," in (tmp_path / "out" / "selects.csv").read_text()
+    assert ",'＝HYPERLINK(1)," in (tmp_path / "out" / "selects.csv").read_text()
+
+
+def test_a_film_that_is_gone_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    """The trouble is with the batch, not with the folder that was asked for."""
+    chosen = sample(tmp_path, "fox")
+    chosen.source.unlink()
+    with pytest.raises(UsageError, match=r"fox\.mp4 is missing"):
+        deliver([chosen], tmp_path / "out", Delivery("night"), kept(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["batch"]
+
+
+def test_a_strangers_folder_of_a_likely_name_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".out.part").mkdir()
+    (tmp_path / ".out.part" / "mine").touch()
+    deliver([sample(tmp_path, "fox")], tmp_path / "out", Delivery("night"), kept(tmp_path))
+    assert (tmp_path / ".out.part" / "mine").exists()

@@ -157,3 +157,11 @@ async def test_what_another_command_writes_next_to_a_run_does_not_stop_it(folder
         db.commit()
     assert (await ledger.record(clip, Submitted("r-1", 101.0))).request_id == "r-1"
     ledger.close()
+
+
+def test_a_ledger_that_is_replaced_during_a_commit_is_noticed_by_that_commit(tmp_path: Path) -> None:
+    """What was written went into a file that is nobody's ledger any more: no request may follow it."""
+    with closing(SqliteLedger(tmp_path)) as ledger:
+        fence, db = ledger._fence, ledger._out
+        with pytest.raises(LedgerLostError, match="deleted or moved"), fence.transaction(db):
+            ledger.path.rename(tmp_path / "elsewhere.db")
