@@ -99,6 +99,8 @@ SELECT_WISHES = (
     "SELECT key, id, name, reroll_of, wanted, prompt_id, take, ord, priority, audio_file, label, "  # noqa: S608
     f"state IN ('failed','blocked') AND flags LIKE '%{REPLACED}%' FROM clip"
 )
+#: The matrix cell of every clip that was ever submitted, by key.
+SELECT_SENT = "SELECT key, label FROM clip WHERE state <> 'pending' OR n > 0"
 UPDATE_WISHES = "UPDATE clip SET wanted=?, prompt_id=?, take=?, ord=?, priority=?, audio_file=?, label=? WHERE id=?"
 #: Names change in two steps: a name that one clip gives up is another one's in the same write.
 UNNAME = "UPDATE clip SET name = '/' || id WHERE id=?"

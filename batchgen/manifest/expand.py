@@ -27,6 +27,7 @@ from batchgen.manifest.faults import (
 )
 from batchgen.manifest.keys import TakesError, key_of_text, seeds_of
 from batchgen.manifest.naming import clean_id, in_cell, prompt_words, slug
+from batchgen.manifest.older_keys import COMMON, OlderFrame, OlderKeys, Written, parameters_then
 from batchgen.manifest.parameters import (
     ParameterProblem,
     Parameters,
@@ -51,8 +52,6 @@ _MAX_FAULTY = 10_000
 #: Comparisons of the matrix's cells with the lines of `exclude` and `include`.
 _MAX_COMPARED = 5_000_000
 _WORDS = ("id", "prompt", "takes", "seed", "seeds", "priority", "model", "extra")
-#: Columns of a table that are parameters where the model is not known.
-_COMMON = frozenset({"prompt", "negative_prompt", "size", "duration", "seed", "audio"})
 _NOT_PARAMETERS = frozenset({"vars", "matrix", "file"})
 
 
@@ -77,6 +76,7 @@ class PromptSource(NamedTuple):
     place: Position
     cell_id: str
     label: str
+    cell: Mapping[str, Any]
 
 
 class Expander:
@@ -89,6 +89,7 @@ class Expander:
         self.faults = faults
         self.params = Parameters(folder, strict=shape.strict)
         self.files: dict[str, str] = {}
+        self._older = OlderKeys(self.fill)
         self.refused: list[tuple[str, Position]] = []  #: ids given to prompts that have faults of their own
         self._models = {UNREADABLE_MODEL, *known_names()}
         self._seen: dict[str, Position] = {}
@@ -151,7 +152,7 @@ class Expander:
             variables = {**self.shape.vars, **cell, **(entry.get("vars") or {})}
             cell_id = "-".join(filter(None, (slug(str(value)) for value in cell.values())))
             label = ", ".join(f"{name}={value}" for name, value in cell.items())
-            found.append(PromptSource(layers, {**merged, "model": model}, variables, place, cell_id, label))
+            found.append(PromptSource(layers, {**merged, "model": model}, variables, place, cell_id, label, cell))
         return found
 
     def _cells(self, matrix: MatrixShape, path: Sequence[str | int]) -> list[Cell]:
@@ -237,7 +238,8 @@ class Expander:
                 raise TooManyError
             return
         text, model, settings, seeds, priority = prompt
-        takes = self._takes(model, text, settings, seeds, place)
+        older = self._older_frame(source, row, model, filled, layers, variables)
+        takes = self._takes(model, text, settings, seeds, place, older)
         if takes and given is not None:
             # The rows of a table differ in nothing but their variables.
             words = prompt_words(text if row else str(values["prompt"]))
@@ -250,13 +252,29 @@ class Expander:
         own = {
             n: v for n, v in row.values.items() if n in names or n in ROW_WORDS or (n in source.values and n != "model")
         }
-        free = {name: value for name, value in row.values.items() if name not in own}
+        then = parameters_then(source.values["model"]) | source.values.keys() | {*ROW_WORDS}
+        # What older releases took for a variable still is one: texts are what they were.
+        free = {name: value for name, value in row.values.items() if name not in own or name not in then}
         inner = own.pop("vars", None)
         layers = (*source.layers, Layer(own, place=row.place))
         more = inner if isinstance(inner, dict) else {}
         if inner is not None and not isinstance(inner, dict):
             free["vars"] = inner
         return layers, {**source.values, **own}, {**source.variables, **free, **more}
+
+    def _older_frame(
+        self,
+        source: PromptSource,
+        row: Row | None,
+        model: str,
+        filled: Mapping[str, Any],
+        layers: Sequence[Layer],
+        variables: Mapping[str, Any],
+    ) -> OlderFrame | None:
+        _, shared, _, entry = (layer.values for layer in source.layers)
+        written = Written(shared, source.cell, entry, row.values if row else {})
+        extra = self._extra(layers, lambda _: None)
+        return self._older.of(model, written, source.label, filled, extra, variables)
 
     def _note(self, layers: Sequence[Layer], place: Position, problem: ParameterProblem) -> None:
         """Note a problem where the parameter was written, in the layer that won."""
@@ -347,7 +365,13 @@ class Expander:
         return merged
 
     def _takes(
-        self, model: str, text: str, settings: ParameterSet, seeds: Sequence[int], place: Position
+        self,
+        model: str,
+        text: str,
+        settings: ParameterSet,
+        seeds: Sequence[int],
+        place: Position,
+        older: OlderFrame | None,
     ) -> list[Take]:
         self._clips += len(seeds)
         if self._clips > MAX_CLIPS:
@@ -360,7 +384,8 @@ class Expander:
                 self.faults.warn(place, what, "it is made once; change the prompt or the seed for another")
                 continue
             self._seen[key] = place
-            takes.append(Take(number, seed, key, settings.sent_text.text(text, seed)))
+            once = older.key(model, text, seed) if older else None
+            takes.append(Take(number, seed, key, settings.sent_text.text(text, seed), once))
         return takes
 
     def _too_many(self, place: Position) -> None:
@@ -370,4 +395,4 @@ class Expander:
 
 def _parameters(model: str) -> frozenset[str]:
     known = find(model)
-    return frozenset(known.parameters) if known else _COMMON
+    return frozenset(known.parameters) if known else COMMON

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from batchgen.clip import OlderKey
 from batchgen.manifest.audio import Audio, AudioError, check_url, inspect, is_url
 from batchgen.manifest.faults import Position, did_you_mean, shown
 from batchgen.manifest.keys import KeyFrame, canonical
@@ -53,6 +54,7 @@ class Take(NamedTuple):
     seed: int
     key: str
     params: str
+    older: OlderKey | None = None
 
 
 @dataclass(slots=True)

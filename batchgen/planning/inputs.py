@@ -21,7 +21,7 @@ from batchgen.errors import BatchgenError, LedgerError, UsageError
 from batchgen.history import other_batches
 from batchgen.ledger import SANDBOX_ORIGIN, Reader, integrity, schema
 from batchgen.ledger.lock import holder
-from batchgen.ledger.wanted import Holder, assign, with_known_ids
+from batchgen.ledger.wanted import Holder, assign, with_known_ids, with_known_keys
 from batchgen.locate import find_key
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
@@ -96,7 +96,7 @@ def snapshot_in(folder: Path, manifest: Manifest | None = None) -> LedgerSnapsho
         return LedgerSnapshot()
     reader = Reader(folder)
     try:
-        if manifest and (fault := reader.contradiction(clip.key for clip in manifest.wanted)):
+        if manifest and (fault := reader.contradiction(manifest.keys())):
             raise LedgerError(f"{reader.path} {fault}; a run would submit nothing. {schema.REMEDY}")
         return snapshot(reader)
     finally:
@@ -179,8 +179,9 @@ def plan_of(
 
 
 def wanted_in(manifest: Manifest, seen: LedgerSnapshot) -> list[Wanted]:
-    """Give what a manifest asks for under the ids that its batch has for it."""
-    return with_known_ids(manifest.wanted, {clip.key: clip.prompt_id for clip in seen.known})
+    """Give what a manifest asks for under the keys and ids that its batch has for it."""
+    sent = {clip.key: clip.label for clip in seen.known if not clip.dropped}
+    return with_known_ids(with_known_keys(manifest.wanted, sent), {clip.key: clip.prompt_id for clip in seen.known})
 
 
 def _selection(settings: Settings, skipped: frozenset[str]) -> Selection:
@@ -267,15 +268,16 @@ def _moves(wanted: Sequence[Wanted], seen: LedgerSnapshot) -> list[tuple[str, st
 def _bought_already(manifest: Manifest, seen: LedgerSnapshot, folder: Path | None, *, sandbox: bool) -> list[str]:
     """Warn of other batches of the folder that have finished clips which this one would pay for."""
     states = {clip.key: clip.state for clip in seen.known}
-    new = {clip.key for clip in manifest.wanted if states.get(clip.key, State.PENDING) is State.PENDING}
+    new = [clip for clip in wanted_in(manifest, seen) if states.get(clip.key, State.PENDING) is State.PENDING]
     found = []
     jobs = manifest.path.parent
     for other in other_batches.batches(folder or jobs, [jobs]) if new and not sandbox else ():
         with suppress(BatchgenError, sqlite3.Error, OSError):
             reader = Reader(other)
             done = {key for key, state in reader.states().items() if state is State.DONE}
-            if new & done and reader.meta("origin") != SANDBOX_ORIGIN:
-                found.append(_done_elsewhere(len(new & done), other.name))
+            both = sum(clip.key in done or (clip.older is not None and clip.older.key in done) for clip in new)
+            if both and reader.meta("origin") != SANDBOX_ORIGIN:
+                found.append(_done_elsewhere(both, other.name))
             reader.close()
     return found
 

@@ -167,7 +167,7 @@ def _refuse_second(manifest: Path, folder: Path, settings: Settings) -> None:
 
 def _refuse_older(ledger: SqliteLedger, manifest: Manifest) -> None:
     """Refuse a ledger that is not the last one of its batch, as a backup may have brought it back."""
-    if fault := ledger.contradiction(clip.key for clip in manifest.wanted):
+    if fault := ledger.contradiction(manifest.keys()):
         raise LedgerError(f"{ledger.path} {fault}; nothing was submitted. {schema.REMEDY}")
 
 

@@ -68,7 +68,7 @@ class Parameter:
         if self.values is None:
             return f"{self.low:g}…{self.high:g}"
         words = [str(value) for value in self.values]
-        if self.type == "whole":
+        if self.type in ("whole", "digits"):
             unit = " (seconds)" if self.name == "duration" else ""
             return " or ".join(filter(None, (", ".join(words[:-1]), words[-1]))) + unit
         return f"one of {', '.join(words)}"
@@ -85,6 +85,11 @@ class Parameter:
             case "size":
                 sizes = self.values or ()
                 return {"anyOf": [{"enum": [*sizes, *(size.replace("*", "x") for size in sizes)]}, _TEMPLATE]}
+            case "digits":
+                every: dict[str, Any] = {"type": ["integer", "string"]}
+                if self.values:
+                    every = {"enum": [*self.values, *map(int, self.values)]}
+                return {"anyOf": [every, _TEMPLATE]}
             case "whole" | "number" | "seed":
                 return {"anyOf": [self._number_schema(), _TEMPLATE]}
             case "switch":
@@ -156,6 +161,15 @@ def _whole(parameter: Parameter, value: object) -> object:
     return number
 
 
+def _digits(parameter: Parameter, value: object) -> object:
+    """Accept 5 for "5": the API takes a whole number as a text."""
+    number = whole_number(value)
+    text = str(number)
+    if number is None or (parameter.values is not None and text not in parameter.values):
+        raise _refused(parameter, value)
+    return text
+
+
 def _number(parameter: Parameter, value: object) -> object:
     try:
         number = float(value) if isinstance(value, str) else value
@@ -201,6 +215,7 @@ TYPES: Final[Mapping[str, Callable[[Parameter, object], object]]] = {
     "text": _text,
     "size": _size,
     "whole": _whole,
+    "digits": _digits,
     "number": _number,
     "switch": _switch,
     "seed": _whole,

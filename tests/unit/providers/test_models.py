@@ -147,7 +147,7 @@ def test_noise_in_any_field_is_read_or_refused() -> None:
         ("model: veo-3.1-fast, image: a.png", "image is no link, and this release uploads sound only"),
         ("model: veo-3.1-fast, image: 'http://example.com/a.png'", "an image URL over http can be read by others"),
         ("model: wan-2.5-i2v", "image is missing, and wan-2.5-i2v needs it"),
-        ("model: kling-3-standard-text2video, duration: 5", "duration is 5: write a text, in quotes"),
+        ("model: kling-3-standard-text2video, duration: five", "duration can't be 'five': write a number"),
         ("model: kling-3-standard-text2video, cfg_scale: 2", "cfg_scale can't be 2: write 0…1"),
         (f"model: seedance-2.0-mini, reference_videos: ['{URL}', '{URL}', '{URL}', '{URL}']", "takes 3 at most"),
         ("model: seedream-4.5", "seedream-4.5 makes pictures, and this release can't check and keep them"),
