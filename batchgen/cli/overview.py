@@ -31,6 +31,7 @@ GROUPS = {
         "export": "every request as a table",
     },
     "Around it": {
+        "models": "inputs, price, run time",
         "sandbox": "local stand-in, free",
         "torture": "stress test, free",
         "schema": "schema of the manifest",

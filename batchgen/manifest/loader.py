@@ -18,7 +18,7 @@ from batchgen.manifest.schema import ManifestShape
 from batchgen.manifest.schema_check import check_shape
 from batchgen.manifest.yaml_loader import Document, load_yaml
 from batchgen.money import micro_of
-from batchgen.providers.models import Price, Prices
+from batchgen.providers.models import Catalogue, Price, Prices
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -33,7 +33,8 @@ def load_manifest(path: Path) -> Manifest:
     with _without_gc():
         raw, document, shape = opened(path, faults)
         _warn_of_ignored(shape, document, faults)
-        expander = Expander(shape, document, path.absolute().parent, faults)
+        models = Catalogue.beside(path.absolute())
+        expander = Expander(shape, document, path.absolute().parent, faults, models)
         with suppress(TooManyError):  # noted as a fault
             prompts = list(expander.prompts())
             wanted = wanted_clips(
@@ -54,7 +55,7 @@ def load_manifest(path: Path) -> Manifest:
         wanted=wanted,
         limits=Limits(**dict(shape.limits)),
         budget=BudgetLimits(**dict(shape.budget)),
-        prices=Prices({model: _price(price) for model, price in shape.prices.items()}),
+        prices=Prices({model: _price(price) for model, price in shape.prices.items()}, models),
         window=Window(**dict(shape.window)) if shape.window else None,
         notify=tuple(shape.notify),
         warnings=list(faults.warnings),

@@ -5,11 +5,12 @@ three keys, a value that is a default today is part of the key, and a file is it
 are read first, and all of these are one key. So each clip of such a model has both keys, and a clip of the ledger that
 was ever submitted under the older one is this clip (`batchgen.ledger.wanted.with_known_keys`).
 
-The rule covers, for an unchanged manifest: numbers, true and false written as text; 5.0 for 5; blanks around a
-value; values that are defaults today; one link where a list is meant; a local file; parameters under `extra`. It also
-covers names that older releases took for mere variables, since they did not know the model's parameters: axes of a
-matrix, and columns of a table that the prompt's text uses. It does not cover a column that is now a parameter and that
-no text uses: that value was never sent and is sent now, so the clip is another one, and `plan` shows the change.
+The rule covers, for an unchanged manifest: numbers, true and false written as text; 5.0 for 5; blanks around a value;
+values that are defaults today; one link where a list is meant; a local file; parameters under `extra`. It also covers
+names that older releases took for mere variables, since they did not know the model's parameters: axes of a matrix,
+and columns of a table that the prompt's text uses. It does not cover a column that is now a parameter and that no
+text uses, nor an axis `model` that now names models: what was never sent is sent now, so the clip is another one, and
+`plan` shows the change.
 
 Pure, and permanently fixed, as `batchgen.manifest.keys` is.
 """
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 from batchgen.clip import OlderKey
 from batchgen.manifest.faults import TextError
 from batchgen.manifest.keys import KeyFrame, key_of_text
-from batchgen.providers.models import find
+from batchgen.providers.models import Catalogue, find
 
 #: What is no parameter in an entry of `prompts:` or a row of a table.
 NO_PARAMETERS = frozenset({"id", "prompt", "takes", "seed", "seeds", "priority", "model", "extra", "vars"})
@@ -35,7 +36,7 @@ _ALWAYS_KNOWN = frozenset({"wan-2.5-t2v"})
 class Written(NamedTuple):
     """Where the values of one prompt were written, before anything is filled in."""
 
-    shared: Mapping[str, Any]  #: the manifest's defaults
+    shared: Mapping[str, Any]  #: the manifest's defaults, and those of the model
     cell: Mapping[str, Any]  #: of the matrix
     entry: Mapping[str, Any]  #: next to the prompt
     row: Mapping[str, Any]  #: of a table
@@ -61,8 +62,9 @@ def parameters_then(model: str) -> frozenset[str]:
 class OlderKeys:
     """Makes the older keys of one manifest; remembers the sets of parameters that it has seen."""
 
-    def __init__(self, fill: Callable[[str, Mapping[str, Any]], str]) -> None:
+    def __init__(self, fill: Callable[[str, Mapping[str, Any]], str], models: Catalogue) -> None:
         self._fill = fill
+        self._models = models
         self._seen: dict[str, KeyFrame | None] = {}
 
     def of(
@@ -84,7 +86,7 @@ class OlderKeys:
             extra: what is passed on unchecked.
             variables: that fill a template in.
         """
-        if model in _ALWAYS_KNOWN or find(model) is None:
+        if model in _ALWAYS_KNOWN or self._models.find(model) is None:
             return None
         then = self._then(written, filled, variables)
         if then is None:

@@ -13,7 +13,7 @@ from batchgen.clip import OlderKey
 from batchgen.manifest.audio import Audio, AudioError, check_url, inspect, is_url
 from batchgen.manifest.faults import Position, did_you_mean, shown
 from batchgen.manifest.keys import KeyFrame, canonical
-from batchgen.providers.models import Media, Model, Parameter, ParameterError, find
+from batchgen.providers.models import BUILT_IN, Catalogue, Media, Model, Parameter, ParameterError, find
 
 #: The one parameter whose local file is uploaded.
 UPLOADED = "audio"
@@ -77,8 +77,9 @@ class Prompt:
 class Parameters:
     """Checks sets of parameters; remembers those it has seen, and every audio file."""
 
-    def __init__(self, folder: Path, *, strict: bool = False) -> None:
+    def __init__(self, folder: Path, models: Catalogue = BUILT_IN, *, strict: bool = False) -> None:
         self._folder = folder
+        self._models = models
         self._strict = strict
         self._seen: dict[str, ParameterSet] = {}
         self.audio: dict[
@@ -90,7 +91,7 @@ class Parameters:
         same = repr((model, sorted(values.items()), extra))
         found = self._seen.get(same)
         if found is None:
-            known = find(model)
+            known = self._models.find(model)
             found = self._known(known, values) if known else _unknown(values)
             if extra:
                 _add_extra(found, extra, tuple(known.parameters) if known else ())
@@ -122,7 +123,7 @@ class Parameters:
                 continue
             (media if parameter.media else sent)[name] = read
         problems += _missing(model, values)
-        asked = {name: value for name, value in sent.items() if value != model.defaults.get(name)}
+        asked = _asked(find(model.slug), model, values, sent)
         settings = ParameterSet(sent, asked, problems=[*problems, *_too_long(model, sent)])
         for name, text in media.items():
             if text:
@@ -249,6 +250,32 @@ def _about_length(audio: Audio, duration: object) -> list[ParameterProblem]:
         what = f"{audio.path.name} is {audio.seconds:.1f} s long, and the service cuts it at {duration} s"
         return [ParameterProblem("audio", what, "shorten it, or ask for a longer clip", warning=True)]
     return []
+
+
+def _asked(keyed: Model | None, model: Model, values: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the key is made of, media left out: values as the built-in model reads them, without its defaults.
+
+    A model that is not built in has its values as they are written, as if it were not known: neither a file of the
+    user's nor the loss of one changes a key.
+    """
+    if keyed is model:
+        return {name: value for name, value in sent.items() if value != model.defaults.get(name)}
+    read = {name: value for name, value in values.items() if not _is_media(model, name)}
+    if keyed is None:
+        return read
+    read = {name: _as_read(keyed.parameters.get(name), value) for name, value in read.items()}
+    return {name: value for name, value in read.items() if value != keyed.defaults.get(name)}
+
+
+def _is_media(model: Model, name: str) -> bool:
+    return name in model.parameters and model.parameters[name].media is not None
+
+
+def _as_read(parameter: Parameter | None, value: object) -> object:
+    try:
+        return value if parameter is None else parameter.read(value)
+    except ParameterError:
+        return value
 
 
 def _unknown(values: Mapping[str, Any]) -> ParameterSet:

@@ -24,6 +24,8 @@ def json_schema() -> dict[str, object]:
     entries["anyOf"] = entries.pop("oneOf")
     defaults = {name: value for name, value in (parameters | words).items() if name != "prompt"}
     schema["properties"]["defaults"] |= {"properties": defaults}
+    own = {slug: {"type": "object", "properties": found | words} for slug, found in by_model.items()}
+    schema["properties"]["by_model"] |= {"properties": own}
     schema["properties"]["model"]["examples"] = list(by_model)
     schema["allOf"] = [_for_model(slug, found, {*words, "seed", "extra"}) for slug, found in by_model.items()]
     draft7: dict[str, object] = {"$schema": "http://json-schema.org/draft-07/schema#"}

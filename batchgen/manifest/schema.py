@@ -272,6 +272,10 @@ class ManifestShape(Shape):
     )
     model: StrictStr = Field(default=DEFAULT_MODEL, min_length=1, description="The model. Unknown ones run unchecked.")
     defaults: dict[str, Any] = Field(default={}, description="Parameters of every clip.")
+    by_model: dict[StrictStr, dict[str, Any]] = Field(
+        default={},
+        description="Parameters of every clip of one model, above the defaults: {veo-3.1-fast: {duration: 8}}.",
+    )
     vars: dict[str, Any] = Field(default={}, description="Variables for {{ }} in any text.")
     matrix: MatrixShape = Field(default=MatrixShape(), description="Every prompt once for each cell.")
     prompts: list[Entry] = Field(min_length=1, description="Texts, prompts with parameters, and prompt files.")

@@ -8,9 +8,10 @@ import sqlite3
 import statistics
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from batchgen.ledger.wanted import Holder, assign, with_known_ids, with_known_ke
 from batchgen.locate import find_key
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
-from batchgen.planning import AssumedPace, Conditions, Plan, make_plan
+from batchgen.planning import AssumedPace, Conditions, ModelFacts, Plan, make_plan
 from batchgen.providers import models
 from batchgen.ratelimit.memory import AccountMemory, Start, start_of
 from batchgen.redact import account_of
@@ -40,13 +41,13 @@ PLAN = "plan"
 RUN_TIMES = 2000
 
 
-def latency_of(model: str, settings: Settings) -> float:
+def latency_of(model: str, settings: Settings, known_models: models.Catalogue = models.BUILT_IN) -> float:
     """Give the run time that is assumed of a model before any was seen, in seconds."""
     if settings.expect_latency is not None:
         return settings.expect_latency
     if settings.sandbox:
         return settings.sandbox_latency
-    known = models.find(model)
+    known = known_models.find(model)
     return (known and known.mean_latency_s) or UNKNOWN_LATENCY_S
 
 
@@ -148,6 +149,7 @@ def plan_of(
     start = start or Start(settings.rpm, settings.in_flight)
     book = PriceBook(manifest.prices, seen.charges)
     latency_s, latency_note = _latency(manifest, settings, seen)
+    facts = _facts(manifest, settings, seen)
     pace = AssumedPace(
         rpm=start.rpm or None,
         in_flight=start.in_flight,
@@ -155,6 +157,7 @@ def plan_of(
         rpm_note=start.rpm_note,
         in_flight_note=start.in_flight_note,
         latency_note=latency_note,
+        by_model={each.model: each.run_s for each in facts if each.run_s is not None},
     )
     conditions = Conditions(
         name=manifest.name,
@@ -163,6 +166,7 @@ def plan_of(
         day=day_of(time.time()),
         free_bytes=_free_bytes(folder or manifest.path.parent),
         price_source=_price_source(manifest),
+        models=facts,
         warnings=_bought_already(manifest, seen, folder, sandbox=settings.sandbox),
         moves=_moves(wanted_in(manifest, seen), seen),
         queued=seen.queued,
@@ -196,30 +200,45 @@ def _selection(settings: Settings, skipped: frozenset[str]) -> Selection:
 
 def _price_source(manifest: Manifest) -> str:
     used = sorted({clip.model for clip in manifest.wanted})
-    return "; ".join(model.price_note for model in map(models.find, used) if model and model.price_note)
+    return "; ".join(model.price_note for model in map(manifest.prices.models.find, used) if model and model.price_note)
 
 
 def _latency(manifest: Manifest, settings: Settings, seen: LedgerSnapshot) -> tuple[float | None, str]:
     """Give the seconds that one clip takes, as its model's last ones took or else as assumed; and which, in words."""
     used = {clip.model for clip in manifest.wanted}
-    times = [
-        s for price_class, seconds in seen.run_times.items() if price_class.split(" ", 1)[0] in used for s in seconds
-    ]
+    times = _times(seen, used)
     if len(times) >= ENOUGH:
         return statistics.median(times), f"learned from the last {len(times):,} clips: {_span(times)} each"
-    assumed = max((latency_of(name, settings) for name in used), default=None)
+    assumed = max((latency_of(name, settings, manifest.prices.models) for name in used), default=None)
     if assumed is None:
         return None, ""
     who = "as --expect-latency says" if settings.expect_latency is not None else "the model's published mean"
     if settings.sandbox and settings.expect_latency is None:
         who = "the sandbox's"
-    elif settings.expect_latency is None and not all(_has_mean(name) for name in used):
+    elif settings.expect_latency is None and not all(_has_mean(name, manifest.prices.models) for name in used):
         who = "a guess, since the model is unknown"
     return assumed, f"at {assumed:.0f} s a clip, {who}"
 
 
-def _has_mean(name: str) -> bool:
-    known = models.find(name)
+def _facts(manifest: Manifest, settings: Settings, seen: LedgerSnapshot) -> list[ModelFacts]:
+    """Give how long each model takes, and how old its facts are."""
+    known, today, found = manifest.prices.models, datetime.now(UTC).date(), []
+    for name in sorted({clip.model for clip in manifest.wanted}):
+        times = _times(seen, {name})
+        run_s = statistics.median(times) if len(times) >= ENOUGH else latency_of(name, settings, known)
+        model = known.find(name)
+        as_of, age = (model.as_of, (today - model.as_of).days) if model else (None, 0)
+        origin = f"{models.FOLDER}/{name}.json" if known.is_own(name) else ""
+        found.append(ModelFacts(name, run_s, as_of, age, origin))
+    return found
+
+
+def _times(seen: LedgerSnapshot, used: Collection[str]) -> list[float]:
+    return [s for price_class, times in seen.run_times.items() if price_class.split(" ", 1)[0] in used for s in times]
+
+
+def _has_mean(name: str, known_models: models.Catalogue) -> bool:
+    known = known_models.find(name)
     return known is not None and known.mean_latency_s is not None
 
 

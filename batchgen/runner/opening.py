@@ -25,6 +25,7 @@ from batchgen.locate import batch_folder
 from batchgen.manifest import Manifest
 from batchgen.manifest.naming import writable
 from batchgen.money import decimal_usd
+from batchgen.providers.segmind import catalogue
 from batchgen.providers.segmind.client import Segmind
 from batchgen.providers.segmind.http import address
 from batchgen.proxy import SystemProxy, is_loopback
@@ -100,6 +101,16 @@ class Access:
         if self._settings.sandbox:
             history_url = upload_url = None
         return Segmind(self._key, base_url=base_url, history_url=history_url, upload_url=upload_url, proxy=self.proxy)
+
+
+async def read_catalogue(url: str | None = None) -> object:
+    """Give the answer of the service's public catalogue of models, as JSON; `url` None: at its own address.
+
+    Raises:
+        UsageError: it can't be read.
+        ProxyError: the proxy that the environment names can't be used.
+    """
+    return await catalogue.read_catalogue(url or catalogue.CATALOGUE)
 
 
 def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Access) -> SqliteLedger:

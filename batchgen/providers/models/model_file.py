@@ -200,6 +200,7 @@ def _media(fields: _Fields) -> Media:
 def _table(fields: _Fields, parameters: Mapping[str, Parameter], as_of: date) -> PriceTable:
     axes = tuple(map(str, fields.need("axes", _list, "a list")))
     source, cells = fields.text("source"), fields.inner_needed("usd")
+    priced_at = fields.take("as_of", _date, "a date as 2026-11-22") or as_of
     fields.end()
     odd = [axis for axis in axes if axis not in PRICE_AXES or axis not in parameters]
     if odd:
@@ -213,7 +214,7 @@ def _table(fields: _Fields, parameters: Mapping[str, Parameter], as_of: date) ->
         if possible is not None and cell not in possible:
             raise _Fault(cells.path(cell), "no clip can have this price: the values are not allowed")
         prices[cell] = amount
-    return PriceTable(axes, MappingProxyType(prices), f"estimate of {as_of:%Y-%m}: {source}")
+    return PriceTable(axes, MappingProxyType(prices), f"estimate of {priced_at:%Y-%m}: {source}")
 
 
 def _cells(axes: tuple[str, ...], parameters: Mapping[str, Parameter]) -> set[str] | None:

@@ -97,6 +97,8 @@ class Parameter:
             case "media":
                 each: dict[str, Any] = {"type": "string"}
                 return {"anyOf": [{"type": "array", "items": each} if self.many else each, {"type": "null"}]}
+            case "any":
+                return {}
         return {"anyOf": [{"enum": [*self.values]}, _TEMPLATE]} if self.values else {"type": "string"}
 
     def _number_schema(self) -> dict[str, Any]:
@@ -220,4 +222,5 @@ TYPES: Final[Mapping[str, Callable[[Parameter, object], object]]] = {
     "switch": _switch,
     "seed": _whole,
     "media": _media,
+    "any": lambda _, value: value,  # nothing is known of it
 }
