@@ -23,7 +23,7 @@ from batchgen.runner.doubts import DOUBTFUL, DoubtSettler
 from batchgen.runner.fetch import Fetcher
 from batchgen.runner.file_hosts import FileHosts
 from batchgen.runner.submit import Submitter
-from batchgen.runner.work import Work, WorkList
+from batchgen.runner.work import Work, WorkList, start
 from batchgen.selection import Selection
 
 log = logging.getLogger("batchgen.runner.dispatcher")
@@ -208,15 +208,18 @@ class Dispatcher:
     async def _settle_doubts(self, clips: asyncio.TaskGroup, *, at_start: bool) -> None:
         """Look for what is in doubt in the history, and carry on with what is found."""
         self._context.settling = True
+        to_submit: list[int] = []
         try:
             doubtful = [clip for clip in await self._context.ledger.open_clips(*DOUBTFUL) if clip.in_doubt]
             if doubtful and self._context.shutdown.left_s() is None:
-                await self._doubts.settle(clips, doubtful, at_start=at_start)
+                to_submit = await self._doubts.settle(clips, doubtful, at_start=at_start)
         except (LedgerError, LedgerWriteError) as error:
             self._context.disk_trouble(error)
         finally:
             self._context.settling = False
             self._context.news.notify()
+        for row in to_submit:
+            await start(clips, self._carry, row)
 
 
 class ClipWorker:

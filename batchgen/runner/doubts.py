@@ -43,40 +43,49 @@ class DoubtSettler:
     _selection: Selection
     _carry: Carry
 
-    async def settle(self, clips: asyncio.TaskGroup, doubtful: list[Clip], *, at_start: bool) -> None:
-        """Look clips in doubt up in the history, and carry on with what is found, in tasks of `clips`.
+    async def settle(self, clips: asyncio.TaskGroup, doubtful: list[Clip], *, at_start: bool) -> list[int]:
+        """Look clips in doubt up in the history, and carry on with what was paid for, in tasks of `clips`.
+
+        Returns:
+            The rows of what is to be submitted again. Nothing waits for a slot in here: who has the slots may be
+            waiting for what the history frees of the budget.
 
         Raises:
             LedgerError, LedgerWriteError: the ledger can't be read or written.
         """
         ledger, reconciler = self._context.ledger, self._context.reconciler
         left: dict[int, str] = {}
+        to_submit: list[int] = []
         await self._context.pause(reconciler.early_s(doubtful, ledger.now()))
         async for doubt in reconciler.check(doubtful, ledger.now()):
-            if not await self._settle(clips, doubt, at_start=at_start) and doubt.check:
-                left[doubt.clip.row] = doubt.check.text()
+            clip = await self._settle(clips, doubt, at_start=at_start)
+            if clip is None:
+                left |= {doubt.clip.row: doubt.check.text()} if doubt.check else {}
+            elif clip.state is not State.PENDING:
+                await start(clips, self._carry, clip.row)
+            elif self._selection.submit:
+                to_submit.append(clip.row)
         await ledger.set_facts(replacing(LOOKS, ledger.facts(LOOKS), left))
+        return to_submit
 
-    async def _settle(self, clips: asyncio.TaskGroup, doubt: Doubt, *, at_start: bool) -> bool:
-        """Take the history's word, or the user's; False when the clip stays in doubt."""
+    async def _settle(self, clips: asyncio.TaskGroup, doubt: Doubt, *, at_start: bool) -> Clip | None:
+        """Take the history's word, or the user's; None when the clip stays in doubt."""
         clip = doubt.clip
         events: list[Event] = events_for(doubt, self._context.ledger.now(), self._context.deadline_s)
         if not events and at_start and clip.state is State.LOST and links_of(clip):
             clips.create_task(self._tried_again(doubt))
-            return False
+            return None
         if not events and at_start and (released := self._released(doubt)):
             events = [released]
         if not events:
             log.warning("%s stays %s: %s", clip.wanted.name, clip.state, doubt.note or "nothing new")
-            return False
+            return None
         for event in events:
             failpoints.reach("doubt.before")
             clip = await self._context.ledger.record(clip, event)
             failpoints.reach("doubt.after")
         log.info("%s is now %s (%s)", clip.wanted.name, clip.state, doubt.note)
-        if clip.state is not State.PENDING or self._selection.submit:
-            await start(clips, self._carry, clip.row)
-        return True
+        return clip
 
     async def _tried_again(self, doubt: Doubt) -> None:
         """Try the links of a lost clip once more: only what still can't be fetched may be paid for again."""

@@ -12,11 +12,12 @@ import pytest
 from batch import Batch, Kill, Limits, check
 
 from batchgen.clip import State
+from batchgen.errors import Exit
 from batchgen.events import Retried
 from batchgen.history.report import LOOKS, HistoryCheck, read
 from batchgen.ledger import Reader, SqliteLedger
 from batchgen.selection import Selection
-from batchgen.testing import FakeDownloads, FakeProvider, always, first, wanted
+from batchgen.testing import COST, FakeDownloads, FakeProvider, always, first, wanted
 
 UNCONFIRMED = Selection(resubmit_unconfirmed=True)
 LOST = Selection(resubmit_lost=True)
@@ -70,6 +71,20 @@ def test_the_users_word_resubmits_only_what_the_history_has_not_after_the_settle
     life = batch.live(UNCONFIRMED)
     assert batch.states() == [State.DONE] * 3
     assert len(provider.posts) == 4
+    check(batch, life)
+
+
+def test_a_resubmission_waits_for_a_slot_while_the_others_wait_for_room_under_the_cap(tmp_path: Path) -> None:
+    """Who has the only slot waits for what the history frees; that must not wait for the slot in turn."""
+    provider = FakeProvider(post=first("unsure"))
+    batch = Batch(tmp_path, 2, provider=provider, limits=Limits(in_flight=1, cap=2 * COST))
+    batch.live()
+    assert batch.states() == [State.UNCONFIRMED, State.PENDING]
+    batch.clock += 7300
+    batch.limits = replace(batch.limits, cap=COST)
+    life = batch.live(UNCONFIRMED)
+    assert life.exit is Exit.STOPPED
+    assert batch.states() == [State.PENDING] * 2
     check(batch, life)
 
 

@@ -278,6 +278,13 @@ def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
     assert not [link for link in links if not (document.parent / link).exists()]
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_path_of_the_repository_in_a_document_exists(document: Path) -> None:
+    """A command with a folder that is gone is the first thing that a contributor copies."""
+    paths = re.findall(r"(?<![\w./-])(?:tests|examples)/[\w./*-]*\w", document.read_text(encoding="utf-8"))
+    assert not [path for path in paths if not any(ROOT.glob(path))]
+
+
 def test_every_example_is_explained() -> None:
     """An example that nobody finds teaches nobody."""
     shown = {file.name for file in (ROOT / "examples").iterdir() if file.suffix in {".yaml", ".py"}}
