@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from batchgen.manifest.model import BudgetLimits, Limits, Manifest, Window
-from batchgen.providers.models import Prices
+from batchgen.providers.models import BUILT_IN, Catalogue, Prices
 
 __all__ = ["BudgetLimits", "Limits", "Manifest", "Prices", "Window", "json_schema", "load", "template"]
 
@@ -29,11 +29,11 @@ def load(path: Path) -> Manifest:
     return load_manifest(path)
 
 
-def json_schema() -> dict[str, object]:
+def json_schema(models: Catalogue = BUILT_IN) -> dict[str, object]:
     """Return the manifest's JSON Schema (draft-07) for editors, every field described."""
     from batchgen.manifest.scaffold import json_schema as schema
 
-    return schema()
+    return schema(models)
 
 
 def template(name: str) -> str:

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchgen.manifest.schema import DEFAULT_MODEL, ENTRY_WORDS, ManifestShape, PromptShape
-from batchgen.providers.models import Model, find, known_names
+from batchgen.providers.models import BUILT_IN, Catalogue, Model
 
 
-def json_schema() -> dict[str, object]:
-    """Return the manifest's JSON Schema (draft-07), as `batchgen schema` prints it for editors."""
+def json_schema(models: Catalogue = BUILT_IN) -> dict[str, object]:
+    """Return the manifest's JSON Schema (draft-07), as `batchgen schema` prints it for editors.
+
+    `models` are those whose parameters an editor completes and checks.
+    """
     schema: dict[str, Any] = ManifestShape.model_json_schema()
-    by_model = {model.slug: _parameters(model) for model in filter(None, map(find, known_names()))}
+    by_model = {model.slug: _parameters(model) for model in filter(None, map(models.find, models.names()))}
     words = _word_schemas(by_model[DEFAULT_MODEL])
     parameters = _of_any(by_model)
     for part in ("PromptShape", "FileShape"):
@@ -27,7 +30,9 @@ def json_schema() -> dict[str, object]:
     own = {slug: {"type": "object", "properties": found | words} for slug, found in by_model.items()}
     schema["properties"]["by_model"] |= {"properties": own}
     schema["properties"]["model"]["examples"] = list(by_model)
-    schema["allOf"] = [_for_model(slug, found, {*words, "seed", "extra"}) for slug, found in by_model.items()]
+    schema["allOf"] = [
+        _for_model(slug, found, {*words, "seed", "extra"}, models.find(slug)) for slug, found in by_model.items()
+    ]
     draft7: dict[str, object] = {"$schema": "http://json-schema.org/draft-07/schema#"}
     draft7.update({key: _draft7(value) for key, value in schema.items() if key != "$defs"})
     draft7["definitions"] = _draft7(schema["$defs"])
@@ -66,12 +71,11 @@ def _hover(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {word: schema[word] for word in ("title", "description")}
 
 
-def _for_model(slug: str, parameters: Mapping[str, Any], words: set[str]) -> dict[str, Any]:
+def _for_model(slug: str, parameters: Mapping[str, Any], words: set[str], known: Model | None) -> dict[str, Any]:
     """Let an editor flag what is no value of a known model and, if all of its parameters are known, no parameter.
 
     A prompt with a model of its own is left alone.
     """
-    known = find(slug)
     own = {name: value for name, value in parameters.items() if name != "prompt"}
     complete = known is not None and known.complete
     named = {"propertyNames": {"enum": sorted({*own, *words})}} if complete else {}

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from batchgen.providers.models import Catalogue
 
 PULL = "pull"
+#: What `init` writes next to a manifest.
+SCHEMA = "batchgen.schema.json"
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -124,3 +126,18 @@ def _pull(slug: str, folder: Path, url: str | None, *, replace: bool) -> None:
         raise OutputError.of(folder, error) from None
     with written(path) as file:
         file.write(text.encode())
+    _renew_schema(folder.parent / SCHEMA)
+
+
+def _renew_schema(path: Path) -> None:
+    """Write the schema that the editor uses again, where `init` put one."""
+    import json
+
+    from batchgen import manifest as manifests
+    from batchgen.files.output_file import written
+    from batchgen.providers.models import Catalogue
+
+    if path.is_file():
+        with written(path) as file:
+            text = json.dumps(manifests.json_schema(Catalogue.beside(path)), ensure_ascii=False, indent=2)
+            file.write(f"{text}\n".encode())

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
+from fuzz import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -223,6 +224,7 @@ _NOISE = st.recursive(
 )  # fmt: skip
 
 
+@fuzz(60)
 @given(st.dictionaries(st.sampled_from([*ENTRY]), _NOISE), _NOISE, st.sampled_from(["new-model", "wan-2.5-t2v"]))
 def test_noise_in_the_catalogue_is_an_error_or_a_sound_file(entry: dict[str, Any], schema: object, slug: str) -> None:
     """Never a crash, and never a file that a run can't read."""
@@ -294,6 +296,60 @@ def test_a_file_that_cannot_be_used_is_a_fault_of_the_manifest_that_needs_it(
     (tmp_path / "night.yaml").write_text("model: seedance-2.0-mini\nprompts: [a]\n")
     assert load(tmp_path / "night.yaml").wanted
     assert json.loads(ran(tmp_path, "--json").stdout)["faults"][0]["slug"] == slug
+
+
+def test_adding_a_model_is_adding_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """List, completion, check, price, run time, takes and the editor's schema follow from that file alone."""
+    monkeypatch.chdir(tmp_path)
+    jobs = tmp_path / "jobs"
+    jobs.mkdir()
+    (jobs / "night.yaml").write_text("model: new-model\nprompts:\n  - {prompt: a, duration: 10, takes: 2}\n")
+    data = {
+        "slug": "new-model",
+        "kind": "video",
+        "as_of": "2026-11-01",
+        "sources": ["a person"],
+        "complete": True,
+        "parameters": {
+            "prompt": {"type": "text", "required": True, "max_chars": 5, "description": "."},
+            "duration": {"type": "whole", "values": [5, 10], "description": "Seconds of it."},
+            "seed": {"type": "seed", "range": [0, 9], "description": "."},
+        },
+        "prices": {"axes": ["duration"], "source": "a page", "usd": {"5": 0.1, "10": 0.2}},
+        "mean_run_s": 30,
+    }
+    (jobs / "models").mkdir()
+    (jobs / "models" / "new-model.json").write_text(json.dumps(data))
+    assert "new-model" in ran(jobs).stdout
+    complete = ShellComplete(cli, {}, "batchgen", "_X")
+    assert [each.value for each in complete.get_completions(["models"], "new")] == ["new-model"]
+    manifest = load(jobs / "night.yaml")
+    plan = plan_object(plan_folder(manifest, Settings(), jobs / "night"))
+    assert (plan["estimated_usd"], plan["models"][0]["run_s"], plan["unpriced"]) == (0.4, 30.0, 0)
+    assert "estimate of 2026-11: a page" in plan["price_source"]
+    schema = json.loads(CliRunner().invoke(cli, ["schema"]).stdout)
+    assert schema["properties"]["by_model"]["properties"]["new-model"]["properties"]["duration"]["anyOf"][0] == {
+        "enum": [5, 10, "5", "10"]
+    }
+    assert "new-model" in schema["properties"]["model"]["examples"]
+    for wrong, said in (
+        ("duration: 7", "duration can't be 7: write 5 or 10"),
+        ("duraton: 5", "did you mean duration?"),
+        ("model: new-modle", "did you mean new-model?"),
+    ):
+        (jobs / "night.yaml").write_text(f"model: new-model\nprompts:\n  - {{prompt: a, {wrong}}}\n")
+        with pytest.raises(BatchgenError) as found:
+            load(jobs / "night.yaml")
+        assert said in str(found.value)
+
+
+def test_a_pulled_model_is_in_the_schema_of_the_editor(tmp_path: Path) -> None:
+    """Where `init` wrote one."""
+    (tmp_path / "batchgen.schema.json").write_text("{}")
+    with serving(json.dumps([ENTRY]).encode()) as (url, _):
+        ran(tmp_path, "pull", "new-model", "--catalogue-url", url)
+    schema = json.loads((tmp_path / "batchgen.schema.json").read_text())
+    assert "strength" in schema["properties"]["defaults"]["properties"]
 
 
 def test_what_is_not_known_of_a_model_is_not_known(tmp_path: Path) -> None:
