@@ -2,10 +2,10 @@
 
 Reading order: `model` (what comes out), `loader` (the way from file to manifest), `faults` (with their positions, and
 files as texts), `yaml_loader` and `yaml_causes` (text → plain values, and why it is none), `schema` and
-`schema_check` (what may be written, and what was), `repair` (so that the rest can be checked). Then `expand` puts the
-parts of a prompt together: cells of the matrix (`prompt_source`), rows (`tables`), filled texts (`templates`),
-checked `parameters` and `audio`, `model_names`, seeds and `keys` (and `older_keys`); `naming` gives ids and file
-names. `rerolls` makes further takes of clips in a ledger; `scaffold` helps to write a manifest.
+`schema_check` (what may be written, and what was), `price_rows`, `repair` (so that the rest can be checked). Then
+`expand` puts the parts of a prompt together: cells of the matrix (`prompt_source`), rows (`tables`), filled texts
+(`templates`), checked `parameters` and `audio`, `model_names`, seeds and `keys` (and `older_keys`); `naming` gives
+ids and file names. `rerolls` makes further takes of clips in a ledger; `scaffold` helps to write a manifest.
 """
 
 from __future__ import annotations

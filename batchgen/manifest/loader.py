@@ -14,6 +14,7 @@ from batchgen.manifest.expand import Expander, TooManyError
 from batchgen.manifest.faults import FaultList, read_text, scan_secrets
 from batchgen.manifest.model import BudgetLimits, Limits, Manifest, Window
 from batchgen.manifest.naming import safe_name, wanted_clips
+from batchgen.manifest.price_rows import check_rows
 from batchgen.manifest.schema import ManifestShape
 from batchgen.manifest.schema_check import check_shape
 from batchgen.manifest.yaml_loader import Document, load_yaml
@@ -34,6 +35,7 @@ def load_manifest(path: Path) -> Manifest:
         raw, document, shape = opened(path, faults)
         _warn_of_ignored(shape, document, faults)
         models = Catalogue.beside(path.absolute())
+        check_rows(shape.prices, models, document, faults)
         expander = Expander(shape, document, path.absolute().parent, faults, models)
         with suppress(TooManyError):  # noted as a fault
             prompts = list(expander.prompts())

@@ -95,8 +95,8 @@ def _host(url: str) -> str:
 def _price_table(value: object) -> Decimal | dict[str, Decimal]:
     if not isinstance(value, dict):
         return _money(value)
-    spelled = {re.sub(r"[x×]", "*", str(cell)).replace(" ", ""): usd for cell, usd in value.items()}
-    odd = [cell for cell in spelled if not re.fullmatch(r"\d+\*\d+/\d+", cell)]
+    spelled = {_row(str(cell)): usd for cell, usd in value.items()}
+    odd = [cell for cell in spelled if not re.fullmatch(r"(?=.*\d|true|false)[^/]+(/[^/]+)*", cell)]
     found, unpriced = {}, []
     for cell, usd in spelled.items():
         try:
@@ -108,6 +108,11 @@ def _price_table(value: object) -> Decimal | dict[str, Decimal]:
     if unpriced:
         raise fault("; ".join(unpriced), 'write "1280*720/5": 0.62')
     return found
+
+
+def _row(cell: str) -> str:
+    """Spell the row of a price: 1280 x 720 / 5 as 1280*720/5."""
+    return re.sub(r"(?<=\d)[x×](?=\d)", "*", cell.replace(" ", ""))
 
 
 Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]

@@ -6,7 +6,7 @@ Reading order: `parameter` (what a value may be), `base` (what a model is), `mod
 
 from __future__ import annotations
 
-from batchgen.providers.models.base import Model, PriceTable, price_cell
+from batchgen.providers.models.base import Model, PriceTable, can_have, price_axes, price_cell
 from batchgen.providers.models.catalogue import BUILT_IN, FOLDER, Catalogue, Price, Prices, estimate, find, known_names
 from batchgen.providers.models.parameter import Media, Parameter, ParameterError, whole_number
 
@@ -21,9 +21,11 @@ __all__ = [
     "Price",
     "PriceTable",
     "Prices",
+    "can_have",
     "estimate",
     "find",
     "known_names",
+    "price_axes",
     "price_cell",
     "whole_number",
 ]

@@ -5,12 +5,15 @@ Money is whole micro-dollars (1e-6 USD). An unknown price is None, never 0.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import combinations
 from types import MappingProxyType
 from typing import Any
 
+from batchgen.money import PRICE_AXES
 from batchgen.providers.models.parameter import Parameter
 
 #: The axes of a manifest's prices where the model's own are not known.
@@ -71,8 +74,38 @@ class Model:
 def price_cell(
     params: Mapping[str, Any], defaults: Mapping[str, Any], axes: tuple[str, ...] = SIZE_AND_DURATION
 ) -> str:
-    """Return the row of a price table that these parameters fall in: "1280*720/5"."""
-    return "/".join(axis_text(params.get(axis, defaults.get(axis))) for axis in axes)
+    """Return the row of a price table that these parameters fall in: "1280*720/5".
+
+    An axis that the clip has no value of is no part of it.
+    """
+    values = (params.get(axis, defaults.get(axis)) for axis in axes)
+    return "/".join(axis_text(value) for value in values if value is not None)
+
+
+def price_axes(model: Model | None) -> tuple[str, ...]:
+    """Return what the price of a clip can depend on: the axes of the model's table, else those that it has."""
+    if model is None:
+        return SIZE_AND_DURATION
+    return model.table.axes if model.table else tuple(axis for axis in PRICE_AXES if axis in model.parameters)
+
+
+def can_have(model: Model | None, row: str) -> bool:
+    """Say whether a clip of a model can fall in a row of prices: each part is a value of one of its axes, in order."""
+    parts = row.split("/")
+    if model is None:
+        return re.fullmatch(r"\d+\*\d+/\d+", row) is not None
+    every = combinations(price_axes(model), len(parts))
+    return any(
+        all(_takes(model.parameters[axis], part) for axis, part in zip(axes, parts, strict=True)) for axes in every
+    )
+
+
+def _takes(parameter: Parameter, part: str) -> bool:
+    if parameter.type == "switch":
+        return part in ("true", "false")
+    if parameter.values is not None:
+        return part in map(axis_text, parameter.values)
+    return part.isdecimal() if parameter.type in ("whole", "digits") else "*" not in part
 
 
 def axis_text(value: object) -> str:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from batchgen.providers.models.base import SIZE_AND_DURATION, Model, price_cell
+from batchgen.providers.models.base import Model, price_axes, price_cell
 from batchgen.providers.models.model_file import ModelFileError, read_model
 
 #: What the manifest says of one model: one price for every clip, or one for each "1280*720/5".
@@ -89,8 +89,7 @@ class Prices:
         if price is None or isinstance(price, int):
             return price
         known = self.models.find(model)
-        axes = known.table.axes if known and known.table else SIZE_AND_DURATION
-        return price.get(price_cell(params, known.defaults if known else {}, axes))
+        return price.get(price_cell(params, known.defaults if known else {}, price_axes(known)))
 
     def table(self, model: str, params: Mapping[str, Any]) -> int | None:
         """Return what the model's own table says; None: it has no price for such a clip."""

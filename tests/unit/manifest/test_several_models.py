@@ -109,3 +109,42 @@ def test_each_clip_occupies_its_slot_for_its_models_time() -> None:
     assert pace.seconds_for_all({"slow": 100}) == pace.seconds_for(100) == 2200.0
     assert pace.seconds_for_all({"slow": 50, "fast": 50}) == 1450.0
     assert pace.seconds_for_all({}) == 0.0
+
+
+VEO = "model: veo-3.1-fast\nprompts: [{prompt: a, duration: 8, resolution: 1080p, generate_audio: true}]\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [("1080p/8/true", True), ("1080p/8/false", False), ("720p/8/true", False), ("1080p/8", False)],
+)
+def test_a_price_row_has_the_values_of_the_models_own_axes(tmp_path: Path, row: str, *, found: bool) -> None:
+    """Those that the clip has, all of them and in order."""
+    manifest = read(tmp_path, f"prices: {{veo-3.1-fast: {{{row}: 0.50}}}}\n{VEO}")
+    [clip] = manifest.wanted
+    assert manifest.prices.of(clip.model, clip.values) == (500_000 if found else None)
+
+
+@pytest.mark.parametrize(
+    ("model", "row"),
+    [
+        ("veo-3.1-fast", "1280*720/8"),
+        ("veo-3.1-fast", "1080p/7"),
+        ("veo-3.1-fast", "8/1080p"),
+        ("veo-3.1-fast", "1080p/8/true/1"),
+        ("wan-2.5-t2v", "1280*720/6"),
+        ("wan-2.5-t2v", "1000*720/5"),
+        ("nobody-knows-it", "1080p/8"),
+    ],
+)
+def test_a_price_row_that_no_clip_can_have_is_an_error(tmp_path: Path, model: str, row: str) -> None:
+    """It would never be found, and the price be unknown under a budget."""
+    with pytest.raises(ManifestError) as found:
+        read(tmp_path, f"prices: {{{model}: {{{row}: 0.50}}}}\nmodel: {model}\nprompts: [a]\n")
+    assert f":1:{len(model) + 12}: prices.{model}: no clip can have the price of '{row}'" in str(found.value)
+
+
+def test_a_row_is_spelled_as_people_do(tmp_path: Path) -> None:
+    """1280 x 720 / 5 is 1280*720/5."""
+    prices = read(tmp_path, "prices: {wan-2.5-t2v: {1280 x 720 / 5: 0.50}}\nprompts: [a]\n").prices
+    assert prices.by_model == {"wan-2.5-t2v": {"1280*720/5": 500_000}}
