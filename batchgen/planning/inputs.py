@@ -148,8 +148,8 @@ def plan_of(
     """
     start = start or Start(settings.rpm, settings.in_flight)
     book = PriceBook(manifest.prices, seen.charges)
-    latency_s, latency_note = _latency(manifest, settings, seen)
     facts = _facts(manifest, settings, seen)
+    latency_s, latency_note = _latency(manifest, settings, seen, facts)
     pace = AssumedPace(
         rpm=start.rpm or None,
         in_flight=start.in_flight,
@@ -203,8 +203,16 @@ def _price_source(manifest: Manifest) -> str:
     return "; ".join(model.price_note for model in map(manifest.prices.models.find, used) if model and model.price_note)
 
 
-def _latency(manifest: Manifest, settings: Settings, seen: LedgerSnapshot) -> tuple[float | None, str]:
-    """Give the seconds that one clip takes, as its model's last ones took or else as assumed; and which, in words."""
+def _latency(
+    manifest: Manifest, settings: Settings, seen: LedgerSnapshot, facts: Sequence[ModelFacts]
+) -> tuple[float | None, str]:
+    """Give the seconds that one clip takes, as its model's last ones took or else as assumed; and which, in words.
+
+    Of several models it is the longest.
+    """
+    runs = {each.run_s for each in facts if each.run_s is not None}
+    if len(runs) > 1:
+        return max(runs), f"each clip at its model's own run time, at most {max(runs):.0f} s"
     used = {clip.model for clip in manifest.wanted}
     times = _times(seen, used)
     if len(times) >= ENOUGH:

@@ -93,6 +93,7 @@ def test_the_plan_compares_the_models(tmp_path: Path) -> None:
     at = lines.index("By model")
     assert lines[at + 2].split()[:5] == ["veo-3.1-fast", "1", "unknown", "unknown", "99"]
     assert lines[at + 3].split()[:5] == ["wan-2.5-t2v", "1", "$1.25", "$1.25", "213"]
+    assert "each clip at its model's own run time, at most 213 s" in " ".join(plan_text(plan).split())
     one = plan_folder(read(tmp_path, "prompts: [a]\n"), Settings(), tmp_path / "night")
     assert "By model" not in plan_text(one)
 
