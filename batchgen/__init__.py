@@ -3,10 +3,10 @@
 A YAML manifest of prompts goes through a paid service; checked MP4s and an honest bill come out. It never
 pays twice, never loses a paid clip, and a run that was killed anywhere goes on with `run`.
 
-Reading order: `clip` (states, events, the table), `manifest` (YAML → clips), `ledger` (the state file),
-`session` (how a run is joined), `flow` (runner, and one clip's life: submit → collect → fetch), `pacing` and
-`polling` (when what is asked), `providers` (the service), `download` and `media` (the checked file), `history` (what
-is in doubt), `spending` (what it costs), `views` and `cli` (what people see), `sandbox` (the stand-in service).
+Reading order: `clip`, `events` and `states` (what a clip is, what can happen to it, and the table), `manifest` (YAML →
+clips), `ledger` (the state file), `runner` (a run, and one clip's life: submit → collect → fetch), `ratelimit` and
+`polling` (when what is asked), `providers` (the service), `download` and `files` (the checked file), `history` (what
+is in doubt), `billing` (what it costs), `views` and `cli` (what people see), `sandbox` (the stand-in service).
 
 The public API is `load`, `plan` and `run` (see `batchgen.api`); it is imported on first use.
 """

@@ -51,24 +51,16 @@ OUTAGE = Backoff(lease_s=CAP_S)
 UPLOAD = Backoff(least=0.0)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class CircuitBreaker:
-    """One thing that may be in trouble.
+    """One thing that may be in trouble."""
 
-    Args:
-        backoff: its numbers, one of the table above.
-        dice: gives numbers from 0 to 1 for the jitter.
-
-    Attributes:
-        tries: failures that counted since it opened; 0 while it is closed.
-    """
-
-    def __init__(self, backoff: Backoff, dice: Callable[[], float] = random.random) -> None:
-        self.tries = 0
-        self._backoff = backoff
-        self._dice = dice
-        self._since = 0.0
-        self._next_at = -math.inf
-        self._lease_ends = -math.inf
+    backoff: Backoff  #: its numbers, one of the table above
+    dice: Callable[[], float] = random.random  #: gives numbers from 0 to 1 for the jitter
+    tries: int = 0  #: failures that counted since it opened; 0 while it is closed
+    _since: float = 0.0
+    _next_at: float = -math.inf
+    _lease_ends: float = -math.inf
 
     def __repr__(self) -> str:
         """Say how it stands, for logs and tests."""
@@ -91,7 +83,7 @@ class CircuitBreaker:
     def probe(self, now: float) -> None:
         """One goes to see, and the others wait for what it meets. Nothing happens while it is closed."""
         if not self.closed:
-            self._lease_ends = now + self._backoff.lease_s
+            self._lease_ends = now + self.backoff.lease_s
 
     def release(self) -> None:
         """The probe did not get that far: another one may go."""
@@ -109,10 +101,8 @@ class CircuitBreaker:
             self._since = now
         self.tries += 1
         self._lease_ends = -math.inf
-        dice = self._backoff.least + (1.0 - self._backoff.least) * self._dice()
-        self._next_at = now + delay(
-            self.tries, hint=hint, dice=dice, base=self._backoff.base_s, cap=self._backoff.cap_s
-        )
+        dice = self.backoff.least + (1.0 - self.backoff.least) * self.dice()
+        self._next_at = now + delay(self.tries, hint=hint, dice=dice, base=self.backoff.base_s, cap=self.backoff.cap_s)
         return True
 
     def succeeded(self) -> bool:

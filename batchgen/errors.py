@@ -257,6 +257,12 @@ class AccountProblem(Enum):
         self.ended_by = ended_by
         self.advice = advice
 
+    @property
+    def everywhere(self) -> bool:
+        """True for what stops every batch of the account, whatever its clips and models are."""
+        kind = AccountProblem
+        return self in (kind.KEY, kind.CREDITS, kind.SPEND_LIMIT, kind.THROTTLED)
+
     def __str__(self) -> str:
         """Give the word for it."""
         return self.word

@@ -125,12 +125,8 @@ def _nothing(step: str) -> None:
     """Pass a step where nothing is asked for."""
 
 
-def _from(environment: Mapping[str, str]) -> Failpoints | None:
-    text = environment.get(VARIABLE)
-    return Failpoints([Wish.parse(part) for part in text.split(",")], environment.get(LOG)) if text else None
-
-
-_ARMED: Final = _from(os.environ)
+_ASKED: Final = os.environ.get(VARIABLE)
+_ARMED: Final = Failpoints([Wish.parse(part) for part in _ASKED.split(",")], os.environ.get(LOG)) if _ASKED else None
 #: Pass a step, one of `STEPS`. Call it through the module, as `failpoints.reach`.
 reach: Final[Callable[[str], None]] = _nothing if _ARMED is None else _ARMED.reach
 

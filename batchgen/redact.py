@@ -43,7 +43,13 @@ class Redactor:
     __slots__ = ("_pattern",)
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if secret for form in _spellings(secret)}
+        # As a secret is written in a text, in a JSON string, in a Python repr and in a URL.
+        forms = {
+            form
+            for secret in secrets
+            if secret
+            for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(secret, safe=""))
+        }
         longest_first = sorted(forms, key=lambda form: (-len(form), form))
         self._pattern = re.compile("|".join([*map(re.escape, longest_first), _SHAPE]))
 
@@ -53,8 +59,3 @@ class Redactor:
 
     def __repr__(self) -> str:
         return f"Redactor({MARK})"
-
-
-def _spellings(secret: str) -> set[str]:
-    """A secret as it is written in a text, in a JSON string, in a Python repr and in a URL."""
-    return {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(secret, safe="")}

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from batchgen.billing.budget import Caps
 from batchgen.errors import UsageError
 from batchgen.money import MICRO, micro_of
+from batchgen.window import Window
 
 #: The sandbox has no rate limit to respect; a moderate pace shows the display at work.
 SANDBOX_RPM = 600.0
@@ -32,6 +33,7 @@ class Settings:
     upload_url: str | None = None
     rpm: float = 50.0  #: 0 takes the limit off
     rpm_given: bool = False  #: by flag or environment: it holds whatever was learned, also next to another run
+    said: frozenset[str] = frozenset()  #: the names of all that flags and environment gave
     in_flight: int = 32  #: ceiling
     downloads: int = 8
     submit_concurrency: int = 8
@@ -53,6 +55,11 @@ class Settings:
     trust_recovery: bool = False  #: submit on a rebuilt ledger without asking the history first
     planned: frozenset[str] | None = None  #: keys of the clips that may be submitted; None: all
     plan_sha256: str = ""  #: of the saved plan that the run is restricted to
+    window: Window | None = None  #: the hours of submission; the sandbox has none
+    wait: bool = True  #: for the window to open; False: end then
+    until: float | None = None  #: when submissions end (epoch seconds)
+    together: int | None = None  #: what a cap of several batches leaves to this one, over all its runs
+    continues: bool = False  #: another batch of the same command went before, with the same account
     collect_only: bool = False  #: fetch what is paid for, submit nothing
     count_polls: bool = True  #: False: the account's rate limit does not count status calls
     sandbox_latency: float = 2.0
@@ -62,7 +69,10 @@ class Settings:
     @property
     def caps(self) -> Caps:
         """What the batch may spend."""
-        return Caps(self.max_usd, self.max_usd_per_day, self.max_clips, self.allow_unknown_price)
+        caps = Caps(self.max_usd, self.max_usd_per_day, self.max_clips, self.allow_unknown_price)
+        if self.together is None or (caps.usd is not None and caps.usd <= self.together):
+            return caps
+        return replace(caps, usd=self.together, usd_by="--max-usd-together")
 
 
 class ManifestSettings(Protocol):
@@ -72,6 +82,8 @@ class ManifestSettings(Protocol):
     def limits(self) -> Any: ...  # noqa: ANN401, D102
     @property
     def budget(self) -> Any: ...  # noqa: ANN401, D102
+    @property
+    def window(self) -> Window | None: ...  # noqa: D102
 
 
 def merge(
@@ -89,10 +101,12 @@ def merge(
     if manifest is not None:
         limits = {name: getattr(manifest.limits, name) for name in _LIMITS}
         settings = replace(settings, **{name: value for name, value in limits.items() if value is not None})
+        settings = replace(settings, window=None if given.get("sandbox") else manifest.window)
         budget: dict[str, Any] = {name: getattr(manifest.budget, name) for name in _BUDGET}
         settings = replace(settings, **{name: _cap(value) for name, value in budget.items() if value is not None})
-    settings = replace(settings, rpm_given=given.get("rpm") is not None)
-    return replace(settings, **{name: value for name, value in given.items() if value is not None})
+    said = {name: value for name, value in given.items() if value is not None}
+    settings = replace(settings, rpm_given="rpm" in said, said=frozenset(said))
+    return replace(settings, **said)
 
 
 _LIMITS = ("rpm", "in_flight", "downloads", "submit_concurrency", "count_polls")

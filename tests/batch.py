@@ -34,6 +34,7 @@ from batchgen.testing import (
     identity,
     wanted,
 )
+from batchgen.window import Window
 
 #: No night lasts longer; a run that does hangs.
 NIGHT_S = 24 * 3600.0
@@ -57,6 +58,9 @@ class Limits:
     estimate: int | None = COST
     by_size: Mapping[str, int] = field(default_factory=dict)  #: the estimate for clips of a size, in its place
     expect_s: float = 60.0
+    window: Window | None = None
+    wait: bool = True
+    until: float | None = None  #: epoch seconds
     commit_s: float = THREAD_S  #: what a commit takes
 
     @property
@@ -74,6 +78,9 @@ class Limits:
             max_usd_per_day=self.day_cap,
             max_clips=self.clip_cap,
             allow_unknown_price=self.unknown_ok,
+            window=self.window,
+            wait=self.wait,
+            until=self.until,
         )
 
     @property
@@ -155,6 +162,7 @@ class Batch:
         self.clock = 0.0
         self.lives = 0
         self.since: float | None = None  #: from when on the history is searched before the first submission
+        self.slept_s = 0.0  #: how far the wall's clock went on while the machine slept, and its timers stood still
         self.traces = False  #: the folder shows that something was paid for which the ledger lacks
         self.boot_clock: Callable[[], float] | None = None  #: None: the machine never sleeps
         self.arrives: Callable[[], bool] = lambda: True  #: does a POST that had left when the run died arrive?
@@ -178,7 +186,7 @@ class Batch:
     async def _live(self, orders: Selection, kill: Kill | None, beside: Beside | None) -> Life:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        ledger = SqliteLedger(self.folder, wall_clock=lambda: EPOCH + loop.time())
+        ledger = SqliteLedger(self.folder, wall_clock=lambda: EPOCH + loop.time() + self.slept_s)
         try:
             assembly = await self._assembled(ledger, orders)
             life = Life(assembly.context)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from statistics import fmean
 
-from batchgen.polling.distribution import Distribution
-from batchgen.polling.schedule import Schedule, best_polls
+from batchgen.polling.schedule import Distribution, Schedule, best_polls
 
 SHAPES: dict[str, Callable[[random.Random], float]] = {
     "narrow": lambda dice: dice.lognormvariate(math.log(213), 0.1),

@@ -44,49 +44,16 @@ def next_day(at: float, tz: tzinfo | None = None, *, days: int = 1) -> datetime:
 # --- the budget ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What one request means to the budget. `live`: it was charged, or may be; it neither was refused nor failed."""
-
-    day: str = ""  #: of its submission
-    reserved: int = 0
-    cost: int | None = None
-    live: bool = False
-
-    @property
-    def open(self) -> bool:
-        """True while what it costs is not known."""
-        return self.live and self.cost is None
-
-
-NO_ENTRY = Entry()
-
-
-def entry_of(request: Request | None, day: str = "") -> Entry:
-    """Say what a request means to the budget; `day` is that of its submission, where it is known."""
-    if request is None:
-        return NO_ENTRY
-    return Entry(day or day_of(request.intent_at), request.reserved, request.cost, not request.free)
-
-
-def entries_of(old: Request | None, new: Request | None) -> tuple[Entry, Entry]:
-    """Say what a clip's last request means to the budget, before and after an event. A new request had no entry."""
-    if old is None or new is None or old.n != new.n:
-        return NO_ENTRY, entry_of(new)
-    after = entry_of(new)
-    return entry_of(old, after.day if old.intent_at == new.intent_at else ""), after
-
-
 class BudgetChange(NamedTuple):
-    """What a request's change of entry adds to the sums (micro-dollars, or numbers of requests)."""
+    """What one request adds to the sums (micro-dollars, or numbers of requests)."""
 
     price_class: str
-    day: str
+    day: str  #: of its submission
     spent: int
-    clips: int
+    clips: int  #: 1 when it was charged, or may be: it neither was refused nor failed
     reserved: int
-    opened: int
-    unpriced: int
+    opened: int  #: 1 while what it costs is not known
+    unpriced: int  #: 1 while that is so, and nothing is reserved for it
     charge: int | None  #: what it cost, as far as is known
 
     @property
@@ -102,24 +69,33 @@ class BudgetChange(NamedTuple):
         )
 
 
-def changes_of(price_class: str, before: Entry, after: Entry) -> tuple[BudgetChange, ...]:
-    """Give the changes of the sums when a request's entry changes: none, one, or one for each of two days."""
-    if before == after:
-        return ()
-    if before.day != after.day and NO_ENTRY not in (before, after):
-        return (*changes_of(price_class, before, NO_ENTRY), *changes_of(price_class, NO_ENTRY, after))
-    was_open, is_open = before.open, after.open
-    change = BudgetChange(
+def share_of(price_class: str, request: Request) -> BudgetChange:
+    """Give what a request adds to the sums as it is now."""
+    is_open = not request.free and request.cost is None
+    return BudgetChange(
         price_class,
-        after.day or before.day,
-        (after.cost or 0) - (before.cost or 0),
-        after.live - before.live,
-        after.reserved - before.reserved,
-        is_open - was_open,
-        (is_open and not after.reserved) - (was_open and not before.reserved),
-        after.cost,
+        day_of(request.intent_at),
+        spent=request.cost or 0,
+        clips=int(not request.free),
+        reserved=request.reserved,
+        opened=int(is_open),
+        unpriced=int(is_open and not request.reserved),
+        charge=request.cost,
     )
-    return (change,)
+
+
+def changes_of(price_class: str, old: Request | None, new: Request | None) -> tuple[BudgetChange, ...]:
+    """Give what an event changes in the sums, by a clip's last request before and after it.
+
+    A request is taken out as it was, and put in as it is. The one before a new request stays in.
+    """
+    if new is None or new is old:
+        return ()
+    after = share_of(price_class, new)
+    if old is None or old.n != new.n:
+        return (after,)
+    before = share_of(price_class, old)
+    return () if before == after else (before.reversed, after)
 
 
 @dataclass(slots=True)
@@ -164,6 +140,7 @@ class Caps:
     usd_per_day: int | None = None  #: on what is submitted on one calendar day, local time
     clips: int | None = None  #: submissions that are charged, or may be, over all runs
     unknown_ok: bool = False  #: --allow-unknown-price: submit also what has no known price
+    usd_by: str = field(default="max_usd", compare=False)  #: what set `usd`, as the user wrote it
 
     @property
     def priced(self) -> bool:

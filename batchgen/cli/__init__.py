@@ -1,7 +1,8 @@
 """The command line: parse, build, one call, exit code; no policy.
 
-Reading order: `overview` (the commands in groups), `options`, `output`, `batch` (how a command finds its batch),
-`commands` (one module each), `retakes`, `history_session`, `monitor` (a run as people see it), `frame`, `error_text`.
+Reading order: `overview` (the commands in groups), `options`, `candidates` and `shells` (what a shell completes),
+`output`, `batch` (how a command finds its batch), `commands` (one module each), `retakes`, `history_session`, `monitor`
+(a run as people see it), `frame`, `notices` (who is informed of it), `awake`, `one_run`, `nights`, `error_text`.
 """
 
 from __future__ import annotations
@@ -84,6 +85,10 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """Run the command line and exit; the one place that turns errors into text, objects and codes."""
+    if os.environ.get("_BATCHGEN_COMPLETE"):
+        from batchgen.cli import shells
+
+        sys.exit(shells.complete(cli))
     output.open_streams()
     answer = output.CommandAnswer()
     try:
@@ -124,8 +129,8 @@ def _error_object(
     """Give the one object of a command that failed: `error`, `exit_code`, and what the command itself says."""
     fault = error_text.error_object(error, code)
     describe = answer.describe
-    if isinstance(error, click.ClickException) and {"run", "status"} & set(sys.argv[1:2]):
-        describe = error_text.status_fields(None, "")
+    if isinstance(error, click.UsageError) and error.ctx and sys.argv[1:2] in (["run"], ["status"]):
+        describe = error_text.status_fields_as_typed(error.ctx.command, sys.argv[2:])
     return {**describe(fault), "error": fault, "exit_code": int(code)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -45,17 +45,55 @@ def error_object(error: click.ClickException | BatchgenError | None, code: int) 
     return {"code": word, "message": message, "faults": faults}
 
 
-def status_fields(folder: Path | None, name: str) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
-    """Give what `run --json` and `status --json` say of a batch next to an error, as an `CommandAnswer.describe`."""
+def status_fields(
+    manifest: str, folder: Path | None, *, sandbox: bool, ran: bool = False
+) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """Give what `run --json` and `status --json` say of a batch next to an error, as a `CommandAnswer.describe`.
+
+    The batch is that of the command line, as far as it is found; `ran`: one that has run, be it the sandbox's.
+    """
 
     def describe(error: Mapping[str, Any]) -> Mapping[str, Any]:
+        from batchgen.cli.batch import ledger_folder
+        from batchgen.locate import batch_folder, find_manifest
         from batchgen.views.facts import facts_of_folder
         from batchgen.views.status import status_object
 
-        live = error["code"] == LockedError.code
-        return status_object(facts_of_folder(folder, name, stopped=error["message"], live=live), now=time.time())
+        where = folder
+        if folder is None:
+            with suppress(BatchgenError):
+                where = batch_folder(find_manifest(manifest), sandbox=sandbox)
+                where = ledger_folder(manifest, None, sandbox=sandbox) if ran else where
+        facts = facts_of_folder(
+            where.absolute() if where else None,
+            manifest or (where.name if where else ""),
+            stopped=error["message"],
+            live=error["code"] == LockedError.code,
+            sandbox=sandbox,
+            options=("--dir", str(folder)) if folder else (),
+        )
+        return status_object(facts, now=time.time())
 
     return describe
+
+
+def status_fields_as_typed(
+    command: click.Command, args: Sequence[str]
+) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """Give the same for a command line that click refused: of what can be read of it."""
+    ctx = command.make_context(command.name, [*args], resilient_parsing=True)
+    named = ctx.params.get("manifest")
+    manifest = (named[0] if isinstance(named, tuple) and named else named) or next(filter(_is_manifest, args), "")
+    sandbox = bool(ctx.params.get("sandbox")) or "--sandbox" in args
+    return status_fields(manifest, ctx.params.get("folder"), sandbox=sandbox, ran=command.name == "status")
+
+
+def _is_manifest(arg: str) -> bool:
+    from batchgen.locate import find_manifest
+
+    with suppress(UsageError):
+        return bool(find_manifest(arg))
+    return False
 
 
 def fault_object(fault: Fault) -> dict[str, Any]:

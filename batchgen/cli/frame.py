@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -35,8 +35,13 @@ class Recent:
     An observer of the ledger. Each event costs the same, and so does a frame, however many clips there are.
     """
 
-    def __init__(self, generating: Iterable[Clip]) -> None:
-        """Begin with the clips that an earlier run left at the service, the oldest first."""
+    def __init__(self, generating: Iterable[Clip], chosen: frozenset[str] | None = None) -> None:
+        """Begin with the clips that an earlier run left at the service, the oldest first.
+
+        `chosen` are the keys of the pending clips that the run's options take in; None: all.
+        """
+        self._chosen = chosen
+        self._pending = set(chosen or ())  #: those of them that are pending
         self.running = {clip.row: clip for clip in generating}  # in the order of submission
         self.done: deque[str] = deque(maxlen=3)
         self.finished = 0  #: clips that ended in this run
@@ -49,6 +54,8 @@ class Recent:
             self.running[clip.row] = clip
         else:
             self.running.pop(clip.row, None)
+        if self._chosen is not None and clip.key in self._chosen:
+            (self._pending.add if clip.state is State.PENDING else self._pending.discard)(clip.key)
         if isinstance(event, Failed | Blocked | Lost):
             why = cause(clip.reason)
             self._failures[why] += 1
@@ -56,6 +63,10 @@ class Recent:
         if isinstance(event, Downloaded):
             self.done.append(clip.wanted.name)
         self.finished += clip.state.settled
+
+    def to_make(self, pending: int, skipped: Collection[str]) -> int:
+        """Count the clips that are still to be submitted: of those that are pending without those that are skipped."""
+        return pending - len(skipped) if self._chosen is None else len(self._pending.difference(skipped))
 
     def causes(self) -> list[FailureCause]:
         """Group the failures of this run by cause, the most frequent first."""
@@ -67,18 +78,21 @@ class Recent:
 def frame_of(session: Session, tools: RunContext, recent: Recent) -> Frame:
     """Take a frame of a run, whose parts (`tools`) exist once it has begun."""
     ledger, pace = session.ledger, tools.pacer.snapshot()
+    skipped = ledger.skipped()
+    to_make = recent.to_make(ledger.live_totals.counts[State.PENDING], skipped)
     return Frame(
         name=session.manifest.name,
         sandbox=session.settings.sandbox,
         counts=ledger.live_totals.counts,
         unwanted=ledger.live_totals.unwanted,
+        skipped=len(skipped),
         spent=ledger.money.spent,
         reserved=ledger.money.reserved,
         cap=ledger.money.caps.usd,
-        estimated_left=cost_left(session),
+        estimated_left=cost_left(session, to_make),
         unpriced=ledger.money.unpriced,
         elapsed_s=session.elapsed_s,
-        eta_s=time_left(session, recent.finished),
+        eta_s=time_left(session, recent.finished, to_make),
         rpm=pace.rpm or None,
         rpm_asked=pace.ceiling or None,
         calls_last_minute=pace.calls_last_minute,
@@ -106,10 +120,10 @@ def _running(clip: Clip, tools: RunContext) -> RunningRow:
     )
 
 
-def time_left(session: Session, finished: int) -> float | None:
-    """Seconds until every clip has ended, by this run's own pace once it has one."""
+def time_left(session: Session, finished: int, to_make: int) -> float | None:
+    """Seconds until every clip of this run has ended, by its own pace once it has one; `to_make` are not submitted."""
     counts = session.ledger.live_totals.counts
-    left = sum(n for state, n in counts.items() if not state.settled)
+    left = to_make + sum(n for state, n in counts.items() if not state.settled and state is not State.PENDING)
     if left == 0:
         return 0.0
     if finished >= ENOUGH:
@@ -122,14 +136,13 @@ def time_left(session: Session, finished: int) -> float | None:
     return time_needed(left, rpm=rpm or None, in_flight=in_flight, latency_s=latency)
 
 
-def cost_left(session: Session) -> int | None:
-    """What the pending clips are likely to cost, micro-dollars; None when that is not known of all of them."""
-    counts = session.ledger.live_totals.counts
-    wanted = sum(counts.values())
+def cost_left(session: Session, to_make: int) -> int | None:
+    """What the clips that are still to be made are likely to cost, micro-dollars; None: not known of all of them."""
+    wanted = sum(session.ledger.live_totals.counts.values())
     estimate = session.estimate
     if estimate is None or not wanted:
         return None
-    return estimate * counts[State.PENDING] // wanted
+    return estimate * to_make // wanted
 
 
 def note_of(tools: RunContext) -> str:

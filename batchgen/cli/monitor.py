@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchgen.cli import output
 from batchgen.cli.frame import Recent, frame_of
@@ -21,6 +21,7 @@ from batchgen.views.log import EventLog, setup_logging
 from batchgen.views.painter import Painter, can_paint
 
 if TYPE_CHECKING:
+    from batchgen.cli.notices import Notices
     from batchgen.runner.session import Outcome, Session
     from batchgen.views.events_file import EventsFile
 
@@ -30,25 +31,35 @@ FRAME_S = 0.5
 
 
 class RunMonitor:
-    """Observes one run. Progress goes to stderr, the answer to stdout."""
+    """Observes one run. Progress goes to stderr, the answer to stdout; one of several batches leaves that to others."""
 
-    def __init__(self, manifest_arg: str, folder: Path | None, *, verbosity: int, as_json: bool) -> None:
+    def __init__(
+        self, manifest_arg: str, folder: Path | None, *, verbosity: int, as_json: bool, one_of_many: bool = False
+    ) -> None:
         self._options = ("--dir", str(folder)) if folder else ()
         self._arg = manifest_arg
         self._verbosity = verbosity
         self._as_json = as_json
+        self._one_of_many = one_of_many
+        #: The object of the run, once it has ended.
+        self.obj: dict[str, Any] | None = None
         self._redact = Redactor([]).redact
         self._display: Painter | EventLog | None = None
         self._lines: EventLog | None = None
         self._events: EventsFile | None = None
         self._session: Session | None = None
         self._recent = Recent([])
-        self._alarm = ""
+        self._alarm = self._retuned = ""
         self._notes_reported = 0
 
     def protect(self, key: Secret | None) -> None:
         """Take the key out of everything that is printed from now on."""
         self._redact = output.CommandAnswer.current().redact = Redactor([key.get_secret_value()] if key else []).redact
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the batch that it observes; None: it was not opened."""
+        return None if self._session is None else self._session.folder
 
     def say(self, text: str) -> None:
         """Print on stderr, above a live display."""
@@ -67,7 +78,7 @@ class RunMonitor:
         self._events = EventsFile(
             session.folder / "events.jsonl", self._redact, run=f"{os.getpid():x}-{time.time():.0f}"
         )
-        self._recent = Recent(session.ledger.clips(State.GENERATING))
+        self._recent = Recent(session.ledger.clips(State.GENERATING), session.pending_keys())
         session.ledger.observers += [self._events, self._recent]
 
     async def follow(self, session: Session) -> None:
@@ -103,6 +114,9 @@ class RunMonitor:
             if session.tools and session.tools.alarm != self._alarm:
                 self._alarm = session.tools.alarm
                 self._events.note("expiring", alarm=self._alarm)
+            if session.tools and session.tools.retuned != self._retuned:
+                self._retuned = session.tools.retuned
+                self._events.note("set", text=self._retuned)
             self._report_pace(session, self._events)
             self._events.flush()
 
@@ -124,23 +138,52 @@ class RunMonitor:
 
     def finish(self, outcome: Outcome) -> None:
         """Print the summary, or the object."""
-        from batchgen.views.facts import facts_of
-        from batchgen.views.status import status_object, status_text
+        from batchgen.views.status import status_text
 
         session = self._session
         if session is None or self._events is None:
             return
         self._events.note("ended", exit_code=int(outcome.exit_code), stopped=outcome.stopped)
         self._events.close()
-        facts = facts_of(session.ledger, self._arg, elapsed_s=outcome.elapsed_s, stopped=outcome.stopped,
-                         caps=session.settings.caps, options=self._options)  # fmt: skip
-        obj = status_object(facts, now=time.time())
+        obj = self.obj = self._object(session, outcome.stopped, elapsed_s=outcome.elapsed_s)
+        if self._one_of_many:
+            return
         output.answer(
             obj,
             lambda: status_text(obj, output.width(), ascii=output.plain_ascii()),
             as_json=self._as_json,
             code=outcome.exit_code,
         )
+
+    def notices(self, session: Session) -> Notices:
+        """Give what informs people of this run, as the manifest's `notify:` says; nobody of a rehearsal."""
+        from batchgen.cli.notices import Notices, addresses_of
+
+        listed = () if session.settings.sandbox else session.manifest.notify
+        given = addresses_of(listed, session.manifest.path.parent)
+        return Notices(
+            given,
+            lambda stopped, live: self._object(session, stopped, live=live),
+            by_timer=not sys.stdin.isatty(),
+            redact=self._redact,
+        )
+
+    def _object(
+        self, session: Session, stopped: str | None, *, live: bool = False, elapsed_s: float | None = None
+    ) -> dict[str, Any]:
+        from batchgen.views.facts import facts_of
+        from batchgen.views.status import status_object
+
+        facts = facts_of(
+            session.ledger,
+            self._arg,
+            live=live,
+            elapsed_s=session.elapsed_s if elapsed_s is None else elapsed_s,
+            stopped=stopped,
+            caps=session.settings.caps,
+            options=self._options,
+        )
+        return status_object(facts, now=time.time())
 
     @contextmanager
     def observing(self) -> Iterator[None]:

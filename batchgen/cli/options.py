@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
 
 import rich_click as click
+
+from batchgen.cli import candidates
+from batchgen.clip import State
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 #: The groups of options in a long `--help`; options without a group stand first.
@@ -43,7 +47,17 @@ def usd_amount(ctx: click.Context, param: click.Parameter, value: str | None) ->
     return micro
 
 
-manifest_argument = click.argument("manifest", metavar="MANIFEST")
+manifest_argument = click.argument("manifest", metavar="MANIFEST", shell_complete=candidates.batches)
+
+
+def only_option(
+    text: str = "Only clips whose id or name matches, as in 'singer*'.", *states: State, planned: bool = False
+) -> Callable[[_Command], _Command]:
+    """Give `--only`, with its help; the shell completes clips in these states (none: all), see `clips_of`."""
+    complete = candidates.clips_of(*states, planned=planned, several=True)
+    return click.option("--only", metavar="GLOB", help=text, shell_complete=complete)
+
+
 folder_option = click.option(
     "--dir",
     "folder",
@@ -175,6 +189,41 @@ def cap_options(command: _Command) -> _Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+class ClockTime(click.ParamType[float]):
+    """A time of the day, "07:00", as the moment (epoch seconds) when this machine's clock next shows it."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Read it, and fail as click does."""
+        from batchgen.window import next_time
+
+        try:
+            return value if isinstance(value, float) else next_time(value, time.time())
+        except ValueError:
+            self.fail(f"{value!r} is not a time of the day; write 07:00.", param, ctx)
+
+
+def night_options(command: _Command) -> _Command:
+    """Add when a command stops submitting, and what several batches may spend together."""
+    together = click.option(
+        "--max-usd-together",
+        cls=_Cap,
+        callback=usd_amount,
+        metavar="USD",
+        panel=SPENDING,
+        help="Hard budget of all named batches.",
+    )
+    until = click.option(
+        "--until",
+        type=ClockTime(),
+        metavar="HH:MM",
+        panel=PACE,
+        help="Stop submitting then, and collect.",
+    )
+    return together(until(command))
 
 
 def options_as_typed(given: Mapping[str, Any], plan_file: Path | None = None) -> list[str]:

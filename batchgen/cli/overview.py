@@ -13,6 +13,7 @@ GROUPS = {
         "plan": "show what a run makes, costs",
         "run": "generate; safe to repeat",
         "status": "progress, failures, next step",
+        "set": "change pace, cap; pause a run",
         "review": "a page to watch and choose",
         "picks": "list what was chosen, choose",
         "reroll": "queue extra takes of clips",
@@ -29,6 +30,7 @@ GROUPS = {
         "report": "the night in numbers; --bill",
         "deliver": "hand the picks over",
         "export": "every request as a table",
+        "notify": "whom a run informs; --test",
     },
     "Around it": {
         "models": "inputs, price, run time",

@@ -11,6 +11,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import aiohttp
@@ -122,22 +123,20 @@ async def _inflated(pieces: AsyncIterator[bytes], layout: int) -> AsyncIterator[
 # --- blocks, in threads --------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
 class BlockWriter:
     """Gathers pieces into blocks and appends each to a `.part`; one write is in flight at most.
 
     Whoever adds pieces calls `settle` before leaving, in whatever way: no file work goes on behind its back.
-
-    Args:
-        part: where they go; its `size` moves when a block is written, whole.
-        group: owns the writes in flight. None of them fails in it: what failed is raised by the next call here.
     """
 
-    def __init__(self, part: Part, group: asyncio.TaskGroup) -> None:
-        self._part = part
-        self._group = group
-        self._filling: list[bytes] = []  # as they came: to join them would cost as much as to receive them
-        self._filled = 0
-        self._flight: asyncio.Task[DiskFullError | DownloadError | None] | None = None
+    _part: Part  #: where they go; its `size` moves when a block is written, whole
+    #: Owns the writes in flight. None of them fails in it: what failed is raised by the next call here.
+    _group: asyncio.TaskGroup
+    #: As they came: to join them would cost as much as to receive them.
+    _filling: list[bytes] = field(default_factory=list)
+    _filled: int = 0
+    _flight: asyncio.Task[DiskFullError | DownloadError | None] | None = None
 
     async def add(self, piece: bytes) -> None:
         """Take a piece; waits only while two blocks are full.

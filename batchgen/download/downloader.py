@@ -13,8 +13,9 @@ import random
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, closing
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
@@ -66,13 +67,13 @@ class _Trouble(Exception):  # noqa: N818 (a turn of the loop, never seen outside
         self.hint = hint
 
 
+@dataclass(slots=True, repr=False)
 class Slots:
     """A bound on how many are at work at once; the one with the smallest number has the next turn."""
 
-    def __init__(self, slots: int) -> None:
-        self._free = slots
-        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._numbers = count()
+    _free: int
+    _waiting: list[tuple[float, int, asyncio.Future[None]]] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=count)
 
     def __repr__(self) -> str:
         """Say how many wait, for logs and tests."""
@@ -267,9 +268,6 @@ class Downloader:
         async with source() as pieces:
             return await self._stream(pieces, part)
 
-    def _tls(self, link: URL) -> ssl.SSLContext | bool:
-        return self._context if link.scheme == "https" else True
-
     @cached_property
     def _context(self) -> ssl.SSLContext:
         """Trust what SSL_CERT_FILE names now; aiohttp's own context is made when it is imported."""
@@ -283,8 +281,9 @@ class Downloader:
             for _ in range(_HOPS + 1):
                 addresses.check(link, loopback=self._loopback)
                 async with asyncio.timeout(self._head_s):  # a head may trickle, too
+                    secure = self._context if link.scheme == "https" else True
                     answer = await self._session.get(
-                        link, headers=headers, allow_redirects=False, ssl=self._tls(link), **self._proxy.options(link)
+                        link, headers=headers, allow_redirects=False, ssl=secure, **self._proxy.options(link)
                     )
                 async with answer:
                     if answer.status not in _REDIRECTS:

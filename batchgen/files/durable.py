@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 #: Some network file systems know no sync of a folder, and a folder above ours may not be ours to read.
@@ -75,12 +76,12 @@ def sync(folder: Path) -> None:
             raise
 
 
+@dataclass(slots=True)
 class Folders:
     """Makes the names in folders durable; keeps the folders open, since each is synced for every file in it."""
 
-    def __init__(self) -> None:
-        self._open: dict[Path, int] = {}
-        self._names: dict[tuple[Path, str], set[str]] = {}
+    _open: dict[Path, int] = field(default_factory=dict)
+    _names: dict[tuple[Path, str], set[str]] = field(default_factory=dict)
 
     def names(self, folder: Path, ending: str) -> set[str]:
         """Give the names with an ending that a folder had when it was first asked for. Raises OSError.

@@ -18,7 +18,7 @@ from batchgen import failpoints
 from batchgen.clip import REPLACED_FOLDER, Clip, State
 from batchgen.events import Moved
 from batchgen.files import durable, mp4, sidecar
-from batchgen.ledger import SqliteLedger
+from batchgen.ledger.sqlite import SqliteLedger
 from batchgen.ledger.wanted import other_name, plain_name, replaced_name
 
 log = logging.getLogger("batchgen.files")

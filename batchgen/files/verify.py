@@ -67,12 +67,12 @@ def without_file(finished: Mapping[str, str], clips_dir: Path) -> list[str]:
         finished: the clips' files by name, paths under `clips_dir`.
         clips_dir: a folder that can't be read lacks all of them.
     """
-    there: dict[Path, set[str]] = {}
-    for folder in {(clips_dir / file).parent for file in finished.values()}:
+    placed = {name: os.path.split(file) for name, file in finished.items()}  # as texts: for thousands, at each poll
+    there: dict[str, set[str]] = {}
+    for folder in {folder for folder, _ in placed.values()}:
         with suppress(OSError):
-            there[folder] = set(os.listdir(folder))  # noqa: PTH208 - names alone, for thousands of them
-    paths = {name: clips_dir / file for name, file in finished.items()}
-    return [name for name, path in paths.items() if path.name not in there.get(path.parent, ())]
+            there[folder] = set(os.listdir(clips_dir / folder))  # noqa: PTH208 - names alone, for thousands of them
+    return [name for name, (folder, file) in placed.items() if file not in there.get(folder, ())]
 
 
 async def check_files(ledger: Ledger, clips_dir: Path, *, deep: bool = False) -> tuple[int, dict[str, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from functools import partial
 
@@ -90,39 +90,24 @@ class _Window:
         )
 
 
+@dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Reads the history and looks for clips in doubt in it.
+    """Reads the history and looks for clips in doubt in it."""
 
-    Args:
-        provider: whose history; its calls ask the pacer (`PacedProvider`).
-        settle_s: how old a request must be before its absence counts, in seconds; the history may lag.
-        taken: gives the request ids that the ledger knows, as of now.
-        elsewhere: gives those of other batches; called in a thread.
-        expected: gives the ids of requests that a complete history must show, for a model and a time (from, to).
-    """
-
-    def __init__(
-        self,
-        provider: Provider,
-        *,
-        settle_s: float,
-        taken: Taken,
-        elsewhere: Callable[[], set[str]] = set,
-        expected: Expected | None = None,
-    ) -> None:
-        self._provider = provider
-        self._settle_s = settle_s
-        self._taken = taken
-        self._elsewhere = elsewhere
-        self._expected = expected
+    provider: Provider  #: whose history; its calls ask the pacer (`PacedProvider`)
+    _: KW_ONLY
+    settle_s: float  #: how old a request must be before its absence counts; the history may lag
+    taken: Taken  #: gives the request ids that the ledger knows, as of now
+    elsewhere: Callable[[], set[str]] = set  #: gives those of other batches; called in a thread
+    expected: Expected | None = None  #: gives the ids that a complete history must show, for a model and (from, to)
 
     async def check(self, clips: list[Clip], now: float) -> AsyncIterator[Doubt]:
         """Say of each clip what the history knows, as it is found. Never raises for what the provider does."""
         groups: dict[tuple[str, float], list[Clip]] = {}
         for clip in clips:
-            groups.setdefault((clip.wanted.model, self.settle_s(clip)), []).append(clip)
+            groups.setdefault((clip.wanted.model, self.settle_of(clip)), []).append(clip)
         claimed: set[str] = set()
-        elsewhere = await asyncio.to_thread(self._elsewhere) if any(not clip.request_id for clip in clips) else set()
+        elsewhere = await asyncio.to_thread(self.elsewhere) if any(not clip.request_id for clip in clips) else set()
         for (model, settle_s), group in groups.items():
             window = await self._window(model, group, now, settle_s)
             by_id = {row.request_id: row for row in window.page.rows}
@@ -131,7 +116,7 @@ class Reconciler:
                     row = by_id.get(clip.request_id)
                     yield self._found(clip, row, window) if row else await self._by_id(clip, window)
             unknown = [clip for clip in group if not clip.request_id]
-            taken = await self._taken() | elsewhere | claimed
+            taken = await self.taken() | elsewhere | claimed
             matching = Matching() if window.silence else match(unknown, window.page.rows, taken)
             claimed |= {row.request_id for row in matching.found.values()}
             for clip in unknown:
@@ -139,18 +124,18 @@ class Reconciler:
 
     def early_s(self, clips: Iterable[Clip], now: float) -> float:
         """Give the seconds until an absence can count of those for which that is soon; 0 if it is time."""
-        answered = [clip for clip in clips if self.settle_s(clip) <= ANSWERED_S]
-        return max((min(ANSWERED_S, left_at(clip) + self.settle_s(clip) - now) for clip in answered), default=0.0)
+        answered = [clip for clip in clips if self.settle_of(clip) <= ANSWERED_S]
+        return max((min(ANSWERED_S, left_at(clip) + self.settle_of(clip) - now) for clip in answered), default=0.0)
 
-    def settle_s(self, clip: Clip) -> float:
+    def settle_of(self, clip: Clip) -> float:
         """Give how old the clip's request must be before its absence counts, in seconds."""
         answered = clip.request is not None and clip.request.outcome in ("error", "unproven")
-        return self.answered_s if answered else self._settle_s
+        return self.answered_s if answered else self.settle_s
 
     @property
     def answered_s(self) -> float:
         """Give how old a request must be before its absence counts that the service has answered, in seconds."""
-        return min(ANSWERED_S, self._settle_s)
+        return min(ANSWERED_S, self.settle_s)
 
     async def _window(self, model: str, clips: list[Clip], now: float, settle_s: float) -> _Window:
         """Read the history round the clips' submissions."""
@@ -159,9 +144,9 @@ class Reconciler:
         until = min(latest + LATEST_S, max(latest, now) + CLOCK_SKEW_S)
         # Asked for before the history is read: what is accepted meanwhile need not be in it.
         counts_until = min(until, now - settle_s) - FRESH_S
-        known = await self._expected(model, since, counts_until) if self._expected else set()
+        known = await self.expected(model, since, counts_until) if self.expected else set()
         try:
-            page = await whole_history(self._provider, model, since, until)
+            page = await whole_history(self.provider, model, since, until)
         except CallError as error:
             return _Window(since, until, _NOWHERE, f"the request history could not be read: {error}", now, settle_s)
         return _Window(since, until, page, "", now, settle_s, len(known - {row.request_id for row in page.rows}))
@@ -169,7 +154,7 @@ class Reconciler:
     async def _by_id(self, clip: Clip, window: _Window) -> Doubt:
         """Ask for one request that the window did not show."""
         try:
-            row = await insist(partial(self._provider.lookup, clip.request_id or ""))
+            row = await insist(partial(self.provider.lookup, clip.request_id or ""))
         except CallError as error:
             note = f"the request history could not be queried: {error}"
             return Doubt(clip, note=note, check=self._check(clip, window, note))
@@ -179,7 +164,7 @@ class Reconciler:
 
     def _found(self, clip: Clip, row: HistoryRow, window: _Window) -> Doubt:
         note = f"found in the history as {row.request_id}, {status(row)}"
-        charged = charge_of_failure(row, self._provider.capabilities)
+        charged = charge_of_failure(row, self.provider.capabilities)
         return Doubt(clip, row=row, note=note, check=self._check(clip, window, note, [row]), charged=charged)
 
     def _said(self, clip: Clip, matching: Matching, window: _Window, taken: set[str]) -> Doubt:

@@ -2,7 +2,7 @@
 
 To read in this order: `base` is what a run may ask, and what it is promised; `sqlite` keeps the promises in a file.
 Under it, `commits` judges moves and makes many of them durable at once, and `schema` has the tables. `wanted` says
-which clips the batch wants, and which of them owns which file name; `wishes` has what was queued next to a run, `skips`
+which clips the batch wants, and which of them owns which file name; `wishes` has what was queued next to a run, and
 which takes are not to be made. `reader` answers the questions of views, also while a run writes. `journal` is the
 second copy of all events, with the last resort for a request id; `lock` keeps a second run out, `filesystem` knows
 which disks can be trusted, `integrity` checks a file before it is opened, and whether it is the last one of its batch.

@@ -52,6 +52,8 @@ class Home:
 
 #: The fact that says how the last run began and ended, so that the next morning knows the night.
 LAST_RUN = "last_run"
+#: The fact with the hours of submission of the last run, as JSON; empty: it had none.
+WINDOW = "window"
 #: Why a run ended that wrote down no end.
 KILLED = "did not end (killed or power cut)"
 

@@ -17,16 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from batchgen.billing.budget import NO_CAPS, Budget, BudgetChange, Cap, Caps, SetAside, changes_of, day_of, entries_of
+from batchgen.billing.budget import NO_CAPS, Budget, BudgetChange, Cap, Caps, SetAside, changes_of, day_of
 from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError, LedgerWriteError
 from batchgen.events import Event, SubmitStarted
-from batchgen.ledger import schema, skips
+from batchgen.ledger import schema
 from batchgen.ledger.base import FencedError, NoRoomError, SkippedError
 from batchgen.ledger.integrity import Memory
 from batchgen.ledger.journal import Journal
 from batchgen.ledger.lock import Fence
 from batchgen.ledger.reader import sums_of
+from batchgen.ledger.wishes import skips
 
 #: Where several moves came during a commit, so long is waited for more that share the next one (seconds): about as
 #: long as a commit takes. PostgreSQL's `commit_delay` and `commit_siblings` do the same.
@@ -61,9 +62,7 @@ class Move(NamedTuple):
 def move_of(before: Clip, after: Clip, event: Event, at: float, set_aside: SetAside | None = None) -> Move:
     """Make the move of a clip that an event has advanced."""
     price_class = after.wanted.price_class
-    changes: tuple[BudgetChange, ...] = ()
-    if before.request is not after.request:
-        changes = changes_of(price_class, *entries_of(before.request, after.request))
+    changes = changes_of(price_class, before.request, after.request)
     return Move(before, after, event, at, price_class, changes, set_aside)
 
 
@@ -135,7 +134,11 @@ class Commits:
     # --- in the worker thread -------------------------------------------------------------------------------
 
     def write(self, moves: Sequence[Move]) -> list[BatchgenError | None]:
-        """Write those of the moves that may be made, in one transaction; gives for each why not, or None."""
+        """Write those of the moves that may be made, in one transaction; gives for each why not, or None.
+
+        Raises:
+            LedgerLostError: the ledger is not this run's any more; what was written is in nobody's.
+        """
         try:
             with self._fence.transaction(self._db) as db:
                 verdicts = self._verdicts(db, moves)
@@ -152,6 +155,9 @@ class Commits:
             self._journal.write(made, last)
             if self.memory:
                 self.memory.write(last)
+            # Last: a run that began in an older copy since has read all this, and was refused; of one that began
+            # before, the folder shows it. So no request follows an intent that another run does not know of.
+            self._fence.check()
         return verdicts
 
     def _verdicts(self, db: sqlite3.Connection, moves: Sequence[Move]) -> list[BatchgenError | None]:
@@ -163,7 +169,7 @@ class Commits:
         stored: dict[int, Standing] = {row: (state, n, found) for row, state, n, found in rows}
         limited = self.ceiling is not None and any(isinstance(move.event, SubmitStarted) for move in moves)
         flying = db.execute(IN_FLIGHT).fetchone()[0] if limited else 0
-        skipped = skips.among(db, (move.before.key for move in moves if move.sends))
+        skipped = skips(db) if any(move.sends for move in moves) else set()
         verdicts: list[BatchgenError | None] = []
         for move in moves:
             verdict: BatchgenError | None = None

@@ -15,30 +15,35 @@ is left out.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import logging
 import os
 import sqlite3
 import stat
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from batchgen.clip import REPLACED_FOLDER, Wanted
-from batchgen.errors import LedgerError
+from batchgen.errors import LedgerError, LockedError
 from batchgen.events import Downloaded, Event, Generated, Submitted
 from batchgen.files import durable
 from batchgen.ledger import journal, schema
 from batchgen.money import to_micro
 
+log = logging.getLogger("batchgen.ledger")
+
 FILE = "ledger.db"
 #: The fact with a ledger's own id, made when a run first opens it. A rebuilt ledger is given another one.
 BATCH_ID = "batch_id"
 _DIGITS = 20
+_SOMEONE = "another process"
 #: Up to this size the whole check costs half a second at most (bytes).
 SMALL = 32 * 1024 * 1024
 _TYPES = {
@@ -298,6 +303,7 @@ class LastSeen:
     folder: Path
     events: int
     at: float
+    run: str = _SOMEONE  #: who wrote it
 
     @staticmethod
     def of(folder: Path, batch_id: str | None) -> LastSeen | None:
@@ -316,26 +322,55 @@ class LastSeen:
 class Memory:
     """Keeps the number of a batch's last event in the user's state folder, where no backup of the batch reaches.
 
-    Plain writes without a sync: they outlive a killed process, and after a power cut the number is lower at worst.
-    Where the folder can't be written, nothing is kept.
+    Its file is locked until `close`: a copy of the batch, in whatever folder, is no second batch to run at the same
+    time. Plain writes without a sync: they outlive a killed process, and after a power cut the number is lower at
+    worst. Where the state folder can't be written, nothing is kept.
+
+    Raises:
+        LockedError: another run has the batch, or a copy of it; the message says which.
     """
 
     def __init__(self, folder: Path, batch_id: str, events: int) -> None:
         self._path = _memory() / batch_id
-        with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"folder": str(folder.resolve())}).encode()
-            handle = durable.open_private(self._path, os.O_WRONLY | os.O_TRUNC)
-            os.pwrite(handle, text, _DIGITS)
-            os.close(handle)
-            self.write(events)
+        self._folder = folder
+        self._lock = ExitStack()
+        try:
+            self._keep(events)
+        except BlockingIOError:
+            self.close()
+            seen = _seen(self._path)
+            who = f"{seen.run}, in {seen.folder}" if seen else _SOMEONE
+            raise LockedError(f"another run holds this batch or a copy of it: {who}. Wait for it, or stop it") from None
+        except OSError:
+            pass
 
     def write(self, events: int) -> None:
         """Keep the number of the last event that is on disk."""
         with suppress(OSError):
-            handle = os.open(self._path, os.O_WRONLY)
+            try:
+                handle = os.open(self._path, os.O_WRONLY)
+            except FileNotFoundError:  # the state folder was deleted, and the run goes on
+                self._keep(events)
+                return
             os.pwrite(handle, b"%0*d" % (_DIGITS, events), 0)
             os.close(handle)
+
+    def close(self) -> None:
+        """Let another run have the batch."""
+        self._lock.close()
+
+    def _keep(self, events: int) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        handle = durable.open_private(self._path, os.O_RDWR)
+        self._lock.callback(os.close, handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            log.debug("%s is on a drive without locks", self._path)
+        rest = {"folder": str(self._folder.resolve()), "run": f"process {os.getpid()}"}
+        os.ftruncate(handle, os.pwrite(handle, b"%0*d" % (_DIGITS, events) + json.dumps(rest).encode(), 0))
 
 
 def new_id() -> str:
@@ -353,6 +388,7 @@ def _seen(path: Path) -> LastSeen | None:
     try:
         data = path.read_bytes()
         rest: Mapping[str, str] = json.loads(data[_DIGITS:])
-        return LastSeen(path.name, Path(rest["folder"]), int(data[:_DIGITS]), path.stat().st_mtime)
+        run = rest.get("run", _SOMEONE)
+        return LastSeen(path.name, Path(rest["folder"]), int(data[:_DIGITS]), path.stat().st_mtime, run)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -33,7 +33,7 @@ from batchgen import failpoints
 from batchgen.clip import Clip
 from batchgen.events import Event
 from batchgen.files import durable
-from batchgen.ledger import schema, skips
+from batchgen.ledger import schema, wishes
 
 log = logging.getLogger("batchgen.ledger")
 
@@ -46,7 +46,7 @@ SYNC_BYTES = 256 * 1024
 #: So much of the end is read to find the last mark; more than is ever written between two (bytes).
 TAIL = 4 * SYNC_BYTES
 #: Facts that a rebuilt ledger needs; the others are made again by the next run.
-FACTS = ("manifest", "origin", "account", "name", "cap", skips.FACT)
+FACTS = ("manifest", "origin", "account", "name", "cap", wishes.SKIPPED)
 _CHUNK = 1000
 _JSON = json.JSONEncoder(separators=(",", ":"))
 

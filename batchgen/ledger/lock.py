@@ -38,7 +38,8 @@ class Lock:
         self._handles = ExitStack()  # of what is locked
         try:
             durable.make(folder)
-            self._take(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), some_drives_cannot=True)
+            self._locked = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            self._take(self._locked, some_drives_cannot=True)
             self._take(durable.own(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600))
             self._owner = f"{os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}"
             with open(folder / _OWNER, "w", opener=durable.own) as file:
@@ -50,6 +51,12 @@ class Lock:
         except OSError as error:
             self._handles.close()
             raise LedgerWriteError(f"{folder}: can't be written ({error.strerror})") from error
+
+    @property
+    def inode(self) -> tuple[int, int]:
+        """Give the device and the number of the folder that is locked, whatever has its name by now."""
+        found = os.fstat(self._locked)
+        return found.st_dev, found.st_ino
 
     def release(self) -> None:
         """Let go."""
@@ -71,18 +78,47 @@ class Lock:
 class Fence:
     """Stops a run whose ledger is not its own any more: each of its transactions checks that first.
 
+    Folder and file are noted before the ledger is read, so that all that this run checks, opens and writes later is the
+    same file, in the folder that it has locked.
+
     Args:
-        path: of the ledger, which this process has locked and opened.
-        db: the connection that writes. The first transaction writes the token of this run, so that a run that had the
-            ledger before, and lives on, can write no more; a run that writes nothing leaves the file as it was.
+        path: of the ledger; nothing of it was read yet.
+        lock: of its folder.
     """
 
-    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, lock: Lock) -> None:
         self._path = path
         self._wal = path.with_name(f"{path.name}-wal")
-        self._inodes = {path: _inode(path)}
+        with suppress(OSError):  # an overlay gives a file its final number with its first change
+            path.chmod(path.stat().st_mode & 0o7777)
+        self._inodes = {path: _inode(path), lock.folder: lock.inode}
         self._own = secrets.token_hex(8)
+        self._last: str | None = None
+
+    def opened(self, db: sqlite3.Connection) -> None:
+        """Note what a connection shows that was opened since; a new ledger was made by it.
+
+        The first transaction writes the token of this run, so that a run that had the ledger before, and lives on, can
+        write no more; a run that writes nothing leaves the file as it was.
+
+        Raises:
+            LedgerLostError: it is not the ledger that was there before, or the folder was replaced.
+        """
+        if self._inodes[self._path] is None:
+            self._inodes[self._path] = _inode(self._path)
         self._last = _token(db)
+        self.check()
+
+    def check(self) -> None:
+        """Check that folder and file are those of this run; also once a commit is done and remembered.
+
+        Raises:
+            LedgerLostError: one was deleted, moved or replaced: what was written since is in nobody's ledger.
+        """
+        for path, inode in self._inodes.items():
+            if (found := _inode(path)) != inode:
+                what = "was replaced by another one" if found else "was deleted or moved"
+                raise LedgerLostError(f"{path} {what} while this run used it; nothing more is submitted. {_GONE}")
 
     @contextmanager
     def transaction(self, db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
@@ -93,12 +129,11 @@ class Fence:
         """
         db.execute("BEGIN IMMEDIATE")
         try:
-            self._check(db)
+            self._check_token(db)
             yield db
             failpoints.reach("commit.before")
             db.execute("COMMIT")
             failpoints.reach("commit.after")
-            self._check_files()  # replaced since the first look: what was written is in nobody's ledger
         except BaseException:
             with suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
@@ -108,14 +143,8 @@ class Fence:
             if self._wal.exists():
                 self._inodes[self._wal] = _inode(self._wal)
 
-    def _check_files(self) -> None:
-        for path, inode in self._inodes.items():
-            if (found := _inode(path)) != inode:
-                what = "was replaced by another file" if found else "was deleted or moved"
-                raise LedgerLostError(f"{path} {what} while this run used it; nothing more is submitted. {_GONE}")
-
-    def _check(self, db: sqlite3.Connection) -> None:
-        self._check_files()
+    def _check_token(self, db: sqlite3.Connection) -> None:
+        self.check()
         if _token(db) != self._last:
             what = f"{self._path} was taken over by another run; this one submits nothing more and stops"
             raise LedgerLostError(what, there=True)

@@ -12,11 +12,11 @@ from typing import NamedTuple
 from batchgen.billing.budget import NO_CAPS, Budget, Caps, Sums, day_of, next_day
 from batchgen.clip import FREE, REPLACED_FOLDER, Clip, ClipSummary, State
 from batchgen.errors import LedgerError
-from batchgen.ledger import integrity, schema, skips
+from batchgen.ledger import integrity, schema, wishes
 from batchgen.ledger.base import LAST_RUN, LastRun, Totals
 from batchgen.ledger.integrity import FILE
 from batchgen.ledger.lock import holder
-from batchgen.ledger.wishes import QueuedWish, count, waiting
+from batchgen.ledger.wishes import QueuedWish
 
 __all__ = ["FILE", "SANDBOX_ORIGIN", "Reader", "Totals"]
 
@@ -156,11 +156,11 @@ class Reader:
 
     def skipped(self) -> dict[str, str]:
         """Give the prompt id of each pending clip that is not to be made, by key: another take was picked."""
-        return dict(self._db.execute(skips.SELECT))
+        return dict(self._db.execute(wishes.SELECT_SKIPPED))
 
     def skips_after(self, prompt_id: str, *, skip: bool) -> tuple[str, list[str]]:
-        """Give the fact `skips.FACT` as a wish would make it (see `skips.after`)."""
-        return skips.after(self._db, prompt_id, skip=skip)
+        """Give the fact `wishes.SKIPPED` as a wish would make it (see `wishes.skips_after`)."""
+        return wishes.skips_after(self._db, prompt_id, skip=skip)
 
     def states(self) -> dict[str, State]:
         """Give the state of every clip by its key."""
@@ -242,11 +242,15 @@ class Reader:
 
     def queued(self) -> tuple[int, int]:
         """Count the retries and the re-rolls that were queued, and that no run has taken up yet."""
-        return count(wish for _, wish in self.wishes())
+        retries = rerolls = 0
+        for _, wish in self.wishes():
+            retries += len(wish.retry) + len(wish.instead_of)  # the latter with another seed
+            rerolls += len(wish.takes) - len(wish.instead_of)
+        return retries, max(rerolls, 0)
 
     def wishes(self) -> list[tuple[str, QueuedWish]]:
         """Give what other processes queued for a live run, with the names of the facts, the oldest first."""
-        return list(waiting(self._db))
+        return list(wishes.waiting(self._db))
 
     def last_run(self) -> LastRun | None:
         """Give how the last run began and ended; None where it is not known, as in a ledger of an earlier release."""

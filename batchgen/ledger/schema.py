@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
-from typing import TypeAlias
+from tempfile import TemporaryDirectory
+from typing import Final, TypeAlias
 
 from batchgen.clip import FREE, REPLACED, REPLACED_FOLDER, Clip, Request, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerWriteError
@@ -99,8 +101,6 @@ SELECT_WISHES = (
     "SELECT key, id, name, reroll_of, wanted, prompt_id, take, ord, priority, audio_file, label, "  # noqa: S608
     f"state IN ('failed','blocked') AND flags LIKE '%{REPLACED}%' FROM clip"
 )
-#: The matrix cell of every clip that was ever submitted, by key.
-SELECT_SENT = "SELECT key, label FROM clip WHERE state <> 'pending' OR n > 0"
 UPDATE_WISHES = "UPDATE clip SET wanted=?, prompt_id=?, take=?, ord=?, priority=?, audio_file=?, label=? WHERE id=?"
 #: Names change in two steps: a name that one clip gives up is another one's in the same write.
 UNNAME = "UPDATE clip SET name = '/' || id WHERE id=?"
@@ -218,19 +218,43 @@ def _to_write(path: Path, journal: str) -> sqlite3.Connection:
 
 
 def _to_read(path: Path) -> sqlite3.Connection:
-    """Open for questions. What a killed commit left half done is taken back first, which needs leave to write."""
+    """Open for questions. What a killed commit left half done is taken back first, which needs leave to write.
+
+    In a folder that is read-only, a ledger without commits next to it is read as it is; others as a copy in memory.
+    """
     quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=5)
     with closed_on_error(db):
         try:
             db.execute(_ANY).fetchone()
         except sqlite3.OperationalError as error:
+            if _kind(error) in _READ_ONLY_FOLDER:
+                db.close()
+                return _unchanged(path, quoted)
             if _kind(error) != "SQLITE_READONLY_ROLLBACK":
                 raise
             with closing(sqlite3.connect(f"file:{quoted}?mode=rw", uri=True, timeout=5)) as other:
                 other.execute(_ANY).fetchone()
             db.execute(_ANY).fetchone()
     return db
+
+
+#: What SQLite says of a ledger in WAL mode whose folder lets nobody write: it needs a file next to it to read one.
+_READ_ONLY_FOLDER: Final = frozenset({"SQLITE_READONLY_DIRECTORY", "SQLITE_READONLY_CANTINIT", "SQLITE_CANTOPEN"})
+
+
+def _unchanged(path: Path, quoted: str) -> sqlite3.Connection:
+    """Open a ledger that nobody can change for questions."""
+    later = path.with_name(f"{path.name}-wal")
+    if not later.exists() or not later.stat().st_size:
+        return sqlite3.connect(f"file:{quoted}?mode=ro&immutable=1", uri=True)
+    memory = sqlite3.connect(":memory:")
+    with closed_on_error(memory), TemporaryDirectory() as folder:
+        for each in (path, later):
+            shutil.copyfile(each, Path(folder, each.name))
+        with closing(sqlite3.connect(Path(folder, path.name))) as copy:
+            copy.backup(memory)
+    return memory
 
 
 def _kind(error: Exception) -> str:

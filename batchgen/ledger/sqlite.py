@@ -20,7 +20,7 @@ from batchgen.billing.budget import NOTHING_SET_ASIDE, Caps, SetAside
 from batchgen.clip import SUBMISSION_ORDER, Clip, State, Wanted
 from batchgen.errors import BatchgenError, LedgerError, LedgerLostError
 from batchgen.events import AnswerLost, Event, Retried, SubmitStarted, Submitted
-from batchgen.ledger import filesystem, integrity, schema, skips
+from batchgen.ledger import filesystem, integrity, schema, wishes
 from batchgen.ledger.base import Home, Observer
 from batchgen.ledger.commits import IN_FLIGHT, Commits, Move, move_of
 from batchgen.ledger.journal import FACTS, SPILL, Journal, Spill
@@ -55,6 +55,7 @@ class SqliteLedger(Reader):
         opened.callback(self._lock.release)
         try:
             journal = filesystem.journal(folder)
+            self._fence = Fence(folder / FILE, self._lock)
             closed = integrity.check(folder)
             # Questions go through a connection of their own: on this one they would see, and wait for, half a commit.
             self._out = schema.connect(folder / FILE, writable=True, journal=journal)
@@ -63,9 +64,9 @@ class SqliteLedger(Reader):
                 failpoints.reach("tables.before")
                 schema.prepare(self._out, folder / FILE)
                 failpoints.reach("tables.after")
-                self._fence = Fence(folder / FILE, self._out)
             super().__init__(folder, checked=True)
             opened.callback(super().close)
+            self._fence.opened(self._db)
             with schema.plain_errors(folder):
                 self._spill = Spill(folder / SPILL)
             opened.callback(self._spill.close)
@@ -92,7 +93,11 @@ class SqliteLedger(Reader):
         self._commits.ceiling = in_flight
 
     def keep_memory(self) -> None:
-        """Keep the number of each event in the user's state folder, under the ledger's own id."""
+        """Keep the number of each event in the user's state folder, under the ledger's own id.
+
+        Raises:
+            LockedError: another run has this batch, or a copy of it in another folder.
+        """
         batch_id = self.meta(integrity.BATCH_ID) or integrity.new_id()
         self.remember(integrity.BATCH_ID, batch_id)
         self._commits.memory = integrity.Memory(self.folder, batch_id, self.last_event())
@@ -112,6 +117,8 @@ class SqliteLedger(Reader):
         self._out.close()
         self._spill.close()
         self._log.close(None if self._commits.broken else self.path)
+        if self._commits.memory:
+            self._commits.memory.close()
         self._lock.release()
 
     def now(self) -> float:
@@ -199,8 +206,8 @@ class SqliteLedger(Reader):
             self.live_totals.counts[state] -= 1
             self.live_totals.unwanted += 1
         self.live_totals.counts[State.PENDING] += len(fresh)
-        if (skipped := self.meta(skips.FACT)) is not None:  # it may be what was written with this wish
-            self._log.append([("f", skips.FACT, skipped)])
+        if (skipped := self.meta(wishes.SKIPPED)) is not None:  # it may be what was written with this wish
+            self._log.append([("f", wishes.SKIPPED, skipped)])
         known = self.rows()
         keys_now = [*(take.key for take in fresh), *(key for key in wish.again if key in known)]
         return fresh, [*rows, *(known[key] for key in keys_now)]
@@ -261,7 +268,7 @@ class SqliteLedger(Reader):
             return None
         idle = clip.state.settled or clip.state is State.SUBMITTING
         if clip.state is State.PENDING:
-            idle = clip.unwanted or bool(skips.among(self._db, [clip.key]))
+            idle = clip.unwanted or clip.key in wishes.skips(self._db)
         return None if idle else clip
 
     async def read(self, row: int) -> Clip:
@@ -284,7 +291,7 @@ class SqliteLedger(Reader):
         """Give the wanted clips to submit as (row, prompt id, name), in the order of submission."""
         query = (
             "SELECT id, prompt_id, name FROM clip WHERE state='pending' AND wanted=1 "  # noqa: S608
-            f"AND key NOT IN {skips.KEYS} ORDER BY {SUBMISSION_ORDER}"
+            f"AND key NOT IN {wishes.SKIPPED_KEYS} ORDER BY {SUBMISSION_ORDER}"
         )
         return self._db.execute(query).fetchall()
 
@@ -311,7 +318,8 @@ class SqliteLedger(Reader):
     async def count_by_price_class(self) -> list[tuple[int, int]]:
         """Group the clips to submit by what their price depends on: (row of one of them, how many)."""
         query = (
-            f"SELECT min(id), count(*) FROM clip WHERE state='pending' AND wanted=1 AND key NOT IN {skips.KEYS} "  # noqa: S608
+            "SELECT min(id), count(*) FROM clip WHERE state='pending' AND wanted=1 "  # noqa: S608
+            f"AND key NOT IN {wishes.SKIPPED_KEYS} "
             "GROUP BY model, json_extract(params, '$.size'), json_extract(params, '$.duration')"
         )
         return self._db.execute(query).fetchall()

@@ -16,6 +16,10 @@ from batchgen.clip import REPLACED, REPLACED_FOLDER, Clip, State, Wanted
 from batchgen.ledger import schema
 from batchgen.ledger.wishes import QueuedWish
 
+#: The matrix cell of every clip that was ever submitted, by key.
+SELECT_SENT = "SELECT key, label FROM clip WHERE state <> 'pending' OR n > 0"
+
+
 # --- names: pure ---------------------------------------------------------------------------------------
 
 
@@ -145,7 +149,7 @@ def bring_up_to_date(db: sqlite3.Connection, wanted: Iterable[Wanted]) -> int:
     """Store what the manifest wants now; return the number of new clips (see `SqliteLedger.sync`)."""
     known = db.execute(schema.SELECT_WISHES).fetchall()
     ids = {key: prompt_id for key, _, _, _, _, prompt_id, *_ in known}
-    sent: dict[str, str] = dict(db.execute(schema.SELECT_SENT))
+    sent: dict[str, str] = dict(db.execute(SELECT_SENT))
     fresh = {clip.key: clip for clip in with_known_ids(with_known_keys(wanted, sent), ids)}
     asked = {key: clip.name for key, clip in fresh.items()}
     # In memory, and only what differs is written: a manifest of 100,000 clips that is as it was writes nothing.

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from batchgen.manifest.model import BudgetLimits, Limits, Manifest, Window
+from batchgen.manifest.model import BudgetLimits, Limits, Manifest
 from batchgen.providers.models import BUILT_IN, Catalogue, Prices
+from batchgen.window import Window
 
 __all__ = ["BudgetLimits", "Limits", "Manifest", "Prices", "Window", "json_schema", "load", "template"]
 

@@ -352,8 +352,7 @@ class Expander:
         for number, seed in enumerate(seeds, 1):
             key = key_of_text(model, settings.asked_text.text(text, seed))
             if other := self._seen.get(key):
-                what = f"this is the same clip as {other}"
-                self.faults.warn(place, what, "it is made once; change the prompt or the seed for another")
+                self._same(place, other)
                 continue
             self._seen[key] = place
             once = older.key(model, text, seed) if older else None
@@ -363,6 +362,13 @@ class Expander:
     def _parameters(self, model: str) -> frozenset[str]:
         known = self._known.find(model)
         return frozenset(known.parameters) if known else COMMON
+
+    def _same(self, place: Position, other: Position) -> None:
+        if other == place:
+            what, fix = "several cells of the matrix make the same clip here", "use its variables in the text"
+        else:
+            what, fix = f"this is the same clip as {other}", "change the prompt or the seed for another"
+        self.faults.warn(place, what, f"it is made once; {fix}")
 
     def _too_many(self, place: Position) -> None:
         self.faults.error(place, f"this makes over {MAX_CLIPS:,} clips", "split it into several manifests")

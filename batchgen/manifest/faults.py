@@ -10,6 +10,7 @@ import difflib
 import errno
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,14 +60,14 @@ class UnknownVariableError(TextError):
     """A text uses a variable that has no value."""
 
 
+@dataclass(slots=True)
 class FaultList:
     """Collects what is wrong with a manifest, each thing once."""
 
-    def __init__(self) -> None:
-        self.errors: dict[Fault, None] = {}  #: in the order found
-        self.warnings: dict[Fault, None] = {}
-        self._texts: dict[str, str] = {}
-        self._lines: dict[str, list[str]] = {}
+    errors: dict[Fault, None] = field(default_factory=dict)  #: in the order found
+    warnings: dict[Fault, None] = field(default_factory=dict)
+    _texts: dict[str, str] = field(default_factory=dict)
+    _lines: dict[str, list[str]] = field(default_factory=dict)
 
     def read(self, file: str, text: str) -> None:
         """Remember a file's text, so that faults in it show their line."""
@@ -77,9 +78,9 @@ class FaultList:
         """Note something that keeps the manifest from being run; the line of a `private` one is not shown."""
         self.errors[self._fault(place, what, fix, private=private)] = None
 
-    def warn(self, place: Position, what: str, fix: str = "") -> None:
-        """Note something that may not be what its writer meant."""
-        self.warnings[self._fault(place, what, fix)] = None
+    def warn(self, place: Position, what: str, fix: str = "", *, private: bool = False) -> None:
+        """Note something that may not be what its writer meant; the line of a `private` one is not shown."""
+        self.warnings[self._fault(place, what, fix, private=private)] = None
 
     def _fault(self, place: Position, what: str, fix: str, *, private: bool = False) -> Fault:
         source = "" if private else self._source(place)

@@ -12,14 +12,15 @@ from pathlib import Path
 from batchgen.clip import Wanted
 from batchgen.manifest.expand import Expander, TooManyError
 from batchgen.manifest.faults import FaultList, read_text, scan_secrets
-from batchgen.manifest.model import BudgetLimits, Limits, Manifest, Window
+from batchgen.manifest.model import BudgetLimits, Limits, Manifest
 from batchgen.manifest.naming import safe_name, wanted_clips
 from batchgen.manifest.price_rows import check_rows
-from batchgen.manifest.schema import ManifestShape
+from batchgen.manifest.schema import NOTIFY_SCHEMES, ManifestShape
 from batchgen.manifest.schema_check import check_shape
 from batchgen.manifest.yaml_loader import Document, load_yaml
 from batchgen.money import micro_of
 from batchgen.providers.models import Catalogue, Price, Prices
+from batchgen.window import Window
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -58,7 +59,7 @@ def load_manifest(path: Path) -> Manifest:
         limits=Limits(**dict(shape.limits)),
         budget=BudgetLimits(**dict(shape.budget)),
         prices=Prices({model: _price(price) for model, price in shape.prices.items()}, models),
-        window=Window(**dict(shape.window)) if shape.window else None,
+        window=Window(**{**dict(shape.window), "days": tuple(shape.window.days)}) if shape.window else None,
         notify=tuple(shape.notify),
         warnings=list(faults.warnings),
     )
@@ -97,9 +98,11 @@ def opened(path: Path, faults: FaultList) -> tuple[bytes, Document, ManifestShap
 
 
 def _warn_of_ignored(shape: ManifestShape, document: Document, faults: FaultList) -> None:
-    for word in ("window", "notify"):
-        if getattr(shape, word):
-            faults.warn(document.place((word,)), f"{word} is checked, but this release ignores it", "")
+    for number, address in enumerate(shape.notify):
+        scheme = address.partition("://")[0].lower()
+        if not address.startswith("$") and scheme not in NOTIFY_SCHEMES:
+            what = f"notify {number + 1}: {scheme}:// is not supported yet; nobody is informed there"
+            faults.warn(document.place(("notify", number)), what, "write a webhook's https:// address", private=True)
 
 
 def _price(usd: Decimal | dict[str, Decimal]) -> Price:

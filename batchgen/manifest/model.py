@@ -10,6 +10,7 @@ from pathlib import Path
 from batchgen.clip import Wanted
 from batchgen.errors import Fault
 from batchgen.providers.models import Prices
+from batchgen.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +32,6 @@ class BudgetLimits:
     max_usd_per_day: Decimal | None = None
     max_clips: int | None = None
     allow_unknown_price: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The hours of submission in local time, "HH:MM"; None: open at that end."""
-
-    start: str | None = None
-    stop_submitting: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ misspelt key is read as the one that it means, and what makes no sense is left o
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from batchgen.manifest.schema import DEFAULT_MODEL, ENTRY_WORDS, ManifestShape
+from batchgen.manifest.tables import KINDS
 from batchgen.manifest.yaml_loader import Document
 from batchgen.providers.models import find
 
@@ -22,6 +24,22 @@ PLACEHOLDER = "-"
 NEAR = 0.75
 #: What people call a key when they do not know its name.
 LIKE = {"prompt": ("text", "description", "caption", "scene", "shot"), "file": ("csv", "table", "path")}
+#: A text that names a table, alone or after one word: "shots.csv", "file shots.csv", "@shots.csv".
+_TABLE = re.compile(rf"(?:\S+\s+)?(?:[\w-]*[:=@])?(?P<file>\S+(?:{'|'.join(map(re.escape, KINDS))}))", re.IGNORECASE)
+
+
+def table_in(value: object) -> str:
+    """Return the name of a table that was written where a prompt belongs, or within it; empty: there is none."""
+    if isinstance(value, str):
+        found = _TABLE.fullmatch(value.strip())
+        return found["file"] if found else ""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next(filter(None, map(table_in, parts)), "")
+
+
+def table_key(entry: Mapping[str, Any], unknown: Iterable[str]) -> str | None:
+    """Return the unknown key of a prompt that stands for `file`, by its value."""
+    return next((key for key in unknown if table_in(entry[key])), None)
 
 
 def near_key(word: str, unknown: Iterable[str]) -> str | None:
@@ -87,6 +105,10 @@ class Repair:
 
     def _without_prompt(self, index: int, entry: dict[str, Any]) -> None:
         unknown = [key for key in entry if key not in ENTRY_WORDS]
+        if (table := table_key(entry, unknown)) is not None:
+            entry["file"] = table_in(entry.pop(table))
+            self._document.rename(("prompts", index), table, "file")
+            return
         for word in () if "prompt" in entry else LIKE:
             if (near := near_key(word, unknown)) is not None:
                 entry[word] = entry.pop(near)

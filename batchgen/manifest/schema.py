@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, TypeAlias
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +23,7 @@ from pydantic import (
     StrictStr,
     Tag,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -28,8 +31,12 @@ from batchgen.manifest.faults import shown
 from batchgen.manifest.naming import DEFAULT_NAME, safe_name
 from batchgen.providers.models import whole_number
 from batchgen.proxy import is_loopback
+from batchgen.window import DAYS
 
 DEFAULT_MODEL = "wan-2.5-t2v"
+#: What a webhook and a heartbeat monitor are called by.
+NOTIFY_SCHEMES = frozenset({"http", "https", "heartbeat+http", "heartbeat+https"})
+_DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def fault(what: str, fix: str) -> PydanticCustomError:
@@ -69,6 +76,24 @@ def _clock(value: object) -> str:
     return value
 
 
+def _day(value: object) -> str:
+    word = value.strip().lower() if isinstance(value, str) else ""
+    if len(word) < len("mon") or not any(name.startswith(word) for name in _DAY_NAMES):
+        raise fault(f"{shown(value)} is not a day of the week", f"write one of {', '.join(DAYS)}")
+    return word[:3]
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        near = difflib.get_close_matches(value, available_timezones(), n=1)
+    else:
+        return value
+    meant = f"did you mean {near[0]}?" if near else "write a name of the IANA time zones, as in Europe/Berlin"
+    raise fault(f"the time zone {shown(value)} is not known on this machine", meant)
+
+
 def _folder(value: str) -> str:
     if safe_name(value) != value or not value.strip():
         raise fault(f"{shown(value)} can't be a folder's name", f"write {safe_name(value)!r}")
@@ -77,10 +102,12 @@ def _folder(value: str) -> str:
 
 def _notify(value: str) -> str:
     # The text may hold a token, so it is not shown.
+    if re.fullmatch(r"\$(\w+|\{\w+\})", value):
+        return value
     match = re.fullmatch(r"([a-z][a-z0-9+.-]*)://\S+", value, re.IGNORECASE)
     if match is None:
-        raise fault("this is not a notification address", "write https://… or a scheme://… that Apprise knows")
-    if match[1].lower() == "http" and not is_loopback(_host(value)):
+        raise fault("this is not a notification address", "write https://…, heartbeat+https://… or $VARIABLE")
+    if match[1].lower() in ("http", "heartbeat+http") and not is_loopback(_host(value)):
         raise fault("a notification over http can be read by others", "write https://")
     return value
 
@@ -127,6 +154,7 @@ Text: TypeAlias = Annotated[StrictStr, BeforeValidator(_text), WithJsonSchema({"
 Clock: TypeAlias = Annotated[
     str, BeforeValidator(_clock), WithJsonSchema({"type": "string", "pattern": r"^\d\d:\d\d$"})
 ]
+Day: TypeAlias = Annotated[str, BeforeValidator(_day), WithJsonSchema({"type": "string", "enum": list(DAYS)})]
 Cells: TypeAlias = list[dict[str, Any]]
 
 
@@ -251,10 +279,22 @@ class OutputShape(Shape):
 
 
 class WindowShape(Shape):
-    """The hours of submission, local time."""
+    """The hours of submission."""
 
     start: Clock | None = Field(default=None, description='Submit from this time on: "22:00".')
     stop_submitting: Clock | None = Field(default=None, description='Submit no more from this time on: "06:30".')
+    days: Annotated[list[Day], Field(min_length=1)] = Field(
+        default=[], description="The days on which a night begins: [mon, tue, wed, thu, fri]; default: all."
+    )
+    timezone: Annotated[StrictStr, AfterValidator(_zone)] | None = Field(
+        default=None, description="Whose clock it is: Europe/Berlin; default: the machine's."
+    )
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> WindowShape:
+        if self.start is not None and self.stop_submitting is None:
+            raise fault("window has a start and no end", 'write stop_submitting: "06:30" under it')
+        return self
 
 
 def _kind(value: object) -> str:
@@ -293,7 +333,7 @@ class ManifestShape(Shape):
     output: OutputShape = Field(default=OutputShape(), description="The files.")
     window: WindowShape | None = Field(default=None, description="The hours of submission.")
     notify: list[Annotated[StrictStr, AfterValidator(_notify)]] = Field(
-        default=[], description="Where to report that the batch ended: https://… or an Apprise URL."
+        default=[], description="Whom to inform of a run: https://… (a webhook), heartbeat+https://… or $VARIABLE."
     )
 
 

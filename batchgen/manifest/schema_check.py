@@ -13,7 +13,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from batchgen.manifest.faults import FIX_FIRST, QUOTE, FaultList, did_you_mean, shown
-from batchgen.manifest.repair import LIKE, PLACEHOLDER, Repair, is_mapped_text, is_parameter, near_key
+from batchgen.manifest.repair import (
+    LIKE,
+    PLACEHOLDER,
+    Repair,
+    is_mapped_text,
+    is_parameter,
+    near_key,
+    table_in,
+    table_key,
+)
 from batchgen.manifest.schema import (
     DEFAULT_WORDS,
     ENTRY_WORDS,
@@ -32,6 +41,8 @@ _WORDS: dict[str, type[BaseModel]] = {
     "window": WindowShape,
 }
 
+#: How prompts come from a table.
+_TABLE = "write - file: {}"
 #: A repair may uncover faults that were hidden: in a mapping where a list belongs, and in a prompt within it.
 _ROUNDS = 4
 #: What all prompts, or all rows, depend on: where one of these can't be read, faults may stay hidden.
@@ -89,6 +100,7 @@ def _path(detail: ErrorDetails) -> list[int | str]:
 def _check_words(document: Document, faults: FaultList) -> None:
     """Note what the shape would let pass.
 
+    A prompt that is the name of a table would be paid for as a text.
     Keys under defaults that are no parameters would pass as such for an unknown model. A limit that is named without
     a value would be none: its writer believes in a limit that nobody set.
     """
@@ -101,14 +113,24 @@ def _check_words(document: Document, faults: FaultList) -> None:
             if word in block:
                 at, part = document.place((*path, word)), ".".join(path)
                 faults.error(at, f"{word} is not allowed under {part}", "write it at the top level, or in a prompt")
+    entries = data.get("prompts")
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        mapped = isinstance(entry, dict)
+        if table := table_in(entry.get("prompt", 0) if mapped else entry if isinstance(entry, str) else 0):
+            at = document.place(("prompts", index, *(["prompt"] if mapped else [])))
+            faults.error(at, f"prompt {index + 1} is the name of a file", _TABLE.format(table))
     if "budget" in data and data["budget"] is None:
         fix = "write max_usd: 20 under it, or remove the line"
         faults.error(document.place(("budget",), key=True), "budget has no value, so nothing would be limited", fix)
-    for part in ("budget", "limits"):
+    if "window" in data and data["window"] is None:
+        fix = 'write stop_submitting: "06:30" under it, or remove the line'
+        faults.error(document.place(("window",), key=True), "window has no value, so it would never close", fix)
+    for part in ("budget", "limits", "window"):
         for word, value in data[part].items() if isinstance(data.get(part), dict) else ():
             if value is None:
                 what = f"{part}.{word} has no value, so nothing would be limited"
-                faults.error(document.place((part, word), key=True), what, "write a number, or remove the line")
+                fix = "write one, or remove the line" if part == "window" else "write a number, or remove the line"
+                faults.error(document.place((part, word), key=True), what, fix)
 
 
 def _note(document: Document, detail: ErrorDetails, faults: FaultList) -> None:
@@ -127,12 +149,18 @@ def _misspelt(document: Document, loc: tuple[int | str, ...], kind: str, faults:
         return False
     if loc == ("prompts",):
         unknown = [str(key) for key in document.data if key not in ManifestShape.model_fields]
+        if any(table_in(document.data[key]) for key in unknown if key in document.data):
+            return True
         return bool(difflib.get_close_matches("prompts", unknown, n=1))  # noted as an unknown key
     if loc[0] != "prompts":
         return False
     path = loc[:2]
     entry = document.data["prompts"][path[1]]
     unknown = [str(key) for key in entry if key not in ENTRY_WORDS]
+    if (key := table_key(entry, unknown)) is not None:
+        place = document.place((*path, key), key=True)
+        faults.error(place, f"{_name([*path])}: unknown key {key}", _TABLE.format(table_in(entry[key])))
+        return True
     for word in LIKE:
         if near := near_key(word, unknown):
             what = f"{_name([*path])}: unknown key {near}"
@@ -152,7 +180,7 @@ def _words(detail: ErrorDetails, path: list[int | str]) -> tuple[str, str]:
         case "batchgen":
             return f"{name}: {context['what']}", str(context["fix"])
         case "extra_forbidden":
-            return f"unknown key {path[-1]!s}", _unknown_fix(path)
+            return f"unknown key {path[-1]!s}", _unknown_fix(path, value)
         case "missing":
             fix = "add it, with a list of texts" if name == "prompts" else f"add {path[-1]}:"
             return f"{name.removesuffix('.' + str(path[-1]))} has no {path[-1]}" if len(
@@ -169,6 +197,10 @@ def _words(detail: ErrorDetails, path: list[int | str]) -> tuple[str, str]:
                 fix = "write budget: {max_usd: 20}"
             if name == "prompts" and str(value).startswith("-"):
                 fix = "write a space after each -"
+            elif name == "prompts" and isinstance(value, dict):
+                fix = "write a - before its first key"
+            if (name == "prompts" or path[-1:] == ["file"]) and (table := table_in(value)):
+                fix = _TABLE.format(table) + (", one such line for each file" if isinstance(value, list) else "")
             return f"{name} must be {must}, not {shown(value)}", fix
         case "greater_than_equal":
             return f"{name} can't be {shown(value)}", f"write {context['ge']} or more"
@@ -195,8 +227,10 @@ def _name(path: list[int | str]) -> str:
     return name or "manifest"
 
 
-def _unknown_fix(path: list[int | str]) -> str:
+def _unknown_fix(path: list[int | str], value: object) -> str:
     word = str(path[-1])
+    if len(path) == 1 and (table := table_in(value)):
+        return f"under prompts:, {_TABLE.format(table)}"
     if len(path) > 1:
         return did_you_mean(word, _WORDS[str(path[0])].model_fields if str(path[0]) in _WORDS else ())
     if difflib.get_close_matches("prompts", [word], n=1, cutoff=0.8):

@@ -41,6 +41,7 @@ _OF_FIRST = (
 )
 _OF_INDENTATION = ("expected key", "expected '-'", "mapping values")
 _HINTS = (
+    ("block sequence entries are not allowed", "a list begins on the line of its key", "write each - on its own line"),
     ("mapping values are not allowed", "a text with “: ” in it looks like a mapping", QUOTE),
     ("expected a single document", "there are several documents (---) in the file", "keep one of them"),
     ("could not find expected ':'", "a line is neither “key: value” nor part of a text", "check its indentation"),
@@ -51,6 +52,8 @@ _HINTS = (
     ("found character that cannot start", "a text can't begin with this character", QUOTE),
 )
 _YAML_END = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+#: A key, and behind it on the same line another one, or an item, with a table: `prompts: file: shots.csv`.
+_KEYS = re.compile(r"\s*(?:- +)?(?P<key>[\w.-]+): +(?:- +)?[\w.-]+: +(?P<file>\S+\.(?:csv|tsv|jsonl|ndjson|txt))\s*")
 _VALUE = re.compile(r"(?P<lead>\s*(?:- +)*(?:[\w.-]+ *: +)?)(?P<first>\S)")
 #: How a text in quotes goes on after them.
 _CLOSED = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')(?P<rest>.*)""")
@@ -88,6 +91,7 @@ def _cause(error: yaml.YAMLError, text: str) -> YamlCause:
     here = min(mark.line, len(lines) - 1)
     return (
         _tab(lines, here, mark.column)
+        or _two_keys(lines, here)
         or _unclosed(problem, start)
         or _first_character(problem, lines, (here, min(start.line, here)))
         or _indentation(problem, lines, here)
@@ -107,6 +111,14 @@ def _tab(lines: Sequence[str], here: int, column: int) -> YamlCause | None:
     if line[column : column + 1] == "\t":
         return YamlCause("a tab stands before a value", "write a space", here + 1, column + 1)
     return None
+
+
+def _two_keys(lines: Sequence[str], here: int) -> YamlCause | None:
+    found = _KEYS.fullmatch(lines[here])
+    if found is None:
+        return None
+    what = f"{found['key']}: and the name of a file stand on one line"
+    return YamlCause(what, f"write - file: {found['file']} on the next line", here + 1, found.start("file") + 1)
 
 
 def _unclosed(problem: str, start: Any) -> YamlCause | None:  # noqa: ANN401 - a mark of either parser

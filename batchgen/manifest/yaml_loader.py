@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import yaml
 
@@ -108,7 +109,7 @@ def _compose(file: str, text: str, faults: FaultList) -> tuple[yaml.Node | None,
         faults.error(Position(file), _TOO_DEEP, "flatten them")
         return None, text
     try:
-        loader = _loader()(text)
+        loader = _StrictLoader(text)
         try:
             return loader.get_single_node(), text
         finally:
@@ -138,7 +139,7 @@ def _whole_escape(match: re.Match[str]) -> str:
 def _depth(text: str) -> int:
     depth = deepest = 0
     try:
-        for event in yaml.parse(text, Loader=_loader()):
+        for event in yaml.parse(text, Loader=_StrictLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             deepest = max(deepest, depth)
             if deepest > _MAX_DEPTH:
@@ -148,40 +149,39 @@ def _depth(text: str) -> int:
     return deepest
 
 
-def _loader() -> type[yaml.CSafeLoader]:
-    """Make the strict loader class: libyaml's parser (the pure one, 5 times slower, only where it is missing)."""
-    resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
-    for tag, pattern, firsts in _RESOLVERS:
-        for first in firsts:
-            resolvers.setdefault(first, []).append((_TAG + tag, re.compile(f"(?:{pattern})\\Z")))
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: libyaml's parser; the pure one, 5 times slower, only where it is missing.
+_FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-    class StrictLoader(base):  # type: ignore[misc] # mypy knows no class that is chosen at run time
-        yaml_implicit_resolvers = resolvers
-        _values = 0
 
-        def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:  # noqa: ANN401 - as its parent
-            self._values += 1
-            if self._values > _MAX_VALUES:
-                raise _TooManyError
-            return super().resolve(kind, value, implicit)
+class _StrictLoader(_FASTEST):  # type: ignore[misc] # mypy knows no class that is chosen at run time
+    """Reads scalars by `_RESOLVERS` alone, and only so many of them."""
 
-    return cast("type[yaml.CSafeLoader]", StrictLoader)
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(_TAG + tag, re.compile(f"(?:{pattern})\\Z")) for tag, pattern, firsts in _RESOLVERS if first in firsts]
+        for first in {first for *_, firsts in _RESOLVERS for first in firsts}
+    }
+    _values = 0
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:  # noqa: ANN401 - as its parent
+        self._values += 1
+        if self._values > _MAX_VALUES:
+            raise _TooManyError
+        return super().resolve(kind, value, implicit)
 
 
 class _TooManyError(Exception):
     """The file has more values than it may use memory for."""
 
 
+@dataclass(slots=True)
 class _Builder:
     """Turns the node tree into plain values, noting what would surprise a reader of the file."""
 
-    def __init__(self, document: Document, faults: FaultList) -> None:
-        self.document = document
-        self.faults = faults
-        self.seen: set[int] = set()
-        self.open: set[int] = set()
-        self.repeated = 0
+    document: Document
+    faults: FaultList
+    seen: set[int] = field(default_factory=set)  #: the nodes met so far: one that comes again is an alias
+    open: set[int] = field(default_factory=set)  #: the nodes around this one
+    repeated: int = 0
 
     def build(self, node: yaml.Node, path: tuple[str, ...]) -> object:
         """Return a node's plain value; `path` holds the keys above it (list places left out)."""
@@ -240,9 +240,9 @@ class _Builder:
             yield name, self.build(child, (*path, name))
 
     def _scalar(self, node: yaml.ScalarNode, path: tuple[str, ...]) -> str | float | bool | None:
-        if not node.style:
-            self._warn_of_comment(node, path)
         text: str = node.value
+        if not node.style and (cut := _CUT.match(self.document.text, node.end_mark.index)):
+            self._warn_of_comment(node, path, cut)
         match node.tag.removeprefix(_TAG):
             case "null":
                 return None
@@ -254,11 +254,8 @@ class _Builder:
                 return _number(float, text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         return text
 
-    def _warn_of_comment(self, node: yaml.ScalarNode, path: tuple[str, ...]) -> None:
+    def _warn_of_comment(self, node: yaml.ScalarNode, path: tuple[str, ...], cut: re.Match[str]) -> None:
         """Warn when YAML took ` #4 …` for a comment and dropped it from a prompt."""
-        cut = _CUT.match(self.document.text, node.end_mark.index)
-        if cut is None:
-            return
         prompt = path[-1:] in (("prompts",), ("prompt",), ("negative_prompt",))
         variable = path[:1] in (("vars",), ("matrix",)) and cut[1].isalnum()
         if prompt or variable:

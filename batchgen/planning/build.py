@@ -99,6 +99,7 @@ def make_plan(
         moves=conditions.moves,
         queued=conditions.queued,
         live=conditions.live,
+        window=conditions.window,
         collect_until=_collect_until(found, conditions.record_s),
         clips=[*priced.clips, *_others(found)] if each_clip else (),
     )

@@ -171,6 +171,7 @@ def plan_of(
         moves=_moves(wanted_in(manifest, seen), seen),
         queued=seen.queued,
         live=seen.live,
+        window=settings.window,
     )
     return make_plan(
         wanted_in(manifest, seen),

@@ -11,6 +11,7 @@ from batchgen.billing.budget import NO_CAPS, Budget, Cap, Caps
 from batchgen.billing.prices import Quote
 from batchgen.planning.pace import AssumedPace
 from batchgen.retention import RECORD_S
+from batchgen.window import Window
 
 
 class Action(StrEnum):
@@ -77,6 +78,7 @@ class Conditions:
     moves: Sequence[tuple[str, str]] = ()  #: files that the run moves: old name, new name
     queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet
     live: bool = False  #: a run is at work
+    window: Window | None = None  #: the hours of submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,7 @@ class Plan:
     moves: Sequence[tuple[str, str]] = ()  #: files that it moves first: old name, new name, both under `clips/`
     queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet, and that are not in the plan
     live: bool = False  #: a run is at work
+    window: Window | None = None  #: the hours of submission
     clips: Sequence[PlannedClip] = ()  #: each one, when that was asked for
 
     def step(self, action: Action) -> Step:

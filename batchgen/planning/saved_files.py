@@ -5,10 +5,12 @@ The format, and what counts as a change, are in `saved`, which is pure.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,18 @@ def read_plan(path: Path) -> Saved:
         raise UsageError(f"{path}: this is not a saved plan") from None
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+
+
+def manifest_of(saved: Saved, path: Path) -> Path | None:
+    """Find the manifest that a plan was made of, by its content: in jobs/, here, in examples/, next to the plan."""
+    folders = (Path("jobs"), Path(), Path("examples"), path.parent)
+    there = [found for folder in folders for found in sorted(folder.glob("*.y*ml"))]
+    # Of two manifests with the same content it is the one that the batch folder has its name from.
+    for found in sorted(there, key=lambda each: each.stem != saved.basis.folder.removesuffix(".sandbox")):
+        with suppress(OSError):
+            if hashlib.sha256(found.read_bytes()).hexdigest() == saved.basis.manifest:
+                return found
+    return None
 
 
 def with_plan_settings(saved: Saved, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """How far the requests in flight are.
 
-Reading order: `distribution` (run times seen lately), `schedule` (when to poll, and how often a clip can be polled),
-`poller` (one request in flight, and the one task that polls).
+Reading order: `schedule` (when to poll, by the run times seen lately, and how often a clip can be polled), `poller`
+(one request in flight, and the one task that polls).
 """

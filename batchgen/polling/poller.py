@@ -169,7 +169,11 @@ class Poller:
         async with asyncio.TaskGroup() as polls:
             while True:
                 self._changed.clear()
-                self._update_budget(loop.time())
+                if self._waiting and loop.time() - self._budget.updated_at >= UPDATE_S:
+                    times, pace = next(iter(self._waiting.values())).times, self._pacer.snapshot()
+                    spare_per_s, waiting = pace.spare_polls / 60.0, len(self._waiting)
+                    if self._budget.update(loop.time(), times, waiting, spare_per_s, pace.polls_per_s):
+                        self.reschedule()
                 while self._heap and self._heap[0][0] <= loop.time():
                     due, _, wait = heapq.heappop(self._heap)
                     if wait.due == due and not wait.ending.done():
@@ -216,13 +220,6 @@ class Poller:
         wait.due = asyncio.get_running_loop().time() + seconds
         heapq.heappush(self._heap, (wait.due, next(self._numbers), wait))
         self._changed.set()
-
-    def _update_budget(self, now: float) -> None:
-        """Plan all polls again when another number of them can be afforded."""
-        if self._waiting and now - self._budget.updated_at >= UPDATE_S:
-            times, pace = next(iter(self._waiting.values())).times, self._pacer.snapshot()
-            if self._budget.update(now, times, len(self._waiting), pace.spare_polls / 60.0, pace.polls_per_s):
-                self.reschedule()
 
     # --- a poll ---------------------------------------------------------------------------------------------
 
@@ -282,17 +279,14 @@ class Poller:
             wait.end(Overdue(outcome.word if isinstance(outcome, Running) else "not found yet"))
         else:
             if isinstance(outcome, Running):
-                self._note_running(wait, outcome, age)
+                if outcome.known:
+                    self._probed(wait, queued=outcome.queued)
+                    wait.queued = outcome.queued
+                    wait.queued_s = age if outcome.queued else wait.queued_s
+                elif outcome.word != wait.word:
+                    log.warning("request %s is in the unknown state %r: waiting on", wait.request_id, outcome.word)
+                wait.seen, wait.word = True, outcome.word
             self._plan(wait)
-
-    def _note_running(self, wait: Wait, outcome: Running, age: float) -> None:
-        if outcome.known:
-            self._probed(wait, queued=outcome.queued)
-            wait.queued = outcome.queued
-            wait.queued_s = age if outcome.queued else wait.queued_s
-        elif outcome.word != wait.word:
-            log.warning("request %s is in the unknown state %r: waiting on", wait.request_id, outcome.word)
-        wait.seen, wait.word = True, outcome.word
 
     def _probed(self, wait: Wait, *, queued: bool | None) -> None:
         if wait.probe and self._probes is not None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from batchgen.ratelimit.base import Call
 
@@ -145,20 +145,15 @@ class CallRecord:
     recent: bool = True  #: it is of the last minute, as far as was checked
 
 
+@dataclass(slots=True)
 class LastMinute:
-    """The calls of the last minute that count for the account's limit.
+    """The calls of the last minute that count for the account's limit."""
 
-    Attributes:
-        calls: the oldest first; `forget` leaves out what is older.
-        let_through: how many of them were not refused: they are not counted again for each call.
-        polls: how many of them are polls.
-    """
-
-    def __init__(self) -> None:
-        self.calls: deque[CallRecord] = deque()
-        self.let_through = 0
-        self.polls = 0
-        self._gone: deque[CallRecord] = deque(maxlen=LATE)  # but were in the minute of a call that is answered late
+    calls: deque[CallRecord] = field(default_factory=deque)  #: the oldest first; `forget` leaves out what is older
+    let_through: int = 0  #: how many of them were not refused: they are not counted again for each call
+    polls: int = 0  #: how many of them are polls
+    #: Older, but in the minute of a call that is answered late.
+    _gone: deque[CallRecord] = field(default_factory=lambda: deque(maxlen=LATE))
 
     def add(self, record: CallRecord) -> None:
         """Take note of a call that leaves now."""

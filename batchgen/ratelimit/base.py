@@ -99,6 +99,10 @@ class Pacer(Protocol):
         """Permit no submission from now on, also none of those that wait."""
         ...
 
+    def retune(self, rpm: float) -> None:
+        """Ask for another rate (calls a minute; 0: no limit) from now on; pauses that the service asked for stay."""
+        ...
+
     def snapshot(self) -> Pace:
         """Say what it does now."""
         ...

@@ -26,7 +26,7 @@ import math
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median_low
 
 START = 4
@@ -62,19 +62,15 @@ class QueueReport:
     fitting: float  #: how many in flight would just not be full, by Little's law, were the queue above the base ours
 
 
+@dataclass(slots=True)
 class QueueTracker:
-    """Remembers the latest queues, and which part of them is not ours. Pure.
+    """Remembers the latest queues, and which part of them is not ours. Pure."""
 
-    Attributes:
-        base_s: the part of a queue that is not ours, in seconds.
-    """
-
-    def __init__(self) -> None:
-        self.base_s = 0.0
-        self._shortest_s = math.inf  #: from submission to end
-        self._totals: deque[float] = deque(maxlen=TOTALS)
-        self._runs: deque[float] = deque(maxlen=RUNS)
-        self._queues: deque[tuple[float, int]] = deque(maxlen=LATEST)  #: with the number in flight
+    base_s: float = 0.0  #: the part of a queue that is not ours, in seconds
+    _shortest_s: float = math.inf  #: from submission to end
+    _totals: deque[float] = field(default_factory=lambda: deque(maxlen=TOTALS))
+    _runs: deque[float] = field(default_factory=lambda: deque(maxlen=RUNS))
+    _queues: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=LATEST))  #: with those in flight
 
     def add(self, queue_s: float | None, run_s: float, taken: int, seen_s: float) -> QueueReport:
         """Take in one request that has ended, and judge the latest few; arguments as in `ConcurrencyLimit.learn`."""
@@ -204,6 +200,11 @@ class ConcurrencyLimit:
         """Free a slot; the one that waits longest gets it."""
         self.taken -= 1
         self._hand_out()
+
+    def retune(self, ceiling: int) -> None:
+        """Allow never more than so many from now on; what is in flight beyond that ends first."""
+        self.ceiling = max(1, ceiling)
+        self.limit = min(self.limit, float(self.ceiling))
 
     def _hand_out(self) -> None:
         while self._waiting and self.taken < int(self.limit):

@@ -69,6 +69,7 @@ class Waiting:
     turn: asyncio.Future[LocalPermit] = field(compare=False)
 
 
+@dataclass(slots=True)
 class FairQueue:
     """Hands out turns by urgency; but while polls and submissions wait, every other turn is a submission's.
 
@@ -76,11 +77,10 @@ class FairQueue:
     so would their ends: a night where calls are short would swing between too many of them and none.
     """
 
-    def __init__(self) -> None:
-        self._submits: list[Waiting] = []
-        self._others: list[Waiting] = []
-        self._numbers = count(1)
-        self._submit_was_last = False
+    _submits: list[Waiting] = field(default_factory=list)
+    _others: list[Waiting] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _submit_was_last: bool = False
 
     def __len__(self) -> int:
         """Say how many wait."""
@@ -153,6 +153,7 @@ class LocalPacer:
         self._wake = asyncio.Event()  #: somebody waits in the queue
         self._shortened = asyncio.Event()  #: a pause ends sooner than it was to
         self._submissions_open = True
+        self._slot_wait: asyncio.Timeout | None = None  #: what waits for room within the rate
 
     def __repr__(self) -> str:
         """Say what it does now, for logs and tests."""
@@ -174,11 +175,11 @@ class LocalPacer:
         return await turn
 
     async def run(self) -> None:
-        """Serve those who wait, until cancelled."""
-        now = asyncio.get_running_loop().time()
-        self._rate.begin(now)
+        """Serve those who wait, until cancelled: each when one more call fits the rate."""
+        clock = asyncio.get_running_loop().time
+        self._rate.begin(clock())
         for age in self._before:
-            self._minute.add(CallRecord(now - age, 0, Call.COLLECT))
+            self._minute.add(CallRecord(clock() - age, 0, Call.COLLECT))
         while True:
             while not self._queue:
                 self._wake.clear()
@@ -186,8 +187,8 @@ class LocalPacer:
             await self._pause_is_over()
             if not self._queue:
                 continue
-            if self._rate.ceiling:
-                await self._next_slot()
+            if self._rate.ceiling and not await self._has_slot():
+                continue
             if waiting := self._queue.next():
                 waiting.turn.set_result(self._permit(waiting.call))
 
@@ -196,6 +197,14 @@ class LocalPacer:
         self._submissions_open = False
         for waiting in self._queue.take({Call.SUBMIT}):
             waiting.turn.set_exception(SubmissionStoppedError())
+
+    def retune(self, rpm: float) -> None:
+        """Ask for another rate from now on; see `Pacer`. What refusals taught of the old one is forgotten."""
+        now = asyncio.get_running_loop().time()
+        self._rate = AdaptiveRate(rpm)
+        self._rate.begin(max(now, self._refused_until))
+        if self._slot_wait is not None:  # by the old rate it may be a minute
+            self._slot_wait.reschedule(now)
 
     def snapshot(self) -> Pace:
         """Say what it does now."""
@@ -306,12 +315,25 @@ class LocalPacer:
         self._outage.probe(now)  # in an outage one goes first; an answer lets the others follow
         return LocalPermit(record, self)
 
+    async def _has_slot(self) -> bool:
+        """Wait until one more call fits the rate; False: the rate was changed meanwhile."""
+        try:
+            async with asyncio.timeout(None) as self._slot_wait:
+                await self._next_slot()
+        except TimeoutError:
+            return False
+        finally:
+            self._slot_wait = None
+        return True
+
     async def _next_slot(self) -> None:
         """Wait until one more call fits the rate, and no pause is left, also none that begins meanwhile."""
         loop = asyncio.get_running_loop()
         while (wait := self._minute.room_in(loop.time(), self._rate.in_a_minute)) > 0:  # noqa: ASYNC110 - time, not an event
             await asyncio.sleep(wait)
         await self._pause_is_over()
+        if not self._rate.ceiling:
+            return
         apart_s = 60.0 / self._rate.usable
         if self._spacing.time_period != apart_s:  # its own rate can't be changed
             self._spacing = AsyncLimiter(1, apart_s)

@@ -312,7 +312,7 @@ def start_of(settings: Settings, known: Remembered, now: float) -> Start:
     """
     rpm, places = settings.rpm, settings.in_flight
     rpm_note = in_flight_note = ""
-    if not settings.rpm_given and 0 < known.rpm < rpm:
+    if (settings.continues or not settings.rpm_given) and 0 < known.rpm < rpm:
         why = "which the account accepted" if known.proven else "to which it was slowed after refusals"
         slower = f"at {round(known.rpm, 1):g} of {rpm:g} calls a minute"
         rpm, rpm_note = known.rpm, f"{slower}, {why} {ago(now - known.rpm_at)}"

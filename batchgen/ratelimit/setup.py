@@ -27,11 +27,13 @@ class PaceSetup:
         self._memory = lessons or AccountMemory(None)
         #: Who else is at work with the account, in words.
         self.others = self._window.others
-        if settings.rpm_given:
+        if settings.rpm_given and not settings.continues:
             self._memory.forget_rate()
         #: A line each: what this run starts with by memory, and how to override it; later, what refusals changed.
         self.notes: list[str] = []
         self._rpm = settings.rpm
+        self._pacer: LocalPacer | None = None
+        self._places: ConcurrencyLimit | None = None
 
     def __repr__(self) -> str:
         """Show what it holds, for logs."""
@@ -54,7 +56,7 @@ class PaceSetup:
             more = f"the rate rises as it is used; --rpm {settings.rpm:g} starts at the full rate"
             self.notes.append(f"starting {start.rpm_note}; {more}")
         self._rpm = start.rpm
-        return LocalPacer(
+        self._pacer = LocalPacer(
             settings.rpm,
             count_polls=settings.count_polls,
             before=self._window.before,
@@ -63,6 +65,19 @@ class PaceSetup:
             learned=self._learned_rate,
             dice=dice,
         )
+        return self._pacer
+
+    def retune(self, *, rpm: float | None = None, in_flight: int | None = None) -> None:
+        """Change what is configured, during the run; as with `--rpm`, a rate that is named wins over memory."""
+        if rpm is not None:
+            self._settings, self._rpm = replace(self._settings, rpm=rpm), rpm
+            self._memory.forget_rate()
+            if self._pacer is not None:
+                self._pacer.retune(rpm)
+        if in_flight is not None:
+            self._settings = replace(self._settings, in_flight=in_flight)
+            if self._places is not None:
+                self._places.retune(in_flight)
 
     def _learned_rate(self, rpm: float, known_limit: float, proven: float) -> None:
         """Keep it, and note when it fell and when it is whole again, not the steps between."""
@@ -89,13 +104,14 @@ class PaceSetup:
                 f"starting with up to {start} clips in flight, as many as the service could take "
                 f"{ago(time.time() - known.places_at)}; the number follows the service's queue, up to --in-flight N"
             )
-        return ConcurrencyLimit(
+        self._places = ConcurrencyLimit(
             settings.in_flight,
             start=start,
             full=bool(self.start.in_flight_note),
             safe_s=settings.deadline / 2,
-            learned=lambda limit, full: self._memory.places(limit, settings.in_flight, full=full),
+            learned=lambda limit, full: self._memory.places(limit, self._settings.in_flight, full=full),
         )
+        return self._places
 
     def step_back(self) -> None:
         """Take a small part of the rate: a command that only asks must not slow down a run at work.

@@ -64,7 +64,7 @@ class PageApi:
 
     async def _state(self, request: web.Request) -> web.Response:
         batch = await self._of(request)
-        body = await asyncio.to_thread(_written, batch, Revision.parse(request.query.get("since", "")))
+        body = await asyncio.to_thread(batch.written_since, Revision.parse(request.query.get("since", "")))
         tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
         headers = {hdrs.ETAG: tag, hdrs.CACHE_CONTROL: "no-cache"}
         if tag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
@@ -140,11 +140,6 @@ class PageApi:
             return await asyncio.to_thread(self._batches.get, request.match_info["batch"])
         except KeyError:
             raise web.HTTPNotFound from None
-
-
-def _written(batch: BatchState, seen: Revision) -> bytes:
-    """Write a state as JSON, in the thread that has made it."""
-    return _dumps(batch.since(seen)).encode(errors="replace")
 
 
 async def _object(request: web.Request) -> Json:

@@ -46,7 +46,7 @@ class Checks:
                 self._alike.pop(prompt_id, None)
             self._rows.setdefault(prompt_id, set()).add(clip.row)
             self._prompts.setdefault(sha256, set()).add(prompt_id)
-            films.append(Film(sha256, self._clips_dir / clip.file))
+            films.append(Film(sha256, f"{self._clips_dir}/{clip.file}"))
         self.posters.want(films)
 
     def changed(self, rev: int) -> set[int]:

@@ -129,7 +129,7 @@ def manifest_text(entries: Sequence[FollowUp], *, of: str, kept: Mapping[str, An
         kept: further top-level parts that are taken over from its manifest: `prices`, `limits`.
         left: what its budget has left, in micro-dollars: the cap of the new batch; None: there is none.
     """
-    head = [f"# Follows up {one_line(of)}: written by the review page. Check it, then run its plan."]
+    head = [head_line(of)]
     if any(entry.line.kind == "final" for entry in entries):
         head.append(
             "# Another size is another film: a seed does not carry over. These are new takes of the same words."
@@ -145,6 +145,11 @@ def manifest_text(entries: Sequence[FollowUp], *, of: str, kept: Mapping[str, An
         )
         parts += [f"  {line}" for line in _yaml([_entry(entry, ids)]).splitlines()]
     return "\n".join(parts) + "\n"
+
+
+def head_line(of: str) -> str:
+    """Give the first line of the manifest of a follow-up: it says of which batch."""
+    return f"# Follows up {one_line(of)}: written by the review page. Check it, then run its plan."
 
 
 def _words(line: CartLine) -> str:

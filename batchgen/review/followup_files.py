@@ -26,6 +26,7 @@ from batchgen.manifest.naming import safe_name
 from batchgen.money import exact_usd
 from batchgen.planning.inputs import LedgerSnapshot, plan_of
 from batchgen.planning.saved_files import write_plan
+from batchgen.review.earlier import earlier_follow_ups
 from batchgen.review.followup import CartLine, FollowUp, area, followed_up, manifest_text, sizes_of
 from batchgen.review.overview import amount
 from batchgen.review.questions import PageReader
@@ -57,6 +58,8 @@ def follow_up(folder: Path, lines: Sequence[CartLine], *, name: str = "", write:
         clips = {clip.key: clip.wanted for clip in ledger.clips_of(ledger.rows_of(line.clip for line in lines))}
         models = ledger.models()
     manifest = _manifest(source)
+    earlier = earlier_follow_ups(manifest.path, batch, sandbox=sandbox)
+    left = None if left is None else max(0, left - sum(each.usd or 0 for each in earlier))
     prices = PriceBook(manifest.prices, charges)
     entries, faults = followed_up(lines, clips, lambda: secrets.randbelow(_SEEDS))
     usd = {id(entry.line): _price(prices, entry) for entry in entries}
@@ -76,6 +79,7 @@ def follow_up(folder: Path, lines: Sequence[CartLine], *, name: str = "", write:
         "lines": shown,
         "usd": amount(total),
         "left_usd": amount(left),
+        "earlier": [{"name": each.name, "usd": amount(each.usd), "begun": each.begun} for each in earlier],
         "sizes": sorted({size for model in models for size in sizes_of(model)}, key=area),
         "faults": faults,
         "written": written,

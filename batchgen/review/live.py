@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from batchgen.errors import BatchgenError, LockedError, UsageError
-from batchgen.ledger import SqliteLedger, skips, wishes
+from batchgen.ledger import SqliteLedger, wishes
 from batchgen.ledger.lock import holder
 from batchgen.ledger.reader import FILE
 from batchgen.ledger.wishes import CONTROL, Control, QueuedWish
@@ -65,5 +65,5 @@ def skip(folder: Path, prompt_id: str, *, skip: bool) -> list[str]:
         return wishes.skip(folder / FILE, prompt_id, skip=skip)
     with closing(ledger):
         text, changed = ledger.skips_after(prompt_id, skip=skip)
-        ledger.remember(skips.FACT, text)
+        ledger.remember(wishes.SKIPPED, text)
     return changed

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -199,8 +199,8 @@ class Picks:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             what = "is a link" if error.errno == errno.ELOOP else error.strerror
-            tip = f"it must be a file that you may write, in {folder}"
-            raise UsageError(f"{self.path}: can't be opened, so no choice could be kept ({what})", tip=tip) from error
+            tip = f"make it writable for you; or copy {folder} to where you may write, and pass the copy with --dir"
+            raise UsageError(f"{self.path}: can't be written, so no choice can be kept ({what})", tip=tip) from error
         if new:
             durable.sync(folder)
         return file
@@ -292,29 +292,12 @@ class Picks:
         return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
 
     def _take_hand_edits(self) -> None:
-        """Take over what somebody changed in the snapshot by hand: its digest no longer fits its choices."""
-        try:
-            found = json.loads(self.path.with_name(SNAPSHOT).read_bytes())
-            clips, digest, rev = found["clips"], found["sha256"], int(found["rev"])
-            # A log that is shorter than what it once came to was cut: the snapshot has the rest.
-            edited = _digest(clips) != digest or rev > len(self._changes)
-        except (OSError, ValueError, KeyError, TypeError):
-            return
-        if not edited:
-            return
-        before = self._at(rev)
-        for key, choice in clips.items():
-            was = before.get(key, UNDECIDED).as_json()
-            changed = {name: value for name, value in choice.items() if name in NAMES and value != was[name]}
-            if changed:
-                self.change(key, changed, by=SNAPSHOT)
-        self.write_snapshot()
-
-    def _at(self, rev: int) -> dict[str, Choice]:
-        choices: dict[str, Choice] = {}
-        for change in self._changes[:rev]:
-            choices[change.clip] = replace(choices.get(change.clip, UNDECIDED), **checked(change.set))
-        return choices
+        """Take over what somebody changed in the snapshot by hand."""
+        edits = _hand_edits(self.path.with_name(SNAPSHOT), self._changes)
+        for key, changed in edits.items():
+            self.change(key, changed, by=SNAPSHOT)
+        if edits:
+            self.write_snapshot()
 
 
 def choices_of(folder: Path) -> dict[str, Choice]:
@@ -323,16 +306,49 @@ def choices_of(folder: Path) -> dict[str, Choice]:
     Raises:
         UsageError: the log has a line that is none, or can't be read.
     """
-    path, found = folder / LOG, dict[str, Choice]()
+    path = folder / LOG
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        return found
+        text = b""
     except OSError as error:
         raise UsageError(f"{path}: can't be read ({error.strerror})") from error
-    for change in _parsed(path, text[: text.rfind(b"\n") + 1]):
+    changes = _parsed(path, text[: text.rfind(b"\n") + 1])
+    found = _replayed(changes)
+    for key, changed in _hand_edits(path.with_name(SNAPSHOT), changes).items():
+        found[key] = replace(found.get(key, UNDECIDED), **checked(changed))
+    return found
+
+
+def _replayed(changes: Iterable[Decision]) -> dict[str, Choice]:
+    found: dict[str, Choice] = {}
+    for change in changes:
         found[change.clip] = replace(found.get(change.clip, UNDECIDED), **checked(change.set))
     return found
+
+
+def _hand_edits(snapshot: Path, changes: Sequence[Decision]) -> dict[str, dict[str, Any]]:
+    """Give the fields that somebody changed in a snapshot by hand, by clip key: its digest no longer fits its choices.
+
+    A log that is shorter than what the snapshot came to was cut: the snapshot has the rest.
+    """
+    try:
+        found = json.loads(snapshot.read_bytes())
+        clips, rev = found["clips"], int(found["rev"])
+        if _digest(clips) == found["sha256"] and rev <= len(changes):
+            return {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    before = _replayed(changes[:rev])
+    edits = {}
+    for key, choice in clips.items():
+        if not isinstance(choice, dict):
+            continue
+        was = before.get(key, UNDECIDED).as_json()
+        changed = {name: value for name, value in choice.items() if name in NAMES and value != was[name]}
+        if changed:
+            edits[key] = changed
+    return edits
 
 
 def _parsed(path: Path, lines: bytes, before: int = 0) -> list[Decision]:

@@ -26,7 +26,7 @@ class Film:
     """A checked film that a poster is wanted of: its content's sha256, and where it lies."""
 
     sha256: str
-    path: Path
+    path: str
 
 
 class Posters:
@@ -124,7 +124,7 @@ class Posters:
         if known is not None:
             return known
         try:
-            found, pictures = self._check(film.path)
+            found, pictures = self._check(Path(film.path))
         except Exception:  # noqa: BLE001 - decoders fail in their own ways on odd bytes
             return None
         with suppress(OSError):  # a full disk, or a folder that is read-only: the page works without

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import threading
 import time
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +35,8 @@ from batchgen.review.sidecars import write_choices
 from batchgen.views.text import bare_urls, stamp_utc
 
 Json = dict[str, Any]
+#: Writes JSON as the page gets it.
+_dumps: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 #: Changes of a clip that its panel shows, the latest last.
 _HISTORY: Final = 40
 #: Parameters that have fields of their own in a card.
@@ -82,6 +86,7 @@ class BatchState:
         self._seconds: dict[int, float] = {}  # of film, by row
         self._pace = RunProgress()
         self._prices = _Prices()
+        self._whole: tuple[Revision, bytes] | None = None  # all clips as they were last written, compressed
         self._noted = 0  # the latest change of a choice that the sidecars have
 
     @property
@@ -89,8 +94,11 @@ class BatchState:
         """True while a run holds the batch."""
         return holder(self.folder) is not None
 
-    def since(self, seen: Revision) -> Json:
-        """Give what changed since a revision; from the beginning, or after a change that no event says: everything.
+    def written_since(self, seen: Revision) -> bytes:
+        """Write what changed since a revision; from the beginning, or after a change that no event says: everything.
+
+        As JSON: `rev`, `whole`, `batch` and `clips`. Each clip is written as soon as it is made: thousands of them as
+        objects would keep the garbage collector busy for longer than all the rest takes.
 
         Raises:
             LedgerError: the ledger is gone or damaged.
@@ -101,24 +109,19 @@ class BatchState:
             self._follow(ledger, now)
             newer = seen.event > now.event or seen.pick > now.pick or seen.check > now.check
             whole = newer or seen.shape != now.shape
-            choices = self.picks.all()
             if whole:
-                found = list(ledger.clips())
+                clips = self._all_clips(ledger, now)
             else:
                 changes = self.picks.since(seen.pick)
                 rows = ledger.rows_of({change.clip for change in changes})
                 checked = self.checks.changed(seen.check)
-                found = list(ledger.clips_of([*ledger.changed_since(seen.event), *rows, *checked]))
-            self.checks.follow(clip for clip in found if clip.state is State.DONE)
-            return {
-                "rev": str(now),
-                "whole": whole,
-                "batch": self._overview(ledger),
-                "clips": [self._clip(clip, choices.get(clip.key)) for clip in found if _shown(clip)],
-            }
+                rows = [*ledger.changed_since(seen.event), *rows, *checked]
+                clips = self._clips(ledger.clips_of(rows))
+            head = _dumps({"rev": str(now), "whole": whole, "batch": self._overview(ledger)})
+        return b'%s,"clips":[%s]}' % (head[:-1].encode(errors="replace"), clips)
 
     def summary(self) -> Json:
-        """Give the batch's line in the list of all. Raises LedgerError and UsageError as `since`."""
+        """Give the batch's line in the list of all. Raises LedgerError and UsageError as `written_since`."""
         with closing(PageReader(self.folder)) as ledger:
             done = [key for key, _ in ledger.prompts_of(State.DONE)]
             choices, sandbox = self.picks.all(), ledger.meta("origin") == SANDBOX_ORIGIN
@@ -153,7 +156,7 @@ class BatchState:
         return amount(sum(known)) if len(known) == len(prices) else None
 
     def cost(self) -> Json:
-        """Give what the picks have cost (see `cost`). Raises LedgerError and UsageError as `since`."""
+        """Give what the picks have cost (see `cost`). Raises LedgerError and UsageError as `written_since`."""
         with closing(PageReader(self.folder)) as ledger:
             return cost_of_picks(ledger.known(), self.picks.all())
 
@@ -163,7 +166,7 @@ class BatchState:
             clip = ledger.clip_of_key(key)
         if clip is None or clip.state is not State.DONE or not clip.sha256 or not clip.file:
             return None
-        return Film(clip.sha256.lower(), self.folder / "clips" / clip.file)
+        return Film(clip.sha256.lower(), f"{self.folder}/clips/{clip.file}")
 
     def save(self) -> None:
         """Write the snapshot of the choices, and what has changed of them into the sidecars.
@@ -199,6 +202,18 @@ class BatchState:
         self._seen = now
         self._prices.learn(ledger)
 
+    def _all_clips(self, ledger: PageReader, now: Revision) -> bytes:
+        """Write all clips; once for each revision, however many tabs ask for it."""
+        if self._whole is None or self._whole[0] != now:
+            self._whole = now, zlib.compress(self._clips(list(ledger.clips())), 1)
+        return zlib.decompress(self._whole[1])
+
+    def _clips(self, found: Sequence[Clip]) -> bytes:
+        self.checks.follow(clip for clip in found if clip.state is State.DONE)
+        choices = self.picks.all()
+        said = (_dumps(self._clip(clip, choices.get(clip.key))) for clip in found if _shown(clip))
+        return ",".join(said).encode(errors="replace")
+
     def _overview(self, ledger: PageReader) -> Json:
         live = self.live
         skipped = skipped_counts(ledger.skipped())
@@ -209,13 +224,12 @@ class BatchState:
     def _clip(self, clip: Clip, choice: Choice | None) -> Json:
         wanted, request, params = clip.wanted, clip.request, clip.wanted.values
         done = clip.state is State.DONE
-        cost = request.cost if request else None
-        cell = cell_of(wanted.label)
+        cell, group = _place(wanted.prompt_id, wanted.label)
         return {
             "key": clip.key,
             "name": wanted.name,
             "prompt_id": wanted.prompt_id,
-            "group": group_of(wanted.prompt_id, cell),
+            "group": group,
             "take": wanted.take,
             "order": wanted.order,
             "cell": cell,
@@ -225,19 +239,19 @@ class BatchState:
             "size": params.get("size"),
             "duration": params.get("duration"),
             "wanted": not clip.unwanted,
-            "state": str(clip.state),
+            "state": clip.state,
             "reason": bare_urls(clip.reason) if clip.reason else "",
             "flags": clip.flags.split() if done else [],
             "file": clip.file if done else None,
             "v": (clip.sha256 or "")[:12],
-            "cost_usd": amount(cost),
+            "cost_usd": amount(request.cost if request else None),
             "price_usd": amount(request.reserved) if request and request.reserved else self._price(clip),
-            "at": _stamp(request.submitted_at if request else None),
+            "at": request.submitted_at if request else None,
             "queue_s": request.queue_s if request else None,
             "run_s": request.run_s if request else None,
             "request_id": clip.request_id,
             "parent": wanted.reroll_of,
-            "got": self._got(clip) if done else None,
+            "got": self._got(clip, params) if done else None,
             "choice": choice.as_json() if choice else None,
             "check": self.checks.of(clip) if done else {},
         }
@@ -245,11 +259,10 @@ class BatchState:
     def _price(self, clip: Clip) -> str | None:
         return amount(self._prices.of(clip)) if clip.state is State.PENDING else None
 
-    def _got(self, clip: Clip) -> Json:
+    def _got(self, clip: Clip, params: Mapping[str, Any]) -> Json:
         """Give what the file is: as its check found, and until then as asked, unless a flag says otherwise."""
-        asked, differs = str(clip.wanted.values.get("size") or ""), clip.flags.split()
-        width, _, height = asked.partition("*")
-        known = "size" not in differs and width.isdecimal() and height.isdecimal()
+        width, _, height = str(params.get("size") or "").partition("*")
+        known = "size" not in clip.flags.split() and width.isdecimal() and height.isdecimal()
         return {
             "width": int(width) if known else None,
             "height": int(height) if known else None,
@@ -278,6 +291,13 @@ class _Prices:
         table = estimate(wanted.model, wanted.values)
         charges = self._charges.get(price_class, ())
         return quote_of(charges, manifest=self._estimates.get(price_class), table=table).each
+
+
+@lru_cache(maxsize=16_384)  # the takes of a prompt share them, and they are asked for again at each reload
+def _place(prompt_id: str, label: str) -> tuple[dict[str, str], str]:
+    """Give the cell of a clip in its matrix, and its group."""
+    cell = cell_of(label)
+    return cell, group_of(prompt_id, cell)
 
 
 def _shown(clip: Clip) -> bool:

@@ -7,6 +7,8 @@ the gates are asked again after each wait, the last time with no await before th
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -18,6 +20,9 @@ from batchgen.money import usd
 from batchgen.ratelimit.base import Call, Permit, SubmissionStoppedError
 from batchgen.runner.context import Candidate, Gate, RunContext
 from batchgen.runner.trouble_gates import AccountGate, AlikeRefusals, ServiceGate
+from batchgen.window import Night, Window
+
+log = logging.getLogger("batchgen.runner.admission")
 
 #: No submission while what is in flight is older than this part of the time that its record lives.
 NEAR_THE_END = 0.75
@@ -25,6 +30,8 @@ NEAR_THE_END = 0.75
 STUCK = 2
 #: How often the ages of what is in flight are checked (seconds).
 AGES_EVERY_S = 5.0
+#: How often the wall's clock is read while the window is closed (seconds).
+WINDOW_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +51,20 @@ class Admission:
         gates: further ones, of other steps: no more is submitted than can be fetched.
 
     Attributes:
+        window: closes when the hours of submission end.
         budget, account, service, alike: they learn from what became of submissions.
     """
 
     def __init__(self, context: RunContext, *gates: Gate) -> None:
         self._context = context
         self._candidates: dict[int, Candidate] = {}
+        self.window = WindowGate(context, self._candidates)
         self.budget = BudgetGate(context, self._candidates)
         self.account = AccountGate(context)
         self.alike = AlikeRefusals(context)
         self.service = ServiceGate(context)
         self._gates: tuple[Gate, ...] = (
-            ShutdownGate(context), PauseGate(context), self.budget, self.account, self.service, *gates,
+            ShutdownGate(context), PauseGate(context), self.window, self.budget, self.account, self.service, *gates,
             AgeGate(context),
         )  # fmt: skip
         self._slots = asyncio.Semaphore(context.submit_concurrency)
@@ -113,7 +122,9 @@ class Admission:
         for row in rows:
             wanted = (await ledger.read(row)).wanted
             if self._context.price(wanted) is None:
-                self._context.shutdown.request(f"budget: {no_price(wanted)}", Exit.STOPPED, needs_edit=True)
+                self._context.shutdown.request(
+                    f"budget: {no_price(wanted)}", Exit.STOPPED, needs_edit=True, by_budget=True
+                )
                 return True
         return False
 
@@ -154,6 +165,69 @@ class PauseGate:
         await self._context.news.wait()
 
 
+@dataclass(slots=True)
+class WindowGate:
+    """Open in the hours of submission, and until `--until`; a run submits in one night, and ends when that has closed.
+
+    The wall's clock decides, and it is read again each minute: timers stand still while a machine sleeps.
+    """
+
+    _context: RunContext
+    _candidates: Mapping[int, Candidate]
+    _night: Night | None = None  #: in which this run submits; None: it has not opened yet
+    _waited: bool = False
+
+    def closed_for(self, candidate: Candidate, at: float) -> str | None:  # noqa: ARG002 - the same for all
+        """Say when it opens, or that it has closed."""
+        window, until = self._context.window, self._context.until
+        if until is not None and at >= until:
+            return f"until: submissions ended {Window().when(until)}, as --until said; run again to go on"
+        if window is None:
+            return None
+        if self._night is None and (night := window.night_at(at)) is not None:
+            self._open(night)
+        if self._night is not None and at < self._night.closes:
+            return None
+        opens = window.when(window.next_night(at).opens)
+        if self._night is None:
+            return f"window: submissions start {opens}"
+        return f"window: submissions ended {window.when(self._night.closes)}; run again, the next start is {opens}"
+
+    async def wait(self, candidate: Candidate) -> None:
+        """Wait until it opens, a minute at most; a night that is over, and `--no-wait`, end the run."""
+        context, now = self._context, self._context.ledger.now()
+        why = self.closed_for(candidate, now)
+        if why is None:
+            return
+        if context.window is None or self._over(now) or not context.wait:
+            context.shutdown.request(why, Exit.STOPPED)
+            raise SubmissionStoppedError
+        context.waits = why
+        if not self._waited:
+            self._waited = True
+            log.info("%s; the run waits", why)
+        ends = math.inf if context.until is None else context.until
+        await context.news.wait(min(WINDOW_EVERY_S, context.window.next_night(now).opens - now, ends - now))
+
+    def check(self) -> None:
+        """End the run if its night is over and clips wait to be submitted, at whichever gate."""
+        waiting = next((each for each in self._candidates.values() if not each.reserved), None)
+        if waiting is None or self._context.shutdown.requested or not self._over(self._context.ledger.now()):
+            return
+        if (why := self.closed_for(waiting, self._context.ledger.now())) is not None:
+            self._context.shutdown.request(why, Exit.STOPPED)
+
+    def _over(self, at: float) -> bool:
+        until = self._context.until
+        return (self._night is not None and at >= self._night.closes) or (until is not None and at >= until)
+
+    def _open(self, night: Night) -> None:
+        self._night = night
+        if self._waited:
+            self._context.waits = ""
+            log.info("submissions begin")
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetGate:
     """Open while a candidate fits under the caps. What may be wanted earlier is set aside for it.
@@ -176,7 +250,7 @@ class BudgetGate:
         why = self.closed_for(candidate, now)
         if why and not (self._context.in_flight or self._context.settling) and self._is_first(candidate):
             tomorrow = self._cap(candidate, now) is Cap.DAY  # which needs no edit, only another day
-            self._context.shutdown.request(why, Exit.STOPPED, needs_edit=not tomorrow)
+            self._context.shutdown.request(why, Exit.STOPPED, needs_edit=not tomorrow, by_budget=True)
             raise SubmissionStoppedError
         if why:
             await self._context.news.wait()
@@ -216,7 +290,7 @@ class BudgetGate:
             return f"{used}; to continue, raise max_clips"
         if cap is Cap.TOTAL:
             used = f"{usd(budget.spent)} spent and {usd(budget.reserved)} reserved of {usd(caps.usd)}"
-            return f"{used}; the next clip may cost {price}; to continue, raise max_usd"
+            return f"{used}; the next clip may cost {price}; to continue, raise {caps.usd_by}"
         today = budget.on(day_of(now))
         used = f"{usd(today.spent)} spent and {usd(today.reserved)} reserved of {usd(caps.usd_per_day)} for today"
         again = next_day(now)

@@ -65,18 +65,17 @@ def words(found: Alarm) -> str:
 # --- outages --------------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
 class OutageAlert:
     """Reports an outage at its first sign, once a quarter of an hour, and when it is over; and gives up in time.
 
     `RunContext.outage` is the line that stands now, or empty.
     """
 
-    def __init__(self, context: RunContext, service: ServiceGate) -> None:
-        self._context = context
-        self._service = service
-        self._host = context.provider.origin.rpartition("//")[2]
-        self._since: float | None = None  #: by the loop's clock
-        self._next_at = -math.inf
+    _context: RunContext
+    _service: ServiceGate
+    _since: float | None = None  #: by the loop's clock
+    _next_at: float = -math.inf
 
     def check(self) -> None:
         """Look for an outage of the API as a whole, or of submissions alone (`ServiceGate`)."""
@@ -100,8 +99,9 @@ class OutageAlert:
 
     def _report(self, why: str, lasted_s: float, give_up_s: float) -> None:
         now, context = asyncio.get_running_loop().time(), self._context
+        host = context.provider.origin.rpartition("//")[2]
         if not lasted_s:
-            log.warning("%s answers again after %s", self._host, duration(now - (self._since or now)))
+            log.warning("%s answers again after %s", host, duration(now - (self._since or now)))
             self._since, self._next_at, context.outage = None, -math.inf, ""
             return
         self._since = now - lasted_s if self._since is None else self._since
@@ -109,7 +109,7 @@ class OutageAlert:
         waits = (
             f"since {since:%H:%M:%S}, tried again for up to {duration(give_up_s)}, then the run stops; nothing is lost"
         )
-        context.outage = f"outage of {self._host}: {why} ({waits})"
+        context.outage = f"outage of {host}: {why} ({waits})"
         if now >= self._next_at:
             self._next_at = now + REPORT_S
             log.warning("%s", context.outage)

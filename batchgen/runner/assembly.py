@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchgen.billing.budget import Budget
@@ -36,28 +36,17 @@ CLIPS = "clips"
 RequestIds = Callable[[], set[str]]
 
 
+@dataclass
 class Forecast:
-    """What a run expects of its clips: prices and run times, by price class.
+    """What a run expects of its clips: prices and run times, by price class."""
 
-    Args:
-        money: of the ledger; it knows the highest charges so far.
-        settings: of the run; they say what to expect of a model before anything was learned.
-        prices: the book of prices; it follows the charges once its `learn` is among the ledger's observers.
-        run_times: the latest of the ledger, by price class, in seconds.
-    """
-
-    def __init__(
-        self,
-        money: Budget,
-        settings: Settings,
-        prices: PriceBook | None = None,
-        run_times: Mapping[str, Sequence[float]] | None = None,
-    ) -> None:
-        self.prices = prices or PriceBook(Prices())
-        self._money = money
-        self._settings = settings
-        self._learned = run_times or {}
-        self._times: dict[str, RunTimes] = {}
+    _money: Budget  #: of the ledger; it knows the highest charges so far
+    _settings: Settings  #: of the run; they say what to expect of a model before anything was learned
+    #: The book of prices; it follows the charges once its `learn` is among the ledger's observers.
+    prices: PriceBook = field(default_factory=lambda: PriceBook(Prices()))
+    #: The latest run times of the ledger, by price class, in seconds.
+    _learned: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    _times: dict[str, RunTimes] = field(default_factory=dict, init=False)
 
     def price(self, wanted: Wanted) -> int | None:
         """Give the worst price of a clip, the one to reserve, in micro-dollars; None: unknown."""
@@ -130,8 +119,8 @@ async def assemble(
     context = RunContext(
         ledger=ledger, provider=paced, pacer=pacer, places=places, downloads=downloads, clips_dir=clips_dir,
         poller=poller(provider, pacer, deadline_s=settings.deadline, wall_clock=ledger.now, probes=places),
-        reconciler=reconciler_of(ledger, paced, settings, elsewhere),
-        price=forecast.price, estimate=forecast.estimate, run_times=forecast.run_times,
+        reconciler=reconciler_of(ledger, paced, settings, elsewhere), window=settings.window, until=settings.until,
+        wait=settings.wait, price=forecast.price, estimate=forecast.estimate, run_times=forecast.run_times,
         submit_concurrency=settings.submit_concurrency, give_up_s=settings.give_up, deadline_s=settings.deadline,
         shutdown=shutdown or Shutdown(), started_at=ledger.now(), dice=dice, boot_clock=boot_clock,
         recovery_check=await _recovery_check(ledger, paced, settings, elsewhere, since, traces=traces),

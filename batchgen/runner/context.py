@@ -24,6 +24,7 @@ from batchgen.providers.base import Provider, Source
 from batchgen.ratelimit.base import Pacer
 from batchgen.ratelimit.concurrency import ConcurrencyLimit
 from batchgen.runner.recovery_check import RecoveryCheck
+from batchgen.window import Window
 
 log = logging.getLogger("batchgen.run")
 
@@ -59,11 +60,11 @@ def boot_clock() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
+@dataclass(slots=True)
 class Notifier:
     """Wakes all who wait for something to have changed."""
 
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
+    _event: asyncio.Event = field(default_factory=asyncio.Event)
 
     def notify(self) -> None:
         """Wake them."""
@@ -89,6 +90,8 @@ class Shutdown:
     why: str = ""
     exit: Exit | None = None
     needs_edit: bool = False  #: the same run would end at once again: a cap has to be raised, or a price written
+    by_budget: bool = False  #: a cap is reached, or a price is not known under one
+    by_account: bool = False  #: the account is dead: no other batch of it could go on either
     now: bool = False  #: leave at once, even with answers outstanding
     _until: float = field(default=math.inf, init=False, repr=False)
     _changed: asyncio.Future[None] | None = field(default=None, init=False, repr=False)
@@ -99,11 +102,20 @@ class Shutdown:
         return self.exit is not None
 
     def request(
-        self, why: str, exit_code: Exit, *, grace_s: float = math.inf, now: bool = False, needs_edit: bool = False
+        self,
+        why: str,
+        exit_code: Exit,
+        *,
+        grace_s: float = math.inf,
+        now: bool = False,
+        needs_edit: bool = False,
+        by_budget: bool = False,
+        by_account: bool = False,
     ) -> None:
         """Stop submitting, and stop collecting `grace_s` seconds from now."""
         if self.exit is None or _GRAVEST_FIRST.index(exit_code) < _GRAVEST_FIRST.index(self.exit):
             self.why, self.exit, self.needs_edit = why, exit_code, needs_edit
+            self.by_budget, self.by_account = by_budget, by_account
         self.now = self.now or now
         self._until = min(self._until, asyncio.get_running_loop().time() + grace_s)
         if self._changed and not self._changed.done():
@@ -202,7 +214,11 @@ class RunContext:
     #: Rows whose reservation becomes a cost, or is freed, without us, and their price classes.
     in_flight: dict[int, str] = field(default_factory=dict)
     settling: bool = False  #: the history is being read for clips in doubt, whose reservations it may free
+    window: Window | None = None  #: the hours of submission
+    wait: bool = True  #: for the window to open; False: end then
+    until: float | None = None  #: when submissions end (epoch seconds)
     recovery_check: RecoveryCheck | None = None  #: what a rebuilt ledger must ask before it submits
+    retuned: str = ""  #: what the user has set for the rest of the run, in words
     paused: bool = False  #: the user wants nothing to be submitted for now; what is in flight is collected
     waits: str = ""  #: what submissions wait for, in words; "" when they don't
     outage: str = ""  #: of what kind, since when and how long it is waited for, in words; "" while there is none
@@ -234,4 +250,5 @@ class RunContext:
 
     def account_trouble(self, error: AccountError) -> None:
         """Stop submitting; what is in flight is collected if the account still lets us."""
-        self.shutdown.request(error.explained, Exit.STOPPED, grace_s=math.inf if error.collects else 0.0)
+        grace_s = math.inf if error.collects else 0.0
+        self.shutdown.request(error.explained, Exit.STOPPED, grace_s=grace_s, by_account=error.problem.everywhere)

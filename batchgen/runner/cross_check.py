@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from batchgen.breaker import HISTORY, CircuitBreaker
+from batchgen.breaker import CircuitBreaker
 from batchgen.clip import Clip
 from batchgen.errors import TryAgain, UnknownError
 from batchgen.events import Ending, Failed, FailedForNow, Lost, Reopened
@@ -31,6 +31,7 @@ log = logging.getLogger("batchgen.runner.cross_check")
 HISTORY_TRIES = 4
 
 
+@dataclass(slots=True)
 class HistoryLookup:
     """The history, for all clips of a run: what is no answer is waited out while that can help.
 
@@ -38,11 +39,10 @@ class HistoryLookup:
     it refuses slows the whole run down: so while it refuses, one asks for all, further and further apart.
     """
 
-    def __init__(self, context: RunContext) -> None:
-        self._context = context
-        self._turn = asyncio.Lock()
-        self._breaker = CircuitBreaker(HISTORY, context.dice)
-        self._silence = NoAnswer("")
+    _context: RunContext
+    _breaker: CircuitBreaker
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _silence: NoAnswer = field(default_factory=lambda: NoAnswer(""))
 
     async def row(
         self, clip: Clip, *, patient: bool, waits: Callable[[], None] = lambda: None
@@ -128,7 +128,7 @@ class CrossCheck:
             The clip as it is stored: pending if it was not accepted, failed if that was its last try, generating or
             downloading if it was accepted after all, else unconfirmed.
         """
-        await self._context.pause(max(pause_s, self._context.reconciler.settle_s(clip)))
+        await self._context.pause(max(pause_s, self._context.reconciler.settle_of(clip)))
         if self._context.shutdown.requested:
             return clip  # the next run asks
         doubt = await self._read(clip)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
+from batchgen.breaker import HISTORY, CircuitBreaker
 from batchgen.clip import Clip, State
 from batchgen.errors import AccountError, DiskFullError, LedgerError, LedgerWriteError
 from batchgen.ledger import FencedError, SkippedError
@@ -62,7 +64,14 @@ class Dispatcher:
         self._wishes = wishes if selection.submit else None
         hosts = FileHosts(context)
         self._admission = Admission(context, hosts)
-        self._worker = ClipWorker(context, self._admission, hosts)
+        lookup = HistoryLookup(context, CircuitBreaker(HISTORY, context.dice))
+        cross_check = CrossCheck(context, lookup)
+        self._worker = ClipWorker(
+            context,
+            Submitter(context, self._admission, cross_check),
+            Collector(context, lookup, cross_check),
+            Fetcher(context, lookup, hosts),
+        )
         self._doubts = DoubtSettler(context, selection, self._carry)
         self._expiry = ExpiryAlert(context)
         self._outages = OutageAlert(context, self._admission.service)
@@ -113,22 +122,20 @@ class Dispatcher:
             await asyncio.wait({work, requested}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             self._outages.check()
             self._expiry.check()
+            self._admission.window.check()
 
     # --- the clips ------------------------------------------------------------------------------------------
 
     async def _run_all(self) -> None:
+        """Do the work, and what is queued next to it meanwhile; clips in doubt are looked up before and after."""
         async with asyncio.TaskGroup() as clips:
-            clips.create_task(self._run_with_wishes(clips))
+            doing = {clips.create_task(self._run_offered())}
             clips.create_task(self._settle_doubts(clips, at_start=True))
+            while doing:
+                _, doing = await asyncio.wait(doing, timeout=None if self._wishes is None else WISHES_S)
+                doing |= {clips.create_task(self._carry(row, lambda: None)) for row in await self._wished()}
         async with asyncio.TaskGroup() as clips:
             await self._settle_doubts(clips, at_start=False)
-
-    async def _run_with_wishes(self, clips: asyncio.TaskGroup) -> None:
-        """Do the work, and what is queued next to it meanwhile; return when all of it has ended."""
-        doing = {clips.create_task(self._run_offered())}
-        while doing:
-            _, doing = await asyncio.wait(doing, timeout=None if self._wishes is None else WISHES_S)
-            doing |= {clips.create_task(self._carry(row, lambda: None)) for row in await self._wished()}
 
     async def _wished(self) -> list[int]:
         """Give the queued clips that this run's options take in; the others stay pending for the next run."""
@@ -181,10 +188,20 @@ class Dispatcher:
             self._carried.pop(row).set()
 
     async def _slot(self, clip: Clip) -> InFlightSlot | None:
-        """Give the clip its slot in flight; None: nothing more may be submitted."""
+        """Give the clip its slot in flight; None: nothing more may be submitted.
+
+        The first one that is to be submitted has prices and credits checked.
+        """
         places = self._context.places
         if clip.state is State.PENDING:
-            if not await self._may_submit(clip.row):
+            async with self._checking:
+                if not self._checked:
+                    self._checked = True
+                    refused = await self._admission.refuses(self._chosen)
+                    if self._chosen and self._check_credits and not refused:
+                        await warn_of_low_credits(self._context)
+            within = clip.row in self._started or len(self._started) != self._selection.limit
+            if self._context.shutdown.requested or not within:
                 if clip.row in self._chosen:  # all that is paid for was handed out before it
                     self._work.stop()
                 return None
@@ -193,17 +210,6 @@ class Dispatcher:
         elif clip.state is State.GENERATING:
             places.acquire_at_once()
         return InFlightSlot(places, held=clip.state is not State.DOWNLOADING)
-
-    async def _may_submit(self, row: int) -> bool:
-        """Return whether this run may submit a clip; the first one who asks has prices and credits checked."""
-        async with self._checking:
-            if not self._checked:
-                self._checked = True
-                refused = await self._admission.refuses(self._chosen)
-                if self._chosen and self._check_credits and not refused:
-                    await warn_of_low_credits(self._context)
-        within = row in self._started or len(self._started) != self._selection.limit
-        return within and not self._context.shutdown.requested
 
     async def _settle_doubts(self, clips: asyncio.TaskGroup, *, at_start: bool) -> None:
         """Look for what is in doubt in the history, and carry on with what is found."""
@@ -222,16 +228,14 @@ class Dispatcher:
             await start(clips, self._carry, row)
 
 
+@dataclass(frozen=True, slots=True)
 class ClipWorker:
     """Sees clips through their life, one task each: submit → collect → download."""
 
-    def __init__(self, context: RunContext, admission: Admission, hosts: FileHosts) -> None:
-        self._context = context
-        lookup = HistoryLookup(context)
-        cross_check = CrossCheck(context, lookup)
-        self._submitter = Submitter(context, admission, cross_check)
-        self._collector = Collector(context, lookup, cross_check)
-        self._fetcher = Fetcher(context, lookup, hosts)
+    _context: RunContext
+    _submitter: Submitter
+    _collector: Collector
+    _fetcher: Fetcher
 
     async def run(self, clip: Clip, slot: InFlightSlot) -> None:
         """See one clip through, from whatever state it is in."""

@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from batchgen.clip import State
 from batchgen.errors import LedgerError, LedgerWriteError, UsageError
 from batchgen.files import durable
 from batchgen.history import other_batches
-from batchgen.ledger import SANDBOX_ORIGIN, Home, SqliteLedger, integrity, schema
+from batchgen.ledger import SANDBOX_ORIGIN, Home, integrity, schema
+from batchgen.ledger.base import WINDOW
+from batchgen.ledger.sqlite import SqliteLedger
 from batchgen.locate import batch_folder
 from batchgen.manifest import Manifest
 from batchgen.manifest.naming import writable
@@ -219,4 +222,5 @@ def _remember_settings(ledger: SqliteLedger, manifest: Manifest, settings: Setti
     polls = polls_per_s(settings.rpm, count_polls=settings.count_polls)
     ledger.remember("looks_per_s", repr(polls))
     ledger.remember("rpm", repr(settings.rpm))
+    ledger.remember(WINDOW, json.dumps(asdict(settings.window)) if settings.window else "")
     ledger.remember("files", json.dumps(manifest.files, sort_keys=True))

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from batchgen.billing.prices import MEMORY, PriceBook
-from batchgen.clip import State
+from batchgen.clip import State, submission_order
 from batchgen.download import Downloader
 from batchgen.errors import BatchgenError, Exit, LedgerWriteError, UsageError
 from batchgen.files import durable
@@ -29,9 +29,9 @@ from batchgen.files.renames import put_in_place
 from batchgen.files.verify import check_files
 from batchgen.history import other_batches
 from batchgen.history.reconcile import Doubt
-from batchgen.ledger import SqliteLedger, integrity
+from batchgen.ledger import integrity
 from batchgen.ledger.base import LAST_RUN, LastRun
-from batchgen.ledger.wishes import Control
+from batchgen.ledger.sqlite import SqliteLedger
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
 from batchgen.planning import Plan
@@ -40,13 +40,13 @@ from batchgen.providers.base import Provider
 from batchgen.providers.paced import PacedProvider
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.redact import Secret
-from batchgen.runner import steering
 from batchgen.runner.alerts import ASK_S, balance
 from batchgen.runner.assembly import CLIPS, Forecast, assemble, reconciler_of
 from batchgen.runner.context import RunContext, Shutdown
 from batchgen.runner.doubts import DOUBTFUL, settle_by_history
 from batchgen.runner.fetch import Once
 from batchgen.runner.opening import Access, open_ledger, remember_drifts
+from batchgen.runner.steering import Steering
 from batchgen.selection import Selection
 from batchgen.settings import Settings
 
@@ -62,6 +62,7 @@ class Outcome:
     exit_code: Exit
     stopped: str | None  #: why it ended early; None when it did not
     elapsed_s: float
+    by_account: bool = False  #: the account is dead: no other batch of it could go on either
 
 
 class Session:
@@ -100,6 +101,10 @@ class Session:
         self._last_intent = ledger.last_intent()
         self._traces = not self._last_intent and integrity.traces(ledger.folder)
         self._credits_known = False
+        grace_s = math.inf if settings.drain else settings.grace
+        self._steering = Steering(
+            ledger, self.shutdown, grace_s=grace_s, said=settings.said, set_pace=self._set_pace, set_cap=self._set_cap
+        )
 
     @classmethod
     def open(cls, manifest: Manifest, folder: Path, settings: Settings, key: Secret | None) -> Session:
@@ -184,12 +189,12 @@ class Session:
                 shutdown=self.shutdown,
                 elsewhere=self._other_request_ids,
                 check_credits=not self._credits_known,
-                wishes=None if self.settings.collect_only else self._wished,
+                wishes=None if self.settings.collect_only else self._steering.wished,
                 since=None if self.settings.sandbox or self.settings.trust_recovery else since,
                 traces=self._traces,
             )
             self.tools = assembly.context
-            await steering.begin(self.ledger, steered=not self.settings.collect_only)
+            await self._steering.begin(assembly.context, steered=not self.settings.collect_only)
             await alongside(assembly.dispatcher.run(), companion and partial(companion, self))
 
     async def reconcile(self) -> list[tuple[Doubt, State]]:
@@ -268,22 +273,13 @@ class Session:
 
     # --- inside -----------------------------------------------------------------------------------------------
 
-    async def _wished(self) -> list[int]:
-        """Carry out what other commands and the page queued next to this run; give the rows that are pending by it."""
-        rows: list[int] = []
-        if self.shutdown.requested:  # what is queued now is for the next run
-            await steering.say(self.ledger, Control.STOPPING)
-            return rows
-        for fact, wish in self.ledger.wishes():
-            fresh, queued = await self.ledger.fulfil(wish, fact)
-            rows += queued
-            if wish.control is not None and self.tools is not None:
-                grace = math.inf if self.settings.drain else self.settings.grace
-                await steering.obey(self.tools, wish.control, grace_s=grace)
-            elif fresh or queued:
-                names = ", ".join(clip.name for clip in fresh) or f"{len(queued)} again"
-                log.info("queued by another command: %s", names)
-        return rows
+    def _set_pace(self, rpm: float | None, in_flight: int | None) -> None:
+        self.pace.retune(rpm=rpm, in_flight=in_flight)
+
+    def _set_cap(self, micro: int) -> None:
+        """Change the cap for the rest of the run; it is checked in the very write that reserves."""
+        self.settings = replace(self.settings, max_usd=micro)
+        self.ledger.set_limits(self.settings.caps)
 
     def _selected(self) -> Selection:
         settings, planned = self.settings, None
@@ -323,7 +319,7 @@ class Session:
         settings, counts = self.settings, self._asked()
         apart = {State.PENDING} if settings.limit is not None or settings.collect_only else set()
         if self.shutdown.exit is not None:
-            return Outcome(self.shutdown.exit, self.shutdown.why, self.elapsed_s)
+            return Outcome(self.shutdown.exit, self.shutdown.why, self.elapsed_s, self.shutdown.by_account)
         if any(counts[state] for state in State if not state.settled and state not in apart):
             return Outcome(Exit.STOPPED, self._not_collected(), self.elapsed_s)
         code = Exit.SOME_FAILED if counts[State.FAILED] or counts[State.BLOCKED] else Exit.OK
@@ -337,6 +333,20 @@ class Session:
             return "not every clip was collected"
         counted = "1 file" if len(files) == 1 else f"{len(files):,} files"
         return f"{counted} could not be downloaded yet ({files[0]}): run again to try again, which is free"
+
+    def pending_keys(self) -> frozenset[str] | None:
+        """Give the pending clips that this run's options take in, by key; None: it has no such options, so all."""
+        settings = self.settings
+        if settings.collect_only:
+            return frozenset()
+        if settings.only is None and settings.planned is None and settings.limit is None:
+            return None
+        skipped = self.ledger.skipped()
+        pending = [clip for clip in self.ledger.clips(State.PENDING, wanted=True) if clip.key not in skipped]
+        pending.sort(key=lambda clip: submission_order(clip.wanted, clip.row))
+        takes = self._selection.takes
+        keys = [clip.key for clip in pending if takes(clip.row, clip.wanted.prompt_id, clip.wanted.name)]
+        return frozenset(keys[: settings.limit])
 
     def _asked(self) -> Mapping[State, int]:
         """Count the clips that the run was asked for by state: all wanted ones, or those of --only and --plan.

@@ -16,11 +16,14 @@ from batchgen.clip import Clip, State
 from batchgen.errors import BatchgenError
 from batchgen.files.verify import kept_aside, without_file
 from batchgen.history.report import LOOKS, HistoryCheck, read
-from batchgen.ledger.base import KILLED, LastRun
+from batchgen.ledger.base import KILLED, WINDOW, LastRun
+from batchgen.ledger.lock import holder
 from batchgen.ledger.reader import SANDBOX_ORIGIN, Reader
-from batchgen.ledger.wishes import CONTROL
+from batchgen.ledger.wishes import CONTROL, RETUNED, Retune, retune_of, retunes
 from batchgen.retention import FILE_S, Paid
 from batchgen.views.doubts import ClipProblem
+from batchgen.views.hours import window_of
+from batchgen.window import Window
 
 _PROBLEMS = (State.FAILED, State.BLOCKED, State.UNCONFIRMED, State.LOST)
 
@@ -44,6 +47,8 @@ class Facts:
     looks_per_s: float = math.inf  #: calls a second that the last run could make
     live: bool = False  #: a run is in progress
     control: str | None = None  #: how a live run stands that can be steered: running, paused, stopping
+    set_now: Retune | None = None  #: what `batchgen set` changed in the live run
+    set_waiting: Retune | None = None  #: what it set, and no run has taken up yet
     skipped: int = 0  #: pending clips that are not to be made: another take was picked
     unpriced: int = 0  #: clips that were charged, or may be, an unknown amount, with nothing reserved
     #: By model, how many requests failed and were charged all the same, and how much.
@@ -59,9 +64,11 @@ class Facts:
     last_event: float | None = None  #: when something last happened to a clip, epoch seconds
     footage_s: float = 0.0  #: of the finished clips that are wanted
     flagged: Mapping[str, str] = field(default_factory=dict)  #: flags of finished clips, by name
+    window: Window | None = None  #: the hours of submission of the last run
     queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet
     missing: Sequence[str] = ()  #: finished clips whose file is not there
     aside: Sequence[str] = ()  #: bad copies in the folder of the clips
+    known: bool = True  #: False: there is a ledger, and it can't be read, so all counts and amounts are unknown
 
     def command(self, verb: str, *more: str) -> str:
         """Write a command line about this batch, quoted for a shell."""
@@ -102,12 +109,15 @@ def facts_of(
         looks_per_s=float(ledger.meta("looks_per_s") or "inf"),
         live=live,
         control=ledger.meta(CONTROL) if live else None,
+        set_now=retune_of(ledger.meta(RETUNED)) if live else None,
+        set_waiting=retunes(ledger.wishes()),
         skipped=len(ledger.skipped()),
         unpriced=money.unpriced,
         failures_charged=ledger.charged_failures(),
         drifts=[(row[0], Quote(row[1], PriceSource.LEARNED, row[2], PriceSource(row[3]), row[4])) for row in drifts],
         sandbox=ledger.meta("origin") == SANDBOX_ORIGIN,
         options=options,
+        window=window_of(ledger.meta(WINDOW)),
         flagged=ledger.flagged(),
         queued=ledger.queued(),
         missing=without_file(ledger.finished(), ledger.folder / "clips"),
@@ -121,24 +131,38 @@ def facts_of(
 
 def facts_of_folder(
     folder: Path | None, manifest_arg: str, *, elapsed_s: float | None = None, stopped: str | None = None,
-    live: bool = False,
+    live: bool = False, sandbox: bool = False, options: Sequence[str] = (),
 ) -> Facts:  # fmt: skip
-    """Collect the same of a folder that may have no ledger, or none that can be read."""
+    """Collect the same of a folder that may have no ledger, or none that can be read (`known` is False then).
+
+    Args:
+        folder: of the batch; None: it is not known.
+        manifest_arg: as for `facts_of`.
+        elapsed_s: as for `facts_of`.
+        stopped: why the command failed.
+        live: another run is in progress, as far as the command saw.
+        sandbox: what to say where no ledger says it.
+        options: as for `facts_of`.
+    """
+    there = False
     try:
         if folder is not None and Reader.exists(folder):
+            there, live = True, live or holder(folder) is not None
             reader = Reader(folder)
             try:
                 return facts_of(
-                    reader, manifest_arg, elapsed_s=elapsed_s, stopped=stopped, live=live, caps=reader.caps()
-                )
+                    reader, manifest_arg, elapsed_s=elapsed_s, stopped=stopped, live=live, caps=reader.caps(),
+                    options=options,
+                )  # fmt: skip
             finally:
                 reader.close()
     except BatchgenError:
-        pass  # `stopped` says what went wrong
+        there = True  # `stopped` says what is wrong with it
     clips = str(folder / "clips") if folder else ""
     return Facts(
         name=Path(manifest_arg).stem, counts={}, unwanted=0, spent=0, reserved=0, elapsed_s=elapsed_s,
-        stopped=stopped, clips_dir=clips, problems=[], manifest_arg=manifest_arg,
+        stopped=stopped, clips_dir=clips, problems=[], manifest_arg=manifest_arg, live=live, known=not there,
+        sandbox=sandbox or (folder is not None and folder.name.endswith(".sandbox")), options=options,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from batchgen.billing.prices import PriceSource, Quote
 from batchgen.clip import REPLACED_FOLDER
 from batchgen.money import usd
 from batchgen.planning import Action, Change, Group, ModelCost, ModelFacts, Plan, PlannedClip, Step
+from batchgen.views.hours import window_line, window_object
 from batchgen.views.plan_steps import clip_lines, step_lines
 from batchgen.views.text import (
     ascii_only,
@@ -32,12 +33,13 @@ _COUNTED = (
     Action.IN_FLIGHT, Action.DONE, Action.FAILED, Action.BLOCKED, Action.UNCONFIRMED, Action.LOST, Action.UNWANTED,
 )  # fmt: skip
 _GROUPS_SHOWN = 20
+_CLASSES_NAMED = 3
 
 
-def plan_object(plan: Plan) -> dict[str, Any]:
+def plan_object(plan: Plan, *, now: float = 0.0) -> dict[str, Any]:
     """Give the object that `plan --json` prints: counts, groups, estimates (null where unknown), warnings.
 
-    `clips` is there only when each clip was asked for.
+    `clips` is there only when each clip was asked for. `now` is epoch seconds.
     """
     obj = {
         "schema_version": SCHEMA_VERSION,
@@ -73,6 +75,7 @@ def plan_object(plan: Plan) -> dict[str, Any]:
         "stopped_by": str(plan.budget.barrier) if plan.budget.barrier else None,
         "collect_before": None if plan.collect_until is None else stamp_utc(plan.collect_until),
         "warnings": list(plan.warnings),
+        "window": window_object(plan.window, now),
         "queued": {"retries": plan.queued[0], "rerolls": plan.queued[1]},
         "moves": [{"clip": before, "to": after} for before, after in plan.moves],
     }
@@ -99,7 +102,7 @@ def plan_text(
         _table(plan, width, ellipsis),
         _by_model(plan, width, ellipsis),
         _estimates(plan, width),
-        [line for text in _also(plan) for line in _hanging(text, width)],
+        [line for text in _also(plan, now) for line in _hanging(text, width)],
         [line for text in plan.warnings for line in _hanging(f"Warning: {one_line(text)}", width)],
     ]
     text = "\n\n".join("\n".join(lines) for lines in parts if lines)
@@ -184,8 +187,9 @@ def _clip(clip: PlannedClip) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------------
 
 
-def _also(plan: Plan) -> Iterator[str]:
-    """Say what a run does besides, and what waits for one."""
+def _also(plan: Plan, now: float) -> Iterator[str]:
+    """Say when a run may submit, what it does besides, and what waits for one."""
+    yield from window_line(window_object(plan.window, now))
     if queued := queued_text(*plan.queued, live=plan.live):
         yield f"{queued}, and {'is' if sum(plan.queued) == 1 else 'are'} not in this plan."
     for facts in (each.facts for each in plan.models if each.facts.origin):
@@ -297,8 +301,18 @@ def _sources(plan: Plan) -> list[str]:
     if PriceSource.MANIFEST in known:
         sources.append("prices of the manifest")
     if PriceSource.TABLE in known or not plan.cost.quotes:
-        sources.append(f"low confidence, fewer than 3 were charged: {one_line(plan.cost.source)}")
+        sources.append(f"{_unproven(plan)}low confidence, fewer than 3 were charged: {one_line(plan.cost.source)}")
     return sources
+
+
+def _unproven(plan: Plan) -> str:
+    """Name the price classes that the table alone prices, where there are others: "wan 832*480 5 s: "."""
+    quotes = plan.cost.quotes
+    names = [one_line(price_class) for price_class, quote in quotes.items() if quote.source is PriceSource.TABLE]
+    if len(names) == len(quotes):
+        return ""
+    more = f" and {plural(len(names) - _CLASSES_NAMED, 'other')}" if len(names) > _CLASSES_NAMED else ""
+    return f"{', '.join(names[:_CLASSES_NAMED])}{more}: "
 
 
 def _time(plan: Plan) -> str:

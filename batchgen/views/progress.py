@@ -84,10 +84,11 @@ class Frame:
     in_flight_asked: int | None = None  #: what was configured, where the limit may be lower
     in_flight_known: bool = False  #: the service was seen to take no more than `in_flight_limit`
     sandbox: bool = False
+    skipped: int = 0  #: pending clips that are not to be made: another take was picked
 
     def of(self, state: State) -> int:
-        """How many wanted clips are in a state."""
-        return self.counts.get(state, 0)
+        """How many wanted clips are in a state; of the pending ones, those that are to be made."""
+        return self.counts.get(state, 0) - (self.skipped if state is State.PENDING else 0)
 
     @property
     def total(self) -> int:
@@ -156,8 +157,9 @@ def _title(frame: Frame, width: int, marks: Marks) -> str:
 
 def _bar(frame: Frame, width: int, marks: Marks) -> str:
     settled, working = (sum(frame.of(state) for state in states) for states in (_SETTLED, _WORKING))
-    percent = f"{100 * settled // max(1, frame.total):>3} %"
-    cells = _cells([settled, working, frame.total - settled - working], width - len(percent) - 3)
+    to_make = frame.total - frame.skipped
+    percent = f"{100 * settled // max(1, to_make):>3} %"
+    cells = _cells([settled, working, to_make - settled - working], width - len(percent) - 3)
     return "[" + "".join(char * n for char, n in zip(marks.bar, cells, strict=True)) + "] " + percent
 
 
@@ -174,6 +176,7 @@ def _cells(shares: Sequence[int], width: int) -> list[int]:
 
 def _counts(frame: Frame, marks: Marks) -> list[str]:
     counts = [f"{marks.of(s)} {frame.of(s):,} {s}" for s in SHOWN if s is State.DONE or frame.of(s)]
+    counts += [f"{frame.skipped:,} skipped"] if frame.skipped else []
     return counts + ([f"{frame.unwanted:,} no longer in the manifest"] if frame.unwanted else [])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import tzinfo
 from typing import Any
 
@@ -10,10 +11,11 @@ from batchgen import wording
 from batchgen.billing.prices import Quote, drift_text
 from batchgen.clip import State
 from batchgen.ledger.base import KILLED
-from batchgen.ledger.wishes import Control
+from batchgen.ledger.wishes import Control, Retune
 from batchgen.money import micro_of, usd
 from batchgen.views.doubts import IN_DOUBT, ClipProblem, attention, attention_lines, epoch
 from batchgen.views.facts import Facts
+from batchgen.views.hours import window_line, window_object
 from batchgen.views.kept import kept_lines, kept_object, missing_lines, missing_object
 from batchgen.views.last_run import last_run_line, last_run_object
 from batchgen.views.learned import learned_lines
@@ -38,6 +40,9 @@ from batchgen.wording import duration
 
 SCHEMA_VERSION = 1
 _CLIPS_NAMED = 10
+#: Fields that come from the ledger alone.
+_COUNTED = ("unwanted", "skipped", "queued", "spent_usd", "reserved_usd", "today_usd", "paid_clips", "unpriced",
+            "footage_s")  # fmt: skip
 _FAILURES = (State.FAILED, State.BLOCKED)
 _IN_FLIGHT = (State.GENERATING, State.DOWNLOADING)
 #: By state, and whether an error of the service was the cause: what to do, and the command for it.
@@ -62,9 +67,10 @@ _GIVEN_UP = (
 def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
     """Give the object that `run --json` and `status --json` print; its fields are stable and documented.
 
-    `state` has all nine states; amounts are JSON numbers, exact to 4 decimals, null where unknown.
+    `state` has all nine states; amounts are JSON numbers, exact to 4 decimals, null where unknown. Of a ledger that
+    can't be read all counts and amounts are null.
     """
-    return {
+    obj = {
         "schema_version": SCHEMA_VERSION,
         "name": facts.name,
         "sandbox": facts.sandbox,
@@ -74,6 +80,8 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "unwanted": facts.unwanted,
         "skipped": facts.skipped,
         "control": facts.control,
+        "set": {"now": set_object(facts.set_now), "waiting": set_object(facts.set_waiting), "text": _set_text(facts)},
+        "window": window_object(facts.window, now),
         "queued": {"retries": facts.queued[0], "rerolls": facts.queued[1]},
         "spent_usd": dollars(facts.spent),
         "reserved_usd": dollars(facts.reserved),
@@ -101,6 +109,21 @@ def status_object(facts: Facts, *, now: float) -> dict[str, Any]:
         "missing_files": missing_object(facts),
         "next": next_commands(facts),
     }
+    return obj if facts.known else obj | dict.fromkeys(_COUNTED) | {"state": dict.fromkeys(map(str, State))}
+
+
+def set_object(asked: Retune | None) -> dict[str, Any] | None:
+    """Give settings of `batchgen set` as JSON: all four, null where nothing was set; None for none at all."""
+    return None if asked is None else {**asdict(asked), "max_usd": dollars(asked.max_usd)}
+
+
+def _set_text(facts: Facts) -> str | None:
+    """Say what `batchgen set` changed, or will change."""
+    parts = [f"Set for the rest of this run: {facts.set_now}."] if facts.set_now else []
+    if facts.set_waiting:
+        whom = "the run takes it up within seconds" if facts.live else "the next run takes it up"
+        parts.append(f"Set, and {whom}: {facts.set_waiting}.")
+    return " ".join(parts) or None
 
 
 def _drift(price_class: str, quote: Quote) -> dict[str, Any]:
@@ -182,11 +205,14 @@ def status_text(
 def _head(obj: Mapping[str, Any], marks: Marks, width: int, tz: tzinfo | None) -> list[str]:
     state, run = obj["state"], obj["last_run"]
     total = sum(state.values())
-    counts = [f"{marks.of(s)} {state[s]:,} {s}" for s in SHOWN if state[s]]
+    shown = {**state, State.PENDING: state[State.PENDING] - obj["skipped"]}
+    counts = [f"{marks.of(s)} {shown[s]:,} {s}" for s in SHOWN if shown[s]]
     name = one_line(obj["name"]) + (" (sandbox)" if obj["sandbox"] else "")
     title = f"{name}: {state[State.DONE]:,} of {plural(total, 'clip')} done"
     if obj["elapsed_s"] is not None and run is None:
         title += f" after {duration(obj['elapsed_s'])}"
+    if obj["skipped"]:
+        counts.append(f"{obj['skipped']:,} skipped")
     if obj["unwanted"]:
         counts.append(f"{obj['unwanted']:,} no longer in the manifest")
     lines = wrap(title, width)
@@ -199,12 +225,17 @@ def _standing(obj: Mapping[str, Any], width: int) -> list[str]:
     run, lines = obj["last_run"], []
     if obj["stopped"] and obj["stopped"] != KILLED:
         lines.append(f"Stopped: {one_line(obj['stopped'])}")
-    if run and run["left_out"] and obj["state"][State.PENDING]:
-        lines.append(f"{plural(run['left_out'], 'clip')} left out of the last run, as its options said.")
+    pending = obj["state"][State.PENDING] - obj["skipped"]
+    if run and (left_out := min(run["left_out"], pending)):
+        lines.append(f"{plural(left_out, 'clip')} left out of the last run, as its options said.")
     if obj["skipped"]:
-        lines.append(f"{plural(obj['skipped'], 'take')} not made: you picked another of their prompt.")
+        lines.append(f"{plural(obj['skipped'], 'take')} skipped: you picked another of their prompt.")
     if obj["control"] == Control.PAUSED:
-        lines.append("Submissions are paused from the review page; what is in flight is collected.")
+        lines.append("Submissions are paused; what is in flight is collected.")
+    if obj["set"]["text"]:
+        lines.append(obj["set"]["text"])
+    if obj["window"] and (obj["live"] or obj["state"][State.PENDING]):
+        lines += window_line(obj["window"])
     if obj["live"] and run is None:
         lines.append("A run is in progress.")
     if queued := queued_text(**obj["queued"], live=obj["live"]):

@@ -77,7 +77,11 @@ def opened(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", dismiss)
         page.goto(url)
-        page.locator(".card.focused").wait_for()
+        try:
+            page.locator(".card.focused").wait_for()
+        except Exception:
+            assert wrong == []  # the cause, where a script failed
+            raise
         yield page
         assert page.evaluate("window.forbidden") == []
         assert wrong == []

@@ -41,21 +41,22 @@ budget: {max_usd: 20}
 _COST = 312_500
 
 
-def make(folder: Path, manifest: str, films: Mapping[str, bytes] | None = None) -> Path:
+def make(folder: Path, manifest: str, films: Mapping[str, bytes] | None = None, made: int | None = None) -> Path:
     """Make a batch whose clips are done; gives the batch folder.
 
     Args:
         folder: the one that gets the manifest, `night.yaml`.
         manifest: its text.
         films: by the clip's name; by default every clip has the same hundred frames with a mark of its own.
+        made: so many clips are done, the others are pending; None: all.
     """
     path = folder / "night.yaml"
     path.write_text(manifest)
     with ThreadPoolExecutor(1) as other:  # playwright's own loop runs in this thread
-        return other.submit(asyncio.run, _make(path, films or {})).result()
+        return other.submit(asyncio.run, _make(path, films or {}, made)).result()
 
 
-async def _make(path: Path, films: Mapping[str, bytes]) -> Path:
+async def _make(path: Path, films: Mapping[str, bytes], made: int | None) -> Path:
     found, batch = load(path), path.with_suffix("")
     ledger = SqliteLedger(batch)
     try:
@@ -65,7 +66,7 @@ async def _make(path: Path, films: Mapping[str, bytes]) -> Path:
         ledger.remember("name", found.name)
         ledger.sync(found.wanted)
         (batch / "clips").mkdir(exist_ok=True)
-        for number, clip in enumerate([*ledger.clips()]):
+        for number, clip in enumerate([*ledger.clips()][:made]):
             film = films[clip.wanted.name] if clip.wanted.name in films else numbered(mark=number)
             await _live(ledger, clip, film, batch / "clips")
     finally:

@@ -21,9 +21,9 @@ def reviewing(browser: Browser, folder: Path, manifest: str, **more: Any) -> Ite
         browser: as the fixture gives it.
         folder: an empty one.
         manifest: its text.
-        more: `films` as `make` takes them; anything else as a browser context does.
+        more: `films` and `made` as `make` takes them; anything else as a browser context does.
     """
-    batch = make(folder, manifest, more.pop("films", None))
+    batch = make(folder, manifest, more.pop("films", None), more.pop("made", None))
     with closing(Served(batch)) as server, opened(browser, server.url, **more) as page:
         yield page
 

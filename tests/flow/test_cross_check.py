@@ -13,7 +13,7 @@ from batch import Batch, Kill, Limits, check
 
 from batchgen.clip import State
 from batchgen.errors import Exit
-from batchgen.events import AnswerLost, Failed
+from batchgen.events import AnswerLost, Failed, SubmitStarted
 from batchgen.ledger import FILE
 from batchgen.providers.base import Capabilities, HistoryAccess
 from batchgen.retry import SUBMIT_TRIES
@@ -178,6 +178,19 @@ def test_failures_that_are_charged_are_booked_and_not_tried_again(ram: Path) -> 
     told = [event for _, event in life.events if isinstance(event, Failed)]
     assert all(event.cost == COST for event in told)
     assert "charged" in told[-1].reason
+
+
+@pytest.mark.parametrize("fate", ["charged", "done"])
+def test_what_is_reserved_after_a_higher_charge_is_that_charge_also_when_the_job_failed(ram: Path, fate: str) -> None:
+    """The price had risen, and the first that was charged by it was a job that FAILED; also the next run knows it."""
+    provider = FakeProvider(fate=first(fate, then="done"), cost=lambda _: 3 * COST)
+    batch = Batch(ram, 3, provider=provider, limits=Limits(in_flight=1))
+    life = batch.live()
+    check(batch, life)
+    batch.wanted = [*batch.wanted, *Batch(ram / "more", 4).wanted[3:]]
+    events = [*life.events, *batch.live().events]
+    reserved = [event.reserved for _, event in events if isinstance(event, SubmitStarted)]
+    assert reserved == [2 * COST, 3 * COST, 3 * COST, 3 * COST]
 
 
 def test_once_a_failure_was_charged_no_failure_of_the_model_is_tried_again_also_by_the_next_run(ram: Path) -> None:

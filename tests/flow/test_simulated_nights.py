@@ -66,7 +66,12 @@ def test_no_older_ledger_is_used_while_the_history_gives_no_answer() -> None:
 
 @pytest.mark.slow
 @pytest.mark.real_time
-@pytest.mark.parametrize(("seed", "clips"), [(1, 30), (57, 30), (20, 20)])
-def test_nights_in_which_something_was_found_once_keep_all_promises(seed: int, clips: int) -> None:
-    """1: FAILED, and a history that lagged. 57: a rebuilt ledger that was refused for good. 20: a price that rises."""
-    campaign("--night", str(seed), "--clips", str(clips))
+@pytest.mark.parametrize(
+    ("seed", "clips", "deaths"), [(1, 30, 3), (57, 30, 3), (34, 20, 3), (100414, 100, 1), (100455, 100, 1)]
+)
+def test_nights_in_which_something_was_found_once_keep_all_promises(seed: int, clips: int, deaths: int) -> None:
+    """1: FAILED, and a history that lagged. 57: a rebuilt ledger that was refused for good. 34: a price that rises.
+
+    100414: the first higher charge was one for a job that FAILED. 100455: the folder was replaced while it was opened.
+    """
+    campaign("--night", str(seed), "--clips", str(clips), "--deaths", str(deaths))

@@ -328,6 +328,17 @@ def test_completion_is_a_script_of_the_shell(desk: Desk, shell: str) -> None:
     assert b"_BATCHGEN_COMPLETE" in desk.call("completion", shell).expect(0).stdout
 
 
+def test_bash_completes_a_name_with_a_blank_as_one_word(desk: Desk) -> None:
+    """The script itself, with the program that it starts."""
+    (desk.folder / "jobs").mkdir()
+    desk.manifest("a cat", name="jobs/my night.yaml")
+    (desk.folder / "script").write_bytes(desk.call("completion", "bash").expect(0).stdout)
+    line = "source ./script; COMP_WORDS=(batchgen run my); COMP_CWORD=2; _batchgen_completion $0; echo ${COMPREPLY[@]}"
+    program = str(Path(sys.executable).with_name("batchgen"))
+    done = subprocess.run(["bash", "-c", line, program], cwd=desk.folder, capture_output=True, text=True, check=True)
+    assert done.stdout == "my\\ night\n"
+
+
 def test_vv_tells_every_call_and_never_the_key(api: FakeApi, desk: Desk) -> None:
     """For a talk with the service's support."""
     ended = desk.call(*desk.paid("--yes", "-vv")).expect(0)

@@ -165,7 +165,7 @@ def test_a_take_that_is_not_to_be_made_is_left_out_until_that_is_undone(api: Fak
         assert desk.run().expect(0, done=3, pending=1).obj["skipped"] == 1
         assert api.posts == 3
         shown = desk.call("status", "night.yaml").expect(0).stdout.decode()
-        assert "1 take not made: you picked another of their prompt." in shown
+        assert "1 take skipped: you picked another of their prompt." in shown
         assert page.ask("POST", "/api/b/night/skip", {"prompt_id": "owl", "skip": False})[1]["clips"] == 1
     desk.run().expect(0, done=4)
 

@@ -35,6 +35,12 @@ def test_without_a_terminal_nothing_is_paid_for_without_yes(api: FakeApi, desk: 
     assert not api.calls
 
 
+def test_nobody_is_asked_where_nothing_is_paid(api: FakeApi, desk: Desk) -> None:
+    """A question about 0 clips would stop a cron job that has only downloads to finish."""
+    desk.call(*desk.paid("--json", "--limit", "0")).expect(0, pending=3)
+    assert api.posts == 0
+
+
 @pytest.mark.parametrize(("answer", "code", "posts"), [(b"y\n", 0, 3), (b"n\n", 2, 0)])
 def test_a_person_is_asked_with_count_price_and_time(
     api: FakeApi, desk: Desk, answer: bytes, code: int, posts: int

@@ -52,9 +52,10 @@ KNOWS: dict[str, frozenset[str]] = {
         "history.report": "",
         "ledger": "billing.budget clip errors events failpoints files.durable money states",
         "locate": "errors redact",
-        "manifest": "clip errors money providers.models proxy",
+        "manifest": "clip errors money providers.models proxy window",
         "money": "",
         "network_words": "",
+        "notify": "errors proxy",
         "planning": "planning.build planning.model planning.pace",
         "planning.build": (
             "billing.prices clip planning.classify planning.cost planning.diff planning.model planning.warnings retry "
@@ -67,16 +68,15 @@ KNOWS: dict[str, frozenset[str]] = {
             "billing.budget billing.prices clip errors history.other_batches ledger locate manifest money "
             "planning providers.models ratelimit.memory redact selection settings"
         ),
-        "planning.model": "billing.budget billing.prices planning.pace retention",
+        "planning.model": "billing.budget billing.prices planning.pace retention window",
         "planning.pace": "",
         "planning.retakes": "clip errors manifest money retry selection",
         "planning.saved": "clip errors money planning.model",
         "planning.saved_files": "errors files.output_file manifest planning planning.inputs planning.saved settings",
         "planning.warnings": "billing.budget billing.prices money planning.model",
         "polling": "",
-        "polling.distribution": "",
         "polling.poller": "errors polling.schedule providers.base ratelimit.base retry",
-        "polling.schedule": "polling.distribution",
+        "polling.schedule": "",
         "providers": "",
         "providers.base": "",
         "providers.models": "money",
@@ -102,18 +102,19 @@ KNOWS: dict[str, frozenset[str]] = {
         "runner": (
             "billing.budget breaker clip errors events failpoints files.mp4 files.sidecar history.matching "
             "history.reconcile history.report ledger money polling.poller polling.schedule providers.base "
-            "providers.paced ratelimit.base ratelimit.concurrency retention retry selection states wording"
+            "providers.paced ratelimit.base ratelimit.concurrency retention retry selection states window wording"
         ),
         "sandbox": "errors money providers.models",
-        "settings": "billing.budget errors money",
+        "settings": "billing.budget errors money window",
         "states": "clip errors events",
         "testing": "clip errors files.mp4 providers.base sandbox",
         "torture": "errors failpoints",
         "views": (
             "billing.audit billing.bill billing.budget billing.prices clip errors events files.durable files.verify "
             "history.report ledger money planning polling.schedule providers.models ratelimit.adaptive_rate "
-            "ratelimit.memory retention wording"
+            "ratelimit.memory retention window wording"
         ),
+        "window": "",
         "wording": "",
     }.items()
 }

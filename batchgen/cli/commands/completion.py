@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import rich_click as click
-from click.shell_completion import get_completion_class
 
 from batchgen.cli import output
 
@@ -12,8 +11,16 @@ from batchgen.cli import output
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the completion script of a shell, as in: eval "$(batchgen completion bash)"."""
-    kind = get_completion_class(shell)
-    if kind is None:  # the choice above forbids it
-        raise click.UsageError(f"no completion for {shell}")
-    output.put(kind(ctx.find_root().command, {}, "batchgen", "_BATCHGEN_COMPLETE").source())
+    """Print the completion script of a shell: commands, options, batches, clips, faults.
+
+    Put one line into your shell's start file.
+
+    bash, in ~/.bashrc: eval "$(batchgen completion bash)"
+
+    zsh, in ~/.zshrc: eval "$(batchgen completion zsh)"
+
+    fish, in ~/.config/fish/config.fish: batchgen completion fish | source
+    """
+    from batchgen.cli import shells
+
+    output.put(shells.script(ctx.find_root().command, shell))

@@ -12,7 +12,8 @@ import rich_click as click
 from batchgen.cli import output
 from batchgen.cli.batch import ledger_folder
 from batchgen.cli.error_text import check_only
-from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
+from batchgen.cli.options import folder_option, json_option, manifest_argument, only_option, sandbox_option
+from batchgen.clip import State
 from batchgen.errors import UsageError
 from batchgen.selection import matches
 
@@ -33,7 +34,7 @@ _PROGRAMS = ("resolve", "premiere", "final-cut", "folder")
     "--all", "everything", is_flag=True, envvar="BATCHGEN_ALL", help="Deliver every clip that is not rejected."
 )
 @click.option("--stars", type=click.IntRange(1, 5), metavar="N", help="Deliver clips of N stars or more.")
-@click.option("--only", metavar="GLOB", help="Deliver only clips whose id or name matches, picked or not.")
+@only_option("Deliver only clips whose id or name matches, picked or not.", State.DONE)
 @click.option(
     "--for",
     "programs",

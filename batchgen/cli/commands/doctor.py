@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.options import base_url_option, folder_option, json_option, sandbox_option
 from batchgen.errors import BatchgenError, CallError, Exit, ProxyError, Unreachable, UsageError
 
@@ -40,7 +40,7 @@ class Finding:
 
 
 @click.command("doctor")
-@click.argument("manifest", metavar="[MANIFEST]", required=False)
+@click.argument("manifest", metavar="[MANIFEST]", required=False, shell_complete=candidates.batches)
 @folder_option
 @sandbox_option
 @base_url_option

@@ -11,7 +11,7 @@ import rich_click as click
 from batchgen.cli import output
 from batchgen.cli.batch import ledger_folder
 from batchgen.cli.error_text import check_only
-from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
+from batchgen.cli.options import folder_option, json_option, manifest_argument, only_option, sandbox_option
 from batchgen.errors import UsageError
 from batchgen.files.output_file import is_stream, written
 from batchgen.selection import matches
@@ -40,7 +40,7 @@ _FORMATS = ("csv", "jsonl", "parquet")
     metavar="FILE",
     help="Output file. [default: standard output]",
 )
-@click.option("--only", metavar="GLOB", help="Only clips whose id or name matches, as in 'singer*'.")
+@only_option()
 @click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
 @click.option("--urls", is_flag=True, help="Include the links of the files: they expire, and may be secret.")
 @json_option

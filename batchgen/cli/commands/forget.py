@@ -7,14 +7,21 @@ from pathlib import Path
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.batch import is_sandbox, ledger_folder
 from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option, yes_option
+from batchgen.clip import State
 
 
 @click.command("forget")
 @manifest_argument
-@click.argument("clips", metavar="CLIP...", nargs=-1, required=True)
+@click.argument(
+    "clips",
+    metavar="CLIP...",
+    nargs=-1,
+    required=True,
+    shell_complete=candidates.clips_of(State.UNCONFIRMED, State.LOST, by_prompt=False, several=True),
+)
 @folder_option
 @sandbox_option
 @yes_option

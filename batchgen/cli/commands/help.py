@@ -21,8 +21,8 @@ from batchgen.errors import UsageError
 
 #: In the order in which a newcomer needs them.
 TOPICS = (
-    "manifest", "options", "money", "review", "deliver", "stopped", "unconfirmed", "recover", "pace", "json", "export",
-    "environment", "sandbox", "guarantees", "python", "benchmarks",
+    "manifest", "options", "money", "review", "deliver", "schedule", "stopped", "unconfirmed", "recover", "pace",
+    "json", "export", "environment", "sandbox", "guarantees", "python", "benchmarks",
 )  # fmt: skip
 #: The topic, or the command, that has what people look for by these words.
 _ALSO = {
@@ -45,6 +45,8 @@ _ALSO = {
     "review": "browser choose page phone pick reject select",
     "reroll": "undo",
     "status": "progress",
+    "schedule": "cron launchd night systemd timer window",
+    "notify": "heartbeat webhook",
 }
 SYNONYMS = {word: name for name, words in _ALSO.items() for word in words.split()}
 #: Longer lines are hard to read, however wide the terminal is.

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.batch import ledger_folder
 from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
+
+if TYPE_CHECKING:
+    from batchgen.clip import ClipSummary
 
 WORDS = {"pick": {"pick": 1}, "reject": {"pick": -1}, "clear": {"pick": 0}} | {
     str(stars): {"stars": stars} for stars in range(6)
@@ -24,6 +29,7 @@ WORDS = {"pick": {"pick": 1}, "reject": {"pick": -1}, "clear": {"pick": 0}} | {
     nargs=2,
     envvar="BATCHGEN_SET",
     metavar="GLOB WORD",
+    shell_complete=candidates.words(WORDS, candidates.clips_of(several=True)),
     help="Choose: pick, reject, clear, or 0 to 5 stars.",
 )
 @folder_option
@@ -35,26 +41,15 @@ def picks(manifest: str, wish: tuple[str, str] | None, folder: Path | None, *, s
     GLOB is a clip's file name or prompt id, or several with commas between them.
     """
     from batchgen.ledger import Reader
-    from batchgen.review.lists import chosen, listed
-    from batchgen.review.picks import Picks
-    from batchgen.review.sidecars import write_choices
+    from batchgen.review.lists import listed
+    from batchgen.review.picks import choices_of
     from batchgen.views.text import plural
 
     where = ledger_folder(manifest, folder, sandbox=sandbox)
-    reader = Reader(where)
-    store = Picks(where)
-    try:
+    with closing(Reader(where)) as reader:
         clips = list(reader.known())
-        changed = 0
-        if wish:
-            glob, word = wish
-            changes = _changes(word)
-            changed = sum(store.change(clip.key, changes) is not None for clip in chosen(clips, glob))
-            write_choices(where, store.all())
-        rows = listed(clips, store.all())
-    finally:
-        store.close()
-        reader.close()
+    changed = _set(where, clips, *wish) if wish else 0
+    rows = listed(clips, choices_of(where))
 
     def text() -> str:
         lines = [_line(row) for row in rows if row["pick"] or row["stars"] or row["note"] or row["tags"]]
@@ -64,6 +59,19 @@ def picks(manifest: str, wish: tuple[str, str] | None, folder: Path | None, *, s
         return "\n".join([*([f"{plural(changed, 'clip')} changed."] if wish else []), *lines, head])
 
     output.answer({"schema_version": 1, "changed": changed, "clips": rows}, text, as_json=as_json)
+
+
+def _set(where: Path, clips: Sequence[ClipSummary], glob: str, word: str) -> int:
+    """Set the choice about the clips that a glob names; gives how many changed. A listing alone writes nothing."""
+    from batchgen.review.lists import chosen
+    from batchgen.review.picks import Picks
+    from batchgen.review.sidecars import write_choices
+
+    changes, wanted = _changes(word), chosen(clips, glob)
+    with closing(Picks(where)) as store:
+        changed = sum(store.change(clip.key, changes) is not None for clip in wanted)
+        write_choices(where, store.all())
+    return changed
 
 
 def _changes(word: str) -> dict[str, Any]:

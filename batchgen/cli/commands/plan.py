@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.batch import command_line
 from batchgen.cli.error_text import check_only
 from batchgen.cli.options import (
@@ -19,6 +19,7 @@ from batchgen.cli.options import (
     in_flight_option,
     json_option,
     latency_option,
+    only_option,
     options_as_typed,
     resubmit_options,
     rpm_option,
@@ -27,11 +28,12 @@ from batchgen.cli.options import (
 
 if TYPE_CHECKING:
     from batchgen.planning import Plan
+    from batchgen.planning.saved import Saved
 
 
 @click.command("plan")
 @click.option_panel("Options")  # of everyday, before the other groups
-@click.argument("manifest", metavar="MANIFEST", required=False)
+@click.argument("manifest", metavar="MANIFEST", required=False, shell_complete=candidates.batches)
 @folder_option
 @sandbox_option
 @cap_options
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 @latency_option
 @resubmit_options
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Plan a run that submits at most N clips.")
-@click.option("--only", metavar="GLOB", help="Only clips whose id or name matches, as in 'singer*'.")
+@only_option(planned=True)
 @base_url_option
 @click.option(
     "--out",
@@ -92,7 +94,7 @@ def plan(
     for line in [*warnings, *check_only(given["only"], [*wanted_in(read, seen), *seen.known])]:
         click.echo(line, err=True)
     made = plan_of(read, settings, seen, folder=where, each_clip=verbose, start=start_in(read, settings, seen))
-    obj = plan_object(made)
+    obj = plan_object(made, now=time.time())
     ending = _next(made, manifest, folder, [*(["--sandbox"] if sandbox else []), *options_as_typed(given)])
     if out:
         saved = write_plan(out, made, read, settings, seen, where)
@@ -132,17 +134,32 @@ def _next(made: Plan, manifest: str, folder: Path | None, options: list[str]) ->
 
 
 def _show(file: Path, manifest: str | None, *, as_json: bool) -> None:
-    """Print a saved plan; the names of its clips come from the manifest, if there is one."""
+    """Print a saved plan; the names of its clips come from the manifest, if it is found."""
     from batchgen import manifest as manifests
     from batchgen.locate import find_manifest
-    from batchgen.planning.saved_files import read_plan
+    from batchgen.planning.saved_files import manifest_of, read_plan
     from batchgen.views.saved_plan import saved_object, saved_text
 
     saved = read_plan(file)
-    names = {clip.key: clip.name for clip in manifests.load(find_manifest(manifest)).wanted} if manifest else {}
-    run_it = f"{command_line('run', manifest or 'MANIFEST')} --plan {shlex.quote(str(file))}"
+    path = find_manifest(manifest) if manifest else manifest_of(saved, file)
+    names = {clip.key: clip.name for clip in manifests.load(path).wanted} if path else {}
+    ending = (
+        f"Next: {_run_of(saved, manifest or str(path), path)} --plan {shlex.quote(str(file))}"
+        if path
+        else "Its manifest is not here, or was edited since: a run of this plan would be refused."
+    )
     output.answer(
         saved_object(saved, names),
-        lambda: saved_text(saved, names, output.width(), ascii=output.plain_ascii()) + f"\n\nNext: {run_it}",
+        lambda: saved_text(saved, names, output.width(), ascii=output.plain_ascii()) + f"\n\n{ending}",
         as_json=as_json,
     )
+
+
+def _run_of(saved: Saved, manifest: str, path: Path) -> str:
+    """Write the run of a saved plan: in its batch folder, and in the sandbox if it was made for that."""
+    from batchgen.locate import batch_folder
+
+    sandbox = bool(saved.basis.settings.get("sandbox"))
+    where = path.parent / saved.basis.folder
+    usual = where.resolve() == batch_folder(path, sandbox=sandbox).resolve()
+    return command_line("run", manifest, None if usual else where, sandbox=sandbox)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.batch import command_line, is_sandbox, ledger_folder
 from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option, yes_option
 from batchgen.errors import LockedError, UsageError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("reroll")
 @manifest_argument
-@click.argument("clips", metavar="CLIP...", nargs=-1, required=True)
+@click.argument("clips", metavar="CLIP...", nargs=-1, required=True, shell_complete=candidates.clips_of(several=True))
 @folder_option
 @sandbox_option
 @click.option(

@@ -12,7 +12,8 @@ import rich_click as click
 from batchgen.cli import output
 from batchgen.cli.batch import command_line, is_sandbox, ledger_folder
 from batchgen.cli.error_text import check_only
-from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option
+from batchgen.cli.options import folder_option, json_option, manifest_argument, only_option, sandbox_option
+from batchgen.clip import State
 from batchgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @folder_option
 @sandbox_option
 @click.option("--all", "every", envvar="BATCHGEN_ALL", is_flag=True, help="Also failures that need an edit.")
-@click.option("--only", metavar="GLOB", help="Only clips whose id or name matches, whatever the failure.")
+@only_option("Only clips whose id or name matches, whatever the failure.", State.FAILED, State.BLOCKED)
 @click.option("--blocked", is_flag=True, help="Also blocked clips, with the same seed.")
 @click.option("--new-seed", is_flag=True, help="With --blocked: replace each blocked clip by a take with a new seed.")
 @click.option("--forgotten", is_flag=True, help="Also forgotten clips; this may pay for them again.")

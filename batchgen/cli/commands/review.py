@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.batch import ledger_folder
 from batchgen.cli.options import folder_option, sandbox_option
 from batchgen.errors import Exit, UsageError
@@ -28,7 +28,7 @@ _HOST = "127.0.0.1"
 
 
 @click.command("review")
-@click.argument("manifest", metavar="[MANIFEST]", required=False)
+@click.argument("manifest", metavar="[MANIFEST]", required=False, shell_complete=candidates.batches)
 @folder_option
 @sandbox_option
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port; 0: any free one.")

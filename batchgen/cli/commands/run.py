@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import json
 import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich_click as click
 
-from batchgen.cli import output
-from batchgen.cli.error_text import HasNames, check_only, status_fields
+from batchgen.cli import candidates, output
+from batchgen.cli.error_text import status_fields
 from batchgen.cli.options import (
     PACE,
     SANDBOX,
@@ -28,8 +25,8 @@ from batchgen.cli.options import (
     in_flight_option,
     json_option,
     latency_option,
-    manifest_argument,
-    options_as_typed,
+    night_options,
+    only_option,
     resubmit_options,
     rpm_option,
     service_options,
@@ -37,26 +34,12 @@ from batchgen.cli.options import (
     verbosity_options,
     yes_option,
 )
-from batchgen.clip import State
-from batchgen.errors import Exit, UsageError
-from batchgen.views.text import plural
-
-if TYPE_CHECKING:
-    from batchgen.cli.monitor import RunMonitor
-    from batchgen.planning import Plan
-    from batchgen.runner.session import Outcome, Session
-    from batchgen.settings import Settings
-
-_WHILE_STOPPING = "no new clips; downloading finished ones (Ctrl-C again quits now)"
-#: Objects that are made before the garbage collector runs; the usual 700 are a single clip's.
-GARBAGE = 20_000
-#: Of each worker thread (bytes); the usual 8 MB are too much where memory is limited, and threads don't recurse.
-STACK = 2**20
+from batchgen.errors import UsageError
 
 
 @click.command("run")
 @click.option_panel("Options")  # of everyday, before the other groups
-@manifest_argument
+@click.argument("manifest", metavar="MANIFEST...", nargs=-1, required=True, shell_complete=candidates.batches)
 @folder_option
 @click.option("--sandbox", is_flag=True, help="Use the stand-in service: no key, no money, real MP4s.")
 @service_options
@@ -64,7 +47,7 @@ STACK = 2**20
 @yes_option
 @click.option("--dry-run", is_flag=True, help="Show what it would do and cost, as `plan` does.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Submit at most N clips.")
-@click.option("--only", metavar="GLOB", help="Only clips whose id or name matches, as in 'singer*'.")
+@only_option(planned=True)
 @click.option(
     "--plan",
     "plan_file",
@@ -76,6 +59,7 @@ STACK = 2**20
 @json_option
 @verbosity_options
 @cap_options
+@night_options
 @rpm_option
 @in_flight_option
 @click.option("--downloads", type=click.IntRange(1), metavar="N", panel=PACE, help="Downloads at once. [default: 8]")
@@ -87,6 +71,13 @@ STACK = 2**20
     panel=PACE,
     help="Keep downloading after Ctrl-C. [default: 5]",
 )
+@click.option(
+    "--no-wait",
+    is_flag=True,
+    panel=PACE,
+    help="Outside the window's hours, end with code 4.",
+)
+@click.option("--awake", is_flag=True, panel=PACE, help="Keep this machine awake during the run.")
 @click.option("--drain", is_flag=True, default=None, panel=PACE, help="After Ctrl-C, wait for all clips in flight.")
 @click.option(
     "--deadline",
@@ -138,181 +129,74 @@ STACK = 2**20
     envvar="BATCHGEN_FAULT",
     multiple=True,
     metavar="NAME=RATE",
+    shell_complete=candidates.faults,
     panel=SANDBOX,
     help="Make it misbehave; see `sandbox --help`.",
 )
 @click.pass_context
-def run(ctx: click.RichContext, /, manifest: str, folder: Path | None, *, sandbox: bool, yes: bool,
-        as_json: bool, verbose: int, quiet: bool, faults: tuple[str, ...], plan_file: Path | None, dry_run: bool,
-        **given: Any) -> None:  # noqa: ANN401 - the settings, by name  # fmt: skip
+def run(ctx: click.RichContext, /, manifest: tuple[str, ...], folder: Path | None, *, sandbox: bool, yes: bool,
+        as_json: bool, verbose: int, quiet: bool, no_wait: bool, awake: bool, faults: tuple[str, ...],
+        plan_file: Path | None, dry_run: bool, **given: Any) -> None:  # noqa: ANN401 - the settings, by name  # fmt: skip
     """Generate every missing clip of the manifest. Safe to run again: it resumes.
 
     Clips already paid for are collected first; nothing is paid for twice. The first Ctrl-C stops submitting and
     keeps downloading, the second quits now. With --plan only the clips of the saved plan are submitted, under its caps.
+    Several manifests run one after the other, with one summary.
 
     Exit codes: 0 all that was asked for is done, 2 usage or manifest, 3 some clips failed, 4 stopped early (run again),
     5 some clips need your decision, 6 another run holds the batch, 130 interrupted, 143 terminated.
     """
+    from batchgen.cli.awake import kept
     from batchgen.cli.monitor import RunMonitor
+    from batchgen.cli.nights import Nights
+    from batchgen.cli.one_run import run_one, terminated
 
-    output.CommandAnswer.current().describe = status_fields(None, manifest)
+    _refuse(manifest, folder, plan_file, faults, sandbox=sandbox, dry_run=dry_run)
     if dry_run:
-        _plan_instead(ctx)
+        _plan_instead(ctx, manifest[0])
         return
-    given |= {"sandbox": sandbox or None, "sandbox_faults": ",".join(faults) or None}
-    if faults and not sandbox:
-        raise UsageError("--fault needs --sandbox")
+    output.CommandAnswer.current().describe = status_fields(manifest[0], folder, sandbox=sandbox)
+    given |= {"sandbox": sandbox or None, "sandbox_faults": ",".join(faults) or None, "wait": not no_wait}
     # Until the event loop takes the signals over, SIGTERM ends it as Ctrl-C does: with its object and its code.
-    signal.signal(signal.SIGTERM, _terminated)
-    monitor = RunMonitor(manifest, folder, verbosity=-1 if quiet else verbose, as_json=as_json)
-    with monitor.observing():
-        code = _run(monitor, manifest, folder, given, yes=yes, plan_file=plan_file)
+    signal.signal(signal.SIGTERM, terminated)
+    verbosity = -1 if quiet else verbose
+    monitor = RunMonitor(manifest[0], folder, verbosity=verbosity, as_json=as_json)
+    with kept(monitor.say) if awake else nullcontext():
+        if len(manifest) > 1 or given["max_usd_together"] is not None:
+            code = Nights(manifest, given, verbosity=verbosity, as_json=as_json, folder=folder).run(yes=yes)
+        else:
+            del given["max_usd_together"]
+            with monitor.observing():
+                code = run_one(monitor, manifest[0], folder, given, yes=yes, plan_file=plan_file).exit_code
     sys.exit(code)
 
 
-def _plan_instead(ctx: click.RichContext) -> None:
+def _refuse(
+    manifests: Sequence[str],
+    folder: Path | None,
+    plan_file: Path | None,
+    faults: Sequence[str],
+    *,
+    sandbox: bool,
+    dry_run: bool,
+) -> None:
+    """Refuse what does not go together. Raises UsageError."""
+    if faults and not sandbox:
+        raise UsageError("--fault needs --sandbox")
+    if dry_run and plan_file:
+        raise UsageError("--dry-run goes without --plan", tip="`batchgen plan --show FILE` shows a saved plan")
+    if len(manifests) == 1:
+        return
+    for option, is_given in (("--dir", folder), ("--plan", plan_file), ("--dry-run", dry_run)):
+        if is_given:
+            raise UsageError(f"{option} goes with one manifest only")
+    if twice := next((name for name, count in Counter(manifests).items() if count > 1), None):
+        raise UsageError(f"{twice} is named twice")
+
+
+def _plan_instead(ctx: click.RichContext, manifest: str) -> None:
     """Do what `plan` does, with the options that both have."""
     from batchgen.cli.commands.plan import plan
 
-    if ctx.params["plan_file"]:
-        raise UsageError("--dry-run goes without --plan", tip="`batchgen plan --show FILE` shows a saved plan")
     both = {param.name for param in plan.params} & ctx.params.keys()
-    ctx.invoke(plan, **{name: ctx.params[name] for name in both})
-
-
-def _terminated(_signum: int, _frame: object) -> None:
-    sys.exit(Exit.TERMINATED)
-
-
-def _run(
-    monitor: RunMonitor, arg: str, folder: Path | None, given: dict[str, Any], *, yes: bool, plan_file: Path | None
-) -> Exit:
-    from batchgen import manifest as manifests
-    from batchgen.locate import batch_folder, find_key, find_manifest
-    from batchgen.planning import saved_files
-    from batchgen.planning.inputs import snapshot, snapshot_in, wanted_in
-    from batchgen.runner.session import Session
-    from batchgen.settings import merge, read_config
-
-    path = find_manifest(arg)
-    saved = saved_files.read_plan(plan_file) if plan_file else None
-    typed = options_as_typed(given, plan_file)
-    if saved:
-        given = saved_files.with_plan_settings(saved, given)
-    folder = (folder or batch_folder(path, sandbox=bool(given["sandbox"]))).absolute()
-    output.CommandAnswer.current().describe = status_fields(folder, arg)
-    key = None if given["sandbox"] else find_key(path.parent)
-    monitor.protect(key)
-    manifest = manifests.load(path)
-    seen = snapshot_in(folder) if given["only"] is not None else None
-    asked: list[HasNames] = [*wanted_in(manifest, seen), *seen.known] if seen else []  # re-rolls are in the ledger only
-    for line in [*(f"warning: {text}" for text in manifest.warnings), *check_only(given["only"], asked)]:
-        monitor.say(line)
-    settings = merge(given, manifest, read_config())
-    if saved:
-        saved_files.refuse_if_changed(saved, manifest, settings, snapshot_in(folder), folder)
-    session = Session.open(manifest, folder, saved_files.restricted_to(saved, settings) if saved else settings, key)
-    try:
-        session.ledger.remember("caps_said", json.dumps(typed))
-        if saved:  # now that the batch is held, nothing can move any more
-            saved_files.refuse_if_changed(saved, manifest, settings, snapshot(session.ledger), folder)
-        monitor.attach(session)
-        _share_pace(session, monitor)
-        if not (saved or _nothing_to_pay(session)):
-            _confirm(monitor, session, yes=yes)
-        gc.freeze()  # what is loaded by now stays: the collector need not visit it again and again
-        gc.set_threshold(GARBAGE)
-        threading.stack_size(STACK)
-        outcome = asyncio.run(_supervised(session, monitor, settings))
-        monitor.finish(outcome)
-    finally:
-        session.close()
-    return outcome.exit_code
-
-
-def _share_pace(session: Session, monitor: RunMonitor) -> None:
-    """Report who else uses the account's rate. Raises UsageError as `Session.share_pace` does."""
-    session.share_pace()
-    if others := "; ".join(session.pace.others):
-        monitor.say(f"note: another run uses this API key on this machine: {others}. Their calls add up")
-
-
-def _nothing_to_pay(session: Session) -> bool:
-    settings = session.settings
-    return not (
-        session.ledger.live_totals.counts[State.PENDING] or settings.resubmit_lost or settings.resubmit_unconfirmed
-    )
-
-
-def _confirm(monitor: RunMonitor, session: Session, *, yes: bool) -> None:
-    """Ask a person before the first paid call, with count, price and time.
-
-    The sandbox asks too, so that the question is rehearsed; where nobody can be asked, it goes on: it is free.
-
-    Raises:
-        UsageError: nobody can be asked, and `--yes` was not given; or the answer was no.
-    """
-    from batchgen.runner.alerts import shortage
-    from batchgen.views.plan import plan_text
-
-    sandbox = session.settings.sandbox
-    if yes or (sandbox and not sys.stdin.isatty()):
-        return
-    plan = session.plan()
-    free = "(sandbox, free)" if sandbox else "(estimated)"
-    what = f"This run generates {plural(len(plan.keys.submit), 'clip')} {_price(plan)} {free}{_time(plan)}"
-    if not sys.stdin.isatty():
-        raise UsageError(
-            f"cannot ask for confirmation: not a terminal. {what}", tip="pass --yes to run without a question"
-        )
-    monitor.say(plan_text(plan, output.width(), ascii=output.plain_ascii()))
-    if not sandbox and (text := shortage(asyncio.run(session.credits()), plan.cost.total, unpriced=plan.cost.unpriced)):
-        monitor.say(f"Warning: {text}")
-    if not click.confirm(f"{what}. Continue?", err=True):
-        raise UsageError("cancelled: nothing was submitted")
-
-
-def _price(plan: Plan) -> str:
-    from batchgen.money import usd
-
-    if plan.cost.total is None:
-        return "at an unknown price"
-    more = f" and {plural(plan.cost.unpriced, 'clip')} of unknown price" if plan.cost.unpriced else ""
-    return f"for about {usd(plan.cost.total)}{more}"
-
-
-def _time(plan: Plan) -> str:
-    from batchgen.wording import duration
-
-    return "" if plan.seconds is None else f", in about {duration(plan.seconds)}"
-
-
-async def _supervised(session: Session, monitor: RunMonitor, settings: Settings) -> Outcome:
-    with _signals(session, settings, monitor):
-        return await session.run(monitor.follow)
-
-
-@contextmanager
-def _signals(session: Session, settings: Settings, monitor: RunMonitor) -> Iterator[None]:
-    """The first signal stops submissions, the second quits; an ignored SIGHUP stays ignored (nohup)."""
-    loop = asyncio.get_running_loop()
-    grace = float("inf") if settings.drain else settings.grace
-
-    def stop(signum: signal.Signals) -> None:
-        code = Exit.INTERRUPTED if signum is signal.SIGINT else Exit.TERMINATED
-        word = "interrupted" if signum is signal.SIGINT else "terminated"
-        again = session.shutdown.exit in (Exit.INTERRUPTED, Exit.TERMINATED)
-        session.shutdown.request(word, code, grace_s=0.0 if again else grace, now=again)
-        monitor.say(f"{word}: quitting now" if again else f"{word}: {_WHILE_STOPPING}")
-
-    chosen = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        chosen.append(signal.SIGHUP)
-    for signum in chosen:
-        loop.add_signal_handler(signum, stop, signum)
-    try:
-        yield
-    finally:
-        for signum in chosen:
-            loop.remove_signal_handler(signum)
-        signal.signal(signal.SIGTERM, _terminated)  # the loop leaves the system's own action, without a code
+    ctx.invoke(plan, **{name: ctx.params[name] for name in both} | {"manifest": manifest})

@@ -12,7 +12,7 @@ from typing import Any
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.options import Finite
 from batchgen.errors import Exit, UsageError
 from batchgen.sandbox.faults import Faults
@@ -57,6 +57,7 @@ _EPILOG = "\n\n".join(["Faults:", *(f"{name}: {what}" for name, what in Faults.c
     envvar="BATCHGEN_FAULT",
     multiple=True,
     metavar="NAME=RATE",
+    shell_complete=candidates.faults,
     help="Make it misbehave: 0.1 is a rate, 3 the first three times. Repeatable.",
 )
 @click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from batchgen.cli import output
+from batchgen.cli import candidates, output
 from batchgen.cli.batch import ledger_folder
 from batchgen.cli.error_text import error_object, status_fields
 from batchgen.cli.options import folder_option, json_option, sandbox_option
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("status")
-@click.argument("manifest", metavar="[MANIFEST]", required=False)
+@click.argument("manifest", metavar="[MANIFEST]", required=False, shell_complete=candidates.batches)
 @folder_option
 @sandbox_option
 @json_option
@@ -33,7 +33,7 @@ def status(manifest: str | None, folder: Path | None, *, sandbox: bool, as_json:
     if manifest is None and folder is None:
         _list_all(as_json=as_json, verbose=verbose)
         return
-    output.CommandAnswer.current().describe = status_fields(None, manifest or str(folder))
+    output.CommandAnswer.current().describe = status_fields(manifest or "", folder, sandbox=sandbox, ran=True)
     _show(manifest, folder, sandbox=sandbox, as_json=as_json, verbose=verbose)
 
 

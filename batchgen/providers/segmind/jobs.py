@@ -97,7 +97,10 @@ def _completed(body: Mapping[str, Any], say: Say) -> Completed:
     links, done = find_links(body), _metrics(body)
     if not links:
         return replace(done, body=_without_link(body, say))
-    return replace(done, url=links[0], others=tuple(links[1:_OTHERS]), file_size=_size_of(links[0], body))
+    url, holders = links[0], (mapping(body.get("video")), mapping(body.get("output")))
+    # The stated size counts if it is stated next to this very link.
+    sizes = (file_bytes(each["file_size"]) for each in holders if "file_size" in each and find_link(each) == url)
+    return replace(done, url=url, others=tuple(links[1:_OTHERS]), file_size=next(filter(None, sizes), None))
 
 
 def _metrics(body: Mapping[str, Any]) -> Completed:
@@ -114,13 +117,6 @@ def _without_link(body: Mapping[str, Any], say: Say) -> str:
     text = say(dict(body), 2000)
     note = "the output is a data: URL, which is not a link: " if '"data:' in text else ""
     return (note + text)[:2000]
-
-
-def _size_of(url: str, body: Mapping[str, Any]) -> int | None:
-    """The stated size, if it is stated next to this very link."""
-    holders = (mapping(body.get("video")), mapping(body.get("output")))
-    sizes = (file_bytes(each["file_size"]) for each in holders if "file_size" in each and find_link(each) == url)
-    return next((size for size in sizes if size), None)
 
 
 def _object(data: object) -> dict[str, Any] | None:

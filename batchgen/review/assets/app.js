@@ -16,6 +16,8 @@ import { Panel } from './panel.js';
 import { Player } from './player.js';
 import { Quick } from './quick.js';
 import { Rail } from './rail.js';
+import { Rectangle } from './rectangle.js';
+import { Selection } from './selection.js';
 import { Store } from './store.js';
 import { Toolbar } from './toolbar.js';
 import { beginOnPhone } from './touch.js';
@@ -33,8 +35,7 @@ class App {
     this.player = new Player(this.api);
     this.cart = new Cart(this);
     this.focus = null;
-    /** @type {Set<string>} */
-    this.selection = new Set();
+    this.selection = new Selection(this);
     this.filter = parseHash(location.hash);
     this.arranged = { keys: [], groups: [], counts: new Map(), has: () => false };
     this.settings = { size: 190, letters: true, advance: true, autoplay: !still, ...stored(), rail: wide.matches, info: wide.matches };
@@ -46,7 +47,6 @@ class App {
   #pins = new Set();
   #views = [{ name: 'grid', element: null, keys: [], close: () => {} }];
   #focusListeners = new Set();
-  #anchor = null;
 
   async begin() {
     this.keys = new Keys(this, [...entries, ...VIEWS.flatMap((view) => view.entries)]);
@@ -56,6 +56,7 @@ class App {
     this.rail = new Rail(this);
     this.panel = new Panel(this);
     this.mouse = new Mouse(this);
+    this.rectangle = new Rectangle(this, $('grid'));
     this.quick = new Quick(this, $('grid'));
     this.live = new Live(this);
     this.configure({});
@@ -78,7 +79,7 @@ class App {
     this.filter = { ...this.filter, ...fields };
     this.#pins.clear();
     history.replaceState(null, '', toHash(this.filter, this.header.several ? this.api.batch : ''));
-    this.clearSelection();
+    this.selection.clear();
     this.#arrange();
     this.#keepFocus([]);
     if (this.focus) this.grid.scrollTo(this.focus);
@@ -158,7 +159,7 @@ class App {
   /** What a choice will be about: what the open view says, else the selected clips, else the focused one. */
   targets() {
     if (this.mode.targets) return this.mode.targets();
-    const selected = this.list().filter((key) => this.selection.has(key));
+    const selected = this.selection.shown();
     return selected.length ? selected : this.focus ? [this.focus] : [];
   }
 
@@ -170,34 +171,9 @@ class App {
     return () => next && this.arranged.has(next) && this.setFocus(next, { scroll: true });
   }
 
-  /** Select from where the selection began to a clip. */
-  selectTo(key) {
-    this.#anchor ??= this.focus;
-    const [from, to] = [this.#anchor, key].map((each) => this.list().indexOf(each)).sort((a, b) => a - b);
-    this.#select(this.list().slice(Math.max(0, from), to + 1));
-  }
-
-  /** Add a clip to the selection, or take it out. */
-  selectAlso(key) {
-    const keys = new Set(this.selection.size ? this.selection : [this.focus]);
-    if (!keys.delete(key)) keys.add(key);
-    this.#anchor = key;
-    this.#select(keys);
-  }
-
-  selectAll() {
-    this.#select(this.list());
-  }
-
-  clearSelection() {
-    this.#anchor = null;
-    if (this.selection.size) this.#select([]);
-  }
-
-  #select(keys) {
-    const changed = new Set([...this.selection, ...keys]);
-    this.selection = new Set(keys);
-    this.grid.refresh(changed);
+  /** Show which clips are selected now. @param {Set<string>} keys that are selected since, or not any more */
+  selectionChanged(keys) {
+    this.grid.refresh(keys);
     this.toolbar.refresh();
     this.panel.show();
   }
@@ -238,7 +214,8 @@ class App {
     this.#views.push({ keys: [], close: () => {}, ...mode });
     $('views').append(mode.element);
     $('page').inert = true;
-    this.grid.playback.settle();
+    this.grid.covered();
+    this.panel.show();
     if (!mode.element.contains(document.activeElement)) {
       mode.element.tabIndex = -1;
       mode.element.focus({ preventScroll: true });
@@ -252,13 +229,14 @@ class App {
     view.close();
     view.element.remove();
     $('page').inert = this.#views.length > 1;
+    this.grid.covered();
     if (this.#views.length > 1) this.mode.element.focus({ preventScroll: true });
     else this.setFocus(this.focus, { scroll: true });
   }
 
   back() {
     if (this.#views.length > 1) this.pop();
-    else this.clearSelection();
+    else this.selection.clear();
   }
 
   /** Clips that were seen are not new any more. */

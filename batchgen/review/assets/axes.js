@@ -73,7 +73,8 @@ export function table(clips, rows, columns, fixed) {
   for (const clip of clips) {
     if (Object.entries(fixed).some(([axis, value]) => valueOf(clip, axis) !== value)) continue;
     const place = JSON.stringify([valueOf(clip, rows.name), valueOf(clip, columns.name)]);
-    found.set(place, [...(found.get(place) ?? []), clip]);
+    if (found.has(place)) found.get(place).push(clip);
+    else found.set(place, [clip]);
   }
   return rows.values.map((row) =>
     columns.values.map((column) => {

@@ -86,8 +86,15 @@ function sum(answer) {
   const over = answer.left_usd !== null && micro(answer.usd) > micro(answer.left_usd);
   return [
     el('p', { class: over ? 'total fault' : 'total' }, el('strong', { text: price(answer.usd) }), ` · ${left}`),
+    ...(answer.earlier ?? []).map((each) => el('p', { class: 'quiet', text: earlierWords(each) })),
     ...(over ? [el('p', { class: 'fault', text: 'More than is left: the run would stop at its budget.' })] : []),
   ];
+}
+
+/** What a follow-up that was written before takes of the budget: `night-2 (written, not run) plans $3.10 of the budget`. */
+function earlierWords({ name, usd, begun }) {
+  const known = usd === null ? 'an amount that is not known' : money(micro(usd));
+  return `${name} (${begun ? 'run' : 'written, not run'}) ${begun ? 'takes' : 'plans'} ${known} of the budget: ${usd === null ? 'it is not subtracted.' : 'it is subtracted.'}`;
 }
 
 /** Write it, and show where it is, what its check says, and the command. */

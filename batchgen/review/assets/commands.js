@@ -13,8 +13,8 @@ const PAGE = 'Page';
 const go = (find) => (app, event) => {
   const key = find(app, app.list());
   if (key === undefined) return;
-  if (event?.shiftKey) app.selectTo(key);
-  else app.clearSelection();
+  if (event?.shiftKey) app.selection.to(key);
+  else app.selection.moved();
   app.setFocus(key, { scroll: true });
 };
 const by = (step) => go((app, list) => list[Math.min(list.length - 1, Math.max(0, list.indexOf(app.focus) + step))]);
@@ -27,6 +27,7 @@ const byGroup = (step) => go((app) => {
 });
 
 const move = (keys, does, run) => ({ keys: keys.flatMap((key) => [key, `shift+${key}`]), does, group: MOVE, modes: ['grid'], run });
+const select = (keys, does, run, more = {}) => ({ keys, does, group: 'Select', modes: ['grid'], run, ...more });
 const jump = (keys, does, run) => ({ keys, does, group: MOVE, modes: ['grid'], run });
 
 /** Set fields of the focused clip, or of all that are selected. */
@@ -127,7 +128,9 @@ export const entries = [
   jump(['ctrl+ArrowUp', 'ctrl+ArrowLeft'], 'Previous prompt', byGroup(-1)),
   jump(['ctrl+ArrowDown', 'ctrl+ArrowRight'], 'Next prompt', byGroup(1)),
   jump(['Space'], 'Play or stop the film of this card', (app) => app.grid.playback.toggle()),
-  jump(['ctrl+a'], 'Select all that are shown', (app) => app.selectAll()),
+  select(['b'], 'Select this clip, or take it out', (app) => app.focus && app.selection.collect(app.focus), { icon: '☑' }),
+  select(['ctrl+a'], 'Select all that are shown', (app) => app.selection.set(app.list())),
+  select(['shift+b'], 'Select all but these', (app) => app.selection.set(app.list().filter((key) => !app.selection.has(key)))),
   page(['/'], 'Search', (app) => app.toolbar.search()),
   page(['i'], 'Facts of the clip', (app) => app.toggle('info'), { icon: 'i' }),
   page(['['], 'Queue and filters', (app) => app.toggle('rail'), { icon: '☰' }),

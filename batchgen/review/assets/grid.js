@@ -4,7 +4,7 @@
  */
 import { Card } from './card.js';
 import { el, framewise, setAttr, setText } from './dom.js';
-import { layOut, rowAt } from './layout.js';
+import { keysIn, layOut, rowAt } from './layout.js';
 import { Playback } from './playback.js';
 import { Posters } from './posters.js';
 import { aspect, commonWords, micro, money, plural } from './words.js';
@@ -81,6 +81,12 @@ export class Grid {
     for (const [id, section] of this.#sections) if (section.keys.some((key) => keys.has(key))) this.#head(section, id);
   }
 
+  /** A view has come over it, or has gone. */
+  covered() {
+    this.#draw();
+    this.playback.settle();
+  }
+
   /** Bring a clip into view, with the least movement. */
   scrollTo(key) {
     const row = this.#layout.rows[this.#layout.rowOf.get(key)];
@@ -116,6 +122,11 @@ export class Grid {
     return keys[Math.min(column, keys.length - 1)];
   }
 
+  /** The clips below a rectangle of the page that is laid out, also those that have no element now. */
+  keysIn(box) {
+    return keysIn(this.#layout.rows, box);
+  }
+
   /** Expand or close the prompt of a group. */
   toggle(id) {
     if (!this.#open.delete(id)) this.#open.add(id);
@@ -126,8 +137,12 @@ export class Grid {
 
   /** What must not move: the focused card if it is seen, else the first that is. */
   #anchor() {
-    const seen = this.visible().map((card) => card.key).filter((key) => this.#app.arranged.has(key));
-    const key = seen.includes(this.#app.focus) ? this.#app.focus : seen.sort((a, b) => this.#topOf(a) - this.#topOf(b))[0];
+    const { scrollTop, clientHeight } = this.#node;
+    const { rows } = this.#layout;
+    const seen = [];
+    for (let at = rowAt(rows, scrollTop); at < rows.length && rows[at].top < scrollTop + clientHeight; at += 1) seen.push(...rows[at].keys);
+    const shown = seen.filter((key) => this.#app.arranged.has(key));
+    const key = shown.includes(this.#app.focus) ? this.#app.focus : shown[0];
     return key ? { key, top: this.#topOf(key) } : null;
   }
 
@@ -140,10 +155,11 @@ export class Grid {
     const { rows, sections, rowOf } = this.#layout;
     const from = rowAt(rows, scrollTop - OVERSCAN);
     const wanted = [];
-    for (let at = from; at < rows.length && rows[at].top < scrollTop + clientHeight + OVERSCAN; at += 1) wanted.push(at);
+    const covered = this.#app.mode.name !== 'grid'; // by a view that fills the page: it needs the elements more
+    for (let at = from; !covered && at < rows.length && rows[at].top < scrollTop + clientHeight + OVERSCAN; at += 1) wanted.push(at);
     // The focused card keeps its element wherever it is, so that the browser's focus is never lost by scrolling.
     const kept = rowOf.get(this.#app.focus);
-    if (kept !== undefined && !wanted.includes(kept) && this.#node.contains(document.activeElement)) wanted.push(kept);
+    if (kept !== undefined && !covered && !wanted.includes(kept) && this.#node.contains(document.activeElement)) wanted.push(kept);
     this.#drop(wanted);
     for (const at of wanted) this.#row(at, this.#section(sections[rows[at].section]));
     clearTimeout(this.#settling);

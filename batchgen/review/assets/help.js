@@ -21,7 +21,7 @@ export function help(app) {
   const box = el('input', { type: 'checkbox', checked: app.settings.letters });
   box.addEventListener('change', () => app.configure({ letters: box.checked }));
   content.append(el('label', {}, box, ' Single keys, such as P, do something. Off: only keys with Ctrl, arrows and Enter do.'));
-  content.append(el('p', { text: 'Shift with an arrow or a click selects a range, Ctrl with a click adds one clip.' }));
+  content.append(el('p', { text: 'Shift with an arrow or a click selects a range, Ctrl with a click one more clip, and a rectangle drawn with the mouse all that it touches; on a phone, rest a finger on a card.' }));
   ({ dialog } = show('Keys', content, 'widest'));
 }
 

@@ -63,3 +63,16 @@ export function rowAt(rows, height) {
   }
   return low;
 }
+
+/** The clips whose cards a rectangle of the laid-out page touches, in order. @param {Row[]} rows @returns {string[]} */
+export function keysIn(rows, { left, top, right, bottom }) {
+  const found = [];
+  for (let at = rowAt(rows, top); at < rows.length && rows[at].top <= bottom; at += 1) {
+    const { keys, width } = rows[at];
+    keys.forEach((key, column) => {
+      const start = PAD + column * (width + GAP);
+      if (start <= right && start + width >= left) found.push(key);
+    });
+  }
+  return found;
+}

@@ -13,22 +13,27 @@ export class Line {
   /** @type {Film[]} */
   #films = [];
 
-  /** @param {any} app @param {(name: string) => void} onChange is called with the line that plays now */
+  /** @param {any} app @param {(name: string, at: [number, number][]) => void} onChange is called with the line
+   *   that plays now, and with its cells */
   constructor(app, onChange) {
     this.app = app;
     this.onChange = onChange;
   }
 
-  /** Play a line; the one that plays already stops. @param {string} name @param {{clip: any, node: HTMLElement}[]} cells */
-  async toggle(name, cells) {
+  /**
+   * Play a line; the one that plays already stops.
+   * @param {string} name @param {{clip: any, at: [number, number], node: HTMLElement}[]} cells those in view
+   * @param {number} all how many films the whole line has
+   */
+  async toggle(name, cells, all) {
     const again = this.name === name;
     this.stop();
     if (again) return;
     this.name = name;
-    this.onChange(name);
-    const made = cells.filter(({ clip }) => clip?.file);
-    if (made.length > MOST) this.app.say(`The first ${MOST} of ${made.length} films of this line play`);
-    const films = made.slice(0, MOST).map(({ clip, node }) => this.#over(node, clip));
+    const played = cells.slice(0, MOST);
+    if (played.length < all) this.app.say(`${played.length} of ${all} films of this line play: those in view`);
+    this.onChange(name, played.map(({ at }) => at));
+    const films = played.map(({ clip, node }) => this.#over(node, clip));
     this.#films = films;
     await Promise.all(films.map((film) => film.settled()));
     if (films !== this.#films) return;
@@ -38,7 +43,7 @@ export class Line {
 
   stop() {
     this.name = '';
-    this.onChange('');
+    this.onChange('', []);
     this.clock.seek(0);
     this.clock.drive([]);
     for (const film of this.#films) film.close();

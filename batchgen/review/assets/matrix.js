@@ -3,14 +3,17 @@
  * a head plays its whole line on one clock. Keys work as in the grid.
  */
 
-import { button, el, framewise, setAttr, setText } from './dom.js';
-import { axesOf, missing, table, valueOf } from './axes.js';
+import { button, el, framewise, setText } from './dom.js';
+import { axesOf, table, valueOf } from './axes.js';
 import { Line } from './line.js';
-import { loadSeen, still, verdict, verdictWords, viewBar } from './parts.js';
-import { STATES, plural } from './words.js';
+import { MatrixTable } from './matrix_table.js';
+import { viewBar } from './parts.js';
+import { plural } from './words.js';
 
 /** Columns from which the first axis gives the rows: a page is scrolled down more easily than sideways. */
 const MOST_COLUMNS = 12;
+/** Values of an axis that have a tab each; of more, one is named, with the way to the next. */
+const MOST_TABS = 16;
 
 class Matrix {
   /** @type {import('./axes.js').Cell[][]} */
@@ -20,7 +23,7 @@ class Matrix {
   constructor(app) {
     this.app = app;
     this.#build();
-    this.line = new Line(app, (name) => this.#showPlaying(name));
+    this.line = new Line(app, (name, films) => this.table.playing(name, films));
     this.#findAxes();
     this.draw = framewise(() => this.#draw());
     this.off = [
@@ -28,7 +31,11 @@ class Matrix {
       app.onFocus(() => this.#follow()),
     ];
     this.#draw();
-    this.#focusOn(app.focus);
+  }
+
+  /** Go to the cell of the clip in focus, once the table has its size. */
+  begin() {
+    this.#focusOn(this.app.focus);
   }
 
   // --- what the keys do -------------------------------------------------------------------------------------------
@@ -61,9 +68,8 @@ class Matrix {
     this.#redraw();
   }
 
-  /** The next value of the first tab. @param {number} by */
-  turnTab(by) {
-    const [axis] = this.tabs;
+  /** The next value of an axis that has tabs. @param {number} by @param {any} [axis] the first of them */
+  turnTab(by, axis = this.tabs[0]) {
     if (!axis) return;
     const { values, name } = axis;
     this.fixed[name] = values[(values.indexOf(this.fixed[name]) + by + values.length) % values.length];
@@ -73,7 +79,7 @@ class Matrix {
   close() {
     for (const off of this.off) off();
     this.line.stop();
-    this.pictures.disconnect();
+    this.table.close();
   }
 
   // --- axes -------------------------------------------------------------------------------------------------------
@@ -123,20 +129,16 @@ class Matrix {
     this.chooser = el('div', { class: 'axes' });
     this.tabRow = el('div', { class: 'tabs' });
     this.count = el('span', { class: 'where' });
-    this.grid = el('div', {
-      class: 'matrix-grid',
-      role: 'grid',
-      'aria-label': 'Matrix',
-      on: { click: (event) => this.#clicked(event), dblclick: () => this.app.run?.('Enter') },
+    this.table = new MatrixTable(this.app, {
+      go: (row, column) => this.#goTo(row, column),
+      play: (name, cells) => this.#play(name, cells),
     });
-    const scrolled = el('div', { class: 'matrix-scroll' }, this.grid);
-    this.pictures = loadSeen(this.app, scrolled);
     this.element = el(
       'section',
       { class: 'view matrix', 'aria-label': 'Matrix', tabindex: '-1' },
       viewBar(this.app, 'Matrix', this.count, this.chooser),
       this.tabRow,
-      scrolled,
+      this.table.element,
     );
   }
 
@@ -145,49 +147,25 @@ class Matrix {
     const shape = JSON.stringify([this.rows, this.columns, this.fixed]);
     if (this.drawn !== shape) {
       this.drawn = shape;
-      this.#drawHeads();
+      this.#drawChooser();
     }
-    this.cells.flat().forEach((cell, index) => this.#drawCell(this.nodes[index], cell));
+    this.table.show(this.cells, this.rows, this.columns);
     const clips = this.cells.flat().flatMap((cell) => cell.clips);
-    setText(
-      this.count,
-      `${plural(clips.length, 'clip')}, ${plural(clips.filter(({ choice }) => choice.pick === 1).length, 'pick')}`,
-    );
+    const picks = clips.filter(({ choice }) => choice.pick === 1).length;
+    setText(this.count, `${plural(clips.length, 'clip')}, ${plural(picks, 'pick')}`);
   }
 
-  #drawHeads() {
-    const { rows, columns } = this;
+  #drawChooser() {
     const select = (which, label) => el('label', {}, label, this.#select(which));
     this.chooser.replaceChildren(
       select('columns', 'Columns '),
       button('⇄', () => this.swap(), {
-        title: 'Swap rows and columns (X axis ⇄ Y axis: W)',
+        title: 'Swap rows and columns (W)',
         'aria-label': 'Swap rows and columns',
       }),
       select('rows', 'Rows '),
     );
     this.tabRow.replaceChildren(...this.tabs.map((axis) => this.#tabs(axis)));
-    this.nodes = this.cells.flatMap((line, row) => line.map((_, column) => this.#cellNode(row, column)));
-    const width = columns.values.length;
-    this.grid.style.gridTemplateColumns = `max-content repeat(${width}, minmax(var(--cell, 160px), 1fr))`;
-    setAttr(this.grid, 'aria-rowcount', rows.values.length + 1);
-    setAttr(this.grid, 'aria-colcount', width + 1);
-    const corner = el('div', { class: 'corner', role: 'columnheader', text: `${rows.name} ↓ ${columns.name} →` });
-    const heads = columns.values.map((value, column) =>
-      this.#head('columnheader', value, () => this.cells.map((line) => line[column])),
-    );
-    const lines = rows.values.map((value, row) =>
-      el(
-        'div',
-        { role: 'row', class: 'axis-line', 'aria-rowindex': row + 2 },
-        this.#head('rowheader', value, () => this.cells[row]),
-        ...this.nodes.slice(row * width, (row + 1) * width),
-      ),
-    );
-    this.grid.replaceChildren(
-      el('div', { role: 'row', class: 'axis-line', 'aria-rowindex': '1' }, corner, ...heads),
-      ...lines,
-    );
   }
 
   #select(which) {
@@ -198,88 +176,33 @@ class Matrix {
   }
 
   #tabs(axis) {
-    const tab = (value) =>
-      button(
-        value || '(none)',
-        () => {
-          this.fixed[axis.name] = value;
-          this.#redraw();
-        },
-        { 'aria-pressed': String(this.fixed[axis.name] === value) },
-      );
-    return el(
-      'div',
-      { role: 'group', 'aria-label': axis.name },
-      el('span', { text: axis.name }),
-      ...axis.values.map(tab),
-    );
+    const group = el('div', { role: 'group', 'aria-label': axis.name }, el('span', { text: axis.name }));
+    group.append(...(axis.values.length > MOST_TABS ? this.#turner(axis) : axis.values.map((value) => this.#tab(axis, value))));
+    return group;
   }
 
-  #head(role, value, cells) {
-    return el(
-      'div',
-      { role, class: 'axis-head' },
-      el('span', { text: value || '(none)' }),
-      button('▶', () => this.#play(`${role} ${value}`, cells()), {
-        data: { line: `${role} ${value}` },
-        title: 'Play this line in sync',
-        'aria-label': `Play ${value} in sync`,
-      }),
-    );
+  #tab(axis, value) {
+    const choose = () => {
+      this.fixed[axis.name] = value;
+      this.#redraw();
+    };
+    return button(value || '(none)', choose, { 'aria-pressed': String(this.fixed[axis.name] === value) });
   }
 
+  /** The way through many values: the one before, the name, the one after. */
+  #turner(axis) {
+    const at = axis.values.indexOf(this.fixed[axis.name]);
+    const words = `${axis.values[at] || '(none)'} (${at + 1} of ${axis.values.length.toLocaleString('en')})`;
+    const turn = (sign, by, label) => button(sign, () => this.turnTab(by, axis), { 'aria-label': `${label} ${axis.name}`, title: `${label} ${axis.name}` });
+    return [turn('‹', -1, 'Previous'), el('b', { text: words }), turn('›', 1, 'Next')];
+  }
+
+  /** Play the films of a line; where they are too many, those in view. */
   #play(name, cells) {
-    const flat = this.cells.flat();
-    this.line.toggle(
-      name,
-      cells.map((cell) => ({ clip: cell.clips[0], node: this.nodes[flat.indexOf(cell)] })),
-    );
-  }
-
-  #showPlaying(name) {
-    for (const each of this.grid.querySelectorAll('[data-line]')) {
-      setAttr(each, 'aria-pressed', String(each.dataset.line === name));
-      setText(each, each.dataset.line === name ? '❚❚' : '▶');
-    }
-  }
-
-  #cellNode(row, column) {
-    return el('div', {
-      class: 'cell',
-      role: 'gridcell',
-      tabindex: '-1',
-      'aria-colindex': column + 2,
-      data: { row, column },
-    });
-  }
-
-  /** Draw a cell again only if what it shows has changed: a picture that stays must not flicker. */
-  #drawCell(node, cell) {
-    const top = cell.clips.find(({ key }) => key === this.app.focus) ?? cell.clips[0];
-    const why = missing(top, STATES);
-    const shown = JSON.stringify([
-      top?.key,
-      top?.v,
-      top?.file,
-      why,
-      cell.clips.map(({ key, choice }) => [key, choice.pick, choice.stars]),
-    ]);
-    if (node.dataset.shown === shown) return;
-    node.dataset.shown = shown;
-    node.dataset.pick = top?.choice.pick ?? 0;
-    setAttr(node, 'data-missing', Boolean(why));
-    setAttr(
-      node,
-      'aria-label',
-      top ? `${top.name}, ${why || verdictWords(top)}, ${plural(cell.clips.length, 'take')}` : why,
-    );
-    const stack = Math.min(cell.clips.length, 3);
-    setAttr(node, 'data-stack', stack > 1 ? stack : null);
-    node.replaceChildren(
-      why ? el('span', { class: 'why', text: why }) : still(this.app, top, this.pictures),
-      el('span', { class: 'sign', text: top ? [`${top.take}`, verdict(top)].filter(Boolean).join(' ') : '' }),
-      ...(cell.clips.length > 1 ? [el('span', { class: 'takes', text: `${cell.clips.length} takes` })] : []),
-    );
+    const made = cells
+      .map(([row, column]) => ({ clip: this.cells[row][column].clips[0], at: [row, column], node: this.table.node(row, column) }))
+      .filter(({ clip }) => clip?.file);
+    this.line.toggle(name, made.filter(({ node }) => node), made.length);
   }
 
   // --- focus ------------------------------------------------------------------------------------------------------
@@ -289,14 +212,10 @@ class Matrix {
   }
 
   #goTo(row, column) {
-    this.nodes[this.at[0] * this.columns.values.length + this.at[1]]?.setAttribute('tabindex', '-1');
     this.at = [row, column];
     const { clips } = this.#cell();
     if (clips.length && !clips.some(({ key }) => key === this.app.focus)) this.app.setFocus(clips[0].key);
-    const node = this.nodes[row * this.columns.values.length + column];
-    node.tabIndex = 0;
-    node.focus({ preventScroll: true });
-    node.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    this.table.focus(row, column);
   }
 
   /** Go to the cell of a clip, if this table has it. */
@@ -309,11 +228,6 @@ class Matrix {
   #follow() {
     this.draw();
     if (!this.#cell().clips.some(({ key }) => key === this.app.focus)) this.#focusOn(this.app.focus);
-  }
-
-  #clicked(event) {
-    const node = event.target.closest('.cell');
-    if (node) this.#goTo(Number(node.dataset.row), Number(node.dataset.column));
   }
 }
 
@@ -332,7 +246,7 @@ export function openMatrix(app) {
     close: () => matrix.close(),
     cover: () => matrix.line.stop(),
   });
-  matrix.move(0, 0);
+  matrix.begin();
 }
 
 const MODES = ['matrix'];

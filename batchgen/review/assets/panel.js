@@ -18,13 +18,17 @@ export class Panel {
   /** Show the focused clip; what only the server knows follows a moment later. */
   show() {
     const { focus, settings } = this.#app;
+    clearTimeout(this.#asked);
     if (!settings.info) return;
+    if (this.#app.mode.name !== 'grid') {
+      $('panel').replaceChildren(); // nobody sees it
+      return;
+    }
     if (focus !== this.#key) {
       this.#key = focus;
       this.#more = null;
     }
     this.#draw();
-    clearTimeout(this.#asked);
     if (focus) this.#asked = setTimeout(() => this.#ask(focus), 200);
   }
 
@@ -36,7 +40,7 @@ export class Panel {
   async #ask(key) {
     try {
       const more = await this.#app.api.get(`clips/${encodeURIComponent(key)}`);
-      if (key !== this.#key) return;
+      if (key !== this.#key || this.#app.mode.name !== 'grid') return;
       this.#more = more;
       if (!$('panel').querySelector('textarea:focus, input:focus')) this.#draw();
     } catch {
@@ -60,6 +64,7 @@ export class Panel {
     return [
       el('div', { class: 'title' }, title, copyButton(this.#app, 'the name', () => clip.name)),
       this.#decisions(clip),
+      ...(count > 1 ? [el('h3', { text: `The one in focus: ${clip.name}` })] : []),
       this.#prompt(clip),
       ...this.#flags(clip),
       this.#facts(clip),

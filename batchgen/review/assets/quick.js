@@ -24,7 +24,7 @@ export class Quick {
       event.stopPropagation();
       const of = this.#node.closest('.card')?.dataset.key; // now: cards are used again
       if (!of) return;
-      if (!this.#app.selection.has(of)) this.#app.clearSelection();
+      if (!this.#app.selection.has(of)) this.#app.selection.clear();
       this.#app.setFocus(of, { scroll: false });
       entry.run(this.#app);
     };

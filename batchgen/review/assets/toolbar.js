@@ -11,6 +11,7 @@ export class Toolbar {
   #app;
   #search;
   #summary;
+  #selected;
   #switches = [];
 
   constructor(app) {
@@ -34,12 +35,16 @@ export class Toolbar {
     const size = el('input', { type: 'range', min: 160, max: 480, step: 10, value: app.settings.size, 'aria-label': 'Size of the cards' });
     size.addEventListener('input', () => app.configure({ size: Number(size.value) }));
     this.#summary = el('span', { class: 'summary', role: 'status' });
-    const byKey = (key) => this.button(app.keys.entries.find((entry) => entry.keys.includes(key)));
+    const entryOf = (key) => app.keys.entries.find((entry) => entry.keys.includes(key));
+    const byKey = (key) => this.button(entryOf(key));
     const views = app.keys.entries.filter((entry) => entry.icon && entry.group === 'View').map((entry) => this.button(entry));
     const gap = el('span', { class: 'gap' });
     $('toolbar').append(byKey('['), this.#search, this.#summary, gap, ...views, size, byKey('shift+a'), byKey('a'), byKey('ctrl+z'), byKey('ctrl+shift+z'), byKey('i'));
-    $('decide').append(...['p', 'x', 'u', 'n', 'i'].map(byKey));
-    $('decide').prepend(...app.keys.of('grid').filter((entry) => entry.keys.includes('Enter')).map((entry) => this.button(entry)));
+    const loupe = app.keys.of('grid').filter((entry) => entry.keys.includes('Enter')).map((entry) => this.button(entry));
+    this.#selected = el('b', { class: 'selected', role: 'status' });
+    const end = button('×', () => app.selection.clear(), { class: 'end', title: 'End the selection (Esc)', 'aria-label': 'End the selection' });
+    const decide = (key) => Object.assign(byKey(key), { title: tooltip(entryOf(key)) });
+    $('decide').append(this.#selected, ...loupe, ...['p', 'x', 'u', 'b', 'n', 'g', 'c', 'r', 'i'].map(decide), end);
   }
 
   /** A button that does what an entry of the key table does. */
@@ -58,7 +63,9 @@ export class Toolbar {
   refresh() {
     for (const [made, name] of this.#switches) made.setAttribute('aria-pressed', String(this.#app.settings[name]));
     const { selection } = this.#app;
-    setText(this.#summary, selection.size > 1 ? `${selection.size} selected` : plural(this.#app.list().length, 'clip'));
+    document.body.classList.toggle('selecting', selection.size > 0);
+    setText(this.#selected, selection.size ? `${selection.size.toLocaleString('en')} selected` : '');
+    setText(this.#summary, selection.size > 1 ? `${selection.size.toLocaleString('en')} selected` : plural(this.#app.list().length, 'clip'));
     if (document.activeElement !== this.#search) this.#search.value = this.#app.filter.search;
   }
 

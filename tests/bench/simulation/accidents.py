@@ -112,6 +112,11 @@ class Files:
         """`rm -r ~/.local/state/batchgen`."""
         shutil.rmtree(self._root / "state", ignore_errors=True)
 
+    def delete_lock_and_state(self) -> None:
+        """Both, so that only the folder's own lock keeps a second run out."""
+        self.delete_lock()
+        self.delete_state()
+
     def roll_back_all(self) -> None:
         """Go on from a backup on another machine, whose state folder knows nothing."""
         self.delete_state()
@@ -140,6 +145,7 @@ class Accident:
         damages: afterwards a run may be refused (exit 2) until the folder is put back, or `recover` was called.
         needs_backup: it brings older files back.
         second_run: another run is begun next to the one at work, after it.
+        forgets: the state folder knows nothing any more.
         blinds: nothing on this machine shows it any more: the account's history is the only witness, and has to answer.
         while_running: it makes no sense at another time (True), or at this one (False); None: at any.
     """
@@ -148,6 +154,7 @@ class Accident:
     damages: bool = True
     needs_backup: bool = False
     second_run: bool = False
+    forgets: bool = False
     blinds: bool = False
     while_running: bool | None = None
 
@@ -159,8 +166,8 @@ def _nothing(_files: Files) -> None:
 ACCIDENTS: Final[dict[str, Accident]] = {
     "second run": Accident(_nothing, damages=False, second_run=True, while_running=True),
     "lock file deleted": Accident(Files.delete_lock, damages=False),
-    "lock file deleted, second run": Accident(
-        Files.delete_lock, damages=False, second_run=True, while_running=True
+    "lock file and state folder deleted, second run": Accident(
+        Files.delete_lock_and_state, damages=False, second_run=True, forgets=True, while_running=True
     ),
     "ledger deleted": Accident(Files.delete_ledger),
     "all ledger files deleted": Accident(Files.delete_ledger_files),
@@ -177,5 +184,5 @@ ACCIDENTS: Final[dict[str, Accident]] = {
     "folder deleted": Accident(Files.delete_folder),
     "folder moved": Accident(Files.move_folder),
     "clips folder deleted": Accident(Files.delete_clips, damages=False),
-    "state folder deleted": Accident(Files.delete_state, damages=False),
+    "state folder deleted": Accident(Files.delete_state, damages=False, forgets=True),
 }  # fmt: skip

@@ -189,7 +189,7 @@ class Night:
     def _strike(self, name: str, accident: Accident, where: str) -> None:
         self._accidents[f"{name} (while running)" if where and accident.while_running is None else name] += 1
         self._damaged = self._damaged or accident.damages
-        self._forgotten = self._forgotten or name == "state folder deleted"
+        self._forgotten = self._forgotten or accident.forgets
         self._blind = self._blind or accident.blinds or (accident.damages and self._forgotten)
         self._seen.learns = self._seen.learns and not accident.damages
         self.machine.suffer(accident.strikes)

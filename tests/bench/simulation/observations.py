@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from machine import Machine
 
 from batchgen.clip import Clip
-from batchgen.events import Event, Failed, Generated, SubmitStarted
+from batchgen.events import Event, Failed, Generated, Lost, SubmitStarted
 from batchgen.torture.evidence import clip_of, sha256
 from batchgen.torture.judge import Booked, Promise, observed
 
@@ -98,6 +99,5 @@ class Observations:
     def _note(self, clip: Clip, event: Event) -> None:
         if isinstance(event, SubmitStarted):
             self._reserved[clip_of(dict(clip.wanted.values))].append((event.at, event.reserved))
-        elif isinstance(event, Generated | Failed) and event.cost:
-            at = event.at if isinstance(event, Generated) else 0.0
-            self._charged_at.setdefault(event.cost, at)
+        elif isinstance(event, Generated | Failed | Lost) and event.cost:
+            self._charged_at.setdefault(event.cost, time.time())  # it is on disk, and counts from now on

@@ -13,20 +13,18 @@ from hypothesis import strategies as st
 
 from batchgen.billing.budget import (
     NO_CAPS,
-    NO_ENTRY,
     TIGHT,
     TRIALS,
     UNSEEN_FACTOR,
     Budget,
     Cap,
     Caps,
-    Entry,
     SetAside,
     Sums,
     changes_of,
     day_of,
-    entry_of,
     next_day,
+    share_of,
 )
 from batchgen.clip import Request
 
@@ -34,27 +32,42 @@ MON, TUE = "2026-11-23", "2026-11-24"
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def held(price: int, day: str = MON) -> Entry:
+def noon(day: str) -> float:
+    """A time of a local day."""
+    return datetime.fromisoformat(f"{day}T12:00").timestamp()
+
+
+def held(price: int, day: str = MON) -> Request:
     """A request on its way."""
-    return Entry(day, price, None, live=True)
+    return Request(1, noon(day), price)
 
 
-def charged(cost: int | None, day: str = MON) -> Entry:
+def charged(cost: int | None, day: str = MON) -> Request:
     """A request that was charged."""
-    return Entry(day, 0, cost, live=True)
+    return Request(1, noon(day), cost=cost, outcome="charged")
 
 
-def move(wall: Budget, price_class: str, before: Entry, after: Entry) -> None:
+def free(day: str = MON) -> Request:
+    """A request that failed."""
+    return Request(1, noon(day), outcome="failed")
+
+
+def is_open(request: Request) -> bool:
+    """Say whether what it costs is not known."""
+    return not request.free and request.cost is None
+
+
+def move(wall: Budget, price_class: str, before: Request | None, after: Request) -> None:
     """Book the change of one request."""
     for change in changes_of(price_class, before, after):
         wall.book(change)
 
 
-def wall_of(*stakes: Entry, caps: Caps = NO_CAPS) -> Budget:
+def wall_of(*stakes: Request, caps: Caps = NO_CAPS) -> Budget:
     """A wall with these requests of one class booked."""
     wall = Budget(caps=caps)
     for stake in stakes:
-        move(wall, "g", NO_ENTRY, stake)
+        move(wall, "g", None, stake)
     return wall
 
 
@@ -92,7 +105,7 @@ def test_no_cap_lets_all_pass() -> None:
 def test_a_cap_is_met_to_the_last_micro_dollar() -> None:
     """The wall is where it was put, not one clip before or after."""
     wall = wall_of(held(30), caps=Caps(usd=100))
-    move(wall, "another class", NO_ENTRY, charged(40))
+    move(wall, "another class", None, charged(40))
     assert wall.barrier(30, MON) is None
     assert wall.barrier(31, MON) is Cap.TOTAL
     assert wall.barrier(30, MON, SetAside(1, 1)) is Cap.TOTAL
@@ -112,9 +125,9 @@ def test_the_cap_in_clips_counts_what_is_charged_or_may_be() -> None:
     wall = wall_of(held(0), charged(5), caps=Caps(clips=3))
     assert wall.barrier(None, MON) is None
     assert wall.barrier(None, MON, SetAside(0, 1)) is Cap.CLIPS
-    move(wall, "g", NO_ENTRY, held(0))
+    move(wall, "g", None, held(0))
     assert wall.barrier(None, MON) is Cap.CLIPS
-    move(wall, "g", held(0), Entry(MON))
+    move(wall, "g", held(0), free())
     assert wall.barrier(None, MON) is None
 
 
@@ -125,9 +138,9 @@ def test_the_cap_in_clips_counts_what_is_charged_or_may_be() -> None:
 )  # fmt: skip
 def test_only_what_is_surely_free_frees_its_place(outcome: str, live: bool, is_open: bool) -> None:
     """In doubt, lost and given up: it may be on the bill."""
-    stake = entry_of(Request(1, 1_790_000_000.0, 7, outcome=outcome))
-    assert (stake.live, stake.open) == (live, is_open)
-    assert entry_of(None) is NO_ENTRY
+    share = share_of("g", Request(1, 1_790_000_000.0, 7, outcome=outcome))
+    assert (share.clips, share.opened) == (live, is_open)
+    assert changes_of("g", None, None) == ()
 
 
 # --- surprises ------------------------------------------------------------------------------------------------
@@ -151,9 +164,9 @@ def test_an_unknown_price_under_a_cap_in_usd_is_a_barrier_until_it_is_allowed() 
         assert wall.barrier(None, MON) is Cap.PRICE
         wall.caps = replace(caps, unknown_ok=True)
         assert wall.barrier(None, MON) is None
-        move(wall, "g", NO_ENTRY, held(0))
+        move(wall, "g", None, held(0))
         assert (wall.reserved, wall.unpriced) == (0, 1)
-        move(wall, "h", NO_ENTRY, charged(10))
+        move(wall, "h", None, charged(10))
         assert wall.barrier(None, MON) is not None
     assert Budget(caps=Caps(clips=1)).barrier(None, MON) is None
 
@@ -162,7 +175,7 @@ def test_one_charge_makes_the_price_of_its_class_known_and_holds_it_against_the_
     """From then on the wall applies, also to those that went out at an unknown price."""
     wall = Budget(caps=Caps(usd=100, unknown_ok=True))
     for _ in range(4):
-        move(wall, "g", NO_ENTRY, held(0))
+        move(wall, "g", None, held(0))
     move(wall, "g", held(0), charged(20))
     assert wall.worst("g", None) == 20
     assert wall.barrier(20, MON) is None
@@ -182,49 +195,53 @@ def test_nothing_that_is_submitted_passes_a_cap_and_only_a_surprise_does_by_its_
     caps: Sequence[Caps], steps: Sequence[Step]
 ) -> None:
     """Requests open and end in any order, at any charge, over days, under caps that change between runs."""
-    wall, requests, day = Budget(caps=caps[0]), list[Entry](), 23
-    for n, (what, which, amount, free) in enumerate(steps):
+    wall, requests, day = Budget(caps=caps[0]), list[Request](), 23
+    for n, (what, which, amount, fails) in enumerate(steps):
         if what == 3:  # another day, or another run with another cap
-            day, wall.caps = min(30, max(20, day + (1 if free else -(which % 3)))), caps[n % len(caps)]
+            day, wall.caps = min(30, max(20, day + (1 if fails else -(which % 3)))), caps[n % len(caps)]
         elif what and requests:
-            _end(wall, requests, which % len(requests), amount, free=free)
+            _end(wall, requests, which % len(requests), amount, fails=fails)
         else:
             today = f"2026-11-{day}"
             _start(wall, requests, today)
 
 
-def _start(wall: Budget, requests: list[Entry], day: str) -> None:
+def _start(wall: Budget, requests: list[Request], day: str) -> None:
     price, caps = wall.worst("g", 10), wall.caps
     assert price is not None
     if wall.barrier(price, day):
         return
     requests.append(held(price, day))
-    move(wall, "g", NO_ENTRY, requests[-1])
-    for cap, counted in ((caps.usd, requests), (caps.usd_per_day, [each for each in requests if each.day >= day])):
-        worst = sum(max(each.reserved, wall.seen.get("g", 0)) if each.open else each.cost or 0 for each in counted)
+    move(wall, "g", None, requests[-1])
+    for cap, counted in (
+        (caps.usd, requests),
+        (caps.usd_per_day, [each for each in requests if day_of(each.intent_at) >= day]),
+    ):
+        worst = sum(max(each.reserved, wall.seen.get("g", 0)) if is_open(each) else each.cost or 0 for each in counted)
         assert cap is None or sum(each.reserved + (each.cost or 0) for each in counted) <= worst <= cap
-    assert caps.clips is None or sum(each.live for each in requests) <= caps.clips
+    assert caps.clips is None or sum(not each.free for each in requests) <= caps.clips
 
 
-def _end(wall: Budget, requests: list[Entry], which: int, amount: int, *, free: bool) -> None:
+def _end(wall: Budget, requests: list[Request], which: int, amount: int, *, fails: bool) -> None:
     before = requests[which]
-    if not before.open:
+    if not is_open(before):
         return
-    after = requests[which] = Entry(before.day) if free else charged(amount, before.day)
-    total, today = wall.spent + wall.reserved, wall.on(before.day).spent + wall.on(before.day).reserved
+    day = day_of(before.intent_at)
+    after = requests[which] = free(day) if fails else charged(amount, day)
+    total, today = wall.spent + wall.reserved, wall.on(day).spent + wall.on(day).reserved
     move(wall, "g", before, after)
     excess = max(0, (after.cost or 0) - before.reserved)
     assert wall.spent + wall.reserved <= total + excess
-    assert wall.on(before.day).spent + wall.on(before.day).reserved <= today + excess
+    assert wall.on(day).spent + wall.on(day).reserved <= today + excess
 
 
 @given(STEPS)
 def test_what_ended_leaves_nothing_behind(steps: Sequence[Step]) -> None:
     """Every reservation that was made is freed or settled, by class and by day."""
-    wall, requests = Budget(), list[Entry]()
-    for _, which, amount, free in steps:
+    wall, requests = Budget(), list[Request]()
+    for _, which, amount, fails in steps:
         _start(wall, requests, f"2026-11-{10 + which % 3}")
-        _end(wall, requests, len(requests) - 1, amount, free=free)
+        _end(wall, requests, len(requests) - 1, amount, fails=fails)
     assert (wall.reserved_by_class, wall.open, wall.reserved, wall.unpriced) == ({}, {}, 0, 0)
     assert sum((sums.spent for sums in wall.days.values()), 0) == wall.spent
     assert all(
@@ -248,7 +265,7 @@ def test_a_price_that_rises_passes_a_cap_by_what_was_in_flight_at_the_first_high
     """Any prices in any order, any concurrency, any cap: the sum is under the cap, but for those that were out."""
     wall = Budget(caps=Caps(usd_per_day=cap) if by_day else Caps(usd=cap))
     wall.seen = {"g": 3} if known else {}
-    out, above, price = list[Entry](), 0, 3
+    out, above, price = list[Request](), 0, 3
     for what, amount in steps:
         if what == 0:
             price = amount
@@ -258,7 +275,7 @@ def test_a_price_that_rises_passes_a_cap_by_what_was_in_flight_at_the_first_high
             above += max(0, price - before.reserved)
         while len(out) < at_once and not _closed(wall, len(out)):
             out.append(held(wall.worst("g", 3) or 0))
-            move(wall, "g", NO_ENTRY, out[-1])
+            move(wall, "g", None, out[-1])
         assert wall.spent + wall.reserved <= cap + above
         assert len(out) <= TRIALS or "g" in wall.confirmed or (TIGHT + 1) * wall.reserved <= cap - wall.spent
 
@@ -273,7 +290,7 @@ def test_a_cap_is_tight_below_four_times_what_is_in_flight(cap: int, spent: int,
     """By the day and in total, until a charge of this run has confirmed the price of the class, and of no other."""
     for caps in (Caps(usd=cap), Caps(usd_per_day=cap)):
         wall = wall_of(held(5), caps=caps)
-        move(wall, "h", NO_ENTRY, charged(spent))
+        move(wall, "h", None, charged(spent))
         assert wall.tight("g", 5, MON) is tight
         wall.confirmed.add("g")
         assert not wall.tight("g", 5, MON)

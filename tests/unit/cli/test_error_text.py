@@ -31,7 +31,7 @@ def reported(capsys: pytest.CaptureFixture[str], *args: str) -> str:
         (["xyzzy"], "no such command xyzzy", "`batchgen --help` lists the commands"),
         (["run", "night", "--lmit", "3"], "no such option --lmit", "did you mean --limit?"),
         (["run", "night", "--xyzzy"], "no such option --xyzzy", "`batchgen run --help` lists the options"),
-        (["run"], "missing argument 'MANIFEST'", "`batchgen run --help` lists the options"),
+        (["run"], "missing argument 'MANIFEST...'", "`batchgen run --help` lists the options"),
         (["run", "night", "--rpm", "nan"], "invalid value for '--rpm': 'nan' is not a finite number",
          "`batchgen run --help` lists the options"),
     ],

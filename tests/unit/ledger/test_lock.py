@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 import pytest
 
-from batchgen.errors import Exit, LedgerLostError, LockedError
+from batchgen.errors import Exit, LedgerError, LedgerLostError, LedgerWriteError, LockedError
 from batchgen.events import SubmitStarted, Submitted
 from batchgen.ledger import FILE, Reader, SqliteLedger
+from batchgen.ledger.integrity import BATCH_ID, LastSeen
 from batchgen.ledger.lock import holder
 from batchgen.testing import wanted
 
@@ -42,8 +45,6 @@ def test_no_deleted_file_lets_a_second_run_in(folder: Path, deleted: str) -> Non
 
 def test_an_earlier_release_is_kept_out_by_the_file(folder: Path) -> None:
     """It locks the file alone; so does a run on the other side of a network drive."""
-    import fcntl
-
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(LockedError):
@@ -83,10 +84,35 @@ def _replaced(folder: Path) -> None:
     (folder / "copy").replace(folder / FILE)
 
 
+def _folder_replaced(folder: Path) -> None:
+    """As when a backup is brought back: another folder of this name, with the same files."""
+    shutil.copytree(folder, folder.with_name("copy"))
+    folder.rename(folder.with_name("elsewhere"))
+    folder.with_name("copy").rename(folder)
+
+
+def _after(
+    monkeypatch: pytest.MonkeyPatch, module: object, call: str, times: int, act: Callable[[], object]
+) -> list[str]:
+    """Act once when a function of the system was called so many times; gives a list that is empty until then."""
+    real, calls, acted = getattr(module, call), iter(range(1, 1_000)), list[str]()
+
+    def called(*args: object, **options: object) -> object:
+        found = real(*args, **options)
+        if next(calls) == times:
+            acted.append(call)
+            act()
+        return found
+
+    monkeypatch.setattr(module, call, called)
+    return acted
+
+
 LOSSES: dict[str, Callable[[Path], object]] = {
     "deleted": lambda folder: (folder / FILE).unlink(),
     "folder deleted": shutil.rmtree,
     "folder moved": _moved,
+    "folder replaced": _folder_replaced,
     "replaced": _replaced,
     "log of the database deleted": lambda folder: (folder / f"{FILE}-wal").unlink(),
 }
@@ -112,8 +138,8 @@ async def test_a_lost_ledger_is_noticed_at_the_next_commit(
     with pytest.raises(LedgerLostError):
         await ledger.set_facts({"some": "fact"})
     ledger.close()
-    spill = next(iter(folder.parent.glob("*/ledger.spill")), None)
-    assert spill is None or {b"r-1", b"r-2"} <= {word for word in spill.read_bytes().split(b'"') if word[:2] == b"r-"}
+    spilled = b"".join(spill.read_bytes() for spill in folder.parent.glob("*/ledger.spill"))
+    assert loss == "folder deleted" or {b"r-1", b"r-2"} <= {*spilled.split(b'"')}
     assert flying.request_id == "r-1"
 
 
@@ -159,9 +185,72 @@ async def test_what_another_command_writes_next_to_a_run_does_not_stop_it(folder
     ledger.close()
 
 
-def test_a_ledger_that_is_replaced_during_a_commit_is_noticed_by_that_commit(tmp_path: Path) -> None:
-    """What was written went into a file that is nobody's ledger any more: no request may follow it."""
-    with closing(SqliteLedger(tmp_path)) as ledger:
-        fence, db = ledger._fence, ledger._out
-        with pytest.raises(LedgerLostError, match="deleted or moved"), fence.transaction(db):
-            ledger.path.rename(tmp_path / "elsewhere.db")
+@pytest.mark.parametrize("loss", ["replaced", "folder replaced", "folder deleted"])
+@pytest.mark.parametrize("call", ["write", "pwrite"])
+async def test_a_ledger_that_is_lost_during_a_commit_is_noticed_by_that_commit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, loss: str, call: str
+) -> None:
+    """What was written went into a file that is nobody's ledger any more: no request may follow it.
+
+    The last check comes after the log (`write`) and this machine's memory (`pwrite`) have the event, so that a run that
+    begins in an older copy after that is refused by them.
+    """
+    with closing(SqliteLedger(folder)) as ledger:
+        ledger.keep_memory()
+        strikes = _after(monkeypatch, os, call, 1, lambda: LOSSES[loss](folder))
+        with pytest.raises(LedgerLostError, match=r"ledger\.db was (replaced|deleted)"):
+            await ledger.record(ledger.clip(1), START)
+        assert strikes
+        seen = LastSeen.of(folder, ledger.meta(BATCH_ID))
+    assert seen and seen.events == 1
+
+
+# --- while it is opened -----------------------------------------------------------------------------------------
+
+#: After which steps of opening a ledger something happens: so many locks were taken, so many connections made. The
+#: first connection checks the ledger, the second one is to write it, the third one to read it.
+OPENING = [("flock", 1), ("flock", 2), ("connect", 1), ("connect", 2), ("connect", 3)]
+
+
+@pytest.mark.parametrize("loss", ["deleted", "replaced", "folder moved", "folder replaced"])
+@pytest.mark.parametrize(("call", "times"), OPENING, ids=lambda value: str(value))
+async def test_a_ledger_that_is_lost_while_it_is_opened_is_not_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, loss: str, call: str, times: int
+) -> None:
+    """Else a run pays into a file without a name, while another one pays for the same clips in its place."""
+    module = fcntl if call == "flock" else sqlite3
+    strikes = _after(monkeypatch, module, call, times, lambda: LOSSES[loss](folder))
+    not_yet_read = call == "flock" and loss == "replaced"  # what is read then is what will be used
+    with nullcontext() if not_yet_read else pytest.raises((LedgerError, LedgerWriteError)):
+        SqliteLedger(folder).close()
+    assert strikes
+    with suppress(LedgerError):  # that it is gone is one; that it is locked is none
+        SqliteLedger(folder).close()
+
+
+# --- copies -----------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_of_a_batch_is_no_second_batch_to_run_at_the_same_time(folder: Path) -> None:
+    """It may have all events so far, as that of a run that waits for its window; both would pay for what comes."""
+    with closing(SqliteLedger(folder)) as first:
+        first.keep_memory()
+        shutil.copytree(folder, folder.with_name("copy"))
+        with closing(SqliteLedger(folder.with_name("copy"))) as second, pytest.raises(LockedError) as refused:
+            second.keep_memory()
+        assert f"process {os.getpid()}, in {folder}" in str(refused.value)
+    with closing(SqliteLedger(folder.with_name("copy"))) as second:
+        second.keep_memory()
+
+
+async def test_what_this_machine_remembers_of_a_batch_is_kept_again_when_it_was_deleted(folder: Path) -> None:
+    """Else an older copy of the folder that comes later would be used."""
+    with closing(SqliteLedger(folder)) as ledger:
+        ledger.keep_memory()
+        shutil.rmtree(os.environ["XDG_STATE_HOME"])
+        await ledger.record(ledger.clip(1), START)
+        seen = LastSeen.of(folder, ledger.meta(BATCH_ID))
+        shutil.copytree(folder, folder.with_name("copy"))
+        with closing(SqliteLedger(folder.with_name("copy"))) as second, pytest.raises(LockedError):
+            second.keep_memory()
+    assert seen and (seen.events, seen.folder) == (1, folder)

@@ -13,6 +13,7 @@ from batchgen.billing.budget import Caps
 from batchgen.errors import ManifestError
 from batchgen.manifest import Manifest, json_schema, load, template
 from batchgen.settings import merge
+from batchgen.window import Window
 
 Write = Callable[..., Path]
 
@@ -96,6 +97,14 @@ def test_all_faults_come_at_once_each_with_its_place_and_how_to_fix_it(write: Wr
         ("prompts:\n  - {prompt: a, enable_prompt_expansion: no}\n", "write true or false"),
         ("prompts:\n  - {prompt: a, extra: {size: 1}}\n", "write size: next to extra:"),
         ("prompts: [a]\nwindow: {start: 9pm}\n", "'9pm' is not a time of day"),
+        ("prompts: [a]\nwindow:\n", "window has no value, so it would never close"),
+        ("prompts: [a]\nwindow: {start: , stop_submitting: 06:30}\n", "window.start has no value"),
+        ("prompts: [a]\nwindow: {start: 22:00}\n", "window has a start and no end: write stop_submitting"),
+        ("prompts: [a]\nwindow: {days: [fri, someday]}\n", "'someday' is not a day of the week: write one of mon"),
+        ("prompts: [a]\nwindow: {days: []}\n", "window.days is empty"),
+        ("prompts: [a]\nwindow: {days: fri}\n", "window.days must be a list"),
+        ("prompts: [a]\nwindow: {timezone: Europe/Berlni}\n", "not known on this machine: did you mean Europe/Berlin"),
+        ("prompts: [a]\nwindow: {timezone: ../../etc/passwd}\n", "not known on this machine: write a name"),
         ("prompts: [a]\nnotify: ['http://example.com/x']\n", "over http can be read"),
         ("prompts: [a]\nbudget: {max_usd: .inf}\n", "not an amount of USD"),
         ("prompts: [a]\nname: ../x\n", "can't be a folder's name"),
@@ -105,7 +114,7 @@ def test_all_faults_come_at_once_each_with_its_place_and_how_to_fix_it(write: Wr
         ("matrix: {a: 1}\nprompts: [a]\n", "matrix.a must be a list, not 1: write [a, b]"),
         ("prompts:\n  - {id: x, prompt: a}\n  - {id: x, prompt: b}\n", "3:5: the id x is also that of"),
         ("prompts: [a, b]\noutput: {name: same}\n", "the file name same is also that of"),
-        ("prompts:\n  - fle: shots.csv\n", "2:5: prompt 1: unknown key fle: did you mean file?"),
+        ("prompts:\n  - fle: shots.csv\n", "2:5: prompt 1: unknown key fle: write - file: shots.csv"),
         ("prompts: [a]\noutput: {name: '{{ nope }}'}\n", "2:16: output name: '{{ nope }}': 'nope' is undefined"),
     ],
 )
@@ -352,14 +361,13 @@ def test_the_parts_that_are_obeyed_elsewhere_are_read(write: Write) -> None:
     path = write(
         "prompts: [a]\nlimits: {rpm: 0, in_flight: 32, downloads: 8, count_polls: false}\n"
         "budget: {max_usd: 0}\nprices: {wan-2.5-t2v: {1280x720/5: 0.62}}\n"
-        "window: {start: 22:00, stop_submitting: '06:30'}\nnotify: ['https://h/x', 'ntfy://topic']\n"
+        "window: {start: 22:00, stop_submitting: '06:30', days: [Friday, sat], timezone: UTC}\nnotify: ['https://h/x', 'ntfy://topic']\n"
     )
     manifest = load(path)
     assert manifest.limits.rpm == 0
     assert manifest.budget.max_usd == 0
     assert manifest.prices.of("wan-2.5-t2v", {"size": "1280*720", "duration": 5}) == 620_000
-    assert manifest.window is not None
-    assert manifest.window.start == "22:00"
+    assert manifest.window == Window("22:00", "06:30", ("fri", "sat"), "UTC")
     assert manifest.notify == ("https://h/x", "ntfy://topic")
     assert (manifest.name, manifest.path.is_absolute(), len(manifest.sha256)) == ("night", True, 64)
 

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_times import SHAPES, Spent, fewest_polls, fewest_within, fixed_interval, frontier, known, spent
 
-from batchgen.polling.distribution import ENOUGH, HALF_LIFE, Distribution, estimate
 from batchgen.polling.schedule import (
     COLD_POLLS,
+    ENOUGH,
     FEWEST_POLLS,
+    HALF_LIFE,
     LATELY,
     MEMORY,
     MIN_STEP_S,
@@ -27,10 +28,12 @@ from batchgen.polling.schedule import (
     SCOUTS,
     TAIL_CAP_S,
     UNKNOWN_S,
+    Distribution,
     RunTimes,
     Schedule,
     affordable_polls,
     best_polls,
+    estimate,
     next_poll,
     schedule_for,
 )

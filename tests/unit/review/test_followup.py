@@ -6,12 +6,14 @@ import json
 import shlex
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batchgen.errors import UsageError
+from batchgen.events import Downloaded, Generated, SubmitStarted, Submitted
 from batchgen.ledger import Home, SqliteLedger
 from batchgen.manifest import load
 from batchgen.planning.saved_files import read_plan
@@ -171,3 +173,38 @@ def test_a_manifest_that_is_gone_is_reported(batch: Path) -> None:
     batch.with_suffix(".yaml").unlink()
     with pytest.raises(UsageError, match=r"manifest night\.yaml is gone"):
         follow_up(batch, [])
+
+
+def test_what_another_follow_up_plans_is_not_left_any_more(batch: Path) -> None:
+    """Two follow-ups together stay within the budget, whichever of them is run; it is named as long as it is there."""
+    first = cart(batch, FINAL, write=True)["written"]
+    found = cart(batch, TAKES)
+    assert found["left_usd"] == "8.20"
+    assert found["earlier"] == [{"name": "night-2", "usd": "1.80", "begun": False}]
+    second = cart(batch, TAKES, write=True)["written"]
+    assert load(Path(second["manifest"])).budget.max_usd == Decimal("8.2")
+    assert cart(batch, TAKES)["left_usd"] == "7.60"
+    for name in (first["manifest"], first["plan"]):
+        Path(name).unlink()
+    assert [each["name"] for each in cart(batch, TAKES)["earlier"]] == ["night-3"]
+
+
+async def test_a_follow_up_that_was_run_takes_what_it_has_spent(batch: Path) -> None:
+    """While it has clips to make, no less than was planned; then what was charged."""
+    path = Path(cart(batch, FINAL, write=True)["written"]["manifest"])
+    with closing(SqliteLedger(path.with_suffix(""))) as ledger:
+        ledger.sync(load(path).wanted)
+        for row, expected in ((1, "1.80"), (2, "1.00")):
+            clip = await ledger.record(ledger.clip(row), SubmitStarted(ledger.now(), 900_000))
+            clip = await ledger.record(clip, Submitted(f"r{row}", ledger.now()))
+            clip = await ledger.record(clip, Generated("https://x/1.mp4", ledger.now(), 500_000))
+            await ledger.record(clip, Downloaded(f"{row}.mp4", 1, "ab" * 32))
+            assert cart(batch, TAKES)["earlier"] == [{"name": "night-2", "usd": expected, "begun": True}]
+
+
+def test_a_cart_beyond_what_the_others_leave_is_not_written(batch: Path) -> None:
+    """As one beyond the budget is not."""
+    cart(batch, FINAL | {"count": 10}, write=True)
+    found = cart(batch, FINAL, write=True)
+    assert found["faults"] == ["it costs about $1.80, and the budget has $1.00 left"]
+    assert found["written"] is None

@@ -10,7 +10,7 @@ import pytest
 from batchgen.files.findings import Findings, Pictures
 from batchgen.review.posters import Film, Posters
 
-FILMS = [Film(f"{n:064x}", Path(f"film{n}")) for n in range(6)]
+FILMS = [Film(f"{n:064x}", f"film{n}") for n in range(6)]
 
 
 class Decoder:

@@ -88,6 +88,16 @@ def test_a_frame_is_drawn_as_in_the_golden_text(width: int, rows: int, golden: C
     golden(f"frame_{width}", text_of(FRAME, width, rows))
 
 
+def test_a_take_that_is_not_made_is_neither_pending_nor_missing_from_the_bar() -> None:
+    """As in `plan` and `status`: it is skipped, and without it the night is whole."""
+    frame = replace(FRESH, counts={State.DONE: 4, State.PENDING: 6}, skipped=6)
+    lines = frame_lines(frame, 80, 12, ascii=True)
+    assert lines[1].endswith("] 100 %")
+    assert "6 skipped" in lines[2]
+    assert "pending" not in lines[2]
+    assert "1 pending" in frame_lines(replace(frame, skipped=5), 80, 12, ascii=True)[2]
+
+
 def test_an_ascii_frame_is_drawn_as_in_the_golden_text(golden: Callable[[str, str], None]) -> None:
     """Not every terminal can show ✓; none of the words may go missing there."""
     text = "\n".join(frame_lines(FRAME, 80, 24, ascii=True, tz=ZONE))

@@ -64,6 +64,20 @@ CLEAN = replace(
 )
 
 
+def test_a_skipped_take_is_not_pending_in_the_text() -> None:
+    """As in `plan` and on the live display; the object has both numbers."""
+    run = LastRun(NOW - 60, NOW, 0, None, left_out=5)
+    facts = replace(FACTS, counts={State.DONE: 1, State.PENDING: 5}, skipped=3, last_run=run, problems=())
+    obj = status_object(facts, now=NOW)
+    assert (obj["state"]["pending"], obj["skipped"]) == (5, 3)
+    text = status_text(obj, 80, ascii=True)
+    assert "2 pending   3 skipped" in text
+    assert "2 clips left out of the last run" in text
+    whole = status_text(status_object(replace(facts, skipped=5), now=NOW), 80, ascii=True)
+    assert "pending" not in whole
+    assert "left out" not in whole
+
+
 def test_the_object_has_every_documented_field() -> None:
     """Scripts rely on them; all nine states are there, zeros too."""
     obj = status_object(FACTS, now=NOW)
