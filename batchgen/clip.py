@@ -43,6 +43,13 @@ REPLACED = "replaced"  #: among the flags of a failed or blocked clip: another t
 _SETTLED = frozenset({State.DONE, State.FAILED, State.BLOCKED, State.LOST, State.UNCONFIRMED})
 
 
+class OlderKey(NamedTuple):
+    """The key that a release which did not know the clip's model gave it (`batchgen.manifest.older_keys`)."""
+
+    key: str
+    label: str | None  #: only a clip of this matrix cell is meant; None: any
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One video that the manifest asks for.
@@ -65,6 +72,7 @@ class Wanted:
     reroll_of: str | None = None  #: key of the clip that this one is another take of, because the user asked for it
     #: Its `prompt_id` is not the user's, but made of the prompt: a batch that has another one for it keeps that.
     derived_id: bool = field(default=False, compare=False)
+    older: OlderKey | None = field(default=None, compare=False)
 
     @property
     def values(self) -> Mapping[str, Any]:

@@ -88,6 +88,13 @@ def decimal_usd(micro: int) -> Decimal:
     return Decimal(micro) / MICRO
 
 
+#: The parameters, over all models, that a price can depend on.
+PRICE_AXES = ("size", "resolution", "duration", "generate_audio")
+#: What the name of a class has only where a clip has it: models with these came later.
+_LATER_AXES = ("resolution", "generate_audio")
+
+
 def price_class_of(model: str, params: Mapping[str, object]) -> str:
-    """Name what the price depends on, as far as is known: model, size, duration."""
-    return f"{model} {params.get('size', '')} {params.get('duration', '')}".strip()
+    """Name what the price depends on, as far as is known: model, size, duration, and the later axes that it has."""
+    later = "".join(f" {axis}={params[axis]}" for axis in _LATER_AXES if axis in params)
+    return f"{model} {params.get('size', '')} {params.get('duration', '')}".strip() + later

@@ -161,7 +161,7 @@ class Job:
 _KINDS = [
     (kind, re.compile(rf"{verb} {path}"))
     for kind, verb, path in (
-        ("submit", "POST", f"/v2/{re.escape(MODEL)}"),
+        ("submit", "POST", f"/v2/(?:{re.escape(MODEL)}|veo-3\\.1-fast)"),
         ("status", "GET", "/v2/requests/([^/]+)/status"),
         ("result", "GET", "/v2/requests/([^/]+)"),
         ("balance", "GET", "/v1/get-user-credits"),

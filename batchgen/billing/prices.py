@@ -18,7 +18,7 @@ from typing import Any
 from batchgen.clip import Clip, Wanted
 from batchgen.events import Event, Generated, Lost
 from batchgen.money import price_class_of, usd
-from batchgen.providers.models import Prices, estimate, find
+from batchgen.providers.models import Catalogue, Prices
 
 log = logging.getLogger("batchgen.prices")
 
@@ -101,12 +101,17 @@ class PriceBook:
         self._reported: set[str] = set()
         self._listed: dict[str, tuple[int | None, int | None]] = {}
 
+    @property
+    def models(self) -> Catalogue:
+        """The models that the manifest knows."""
+        return self._prices.models
+
     def quote(self, model: str, params: Mapping[str, Any]) -> Quote:
         """Estimate one clip with these parameters."""
         manifest, table = self.listed(model, params)
         quote = quote_of(self._charges.get(price_class_of(model, params), ()), manifest=manifest, table=table)
-        known = find(model)
-        if quote.source is PriceSource.TABLE and known and known.mean_price > (quote.each or 0):
+        known = self._prices.models.find(model)
+        if quote.source is PriceSource.TABLE and known and (known.mean_price or 0) > (quote.each or 0):
             return replace(quote, high=known.mean_price)
         return quote
 
@@ -114,7 +119,7 @@ class PriceBook:
         """Give the manifest's price and that of the model's table; looked up once for each price class."""
         price_class = price_class_of(model, params)
         if price_class not in self._listed:
-            self._listed[price_class] = self._prices.of(model, params), estimate(model, params)
+            self._listed[price_class] = self._prices.of(model, params), self._prices.table(model, params)
         return self._listed[price_class]
 
     def drifts(self, kinds: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Quote]:

@@ -130,7 +130,8 @@ def time_left(session: Session, finished: int, to_make: int) -> float | None:
     if finished >= ENOUGH:
         return left * session.elapsed_s / finished
     tools = session.tools
-    latency = max((latency_of(clip.model, session.settings) for clip in session.manifest.wanted[:1]), default=None)
+    models, used = session.manifest.prices.models, {clip.model for clip in session.manifest.wanted}
+    latency = max((latency_of(model, session.settings, models) for model in used), default=None)
     start = session.pace.start
     rpm, in_flight = (tools.pacer.snapshot().rpm, tools.places.expected) if tools else (start.rpm, start.in_flight)
     return time_needed(left, rpm=rpm or None, in_flight=in_flight, latency_s=latency)

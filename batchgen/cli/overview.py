@@ -33,6 +33,7 @@ GROUPS = {
         "notify": "whom a run informs; --test",
     },
     "Around it": {
+        "models": "inputs, price, run time",
         "sandbox": "local stand-in, free",
         "torture": "stress test, free",
         "schema": "schema of the manifest",

@@ -16,6 +16,10 @@ from batchgen.clip import REPLACED, REPLACED_FOLDER, Clip, State, Wanted
 from batchgen.ledger import schema
 from batchgen.ledger.wishes import QueuedWish
 
+#: The matrix cell of every clip that was ever submitted, by key.
+SELECT_SENT = "SELECT key, label FROM clip WHERE state <> 'pending' OR n > 0"
+
+
 # --- names: pure ---------------------------------------------------------------------------------------
 
 
@@ -103,6 +107,28 @@ def with_known_ids(wanted: Iterable[Wanted], known: Mapping[str, str]) -> list[W
     return [_under(clip, kept[clip.prompt_id], names) if clip.prompt_id in kept else clip for clip in asked]
 
 
+def with_known_keys(wanted: Iterable[Wanted], sent: Mapping[str, str]) -> list[Wanted]:
+    """Give what a manifest asks for under the keys that a batch has for it: what was paid for is not paid for again.
+
+    Where two clips have one older key, the first of them is the clip that an older release made.
+
+    Args:
+        wanted: as the manifest is read today.
+        sent: the labels of the ledger's clips by key; of those that were ever submitted.
+    """
+    once = dict(sent)
+    return [replace(clip, key=key) if (key := _older(clip, sent, once)) else clip for clip in wanted]
+
+
+def _older(clip: Wanted, sent: Mapping[str, str], once: dict[str, str]) -> str | None:
+    """Take the older key of a clip out of `once`, if the batch has it under that alone."""
+    older = clip.older
+    if older is None or clip.key in sent or older.key not in once or older.label not in (None, once[older.key]):
+        return None
+    del once[older.key]
+    return older.key
+
+
 def _under(clip: Wanted, prompt_id: str, names: set[str]) -> Wanted:
     name = f"{prompt_id}_{clip.take}"
     default = clip.name == f"{clip.prompt_id}_{clip.take}" and name.casefold() not in names
@@ -123,7 +149,8 @@ def bring_up_to_date(db: sqlite3.Connection, wanted: Iterable[Wanted]) -> int:
     """Store what the manifest wants now; return the number of new clips (see `SqliteLedger.sync`)."""
     known = db.execute(schema.SELECT_WISHES).fetchall()
     ids = {key: prompt_id for key, _, _, _, _, prompt_id, *_ in known}
-    fresh = {clip.key: clip for clip in with_known_ids(wanted, ids)}
+    sent: dict[str, str] = dict(db.execute(SELECT_SENT))
+    fresh = {clip.key: clip for clip in with_known_ids(with_known_keys(wanted, sent), ids)}
     asked = {key: clip.name for key, clip in fresh.items()}
     # In memory, and only what differs is written: a manifest of 100,000 clips that is as it was writes nothing.
     changes = []

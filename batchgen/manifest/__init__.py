@@ -1,11 +1,11 @@
 """The manifest: YAML text → wanted clips, with all faults at once; nothing is spent.
 
 Reading order: `model` (what comes out), `loader` (the way from file to manifest), `faults` (with their positions, and
-files as texts), `yaml_loader` and `yaml_causes` (text → plain values, and why it is none), `schema` and `schema_check`
-(what may be written, and what was), `repair` (so that the rest can be checked). Then `expand` puts the parts of a
-prompt together: cells of the matrix, rows (`tables`), filled texts (`templates`), checked `parameters` and `audio`,
-seeds and `keys`; `naming` gives ids and file names. `rerolls` makes further takes of clips in a ledger; `scaffold`
-helps to write a manifest.
+files as texts), `yaml_loader` and `yaml_causes` (text → plain values, and why it is none), `schema` and
+`schema_check` (what may be written, and what was), `price_rows`, `repair` (so that the rest can be checked). Then
+`expand` puts the parts of a prompt together: cells of the matrix (`prompt_source`), rows (`tables`), filled texts
+(`templates`), checked `parameters` and `audio`, `model_names`, seeds and `keys` (and `older_keys`); `naming` gives
+ids and file names. `rerolls` makes further takes of clips in a ledger; `scaffold` helps to write a manifest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from batchgen.manifest.model import BudgetLimits, Limits, Manifest
-from batchgen.providers.models import Prices
+from batchgen.providers.models import BUILT_IN, Catalogue, Prices
 from batchgen.window import Window
 
 __all__ = ["BudgetLimits", "Limits", "Manifest", "Prices", "Window", "json_schema", "load", "template"]
@@ -30,11 +30,11 @@ def load(path: Path) -> Manifest:
     return load_manifest(path)
 
 
-def json_schema() -> dict[str, object]:
+def json_schema(models: Catalogue = BUILT_IN) -> dict[str, object]:
     """Return the manifest's JSON Schema (draft-07) for editors, every field described."""
     from batchgen.manifest.scaffold import json_schema as schema
 
-    return schema()
+    return schema(models)
 
 
 def template(name: str) -> str:

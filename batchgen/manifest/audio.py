@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from batchgen.manifest.faults import read_bounded
-from batchgen.providers.models.wan_2_5_t2v import AUDIO_BYTES, AUDIO_SECONDS
+from batchgen.providers.models import Media
 from batchgen.proxy import is_loopback
 
 #: kbit/s of MPEG-1 and MPEG-2/2.5 layer III, by the index in the frame's header.
@@ -18,6 +18,8 @@ _BITRATES = (
     (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 )
+#: That the upload of a service without a known limit is trusted with.
+_MOST_BYTES = 15_000_000
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 
 
@@ -44,32 +46,37 @@ def is_url(text: str) -> bool:
     return "://" in text or text.lower().startswith(("data:", "blob:"))
 
 
-def check_url(text: str) -> None:
+def check_url(text: str, name: str = "audio") -> None:
     """Accept an https URL, and http only to this machine.
 
     Raises:
         AudioError: anything else.
     """
+    example = "https://host/file.mp3" if name == "audio" else "https://host/file"
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
     except ValueError as error:
-        raise AudioError("the audio URL can't be read", "write https://host/file.mp3") from error
+        raise AudioError(f"the {name} URL can't be read", f"write {example}") from error
     if any(c.isspace() for c in text) or not host or parts.scheme not in ("https", "http"):
-        raise AudioError("the service can't fetch this audio URL", "write https://host/file.mp3")
+        raise AudioError(f"the service can't fetch this {name} URL", f"write {example}")
     if parts.scheme == "http" and not is_loopback(host):
-        raise AudioError("an audio URL over http can be read by others", "write https://")
+        raise AudioError(f"{_article(name)} {name} URL over http can be read by others", "write https://")
 
 
-def inspect(path: Path) -> Audio:
-    """Return the length and the hash of a local file, read once.
+def _article(word: str) -> str:
+    return "an" if word[:1] in "aeiou" else "a"
+
+
+def inspect(path: Path, takes: Media | None) -> Audio:
+    """Return the length and the hash of a local file, read once; `takes` is what the model takes, as far as is known.
 
     Raises:
         AudioError: it is missing, too big, neither wav nor mp3, too short or too long.
     """
-    data = _read(path)
+    data = _read(path, (takes and takes.max_bytes) or _MOST_BYTES)
     seconds = _wav_seconds(data) if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else mp3_seconds(data)
-    shortest, longest = AUDIO_SECONDS
+    shortest, longest = (takes and takes.seconds) or (0.0, float("inf"))
     # An mp3 is padded to whole frames, so a few milliseconds are no error.
     if seconds is not None and not shortest - 0.05 <= seconds <= longest + 0.05:
         raise AudioError(
@@ -78,9 +85,9 @@ def inspect(path: Path) -> Audio:
     return Audio(path, hashlib.sha256(data).hexdigest(), seconds)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int) -> bytes:
     try:
-        data = read_bounded(path, AUDIO_BYTES)
+        data = read_bounded(path, most)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise AudioError(
@@ -88,7 +95,7 @@ def _read(path: Path) -> bytes:
         ) from error
     if data is None:
         size = path.stat().st_size / 1e6
-        raise AudioError(f"the audio {path.name} has {size:.1f} MB", "the service takes 15 MB at most")
+        raise AudioError(f"the audio {path.name} has {size:.1f} MB", f"the service takes {most / 1e6:g} MB at most")
     return data
 
 

@@ -6,14 +6,13 @@ and checking parameters, are done once for each distinct text and set of paramet
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from batchgen.manifest.audio import Audio
 from batchgen.manifest.faults import (
@@ -21,12 +20,15 @@ from batchgen.manifest.faults import (
     Position,
     TextError,
     UnknownVariableError,
+    did_you_mean,
     read_text,
     scan_secrets,
     shown,
 )
 from batchgen.manifest.keys import TakesError, key_of_text, seeds_of
-from batchgen.manifest.naming import clean_id, in_cell, prompt_words, slug
+from batchgen.manifest.model_names import meant, names_models
+from batchgen.manifest.naming import clean_id, in_cell, prompt_words
+from batchgen.manifest.older_keys import COMMON, OlderFrame, OlderKeys, Written, parameters_then
 from batchgen.manifest.parameters import (
     ParameterProblem,
     Parameters,
@@ -36,11 +38,11 @@ from batchgen.manifest.parameters import (
     is_template,
     text_problems,
 )
-from batchgen.manifest.repair import UNREADABLE_MODEL
+from batchgen.manifest.prompt_source import Layer, PromptSource, source_of
 from batchgen.manifest.schema import Cell, ManifestShape, MatrixShape, same
 from batchgen.manifest.tables import MAX_BYTES, ROW_WORDS, Row, read_rows
 from batchgen.manifest.yaml_loader import Document
-from batchgen.providers.models import find, known_names, whole_number
+from batchgen.providers.models import BUILT_IN, Catalogue, whole_number
 
 if TYPE_CHECKING:
     from batchgen.manifest.templates import Templates
@@ -51,47 +53,30 @@ _MAX_FAULTY = 10_000
 #: Comparisons of the matrix's cells with the lines of `exclude` and `include`.
 _MAX_COMPARED = 5_000_000
 _WORDS = ("id", "prompt", "takes", "seed", "seeds", "priority", "model", "extra")
-#: Columns of a table that are parameters where the model is not known.
-_COMMON = frozenset({"prompt", "negative_prompt", "size", "duration", "seed", "audio"})
 _NOT_PARAMETERS = frozenset({"vars", "matrix", "file"})
-
-
-class Layer(NamedTuple):
-    """Values that were written together."""
-
-    values: Mapping[str, Any]
-    path: tuple[str | int, ...] = ()  #: of the mapping that they are in
-    place: Position | None = None  #: of all of them, where none has a place of its own: a text, a row
 
 
 class TooManyError(Exception):
     """The expansion passed its cap; the fault is noted."""
 
 
-class PromptSource(NamedTuple):
-    """An entry of the manifest in one cell of its matrix: what its rows have in common."""
-
-    layers: tuple[Layer, ...]
-    values: dict[str, Any]
-    variables: dict[str, Any]
-    place: Position
-    cell_id: str
-    label: str
-
-
 class Expander:
     """Expands one manifest; `prompts` yields, `files` and the faults fill up meanwhile."""
 
-    def __init__(self, shape: ManifestShape, document: Document, folder: Path, faults: FaultList) -> None:
+    def __init__(
+        self, shape: ManifestShape, document: Document, folder: Path, faults: FaultList, models: Catalogue = BUILT_IN
+    ) -> None:
         self.shape = shape
         self.document = document
         self.folder = folder
         self.faults = faults
-        self.params = Parameters(folder)
+        self._known = models
+        self.params = Parameters(folder, models, strict=shape.strict)
         self.files: dict[str, str] = {}
+        self._older = OlderKeys(self.fill, models)
         self.refused: list[tuple[str, Position]] = []  #: ids given to prompts that have faults of their own
-        self._models = {UNREADABLE_MODEL, *known_names()}
         self._seen: dict[str, Position] = {}
+        self._used: set[str] = set()
         self._clips = 0
         self._faulty = 0
 
@@ -111,6 +96,11 @@ class Expander:
             else:
                 for source in sources:
                     yield from self._prompt(source, None)
+        for model in self.shape.by_model.keys() - self._used:
+            fix = did_you_mean(model, sorted(self._used))
+            self.faults.error(
+                self.document.place(("by_model", model), key=True), f"by_model: no clip is of {model}", fix
+            )
         for audio in self.params.audio.values():
             if isinstance(audio, Audio):
                 self.files[self._relative(audio.path)] = audio.sha256
@@ -137,21 +127,18 @@ class Expander:
         place = self.document.place(path)
         own = entry.get("matrix") is not None
         matrix_path: tuple[str | int, ...] = (*path, "matrix") if own else ("matrix",)
-        shape = getattr(self.shape.prompts[index], "matrix", None) if own else self.shape.matrix
-        model = entry.get("model") or self.shape.model
-        names = _parameters(model)
+        shape = (getattr(self.shape.prompts[index], "matrix", None) if own else self.shape.matrix) or MatrixShape()
         values = {name: value for name, value in entry.items() if name not in _NOT_PARAMETERS}
         written = Layer(values, place=place) if at_text else Layer(values, path)
-        shared, defaults = Layer({"model": self.shape.model}), Layer(self.shape.defaults, ("defaults",))
+        given = entry.get("model")
+        axis = given is None and names_models((shape.model_extra or {}).get("model"), self._known, self.shape.prices)
         found = []
-        for cell in self._cells(shape or MatrixShape(), matrix_path):
-            in_cell = Layer({n: v for n, v in cell.items() if n in names}, matrix_path)
-            layers = (shared, defaults, in_cell, written)
-            merged = {name: value for layer in layers for name, value in layer.values.items()}
-            variables = {**self.shape.vars, **cell, **(entry.get("vars") or {})}
-            cell_id = "-".join(filter(None, (slug(str(value)) for value in cell.values())))
-            label = ", ".join(f"{name}={value}" for name, value in cell.items())
-            found.append(PromptSource(layers, {**merged, "model": model}, variables, place, cell_id, label))
+        for cell in self._cells(shape, matrix_path):
+            model = given or (cell["model"] if axis and "model" in cell else self.shape.model)
+            self._used.add(model)
+            names = self._parameters(model) | ({"model"} if axis else set())
+            in_cell = Layer({name: value for name, value in cell.items() if name in names}, matrix_path)
+            found.append(source_of(self.shape, model, cell, in_cell, written, place, entry.get("vars") or {}))
         return found
 
     def _cells(self, matrix: MatrixShape, path: Sequence[str | int]) -> list[Cell]:
@@ -189,7 +176,9 @@ class Expander:
         text, raw = found
         self.files[self._relative(path)] = hashlib.sha256(raw).hexdigest()
         scan_secrets(file, text, self.faults)
-        known = frozenset().union(*(_parameters(source.values["model"]) | source.values.keys() for source in sources))
+        known = frozenset().union(
+            *(self._parameters(source.values["model"]) | source.values.keys() for source in sources)
+        )
         rows, before = 0, len(self.faults.errors)
         for row in read_rows(path.name, file, text, known - {"model"}, self.faults, needs_prompt="prompt" not in entry):
             rows += 1
@@ -237,7 +226,8 @@ class Expander:
                 raise TooManyError
             return
         text, model, settings, seeds, priority = prompt
-        takes = self._takes(model, text, settings, seeds, place)
+        older = self._older_frame(source, row, model, filled, layers, variables)
+        takes = self._takes(model, text, settings, seeds, place, older)
         if takes and given is not None:
             # The rows of a table differ in nothing but their variables.
             words = prompt_words(text if row else str(values["prompt"]))
@@ -245,18 +235,34 @@ class Expander:
 
     def _merge(self, source: PromptSource, row: Row) -> tuple[tuple[Layer, ...], dict[str, Any], dict[str, Any]]:
         """Merge a row's cells into the values of its entry; columns that are no parameters are variables."""
-        names = _parameters(source.values["model"])
+        names = self._parameters(source.values["model"])
         # For an unknown model, whatever the manifest itself uses as a parameter is one.
         own = {
             n: v for n, v in row.values.items() if n in names or n in ROW_WORDS or (n in source.values and n != "model")
         }
-        free = {name: value for name, value in row.values.items() if name not in own}
+        then = parameters_then(source.values["model"]) | source.values.keys() | {*ROW_WORDS}
+        # What older releases took for a variable still is one: texts are what they were.
+        free = {name: value for name, value in row.values.items() if name not in own or name not in then}
         inner = own.pop("vars", None)
         layers = (*source.layers, Layer(own, place=row.place))
         more = inner if isinstance(inner, dict) else {}
         if inner is not None and not isinstance(inner, dict):
             free["vars"] = inner
         return layers, {**source.values, **own}, {**source.variables, **free, **more}
+
+    def _older_frame(
+        self,
+        source: PromptSource,
+        row: Row | None,
+        model: str,
+        filled: Mapping[str, Any],
+        layers: Sequence[Layer],
+        variables: Mapping[str, Any],
+    ) -> OlderFrame | None:
+        _, defaults, by_model, _, entry = (layer.values for layer in source.layers)
+        written = Written({**defaults, **by_model}, source.cell, entry, row.values if row else {})
+        extra = self._extra(layers, lambda _: None)
+        return self._older.of(model, written, source.label, filled, extra, variables)
 
     def _note(self, layers: Sequence[Layer], place: Position, problem: ParameterProblem) -> None:
         """Note a problem where the parameter was written, in the layer that won."""
@@ -296,12 +302,12 @@ class Expander:
     ) -> tuple[str, str, ParameterSet, list[int], int] | None:
         """Return the checked prompt, or None after noting everything that is wrong with it."""
         model, text = values["model"], values.get("prompt")
-        meant, problems = self._meant(model)
+        model_meant, problems = meant(model, self._known, self.shape.prices)
         rest = {name: value for name, value in values.items() if name not in _WORDS}
         extra = self._extra(layers, note) if "extra" in values else {}
-        settings = self.params.settings(meant, rest, extra)
+        settings = self.params.settings(model_meant, rest, extra)
         missing = ParameterProblem("prompt", "prompt is missing", "write prompt:, or a prompt column")
-        of_text = [missing] if text is None else text_problems(find(meant), "prompt", text)
+        of_text = [missing] if text is None else text_problems(self._known.find(model_meant), "prompt", text)
         problems += [*settings.problems, *of_text]
         priority = whole_number(values.get("priority", 0))
         if priority is None:
@@ -320,22 +326,6 @@ class Expander:
             note(problem)
         return (str(text), model, settings, seeds, priority or 0) if all(p.warning for p in problems) else None
 
-    def _meant(self, model: str) -> tuple[str, list[ParameterProblem]]:
-        """Return the model whose parameters are meant, and what is wrong with a name that is not known.
-
-        One near a known name is a slip of the pen, unless its price shows that its writer knows it: it would be
-        refused, or run unchecked, at the price of another.
-        """
-        if model in self._models:
-            return model, []
-        what, priced = f"the model {model} is not known here", model in self.shape.prices
-        price = "" if priced else f"add its price, as in prices: {{{model}: 0.80}}"
-        near = difflib.get_close_matches(model, known_names(), n=1)
-        if near and not priced:
-            fix = f"did you mean {near[0]}? If it is another model, {price}"
-            return near[0], [ParameterProblem("model", what, fix)]
-        return model, [ParameterProblem("model", f"{what}: its parameters are not checked", price, warning=True)]
-
     def _extra(self, layers: Sequence[Layer], note: Callable[[ParameterProblem], None]) -> dict[str, Any]:
         merged: dict[str, Any] = {}
         for layer in layers:
@@ -347,7 +337,13 @@ class Expander:
         return merged
 
     def _takes(
-        self, model: str, text: str, settings: ParameterSet, seeds: Sequence[int], place: Position
+        self,
+        model: str,
+        text: str,
+        settings: ParameterSet,
+        seeds: Sequence[int],
+        place: Position,
+        older: OlderFrame | None,
     ) -> list[Take]:
         self._clips += len(seeds)
         if self._clips > MAX_CLIPS:
@@ -359,8 +355,13 @@ class Expander:
                 self._same(place, other)
                 continue
             self._seen[key] = place
-            takes.append(Take(number, seed, key, settings.sent_text.text(text, seed)))
+            once = older.key(model, text, seed) if older else None
+            takes.append(Take(number, seed, key, settings.sent_text.text(text, seed), once))
         return takes
+
+    def _parameters(self, model: str) -> frozenset[str]:
+        known = self._known.find(model)
+        return frozenset(known.parameters) if known else COMMON
 
     def _same(self, place: Position, other: Position) -> None:
         if other == place:
@@ -372,8 +373,3 @@ class Expander:
     def _too_many(self, place: Position) -> None:
         self.faults.error(place, f"this makes over {MAX_CLIPS:,} clips", "split it into several manifests")
         raise TooManyError
-
-
-def _parameters(model: str) -> frozenset[str]:
-    known = find(model)
-    return frozenset(known.parameters) if known else _COMMON

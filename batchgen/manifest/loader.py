@@ -15,11 +15,12 @@ from batchgen.manifest.expand import Expander, TooManyError
 from batchgen.manifest.faults import FaultList, read_text, scan_secrets
 from batchgen.manifest.model import BudgetLimits, Limits, Manifest
 from batchgen.manifest.naming import safe_name, wanted_clips
+from batchgen.manifest.price_rows import check_rows
 from batchgen.manifest.schema import NOTIFY_SCHEMES, ManifestShape
 from batchgen.manifest.schema_check import check_shape
 from batchgen.manifest.yaml_loader import Document, load_yaml
 from batchgen.money import micro_of
-from batchgen.providers.models import Price, Prices
+from batchgen.providers.models import Catalogue, Price, Prices
 from batchgen.window import Window
 
 
@@ -35,7 +36,9 @@ def load_manifest(path: Path) -> Manifest:
     with _without_gc():
         raw, document, shape = opened(path, faults)
         _warn_of_ignored(shape, document, faults)
-        expander = Expander(shape, document, path.absolute().parent, faults)
+        models = Catalogue.beside(path.absolute())
+        check_rows(shape.prices, models, document, faults)
+        expander = Expander(shape, document, path.absolute().parent, faults, models)
         with suppress(TooManyError):  # noted as a fault
             prompts = list(expander.prompts())
             wanted = wanted_clips(
@@ -56,7 +59,7 @@ def load_manifest(path: Path) -> Manifest:
         wanted=wanted,
         limits=Limits(**dict(shape.limits)),
         budget=BudgetLimits(**dict(shape.budget)),
-        prices=Prices({model: _price(price) for model, price in shape.prices.items()}),
+        prices=Prices({model: _price(price) for model, price in shape.prices.items()}, models),
         window=Window(**{**dict(shape.window), "days": tuple(shape.window.days)}) if shape.window else None,
         notify=tuple(shape.notify),
         warnings=list(faults.warnings),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -48,3 +49,10 @@ class Manifest:
     window: Window | None = None
     notify: tuple[str, ...] = ()
     warnings: list[Fault] = field(default_factory=list)
+
+    def keys(self) -> Iterator[str]:
+        """Yield every key under which a ledger may have the clips, older ones too."""
+        for clip in self.wanted:
+            yield clip.key
+            if clip.older:
+                yield clip.older.key

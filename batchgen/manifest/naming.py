@@ -96,6 +96,7 @@ def _wanted(prompt: Prompt, prompt_id: str, take: Take, name: str, order: int) -
         audio_sha256=audio.sha256 if audio else None,
         label=prompt.label,
         derived_id=not prompt.given_id,
+        older=take.older,
     )
 
 
@@ -122,7 +123,8 @@ def names_of(
         further.key: safe_name(name_of(prompt, prompt_id, further))
         for prompt, prompt_id in zip(prompts, _ids(prompts, faults), strict=True)
         for take in prompt.takes
-        for further in more.get(take.key, ())
+        for key in (take.key, *([take.older.key] if take.older else []))
+        for further in more.get(key, ())
     }
 
 

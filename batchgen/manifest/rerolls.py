@@ -19,7 +19,7 @@ from batchgen.manifest.keys import SEEDS, canonical, derive_seed, key_of
 from batchgen.manifest.loader import opened
 from batchgen.manifest.naming import DEFAULT_NAME, names_of, safe_name
 from batchgen.manifest.parameters import Take
-from batchgen.providers.models import find
+from batchgen.providers.models import Catalogue, find
 
 
 def further(clip: Wanted, root: str, take: int, used: Container[int]) -> Wanted:
@@ -57,7 +57,7 @@ def named(path: Path, takes: Iterable[Wanted]) -> list[Wanted]:
     _, document, shape = opened(path, faults)
     if shape.output.name == DEFAULT_NAME:  # the ledger knows the id, which may be an earlier release's
         return [replace(row, name=safe_name(f"{row.prompt_id}_{row.take}")) for row in rows]
-    expander = Expander(shape, document, path.absolute().parent, faults)
+    expander = Expander(shape, document, path.absolute().parent, faults, Catalogue.beside(path.absolute()))
     try:
         prompts = list(expander.prompts())
     except TooManyError:  # noted as a fault

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from batchgen.manifest.schema import DEFAULT_MODEL, ENTRY_WORDS, ManifestShape, PromptShape
-from batchgen.providers.models import find
+from batchgen.providers.models import BUILT_IN, Catalogue, Model
 
 
-def json_schema() -> dict[str, object]:
-    """Return the manifest's JSON Schema (draft-07), as `batchgen schema` prints it for editors."""
+def json_schema(models: Catalogue = BUILT_IN) -> dict[str, object]:
+    """Return the manifest's JSON Schema (draft-07), as `batchgen schema` prints it for editors.
+
+    `models` are those whose parameters an editor completes and checks.
+    """
     schema: dict[str, Any] = ManifestShape.model_json_schema()
-    model = find(DEFAULT_MODEL)
-    if model is None:
-        raise AssertionError(DEFAULT_MODEL)
-    parameters = model.schema.model_json_schema()["properties"]
-    words = _word_schemas(parameters)
+    by_model = {model.slug: _parameters(model) for model in filter(None, map(models.find, models.names()))}
+    words = _word_schemas(by_model[DEFAULT_MODEL])
+    parameters = _of_any(by_model)
     for part in ("PromptShape", "FileShape"):
         properties = schema["$defs"][part]["properties"]
         properties |= {name: value for name, value in (parameters | words).items() if name != "prompt"}
@@ -26,7 +27,12 @@ def json_schema() -> dict[str, object]:
     entries["anyOf"] = entries.pop("oneOf")
     defaults = {name: value for name, value in (parameters | words).items() if name != "prompt"}
     schema["properties"]["defaults"] |= {"properties": defaults}
-    schema |= _strict_for_known(sorted(ENTRY_WORDS | set(parameters)), sorted(defaults.keys() | {"extra"}))
+    own = {slug: {"type": "object", "properties": found | words} for slug, found in by_model.items()}
+    schema["properties"]["by_model"] |= {"properties": own}
+    schema["properties"]["model"]["examples"] = list(by_model)
+    schema["allOf"] = [
+        _for_model(slug, found, {*words, "seed", "extra"}, models.find(slug)) for slug, found in by_model.items()
+    ]
     draft7: dict[str, object] = {"$schema": "http://json-schema.org/draft-07/schema#"}
     draft7.update({key: _draft7(value) for key, value in schema.items() if key != "$defs"})
     draft7["definitions"] = _draft7(schema["$defs"])
@@ -43,14 +49,45 @@ def _word_schemas(parameters: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _strict_for_known(entry: Iterable[str], defaults: Iterable[str]) -> dict[str, Any]:
-    """Let an editor flag unknown parameters, but only for the model that is known."""
+def _parameters(model: Model) -> dict[str, Any]:
+    return {name: parameter.json_schema() for name, parameter in model.parameters.items()}
+
+
+def _of_any(by_model: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Give the parameters of all models, the default model's first: what an editor completes.
+
+    Where models differ in one, any of their values passes here; `_for_model` has each one's own.
+    """
+    names = dict.fromkeys(name for slug in (DEFAULT_MODEL, *by_model) for name in by_model[slug])
+    return {name: _joined([found[name] for found in by_model.values() if name in found]) for name in names}
+
+
+def _joined(schemas: list[dict[str, Any]]) -> dict[str, Any]:
+    distinct = [schema for at, schema in enumerate(schemas) if schema not in schemas[:at]]
+    return distinct[0] if len(distinct) == 1 else {**_hover(distinct[0]), "anyOf": distinct}
+
+
+def _hover(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {word: schema[word] for word in ("title", "description")}
+
+
+def _for_model(slug: str, parameters: Mapping[str, Any], words: set[str], known: Model | None) -> dict[str, Any]:
+    """Let an editor flag what is no value of a known model and, if all of its parameters are known, no parameter.
+
+    A prompt with a model of its own is left alone.
+    """
+    own = {name: value for name, value in parameters.items() if name != "prompt"}
+    complete = known is not None and known.complete
+    named = {"propertyNames": {"enum": sorted({*own, *words})}} if complete else {}
+    entry = {"propertyNames": {"enum": sorted({*ENTRY_WORDS, *parameters})}} if complete else {}
+    others = {"required": ["model"]} if slug != DEFAULT_MODEL else {}
+    plain = {"type": "object", "not": {"required": ["model"]}}
     return {
-        "if": {"properties": {"model": {"const": DEFAULT_MODEL}}},
+        "if": {"properties": {"model": {"const": slug}}, **others},
         "then": {
             "properties": {
-                "defaults": {"propertyNames": {"enum": list(defaults)}},
-                "prompts": {"items": {"if": {"type": "object"}, "then": {"propertyNames": {"enum": list(entry)}}}},
+                "defaults": {"properties": own, **named},
+                "prompts": {"items": {"if": plain, "then": {"properties": own, **entry}}},
             }
         },
     }

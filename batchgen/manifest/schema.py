@@ -122,8 +122,8 @@ def _host(url: str) -> str:
 def _price_table(value: object) -> Decimal | dict[str, Decimal]:
     if not isinstance(value, dict):
         return _money(value)
-    spelled = {re.sub(r"[x×]", "*", str(cell)).replace(" ", ""): usd for cell, usd in value.items()}
-    odd = [cell for cell in spelled if not re.fullmatch(r"\d+\*\d+/\d+", cell)]
+    spelled = {_row(str(cell)): usd for cell, usd in value.items()}
+    odd = [cell for cell in spelled if not re.fullmatch(r"(?=.*\d|true|false)[^/]+(/[^/]+)*", cell)]
     found, unpriced = {}, []
     for cell, usd in spelled.items():
         try:
@@ -135,6 +135,11 @@ def _price_table(value: object) -> Decimal | dict[str, Decimal]:
     if unpriced:
         raise fault("; ".join(unpriced), 'write "1280*720/5": 0.62')
     return found
+
+
+def _row(cell: str) -> str:
+    """Spell the row of a price: 1280 x 720 / 5 as 1280*720/5."""
+    return re.sub(r"(?<=\d)[x×](?=\d)", "*", cell.replace(" ", ""))
 
 
 Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]
@@ -312,9 +317,16 @@ class ManifestShape(Shape):
     )
     model: StrictStr = Field(default=DEFAULT_MODEL, min_length=1, description="The model. Unknown ones run unchecked.")
     defaults: dict[str, Any] = Field(default={}, description="Parameters of every clip.")
+    by_model: dict[StrictStr, dict[str, Any]] = Field(
+        default={},
+        description="Parameters of every clip of one model, above the defaults: {veo-3.1-fast: {duration: 8}}.",
+    )
     vars: dict[str, Any] = Field(default={}, description="Variables for {{ }} in any text.")
     matrix: MatrixShape = Field(default=MatrixShape(), description="Every prompt once for each cell.")
     prompts: list[Entry] = Field(min_length=1, description="Texts, prompts with parameters, and prompt files.")
+    strict: StrictBool = Field(
+        default=False, description="A parameter that the model is not known to have is an error."
+    )
     limits: LimitsShape = Field(default=LimitsShape(), description="The pace.")
     budget: BudgetShape = Field(default=BudgetShape(), description="The limits on spending.")
     prices: dict[str, PriceShape] = Field(default={}, description='USD a clip by model: 0.80, or {"1280*720/5": 0.62}.')

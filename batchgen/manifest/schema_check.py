@@ -105,11 +105,14 @@ def _check_words(document: Document, faults: FaultList) -> None:
     a value would be none: its writer believes in a limit that nobody set.
     """
     data = document.data
-    defaults = data.get("defaults")
-    for word in sorted(ENTRY_WORDS - DEFAULT_WORDS) if isinstance(defaults, dict) else ():
-        if word in defaults:
-            at = document.place(("defaults", word))
-            faults.error(at, f"{word} is not allowed under defaults", "write it at the top level, or in a prompt")
+    blocks: list[tuple[tuple[str, ...], Any]] = [(("defaults",), data.get("defaults"))]
+    if isinstance(by_model := data.get("by_model"), dict):
+        blocks += [(("by_model", str(slug)), block) for slug, block in by_model.items()]
+    for path, block in blocks:
+        for word in sorted(ENTRY_WORDS - DEFAULT_WORDS) if isinstance(block, dict) else ():
+            if word in block:
+                at, part = document.place((*path, word)), ".".join(path)
+                faults.error(at, f"{word} is not allowed under {part}", "write it at the top level, or in a prompt")
     entries = data.get("prompts")
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         mapped = isinstance(entry, dict)

@@ -12,7 +12,19 @@ Money is micro-dollars, None where unknown; every future amount is an estimate u
 from __future__ import annotations
 
 from batchgen.planning.build import make_plan
-from batchgen.planning.model import Action, Change, Conditions, Edit, Group, Plan, PlannedClip, Reason, Step
+from batchgen.planning.model import (
+    Action,
+    Change,
+    Conditions,
+    Edit,
+    Group,
+    ModelCost,
+    ModelFacts,
+    Plan,
+    PlannedClip,
+    Reason,
+    Step,
+)
 from batchgen.planning.pace import AssumedPace, time_needed
 
 __all__ = [
@@ -22,6 +34,8 @@ __all__ = [
     "Conditions",
     "Edit",
     "Group",
+    "ModelCost",
+    "ModelFacts",
     "Plan",
     "PlannedClip",
     "Reason",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +18,9 @@ from batchgen.planning.model import (
     CostEstimate,
     DiskEstimate,
     Edit,
+    Group,
+    ModelCost,
+    ModelFacts,
     Plan,
     PlannedClip,
     PlannedKeys,
@@ -87,9 +91,10 @@ def make_plan(
         cost=CostEstimate(
             groups=groups, quotes=priced.pricer.quotes, source=conditions.price_source, more=priced.pricer.more
         ),
+        models=[_model_cost(facts, groups) for facts in conditions.models],
         budget=_budget(conditions, priced.queue),
         pace=conditions.pace,
-        seconds=conditions.pace.seconds_for(len(found.submit) + len(found.stand.get(Action.IN_FLIGHT, ()))),
+        seconds=conditions.pace.seconds_for_all(_by_model(found)),
         disk=DiskEstimate(needed=cost.disk(groups), free=conditions.free_bytes),
         moves=conditions.moves,
         queued=conditions.queued,
@@ -99,6 +104,18 @@ def make_plan(
         clips=[*priced.clips, *_others(found)] if each_clip else (),
     )
     return replace(plan, warnings=[*conditions.warnings, *warnings(plan)])
+
+
+def _by_model(found: Sorted) -> Counter[str]:
+    """Count the clips that a run makes or collects, by model."""
+    flying = found.stand.get(Action.IN_FLIGHT, ())
+    return Counter([*(clip.model for clip, _ in found.submit), *(clip.model for clip in flying)])
+
+
+def _model_cost(facts: ModelFacts, groups: Sequence[Group]) -> ModelCost:
+    own = [group for group in groups if group.model == facts.model]
+    unpriced = sum(group.count for group in own if group.each is None)
+    return ModelCost(facts, sum(group.count for group in own), sum_known([group.total for group in own]), unpriced)
 
 
 def _price(found: Sorted, quote: cost.Quoter, *, each_clip: bool) -> _Priced:

@@ -8,9 +8,10 @@ import sqlite3
 import statistics
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from batchgen.errors import BatchgenError, LedgerError, UsageError
 from batchgen.history import other_batches
 from batchgen.ledger import SANDBOX_ORIGIN, Reader, integrity, schema
 from batchgen.ledger.lock import holder
-from batchgen.ledger.wanted import Holder, assign, with_known_ids
+from batchgen.ledger.wanted import Holder, assign, with_known_ids, with_known_keys
 from batchgen.locate import find_key
 from batchgen.manifest import Manifest
 from batchgen.money import price_class_of
-from batchgen.planning import AssumedPace, Conditions, Plan, make_plan
+from batchgen.planning import AssumedPace, Conditions, ModelFacts, Plan, make_plan
 from batchgen.providers import models
 from batchgen.ratelimit.memory import AccountMemory, Start, start_of
 from batchgen.redact import account_of
@@ -40,14 +41,14 @@ PLAN = "plan"
 RUN_TIMES = 2000
 
 
-def latency_of(model: str, settings: Settings) -> float:
+def latency_of(model: str, settings: Settings, known_models: models.Catalogue = models.BUILT_IN) -> float:
     """Give the run time that is assumed of a model before any was seen, in seconds."""
     if settings.expect_latency is not None:
         return settings.expect_latency
     if settings.sandbox:
         return settings.sandbox_latency
-    known = models.find(model)
-    return known.mean_latency_s if known else UNKNOWN_LATENCY_S
+    known = known_models.find(model)
+    return (known and known.mean_latency_s) or UNKNOWN_LATENCY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def snapshot_in(folder: Path, manifest: Manifest | None = None) -> LedgerSnapsho
         return LedgerSnapshot()
     reader = Reader(folder)
     try:
-        if manifest and (fault := reader.contradiction(clip.key for clip in manifest.wanted)):
+        if manifest and (fault := reader.contradiction(manifest.keys())):
             raise LedgerError(f"{reader.path} {fault}; a run would submit nothing. {schema.REMEDY}")
         return snapshot(reader)
     finally:
@@ -147,7 +148,8 @@ def plan_of(
     """
     start = start or Start(settings.rpm, settings.in_flight)
     book = PriceBook(manifest.prices, seen.charges)
-    latency_s, latency_note = _latency(manifest, settings, seen)
+    facts = _facts(manifest, settings, seen)
+    latency_s, latency_note = _latency(manifest, settings, seen, facts)
     pace = AssumedPace(
         rpm=start.rpm or None,
         in_flight=start.in_flight,
@@ -155,6 +157,7 @@ def plan_of(
         rpm_note=start.rpm_note,
         in_flight_note=start.in_flight_note,
         latency_note=latency_note,
+        by_model={each.model: each.run_s for each in facts if each.run_s is not None},
     )
     conditions = Conditions(
         name=manifest.name,
@@ -163,6 +166,7 @@ def plan_of(
         day=day_of(time.time()),
         free_bytes=_free_bytes(folder or manifest.path.parent),
         price_source=_price_source(manifest),
+        models=facts,
         warnings=_bought_already(manifest, seen, folder, sandbox=settings.sandbox),
         moves=_moves(wanted_in(manifest, seen), seen),
         queued=seen.queued,
@@ -180,8 +184,9 @@ def plan_of(
 
 
 def wanted_in(manifest: Manifest, seen: LedgerSnapshot) -> list[Wanted]:
-    """Give what a manifest asks for under the ids that its batch has for it."""
-    return with_known_ids(manifest.wanted, {clip.key: clip.prompt_id for clip in seen.known})
+    """Give what a manifest asks for under the keys and ids that its batch has for it."""
+    sent = {clip.key: clip.label for clip in seen.known if not clip.dropped}
+    return with_known_ids(with_known_keys(manifest.wanted, sent), {clip.key: clip.prompt_id for clip in seen.known})
 
 
 def _selection(settings: Settings, skipped: frozenset[str]) -> Selection:
@@ -196,26 +201,54 @@ def _selection(settings: Settings, skipped: frozenset[str]) -> Selection:
 
 def _price_source(manifest: Manifest) -> str:
     used = sorted({clip.model for clip in manifest.wanted})
-    return "; ".join(model.price_note for model in map(models.find, used) if model)
+    return "; ".join(model.price_note for model in map(manifest.prices.models.find, used) if model and model.price_note)
 
 
-def _latency(manifest: Manifest, settings: Settings, seen: LedgerSnapshot) -> tuple[float | None, str]:
-    """Give the seconds that one clip takes, as its model's last ones took or else as assumed; and which, in words."""
+def _latency(
+    manifest: Manifest, settings: Settings, seen: LedgerSnapshot, facts: Sequence[ModelFacts]
+) -> tuple[float | None, str]:
+    """Give the seconds that one clip takes, as its model's last ones took or else as assumed; and which, in words.
+
+    Of several models it is the longest.
+    """
+    runs = {each.run_s for each in facts if each.run_s is not None}
+    if len(runs) > 1:
+        return max(runs), f"each clip at its model's own run time, at most {max(runs):.0f} s"
     used = {clip.model for clip in manifest.wanted}
-    times = [
-        s for price_class, seconds in seen.run_times.items() if price_class.split(" ", 1)[0] in used for s in seconds
-    ]
+    times = _times(seen, used)
     if len(times) >= ENOUGH:
         return statistics.median(times), f"learned from the last {len(times):,} clips: {_span(times)} each"
-    assumed = max((latency_of(name, settings) for name in used), default=None)
+    assumed = max((latency_of(name, settings, manifest.prices.models) for name in used), default=None)
     if assumed is None:
         return None, ""
     who = "as --expect-latency says" if settings.expect_latency is not None else "the model's published mean"
     if settings.sandbox and settings.expect_latency is None:
         who = "the sandbox's"
-    elif settings.expect_latency is None and not all(map(models.find, used)):
+    elif settings.expect_latency is None and not all(_has_mean(name, manifest.prices.models) for name in used):
         who = "a guess, since the model is unknown"
     return assumed, f"at {assumed:.0f} s a clip, {who}"
+
+
+def _facts(manifest: Manifest, settings: Settings, seen: LedgerSnapshot) -> list[ModelFacts]:
+    """Give how long each model takes, and how old its facts are."""
+    known, today, found = manifest.prices.models, datetime.now(UTC).date(), []
+    for name in sorted({clip.model for clip in manifest.wanted}):
+        times = _times(seen, {name})
+        run_s = statistics.median(times) if len(times) >= ENOUGH else latency_of(name, settings, known)
+        model = known.find(name)
+        as_of, age = (model.as_of, (today - model.as_of).days) if model else (None, 0)
+        origin = f"{models.FOLDER}/{name}.json" if known.is_own(name) else ""
+        found.append(ModelFacts(name, run_s, as_of, age, origin))
+    return found
+
+
+def _times(seen: LedgerSnapshot, used: Collection[str]) -> list[float]:
+    return [s for price_class, times in seen.run_times.items() if price_class.split(" ", 1)[0] in used for s in times]
+
+
+def _has_mean(name: str, known_models: models.Catalogue) -> bool:
+    known = known_models.find(name)
+    return known is not None and known.mean_latency_s is not None
 
 
 def _span(times: Sequence[float]) -> str:
@@ -263,15 +296,16 @@ def _moves(wanted: Sequence[Wanted], seen: LedgerSnapshot) -> list[tuple[str, st
 def _bought_already(manifest: Manifest, seen: LedgerSnapshot, folder: Path | None, *, sandbox: bool) -> list[str]:
     """Warn of other batches of the folder that have finished clips which this one would pay for."""
     states = {clip.key: clip.state for clip in seen.known}
-    new = {clip.key for clip in manifest.wanted if states.get(clip.key, State.PENDING) is State.PENDING}
+    new = [clip for clip in wanted_in(manifest, seen) if states.get(clip.key, State.PENDING) is State.PENDING]
     found = []
     jobs = manifest.path.parent
     for other in other_batches.batches(folder or jobs, [jobs]) if new and not sandbox else ():
         with suppress(BatchgenError, sqlite3.Error, OSError):
             reader = Reader(other)
             done = {key for key, state in reader.states().items() if state is State.DONE}
-            if new & done and reader.meta("origin") != SANDBOX_ORIGIN:
-                found.append(_done_elsewhere(len(new & done), other.name))
+            both = sum(clip.key in done or (clip.older is not None and clip.older.key in done) for clip in new)
+            if both and reader.meta("origin") != SANDBOX_ORIGIN:
+                found.append(_done_elsewhere(both, other.name))
             reader.close()
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 
 from batchgen.billing.budget import NO_CAPS, Budget, Cap, Caps
@@ -41,6 +42,27 @@ class Action(StrEnum):
 _SUBMITS = frozenset({Action.NEW, Action.CHANGED, Action.REROLL, Action.AGAIN})
 
 
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A model that the manifest uses: how long one clip takes, and how old that and its other facts are."""
+
+    model: str
+    run_s: float | None = None  #: seconds of one clip: as the last ones took, else as is assumed
+    as_of: date | None = None  #: None: nothing is known of the model
+    age_days: int = 0
+    origin: str = ""  #: the file of the facts, from the manifest's folder; "": built in, or none
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCost:
+    """What the clips of one model that are to be made are likely to cost."""
+
+    facts: ModelFacts
+    count: int
+    total: int | None  #: the sum of the known prices; None: no clip has one
+    unpriced: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
     """What a plan takes as it is: money, pace and disk, as the ledger, the settings and the machine have them."""
@@ -52,6 +74,7 @@ class Conditions:
     free_bytes: int | None = None  #: what the disk has left
     record_s: float = RECORD_S  #: how long after a submission the provider keeps its record
     price_source: str = ""  #: where the listed prices come from, in words
+    models: Sequence[ModelFacts] = ()  #: those that the manifest uses
     warnings: Sequence[str] = ()  #: found elsewhere; the plan's own come after them
     moves: Sequence[tuple[str, str]] = ()  #: files that the run moves: old name, new name
     queued: tuple[int, int] = (0, 0)  #: retries and re-rolls that no run has taken up yet
@@ -192,6 +215,7 @@ class Plan:
     changes: Sequence[Change] = ()
     keys: PlannedKeys = PlannedKeys()
     cost: CostEstimate = CostEstimate()
+    models: Sequence[ModelCost] = ()  #: those that the manifest uses, by name
     budget: BudgetReach = BudgetReach()
     pace: AssumedPace = field(default_factory=AssumedPace)
     seconds: float | None = None  #: until all is made and collected

@@ -5,7 +5,8 @@ A module of its own although it is short: the live display uses it without a pla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 #: API calls that one clip takes as a rule: submit, two status checks, result.
 CALLS_PER_CLIP = 4
@@ -22,9 +23,19 @@ class AssumedPace:
     in_flight_note: str = ""  #: why `in_flight` is not
     latency_note: str = ""  #: where `latency_s` is known from
 
+    by_model: Mapping[str, float] = field(default_factory=dict)  #: `latency_s` of each model, where there are several
+
     def seconds_for(self, clips: int) -> float | None:
         """Estimate how long so many clips take; see `time_needed`."""
         return time_needed(clips, rpm=self.rpm, in_flight=self.in_flight, latency_s=self.latency_s)
+
+    def seconds_for_all(self, counts: Mapping[str, int]) -> float | None:
+        """Estimate how long clips of several models take, by their numbers: each occupies its slot for its own time."""
+        clips, longest = sum(counts.values()), self.latency_s
+        if longest is None or not clips:
+            return self.seconds_for(clips)
+        mean = sum(count * self.by_model.get(model, longest) for model, count in counts.items()) / clips
+        return clips * max(_call_s(self.rpm), mean / max(1, self.in_flight)) + longest
 
     @property
     def limits_note(self) -> str:

@@ -132,4 +132,4 @@ def _basis(manifest: Manifest, settings: Settings, folder: Path) -> Basis:
 
 
 def _roots(manifest: Manifest) -> frozenset[str]:
-    return frozenset(clip.key for clip in manifest.wanted)
+    return frozenset(manifest.keys())

@@ -81,7 +81,8 @@ def _line(found: object) -> CartLine:
 def sizes_of(model: str) -> list[str]:
     """Give the sizes that a model makes; none where it is unknown."""
     known = find(model)
-    return sorted({cell.partition("/")[0] for cell in known.prices}, key=area) if known else []
+    size = known.parameters.get("size") if known else None
+    return sorted((size.values or ()) if size else (), key=area)
 
 
 def area(size: str) -> int:

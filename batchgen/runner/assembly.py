@@ -60,7 +60,9 @@ class Forecast:
     def run_times(self, price_class: str) -> RunTimes:
         """Give the run times of a price class, as they were learned so far; always the same object."""
         if price_class not in self._times:
-            times = self._times[price_class] = RunTimes(latency_of(price_class.split(" ", 1)[0], self._settings))
+            times = self._times[price_class] = RunTimes(
+                latency_of(price_class.split(" ", 1)[0], self._settings, self.prices.models)
+            )
             for seconds in self._learned.get(price_class, ()):
                 times.learn(seconds)
         return self._times[price_class]

@@ -28,6 +28,7 @@ from batchgen.locate import batch_folder
 from batchgen.manifest import Manifest
 from batchgen.manifest.naming import writable
 from batchgen.money import decimal_usd
+from batchgen.providers.segmind import catalogue
 from batchgen.providers.segmind.client import Segmind
 from batchgen.providers.segmind.http import address
 from batchgen.proxy import SystemProxy, is_loopback
@@ -105,6 +106,16 @@ class Access:
         return Segmind(self._key, base_url=base_url, history_url=history_url, upload_url=upload_url, proxy=self.proxy)
 
 
+async def read_catalogue(url: str | None = None) -> object:
+    """Give the answer of the service's public catalogue of models, as JSON; `url` None: at its own address.
+
+    Raises:
+        UsageError: it can't be read.
+        ProxyError: the proxy that the environment names can't be used.
+    """
+    return await catalogue.read_catalogue(url or catalogue.CATALOGUE)
+
+
 def open_ledger(manifest: Manifest, folder: Path, settings: Settings, access: Access) -> SqliteLedger:
     """Lock a batch and give its ledger, with the manifest's clips in it and the caps set; the caller closes it.
 
@@ -170,7 +181,7 @@ def _refuse_second(manifest: Path, folder: Path, settings: Settings) -> None:
 
 def _refuse_older(ledger: SqliteLedger, manifest: Manifest) -> None:
     """Refuse a ledger that is not the last one of its batch, as a backup may have brought it back."""
-    if fault := ledger.contradiction(clip.key for clip in manifest.wanted):
+    if fault := ledger.contradiction(manifest.keys()):
         raise LedgerError(f"{ledger.path} {fault}; nothing was submitted. {schema.REMEDY}")
 
 

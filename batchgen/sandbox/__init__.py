@@ -1,8 +1,9 @@
 """A local server that speaks the provider's protocol, renders real MP4s, and misbehaves on request.
 
-Reading order: `protocol` (requests and prices), `store` (jobs, durable), `faults`, `render` and `clips` (the videos),
-`worker` (renders in threads), `service` (the service without HTTP), `answers` (the shape of its answers) and
-`bad_answers`, then the HTTP handlers `api`, `history` and `files`, and `server`, which joins them.
+Reading order: `protocol` (requests and prices) and `any_model` (of any model), `store` (jobs, durable), `faults`,
+`render` and `clips` (the videos), `worker` (renders in threads), `service` (the service without HTTP), `answers` (the
+shape of its answers) and `bad_answers`, then the HTTP handlers `api`, `history` and `files`, and `server`, which
+joins them.
 """
 
 from __future__ import annotations

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.money import decimal_usd, micro_of
+from batchgen.sandbox.any_model import order_of
 from batchgen.sandbox.clips import copy
 from batchgen.sandbox.faults import STRUCK, Dice, Faults
-from batchgen.sandbox.protocol import Refusal, read_order
+from batchgen.sandbox.protocol import Refusal
 from batchgen.sandbox.render import render
 from batchgen.sandbox.store import Job, Store
 from batchgen.sandbox.worker import Worker
@@ -83,7 +84,7 @@ class VideoService:
         make = render if _renders(options.render) else copy
         self._worker = Worker(self.store, self.files, make, slots=options.slots, clock=options.clock)
         for job in self.store.unready():
-            self._worker.take(job, read_order(job.model, json.loads(job.params)))
+            self._worker.take(job, order_of(job.model, json.loads(job.params)))
 
     def close(self) -> None:
         """Stop rendering and close the store; blocks for as long as a frame takes."""
@@ -109,7 +110,7 @@ class VideoService:
         Raises:
             Refusal: a bad order, or fewer credits than it costs after what is reserved for others.
         """
-        order = read_order(slug, params)
+        order = order_of(slug, params)
         free = self.balance() - self.store.reserved(self.now())
         if free < order.price:
             text = f"Insufficient credits. Balance {decimal_usd(free)}, required {decimal_usd(order.price)}"

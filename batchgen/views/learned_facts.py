@@ -45,7 +45,7 @@ def _class_times(
     name: str, seconds: Sequence[float], parts: Sequence[tuple[float, float | None]], per_s: float, places: float
 ) -> ClassTimes:
     model = models.find(name.split(" ", 1)[0])
-    times = RunTimes(model.mean_latency_s if model else sorted(seconds)[len(seconds) // 2])
+    times = RunTimes((model and model.mean_latency_s) or sorted(seconds)[len(seconds) // 2])
     for each in seconds:
         times.learn(each)
     ends = min(max(places, 1.0) / times.typical, per_s / (OTHER_CALLS + 1))

@@ -9,7 +9,7 @@ from typing import Any
 from batchgen.billing.prices import PriceSource, Quote
 from batchgen.clip import REPLACED_FOLDER
 from batchgen.money import usd
-from batchgen.planning import Action, Change, Group, Plan, PlannedClip, Step
+from batchgen.planning import Action, Change, Group, ModelCost, ModelFacts, Plan, PlannedClip, Step
 from batchgen.views.hours import window_line, window_object
 from batchgen.views.plan_steps import clip_lines, step_lines
 from batchgen.views.text import (
@@ -55,6 +55,7 @@ def plan_object(plan: Plan, *, now: float = 0.0) -> dict[str, Any]:
         "estimated_usd": dollars(plan.cost.total),
         "estimated_usd_high": dollars(plan.cost.high),
         "unpriced": plan.cost.unpriced,
+        "models": [_model(each) for each in plan.models],
         "price_source": plan.cost.source,
         "prices": [_price(price_class, quote) for price_class, quote in plan.cost.quotes.items()],
         "estimated_s": None if plan.seconds is None else round(plan.seconds),
@@ -100,6 +101,7 @@ def plan_text(
         ],
         clip_lines(plan, width, ascii=ascii),
         _table(plan, width, ellipsis),
+        _by_model(plan, width, ellipsis),
         _estimates(plan, width),
         [line for text in _also(plan, now) for line in _hanging(text, width)],
         [line for text in plan.warnings for line in _hanging(f"Warning: {one_line(text)}", width)],
@@ -148,6 +150,20 @@ def _price(price_class: str, quote: Quote) -> dict[str, Any]:
     }
 
 
+def _model(each: ModelCost) -> dict[str, Any]:
+    facts = each.facts
+    return {
+        "model": facts.model,
+        "count": each.count,
+        "estimated_usd": dollars(each.total),
+        "unpriced": each.unpriced,
+        "run_s": facts.run_s,
+        "as_of": None if facts.as_of is None else facts.as_of.isoformat(),
+        "age_days": None if facts.as_of is None else facts.age_days,
+        "from": facts.origin or (None if facts.as_of is None else "built in"),
+    }
+
+
 def _group(group: Group) -> dict[str, Any]:
     return {
         "model": group.model,
@@ -177,6 +193,8 @@ def _also(plan: Plan, now: float) -> Iterator[str]:
     yield from window_line(window_object(plan.window, now))
     if queued := queued_text(*plan.queued, live=plan.live):
         yield f"{queued}, and {'is' if sum(plan.queued) == 1 else 'are'} not in this plan."
+    for facts in (each.facts for each in plan.models if each.facts.origin):
+        yield f"Facts of {one_line(facts.model)} from {facts.origin}, {_age(facts)}."
     aside = sum(after.startswith(f"{REPLACED_FOLDER}/") for _, after in plan.moves)
     renamed = len(plan.moves) - aside
     moves = [f"{aside:,} to clips/{REPLACED_FOLDER}/"] if aside else []
@@ -196,6 +214,36 @@ def _table(plan: Plan, width: int, ellipsis: str) -> list[str]:
     if len(plan.cost.groups) > _GROUPS_SHOWN:
         lines.append(f"  and {len(plan.cost.groups) - _GROUPS_SHOWN:,} more kinds (--json lists all)")
     return [fit(line, width, ellipsis) for line in lines]
+
+
+def _by_model(plan: Plan, width: int, ellipsis: str) -> list[str]:
+    """Compare the models, where there are several."""
+    made = [each for each in plan.models if each.count]
+    if len(made) < 2:
+        return []
+    head = ("Model", "Clips", "Cost", "A clip", "Run time", "Facts")
+    rows = [head, *map(_model_row, made)]
+    widths = [max(columns(row[i]) for row in rows) for i in range(len(head))]
+    lines = (
+        "  ".join(
+            cell.rjust(room) if 0 < i < 5 else cell.ljust(room)
+            for i, (cell, room) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+    return ["By model", *(fit(f"  {line}".rstrip(), width, ellipsis) for line in lines)]
+
+
+def _model_row(each: ModelCost) -> tuple[str, ...]:
+    facts, priced = each.facts, each.count - each.unpriced
+    one = "unknown" if each.total is None or not priced else usd(each.total // priced)
+    total = usd(each.total) + (" + ?" if each.unpriced and each.total is not None else "")
+    run = "unknown" if facts.run_s is None else f"{facts.run_s:.0f} s"
+    return one_line(facts.model), f"{each.count:,}", total, one, run, _age(facts)
+
+
+def _age(facts: ModelFacts) -> str:
+    return "none" if facts.as_of is None else f"{plural(facts.age_days, 'day')} old"
 
 
 def _row(group: Group) -> tuple[str, ...]:

@@ -6,12 +6,16 @@ import csv
 import io
 import json
 import shutil
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from command import Desk
 from scripted_service import FakeApi
+
+from batchgen.ledger import FILE
 
 pytestmark = pytest.mark.real_time
 
@@ -97,3 +101,14 @@ def test_a_run_that_moves_films_may_be_killed_at_any_step(api: FakeApi, desk: De
     if each == 1:
         struck = {line.split()[1] for line in log.read_text().splitlines()}
         assert struck >= {"move.before", "move.after", "sidecar.before", "folder.before", "commit.after"}
+
+
+def test_a_run_submits_nothing_that_an_older_release_paid_for(api: FakeApi, desk: Desk) -> None:
+    """A release that did not know the model hashed the text of the table."""
+    (desk.folder / "night.yaml").write_text("model: veo-3.1-fast\nprompts:\n  - file: rows.csv\n")
+    (desk.folder / "rows.csv").write_text("prompt,seed,duration\nrain,7,8\n")
+    desk.run().expect(0, done=1)
+    with closing(sqlite3.connect(desk.batch / FILE)) as db, db:
+        db.execute("UPDATE clip SET key='c1-98aca7dd243ec089491f20e2d3726438'")
+    desk.run().expect(0, done=1)
+    assert len(api.jobs) == 1

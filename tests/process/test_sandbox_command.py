@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from command import Desk
 
 pytestmark = pytest.mark.real_time
 
@@ -65,3 +66,16 @@ def test_the_help_names_every_fault() -> None:
 
     shown = subprocess.run([*_RUN, "--help"], capture_output=True, text=True, check=True, timeout=8).stdout
     assert all(name in shown for name in Faults.catalogue())
+
+
+@pytest.mark.slow  # two films are rendered
+def test_a_matrix_of_two_models_is_rehearsed_and_billed_by_model(desk: Desk) -> None:
+    """Without a key: each with its own parameters, price and shape."""
+    (desk.folder / "night.yaml").write_text(
+        "by_model:\n  wan-2.5-t2v: {size: 832*480}\n  veo-3.1-fast: {duration: 4, resolution: 240p}\n"
+        "matrix: {model: [wan-2.5-t2v, veo-3.1-fast]}\nprompts: [rain]\n"
+    )
+    ran = desk.call("run", "night.yaml", "--sandbox", "--sandbox-latency", "0.05", "--yes", "--json")
+    ran.expect(0, done=2)
+    lines = desk.call("report", "night.yaml", "--sandbox", "--bill", "--by", "model", "--json").obj["lines"]
+    assert {line["model"]: line["charged_usd"] for line in lines} == {"wan-2.5-t2v": 0.3125, "veo-3.1-fast": 0.4}

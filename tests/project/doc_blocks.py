@@ -24,8 +24,10 @@ from conformance_table import GROUPS
 from batchgen.cli import cli
 from batchgen.cli.overview import COMMANDS
 from batchgen.clip import State
+from batchgen.providers.models import find, known_names
 from batchgen.sandbox.faults import Faults
 from batchgen.states import NEXT
+from batchgen.views.models import brief_object
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -238,6 +240,18 @@ def _wide(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows))
 
 
+def models() -> str:
+    """List the models that are known, from their files; nothing in it depends on the day."""
+    rows = []
+    for model in filter(None, map(find, known_names())):
+        brief = brief_object(model, "", model.as_of)
+        price = " to ".join(dict.fromkeys(f"${brief[end]:.2f}" for end in ("usd_low", "usd_high") if brief[end]))
+        run = "" if model.mean_latency_s is None else f"{model.mean_latency_s:.0f} s"
+        makes = "picture" if model.kind == "image" else model.kind
+        rows.append((f"`{model.slug}`", makes, ", ".join(brief["inputs"]), price or "not known", run, str(model.as_of)))
+    return _wide(("model", "makes", "from", "list price of a clip", "mean run time", "facts of"), rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "diagram": diagram,
     "commands": commands,
@@ -249,6 +263,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "simulation": simulation,
     "figures": figures,
     "downloads": downloads,
+    "models": models,
 }
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from source import PACKAGE, ROOT, trees
 
 import batchgen
 from batchgen.cli.commands.help import TOPICS
-from batchgen.providers.models.wan_2_5_t2v import DURATIONS, SIZES
+from batchgen.providers.models import find
 
 MAX_LINES = 400
 MAX_FUNCTION = 50
@@ -160,7 +160,10 @@ def test_the_wheel_contains_types_clips_and_the_manual() -> None:
     """All files under the package are packed: the types' mark, the sandbox's ready-made clips, the topics of help."""
     assert PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"] == {"packages": ["batchgen"]}
     assert (PACKAGE / "py.typed").is_file()
-    clips = {f"{size.replace('*', 'x')}-{seconds}s.mp4" for size in SIZES for seconds in DURATIONS}
+    model = find("wan-2.5-t2v")
+    assert model is not None
+    sizes, durations = (model.parameters[name].values or () for name in ("size", "duration"))
+    clips = {f"{size.replace('*', 'x')}-{seconds}s.mp4" for size in sizes for seconds in durations}
     assert clips <= {file.name for file in (PACKAGE / "sandbox" / "clips").iterdir()}
     listed = {file.resolve() for file in repository_files()}
     assert {PACKAGE / "sandbox" / "clips" / name for name in clips} <= listed

@@ -104,7 +104,7 @@ KNOWS: dict[str, frozenset[str]] = {
             "history.reconcile history.report ledger money polling.poller polling.schedule providers.base "
             "providers.paced ratelimit.base ratelimit.concurrency retention retry selection states window wording"
         ),
-        "sandbox": "errors money",
+        "sandbox": "errors money providers.models",
         "settings": "billing.budget errors money window",
         "states": "clip errors events",
         "testing": "clip errors files.mp4 providers.base sandbox",

@@ -22,12 +22,14 @@ def init(name: str, *, force: bool) -> None:
     NAME may also be a path that ends in .yaml.
     """
     from batchgen import manifest as manifests
+    from batchgen.providers.models import Catalogue
 
     path = Path(name) if name.endswith((".yaml", ".yml")) else Path("jobs") / f"{name}.yaml"
     if path.exists() and not force:
         raise UsageError(f"{path} already exists", tip="choose another name, or pass --force to overwrite it")
     text = manifests.template(path.stem)
-    schema = json.dumps(manifests.json_schema(), ensure_ascii=False, indent=2) + "\n"
+    known = Catalogue.beside(path)
+    schema = json.dumps(manifests.json_schema(known), ensure_ascii=False, indent=2) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a model is to us, the registry of known ones, and what a clip is likely to cost.
+"""What a model is to us, and what its own table says that a clip costs. Pure.
 
 Money is whole micro-dollars (1e-6 USD). An unknown price is None, never 0.
 """
@@ -8,129 +8,106 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-from batchgen.money import micro_of
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-
-import tomllib
-from decimal import Decimal
-from importlib.resources import files
+from datetime import date
+from itertools import combinations
 from types import MappingProxyType
+from typing import Any
 
-_MODULES = {"wan-2.5-t2v": "wan_2_5_t2v"}
+from batchgen.money import PRICE_AXES
+from batchgen.providers.models.parameter import Parameter
 
-#: What the manifest says of one model: one price for every clip, or one for each "1280*720/5".
-Price: TypeAlias = int | Mapping[str, int]
+#: The axes of a manifest's prices where the model's own are not known.
+SIZE_AND_DURATION = ("size", "duration")
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """One model's prices: micro-dollars a clip by the values of `axes`, joined with "/"; and where they come from."""
+
+    axes: tuple[str, ...]
+    prices: Mapping[str, int]
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model whose parameters and prices are known.
-
-    `schema_module` names the module whose `SCHEMA` is the pydantic schema; it is imported on first use.
-    """
+    """A model of which facts are known. What is None is not known."""
 
     slug: str
-    schema_module: str
-    parameters: tuple[str, ...]  #: every parameter that the API names
-    defaults: Mapping[str, Any]  #: left out of keys, sent all the same
-    text_limits: Mapping[str, int]  #: characters, above which the service cuts silently
-    mean_latency_s: float  #: published mean of one run
-    prices: Mapping[str, int]  #: micro-dollars by `price_cell`
-    mean_price: int  #: micro-dollars that others were charged a clip, on average over all of its prices
-    price_note: str  #: where the prices come from, and of when
+    kind: str  #: what it makes: "video" or "image"
+    as_of: date  #: when the facts were collected
+    sources: tuple[str, ...]  #: where they come from
+    complete: bool  #: whether `parameters` are all that the API names
+    parameters: Mapping[str, Parameter]
+    table: PriceTable | None
+    mean_price: int | None  #: micro-dollars that others were charged a clip, on average over all of its prices
+    price_range: tuple[int, int] | None  #: the lowest and the highest list price of a clip, micro-dollars
+    mean_latency_s: float | None  #: published mean of one run
+    #: Left out of keys, sent all the same.
+    defaults: Mapping[str, Any] = field(init=False)
+    #: Characters, above which the service cuts silently.
+    text_limits: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive what is asked for with every clip."""
+        every = self.parameters.values()
+        sent = {each.name: each.default for each in every if each.default is not None}
+        limits = {each.name: each.max_chars for each in every if each.max_chars is not None}
+        object.__setattr__(self, "defaults", MappingProxyType(sent))
+        object.__setattr__(self, "text_limits", MappingProxyType(limits))
 
     @property
-    def schema(self) -> type[BaseModel]:
-        """The pydantic schema of its parameters (imports pydantic)."""
-        params: type[BaseModel] = import_module(self.schema_module).SCHEMA
-        return params
+    def has_seed(self) -> bool | None:
+        """Say whether it takes a seed; None: not known."""
+        return True if "seed" in self.parameters else False if self.complete else None
+
+    @property
+    def price_note(self) -> str:
+        """Say where the prices come from, and of when; "" without a table."""
+        return self.table.note if self.table else ""
+
+    def price(self, params: Mapping[str, Any]) -> int | None:
+        """Return the table's price of one clip in micro-dollars; None: it has none."""
+        return self.table.prices.get(price_cell(params, self.defaults, self.table.axes)) if self.table else None
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """The manifest's own prices, in micro-dollars a clip."""
+def price_cell(
+    params: Mapping[str, Any], defaults: Mapping[str, Any], axes: tuple[str, ...] = SIZE_AND_DURATION
+) -> str:
+    """Return the row of a price table that these parameters fall in: "1280*720/5".
 
-    by_model: Mapping[str, Price] = field(default_factory=dict)
-
-    def of(self, model: str, params: Mapping[str, Any]) -> int | None:
-        """Return what the manifest says that such a clip costs; None: it says nothing."""
-        price = self.by_model.get(model)
-        if price is None or isinstance(price, int):
-            return price
-        return price.get(price_cell(params, _defaults(model)))
-
-
-def known_names() -> list[str]:
-    """Return the names of all known models."""
-    return sorted(_MODULES)
-
-
-def find(model: str) -> Model | None:
-    """Return the model of this name; None: unknown, its parameters pass unchecked."""
-    name = _MODULES.get(model)
-    if name is None:
-        return None
-    found: Model = import_module(f"batchgen.providers.models.{name}").MODEL
-    return found
-
-
-def estimate(model: str, params: Mapping[str, Any], prices: Prices | None = None) -> int | None:
-    """Return the likely price of one clip in micro-dollars: the manifest's, else the table's; None: unknown."""
-    listed = prices.of(model, params) if prices is not None else None
-    known = find(model)
-    if listed is not None or known is None:
-        return listed
-    return known.prices.get(price_cell(params, known.defaults))
-
-
-def whole_number(value: object) -> int | None:
-    """Read a whole number as people and tables write it: 5, 5.0, "5", "5.0" (pandas writes these); None: it is none.
-
-    The one rule for every whole number of a manifest: parameters, takes, seeds, priorities, limits and caps.
+    An axis that the clip has no value of is no part of it.
     """
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([-+]?[0-9]{1,18})(?:\.0*)?\s*", value, re.ASCII)
-        return int(match[1]) if match else None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < 2**53 else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    values = (params.get(axis, defaults.get(axis)) for axis in axes)
+    return "/".join(axis_text(value) for value in values if value is not None)
 
 
-def price_cell(params: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
-    """Return the row of a price table that these parameters fall in: "1280*720/5"."""
-    size, duration = (params.get(name, defaults.get(name)) for name in ("size", "duration"))
-    return f"{size}/{duration}"
+def price_axes(model: Model | None) -> tuple[str, ...]:
+    """Return what the price of a clip can depend on: the axes of the model's table, else those that it has."""
+    if model is None:
+        return SIZE_AND_DURATION
+    return model.table.axes if model.table else tuple(axis for axis in PRICE_AXES if axis in model.parameters)
 
 
-def _defaults(model: str) -> Mapping[str, Any]:
-    known = find(model)
-    return known.defaults if known else {}
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One model's prices: micro-dollars a clip by `price_cell`, their mean, and where they come from, in words."""
-
-    prices: Mapping[str, int]
-    mean: int
-    note: str
-
-
-def table(model: str) -> Table:
-    """Read the table of one model.
-
-    Raises:
-        KeyError: the file has none of it: a fault of batchgen.
-    """
-    text = files(__package__).joinpath("prices.toml").read_text(encoding="utf-8")
-    entry = tomllib.loads(text, parse_float=Decimal)[model]
-    prices = {cell: micro_of(amount) for cell, amount in entry["usd"].items()}
-    return Table(
-        MappingProxyType(prices), micro_of(entry["mean_usd"]), f"estimate of {entry['as_of']}: {entry['source']}"
+def can_have(model: Model | None, row: str) -> bool:
+    """Say whether a clip of a model can fall in a row of prices: each part is a value of one of its axes, in order."""
+    parts = row.split("/")
+    if model is None:
+        return re.fullmatch(r"\d+\*\d+/\d+", row) is not None
+    every = combinations(price_axes(model), len(parts))
+    return any(
+        all(_takes(model.parameters[axis], part) for axis, part in zip(axes, parts, strict=True)) for axes in every
     )
+
+
+def _takes(parameter: Parameter, part: str) -> bool:
+    if parameter.type == "switch":
+        return part in ("true", "false")
+    if parameter.values is not None:
+        return part in map(axis_text, parameter.values)
+    return part.isdecimal() if parameter.type in ("whole", "digits") else "*" not in part
+
+
+def axis_text(value: object) -> str:
+    """Spell a value as price tables do: true and false as JSON has them."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

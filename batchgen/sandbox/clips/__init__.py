@@ -9,14 +9,21 @@ from threading import Event
 
 from batchgen.sandbox.protocol import Order
 
+_SIZES = frozenset({"832x480", "480x832", "1280x720", "720x1280", "1920x1080", "1080x1920"})
+
 
 class StoppedError(Exception):
     """The sandbox is being stopped; the job's file is rendered at the next start."""
 
 
 def packaged(width: int, height: int, duration: int) -> Path:
-    """Give the packaged clip of this size, and of this duration or the nearest one."""
+    """Give the packaged clip of this size, and of this duration or the nearest one.
+
+    Of another size, as other models make them, it is one that stands or lies as it does.
+    """
     folder = Path(__file__).parent
+    if f"{width}x{height}" not in _SIZES:
+        width, height = (1280, 720) if width >= height else (720, 1280)
     exact = folder / f"{width}x{height}-{duration}s.mp4"
     return exact if exact.exists() else folder / f"{width}x{height}-{10 if duration > 5 else 5}s.mp4"
 

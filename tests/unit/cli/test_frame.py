@@ -15,6 +15,7 @@ from batchgen.clip import Clip, State, Wanted
 from batchgen.events import Blocked, Downloaded, Event, Failed, FailedForNow, Generated, SubmitStarted, Submitted
 from batchgen.ledger.wishes import SKIPPED
 from batchgen.manifest import load
+from batchgen.providers.models import Prices
 from batchgen.ratelimit.memory import AccountMemory
 from batchgen.ratelimit.setup import PaceSetup
 from batchgen.runner.session import Session
@@ -28,7 +29,7 @@ def session(pace: PaceSetup, settings: Settings, *, left: int) -> Any:
     counts = {state: left if state is State.PENDING else 0 for state in State}
     return SimpleNamespace(
         ledger=SimpleNamespace(live_totals=SimpleNamespace(counts=counts)),
-        manifest=SimpleNamespace(wanted=[SimpleNamespace(model="wan-2.5-t2v")]),
+        manifest=SimpleNamespace(wanted=[SimpleNamespace(model="wan-2.5-t2v")], prices=Prices()),
         settings=settings,
         pace=pace,
         tools=SimpleNamespace(pacer=pace.pacer(), places=pace.places(60.0)),

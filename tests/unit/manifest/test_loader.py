@@ -317,8 +317,8 @@ def test_a_misspelt_model_is_a_fault_that_names_the_nearest_one(write: Write, te
 
 def test_a_model_near_a_known_one_runs_when_its_price_shows_that_it_is_meant(write: Write) -> None:
     """The services have families of models, whose names differ in a letter."""
-    [warning] = load(write("model: wan-2.5-i2v\nprices: {wan-2.5-i2v: 0.5}\nprompts: [rain]\n")).warnings
-    assert "the model wan-2.5-i2v is not known here: its parameters are not checked" in str(warning)
+    [warning] = load(write("model: wan-2.7-t2v\nprices: {wan-2.7-t2v: 0.5}\nprompts: [rain]\n")).warnings
+    assert "the model wan-2.7-t2v is not known here: its parameters are not checked" in str(warning)
 
 
 def test_extra_passes_on_unchecked_with_a_warning(write: Write) -> None:

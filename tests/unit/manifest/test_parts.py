@@ -17,7 +17,9 @@ from batchgen.manifest.faults import TextError
 from batchgen.manifest.naming import MAX_BYTES, clean_id, safe_name, slug
 from batchgen.manifest.schema import MatrixShape
 from batchgen.manifest.templates import Templates
-from batchgen.providers.models import Prices, estimate, find
+from batchgen.providers.models import Media, Prices, estimate, find
+
+SOUND = Media("audio", max_bytes=15_000_000, seconds=(3.0, 30.0))
 
 # --- matrix ---------------------------------------------------------------------------------------------
 
@@ -189,8 +191,8 @@ def test_the_length_of_local_audio_is_read_from_its_content(tmp_path: Path) -> N
     """The name's ending says nothing."""
     (tmp_path / "a.mp3").write_bytes(wav(4))
     (tmp_path / "b.wav").write_bytes(mp3(200))
-    assert inspect(tmp_path / "a.mp3").seconds == pytest.approx(4)
-    assert inspect(tmp_path / "b.wav").seconds == pytest.approx(200 * 1152 / 44100)
+    assert inspect(tmp_path / "a.mp3", SOUND).seconds == pytest.approx(4)
+    assert inspect(tmp_path / "b.wav", SOUND).seconds == pytest.approx(200 * 1152 / 44100)
 
 
 @pytest.mark.parametrize("content", [wav(2), wav(31), mp3(20), b"", b"hello", b"\0" * 15_000_001])
@@ -198,7 +200,7 @@ def test_audio_that_the_service_would_refuse_is_a_fault(tmp_path: Path, content:
     """3–30 seconds, 15 MB, wav or mp3."""
     (tmp_path / "a.mp3").write_bytes(content)
     with pytest.raises(AudioError):
-        inspect(tmp_path / "a.mp3")
+        inspect(tmp_path / "a.mp3", SOUND)
 
 
 @pytest.mark.parametrize("url", ["http://example.com/a.mp3", "ftp://h/a", "file:///etc/passwd", "https:///a", "data:x"])
