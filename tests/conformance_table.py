@@ -95,14 +95,11 @@ CASES: Final[dict[str, tuple[str, str]]] = {
     "generations_history": ("returns dict", "2 rows, whole"),
     "generations_list": ("returns dict", "1 rows, whole"),
     "pixelflow_run_poll": ("returns dict", "link"),
+    "models_list": ("returns dict", "the catalogue says nothing of the parameters of wan-2.5-t2v"),
 }
 
 #: case -> what the SDK does; ours makes no such call, since …
 NEVER: Final[dict[str, tuple[str, str]]] = {
-    "models_list": (
-        "returns dict",
-        "a retired model is told by the submission itself",
-    ),
     "webhooks_add": ("returns dict", "webhooks do not fire for a plain model request"),
     "webhooks_delete": ("returns dict", "webhooks do not fire for a plain model request"),
     "accounts_current": ("returns dict", "who owns the account is nobody's business: the key's fingerprint is enough"),
@@ -190,18 +187,18 @@ GROUPS: Final = (
         ),
     ),
     Group(
-        "uploads, history, balance",
+        "uploads, history, balance, catalogue",
         "refuses wav files though the model takes them; its list of generations has only what has an output",
-        "uploads wav and mp3; reads the whole request history, and says when it could not",
+        "uploads wav and mp3; reads the whole request history, and says when it could not; sends the catalogue no key",
         "an unconfirmed clip is judged by everything that the account knows, or not at all",
         (
             *("files_upload_mp3", "files_upload_wav", "v1_get_user_credits", "generations_get", "generations_get_404"),
-            *("generations_history", "generations_list"),
+            *("generations_history", "generations_list", "models_list"),
         ),
     ),
     Group(
         "what batchgen never calls",
-        "lists models, adds webhooks, asks who owns the account",
+        "adds webhooks, asks who owns the account",
         "makes no such call",
         "webhooks do not fire for these requests, and what is not asked for can't leak",
         tuple(NEVER),

@@ -13,6 +13,7 @@ import functools
 import json
 import socket
 from collections import Counter
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,9 @@ from conformance_table import CASES, GROUPS, NEVER
 
 from batchgen.errors import AccountError, CallError, ClipError, TryAgain, UsageError
 from batchgen.providers.base import Accepted, Completed, Gone, HistoryPage, HistoryRow, Refused, Running
+from batchgen.providers.models.pulled import CatalogueError, file_of
 from batchgen.providers.paced import read_whole
+from batchgen.providers.segmind.catalogue import read_catalogue
 from batchgen.providers.segmind.client import Segmind
 from batchgen.providers.segmind.parse import find_link
 from batchgen.redact import Secret
@@ -38,7 +41,7 @@ LINK: Final = "https://images.segmind.com/generations/wan-2.5-t2v/0c1d2e3f.mp4"
 #: Their calls have other paths than ours; only the answers are compared.
 ELSEWHERE: Final = frozenset({"v1_sync_bytes", "v1_sync_406", "generations_list"})
 #: Without a server that answers by the record.
-APART: Final = frozenset({"submit_refused", "submit_no_key", "files_upload_wav", "pixelflow_run_poll"})
+APART: Final = frozenset({"submit_refused", "submit_no_key", "files_upload_wav", "pixelflow_run_poll", "models_list"})
 
 
 @functools.cache
@@ -76,8 +79,9 @@ def test_the_table_says_truly_what_the_vendors_client_did(name: str) -> None:
 class Replay:
     """Answers call after call as the record says, and checks that ours are the calls of the record."""
 
-    def __init__(self, lines: list[dict[str, Any]], *, elsewhere: bool = False) -> None:
+    def __init__(self, lines: list[dict[str, Any]], *, elsewhere: bool = False, key: str | None = KEY) -> None:
         self.lines = lines
+        self.key = key
         self.elsewhere = elsewhere
         self.calls = 0
         self.held = asyncio.Event()
@@ -85,7 +89,7 @@ class Replay:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         line = self.lines[min(self.calls, len(self.lines) - 1)]
         self.calls += 1
-        assert request.headers["x-api-key"] == KEY
+        assert request.headers.get("x-api-key") == self.key
         if not self.elsewhere:
             assert (request.method, request.path) == (line["request"]["method"], line["request"]["path"])
         if line["kind"] == "submit":
@@ -221,6 +225,24 @@ async def test_wav_is_uploaded_although_the_vendors_client_refuses_it(tmp_path: 
             assert await ours.upload(audio(tmp_path, "hook.wav")) == CASES["files_upload_wav"][1]
     finally:
         await runner.cleanup()
+
+
+async def test_the_catalogue_of_models_is_read_without_a_key() -> None:
+    """It is public, and on another host than the API: the key has no business there."""
+    server = Replay(exchanges("models_list"), key=None)
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", server.answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        path = exchanges("models_list")[0]["request"]["path"]
+        answer = await read_catalogue(f"http://127.0.0.1:{runner.addresses[0][1]}{path}")
+    finally:
+        await runner.cleanup()
+    with pytest.raises(CatalogueError) as caught:
+        file_of(answer, "wan-2.5-t2v", "the record", date(2026, 11, 28))
+    assert str(caught.value) == CASES["models_list"][1]
 
 
 def test_the_link_of_a_workflow_is_found_though_workflows_are_not_run() -> None:
