@@ -15,6 +15,7 @@ from unicodedata import east_asian_width
 
 import rich_click as click
 
+from batchgen.cli import output
 from batchgen.errors import BatchgenError, Exit, Fault, LockedError, ManifestError, UsageError
 from batchgen.selection import globs, unmatched
 
@@ -35,7 +36,7 @@ def show(error: click.ClickException | BatchgenError, batch: str = "") -> None:
     if isinstance(error, ManifestError):
         lines = [line for fault in error.faults for line in (str(fault), *source_lines(fault))]
     with suppress(OSError):  # nobody can read it; the exit code still says it
-        click.echo(to_copy("\n".join(lines), batch), err=True)
+        output.note(to_copy("\n".join(lines), batch))
 
 
 def to_copy(text: str, batch: str) -> str:
@@ -184,7 +185,7 @@ def warn_of_unknown_variables(commands: Mapping[str, click.Command], environ: Ma
     for name in sorted(environ):
         if name.startswith(_PREFIX) and name not in known:
             tip = did_you_mean(name, known) or "`batchgen COMMAND --help` lists the options"
-            click.echo(f"warning: {name} is not a known variable and is ignored: {tip}", err=True)
+            output.note(f"warning: {name} is not a known variable and is ignored: {tip}")
 
 
 def _variables(commands: Mapping[str, click.Command]) -> Iterable[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import rich_click as click
 
@@ -21,6 +21,9 @@ from batchgen.errors import Exit, OutputError, UsageError
 _COLOURS = {"✓": 32, "✗": 31, "?": 35, "▸": 36}
 _MARKED = re.compile(r"(?<!\S)(?P<mark>[✓✗?▸]) [\d,]+ [a-z]+\b")
 _STOPPED = re.compile(r"^Stopped:", re.MULTILINE)
+#: How a line on standard error begins, and the caret under a fault.
+_NOTES = {"error": 31, "warning": 33, "tip": 36, "^": 31}
+_NOTED = re.compile(r"^(?P<word>error|warning|tip)(?=:)|(?<= \| )(?P<caret>\s*\^)$", re.MULTILINE)
 
 
 def _nothing_known(error: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001 - as `CommandAnswer.describe`
@@ -59,6 +62,15 @@ def painted(text: str) -> str:
     """Colour the counts of states by their marks ("✗ 1 failed"), and why a run stopped; never colour alone."""
     text = _MARKED.sub(lambda found: f"\x1b[{_COLOURS[found['mark']]}m{found[0]}\x1b[0m", text)
     return _STOPPED.sub("\x1b[33mStopped:\x1b[0m", text)
+
+
+def note(text: str) -> None:
+    """Print lines on standard error, each `error:`, `warning:`, `tip:` and the caret under a fault in its colour."""
+
+    def paint(found: re.Match[str]) -> str:
+        return f"\x1b[{_NOTES[found['word'] or '^']}m{found[0]}\x1b[0m"
+
+    click.echo(_NOTED.sub(paint, text) if coloured(sys.stderr) else text, err=True)
 
 
 def json_text(obj: Mapping[str, Any]) -> str:
@@ -132,9 +144,11 @@ def width() -> int:
     return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
 
 
-def coloured() -> bool:
-    """True if the answer may be coloured: a terminal that can show colours, and NO_COLOR is not set."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+def coloured(stream: TextIO | None = None) -> bool:
+    """True if a stream (None: of the answer) may be coloured: a terminal that can show it, and NO_COLOR is not set."""
+    return (
+        (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+    )
 
 
 def plain_ascii() -> bool:

@@ -19,6 +19,7 @@ from command import Desk, Process
 from scripted_service import FakeApi
 
 from batchgen.review.picks import LOG
+from batchgen.wording import duration
 
 pytestmark = pytest.mark.real_time
 
@@ -110,9 +111,14 @@ def test_choices_from_a_terminal_are_in_every_list(api: FakeApi, desk: Desk) -> 
         row["prompt_id"]: row for row in csv.DictReader(io.StringIO(desk.call("export", "night.yaml").stdout.decode()))
     }
     assert [row["pick"] for row in rows.values()] == ["1", "-1", "0"]
-    report = desk.call("report", "night.yaml", "--json").expect(0).obj["picks"]
+    numbers = desk.call("report", "night.yaml", "--json").expect(0).obj
+    took = [each["seconds"] for each in numbers["slowest"]]
+    assert len(took) == 3
+    assert took == sorted(took, reverse=True)
+    report = numbers["picks"]
     assert (report["picks"], report["rejects"], report["per_pick_usd"]) == (1, 1, report["spent_usd"])
     shown = desk.call("report", "night.yaml").stdout.decode()
+    assert f"The slowest, from submission to the end\n  {duration(took[0])}  {numbers['slowest'][0]['clip']}\n" in shown
     assert f"1 picked, 1 rejected, 1 undecided; ${report['spent_usd']} a pick" in shown
     wrong = desk.call("picks", "night.yaml", "--set", "a-bird", "pick").expect(2)
     assert "no clip matches 'a-bird'" in wrong.said

@@ -29,7 +29,7 @@ def check(manifest: str, *, as_json: bool) -> None:
     output.CommandAnswer.current().describe = _refused
     read = manifests.load(path)
     for warning in read.warnings:
-        click.echo("\n".join([f"warning: {warning}", *source_lines(warning)]), err=True)
+        output.note("\n".join([f"warning: {warning}", *source_lines(warning)]))
     obj = {
         "schema_version": 1,
         "ok": True,

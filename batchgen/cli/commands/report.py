@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from heapq import nlargest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,17 @@ from batchgen.cli import output
 from batchgen.cli.batch import command_line, is_sandbox, ledger_folder
 from batchgen.cli.options import folder_option, json_option, manifest_argument, sandbox_option, service_options
 from batchgen.cli.report_pages import PageWish, client_page, night_page, page_options
+from batchgen.clip import State
 
 if TYPE_CHECKING:
     from batchgen.billing.audit import Audit
     from batchgen.billing.bill import Bill
+    from batchgen.clip import Clip
     from batchgen.ledger.reader import Reader
     from batchgen.views.facts import Facts
 
+#: How many of the slowest clips are named.
+_SLOWEST = 3
 _BY = ("clip", "prompt", "cell", "day", "model", "take")
 
 
@@ -135,18 +140,34 @@ def _numbers(reader: Reader, facts: Facts) -> dict[str, Any]:
 
     money = bill_object(made_by(reader, "model"), name=facts.name, sandbox=facts.sandbox, cap=facts.caps.usd)
     picks = cost_of_picks(reader.known(), choices_of(reader.folder))
-    return {**status_object(facts, now=time.time()), "bill": money["total"], "picks": picks}
+    status = status_object(facts, now=time.time())
+    return {**status, "bill": money["total"], "picks": picks, "slowest": _slowest(reader.clips())}
+
+
+def _slowest(clips: Iterable[Clip]) -> list[dict[str, Any]]:
+    """Give the finished clips that took longest from submission to the end, the slowest first."""
+    took = {
+        clip.wanted.name: clip.request.completed_at - clip.request.submitted_at
+        for clip in clips
+        if clip.state is State.DONE and clip.request and clip.request.completed_at and clip.request.submitted_at
+    }
+    return [{"clip": name, "seconds": round(took[name], 1)} for name in nlargest(_SLOWEST, took, key=took.__getitem__)]
 
 
 def _morning(reader: Reader, facts: Facts, *, as_json: bool) -> None:
     from batchgen.views.bill import summary_lines
     from batchgen.views.status import status_text
+    from batchgen.views.text import one_line
+    from batchgen.wording import duration
 
     numbers = _numbers(reader, facts)
     picks = numbers["picks"]
 
     def text() -> str:
         parts = [status_text(numbers, output.width(), ascii=output.plain_ascii())]
+        if slowest := numbers["slowest"]:
+            rows = [f"  {duration(each['seconds'])}  {one_line(each['clip'])}" for each in slowest]
+            parts.append("\n".join(["The slowest, from submission to the end", *rows]))
         if numbers["bill"]["requests"]:
             lines = [*summary_lines(made_by(reader, "model").total, output.width() - 2)]
             lines.append(facts.command("report", "--bill"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import sys
+
 import click
 import pytest
 from click.testing import CliRunner
 
-from batchgen.cli import cli, error_text
+from batchgen.cli import cli, error_text, output
 from batchgen.cli.error_text import source_lines
 from batchgen.cli.overview import COMMANDS
 from batchgen.clip import Wanted
@@ -116,3 +119,22 @@ def test_a_fault_shows_its_source_line_with_a_caret(capsys: pytest.CaptureFixtur
     shown = source_lines(Fault("n.yaml", 12, 501, "a", source="x" * 500 + "!" + "y" * 500))
     assert max(map(len, shown)) <= 100
     assert shown[0][shown[1].index("^")] == "!"
+
+
+def test_on_a_terminal_the_first_word_and_the_caret_have_their_colour(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never colour alone, and none where NO_COLOR is set or nobody watches."""
+    text = "error: a tab\n    3 | \tsize\n      | ^\ntip: error: is a word, too"
+    output.note(text)
+    assert capsys.readouterr().err == f"{text}\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    output.note(text)
+    painted = capsys.readouterr().err
+    assert re.sub("\x1b\\[[0-9]*m", "", painted) == f"{text}\n"
+    assert re.findall("\x1b\\[[1-9][0-9]*m(.*?)\x1b", painted) == ["error", "^", "tip"]
+    monkeypatch.setenv("NO_COLOR", "1")
+    output.note(text)
+    assert "\x1b" not in capsys.readouterr().err
