@@ -18,6 +18,7 @@ TWINS = {
     "schema": (),
     "completion": ("bash",),
     "help": ("json",),
+    "models": ("wan-2.5-t2v",),
 }
 
 
@@ -51,6 +52,8 @@ def test_every_command_starts_in_a_python_of_its_own(api: FakeApi, desk: Desk) -
     real("export", "night.yaml").expect(0)
     real("picks", "night.yaml").expect(0)
     real("deliver", "night.yaml", "cut", "--all", "--for", "folder").expect(0)
+    real("set", "night.yaml", "rpm=30").expect(0)
+    real("notify", "night.yaml", "--test").expect(0)  # nobody is named
     real("doctor", "night.yaml", "--base-url", api.url).expect(0)
     assert api.posts == 2
     assert started | {*TWINS, *ELSEWHERE} == set(COMMANDS)
