@@ -14,6 +14,16 @@ from review_batch import Prompt
 pytestmark = [pytest.mark.e2e, pytest.mark.real_time]
 
 MANY = 5000
+#: Heads that stand below where their group begins though that can be seen; and how many groups but the first were seen.
+_HEADS = """() => {
+  const sections = [...document.querySelectorAll('.section')].map((each) => {
+    const [whole, head] = [each, each.querySelector('.head')].map((node) => node.getBoundingClientRect());
+    return { start: whole.top, head: head.top };
+  });
+  const view = document.querySelector('#grid').getBoundingClientRect();
+  const shown = sections.filter((each) => each.start > view.top && each.start < view.bottom);
+  return { later: shown.length, below: shown.filter((each) => each.head > each.start + 1) };
+}"""
 
 
 def test_roles_and_places_are_there_for_those_who_hear_the_page(
@@ -60,6 +70,23 @@ def test_on_a_phone_nothing_is_cut_off(serve: Callable[..., Served], open_page: 
     expect(page.locator('.card[data-pick="1"]')).to_have_count(1)
     page.locator('#toolbar button[data-key="["]').tap()
     expect(page.locator("#rail")).to_be_visible()
+
+
+def test_a_groups_head_stands_above_its_clips_wherever_the_view_is(
+    serve: Callable[..., Served], open_still: Callable[..., Page]
+) -> None:
+    """It stays at the top of the view while its clips pass, and goes away with them."""
+    page = open_still(serve().url, viewport={"width": 390, "height": 844})
+    heads = page.locator(".section > .head")
+    expect(heads.first).to_be_visible()
+    seen = 0
+    for top in range(0, 4800, 300):
+        page.evaluate("top => { document.querySelector('#grid').scrollTop = top }", top)
+        page.wait_for_timeout(60)  # a frame or two
+        wrong = page.evaluate(_HEADS)
+        seen += wrong["later"]
+        assert wrong["below"] == []
+    assert seen
 
 
 def test_without_motion_no_film_plays_by_itself(serve: Callable[..., Served], open_page: Callable[..., Page]) -> None:

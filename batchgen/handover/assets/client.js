@@ -208,7 +208,7 @@
   const shots = new Map();
   for (const clip of data.clips) shots.set(clip.shot, [...(shots.get(clip.shot) ?? []), clip]);
   for (const [shot, clips] of shots) {
-    $('clips').append(el('section', { class: 'shot', 'aria-label': `Shot ${shot}` }, el('h2', { text: `Shot ${shot}` }), el('div', { class: 'takes' }, ...clips.map(cardOf))));
+    $('clips').append(el('section', { class: clips.length > 1 ? 'shot' : 'shot alone', 'aria-label': `Shot ${shot}` }, el('h2', { text: `Shot ${shot}` }), el('div', { class: 'takes' }, ...clips.map(cardOf))));
   }
   for (const { handle } of data.clips) {
     const found = parsed(read(handle));

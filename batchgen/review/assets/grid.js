@@ -210,7 +210,7 @@ export class Grid {
     section.keys = place.keys;
     section.top = place.top;
     const { style } = section.node;
-    style.transform = `translateY(${place.top}px)`;
+    style.top = `${place.top}px`; // a transform would place the sticky head as if the section were the first one
     style.height = `${place.height}px`;
     section.head.hidden = !place.head;
     if (place.head) this.#head(section, place.id);
