@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from batchgen.cli import output
 from batchgen.cli.frame import Recent, frame_of
 from batchgen.clip import State
+from batchgen.errors import BatchgenError
 from batchgen.redact import Redactor, Secret
 from batchgen.views.log import EventLog, setup_logging
 from batchgen.views.painter import Painter, can_paint
@@ -176,6 +177,25 @@ class RunMonitor:
             by_timer=not sys.stdin.isatty(),
             redact=self._redact,
         )
+
+    def could_not_begin(self, folder: Path | None, error: BatchgenError) -> None:
+        """Inform people that a timer's run ended before it began; who sits at a terminal reads it there.
+
+        A manifest that cannot be read informs nobody: it names them.
+        """
+        from batchgen import manifest as manifests
+        from batchgen.cli.error_text import error_object, status_fields
+        from batchgen.cli.notices import Notices, addresses_of
+        from batchgen.locate import find_manifest
+
+        if sys.stdin.isatty():
+            return
+        with suppress(BatchgenError):
+            manifest = manifests.load(find_manifest(self._arg))
+            given = addresses_of(manifest.notify, manifest.path.parent)
+            status = status_fields(self._arg, folder, sandbox=False)(error_object(error, error.exit_code))
+            notices = Notices(given, lambda _stopped, _live: dict(status), by_timer=True, redact=self._redact)
+            asyncio.run(notices.could_not_begin(manifest.name, str(error)))
 
     def _object(
         self, session: Session, stopped: str | None, *, live: bool = False, elapsed_s: float | None = None

@@ -110,13 +110,22 @@ class Notices:
             raise RuntimeError("a run gives an outcome or an error")
         return outcome
 
+    async def could_not_begin(self, batch: str, reason: str) -> None:
+        """Say that a run ended before it began."""
+        self._report_faults()
+        async with self._sender, asyncio.TaskGroup() as self._group:
+            self._sender.hurry()
+            self._inform(batch, Occasion.STOPPED, reason, live=False)
+            self._beat("fail")
+            await self._sent(self._last_s)
+
     # --- what is worth a message --------------------------------------------------------------------------------
 
     def _begin(self, session: Session) -> None:
         self._report_faults()
         session.ledger.observers.append(lambda _clip, event: self._saw(session.ledger.now(), event))
         if (begun := self._conditions.started(by_timer=self._by_timer)) is not None:
-            self._inform(session, begun, None)
+            self._inform(session.manifest.name, begun, None)
         self._beat("start")
 
     async def _watch(self, session: Session) -> None:
@@ -126,7 +135,7 @@ class Notices:
             rounds += 1
             unconfirmed = session.ledger.live_totals.counts[State.UNCONFIRMED]
             for occasion in self._conditions.check(session.ledger.now(), unconfirmed=unconfirmed):
-                self._inform(session, occasion, None)
+                self._inform(session.manifest.name, occasion, None)
             if rounds % BEAT_EVERY == 0:
                 self._beat("")
 
@@ -140,7 +149,7 @@ class Notices:
         unconfirmed = session.ledger.live_totals.counts[State.UNCONFIRMED]
         by_budget = session.shutdown.by_budget
         for occasion in self._conditions.ended(code, by_budget=by_budget, unconfirmed=unconfirmed):
-            self._inform(session, occasion, reason, live=False)
+            self._inform(session.manifest.name, occasion, reason, live=False)
         self._beat("" if code in _WELL else "fail")
 
     # --- sending ------------------------------------------------------------------------------------------------
@@ -149,11 +158,11 @@ class Notices:
         for fault in self._given.faults:
             log.warning("%s", fault)
 
-    def _inform(self, session: Session, occasion: Occasion, reason: str | None, *, live: bool = True) -> None:
+    def _inform(self, batch: str, occasion: Occasion, reason: str | None, *, live: bool = True) -> None:
         try:
             obj = self._describe(reason, live)
             run = f"{os.getpid():x}-{self._began:.0f}"
-            message = message_object(session.manifest.name, occasion, reason or _reason(occasion, obj), obj, run)
+            message = message_object(batch, occasion, reason or _reason(occasion, obj), obj, run)
         except Exception as error:  # noqa: BLE001 - a message is never worth a run: the disk may be what is in trouble
             log.warning("a message could not be made (%s); the run goes on", type(error).__name__)
             return

@@ -19,7 +19,7 @@ import rich_click as click
 from batchgen.cli import output
 from batchgen.cli.error_text import HasNames, check_only
 from batchgen.cli.options import options_as_typed
-from batchgen.errors import Exit, UsageError
+from batchgen.errors import BatchgenError, Exit, UsageError
 from batchgen.views.text import plural
 
 if TYPE_CHECKING:
@@ -56,14 +56,25 @@ def run_one(
     Raises:
         BatchgenError: it could not begin, or its disk failed.
     """
-    with opened_run(monitor, arg, folder, given, plan_file=plan_file) as (session, settings):
-        if not plan_file:
-            _confirm(monitor, session, yes=yes)
-        gc.freeze()  # what is loaded by now stays: the collector need not visit it again and again
-        gc.set_threshold(GARBAGE)
-        threading.stack_size(STACK)
-        outcome = asyncio.run(_supervised(session, monitor, settings))
-        monitor.finish(outcome)
+    began = False
+    try:
+        with opened_run(monitor, arg, folder, given, plan_file=plan_file) as (session, settings):
+            if not plan_file:
+                _confirm(monitor, session, yes=yes)
+            began = True
+            return _run(monitor, session, settings)
+    except BatchgenError as error:
+        if not (began or given["sandbox"]):
+            monitor.could_not_begin(folder, error)
+        raise
+
+
+def _run(monitor: RunMonitor, session: Session, settings: Settings) -> Outcome:
+    gc.freeze()  # what is loaded by now stays: the collector need not visit it again and again
+    gc.set_threshold(GARBAGE)
+    threading.stack_size(STACK)
+    outcome = asyncio.run(_supervised(session, monitor, settings))
+    monitor.finish(outcome)
     return outcome
 
 

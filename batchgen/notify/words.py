@@ -66,9 +66,11 @@ def _headline(batch: str, occasion: Occasion, reason: str | None, obj: Mapping[s
     return f"{batch} {_WORDS[occasion]}{why}. {_counts(obj['state'])}. Spent {_usd(obj['spent_usd'])}."
 
 
-def _counts(state: Mapping[str, int]) -> str:
+def _counts(state: Mapping[str, int | None]) -> str:
+    if None in state.values():
+        return "The ledger could not be read"
     return ", ".join(f"{count:,} {word}" for word, count in state.items() if count) or "No clips yet"
 
 
-def _usd(amount: float) -> str:
-    return f"${amount:,.2f}"
+def _usd(amount: float | None) -> str:
+    return "unknown" if amount is None else f"${amount:,.2f}"

@@ -67,6 +67,21 @@ def test_a_run_informs_whom_the_manifest_names(desk: Desk, post: Post) -> None:
     assert "sesame" not in ended.said
 
 
+def test_a_timers_run_that_cannot_begin_is_reported(desk: Desk, post: Post) -> None:
+    """In silence nobody would know before the morning: without `--yes`, and with a ledger that cannot be read."""
+    desk.manifest("a cat", more=f"notify: ['{post.url}/hook', 'heartbeat+{post.url}/beat']\n")
+    desk.call(*desk.paid()).expect(2)
+    (desk.batch / "ledger.db").write_bytes(bytes(8192))
+    desk.call(*desk.paid("--yes")).expect(2)
+    messages = [json.loads(body) for _, body in post.taken if body]
+    assert [each["event"] for each in messages] == ["stopped", "stopped"]
+    assert "cannot ask for confirmation" in messages[0]["reason"]
+    assert messages[0]["state"]["pending"] == 1
+    assert "ledger" in messages[1]["reason"]
+    assert "The ledger could not be read. Spent unknown." in messages[1]["text"]
+    assert [path for path, body in post.taken if not body] == ["/beat/fail", "/beat/fail"]
+
+
 def test_the_command_sends_a_test_to_each_address(desk: Desk, post: Post) -> None:
     """Before the night, not after it: code 2 says that one of them does not work."""
     desk.manifest("a cat", more=f"notify: ['{post.url}/sesame', 'heartbeat+http://127.0.0.1:9/beat']\n")
