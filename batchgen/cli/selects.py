@@ -85,13 +85,13 @@ def selected(where: Path, selection: ClipChoice) -> tuple[list[Select], str]:
     """Give the clips that are meant, and the batch's name. Raises UsageError when there is none."""
     from batchgen.handover.chosen import choose
     from batchgen.ledger.reader import Reader
-    from batchgen.review.picks import Picks
+    from batchgen.review.picks import choices_of
 
-    with closing(Reader(where)) as reader, closing(Picks(where)) as picks:
+    with closing(Reader(where)) as reader:
         if selection.only is not None:
             for line in check_only(selection.only, (clip.wanted for clip in reader.clips())):
                 click.echo(line, err=True)
-        selects = choose(reader.clips(), picks.all(), _wish(selection), where / "clips")
+        selects = choose(reader.clips(), choices_of(where), _wish(selection), where / "clips")
         title = reader.meta("name") or where.name
     if not selects:
         raise UsageError("there is no clip to deliver", tip=_tip(selection))
