@@ -13,6 +13,8 @@ import functools
 import json
 import socket
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -165,21 +167,27 @@ def tell(got: object) -> str:
             return type(got).__name__ if isinstance(got, CallError) else str(got)
 
 
-async def replay(name: str, tmp_path: Path) -> tuple[Counter[str], list[str], Replay]:
-    """Play a whole case against our provider."""
-    server = Replay(exchanges(name), elsewhere=name in ELSEWHERE)
+@asynccontextmanager
+async def listening(server: Replay) -> AsyncIterator[str]:
+    """Let it answer on loopback; gives its address."""
     app = web.Application()
     app.router.add_route("*", "/{rest:.*}", server.answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
-        async with Segmind(Secret(KEY), base_url=url, submit_timeout_s=0.3 if name == "submit_hang" else 5) as ours:
-            told = [tell(await play(ours, line, tmp_path)) for line in server.lines]
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         server.held.set()
         await runner.cleanup()
+
+
+async def replay(name: str, tmp_path: Path) -> tuple[Counter[str], list[str], Replay]:
+    """Play a whole case against our provider."""
+    server = Replay(exchanges(name), elsewhere=name in ELSEWHERE)
+    patience = 0.3 if name == "submit_hang" else 5
+    async with listening(server) as url, Segmind(Secret(KEY), base_url=url, submit_timeout_s=patience) as ours:
+        told = [tell(await play(ours, line, tmp_path)) for line in server.lines]
     return Counter(line["kind"] for line in server.lines), told, server
 
 
@@ -215,31 +223,15 @@ def test_an_empty_key_is_refused_before_anything_is_sent() -> None:
 async def test_wav_is_uploaded_although_the_vendors_client_refuses_it(tmp_path: Path) -> None:
     """The model takes it; the answer is that of the recorded mp3."""
     server = Replay(exchanges("files_upload_mp3"))
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", server.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        async with Segmind(Secret(KEY), base_url=f"http://127.0.0.1:{runner.addresses[0][1]}") as ours:
-            assert await ours.upload(audio(tmp_path, "hook.wav")) == CASES["files_upload_wav"][1]
-    finally:
-        await runner.cleanup()
+    async with listening(server) as url, Segmind(Secret(KEY), base_url=url) as ours:
+        assert await ours.upload(audio(tmp_path, "hook.wav")) == CASES["files_upload_wav"][1]
 
 
 async def test_the_catalogue_of_models_is_read_without_a_key() -> None:
     """It is public, and on another host than the API: the key has no business there."""
     server = Replay(exchanges("models_list"), key=None)
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", server.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        path = exchanges("models_list")[0]["request"]["path"]
-        answer = await read_catalogue(f"http://127.0.0.1:{runner.addresses[0][1]}{path}")
-    finally:
-        await runner.cleanup()
+    async with listening(server) as url:
+        answer = await read_catalogue(url + exchanges("models_list")[0]["request"]["path"])
     with pytest.raises(CatalogueError) as caught:
         file_of(answer, "wan-2.5-t2v", "the record", date(2026, 11, 28))
     assert str(caught.value) == CASES["models_list"][1]
