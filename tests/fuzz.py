@@ -14,16 +14,18 @@ from hypothesis import HealthCheck, Phase, settings
 TIMES: Final = int(os.environ.get("FUZZ_TIMES", "1"))
 #: To look for the shortest way to a fault can take minutes: only where it is asked for.
 SHRINK: Final = "FUZZ_SHRINK" in os.environ
-#: The profile of the fast tier: a fourth of the cases, and the same ones each time, so that a red run can be repeated.
+#: The profile of the fast tier: a fourth of the cases. In both tiers they are the same ones each time, so that a red run
+#: can be repeated, and no case has a deadline: how long it takes depends on what else the machine does.
 FAST: Final = "fast"
+WHOLE: Final = "whole"
 PART: Final = 4
 
 
 def choose_tier(config: pytest.Config) -> None:
     """Choose how many cases `@given` and `fuzz` generate, before any test module is imported."""
     settings.register_profile(FAST, max_examples=100 // PART, derandomize=True, database=None, deadline=None)
-    if "not slow" in config.option.markexpr and TIMES == 1:
-        settings.load_profile(FAST)
+    settings.register_profile(WHOLE, derandomize=TIMES == 1, database=None, deadline=None)
+    settings.load_profile(FAST if "not slow" in config.option.markexpr and TIMES == 1 else WHOLE)
 
 
 def fuzz(examples: int, **more: Any) -> settings:
