@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, Phase, settings
 TIMES: Final = int(os.environ.get("FUZZ_TIMES", "1"))
 #: To look for the shortest way to a fault can take minutes: only where it is asked for.
 SHRINK: Final = "FUZZ_SHRINK" in os.environ
-#: The profile of the fast tier: a fourth of the cases. In both tiers they are the same ones each time, so that a red run
-#: can be repeated, and no case has a deadline: how long it takes depends on what else the machine does.
+#: The profile of the fast tier: a fourth of the cases. In both tiers they are the same ones each time, so that a red
+#: run can be repeated, and no case has a deadline: how long it takes depends on what else the machine does.
 FAST: Final = "fast"
 WHOLE: Final = "whole"
 PART: Final = 4
