@@ -95,6 +95,7 @@ def test_what_a_client_chooses_by_keys_comes_back_and_is_imported(
     page.keyboard.press("ArrowRight")
     page.keyboard.press("2")
     expect(page.locator("#count")).to_contain_text("1 picked, 1 rejected, 4 open · not sent yet")
+    page.wait_for_timeout(500)  # what is kept is on its way to the browser's other process
     page.reload()
     expect(page.locator("#count")).to_contain_text("1 picked, 1 rejected, 4 open")
     path = sent(page, "Anna  Ö.", tmp_path)
@@ -119,7 +120,7 @@ def test_films_play_from_the_folder_one_at_a_time(opened_page: Callable[..., Pag
         page.keyboard.press("Space")
         expect(cards.nth(at).locator("video")).to_have_js_property("paused", value=False)
     expect(cards.nth(0).locator("video")).to_have_js_property("paused", value=True)
-    assert page.evaluate("document.querySelectorAll('video')[1].videoWidth") == 832
+    expect(cards.nth(1).locator("video")).to_have_js_property("videoWidth", 832)
 
 
 def test_texts_of_the_batch_are_texts(opened_page: Callable[..., Page]) -> None:

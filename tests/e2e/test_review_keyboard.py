@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,7 +97,8 @@ def test_the_page_begins_at_the_first_undecided_clip(
     press(page, "p", "x", "1")
     page.locator('body[data-waiting="0"]').wait_for()
     page.reload()
-    expect(page.locator(".card.focused")).to_have_attribute("aria-label", "courier-tokyo-dawn_3, undecided")
+    third = re.compile("^courier-tokyo-dawn_3, undecided")  # what its film was found to be may follow
+    expect(page.locator(".card.focused")).to_have_attribute("aria-label", third)
 
 
 def test_a_press_elsewhere_ends_the_question_why(serve: Callable[..., Served], open_still: Callable[..., Page]) -> None:

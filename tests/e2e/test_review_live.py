@@ -175,7 +175,7 @@ def test_a_live_run_is_paused_and_resumed_from_the_header(tmp_path: Path, open_p
     text = "model: wan-2.5-t2v\ndefaults: {size: 832*480, duration: 5, takes: %d}\nprompts: [a cat, a dog]\n"
     manifest.write_text(text % 1)
     desk.call(*RUN).expect(0)
-    manifest.write_text(text % 4)
+    manifest.write_text(text % 12)  # longer than it takes to pause it
     served = Served(desk.folder / "night.sandbox")
     try:
         page = open_page(served.url)
@@ -184,9 +184,9 @@ def test_a_live_run_is_paused_and_resumed_from_the_header(tmp_path: Path, open_p
             expect(live).to_have_attribute("data-live", "true")
             page.get_by_role("button", name="Pause").click()
             page.locator("dialog").get_by_role("button", name="Pause").click()
-            expect(live).to_have_text("paused")
+            expect(live).to_have_text("paused", timeout=20_000)  # a run looks every few seconds
             page.get_by_role("button", name="Resume").click()
-            expect(page.locator("#header .facts")).to_contain_text("8 of 8 done", timeout=40_000)
+            expect(page.locator("#header .facts")).to_contain_text("24 of 24 done", timeout=60_000)
             assert running.wait(30) == 0
         expect(live).to_have_text("no run")
     finally:
