@@ -10,19 +10,21 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchgen.cli import output
 from batchgen.cli.frame import Recent, frame_of
 from batchgen.clip import State
-from batchgen.errors import BatchgenError
+from batchgen.errors import BatchgenError, LockedError
 from batchgen.redact import Redactor, Secret
 from batchgen.views.log import EventLog, setup_logging
 from batchgen.views.painter import Painter, can_paint
 
 if TYPE_CHECKING:
     from batchgen.cli.notices import Notices
+    from batchgen.manifest import Manifest
     from batchgen.runner.session import Outcome, Session
     from batchgen.views.events_file import EventsFile
 
@@ -37,6 +39,7 @@ class RunMonitor:
     def __init__(
         self, manifest_arg: str, folder: Path | None, *, verbosity: int, as_json: bool, one_of_many: bool = False
     ) -> None:
+        self._given_folder = folder
         self._options = ("--dir", str(folder)) if folder else ()
         self._arg = manifest_arg
         self._verbosity = verbosity
@@ -48,6 +51,7 @@ class RunMonitor:
         self._display: Painter | EventLog | None = None
         self._lines: EventLog | None = None
         self._events: EventsFile | None = None
+        self._manifest: Manifest | None = None  # to be paid for, once it is read; None for a rehearsal
         self._session: Session | None = None
         self._recent = Recent([])
         self._alarm = self._retuned = ""
@@ -57,6 +61,10 @@ class RunMonitor:
     def protect(self, key: Secret | None) -> None:
         """Take the key out of everything that is printed from now on."""
         self._redact = output.CommandAnswer.current().redact = Redactor([key.get_secret_value()] if key else []).redact
+
+    def about(self, manifest: Manifest) -> None:
+        """Say which manifest is about to be paid for: it names who is informed, even if the run can't begin."""
+        self._manifest = manifest
 
     @property
     def folder(self) -> Path | None:
@@ -178,24 +186,23 @@ class RunMonitor:
             redact=self._redact,
         )
 
-    def could_not_begin(self, folder: Path | None, error: BatchgenError) -> None:
+    def could_not_begin(self, error: BatchgenError) -> None:
         """Inform people that a timer's run ended before it began; who sits at a terminal reads it there.
 
-        A manifest that cannot be read informs nobody: it names them.
+        A manifest that cannot be read informs nobody: it names them. Nor does a batch that another run holds: it has
+        not stopped, and that run informs them.
         """
-        from batchgen import manifest as manifests
         from batchgen.cli.error_text import error_object, status_fields
         from batchgen.cli.notices import Notices, addresses_of
-        from batchgen.locate import find_manifest
 
-        if sys.stdin.isatty():
+        manifest = self._manifest
+        if manifest is None or sys.stdin.isatty() or isinstance(error, LockedError):
             return
-        with suppress(BatchgenError):
-            manifest = manifests.load(find_manifest(self._arg))
-            given = addresses_of(manifest.notify, manifest.path.parent)
-            status = status_fields(self._arg, folder, sandbox=False)(error_object(error, error.exit_code))
-            notices = Notices(given, lambda _stopped, _live: dict(status), by_timer=True, redact=self._redact)
-            asyncio.run(notices.could_not_begin(manifest.name, str(error)))
+        describe = status_fields(self._arg, self._given_folder, sandbox=False)
+        status = partial(describe, error_object(error, error.exit_code))
+        given = addresses_of(manifest.notify, manifest.path.parent)
+        notices = Notices(given, lambda _stopped, _live: dict(status()), by_timer=True, redact=self._redact)
+        asyncio.run(notices.could_not_begin(manifest.name, str(error)))
 
     def _object(
         self, session: Session, stopped: str | None, *, live: bool = False, elapsed_s: float | None = None

@@ -94,13 +94,14 @@ class Nights:
 
         free = bool(self._given["sandbox"])
         silent = yes or (free and not sys.stdin.isatty())
-        clips, costs = 0, list[int | None]()
+        clips, costs, monitors = 0, list[int | None](), list[RunMonitor]()
         for arg in self._args:
             with self._left_out(arg):
                 if silent:
                     _load(arg)
                     continue
                 monitor, given = self._monitor(arg), self._settings(arg)
+                monitors.append(monitor)
                 opened = opened_run(monitor, arg, self._folder, given, plan_file=None)
                 with monitor.observing(), opened as (session, _settings):
                     plan = session.plan()
@@ -113,7 +114,10 @@ class Nights:
         what = f"These runs generate {plural(clips, 'clip')} for about {usd(total)}{' (sandbox, free)' * free}"
         if not sys.stdin.isatty():
             what = f"cannot ask for confirmation: not a terminal. {what}"
-            raise UsageError(what, tip="pass --yes to run without a question")
+            error = UsageError(what, tip="pass --yes to run without a question")
+            for monitor in monitors:
+                monitor.could_not_begin(error)
+            raise error
         if not click.confirm(f"{what}. Continue?", err=True):
             raise UsageError("cancelled: nothing was submitted")
 

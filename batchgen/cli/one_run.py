@@ -64,8 +64,8 @@ def run_one(
             began = True
             return _run(monitor, session, settings)
     except BatchgenError as error:
-        if not (began or given["sandbox"]):
-            monitor.could_not_begin(folder, error)
+        if not began:
+            monitor.could_not_begin(error)
         raise
 
 
@@ -98,6 +98,8 @@ def opened_run(
     key = None if given["sandbox"] else find_key(path.parent)
     monitor.protect(key)
     manifest = manifests.load(path)
+    if not given["sandbox"]:
+        monitor.about(manifest)
     seen = snapshot_in(folder) if given["only"] is not None else None
     asked: list[HasNames] = [*wanted_in(manifest, seen), *seen.known] if seen else []  # re-rolls are in the ledger only
     for line in [*(f"warning: {text}" for text in manifest.warnings), *check_only(given["only"], asked)]:

@@ -36,7 +36,7 @@ def load_manifest(path: Path) -> Manifest:
     with _without_gc():
         raw, document, shape = opened(path, faults)
         _warn_of_ignored(shape, document, faults)
-        models = Catalogue.beside(path.absolute())
+        models = Catalogue.of_manifest(path.absolute())
         check_rows(shape.prices, models, document, faults)
         expander = Expander(shape, document, path.absolute().parent, faults, models)
         with suppress(TooManyError):  # noted as a fault

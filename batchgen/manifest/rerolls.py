@@ -57,7 +57,7 @@ def named(path: Path, takes: Iterable[Wanted]) -> list[Wanted]:
     _, document, shape = opened(path, faults)
     if shape.output.name == DEFAULT_NAME:  # the ledger knows the id, which may be an earlier release's
         return [replace(row, name=safe_name(f"{row.prompt_id}_{row.take}")) for row in rows]
-    expander = Expander(shape, document, path.absolute().parent, faults, Catalogue.beside(path.absolute()))
+    expander = Expander(shape, document, path.absolute().parent, faults, Catalogue.of_manifest(path.absolute()))
     try:
         prompts = list(expander.prompts())
     except TooManyError:  # noted as a fault

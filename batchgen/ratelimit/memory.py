@@ -30,6 +30,9 @@ from batchgen.settings import Settings
 
 log = logging.getLogger("batchgen.ratelimit.memory")
 
+#: How a file cannot be locked or written; the second is a file system's that knows no locks.
+_NO_LOCKS = (OSError, NotImplementedError)
+
 #: What is older is forgotten (seconds): a night, and the weekend between two nights. A limit that still holds then
 #: costs one 429 to learn again; one that came of an incident is no reason for more than the first half hour of a night.
 KEPT_S = 3 * 86_400.0
@@ -138,7 +141,7 @@ class AccountMemory:
                 self._write(self._path)
         except Timeout:
             log.debug("what was learned of the pace is saved later: another run is using the file")
-        except (OSError, NotImplementedError) as error:  # the second is a file system's that knows no locks
+        except _NO_LOCKS as error:
             log.debug("what was learned of the pace can't be saved: %s", error)
             self._path = None
 
@@ -204,7 +207,7 @@ class SharedWindow:
         """Take a seat; without a folder that can be written it goes on without a memory."""
         try:
             return cls._open(stem(origin, account, folder), who, wall)
-        except (OSError, NotImplementedError) as error:  # the second is a file system's that knows no locks
+        except _NO_LOCKS as error:
             log.info("the calls of other runs can't be counted: %s", error)
             return cls()
 

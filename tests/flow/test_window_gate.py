@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from batch import Batch, Limits, check
 
 from batchgen.clip import State
@@ -68,16 +69,20 @@ def test_a_run_with_nothing_left_to_submit_is_not_ended_by_the_window(tmp_path: 
     assert batch.states() == [State.DONE] * 2
 
 
-def test_the_end_is_heard_while_submissions_wait_for_something_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("asked", "why"), [(limits(AFTERNOON), "window:"), (limits(None, until_s=400.0), "until:")], ids=["window", "until"]
+)
+def test_the_end_is_heard_while_submissions_wait_for_something_else(tmp_path: Path, asked: Limits, why: str) -> None:
     """A pause, or an outage, may last until noon; the run must not."""
-    batch = Batch(tmp_path, 2, provider=FakeProvider(run_s=60.0), limits=limits(AFTERNOON))
+    batch = Batch(tmp_path, 2, provider=FakeProvider(run_s=60.0), limits=asked)
 
-    async def beside(tools: RunContext) -> None:
+    async def pause(tools: RunContext) -> None:
         await asyncio.sleep(30.0)
         await steering.obey(tools, Control.PAUSED, grace_s=0.0)
 
-    life = batch.live(beside=beside)
-    assert (life.exit, life.why[:7]) == (Exit.STOPPED, "window:")
+    life = batch.live(beside=pause)
+    assert life.exit is Exit.STOPPED
+    assert life.why.startswith(why)
     assert life.lasted_s < 420.0
 
 
@@ -138,28 +143,6 @@ def test_until_ends_submissions_and_collects_what_is_generating(tmp_path: Path) 
     assert sorted(batch.states()) == [State.DONE, State.DONE, State.PENDING, State.PENDING]
     assert not life.tools.shutdown.needs_edit
     check(batch, life)
-
-
-def test_until_is_heard_while_a_run_waits_for_its_window(tmp_path: Path) -> None:
-    """It would open at three; the user wanted to be up before."""
-    batch = Batch(tmp_path, 2, limits=limits(NIGHT, until_s=600.0))
-    life = batch.live()
-    assert (life.exit, life.why[:6]) == (Exit.STOPPED, "until:")
-    assert not batch.provider.posts
-    assert life.lasted_s < 700.0
-
-
-def test_until_is_heard_while_submissions_wait_for_something_else(tmp_path: Path) -> None:
-    """A pause does not hide it."""
-    batch = Batch(tmp_path, 2, provider=FakeProvider(run_s=60.0), limits=limits(None, until_s=400.0))
-
-    async def beside(tools: RunContext) -> None:
-        await asyncio.sleep(30.0)
-        await steering.obey(tools, Control.PAUSED, grace_s=0.0)
-
-    life = batch.live(beside=beside)
-    assert (life.exit, life.why[:6]) == (Exit.STOPPED, "until:")
-    assert life.lasted_s < 420.0
 
 
 def test_the_window_ends_before_until(tmp_path: Path) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from command import Desk
+
+from batchgen.ledger import SqliteLedger
 
 pytestmark = pytest.mark.real_time
 
@@ -68,18 +71,42 @@ def test_a_run_informs_whom_the_manifest_names(desk: Desk, post: Post) -> None:
 
 
 def test_a_timers_run_that_cannot_begin_is_reported(desk: Desk, post: Post) -> None:
-    """In silence nobody would know before the morning: without `--yes`, and with a ledger that cannot be read."""
+    """In silence nobody would know before the morning: without `--yes`, a key, a sound ledger."""
     desk.manifest("a cat", more=f"notify: ['{post.url}/hook', 'heartbeat+{post.url}/beat']\n")
     desk.call(*desk.paid()).expect(2)
+    desk.call(*desk.paid("--yes"), env={"SEGMIND_API_KEY": None}).expect(2)
     (desk.batch / "ledger.db").write_bytes(bytes(8192))
     desk.call(*desk.paid("--yes")).expect(2)
     messages = [json.loads(body) for _, body in post.taken if body]
-    assert [each["event"] for each in messages] == ["stopped", "stopped"]
+    assert [each["event"] for each in messages] == ["stopped"] * 3
     assert "cannot ask for confirmation" in messages[0]["reason"]
+    assert "no API key" in messages[1]["reason"]
     assert messages[0]["state"]["pending"] == 1
-    assert "ledger" in messages[1]["reason"]
-    assert "The ledger could not be read. Spent unknown." in messages[1]["text"]
-    assert [path for path, body in post.taken if not body] == ["/beat/fail", "/beat/fail"]
+    assert "ledger" in messages[2]["reason"]
+    assert "The ledger could not be read. Spent unknown." in messages[2]["text"]
+    assert [path for path, body in post.taken if not body] == ["/beat/fail"] * 3
+
+
+def test_the_run_that_is_at_work_reports_and_not_the_one_that_it_keeps_out(desk: Desk, post: Post) -> None:
+    """A timer's second start must not raise an alarm about a healthy run."""
+    desk.manifest("a cat", more=f"notify: ['{post.url}/hook', 'heartbeat+{post.url}/beat']\n")
+    desk.batch.mkdir(parents=True)
+    with closing(SqliteLedger(desk.batch)):
+        assert "another run holds" in desk.call(*desk.paid("--yes")).expect(6).said
+    assert post.taken == []
+
+
+def test_several_batches_that_nobody_can_be_asked_about_are_each_reported(desk: Desk, post: Post) -> None:
+    """`--yes` was forgotten in the timer's line: whoever is named in one of them hears of it."""
+    for name in ("one", "two"):
+        desk.manifest("a cat", more=f"notify: ['{post.url}/{name}']\n", name=f"{name}.yaml")
+    line = desk.paid()
+    desk.call(line[0], "one.yaml", "two.yaml", *line[2:]).expect(2)
+    told = {path: json.loads(body) for path, body in post.taken}
+    assert {path: (each["event"], each["batch"]) for path, each in told.items()} == {
+        "/one": ("stopped", "one"),
+        "/two": ("stopped", "two"),
+    }
 
 
 def test_the_command_sends_a_test_to_each_address(desk: Desk, post: Post) -> None:

@@ -28,7 +28,7 @@ def init(name: str, *, force: bool) -> None:
     if path.exists() and not force:
         raise UsageError(f"{path} already exists", tip="choose another name, or pass --force to overwrite it")
     text = manifests.template(path.stem)
-    known = Catalogue.beside(path)
+    known = Catalogue.of_manifest(path)
     schema = json.dumps(manifests.json_schema(known), ensure_ascii=False, indent=2) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

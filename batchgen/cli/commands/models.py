@@ -139,5 +139,5 @@ def _renew_schema(path: Path) -> None:
 
     if path.is_file():
         with written(path) as file:
-            text = json.dumps(manifests.json_schema(Catalogue.beside(path)), ensure_ascii=False, indent=2)
+            text = json.dumps(manifests.json_schema(Catalogue.of_manifest(path)), ensure_ascii=False, indent=2)
             file.write(f"{text}\n".encode())

@@ -56,7 +56,7 @@ class Catalogue:
                 self.faults[path.stem] = str(error)
 
     @classmethod
-    def beside(cls, manifest: Path) -> Catalogue:
+    def of_manifest(cls, manifest: Path) -> Catalogue:
         """Give the models that a manifest knows, by the manifest's path."""
         return cls(manifest.parent / FOLDER)
 
