@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Any
 
+from batchgen.billing.budget import Cap
 from batchgen.billing.prices import PriceSource, Quote
 from batchgen.clip import REPLACED_FOLDER
 from batchgen.money import usd
@@ -340,10 +341,12 @@ def _budget(plan: Plan) -> str:
     count = len(plan.keys.submit)
     if budget.reach is None or not count:
         return text
-    return f"{text}, {_reach(budget.reach, count) if budget.barrier is not None else 'enough'}"
+    return f"{text}, {_reach(budget.reach, count, budget.barrier) if budget.barrier is not None else 'enough'}"
 
 
-def _reach(reach: int, count: int) -> str:
+def _reach(reach: int, count: int, barrier: Cap) -> str:
+    if barrier is Cap.PRICE:
+        return "a price is missing"  # nothing is submitted, however far the budget would reach
     return f"enough for the first {reach:,} of {count:,}" if reach else "not enough for one clip"
 
 

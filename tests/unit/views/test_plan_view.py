@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from batchgen.billing.budget import Budget, Caps
+from batchgen.billing.budget import Budget, Cap, Caps
 from batchgen.billing.prices import PriceSource, Quote
 from batchgen.clip import ClipSummary, State, Wanted
 from batchgen.planning import Action, AssumedPace, Conditions, Plan, make_plan
@@ -178,6 +178,14 @@ def test_all_unknown_is_told_as_unknown() -> None:
     assert "Estimated disk  unknown" in text
     assert "Budget          none set" in text
     assert plan_object(plan)["estimated_usd"] is None
+
+
+def test_a_missing_price_is_not_said_to_be_a_small_budget() -> None:
+    """The run submits nothing, however much is left."""
+    plan = a_plan()
+    plan = replace(plan, budget=replace(plan.budget, reach=0, barrier=Cap.PRICE))
+    (line,) = [line for line in text_of(plan, 200).splitlines() if line.startswith("Budget")]
+    assert line.endswith(", a price is missing")
 
 
 def test_a_plan_with_nothing_new_says_so() -> None:
